@@ -1,0 +1,56 @@
+"""Where things lie under ``results/<experiment>/``. One place knows the names of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
+WEIGHTS = "weights.safetensors"  # the state dict after recovery
+MASKS = "masks.safetensors"  # parameter name -> uint8, 1 is kept
+PREDICTIONS = "predictions.safetensors"  # float32 logits: train, val, test
+HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_error
+TARGETS = "targets.safetensors"  # int64: train (given), train_clean, val, test; of a baseline
+INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one experiment."""
+
+    root: Path  # results/<experiment>
+
+    @property
+    def cells_csv(self) -> Path:
+        return self.root / "cells.csv"
+
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration that the records stand on."""
+        return self.root / "config.json"
+
+    def leaderboard(self, kind: str) -> Path:
+        return self.root / f"leaderboard.{kind}"
+
+    def baseline(self, task: str, regime: str, model: str, seed: int) -> Path:
+        """The folder of a dense baseline: the cell ``dense/0`` of its group."""
+        return self.cell(task, regime, model, seed, "dense", 0.0)
+
+    def cell(
+        self, task: str, regime: str, model: str, seed: int, method: str, sparsity: float
+    ) -> Path:
+        """The folder of one cell."""
+        group = self.root / "cells" / task / regime / model / f"seed-{seed}"
+        return group / method / f"{sparsity:.10g}"
+
+    def records(self) -> list[Path]:
+        """Every record.json of the experiment that is there, in a fixed order."""
+        return sorted((self.root / "cells").glob(f"*/*/*/seed-*/*/*/{RECORD}"))
