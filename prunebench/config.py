@@ -1,0 +1,154 @@
+"""Reading a configuration: YAML to checked settings, before any job starts. Never torch.
+
+Every entry of ``tasks``, ``regimes``, ``models`` and ``methods`` is a name from what ships
+(``prunebench/presets/*.yaml``) or a mapping that refines one: ``{name: x, ...}`` refines the preset
+``x`` where there is one, ``{name: mine, base: x, ...}`` refines it under a name of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prunebench import components
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.records import FAMILIES
+from prunebench.settings import PARTS, Experiment, Method, validated
+
+_PRESETS = Path(__file__).parent / "presets"
+
+
+@cache
+def presets(kind: str) -> dict[str, dict[str, Any]]:
+    """What ships under a name, for ``tasks``, ``regimes`` or ``methods``."""
+    file = _PRESETS / f"{kind}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _entry(kind: str, value: Any) -> dict[str, Any]:
+    """A name or mapping of the configuration, refined from its preset."""
+    known = presets(kind)
+    if isinstance(value, str):
+        value = {"name": value}
+        if kind in ("tasks", "regimes", "methods") and value["name"] not in known:
+            raise PrunebenchError(
+                f"{kind}: unknown {kind[:-1]} {value['name']!r}{suggest(value['name'], known)}"
+            )
+    if not isinstance(value, dict) or "name" not in value:
+        raise PrunebenchError(
+            f"{kind}: each entry is a name or a mapping with a name, found {value!r}"
+        )
+    base = value.get("base", value["name"])
+    if "base" in value and base not in known:
+        raise PrunebenchError(
+            f"{kind}: {value['name']}: unknown base {base!r}{suggest(str(base), known)}"
+        )
+    rest = {key: item for key, item in value.items() if key != "base"}
+    return {**known.get(str(base), {}), **rest}
+
+
+def method(value: str | dict[str, Any]) -> Method:
+    """A method from a preset's name or from a mapping in the form of the configuration.
+
+    Raises PrunebenchError: unknown part or parameter, or parts that cannot go together, with the
+    reason.
+    """
+    entry = _entry("methods", value)
+    where = f"methods: {entry['name']}"
+    unknown = [key for key in entry if key not in Method.model_fields]
+    if unknown:
+        raise PrunebenchError(
+            f"{where}.{unknown[0]}: unknown key{suggest(unknown[0], Method.model_fields)}"
+        )
+    if "criterion" not in entry:
+        raise PrunebenchError(f"{where}: needs a criterion, e.g. criterion: magnitude")
+    try:
+        scored = _part("criterion", entry["criterion"])[0].trait("patterns", ("weight",))
+        defaults = {
+            "pattern": "weight" if "weight" in scored else scored[0],
+            "allocation": "global",
+            "schedule": "one-shot",
+            "recovery": "fine-tuning",
+        }
+        parts = {kind: _part(kind, entry.get(kind, defaults.get(kind))) for kind in PARTS}
+        _check_composition({kind: spec for kind, (spec, _) in parts.items()})
+    except PrunebenchError as error:
+        raise PrunebenchError(f"{where}: {error}") from None
+    family = entry.get("family") or _family({kind: spec for kind, (spec, _) in parts.items()})
+    chosen = {kind: part for kind, (_, part) in parts.items()}
+    return validated(Method, {**entry, **chosen, "family": family}, where)
+
+
+def _part(kind: str, value: Any) -> tuple[components.Spec, dict[str, Any]]:
+    reference = {"name": value} if isinstance(value, str) else value
+    if not isinstance(reference, dict) or not isinstance(reference.get("name"), str):
+        raise PrunebenchError(f"{kind} must be a name or a mapping with a name, found {value!r}")
+    spec = components.find(kind, reference["name"])
+    given = reference.get("parameters", {k: v for k, v in reference.items() if k != "name"})
+    return spec, {"name": spec.name, "parameters": components.check_parameters(spec, given)}
+
+
+def _check_composition(spec: dict[str, components.Spec]) -> None:
+    """Refuse parts that cannot go together; the parts' own traits say so."""
+    pattern = spec["pattern"].name
+    for kind, needed in (("criterion", ("weight",)), ("allocation", None)):
+        can = spec[kind].trait("patterns", needed)
+        if can is not None and pattern not in can:
+            raise PrunebenchError(
+                f"{kind} {spec[kind].name!r} is for pattern {' or '.join(map(repr, can))},"
+                f" not {pattern!r}"
+            )
+    can = spec["schedule"].trait("recoveries")
+    if can is not None and spec["recovery"].name not in can:
+        raise PrunebenchError(
+            f"schedule {spec['schedule'].name!r} goes with recovery {' or '.join(map(repr, can))},"
+            f" not {spec['recovery'].name!r}: {spec['schedule'].trait('why', '')}"
+        )
+
+
+def _family(spec: dict[str, components.Spec]) -> str:
+    if "activations" in spec["criterion"].trait("needs", ()):
+        return FAMILIES[1]
+    return FAMILIES[0] if spec["pattern"].name == "weight" else FAMILIES[2]
+
+
+def parse(value: Any, where: str = "configuration") -> Experiment:
+    """Check a configuration that was read from YAML.
+
+    Raises PrunebenchError with one line per fault: what, where, and what would be right.
+    """
+    if not isinstance(value, dict):
+        raise PrunebenchError(f"{where}: must be a mapping of keys to values, found {value!r}")
+    for key in value:
+        if key not in Experiment.model_fields:
+            raise PrunebenchError(
+                f"{where}: {key}: unknown key{suggest(str(key), Experiment.model_fields)}"
+            )
+    value = dict(value)
+    for kind in ("tasks", "regimes", "models", "methods"):
+        if isinstance(value.get(kind), list):
+            resolve = method if kind == "methods" else lambda entry, kind=kind: _entry(kind, entry)
+            value[kind] = [resolve(entry) for entry in value[kind]]
+    experiment = validated(Experiment, value, where)
+    for task in experiment.tasks:
+        if task.path and not Path(task.path).exists():
+            raise PrunebenchError(f"{where}: tasks: {task.name}: path {task.path!r} does not exist")
+    return experiment
+
+
+def load(path: str | Path) -> Experiment:
+    """Read and check a configuration file (YAML; a resolved JSON is YAML too)."""
+    return parse(read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Plain YAML: no tags, no anchors that expand."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PrunebenchError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PrunebenchError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error

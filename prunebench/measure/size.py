@@ -1,0 +1,77 @@
+"""What a pruned network weighs. A multiply-accumulate (MAC) is 1 multiplication + 1 addition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from prunebench.pruning.layers import PRUNABLE
+
+
+@torch.no_grad()
+def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[int, int]:
+    """(dense, kept) MACs of one image [1, C, H, W].
+
+    Dense is torch's count (convolutions, linear layers, attention). Kept subtracts, for every
+    masked weight, the positions at which it would have been applied.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    saved = 0
+
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        nonlocal saved
+        mask = masks.get(names.get(id(module.weight), ""))
+        if mask is not None and not isinstance(module, nn.Embedding):
+            positions = output.numel() // mask.shape[0]
+            saved += positions * int((~mask).sum())
+
+    modules = [module for module in model.modules() if isinstance(module, PRUNABLE)]
+    handles = [module.register_forward_hook(hook) for module in modules]
+    training = model.training
+    model.eval()
+    try:
+        with FlopCounterMode(display=False) as counter:
+            model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(training)
+    dense = counter.get_total_flops() // 2
+    return dense, dense - saved
+
+
+def size(
+    model: nn.Module, image: Tensor, masks: Mapping[str, Tensor], prunable: list[str]
+) -> dict[str, Any]:
+    """The size columns of a record.
+
+    Compression ratio and theoretical speedup are dense over kept, of all parameters and of all MACs
+    (Blalock 2020, section 5). ``bytes_kept`` is, tensor by tensor, the lesser of dense storage and
+    a bitmap with the kept values.
+    """
+    total = kept = dense_bytes = kept_bytes = 0
+    for name, value in model.named_parameters():
+        mask = masks.get(name)
+        left = value.numel() if mask is None else int(mask.sum())
+        whole = value.numel() * value.element_size()
+        total, kept = total + value.numel(), kept + left
+        dense_bytes += whole
+        kept_bytes += min(whole, left * value.element_size() + -(-value.numel() // 8))
+    dense_macs, kept_macs = macs(model, image, masks)
+    weights = dict(model.named_parameters())
+    removed = sum(int((~masks[name]).sum()) for name in prunable if name in masks)
+    return {
+        "sparsity_achieved": removed / sum(weights[name].numel() for name in prunable),
+        "params_total": total,
+        "params_kept": kept,
+        "compression_ratio": total / kept,
+        "macs_dense": dense_macs,
+        "macs_kept": kept_macs,
+        "theoretical_speedup": dense_macs / kept_macs if kept_macs else None,
+        "bytes_dense": dense_bytes,
+        "bytes_kept": kept_bytes,
+    }

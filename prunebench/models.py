@@ -1,0 +1,158 @@
+"""Networks: any of timm's, and two that timm lacks.
+
+Like timm's own, each has ``get_classifier()``, so that the head is known and is not pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.settings import Model
+
+
+class SeedCNN(nn.Module):
+    """Two 3×3 convolutions of 32 and 64 filters, each pooled, then 120, 84, classes units."""
+
+    def __init__(self, num_classes: int, in_chans: int, image_size: int) -> None:
+        super().__init__()
+        if image_size < 4:
+            raise PrunebenchError(f"seed-cnn needs images of at least 4×4, not {image_size}")
+        side = image_size // 4
+        self.features = nn.Sequential(
+            nn.Conv2d(in_chans, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.hidden = nn.Sequential(
+            nn.Linear(64 * side * side, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU()
+        )
+        self.head = nn.Linear(84, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] to logits [B, classes]."""
+        return self.head(self.hidden(self.features(x).flatten(1)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+class ResNet20(nn.Module):
+    """The ResNet-20 of the CIFAR literature (He 2016, section 4.2): stages of 16, 32, 64 channels.
+
+    A 3×3 stem and no pooling; 0.27 M weights. Built of timm's BasicBlock; timm's ResNet class
+    insists on four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
+    """
+
+    def __init__(
+        self, num_classes: int, in_chans: int, image_size: int, blocks: int = 3, width: int = 16
+    ) -> None:
+        super().__init__()
+        from timm.models.resnet import BasicBlock
+
+        del image_size  # any: the last pooling is global
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_chans, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        stages, channels = [], width
+        for stage in range(3):
+            out, stride = width * 2**stage, 1 if stage == 0 else 2
+            shortcut = None
+            if stride != 1:
+                shortcut = nn.Sequential(
+                    nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+                )
+            row = [BasicBlock(channels, out, stride, shortcut)]
+            row += [BasicBlock(out, out) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(*row))
+            channels = out
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(channels, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] to logits [B, classes]."""
+        return self.head(self.stages(self.stem(x)).mean((2, 3)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+OWN: dict[str, Callable[..., nn.Module]] = {"seed-cnn": SeedCNN, "resnet20": ResNet20}
+
+
+def _from_timm(settings: Model, classes: int, channels: int, image_size: int) -> nn.Module:
+    import timm
+
+    if not timm.is_model(settings.architecture):
+        known = [*OWN, *timm.list_models()]
+        near = suggest(settings.architecture, known)
+        raise PrunebenchError(
+            f"models: unknown model {settings.architecture!r}"
+            + (near if "did you mean" in near else "; `timm.list_models()` lists timm's")
+        )
+    arguments = dict(settings.arguments)
+    # transformers fix their number of positions when they are built
+    sized = {"img_size": image_size, **arguments}
+    common = {"num_classes": classes, "in_chans": channels, "pretrained": settings.pretrained}
+    try:
+        return timm.create_model(settings.architecture, **common, **sized)
+    except TypeError as error:
+        if "img_size" not in str(error) or "img_size" in arguments:
+            raise
+        return timm.create_model(settings.architecture, **common, **arguments)
+
+
+def _shrink_stem(model: nn.Module, name: str) -> None:
+    """Keep the resolution of small images: the first convolution strides by 1, nothing pools."""
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or max(first.stride) == 1:
+        raise PrunebenchError(
+            f"models: {name}: stem: small is for networks whose first convolution strides;"
+            " this one's does not: leave it out"
+        )
+    if first.kernel_size == first.stride:
+        raise PrunebenchError(
+            f"models: {name}: stem: small: the first convolution cuts patches; give the patch size"
+            " in arguments instead"
+        )
+    first.stride = (1, 1)
+    if isinstance(getattr(model, "maxpool", None), nn.Module):
+        model.maxpool = nn.Identity()
+
+
+def create(settings: Model, classes: int, channels: int, image_size: int, seed: int) -> nn.Module:
+    """Build the network of ``settings`` for images [B, channels, size, size], from ``seed`` alone.
+
+    The global generator is left as it was. Raises PrunebenchError: unknown model, arguments it
+    does not take, a stem it does not have, or images too small for it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            if settings.architecture in OWN:
+                if settings.pretrained:
+                    raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
+                build: Callable[..., Any] = OWN[settings.architecture]
+                model = build(classes, channels, image_size, **settings.arguments)
+            else:
+                model = _from_timm(settings, classes, channels, image_size)
+        except (TypeError, OSError, RuntimeError) as error:
+            raise PrunebenchError(f"models: {settings.name}: {error}") from error
+    if settings.stem == "small":
+        _shrink_stem(model, settings.name)
+    return model
+
+
+def head_of(model: nn.Module) -> nn.Module | None:
+    """The classifier: what the model says it is, else its last linear layer; None without one."""
+    if hasattr(model, "get_classifier"):
+        head = model.get_classifier()
+        return head if isinstance(head, nn.Module) else None
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return linear[-1] if linear else None

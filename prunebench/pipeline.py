@@ -1,0 +1,198 @@
+"""The order of things: data, baselines, curves. The only place that knows it.
+
+Every function takes a plan and the name of a job, does what is missing, and says what it did. All
+may be called again at any time: a finished cell is found by its identity and left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunebench.errors import PrunebenchError, Refused
+from prunebench.files import read_json
+from prunebench.identity import digest
+from prunebench.plan import Baseline, Plan
+from prunebench.progress import Progress
+from prunebench.records import DENSE, FAILED
+from prunebench.settings import Method, Task
+
+if TYPE_CHECKING:
+    from prunebench.work.job import Job
+
+DATA = Path("data")
+Say = Callable[[float, str], None]  # sparsity, status
+
+
+def prepared(task: Task, data: Path = DATA) -> Path:
+    """Where a task's tensors lie; the name changes with the task's settings."""
+    return (
+        data
+        / "prepared"
+        / f"{task.name}-{digest(task.model_dump(exclude={'name'}))[:8]}.safetensors"
+    )
+
+
+def task_named(plan: Plan, name: str) -> Task:
+    """A task of the experiment."""
+    return next(task for task in plan.experiment.tasks if task.name == name)
+
+
+def download(plan: Plan, name: str, data: Path = DATA) -> None:
+    """Fetch the official files of a task, where its source has any to fetch."""
+    from prunebench.tasks.sources import downloader
+
+    task = task_named(plan, name)
+    fetch = downloader(task.source)
+    if fetch is not None and task.path is None:
+        fetch(task, data / "raw" / task.source)
+
+
+def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
+    """Turn a task's source into one verified file of tensors."""
+    from prunebench.tasks.prepare import prepare
+
+    task = task_named(plan, name)
+    prepare(task, data / "raw" / task.source, prepared(task, data))
+
+
+def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
+    """Build every model for every task and prune it a little, before anything is trained.
+
+    Raises PrunebenchError for an unknown model, one that does not take the task's images, or one
+    with nothing to prune. Returns what is known of each: weights, MACs.
+    """
+    from prunebench.tasks.prepare import sidecar
+    from prunebench.work.describe import describe
+
+    found = []
+    for task in plan.experiment.tasks:
+        about = read_json(sidecar(prepared(task, data)))
+        for model in plan.experiment.models:
+            found.append(
+                describe(
+                    model,
+                    plan.experiment.prunable,
+                    task=task.name,
+                    classes=len(about["classes"]),
+                    shape=tuple(about["shape"]),
+                )
+            )
+    return found
+
+
+def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
+    """Train the baselines of a job that are missing; return the records of all.
+
+    Raises PrunebenchError after the others are done, where one learned nothing.
+    """
+    from prunebench.work.baselines import compute_baseline
+    from prunebench.work.job import Job
+
+    job = plan.find("baselines", name)
+    work, progress = Job(plan, job.task, prepared(job.task, data)), Progress(plan)
+    records, faults = [], []
+    for baseline in job.baselines:
+        try:
+            record = compute_baseline(work, baseline)
+        except PrunebenchError as error:
+            faults.append(str(error))
+            continue
+        progress.cell(baseline, DENSE, 0.0, record["status"])
+        records.append(record)
+    if faults:
+        raise PrunebenchError("; ".join(faults))
+    return records
+
+
+def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
+    """Compute the cells of a job's curves that are missing; return the records of all.
+
+    A method that fails is a record that says so: it must not stop the others.
+    """
+    from prunebench.work.job import Job
+
+    job = plan.find("curves", name)
+    work, progress = Job(plan, job.task, prepared(job.task, data)), Progress(plan)
+    records: list[dict[str, Any]] = []
+    for baseline in job.baselines:
+
+        def say(sparsity: float, status: str, baseline: Baseline = baseline) -> None:
+            progress.cell(baseline, job.method.name, sparsity, status)
+
+        records += _curve(work, baseline, job.method, say)
+    return records
+
+
+def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict[str, Any]]:
+    from prunebench.work.curves import compute_curve, store_failure
+
+    sparsities = work.plan.experiment.sparsities
+    try:
+        compute_curve(work, baseline, method, say)
+        why = "was not reached: an earlier round diverged"
+    except Refused as error:
+        why = str(error)
+    except Exception as error:  # a bug in one method is that method's result
+        traceback.print_exc(file=sys.stderr)
+        why = f"{type(error).__name__}: {error}"
+    records = []
+    for sparsity in sparsities:
+        record = work.finished(baseline, method, sparsity)
+        if record is None:
+            record = store_failure(work, baseline, method, sparsity, " ".join(why.split()))
+            say(sparsity, f"{FAILED}: {record['message']}")
+        records.append(record)
+    return records
+
+
+def measure(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
+    """Rows of cells.csv of a job's cells: their records, and the measures of their predictions."""
+    from prunebench.measure.rows import rows
+
+    return rows(plan, kind, name)
+
+
+def collect(plan: Plan, measured: list[Path]) -> Path:
+    """Write cells.csv: every row of the grid, in the grid's order. Missing is empty."""
+    import pandas as pd
+
+    from prunebench.files import replacing
+    from prunebench.records import COLUMNS
+
+    found = [row for path in measured for row in read_json(path)]
+    table = pd.DataFrame(found, columns=list(COLUMNS))
+    order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
+    table = table.sort_values(
+        ["task", "regime", "model", "method", "seed", "sparsity"],
+        key=lambda column: column.map(order) if column.name == "method" else column,
+        ignore_index=True,
+    )
+    with replacing(plan.layout.cells_csv) as temporary:
+        table.to_csv(temporary, index=False)
+    return plan.layout.cells_csv
+
+
+def run(plan: Plan, data: Path = DATA) -> Path:
+    """The whole grid in this process, without Snakemake: the same records. Returns cells.csv."""
+    from prunebench.files import write_json
+
+    plan.write()
+    for task in plan.experiment.tasks:
+        download(plan, task.name, data)
+        prepare(plan, task.name, data)
+    check(plan, data)
+    measured = []
+    for kind, jobs, work in (
+        ("baselines", plan.baseline_jobs, baselines),
+        ("curves", plan.curve_jobs, curves),
+    ):
+        for name in jobs:
+            work(plan, name, data)
+            path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
+            write_json(path, measure(plan, kind, name))
+            measured.append(path)
+    return collect(plan, measured)

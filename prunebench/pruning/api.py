@@ -1,0 +1,57 @@
+"""Pruning a network of one's own, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench import config
+from prunebench.errors import PrunebenchError
+from prunebench.pruning import compose
+from prunebench.pruning.masks import Masks, apply
+from prunebench.pruning.view import Batches, Loss, View
+from prunebench.settings import Prunable
+
+
+def prune(
+    model: nn.Module,
+    method: str | Mapping[str, Any] = "magnitude",
+    sparsity: float = 0.9,
+    *,
+    batches: Batches | None = None,
+    loss: Loss | None = None,
+    seed: int = 0,
+    prunable: Mapping[str, Any] | None = None,
+) -> dict[str, Tensor]:
+    """Prune ``model`` in place, once, and return what was kept.
+
+    Args:
+        model: any module; its weights become zero where the masks are False.
+        method: a preset's name, or a mapping as in the configuration's ``methods``. Its criterion,
+            pattern and allocation are used; schedule and recovery are training, which is yours.
+        sparsity: the share of the prunable weights to remove, in [0, 1).
+        batches: calibration data, ``[(inputs, targets), ...]``, for criteria that look at data.
+        loss: ``loss(logits, targets)``, a mean over the batch; cross-entropy by default.
+        seed: of every random draw.
+        prunable: as in the configuration: ``{"head": False, "exclude": ["*.downsample.*"]}``.
+
+    Returns:
+        ``{parameter name: bool tensor}`` of the parameters' shapes, True is kept. To keep them
+        zero while training on, multiply by the masks after every step of the optimizer.
+
+    Raises:
+        PrunebenchError: unknown method or part, sparsity out of range, nothing to prune, data
+            missing, or a method that cannot do what was asked on this model (with the reason).
+    """
+    if not 0 <= sparsity < 1:
+        raise PrunebenchError(f"sparsity must lie in [0, 1), found {sparsity}")
+    resolved = config.method(method if isinstance(method, str) else {"name": "custom", **method})
+    settings = Prunable.model_validate(dict(prunable or {}))
+    view = View(model, batches=batches, loss=loss, seed=seed, prunable=settings)
+    with torch.random.fork_rng():
+        masks: Masks = compose.masks_at(resolved, view, compose.score(resolved, view), sparsity)
+    apply(model, masks)
+    return masks

@@ -1,0 +1,12 @@
+"""How often a channel is active."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("filter",), needs=("batches", "activations"))
+def apoz(view: View) -> Scores:
+    """Share of non-zero activations, 1 − APoZ (average percentage of zeros, Hu 2016, eq. 1)."""
+    return view.activation_means(lambda activation: (activation > 0).float())

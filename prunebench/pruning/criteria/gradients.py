@@ -1,0 +1,19 @@
+"""First-order change of the loss."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("weight",), needs=("batches", "gradients"))
+def taylor(view: View) -> Scores:
+    """|w·g|, g the mean gradient over the calibration samples (Molchanov 2017)."""
+    gradients = view.gradients
+    return {name: (weight * gradients[name]).abs() for name, weight in view.weights.items()}
+
+
+@criterion(patterns=("weight",), needs=("batches", "gradients"))
+def snip(view: View) -> Scores:
+    """Connection sensitivity |w·g|, meant for the weights at initialization (Lee 2019, eq. 6)."""
+    return taylor(view)

@@ -1,0 +1,12 @@
+"""Magnitude of single weights."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("weight",))
+def magnitude(view: View) -> Scores:
+    """|w| (Han 2015)."""
+    return {name: weight.abs() for name, weight in view.weights.items()}

@@ -1,0 +1,18 @@
+"""Norms of filters."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("filter",))
+def l1_norm(view: View) -> Scores:
+    """‖W_i‖₁ of each filter (Li 2017)."""
+    return {name: weight.flatten(1).norm(1, dim=1) for name, weight in view.weights.items()}
+
+
+@criterion(patterns=("filter",))
+def l2_norm(view: View) -> Scores:
+    """‖W_i‖₂ of each filter (Li 2017, He 2018)."""
+    return {name: weight.flatten(1).norm(2, dim=1) for name, weight in view.weights.items()}

@@ -1,0 +1,12 @@
+"""The control every criterion must beat."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("weight", "filter"))
+def random(view: View) -> Scores:
+    """Independent uniform draws."""
+    return {name: view.random(name, weight.shape) for name, weight in view.weights.items()}

@@ -1,0 +1,28 @@
+"""Weights and activations together."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from prunebench.components import criterion
+from prunebench.pruning.layers import Layer
+from prunebench.pruning.view import Scores, View
+
+
+def per_weight(layer: Layer, inputs: Tensor) -> Tensor:
+    """[in channels] of a layer's input, shaped to multiply its weight [out, in / groups, ...]."""
+    weight = layer.weight
+    groups = getattr(layer.module, "groups", 1)
+    # filters of group j read the j-th block of input channels
+    blocks = inputs.view(groups, 1, -1).expand(-1, weight.shape[0] // groups, -1)
+    return blocks.reshape(weight.shape[0], -1, *[1] * (weight.ndim - 2))
+
+
+@criterion(patterns=("weight",), needs=("batches", "activations"))
+def weight_activation(view: View) -> Scores:
+    """|w|·mean|x|, x the weight's input (magnitude-activation of Blalock 2020)."""
+    means = view.input_means(lambda inputs: inputs.abs())
+    return {
+        name: layer.weight.detach().abs() * per_weight(layer, means[name])
+        for name, layer in view.layers.items()
+    }

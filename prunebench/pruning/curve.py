@@ -1,0 +1,139 @@
+"""A curve in the making: what schedules and recoveries work with.
+
+It knows one baseline and one method, builds networks in any of the baseline's states, prunes,
+trains, and can look up cells of its own that are finished already.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.errors import PrunebenchError
+from prunebench.identity import derive_seed
+from prunebench.pruning import compose
+from prunebench.pruning.masks import Masks, apply
+from prunebench.pruning.view import Scores, View
+from prunebench.settings import Method, Prunable, Training
+from prunebench.train import Rate, Run, Samples, learning_rate, train
+
+State = Mapping[str, Tensor]  # a state dict
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training took in all: the baseline and earlier rounds included."""
+
+    epochs: float = 0.0
+    seconds: float = 0.0
+
+    def and_run(self, run: Run) -> Cost:
+        """This and one more run of training."""
+        return Cost(self.epochs + run.epochs, self.seconds + run.seconds)
+
+
+@dataclass
+class Pruned:
+    """A pruned and recovered network: the stuff of a cell."""
+
+    sparsity: float  # the target
+    model: nn.Module
+    masks: Masks
+    run: Run
+    spent: Cost
+    prune_seconds: float
+
+
+@dataclass
+class Finished:
+    """A cell of this curve that an earlier round or run left behind."""
+
+    weights: State
+    masks: Masks
+    spent: Cost
+    diverged: bool
+
+
+@dataclass
+class Curve:
+    """One method on one baseline."""
+
+    method: Method
+    training: Training
+    prunable: Prunable
+    seed: int  # of every draw of this curve, derived from its identity
+    baseline_seed: int  # of the order of the baseline's batches
+    build: Callable[[], nn.Module]  # the network at initialization, on the device
+    states: Callable[[int], State]  # the baseline's state after an epoch: 0, rewind epochs, the end
+    samples: Samples
+    finished: Callable[[float], Finished | None]
+    baseline_cost: Cost
+    precision: torch.dtype | None = None
+    compile: bool = False
+    calibration: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def model_at(self, epoch: int) -> nn.Module:
+        """A network in the baseline's state after ``epoch`` epochs."""
+        return self.model_in(self.states(epoch))
+
+    def model_in(self, state: State) -> nn.Module:
+        """A network in a given state."""
+        model = self.build()
+        model.load_state_dict(dict(state))
+        return model
+
+    def view(self, model: nn.Module, within: Masks | None = None) -> View:
+        """The network as a criterion sees it."""
+        return View(
+            model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
+        )
+
+    def scores(self, view: View) -> Scores:
+        """The criterion's scores of a network."""
+        return compose.score(self.method, view)
+
+    def masks(self, view: View, scores: Scores, sparsity: float) -> Masks:
+        """Masks at a sparsity."""
+        return compose.masks_at(self.method, view, scores, sparsity)
+
+    def recover(self, model: nn.Module, masks: Masks) -> Run:
+        """Set the pruned weights to zero and let the method's recovery follow."""
+        apply(model, masks)
+        recovery, parameters = compose.part(self.method, "recovery")
+        return recovery(self, model, masks, **parameters)
+
+    def train(
+        self, model: nn.Module, masks: Masks, *, start: int, stop: int, rate: Rate | None = None,
+        own_order: bool = False,
+    ) -> Run:  # fmt: skip
+        """Train under masks over epochs ``start`` to ``stop``, by default as the baseline was.
+
+        The batches come in the baseline's order unless ``own_order``.
+        """
+        seed = derive_seed(self.seed, "recovery") if own_order else self.baseline_seed
+        return train(
+            model, self.samples, self.training, seed=seed, start=start, stop=stop, masks=masks,
+            rate=rate or learning_rate(self.training), precision=self.precision,
+            compile=self.compile,
+        )  # fmt: skip
+
+    def require(self, sparsity: float) -> Finished:
+        """A cell that must be there by now."""
+        found = self.finished(sparsity)
+        if found is None:
+            raise PrunebenchError(f"{self.method.name}: round {sparsity} is missing")
+        return found
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start

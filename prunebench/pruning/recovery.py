@@ -1,0 +1,83 @@
+"""What follows pruning. Each gets the curve, the pruned model (changed in place) and its masks."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from prunebench.components import recovery
+from prunebench.identity import derive_seed
+from prunebench.pruning.curve import Curve
+from prunebench.pruning.masks import Masks, apply
+from prunebench.train import Run
+
+
+@recovery(length="none")
+def none(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+    """Nothing."""
+    return Run()
+
+
+@recovery(length="recovery")
+def fine_tuning(
+    curve: Curve,
+    model: nn.Module,
+    masks: Masks,
+    *,
+    epochs: int | None = None,
+    rate_share: float = 0.1,
+) -> Run:
+    """Train on at a small constant learning rate: ``rate_share`` of the baseline's (Han 2015).
+
+    ``epochs`` defaults to the configuration's ``training.recovery_epochs``.
+    """
+    length = epochs or curve.training.recovery_epochs or curve.training.epochs
+    rate = curve.training.learning_rate * rate_share
+    return curve.train(model, masks, start=0, stop=length, rate=lambda epoch: rate, own_order=True)
+
+
+@recovery(length="training")
+def learning_rate_rewinding(
+    curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0
+) -> Run:
+    """Keep the trained weights, repeat the schedule from ``to_epoch`` (Renda 2020)."""
+    return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
+
+
+@recovery(length="training")
+def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0) -> Run:
+    """Set the kept weights back to ``to_epoch`` and train from there (Frankle 2019, 2020)."""
+    model.load_state_dict(dict(curve.states(to_epoch)))
+    apply(model, masks)
+    return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
+
+
+@recovery(length="training")
+def re_initialization(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+    """Train the same mask from another initialization (the control of Frankle 2019)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(curve.seed, "re-initialization"))
+        for module in model.modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    apply(model, masks)
+    return curve.train(model, masks, start=0, stop=curve.training.epochs)
+
+
+@recovery()
+@torch.no_grad()
+def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+    """Only the statistics of the batch norms are measured anew, on the training images."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [module.momentum for module in norms]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # a plain mean over the batches
+    model.train()
+    for images in curve.samples.images.split(curve.training.batch_size):
+        if len(images) > 1:
+            model(curve.samples.normalize(images))
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+    return Run()

@@ -1,0 +1,84 @@
+"""When it is removed. Each yields a pruned and recovered network for every sparsity asked for.
+
+A schedule asks for no cell that is finished already, and what it needs of earlier rounds it reads
+back from finished cells, so that a killed curve goes on from the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from prunebench.components import schedule
+from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
+
+
+@schedule()
+def one_shot(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
+    """Score the trained network once; prune it to each sparsity, recover each on its own."""
+    yield from _each(curve, sparsities, curve.training.epochs, curve.baseline_cost)
+
+
+@schedule(
+    recoveries=("weight-rewinding", "re-initialization"),
+    why="there are no trained weights to go on from",
+)
+def at_initialization(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
+    """Score the network before any training, prune, then train once (Lee 2019)."""
+    yield from _each(curve, sparsities, 0, Cost())
+
+
+def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) -> Iterator[Pruned]:
+    missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
+    if not missing:
+        return
+    clock = Clock()
+    view = curve.view(curve.model_at(epoch))
+    scores = curve.scores(view)
+    scoring = clock.seconds()
+    for sparsity in missing:
+        clock = Clock()
+        masks = curve.masks(view, scores, sparsity)
+        seconds = scoring + clock.seconds()
+        model = curve.model_at(epoch)
+        run = curve.recover(model, masks)
+        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)
+
+
+def rounds(rate: float, last: float) -> list[float]:
+    """Sparsities of the rounds before and at ``last``: each removes ``rate`` of what is left."""
+    found, density = [], 1.0
+    while (sparsity := round(1 - density * (1 - rate), 10)) <= last:
+        found.append(sparsity)
+        density *= 1 - rate
+    return found
+
+
+@schedule()
+def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -> Iterator[Pruned]:
+    """Prune and recover in rounds, each removing ``rate`` of what is left (Frankle 2019).
+
+    The trajectory is the rounds' alone. A sparsity between two rounds leaves it after the round
+    before, so that no cell depends on which others were asked for.
+    """
+    missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
+    if not missing:
+        return
+    path = rounds(rate, max(missing))
+    for sparsity in sorted({*path, *missing}):
+        if curve.finished(sparsity) is not None:
+            continue
+        clock = Clock()
+        earlier = [done for done in path if done < sparsity]
+        if earlier:
+            last = curve.require(earlier[-1])
+            if last.diverged:
+                return
+            model, within, spent = curve.model_in(last.weights), last.masks, last.spent
+        else:
+            model, within = curve.model_at(curve.training.epochs), None
+            spent = curve.baseline_cost
+        view = curve.view(model, within)
+        masks = curve.masks(view, curve.scores(view), sparsity)
+        seconds = clock.seconds()
+        run = curve.recover(model, masks)
+        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)

@@ -1,0 +1,78 @@
+"""What the terminal says at the end: a short leaderboard, what went wrong, where to look."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from prunebench.layout import Layout
+from prunebench.records import DENSE
+from prunebench.report import board, style
+from prunebench.report.board import EVERYTHING, Row
+from prunebench.statistics import best_on_validation
+
+TOP = 8
+MLFLOW = ".venv/bin/mlflow ui --backend-store-uri sqlite:///results/mlflow.db"
+
+
+def text(cells: pd.DataFrame, layout: Layout) -> str:
+    """The summary as plain text that ends in a newline; paths as they are in ``layout``."""
+    rows = board.boards(cells)[EVERYTHING]
+    experiment = cells["experiment"].iloc[0]
+    parts = [
+        f"prunebench: {experiment}: {len(cells)} cells, "
+        f"{style.seeds_text([cells['seed'].nunique()])}\n",
+        "Change of test error by pruning, in points (dense is 0, lower is better):",
+        *_ranking(rows),
+        "\nThe lowest validation error, by regime, and its test error against dense:",
+        *_best(cells),
+        *(["\nMind:"] if (said := board.warnings(cells, rows)) else []),
+        *(f"  - {sentence}" for sentence in said),
+        "\nWhere to look:",
+        *_places(layout),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _ranking(rows: list[Row]) -> list[str]:
+    """The best rows; dense and random always among them."""
+    shown = [row for i, row in enumerate(rows) if i < TOP or row["method"] in (DENSE, "random")]
+    width = max(6, *(len(row["method"]) for row in shown))
+    lines = [
+        f"  {'rank':>4}  {'method':<{width}}  {'score':>6}  {'95 % interval':<17} against dense"
+    ]
+    for row in shown:
+        rank = style.NONE if row["rank"] is None else str(row["rank"])
+        points = style.number(row["score"], 2, sign=True)
+        ends = style.interval(row["low"], row["high"])
+        lines.append(
+            f"  {rank:>4}  {row['method']:<{width}}  {points:>6}  {ends:<17} "
+            f"{row['against_baseline']}"
+        )
+    if len(shown) < len(rows):
+        lines.append(f"  and {len(rows) - len(shown)} more in the leaderboard")
+    return lines
+
+
+def _best(cells: pd.DataFrame) -> list[str]:
+    """One line a regime."""
+    best = best_on_validation(cells, ["regime"])
+    if best.empty:
+        return ["  no validation errors recorded"]
+    return [
+        f"  {regime}: {method} at {style.percent(sparsity)} sparsity, "
+        f"{style.number(difference, 2, sign=True)} points"
+        for regime, method, sparsity, difference in best[
+            ["regime", "method", "sparsity", "difference"]
+        ].itertuples(index=False, name=None)
+    ]
+
+
+def _places(layout: Layout) -> list[str]:
+    places = {
+        "records": layout.cells_csv,
+        "tables": f"{layout.tables}/",
+        "figures": f"{layout.figures}/",
+        "leaderboard": f"{layout.leaderboard('html')} (also .md, .csv)",
+        "MLflow": MLFLOW,
+    }
+    return [f"  {name:<12} {place}" for name, place in places.items()]

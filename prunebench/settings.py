@@ -1,0 +1,272 @@
+"""What may stand in a configuration: frozen, checked settings. Never torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from prunebench import components
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.records import DENSE
+
+PARTS = tuple(components.HOMES)
+# a name becomes a folder, a column's value and a wildcard of the DAG
+Name = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64),
+]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Unknown keys are refused; settings never change once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augmentation(Settings):
+    """Random crop after padding by ``crop`` pixels, random horizontal flip."""
+
+    crop: int = Field(0, ge=0)
+    flip: bool = False
+
+
+class Task(Settings):
+    """A data set and its splits."""
+
+    name: Name
+    source: str = Field(description="digits, torchvision, folder, parquet or medmnist")
+    dataset: str | None = Field(None, description="torchvision's class, e.g. CIFAR10")
+    path: str | None = Field(None, description="local data; nothing is then downloaded")
+    image_size: int | None = Field(None, ge=4, description="pixels; empty keeps the size")
+    mode: Literal["native", "grey", "rgb"] = "native"
+    train: int | None = Field(None, gt=0)
+    val: int | float = Field(0.1, gt=0, description="a number, or a share of the training split")
+    test: int | None = Field(None, gt=0)
+    split_seed: int = 0
+    augmentation: Augmentation = Augmentation()
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        folder = Path(__file__).parent / "tasks" / "sources"
+        known = [file.stem for file in folder.glob("[!_]*.py")]
+        if value not in known:
+            raise ValueError(f"unknown source {value!r}{suggest(value, known)}")
+        return value
+
+
+class Regime(Settings):
+    """What provokes overfitting."""
+
+    name: Name
+    label_noise: Share = Field(0.0, description="share of training labels set to another class")
+    train_fraction: float = Field(1.0, gt=0, le=1)
+    augmentation: bool = False
+
+
+class Training(Settings):
+    """One training run of a baseline, and what recoveries take from it."""
+
+    epochs: int = Field(40, gt=0)
+    recovery_epochs: int | None = Field(None, gt=0, description="of fine-tuning; default: epochs")
+    batch_size: int = Field(128, gt=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(0.1, gt=0)
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    milestones: list[float] = Field([0.5, 0.75], description="of step: shares of the epochs")
+    gamma: float = Field(0.1, gt=0, le=1)
+    warmup_epochs: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(5e-4, ge=0, description="not on norms and biases")
+    gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    validate_every: int = Field(1, gt=0, description="epochs between two looks at validation")
+    rewind_epochs: list[int] = Field([], description="epochs whose weights a rewinding may ask for")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Training:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError("warmup_epochs must be fewer than epochs")
+        if any(not 0 < epoch < self.epochs for epoch in self.rewind_epochs):
+            raise ValueError(f"rewind_epochs must lie between 1 and {self.epochs - 1}")
+        return self
+
+
+class Model(Settings):
+    """A network: ``seed-cnn``, ``resnet20``, or any name that ``timm.create_model`` knows."""
+
+    name: Name
+    architecture: str = Field("", description="default: the name")
+    arguments: dict[str, Any] = Field({}, description="further arguments of the constructor")
+    stem: Literal["original", "small"] = Field(
+        "original", description="small: stride 1 and no pooling, for images of 32×32 and less"
+    )
+    pretrained: bool = False
+    training: dict[str, Any] = Field({}, description="what differs from the common training")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _architecture(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "name" in value and not value.get("architecture"):
+            value = {**value, "architecture": str(value["name"])}
+        return value
+
+
+class Part(Settings):
+    """A part of a method with all its parameters."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class Method(Settings):
+    """A composition of criterion, pattern, allocation, schedule and recovery."""
+
+    name: Name
+    family: Literal["weight", "activation", "structure", "hybrid"]
+    description: str = ""
+    paper: str = ""
+    criterion: Part
+    pattern: Part
+    allocation: Part
+    schedule: Part
+    recovery: Part
+
+    def spec(self, kind: str) -> components.Spec:
+        """What is known of one of its parts."""
+        return components.find(kind, getattr(self, kind).name)
+
+    def sources(self) -> list[Path]:
+        """The files in which its parts stand."""
+        return sorted({self.spec(kind).source for kind in PARTS})
+
+    def settings(self) -> dict[str, Any]:
+        """What decides its results (not its name, family, or description)."""
+        return {kind: getattr(self, kind).model_dump() for kind in PARTS}
+
+
+class Compute(Settings):
+    """How jobs run. Threads come from here, never from the machine, so that bits agree."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(1, gt=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    baselines_per_job: int = Field(1, gt=0)
+    curves_per_job: int = Field(1, gt=0, description="curves of one method that share a process")
+
+
+class Prunable(Settings):
+    """Which weights may be pruned, beyond convolutions, linear layers and embeddings."""
+
+    head: bool = False
+    exclude: list[str] = Field([], description="patterns of parameter names, e.g. '*.downsample.*'")
+
+
+class Experiment(Settings):
+    """A grid: every method on every baseline at every sparsity."""
+
+    experiment: Name
+    tasks: list[Task] = Field(min_length=1)
+    regimes: list[Regime] = Field(min_length=1)
+    models: list[Model] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    methods: list[Method] = Field(min_length=1)
+    sparsities: list[Share] = Field(min_length=1)
+    training: Training = Training()
+    compute: Compute = Compute()
+    prunable: Prunable = Prunable()
+
+    @field_validator("seeds", "sparsities")
+    @classmethod
+    def _unique_numbers(cls, values: list[Any]) -> list[Any]:
+        doubled = sorted({value for value in values if values.count(value) > 1})
+        if doubled:
+            raise ValueError(f"given more than once: {', '.join(map(str, doubled))}")
+        return sorted(values)
+
+    @field_validator("sparsities")
+    @classmethod
+    def _no_dense(cls, values: list[float]) -> list[float]:
+        if 0 in values:
+            raise ValueError("0 is the dense baseline, which every grid has: leave it out")
+        return values
+
+    @field_validator("tasks", "regimes", "models", "methods")
+    @classmethod
+    def _unique_names(cls, values: list[Any]) -> list[Any]:
+        names = [value.name for value in values]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"named more than once: {', '.join(doubled)}")
+        if DENSE in names:
+            raise ValueError(f"{DENSE!r} is the baseline's own name")
+        return values
+
+    @model_validator(mode="after")
+    def _checked(self) -> Experiment:
+        for model in self.models:
+            training = self.training_of(model)
+            for method in self.methods:
+                _check_rewinding(method, training)
+        return self
+
+    def training_of(self, model: Model) -> Training:
+        """The common training with what the model's entry changes."""
+        return validated(
+            Training, {**self.training.model_dump(), **model.training}, f"models: {model.name}"
+        )
+
+
+def _check_rewinding(method: Method, training: Training) -> None:
+    epoch = method.recovery.parameters.get("to_epoch", 0)
+    if epoch and epoch not in training.rewind_epochs:
+        raise PrunebenchError(
+            f"methods: {method.name}: recovery {method.recovery.name!r} goes back to epoch {epoch},"
+            f" which is not kept: add it to training.rewind_epochs {training.rewind_epochs}"
+        )
+
+
+def _explain(model: type[BaseModel], error: ValidationError, where: str) -> str:
+    lines = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"])
+        at = ": ".join(part for part in (where, place) if part)
+        if item["type"] == "extra_forbidden":
+            known = _fields_at(model, item["loc"])
+            lines.append(f"{at}: unknown key{suggest(str(item['loc'][-1]), known)}")
+        else:
+            found = item.get("input")
+            shown = "" if isinstance(found, dict | list) else f" (found {found!r})"
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{at}: {message[0].lower()}{message[1:]}{shown}")
+    return "; ".join(lines)
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)
+
+
+def validated(model: type[BaseModel], value: Any, where: str) -> Any:
+    """Check ``value`` against ``model``; faults become one PrunebenchError that says where."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise PrunebenchError(_explain(model, error, where)) from None

@@ -1,0 +1,97 @@
+"""Bootstrap over seeds within a setting: one draw for all methods, stretched for few seeds."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
+
+LEVEL = 0.95
+
+
+def seed_weights(setting: tuple[str, ...], seeds: int, draws: int, entropy: int) -> np.ndarray:
+    """Weights (draws, seeds) of resampled seeds, rows summing to 1.
+
+    The generator is seeded from the setting's name, so that a setting's draws stay the same
+    whatever other settings and methods are in the table.
+    """
+    generator = np.random.default_rng([entropy, zlib.crc32("/".join(setting).encode())])
+    return generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+
+
+def weighted_mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Means over seeds (axis 0 of ``values``) for each row of weights; holes get no weight.
+
+    Shapes (draws, seeds) and (seeds, n) give (draws, n); NaN where a draw holds holes only.
+    """
+    there = ~np.isnan(values)
+    if there.all():
+        return weights @ values
+    total = weights @ there.astype(float)
+    summed = weights @ np.where(there, values, 0.0)
+    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def deviations(weights: np.ndarray, per_seed: np.ndarray) -> np.ndarray:
+    """Resampled means minus the mean, (draws, methods), of ``per_seed`` (methods, seeds).
+
+    Multiplied by sqrt(n/(n − 1)): resampling n values has a variance too small by (n − 1)/n.
+    """
+    values = per_seed.T
+    return (weighted_mean(weights, values) - mean_or_nan(values, 0)) * variance_factor(per_seed)
+
+
+def variance_factor(per_seed: np.ndarray) -> np.ndarray:
+    """sqrt(n/(n − 1)) for each method, NaN for fewer than two seeds; (methods, seeds) in."""
+    n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
+    return np.sqrt(np.divide(n, n - 1, out=np.full(n.shape, np.nan), where=n > 1))
+
+
+def mean_or_nan(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean without the NaN; NaN, and no warning, where there is nothing else."""
+    there = ~np.isnan(values)
+    n = there.sum(axis=axis)
+    summed = np.where(there, values, 0.0).sum(axis=axis)
+    return np.divide(summed, n, out=np.full(np.shape(summed), np.nan), where=n > 0)
+
+
+def variance_of_mean(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared standard error of the mean over seeds, and n − 1, per method."""
+    n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
+    free = np.where(n > 1, n - 1, np.nan)
+    squares = (per_seed - mean_or_nan(per_seed, 1)[:, None]) ** 2
+    return np.nansum(squares, axis=1) / free / n.clip(min=1), free
+
+
+def stretch(variances: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """How much wider than normal an interval must be: t/z with Welch–Satterthwaite freedom.
+
+    Both (settings, methods); settings that a method lacks are NaN in both. The bootstrap of 3
+    values knows nothing of the uncertainty of their spread and covers far too rarely; this is
+    the expanded interval of Hesterberg 2015 (The American Statistician 69, §5.3), applied to the
+    deviations, since few values have no quantiles further out.
+    """
+    total = np.nansum(variances, axis=0)
+    parts = np.nansum(variances**2 / free, axis=0)
+    freedom = np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
+    upper = (1 + LEVEL) / 2
+    return stdtrit(np.minimum(freedom, 1e6), upper) / ndtri(upper)
+
+
+def interval(point: np.ndarray, moved: np.ndarray, wider: np.ndarray) -> np.ndarray:
+    """Ends (2, methods) of the interval around ``point`` from deviations (draws, methods)."""
+    tail = (1 - LEVEL) / 2
+    ends = np.full((2, len(point)), np.nan)
+    for column in range(len(point)):
+        drawn = moved[:, column]
+        drawn = drawn[~np.isnan(drawn)]
+        if len(drawn):
+            ends[:, column] = point[column] + wider[column] * np.quantile(drawn, [tail, 1 - tail])
+    return ends
+
+
+def t_quantile(freedom: np.ndarray) -> np.ndarray:
+    """The two-sided LEVEL quantile of Student's t; NaN below one degree of freedom."""
+    freedom = np.asarray(freedom, dtype=float)
+    return np.where(freedom >= 1, stdtrit(np.maximum(freedom, 1), (1 + LEVEL) / 2), np.nan)

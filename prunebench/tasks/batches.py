@@ -1,0 +1,83 @@
+"""Minibatches on the device: shuffled, augmented and normalized whole batches at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from prunebench.settings import Augmentation
+
+Normalize = Callable[[Tensor], Tensor]  # uint8 [B, C, H, W] -> float32, e.g. TaskData.normalized
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """How many batches ``epoch_batches`` gives for ``count`` images."""
+    alone = count % batch_size == 1 and batch_size > 1
+    return -(-count // batch_size) - alone
+
+
+def epoch_batches(
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    normalize: Normalize,
+    augmentation: Augmentation | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (float32 [B, C, H, W], int64 [B]) over one shuffled epoch.
+
+    ``images`` uint8 [N, C, H, W] and ``labels`` [N] lie on the device of training. All that is
+    random is drawn at the start of the epoch from ``generator``, a CPU generator, so that batches
+    do not depend on the device. A last batch of one is dropped: batch norm cannot train on it.
+    """
+    count, device = len(images), images.device
+    order = torch.randperm(count, generator=generator).to(device)
+    draws = None if augmentation is None else _draw(augmentation, count, generator).to(device)
+    for step in range(steps_per_epoch(count, batch_size)):
+        part = slice(step * batch_size, (step + 1) * batch_size)
+        chosen = order[part]
+        batch = images[chosen]
+        if augmentation is not None and draws is not None:
+            batch = augment(batch, augmentation, draws[part])
+        yield normalize(batch), labels[chosen]
+
+
+def ordered_batches(images: Tensor, batch_size: int, normalize: Normalize) -> Iterator[Tensor]:
+    """Yield float32 [B, C, H, W] over all images in their order, for evaluation."""
+    for start in range(0, len(images), batch_size):
+        yield normalize(images[start : start + batch_size])
+
+
+def augment(images: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor:
+    """Crop and flip uint8 [B, C, H, W] as ``draws`` [B, 3] say (rows down, columns right, flip).
+
+    The image is padded by ``crop`` black pixels on every side and cut to its size at the offset
+    (0 to 2 · crop) drawn, then mirrored where flip is 1: torchvision's RandomCrop(size, padding)
+    and RandomHorizontalFlip, before normalization.
+    """
+    down, right, mirrored = draws.unbind(1)
+    if augmentation.crop > 0:
+        images = _crop(images, augmentation.crop, down, right)
+    if augmentation.flip:
+        images = torch.where(mirrored.view(-1, 1, 1, 1) == 1, images.flip(3), images)
+    return images
+
+
+def _draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
+    """int64 [count, 3]; what an augmentation does not use is drawn all the same."""
+    offsets = torch.randint(0, 2 * augmentation.crop + 1, (count, 2), generator=generator)
+    mirrored = torch.randint(0, 2, (count, 1), generator=generator)
+    return torch.cat([offsets, mirrored], 1)
+
+
+def _crop(images: Tensor, padding: int, down: Tensor, right: Tensor) -> Tensor:
+    """Every window of the padded images is a view; one indexing takes each image's own."""
+    height, width = images.shape[2:]
+    padded = functional.pad(images, (padding, padding, padding, padding))
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [B, C, down, right, H, W]
+    return windows[torch.arange(len(images), device=images.device), :, down, right]

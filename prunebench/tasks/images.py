@@ -1,0 +1,110 @@
+"""Encoded images to arrays, with Pillow: decoding, channels, size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from prunebench.errors import PrunebenchError
+from prunebench.tasks.raw import Images, Split, one_line
+
+if TYPE_CHECKING:
+    from prunebench.settings import Task
+
+# EPS and the like start other programs when opened: data sets need none of them
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+# (what to decode, its label, how an error names it)
+Encoded = tuple[Path | IO[bytes], int, str]
+
+_GREY = ("1", "L", "LA", "La")
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_PILLOW_MODE = {"grey": "L", "rgb": "RGB"}
+
+
+def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
+    """Decode ``count`` images into one array, each brought to the task's channels and size.
+
+    Without ``image_size`` all must have the size of the first; with channels ``native`` all must
+    be grey or all colour. Raises PrunebenchError naming the image that is damaged, truncated,
+    implausibly large (Pillow's limit against decompression bombs) or unlike the first.
+    """
+    images: Images | None = None
+    labels = np.empty(count, np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for index, (source, label, where) in enumerate(items):
+            pixels = _decode_one(source, task, where)
+            if images is None:
+                images = np.empty((count, *pixels.shape), np.uint8)
+            if pixels.shape != images.shape[1:]:
+                raise PrunebenchError(_unlike(pixels.shape, images.shape[1:], where))
+            images[index] = pixels
+            labels[index] = label
+    if images is None:
+        images = np.empty((0, 1, 1, 1), np.uint8)
+    return Split(images, labels)
+
+
+def fit(images: Images, task: Task) -> Images:
+    """Bring [N, H, W, C] to the task's channels and size; the same array where nothing changes."""
+    height, width, channels = images.shape[1:]
+    wanted = {"grey": 1, "rgb": 3}.get(task.mode) or channels
+    size = task.image_size
+    if wanted == channels and (size is None or (height, width) == (size, size)):
+        return images
+    fitted = np.empty((len(images), size or height, size or width, wanted), np.uint8)
+    for index, pixels in enumerate(images):
+        image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+        fitted[index] = _pixels(image, task)
+    return fitted
+
+
+def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
+    """One image as [H, W, C]."""
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            return _pixels(image, task)
+    except PrunebenchError as error:
+        raise PrunebenchError(f"{where}: {error}") from error
+    # what Pillow raises for damaged bytes is no closed set: OSError, SyntaxError, struct.error …
+    except Exception as error:
+        # the text of "cannot identify image file" ends in the address of an object
+        reason = one_line(error).split(" <_io")[0]
+        raise PrunebenchError(f"{where}: the image cannot be decoded ({reason})") from error
+
+
+def _pixels(image: Image.Image, task: Task) -> Images:
+    """Channels, then size (bilinear over the whole area, the sides stretched to a square)."""
+    if image.mode in _DEEP:
+        raise PrunebenchError(f"images of {image.mode} pixels (over 8 bits) are not supported")
+    mode = _PILLOW_MODE.get(task.mode) or ("L" if image.mode in _GREY else "RGB")
+    if image.mode != mode:
+        if "transparency" in image.info:  # Pillow wants a palette's transparency made explicit
+            image = image.convert("RGBA")
+        image = image.convert(mode)
+    size = task.image_size
+    if size is not None and image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _unlike(shape: tuple[int, ...], first: tuple[int, ...], where: str) -> str:
+    """The error for an image of another shape than the first."""
+    if shape[2] != first[2]:
+        kinds = {1: "grey", 3: "colour"}
+        return (
+            f"{where}: a {kinds[shape[2]]} image among {kinds[first[2]]} ones; "
+            "set mode: rgb or mode: grey"
+        )
+    return (
+        f"{where}: {shape[1]}x{shape[0]} pixels, the images before it {first[1]}x{first[0]}; "
+        "set image_size: to bring all to one size"
+    )

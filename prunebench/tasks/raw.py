@@ -1,0 +1,93 @@
+"""What a source hands over: whole official splits as arrays, nothing chosen or resized yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunebench.errors import PrunebenchError
+
+if TYPE_CHECKING:
+    from prunebench.settings import Task
+
+Images = NDArray[np.uint8]  # [N, H, W, C], 0..255, C is 1 or 3
+Labels = NDArray[np.int64]  # [N]
+
+Read = Callable[["Task", Path], "Raw"]
+Download = Callable[["Task", Path], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images [N, H, W, C] and their labels [N], in the order of the source."""
+
+    images: Images
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """The official splits; ``names`` are the classes' names where the source knows them."""
+
+    train: Split
+    val: Split | None = None
+    test: Split | None = None
+    names: tuple[str, ...] | None = None
+
+    def splits(self) -> dict[str, Split]:
+        """The splits that are there, by name."""
+        every = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: split for name, split in every.items() if split is not None}
+
+
+def local_path(task: Task, what: str) -> Path:
+    """Where the user says the data lies (relative to the working directory).
+
+    Raises PrunebenchError where the task names no path or nothing is there.
+    """
+    if task.path is None:
+        raise PrunebenchError(f"task {task.name!r}: source {task.source!r} needs path: {what}")
+    path = Path(task.path).expanduser()
+    if not path.exists():
+        raise PrunebenchError(f"task {task.name!r}: {path} does not exist; path: must be {what}")
+    return path
+
+
+def one_line(error: BaseException) -> str:
+    """What another library says of a fault, on one line of reasonable length."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 300 else f"{words[:300]} …"
+
+
+def integer_labels(values: Any, where: str) -> Labels:
+    """Labels as int64 [N]; raises PrunebenchError for any other kind than whole numbers."""
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise PrunebenchError(
+            f"{where}: labels must be one whole number per image, got {array.dtype} "
+            f"of shape {list(array.shape)}"
+        )
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise PrunebenchError(f"{where}: label {array.max()} is out of range")
+    return array.astype(np.int64)
+
+
+def byte_images(values: Any, where: str) -> Images:
+    """Images as uint8 [N, H, W, C] from [N, H, W] or [N, H, W, 1|3]; else PrunebenchError."""
+    array = np.asarray(values)
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] not in (1, 3):
+        raise PrunebenchError(
+            f"{where}: images must be uint8 of shape [N, H, W], [N, H, W, 1] or [N, H, W, 3], "
+            f"got {array.dtype} of shape {list(np.shape(values))}"
+        )
+    return array

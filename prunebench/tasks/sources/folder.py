@@ -1,0 +1,60 @@
+"""A folder of images: ``train/<class>/*.png``, ``val/`` and ``test/`` likewise where there are.
+
+A folder whose subfolders are the classes themselves is all training. The classes are the names
+of the training subfolders in alphabetical order (so ``10`` comes before ``2``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.tasks.images import SUFFIXES, Encoded, decode
+from prunebench.tasks.raw import Raw, Split, local_path
+
+if TYPE_CHECKING:
+    from prunebench.settings import Task
+
+
+def read(task: Task, folder: Path) -> Raw:
+    """Read every image below ``task.path``.
+
+    Raises PrunebenchError for a missing or empty folder, an unknown class in another split, and
+    an image that cannot be decoded or has another size than the rest (see ``image_size``).
+    """
+    root = local_path(task, "a folder with train/<class>/<image>")
+    if not root.is_dir():
+        raise PrunebenchError(f"{root} is no folder; path: must hold train/<class>/<image>")
+    train = root / "train" if (root / "train").is_dir() else root
+    names = tuple(entry.name for entry in _entries(train) if entry.is_dir())
+    if not names:
+        raise PrunebenchError(f"{train} has no subfolders; each class is a folder of images")
+    others = {
+        name: _split(root / name, names, task)
+        for name in ("val", "test")
+        if train != root and (root / name).is_dir()
+    }
+    return Raw(_split(train, names, task), others.get("val"), others.get("test"), names)
+
+
+def _split(folder: Path, names: tuple[str, ...], task: Task) -> Split:
+    files: list[Encoded] = []
+    for entry in _entries(folder):
+        if not entry.is_dir():
+            continue
+        if entry.name not in names:
+            raise PrunebenchError(
+                f"{entry}: no class {entry.name!r} in training{suggest(entry.name, names)}"
+            )
+        found = [path for path in _entries(entry) if path.suffix.lower() in SUFFIXES]
+        if not found:
+            raise PrunebenchError(f"{entry} holds no image ({', '.join(SUFFIXES)})")
+        files += [(path, names.index(entry.name), str(path)) for path in found]
+    return decode(files, len(files), task)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, hidden files apart, in an order that no file system changes."""
+    visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return sorted(visible, key=lambda entry: entry.name)

@@ -1,0 +1,52 @@
+"""MedMNIST: one ``.npz`` with ``<split>_images`` and ``<split>_labels`` for train, val, test."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prunebench.errors import PrunebenchError
+from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
+
+if TYPE_CHECKING:
+    from prunebench.settings import Task
+
+
+def read(task: Task, folder: Path) -> Raw:
+    """Read the file that ``task.path`` names.
+
+    Pickled objects are refused: they could run code. Raises PrunebenchError for a file that is
+    damaged, has no training split, or holds volumes or several labels per image.
+    """
+    path = local_path(task, "a MedMNIST .npz file")
+    try:
+        with path.open("rb") as file:  # opened here: numpy leaves open what it cannot read
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise PrunebenchError(f"{path} is no readable .npz file: it is a single array")
+            with arrays:
+                splits = {name: _split(arrays, name, path) for name in ("train", "val", "test")}
+    except PrunebenchError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+        raise PrunebenchError(f"{path} is no readable .npz file: {one_line(error)}") from error
+    train = splits["train"]
+    if train is None:
+        raise PrunebenchError(f"{path} has no train_images")
+    return Raw(train, splits["val"], splits["test"])
+
+
+def _split(arrays: np.lib.npyio.NpzFile, name: str, path: Path) -> Split | None:
+    if f"{name}_images" not in arrays:
+        return None
+    if f"{name}_labels" not in arrays:
+        raise PrunebenchError(f"{path} has {name}_images but no {name}_labels")
+    images = byte_images(arrays[f"{name}_images"], f"{path}, {name}_images")
+    labels = arrays[f"{name}_labels"]
+    if labels.ndim == 2 and labels.shape[1] == 1:  # MedMNIST writes a column
+        labels = labels[:, 0]
+    return Split(images, integer_labels(labels, f"{path}, {name}_labels"))

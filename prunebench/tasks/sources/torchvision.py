@@ -1,0 +1,151 @@
+"""torchvision's CIFAR10, CIFAR100, FashionMNIST, SVHN and GTSRB: downloaded, or read from a path.
+
+torchvision checks the MD5 sum of everything it downloads, and of CIFAR's and SVHN's files again
+whenever it reads them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import pickle
+import shutil
+import socket
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.tasks.images import Encoded, decode
+from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
+
+if TYPE_CHECKING:
+    from prunebench.settings import Task
+
+SILENCE = 60.0  # seconds without a byte after which a download has failed
+
+
+@dataclass(frozen=True)
+class Known:
+    """How one of torchvision's classes is asked for its splits, and how large these are."""
+
+    argument: str  # the constructor's argument that chooses the split …
+    train: Any  # … its value for training …
+    test: Any  # … and for testing
+    sizes: tuple[int, int]
+    split: Callable[[Any, Task], Split]
+    names: tuple[str, ...] | None = None  # where the class itself has no ``classes``
+
+
+def _arrays(data: Any, task: Task) -> Split:
+    """A data set that holds all its images: [N, H, W] or [N, H, W, C] in ``data``."""
+    where = f"torchvision's {task.dataset}"
+    return Split(byte_images(data.data, where), integer_labels(data.targets, where))
+
+
+def _channels_first(data: Any, task: Task) -> Split:
+    """SVHN: images [N, C, H, W], and the labels are called ``labels``."""
+    where = f"torchvision's {task.dataset}"
+    images = byte_images(np.transpose(data.data, (0, 2, 3, 1)), where)
+    return Split(images, integer_labels(data.labels, where))
+
+
+def _files(data: Any, task: Task) -> Split:
+    """GTSRB: one file per image, of many sizes."""
+    items: list[Encoded] = [(Path(file), label, file) for file, label in data._samples]
+    return decode(items, len(items), task)
+
+
+_DIGITS = tuple(str(digit) for digit in range(10))
+_SIGNS = tuple(f"{sign:02d}" for sign in range(43))
+DATASETS = {
+    "CIFAR10": Known("train", True, False, (50_000, 10_000), _arrays),
+    "CIFAR100": Known("train", True, False, (50_000, 10_000), _arrays),
+    "FashionMNIST": Known("train", True, False, (60_000, 10_000), _arrays),
+    "SVHN": Known("split", "train", "test", (73_257, 26_032), _channels_first, _DIGITS),
+    "GTSRB": Known("split", "train", "test", (26_640, 12_630), _files, _SIGNS),
+}
+
+
+def download(task: Task, folder: Path) -> None:
+    """Download both splits into ``folder``, whole or not at all; nothing where it is there.
+
+    Raises PrunebenchError where a server cannot be reached or a checksum is wrong; to be called
+    again then. A task with a ``path`` is never downloaded.
+    """
+    known = _known(task)
+    if task.path is not None or (folder.is_dir() and any(folder.iterdir())):
+        return
+    partial = folder.with_name(f".{folder.name}.partial")
+    before = socket.getdefaulttimeout()
+    try:
+        socket.setdefaulttimeout(SILENCE)  # torchvision itself would wait for ever
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for value in (known.train, known.test):
+            _dataset(task)(root=partial, download=True, **{known.argument: value})
+        if folder.is_dir():
+            folder.rmdir()
+        partial.replace(folder)
+    except (
+        OSError, RuntimeError, EOFError, http.client.HTTPException, zipfile.BadZipFile,
+        tarfile.TarError,
+    ) as error:  # fmt: skip
+        raise PrunebenchError(
+            f"task {task.name!r}: downloading {task.dataset} failed: {one_line(error)}; "
+            "run again, or give path: where it already lies"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read(task: Task, folder: Path) -> Raw:
+    """Read from ``task.path`` if given, else from ``folder``; never downloads.
+
+    Raises PrunebenchError for what is missing, damaged or not of the official size.
+    """
+    known = _known(task)
+    root = folder if task.path is None else local_path(task, f"the root of {task.dataset}")
+    splits = []
+    names = known.names
+    for value, size in zip((known.train, known.test), known.sizes, strict=True):
+        try:
+            data = _dataset(task)(root=root, download=False, **{known.argument: value})
+        except (
+            OSError, RuntimeError, ValueError, AssertionError, EOFError, KeyError, TypeError,
+            pickle.UnpicklingError,
+        ) as error:  # fmt: skip
+            raise PrunebenchError(
+                f"task {task.name!r}: {task.dataset} in {root} is missing or damaged: "
+                f"{one_line(error)}"
+            ) from error
+        split = known.split(data, task)
+        if not len(split.images) == len(split.labels) == size:
+            raise PrunebenchError(
+                f"task {task.name!r}: {task.dataset} in {root} has {len(split.images)} images and "
+                f"{len(split)} labels in a split of {size}: delete it and get it again"
+            )
+        names = names or tuple(str(name) for name in data.classes)
+        splits.append(split)
+    return Raw(splits[0], test=splits[1], names=names)
+
+
+def _known(task: Task) -> Known:
+    if task.dataset not in DATASETS:
+        asked = task.dataset or ""
+        raise PrunebenchError(
+            f"task {task.name!r}: unknown dataset {asked!r}{suggest(asked, DATASETS)}"
+        )
+    return DATASETS[task.dataset]
+
+
+def _dataset(task: Task) -> Any:
+    """torchvision's class; imported late, since it takes seconds."""
+    import torchvision.datasets
+
+    return getattr(torchvision.datasets, str(task.dataset))

@@ -1,0 +1,98 @@
+"""Export of an experiment to MLflow: from its files only, by one writer, as often as wanted.
+
+One MLflow experiment ``prunebench/<name>`` (or ``MLFLOW_EXPERIMENT_NAME``); in it one run for the
+whole, with tables and figures; under it one per baseline; under each, one per cell. A cell's run
+is never changed: other content replaces it. What a killed export leaves, the next one mends.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunebench.layout import Layout
+from prunebench.track.runs import read_runs
+from prunebench.track.store import (
+    artifact_root,
+    connect,
+    experiment_name,
+    masked,
+    one_line,
+    open_experiment,
+    patience,
+    sqlite_path,
+)
+from prunebench.track.sync import Sync
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did: counts of runs, the one of the whole experiment not among them."""
+
+    uri: str
+    experiment: str
+    created: int
+    replaced: int
+    removed: int
+    unchanged: int
+    seconds: float
+
+    @property
+    def total(self) -> int:
+        """Cells that MLflow now shows."""
+        return self.created + self.replaced + self.unchanged
+
+    def __str__(self) -> str:
+        done = {"new": self.created, "replaced": self.replaced, "removed": self.removed}
+        what = ", ".join(f"{count} {word}" for word, count in done.items() if count)
+        return (
+            f"{self.total} cells in MLflow, experiment {self.experiment!r} at {masked(self.uri)} "
+            f"({what or 'nothing new'}; {self.seconds:.0f} s)"
+        )
+
+
+def tracking_uri(layout: Layout) -> str:
+    """``MLFLOW_TRACKING_URI``, else the SQLite file that all experiments share."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{layout.root.resolve().parent / 'mlflow.db'}"
+
+
+def server_command(layout: Layout) -> str:
+    """The command to run for a look at the runs; with a server of one's own, its address."""
+    uri = tracking_uri(layout)
+    if uri.startswith(("http:", "https:")):
+        return masked(uri)
+    if (path := sqlite_path(uri)) is not None and path.resolve().is_relative_to(Path.cwd()):
+        uri = f"sqlite:///{path.resolve().relative_to(Path.cwd())}"
+    program = Path(sys.executable).parent / "mlflow"
+    known = shutil.which("mlflow")
+    if program.exists() and not (known and Path(known).samefile(program)):
+        # the environment is not activated; a pasted command shall work all the same
+        with suppress(ValueError):
+            program = program.relative_to(Path.cwd())
+        return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(uri)}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+
+
+def export(layout: Layout, uri: str | None = None) -> Exported:
+    """Bring MLflow to what the files of an experiment say; a second export changes nothing.
+
+    ``uri`` goes before ``MLFLOW_TRACKING_URI``, and that before the SQLite file of the results.
+    Raises PrunebenchError where a file is missing or damaged, or MLflow cannot be reached or
+    written, in bounded time; the same call made later completes what is there.
+    """
+    start = time.monotonic()
+    runs = read_runs(layout)
+    uri = uri or tracking_uri(layout)
+    with patience(), one_line(layout, uri):
+        client = connect(uri)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{experiment_name(layout)}"
+        experiment = open_experiment(client, name, artifact_root(uri))
+        done = Sync(client, experiment, layout, runs).run()
+    return Exported(uri, name, *done, seconds=time.monotonic() - start)

@@ -1,0 +1,209 @@
+"""From the runs that MLflow has to those that it shall have, in an order that survives a kill."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from prunebench.layout import Layout
+from prunebench.track.runs import (
+    EXPERIMENT_KEY,
+    Run,
+    artifacts,
+    experiment_digest,
+)
+from prunebench.track.store import NOTE, experiment_name
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as Live
+
+OWNER = "experiment"  # a server's experiment may hold runs of others
+KEY = "prunebench.cell"
+CONTENT = "prunebench.content"  # written last: a run without it is not whole
+PARENT, SOURCE = "mlflow.parentRunId", "mlflow.source.name"
+_BATCH, _SMALL_BATCH = 1000, 100  # MLflow's limits for metrics, and for parameters or tags
+_NOTE_LENGTH = 6000  # of the 8000 characters that a tag may hold
+# An export that needs longer than this has a sick server; what is there stays, a repeat goes on.
+GRACE, GRACE_PER_RUN = 60.0, 1.0  # seconds
+
+
+class Done(NamedTuple):
+    """Counts of cells' runs."""
+
+    created: int
+    replaced: int
+    removed: int
+    unchanged: int
+
+
+class Sync:
+    """One pass over one experiment."""
+
+    def __init__(
+        self, client: MlflowClient, experiment: str, layout: Layout, runs: Sequence[Run]
+    ) -> None:
+        self.client, self.experiment, self.layout, self.runs = client, experiment, layout, runs
+        self.name = experiment_name(layout)
+        self.limit = GRACE + GRACE_PER_RUN * len(runs)
+        self.deadline = time.monotonic() + self.limit
+        self.now = int(time.time() * 1000)
+        self.files = artifacts(layout)
+        self.ids: dict[str, str] = {}  # key -> id of the run that stays
+
+    def run(self) -> Done:
+        """Keep what is right, delete the rest, create what lacks; seal the experiment's run last.
+
+        Raises PrunebenchError when it takes far too long, and whatever MLflow raises.
+        """
+        kept, stale = self._sort_out()
+        self._delete(stale)
+        note = self._note()
+        digest = experiment_digest(self.files, note)
+        top = self._open(kept.pop(EXPERIMENT_KEY, None), digest)
+        for number, run in enumerate(self.runs):
+            self._in_time(number)
+            self.ids[run.key] = (
+                self._keep(kept[run.key], run) if run.key in kept else self._create(run, number)
+            )
+        if top is not None:
+            self._seal(top, note, digest)
+        missing = [run.key for run in self.runs if run.key not in kept]
+        if missing:
+            self._delete_doubles()
+        outdated = {live.data.tags.get(KEY, "") for live in stale}
+        replaced = len(outdated.intersection(missing))
+        removed = len(outdated - set(self.ids))
+        return Done(len(missing) - replaced, replaced, removed, len(kept))
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    def _live(self) -> list[Live]:
+        """All runs of this experiment, whole or not."""
+        found: list[Live] = []
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
+            for run in page:
+                if KEY in run.data.tags and run.data.tags.get(OWNER) == self.name:
+                    found.append(run)
+            token = page.token
+            if not token:
+                return found
+
+    def _sort_out(self) -> tuple[dict[str, Live], list[Live]]:
+        """Runs to keep, by key; and those to delete: outdated, doubled, gone or not whole."""
+        wanted = {run.key: run.content for run in self.runs}
+        kept: dict[str, Live] = {}
+        stale: list[Live] = []
+        for live in self._live():
+            key = live.data.tags.get(KEY, "")
+            content = live.data.tags.get(CONTENT)
+            whole = live.info.status != "RUNNING" and content and content == wanted.get(key)
+            if key not in kept and (whole or key == EXPERIMENT_KEY):
+                kept[key] = live
+            else:
+                stale.append(live)
+        return kept, stale
+
+    def _delete(self, runs: Sequence[Live]) -> None:
+        for number, live in enumerate(runs):
+            self._in_time(number, "deleted")
+            self.client.delete_run(live.info.run_id)
+
+    def _delete_doubles(self) -> None:
+        """A request that was answered too late was sent again, and may have made two runs."""
+        ours = set(self.ids.values())
+        self._delete([live for live in self._live() if live.info.run_id not in ours])
+
+    def _in_time(self, number: int, what: str = "exported") -> None:
+        if time.monotonic() > self.deadline:
+            raise TimeoutError(
+                f"too slow: {number} of {len(self.runs)} runs {what} in {self.limit:.0f} s"
+            )
+
+    # -- cells -----------------------------------------------------------------------------------
+
+    def _keep(self, live: Live, run: Run) -> str:
+        """Leave a run as it is, but for the run above it, which may be new."""
+        parent = self.ids[run.parent or EXPERIMENT_KEY]
+        if live.data.tags.get(PARENT) != parent:
+            self.client.set_tag(live.info.run_id, PARENT, parent)
+        return str(live.info.run_id)
+
+    def _create(self, run: Run, number: int) -> str:
+        """Write one run; MLflow lists by start, the last first: so the table keeps its order."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        start = self.now - number - 1
+        tags = {**run.tags, OWNER: self.name, KEY: run.key, SOURCE: "prunebench"}
+        tags[PARENT] = self.ids[run.parent or EXPERIMENT_KEY]
+        made = self.client.create_run(self.experiment, start, tags, run.name)
+        run_id = str(made.info.run_id)
+        metrics = [Metric(name, value, start, step) for name, value, step in run.metrics]
+        params = [Param(name, value) for name, value in run.params.items()]
+        while len(params) > _SMALL_BATCH:
+            self.client.log_batch(run_id, params=params[:_SMALL_BATCH], synchronous=True)
+            del params[:_SMALL_BATCH]
+        room = _BATCH - len(params) - 1
+        while len(metrics) > room:
+            self.client.log_batch(run_id, metrics=metrics[:room], synchronous=True)
+            del metrics[:room]
+        done = [RunTag(CONTENT, run.content)]
+        self.client.log_batch(run_id, metrics, params, done, synchronous=True)
+        end = start + round(1000 * run.seconds)
+        self.client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED", end)
+        return run_id
+
+    # -- the experiment's own run ----------------------------------------------------------------
+
+    def _open(self, live: Live | None, digest: str) -> str | None:
+        """The run that all hang under; its id if it must be filled, None if it is right already.
+
+        It is filled anew in place, so that its address stays, unless MLflow holds a file that
+        is no more: artifacts cannot be taken away.
+        """
+        if live is not None:
+            run_id = str(live.info.run_id)
+            whole = live.info.status != "RUNNING" and live.data.tags.get(CONTENT) == digest
+            if whole or not self._stored(run_id) - set(self.files):
+                self.ids[EXPERIMENT_KEY] = run_id
+                if not whole:
+                    self.client.set_tag(run_id, CONTENT, "")
+                return None if whole else run_id
+            self.client.delete_run(run_id)
+        tags = {OWNER: self.name, KEY: EXPERIMENT_KEY, SOURCE: "prunebench"}
+        made = self.client.create_run(self.experiment, self.now, tags, self.name)
+        self.ids[EXPERIMENT_KEY] = str(made.info.run_id)
+        return self.ids[EXPERIMENT_KEY]
+
+    def _stored(self, run_id: str, folder: str | None = None) -> set[str]:
+        """Paths of the files that MLflow holds of a run."""
+        found: set[str] = set()
+        for item in self.client.list_artifacts(run_id, folder):
+            found |= self._stored(run_id, item.path) if item.is_dir else {item.path}
+        return found
+
+    def _seal(self, run_id: str, note: str, digest: str) -> None:
+        for number, (name, path) in enumerate(self.files.items()):
+            self._in_time(number, "uploaded")
+            folder = name.rpartition("/")[0]
+            self.client.log_artifact(run_id, str(path), folder or None)
+        self.client.set_tag(run_id, NOTE, note)
+        self.client.set_tag(run_id, CONTENT, digest)
+        self.client.set_terminated(run_id)
+
+    def _note(self) -> str:
+        """What the experiment's run says of itself, in Markdown."""
+        statuses = Counter(run.tags.get("status", "unknown") for run in self.runs)
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+        text = f"{len(self.runs)} cells: {counts}.\n"
+        board = self.layout.leaderboard("md")
+        if board.exists():
+            lines = board.read_text(encoding="utf-8").splitlines()
+            while lines and sum(map(len, lines)) + len(lines) > _NOTE_LENGTH:
+                lines.pop()
+            text += "\n" + "\n".join(lines) + "\n"
+        return text + "\nTables, figures and the whole leaderboard: under Artifacts.\n"

@@ -1,0 +1,249 @@
+"""The one training loop: baselines, recoveries and methods that prune while training use it.
+
+Every draw has its own generator, derived from ``seed`` and the epoch, so that training from epoch k
+on sees the batches that the baseline saw from epoch k on (Frankle 2020's rewinding compares so).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.identity import derive_seed
+from prunebench.settings import Augmentation, Compute, Training
+from prunebench.tasks.batches import epoch_batches, steps_per_epoch
+
+Rate = Callable[[float], float]  # learning rate at a point of training, in epochs
+Masks = Mapping[str, Tensor]  # parameter name -> bool, True is kept
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a network is trained on and looked at with: uint8 images [N, C, H, W], labels [N]."""
+
+    images: Tensor
+    labels: Tensor
+    val_images: Tensor
+    val_labels: Tensor
+    normalize: Callable[[Tensor], Tensor]
+    augmentation: Augmentation | None = None
+
+
+@dataclass
+class Run:
+    """What a training run did."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    epochs: float = 0.0
+    seconds: float = 0.0
+    diverged: bool = False
+
+
+def cosine(training: Training) -> Rate:
+    """Half a cosine from the learning rate to 0 (Loshchilov & Hutter 2017)."""
+
+    def rate(epoch: float) -> float:
+        done = (epoch - training.warmup_epochs) / (training.epochs - training.warmup_epochs)
+        return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0)))
+
+    return rate
+
+
+def step(training: Training) -> Rate:
+    """``gamma`` times smaller at each milestone."""
+
+    def rate(epoch: float) -> float:
+        passed = sum(epoch >= share * training.epochs for share in training.milestones)
+        return training.learning_rate * training.gamma**passed
+
+    return rate
+
+
+def constant(training: Training) -> Rate:
+    """The same learning rate throughout."""
+    return lambda epoch: training.learning_rate
+
+
+RATES: dict[str, Callable[[Training], Rate]] = {
+    "cosine": cosine,
+    "step": step,
+    "constant": constant,
+}
+
+
+def learning_rate(training: Training) -> Rate:
+    """The baseline's learning rate over its epochs, warm-up included."""
+    after = RATES[training.schedule](training)
+    warmup = training.warmup_epochs
+
+    def rate(epoch: float) -> float:
+        return after(epoch) * min(1.0, epoch / warmup) if warmup else after(epoch)
+
+    return rate
+
+
+def _sgd(groups: list[dict[str, Any]], training: Training) -> torch.optim.Optimizer:
+    nesterov = training.nesterov and training.momentum > 0
+    return torch.optim.SGD(
+        groups, lr=training.learning_rate, momentum=training.momentum, nesterov=nesterov, fused=True
+    )
+
+
+def _adamw(groups: list[dict[str, Any]], training: Training) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+
+
+OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}
+
+
+def optimizer_of(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimizer; norms and biases (one-dimensional parameters) do not decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": training.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return OPTIMIZERS[training.optimizer](groups, training)
+
+
+def precision_of(compute: Compute, device: torch.device) -> torch.dtype | None:
+    """The type to autocast to; ``auto`` is bfloat16 on a GPU that has it, else none."""
+    if compute.precision == "float32":
+        return None
+    if compute.precision == "bfloat16":
+        return torch.bfloat16
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else None
+
+
+@contextmanager
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    if dtype is None:
+        yield
+    else:
+        with torch.autocast(device.type, dtype=dtype):
+            yield
+
+
+def logits_of(output: Any) -> Tensor:
+    """The logits, also of a model whose forward returns a tuple of which they are the first."""
+    return output[0] if isinstance(output, tuple | list) else output
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, images: Tensor, normalize: Callable[[Tensor], Tensor], batch: int = 500
+) -> Tensor:
+    """Float32 logits [N, classes] on the CPU, in eval mode, without autocast."""
+    model.eval()
+    parts = [logits_of(model(normalize(part))).float().cpu() for part in images.split(batch)]
+    return torch.cat(parts)
+
+
+class Enforcer:
+    """Holds what is pruned at zero: in the weights, and in the gradients that move them."""
+
+    def __init__(self, model: nn.Module, masks: Masks) -> None:
+        named = dict(model.named_parameters())
+        self.parameters = [named[name] for name in masks]
+        # empty_like keeps the weights' memory format, without which the product is slow
+        self.masks = [
+            torch.empty_like(parameter).copy_(mask).requires_grad_(False)
+            for mask, parameter in zip(masks.values(), self.parameters, strict=True)
+        ]
+
+    @torch.no_grad()
+    def weights(self) -> None:
+        """Set pruned weights to zero; whatever momentum or decay did to them is undone."""
+        if self.parameters:
+            torch._foreach_mul_(self.parameters, self.masks)
+
+    @torch.no_grad()
+    def gradients(self) -> None:
+        """Pruned weights have no gradient, so they do not count in a clipped norm."""
+        grads = [p.grad for p in self.parameters]
+        if grads and all(grad is not None for grad in grads):
+            torch._foreach_mul_(grads, self.masks)
+
+
+def train(
+    model: nn.Module,
+    samples: Samples,
+    training: Training,
+    *,
+    seed: int,
+    rate: Rate,
+    start: int = 0,
+    stop: int,
+    masks: Masks | None = None,
+    precision: torch.dtype | None = None,
+    compile: bool = False,
+    after_epoch: Callable[[int], None] | None = None,
+) -> Run:
+    """Train ``model`` in place over epochs ``start`` to ``stop``.
+
+    ``rate`` gives the learning rate at a point of training; ``after_epoch`` is called with the
+    number of epochs done. Pruned weights (False in ``masks``) are zero before and after every step.
+    A loss that is no longer finite ends the run with ``diverged`` set.
+    """
+    device = next(model.parameters()).device
+    optimizer = optimizer_of(model, training)
+    enforcer = Enforcer(model, masks or {})
+    enforcer.weights()
+    forward = torch.compile(model) if compile else model
+    run, begin = Run(), time.perf_counter()
+    per_epoch = steps_per_epoch(len(samples.labels), training.batch_size)
+    for epoch in range(start, stop):
+        total, count = torch.zeros((), device=device), 0
+        model.train()
+        # dropout and the like draw from the global generator
+        torch.manual_seed(derive_seed(seed, "layers", epoch))
+        order = torch.Generator().manual_seed(derive_seed(seed, "batches", epoch))
+        batches = epoch_batches(
+            samples.images, samples.labels, training.batch_size, order,
+            normalize=samples.normalize, augmentation=samples.augmentation,
+        )  # fmt: skip
+        for number, (images, labels) in enumerate(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(epoch + number / per_epoch)
+            with _autocast(device, precision):
+                loss = functional.cross_entropy(logits_of(forward(images)), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            enforcer.gradients()
+            if training.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
+            optimizer.step()
+            enforcer.weights()
+            total, count = total + loss.detach() * len(labels), count + len(labels)
+        run.epochs += 1
+        mean_loss = (total / max(count, 1)).item()
+        run.history.append(_entry(model, samples, training, epoch + 1, stop, rate, mean_loss))
+        if not math.isfinite(mean_loss):
+            run.diverged = True
+            break
+        if after_epoch is not None:
+            after_epoch(epoch + 1)
+    run.seconds = time.perf_counter() - begin
+    return run
+
+
+def _entry(
+    model: nn.Module, samples: Samples, training: Training, epoch: int, stop: int, rate: Rate,
+    loss: float,
+) -> dict[str, Any]:  # fmt: skip
+    """A line of the history; validation is looked at every few epochs and at the end."""
+    entry: dict[str, Any] = {"epoch": epoch, "learning_rate": rate(epoch - 1)}
+    entry["train_loss"] = loss if math.isfinite(loss) else None
+    if (epoch % training.validate_every == 0 or epoch == stop) and math.isfinite(loss):
+        predicted = predict(model, samples.val_images, samples.normalize).argmax(1)
+        entry["val_error"] = (predicted != samples.val_labels.cpu()).float().mean().item()
+    return entry

@@ -1,0 +1,78 @@
+"""Dense baselines: trained once, shared by every method."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from prunebench import store
+from prunebench.errors import PrunebenchError
+from prunebench.identity import derive_seed
+from prunebench.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
+from prunebench.plan import Baseline
+from prunebench.pruning.curve import Cost
+from prunebench.records import DENSE
+from prunebench.tasks.regimes import Regimen
+from prunebench.train import learning_rate, train
+from prunebench.work.job import Job
+
+
+def rewind_file(epoch: int) -> str:
+    """Where a baseline keeps its state after an epoch that a rewinding may ask for."""
+    return f"rewind-{epoch}.safetensors"
+
+
+def compute_baseline(job: Job, baseline: Baseline) -> dict[str, Any]:
+    """The record of a dense baseline, trained unless it is there.
+
+    Raises PrunebenchError where it learned nothing: its cells would mean nothing.
+    """
+    folder, identity = job.folder(baseline), job.baseline_identity(baseline)
+    record = store.finished(folder, identity)
+    if record is not None:
+        return record
+    samples, regimen = job.samples(baseline)
+    model, training = job.build(baseline), baseline.training
+    files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, HISTORY]
+    store.save_tensors(folder / INITIAL, model.state_dict())
+
+    def keep(epoch: int) -> None:
+        if epoch in training.rewind_epochs:
+            files.append(rewind_file(epoch))
+            store.save_tensors(folder / files[-1], model.state_dict())
+
+    run = train(
+        model, samples, training, seed=derive_seed("order", *baseline.key),
+        rate=learning_rate(training), stop=training.epochs, precision=job.precision,
+        compile=job.plan.experiment.compute.compile, after_epoch=keep,
+    )  # fmt: skip
+    predictions = job.predictions(model, samples)
+    if not run.diverged:
+        _refuse_chance(baseline, predictions["train"], regimen)
+    targets = {"train": regimen.given, "train_clean": regimen.clean}
+    targets |= {split: job.data.labels[split] for split in ("val", "test")}
+    store.save_tensors(folder / TARGETS, targets)
+    sizes = job.size(model, samples, {})
+    cost = Cost().and_run(run)
+    record = job.record(baseline, DENSE, DENSE, 0.0) | sizes | {
+        "identity": identity, "label_hash": regimen.label_hash,
+        "code_hash": job.plan.baseline_settings(baseline)["code"],
+    }  # fmt: skip
+    job.save(folder, record, model, predictions, run, cost, files)
+    return record
+
+
+def _refuse_chance(baseline: Baseline, logits: Tensor, regimen: Regimen) -> None:
+    """A network no better than always naming the commonest label, within two standard errors."""
+    wrong = (logits.argmax(1) != regimen.given).float().mean().item()
+    count = len(regimen.given)
+    chance = 1 - regimen.given.bincount().max().item() / count
+    if wrong > chance - 2 * math.sqrt(chance * (1 - chance) / count):
+        task, regime, model, seed = baseline.key
+        raise PrunebenchError(
+            f"the baseline {task}/{regime}/{model}/seed {seed} learned nothing: training error"
+            f" {wrong:.3f}, {chance:.3f} by chance; change training (learning_rate, epochs) or the"
+            " model"
+        )

@@ -1,0 +1,134 @@
+"""What baselines and curves share: data, identities, networks, and how a cell is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench import models, store
+from prunebench.files import write_json
+from prunebench.identity import derive_seed, digest
+from prunebench.layout import HISTORY, PREDICTIONS, WEIGHTS
+from prunebench.measure.size import size
+from prunebench.plan import Baseline, Plan
+from prunebench.provenance import software
+from prunebench.pruning.curve import Cost
+from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.masks import Masks
+from prunebench.records import DENSE, DIVERGED, OK
+from prunebench.settings import Method, Task
+from prunebench.tasks.data import TaskData, load
+from prunebench.tasks.regimes import Regimen
+from prunebench.tasks.regimes import apply as apply_regime
+from prunebench.train import Run, Samples, precision_of, predict
+from prunebench.work.machine import set_up
+
+
+class Job:
+    """Computes the cells of an experiment's task and stores them."""
+
+    def __init__(self, plan: Plan, task: Task, data: Path) -> None:
+        self.plan = plan
+        self.device = set_up(plan.experiment.compute)
+        self.data: TaskData = load(data).to(self.device)
+        self.precision = precision_of(plan.experiment.compute, self.device)
+        # the last baseline's data stay at hand for the next curve on it
+        self._samples: tuple[Baseline, tuple[Samples, Regimen]] | None = None
+
+    # ------------------------------------------------------------------ identity
+
+    def _identity(self, settings: dict[str, Any]) -> str:
+        return digest({**settings, "data": self.data.data_hash})
+
+    def baseline_identity(self, baseline: Baseline) -> str:
+        """Names a baseline's result: settings, code, and the content of the data."""
+        return self._identity(self.plan.baseline_settings(baseline))
+
+    def cell_identity(self, baseline: Baseline, method: Method, sparsity: float) -> str:
+        """Names a cell's result."""
+        return self._identity(self.plan.cell_settings(baseline, method, sparsity))
+
+    def folder(self, baseline: Baseline, method: str = DENSE, sparsity: float = 0.0) -> Path:
+        """Where a cell's files lie."""
+        return self.plan.layout.cell(*baseline.key, method, sparsity)
+
+    def finished(
+        self, baseline: Baseline, method: Method, sparsity: float
+    ) -> dict[str, Any] | None:
+        """The record of a finished cell, None where it is missing or of other settings."""
+        identity = self.cell_identity(baseline, method, sparsity)
+        return store.finished(self.folder(baseline, method.name, sparsity), identity)
+
+    def record(self, baseline: Baseline, method: str, family: str, sparsity: float) -> dict:
+        task, regime, model, seed = baseline.key
+        return {
+            "experiment": self.plan.experiment.experiment, "task": task, "regime": regime,
+            "model": model, "method": method, "family": family, "seed": seed,
+            "sparsity": sparsity, "status": OK, "message": "",
+            "config_hash": digest(baseline.settings()), "data_hash": self.data.data_hash,
+            "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
+            **software(),
+        }  # fmt: skip
+
+    def _device_name(self) -> str:
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    # ---------------------------------------------------------------------- data
+
+    def samples(self, baseline: Baseline) -> tuple[Samples, Regimen]:
+        """What a baseline is trained on and looked at with."""
+        if self._samples is None or self._samples[0] != baseline:
+            self._samples = baseline, self._make_samples(baseline)
+        return self._samples[1]
+
+    def _make_samples(self, baseline: Baseline) -> tuple[Samples, Regimen]:
+        regime, seed = baseline.regime, baseline.seed
+        # the flips depend on task and seed alone: every model and method sees the same
+        draw = torch.Generator().manual_seed(derive_seed("regime", baseline.task.name, seed))
+        labels = self.data.labels
+        regimen = apply_regime(regime, labels["train"].cpu(), self.data.classes, draw)
+        chosen = regimen.indices.to(self.device)
+        samples = Samples(
+            images=self.data.images["train"][chosen],
+            labels=regimen.given.to(self.device),
+            val_images=self.data.images["val"],
+            val_labels=labels["val"],
+            normalize=self.normalize,
+            augmentation=baseline.task.augmentation if regime.augmentation else None,
+        )
+        return samples, regimen
+
+    def normalize(self, images: Tensor) -> Tensor:
+        # convolutions are faster with channels last, on CPUs and GPUs alike
+        return self.data.normalized(images).contiguous(memory_format=torch.channels_last)
+
+    def build(self, baseline: Baseline) -> nn.Module:
+        channels, side, _ = self.data.shape
+        seed = derive_seed("init", *baseline.key)
+        network = models.create(baseline.model, self.data.classes, channels, side, seed)
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    def predictions(self, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
+        images = {"train": samples.images, "val": samples.val_images}
+        images["test"] = self.data.images["test"]  # read once, here, from the last model
+        return {split: predict(model, value, self.normalize) for split, value in images.items()}
+
+    def size(self, model: nn.Module, samples: Samples, masks: Masks) -> dict[str, Any]:
+        layers = prunable_layers(model, self.plan.experiment.prunable)
+        return size(model, self.normalize(samples.images[:1]), masks, list(layers))
+
+    def save(
+        self, folder: Path, record: dict[str, Any], model: nn.Module,
+        predictions: dict[str, Tensor], run: Run, cost: Cost, files: list[str],
+    ) -> None:  # fmt: skip
+        finite = all(value.isfinite().all() for value in predictions.values())
+        if run.diverged or not finite:
+            record |= {"status": DIVERGED, "message": f"after {run.epochs:g} epochs"}
+        record |= {"train_epochs": cost.epochs, "train_seconds": cost.seconds}
+        store.save_tensors(folder / WEIGHTS, model.state_dict())
+        store.save_tensors(folder / PREDICTIONS, predictions)
+        write_json(folder / HISTORY, run.history)
+        store.finish(folder, record, files)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from prunebench.layout import Layout
+from prunebench.report import summary
+from prunebench.statistics import score
+
+
+def test_the_terminal_says_who_leads_what_failed_and_where_to_look(cells: pd.DataFrame) -> None:
+    text = summary.text(cells, Layout(Path("results/trial")))
+    lines = text.splitlines()
+    assert lines[0] == "prunebench: trial: 516 cells, 3 seeds"
+    leader = score(cells).iloc[0]
+    row = next(line for line in lines if line.split()[:1] == ["1"])
+    assert row.split()[1:3] == [leader["method"], f"−{abs(leader['score']):.2f}"]
+    assert "noisy-40: imp at 96.88 % sparsity, −16." in text
+    assert "2 collapsed, 1 diverged, 1 failed" in text
+    for place in (
+        "results/trial/cells.csv", "results/trial/tables/", "results/trial/figures/",
+        "results/trial/leaderboard.html", "mlflow ui --backend-store-uri sqlite:///",
+    ):  # fmt: skip
+        assert place in text
+    assert max(map(len, lines)) <= 160
+    assert text.endswith("\n")
+
+
+def test_dense_and_random_are_always_shown(cells: pd.DataFrame) -> None:
+    imp = cells[cells["method"] == "imp"]
+    copies = [imp.assign(method=f"imp{i}") for i in range(10)]
+    lines = summary.text(pd.concat([cells, *copies]), Layout(Path("r"))).splitlines()
+    shown = [line.split()[1] for line in lines if line.strip()[:1].isdigit()]
+    assert {"dense", "random"} <= set(shown)
+    assert any("more in the leaderboard" in line for line in lines)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from prunebench.statistics import holm, sign_flip, smallest_p, verdict
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 11])
+def test_sign_flip_is_that_of_scipy(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.4, 1, n)
+    wanted = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    assert sign_flip(values) == pytest.approx(wanted.pvalue)
+
+
+def test_sign_flip_by_hand() -> None:
+    assert sign_flip(np.array([1.0])) == 1.0
+    assert sign_flip(np.array([1.0, 2.0, 3.0])) == 0.25
+    # sums of ±1 ±2 ±3 at least |1 + 2 − 3| = 0 away from 0: all
+    assert sign_flip(np.array([1.0, 2.0, -3.0])) == 1.0
+    assert sign_flip(np.zeros(5)) == 1.0
+    # 0.1 + 0.2 − 0.3 is not 0 in floating point, and must count as if it were
+    assert sign_flip(np.array([0.1, 0.2, -0.3])) == 1.0
+    assert np.isnan(sign_flip(np.array([1.0, np.nan])))
+    assert np.isnan(sign_flip(np.array([])))
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=8))
+def test_sign_flip_knows_no_order_sign_or_unit(values: list[int]) -> None:
+    p = sign_flip(np.array(values, float))
+    assert smallest_p(len(values)) <= p <= 1
+    assert sign_flip(-np.array(values[::-1]) * 0.1) == pytest.approx(p)
+
+
+def test_size_under_the_null() -> None:
+    noise = np.random.default_rng(1).standard_normal((8, 4000))
+    p = sign_flip(noise)
+    for alpha in (0.05, 0.1, 0.25):
+        exact = np.floor(alpha * 128) / 128  # p comes in steps of 2/2^8
+        assert (p <= alpha).mean() == pytest.approx(exact, abs=3.5 * np.sqrt(exact / 4000))
+
+
+def test_many_seeds_are_sampled_and_agree_with_the_t_test() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1, 40)
+    assert sign_flip(values) == sign_flip(values)
+    assert sign_flip(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
+
+
+def test_holm_by_hand() -> None:
+    # 0.01·3; 0.02·2; max(0.04, 0.03·1)
+    assert holm(np.array([0.02, 0.01, 0.03])) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm(np.array([0.6, 0.7])) == pytest.approx([1.0, 1.0])
+    mixed = holm(np.array([np.nan, 0.01, 0.04]))
+    assert np.isnan(mixed[0])
+    assert mixed[1:] == pytest.approx([0.02, 0.04])
+    assert holm(np.array([])).shape == (0,)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_nothing_and_bonferroni(p: list[float]) -> None:
+    raw = np.array(p)
+    adjusted = holm(raw)
+    assert (adjusted >= raw).all()
+    assert (adjusted <= np.minimum(1, raw * len(raw)) + 1e-12).all()
+    assert (adjusted[np.argsort(raw)] == np.sort(adjusted)).all()
+
+
+def test_verdicts() -> None:
+    assert verdict(0.25, -3, 3, 1, "dense", 0.05) == "cannot be significant with 3 seeds"
+    assert verdict(1, -3, 1, 1, "dense", 0.05) == "cannot be significant with 1 seed"
+    # 2^(1−6) = 0.03 would do for one method, not for seven
+    assert verdict(0.03, -3, 6, 7, "dense", 0.05).endswith("with 6 seeds and 7 methods")
+    assert verdict(0.031, -3, 6, 1, "dense", 0.05) == "better than dense (p = 0.031)"
+    assert verdict(0.0001, 3, 20, 1, "dense", 0.05) == "worse than dense (p < 0.001)"
+    assert verdict(0.3, 3, 9, 1, "dense", 0.05) == "no difference shown (p = 0.300)"
+    assert verdict(float("nan"), 3, 9, 1, "dense", 0.05) == "not comparable"

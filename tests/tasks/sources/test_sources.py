@@ -1,0 +1,27 @@
+"""The registry: a file in the folder is a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prunebench.errors import PrunebenchError
+from prunebench.tasks import sources
+
+
+def test_every_file_is_a_source_that_reads() -> None:
+    files = Path(sources.__file__).parent.glob("[!_]*.py")
+    assert sources.names() == sorted(file.stem.replace("_", "-") for file in files)
+    for name in sources.names():
+        assert callable(sources.reader(name))
+        assert sources.reader(name).__doc__
+
+
+def test_only_torchvision_downloads() -> None:
+    assert [name for name in sources.names() if sources.downloader(name)] == ["torchvision"]
+
+
+def test_an_unknown_source_is_refused() -> None:
+    with pytest.raises(PrunebenchError, match="unknown source 'digit'; did you mean 'digits'"):
+        sources.reader("digit")

@@ -1,0 +1,210 @@
+"""torchvision's data sets: read from disk as they lie there, downloaded whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from prunebench.errors import PrunebenchError
+from prunebench.tasks.prepare import check, split
+from prunebench.tasks.sources import torchvision as source
+
+from ..conftest import Encode, MakeTask
+
+Pictures = Callable[..., NDArray[np.uint8]]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four training and two test images are the official sizes."""
+    for name, known in source.DATASETS.items():
+        monkeypatch.setitem(source.DATASETS, name, dataclasses.replace(known, sizes=(4, 2)))
+
+
+def _refusal(task: Any, folder: Path) -> str:
+    with pytest.raises(PrunebenchError) as caught:
+        source.read(task, folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def fashion(tmp_path: Path, pictures: Pictures, small: None) -> Path:
+    """A tiny data set in the files of Fashion-MNIST."""
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, size in (("train", 4), ("t10k", 2)):
+        images = pictures(size, 28, 28)
+        header = struct.pack(">4i", 0x00000803, size, 28, 28)
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = struct.pack(">2i", 0x00000801, size)
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(header + bytes(range(size)))
+    return tmp_path
+
+
+def test_fashion_mnist_is_read_from_its_path(
+    fashion: Path, make_task: MakeTask, pictures: Pictures
+) -> None:
+    task = make_task(source="torchvision", dataset="FashionMNIST", path=str(fashion))
+    raw = source.read(task, Path("nowhere"))
+    assert np.array_equal(raw.train.images[..., 0], pictures(4, 28, 28))
+    assert raw.train.labels.tolist() == [0, 1, 2, 3]
+    assert raw.test is not None
+    assert len(raw.test) == 2
+    assert raw.names is not None
+    assert raw.names[9] == "Ankle boot"
+
+
+def test_truncated_fashion_mnist(fashion: Path, make_task: MakeTask) -> None:
+    file = fashion / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    task = make_task(source="torchvision", dataset="FashionMNIST", path=str(fashion))
+    assert f"FashionMNIST in {fashion} is missing or damaged: " in _refusal(task, fashion)
+
+
+def test_another_number_of_images_than_published(
+    fashion: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = dataclasses.replace(source.DATASETS["FashionMNIST"], sizes=(5, 2))
+    monkeypatch.setitem(source.DATASETS, "FashionMNIST", known)
+    task = make_task(source="torchvision", dataset="FashionMNIST", path=str(fashion))
+    assert "has 4 images and 4 labels in a split of 5" in _refusal(task, fashion)
+
+
+def test_gtsrb_brings_signs_of_many_sizes_to_one(
+    tmp_path: Path, make_task: MakeTask, encode: Encode, pictures: Pictures, small: None
+) -> None:
+    base = tmp_path / "gtsrb"
+    test = base / "GTSRB" / "Final_Test" / "Images"
+    test.mkdir(parents=True)
+    rows = ["Filename;Width;ClassId"]
+    for index in range(4):
+        folder = base / "GTSRB" / "Training" / f"{index:05d}"
+        folder.mkdir(parents=True)
+        (folder / "0.ppm").write_bytes(encode(pictures(9 + index, 12, 3), "PPM"))
+    for index in range(2):
+        (test / f"{index}.ppm").write_bytes(encode(pictures(8, 8 + index, 3), "PPM"))
+        rows.append(f"{index}.ppm;8;{3 - index}")
+    (base / "GT-final_test.csv").write_text("\n".join(rows))
+    settings = {"source": "torchvision", "dataset": "GTSRB", "path": str(tmp_path)}
+    raw = source.read(make_task(**settings, image_size=8), tmp_path)
+    assert raw.train.images.shape == (4, 8, 8, 3)
+    assert raw.train.labels.tolist() == [0, 1, 2, 3]
+    assert raw.test is not None
+    assert raw.test.labels.tolist() == [3, 2]
+    assert "set image_size:" in _refusal(make_task(**settings), tmp_path)
+
+
+def test_svhn_has_its_channels_first(
+    tmp_path: Path,
+    make_task: MakeTask,
+    pictures: Pictures,
+    small: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = pictures(4, 5, 6, 3)
+
+    def dataset(root: Path, download: bool, split: str) -> SimpleNamespace:
+        size = {"train": 4, "test": 2}[split]
+        return SimpleNamespace(
+            data=images[:size].transpose(0, 3, 1, 2), labels=np.arange(size) % 10
+        )
+
+    monkeypatch.setattr(source, "_dataset", lambda task: dataset)
+    raw = source.read(make_task(source="torchvision", dataset="SVHN"), tmp_path)
+    assert np.array_equal(raw.train.images, images)
+    assert raw.names == tuple("0123456789")
+
+
+@pytest.mark.parametrize("dataset", sorted(source.DATASETS))
+def test_what_is_not_there(tmp_path: Path, make_task: MakeTask, dataset: str) -> None:
+    task = make_task(source="torchvision", dataset=dataset)
+    assert f"{dataset} in {tmp_path} is missing or damaged: " in _refusal(task, tmp_path)
+
+
+def test_a_path_to_nothing_and_an_unknown_data_set(tmp_path: Path, make_task: MakeTask) -> None:
+    task = make_task(source="torchvision", dataset="SVHN", path=str(tmp_path / "nothing"))
+    assert "nothing does not exist" in _refusal(task, tmp_path)
+    task = make_task(source="torchvision", dataset="CIFAR01")
+    assert "unknown dataset 'CIFAR01'; did you mean 'CIFAR10" in _refusal(task, tmp_path)
+    assert "unknown dataset ''; known: CIFAR10" in _refusal(
+        make_task(source="torchvision"), tmp_path
+    )
+
+
+class _Server:
+    """In place of torchvision's class: writes a file per split, or fails at the second."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked: list[Any] = []
+
+    def __call__(self, root: Path, download: bool, train: bool) -> None:
+        assert download
+        self.asked.append(train)
+        (root / f"{train}.bin").write_text("data")
+        if self.error is not None and not train:
+            raise self.error
+
+
+def test_a_download_is_done_once(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = _Server()
+    monkeypatch.setattr(source, "_dataset", lambda task: server)
+    task = make_task(source="torchvision", dataset="CIFAR10")
+    folder = tmp_path / "raw" / "cifar10"
+    folder.mkdir(parents=True)
+    source.download(task, folder)
+    source.download(task, folder)
+    assert server.asked == [True, False]
+    assert sorted(file.name for file in folder.iterdir()) == ["False.bin", "True.bin"]
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        URLError("no route"),
+        RuntimeError("File not found or corrupted."),
+        TimeoutError("silent"),
+        EOFError("compressed file ended"),
+    ],
+)
+def test_a_failed_download_leaves_nothing(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(source, "_dataset", lambda task: _Server(error))
+    task = make_task(source="torchvision", dataset="CIFAR10")
+    with pytest.raises(PrunebenchError, match=r"downloading CIFAR10 failed: .*; run again"):
+        source.download(task, tmp_path / "cifar10")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_is_never_downloaded_to(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = _Server()
+    monkeypatch.setattr(source, "_dataset", lambda task: server)
+    task = make_task(source="torchvision", dataset="CIFAR10", path=str(tmp_path))
+    source.download(task, tmp_path / "cifar10")
+    assert server.asked == []
+
+
+def test_the_real_fashion_mnist(make_task: MakeTask, shared_data: Path) -> None:
+    path = shared_data / "fashion-mnist"
+    task = make_task(source="torchvision", dataset="FashionMNIST", path=str(path), val=5000)
+    raw = source.read(task, Path("nowhere"))
+    assert len(check(raw, task)) == 10
+    sizes = {name: len(chosen) for name, (_, chosen) in split(raw, task).items()}
+    assert sizes == {"train": 55_000, "val": 5_000, "test": 10_000}
+    assert raw.train.images.mean() / 255 == pytest.approx(0.2860, abs=1e-4)  # as published

@@ -1,0 +1,136 @@
+"""Decoding, against Pillow used plainly, and every kind of image that must be refused."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from prunebench.errors import PrunebenchError
+from prunebench.tasks.images import decode, fit
+from prunebench.tasks.raw import Split
+
+from .conftest import Encode, MakeTask
+
+Pictures = Callable[..., NDArray[np.uint8]]
+
+
+def _decoded(task: Any, *contents: bytes) -> Split:
+    items = ((io.BytesIO(data), index, f"row {index}") for index, data in enumerate(contents))
+    return decode(items, len(contents), task)
+
+
+def _refusal(task: Any, *contents: bytes) -> str:
+    with pytest.raises(PrunebenchError) as caught:
+        _decoded(task, *contents)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "PPM", "TIFF"])
+@pytest.mark.parametrize("shape", [(2, 5, 7), (2, 5, 7, 3)])
+def test_lossless_formats_come_back_as_they_were(
+    make_task: MakeTask, encode: Encode, pictures: Pictures, kind: str, shape: tuple[int, ...]
+) -> None:
+    images = pictures(*shape)
+    split = _decoded(make_task(), *(encode(image, kind) for image in images))
+    assert split.images.dtype == np.uint8
+    assert np.array_equal(split.images.reshape(shape), images)
+    assert split.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("mode", "pillow"), [("grey", "L"), ("rgb", "RGB")])
+@pytest.mark.parametrize("shape", [(3, 9, 6), (3, 9, 6, 3)])
+def test_channels_and_size_are_pillows_whether_encoded_or_not(
+    make_task: MakeTask,
+    encode: Encode,
+    pictures: Pictures,
+    mode: str,
+    pillow: str,
+    shape: tuple[int, ...],
+) -> None:
+    images = pictures(*shape)
+    task = make_task(mode=mode, image_size=8)
+    expected = np.stack(
+        [
+            np.asarray(
+                Image.fromarray(image).convert(pillow).resize((8, 8), Image.Resampling.BILINEAR)
+            )
+            for image in images
+        ]
+    ).reshape(3, 8, 8, -1)
+    assert np.array_equal(_decoded(task, *map(encode, images)).images, expected)
+    assert np.array_equal(fit(images.reshape(3, 9, 6, -1), task), expected)
+
+
+def test_fit_copies_nothing_where_nothing_changes(make_task: MakeTask, pictures: Pictures) -> None:
+    images = pictures(2, 8, 8, 3)
+    assert fit(images, make_task()) is images
+    assert fit(images, make_task(image_size=8, mode="rgb")) is images
+
+
+def test_transparent_palettes_decode_without_a_warning(make_task: MakeTask) -> None:
+    image = Image.new("P", (6, 6))
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=b"\x00\x80")
+    split = _decoded(make_task(), buffer.getvalue())
+    assert split.images.shape == (1, 6, 6, 3)
+    assert split.images[0, 0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_truncated_image_is_refused_by_name(
+    make_task: MakeTask, encode: Encode, pictures: Pictures, kind: str
+) -> None:
+    whole = [encode(image, kind) for image in pictures(2, 32, 32, 3)]
+    message = _refusal(make_task(), whole[0], whole[1][: len(whole[1]) // 2])
+    assert message.startswith("row 1: the image cannot be decoded (")
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+def test_what_is_no_image_is_refused(make_task: MakeTask, content: bytes) -> None:
+    message = _refusal(make_task(), content)
+    assert message == "row 0: the image cannot be decoded (cannot identify image file)"
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.0])
+def test_a_decompression_bomb_is_refused(
+    make_task: MakeTask,
+    encode: Encode,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+    factor: float,
+) -> None:
+    content = encode(pictures(60, 60))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(60 * 60 / factor))
+    assert "decompression bomb" in _refusal(make_task(image_size=8), content)
+
+
+def test_unequal_sizes_need_an_image_size(
+    make_task: MakeTask, encode: Encode, pictures: Pictures
+) -> None:
+    contents = encode(pictures(6, 8)), encode(pictures(6, 9))
+    message = _refusal(make_task(), *contents)
+    assert message == (
+        "row 1: 9x6 pixels, the images before it 8x6; set image_size: to bring all to one size"
+    )
+    assert _decoded(make_task(image_size=4), *contents).images.shape == (2, 4, 4, 1)
+
+
+def test_grey_among_colour_needs_a_mode(
+    make_task: MakeTask, encode: Encode, pictures: Pictures
+) -> None:
+    contents = encode(pictures(6, 6, 3)), encode(pictures(6, 6))
+    assert "row 1: a grey image among colour ones; set mode:" in _refusal(make_task(), *contents)
+    assert _decoded(make_task(mode="rgb"), *contents).images.shape == (2, 6, 6, 3)
+
+
+def test_deep_pixels_are_refused(make_task: MakeTask, encode: Encode) -> None:
+    deep = encode(np.arange(36, dtype=np.uint16).reshape(6, 6) * 1000)
+    assert "over 8 bits" in _refusal(make_task(), deep)

@@ -1,0 +1,186 @@
+"""Preparation: splits, checks, the file and what describes it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from prunebench.errors import PrunebenchError
+from prunebench.files import sha256_file
+from prunebench.settings import Task
+from prunebench.tasks.prepare import check, moments, prepare, sidecar, split
+from prunebench.tasks.raw import Raw, Split
+
+from .conftest import MakeTask
+
+
+def _split(labels: list[int], tag: int = 0) -> Split:
+    """Images of one pixel row that say which split and position they come from."""
+    images = np.zeros((len(labels), 1, 4, 1), np.uint8)
+    images[:, 0, 0, 0] = tag
+    images[:, 0, 1, 0] = np.arange(len(labels))
+    return Split(images, np.array(labels, np.int64))
+
+
+def _task(**settings: Any) -> Task:
+    return Task(**{"name": "mine", "source": "digits", **settings})
+
+
+@given(
+    labels=st.lists(st.integers(0, 2), min_size=30, max_size=200),
+    share=st.floats(0.05, 0.4),
+    test=st.integers(3, 10),
+    seed=st.integers(0, 2**31),
+)
+def test_splits_are_disjoint_stratified_and_the_same_every_time(
+    labels: list[int], share: float, test: int, seed: int
+) -> None:
+    raw = Raw(_split(labels))
+    task = _task(val=share, test=test, split_seed=seed)
+    parts = {name: chosen for name, (_, chosen) in split(raw, task).items()}
+    rest = len(labels) - test
+    assert {name: len(chosen) for name, chosen in parts.items()} == {
+        "train": rest - round(share * rest),
+        "val": round(share * rest),
+        "test": test,
+    }
+    together = np.concatenate(list(parts.values()))
+    assert sorted(together) == list(range(len(labels)))
+    counted = raw.train.labels[parts["test"]]
+    for label in set(labels):
+        assert abs((counted == label).sum() - labels.count(label) * test / len(labels)) < 1
+    again = split(raw, task)
+    assert all(np.array_equal(again[name][1], chosen) for name, chosen in parts.items())
+
+
+def test_the_test_set_does_not_depend_on_the_other_sizes() -> None:
+    raw = Raw(_split([0, 1] * 50))
+    wide, narrow = _task(val=20, test=10), _task(train=30, val=5, test=10)
+    assert np.array_equal(split(raw, wide)["test"][1], split(raw, narrow)["test"][1])
+    other = _task(val=20, test=10, split_seed=1)
+    assert not np.array_equal(split(raw, wide)["test"][1], split(raw, other)["test"][1])
+
+
+def test_official_splits_are_kept_apart_and_may_be_cut() -> None:
+    raw = Raw(_split([0, 1] * 10, 1), _split([0, 1] * 5, 2), _split([0, 1] * 6, 3))
+    whole = split(raw, _task(val=0.1))
+    assert [len(whole[name][1]) for name in ("train", "val", "test")] == [20, 10, 12]
+    cut = split(raw, _task(train=8, val=4, test=6))
+    for name, tag, size in (("train", 1, 8), ("val", 2, 4), ("test", 3, 6)):
+        origin, chosen = cut[name]
+        assert set(origin.images[chosen][:, 0, 0, 0].tolist()) == {tag}
+        assert len(chosen) == size
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"test": None}, "the source has no test split; set test:"),
+        ({"test": 101}, "test: 101 asked, only 100 images are left"),
+        ({"test": 90, "val": 11}, "val: 11 asked, only 10 images are left"),
+        ({"test": 10, "val": 10, "train": 81}, "train: 81 asked, only 80 images are left"),
+        ({"test": 50, "val": 50}, "train would be empty (0 images are left)"),
+        ({"test": 10, "val": 0.001}, "val would be empty"),
+        ({"test": 10, "val": 1.5}, "val: 1.5 is no share"),
+        ({"test": 10, "split_seed": -1}, "split_seed must be 0 or more"),
+    ],
+)
+def test_sizes_that_cannot_be_had(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(PrunebenchError, match=r"^task 'mine': ") as caught:
+        split(Raw(_split([0, 1] * 50)), _task(**settings))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (Raw(_split([0, 1, -1])), "train label -1 of image 2 is out of range"),
+        (Raw(_split([0, 1, 2]), names=("a", "b")), "train label 2 of image 2 is out of range"),
+        (Raw(_split([0, 1]), test=_split([0, 2])), "test label 2 of image 1 is out of range"),
+        (Raw(_split([0, 4711])), "no training image of class 1, though labels go from 0 to 4711"),
+        (Raw(_split([0, 1]), names=("a", "b", "c")), "no training image of class 2"),
+        (Raw(_split([])), "the train split of the source is empty"),
+        (Raw(_split([0, 1]), test=_split([])), "the test split of the source is empty"),
+        (Raw(_split([0, 0])), "one class only"),
+        (Raw(Split(_split([0, 1]).images, _split([0]).labels)), "2 images but 1 labels"),
+    ],
+)
+def test_bad_labels(raw: Raw, message: str) -> None:
+    with pytest.raises(PrunebenchError) as caught:
+        check(raw, _task())
+    assert message in str(caught.value)
+
+
+def test_a_training_split_too_small_for_its_classes(tmp_path: Path) -> None:
+    task = _task(train=5, val=100, test=100)
+    with pytest.raises(PrunebenchError, match="5 training images leave none of class '"):
+        prepare(task, tmp_path, tmp_path / "digits.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_moments_are_those_of_numpy() -> None:
+    images = np.random.default_rng(0).integers(0, 200, (1500, 3, 4, 5), dtype=np.uint8)
+    mean, std = moments(images)
+    assert np.allclose(mean, (images / 255).mean((0, 2, 3)), rtol=1e-12)
+    assert np.allclose(std, (images / 255).std((0, 2, 3)), rtol=1e-12)
+    assert moments(np.full((2, 1, 3, 3), 7, np.uint8)) == ([7 / 255], [0.0])
+
+
+def test_digits_are_prepared_the_same_twice(tmp_path: Path, make_task: MakeTask) -> None:
+    task = make_task(image_size=16, train=500, val=297, test=1000)
+    target, again = tmp_path / "a" / "digits.safetensors", tmp_path / "b" / "digits.safetensors"
+    prepare(task, tmp_path, target)
+    prepare(task, tmp_path, again)
+    assert target.read_bytes() == again.read_bytes()
+    assert sidecar(target).read_bytes() == sidecar(again).read_bytes()
+    tensors = load_file(target)
+    assert {name: (array.dtype, array.shape) for name, array in tensors.items()} == {
+        f"{split}_{what}": (np.dtype(kind), (size, *shape))
+        for split, size in (("train", 500), ("val", 297), ("test", 1000))
+        for what, kind, shape in (("images", np.uint8, (1, 16, 16)), ("labels", np.int64, ()))
+    }
+    described = json.loads(sidecar(target).read_text())
+    assert described["sha256"] == sha256_file(target)
+    assert described["sizes"] == {"train": 500, "val": 297, "test": 1000}
+    assert described["classes"] == [str(digit) for digit in range(10)]
+    assert described["shape"] == [1, 16, 16]
+    assert described["source"]["source"] == "digits"
+
+
+def test_preparing_digits_imports_neither_torch_nor_torchvision(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from prunebench.settings import Task\n"
+        "from prunebench.tasks.prepare import prepare\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "task = Task(name='d', source='digits', image_size=16, val=100, test=100)\n"
+        "prepare(task, folder, folder / 'd.safetensors')\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True, cwd=root)  # noqa: S603
+
+
+def test_splits_of_different_shapes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = _split([0, 1])
+    raw = Raw(_split([0, 1] * 5), test=Split(small.images[:, :, :3], small.labels))
+    monkeypatch.setattr("prunebench.tasks.sources.reader", lambda name: lambda task, folder: raw)
+    with pytest.raises(PrunebenchError, match=r"the splits differ in shape .*test \[1, 1, 3\]"):
+        prepare(_task(val=4), tmp_path, tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PrunebenchError, match="cannot write"):
+        prepare(_task(val=100, test=100), tmp_path, tmp_path / "file" / "digits.safetensors")
