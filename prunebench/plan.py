@@ -76,6 +76,18 @@ class CurveJob:
         return self.baselines[0].task
 
 
+def expected_epochs(method: Method, training: Training) -> float:
+    """How many epochs a cell of a method trains for, to tell how long a grid will take."""
+    length = method.spec("recovery").trait("length", "none")
+    own = method.recovery.parameters.get("epochs")
+    lengths = {
+        "none": 1.0,  # evaluation alone
+        "recovery": own or training.recovery_epochs or training.epochs,
+        "training": training.epochs,
+    }
+    return float(lengths[length])
+
+
 def _chunks(items: Sequence[Baseline], size: int) -> Iterator[tuple[Baseline, ...]]:
     for start in range(0, len(items), size):
         yield tuple(items[start : start + size])
@@ -165,6 +177,10 @@ class Plan:
                 for sparsity in self.experiment.sparsities
             ]
         )
+
+    def chunks_of(self, method: Method) -> list[str]:
+        """The names of a method's curve jobs."""
+        return [job.name for job in self.curve_jobs.values() if job.method == method]
 
     def find(self, kind: str, name: str) -> Any:
         """A job by its name; PrunebenchError where there is none."""

@@ -6,8 +6,7 @@ import sys
 import time
 
 from prunebench.layout import RECORD, Layout
-from prunebench.plan import Baseline, Plan
-from prunebench.settings import Method
+from prunebench.plan import Baseline, Plan, expected_epochs
 
 
 def duration(seconds: float) -> str:
@@ -64,22 +63,10 @@ def _cells(plan: Plan) -> list[tuple[tuple[str, str, str, int, str, float], floa
     for baseline in plan.baselines:
         cells.append(((*baseline.key, "dense", 0.0), float(baseline.training.epochs)))
         for method in plan.experiment.methods:
-            work = _epochs(method, baseline)
+            work = expected_epochs(method, baseline.training)
             for sparsity in plan.experiment.sparsities:
                 cells.append(((*baseline.key, method.name, sparsity), work))
     return cells
-
-
-def _epochs(method: Method, baseline: Baseline) -> float:
-    training = baseline.training
-    length = method.spec("recovery").trait("length", "none")
-    own = method.recovery.parameters.get("epochs")
-    lengths = {
-        "none": 1.0,  # evaluation alone
-        "recovery": own or training.recovery_epochs or training.epochs,
-        "training": training.epochs,
-    }
-    return float(lengths[length])
 
 
 def counts(plan: Plan) -> dict[str, int]:

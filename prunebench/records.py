@@ -10,7 +10,7 @@ from typing import Any
 IDENTITY = (
     "experiment", "task", "regime", "model", "method", "family", "seed", "sparsity",
 )  # fmt: skip
-STATUS = ("status", "message")
+STATUS = ("status", "message", "classes")
 SIZE = (
     "sparsity_achieved", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",

@@ -54,7 +54,7 @@ class Task(Settings):
     train: int | None = Field(None, gt=0)
     val: int | float = Field(0.1, gt=0, description="a number, or a share of the training split")
     test: int | None = Field(None, gt=0)
-    split_seed: int = 0
+    split_seed: int = Field(0, ge=0)
     augmentation: Augmentation = Augmentation()
 
     @field_validator("source")

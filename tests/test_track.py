@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +318,7 @@ def refused(layout: Layout, uri: str | None = None) -> str:
     assert time.monotonic() - start < 20
     text = str(caught.value)
     assert "\n" not in text
+    print(text)  # shown where one of the assertions below fails
     assert f"python -m prunebench track {layout.root}" in text
     return text
 
@@ -395,6 +398,46 @@ def server(folder: Path, port: int) -> Iterator[Callable[[], None]]:
         yield kill
     finally:
         kill()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """What stands between: a broken server, or a page of something else."""
+
+    status, body = 500, b"<html>oops"
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Retry-After", "3600")
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent."""
+
+
+@pytest.mark.parametrize(("status", "says"), [(500, "500"), (404, "404"), (200, "")])
+def test_a_server_that_answers_nonsense(tmp_path: Path, status: int, says: str) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    handler = type("Handler", (_Answers,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as broken:
+        thread = threading.Thread(target=broken.serve_forever)
+        thread.start()
+        text = refused(layout, f"http://127.0.0.1:{broken.server_port}")
+        broken.shutdown()
+        thread.join()
+    assert says in text
+
+
+def test_a_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # the user's own goes before ours
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = refused(layout, f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert "timed out" in text
+    assert "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR" not in os.environ  # ours are gone afterwards
 
 
 def test_a_server_that_dies_in_the_middle_and_comes_back(

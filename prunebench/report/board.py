@@ -39,7 +39,7 @@ class Column:
     note: str
     text: Callable[[Row], str]
     sort: str
-    numeric: bool = True
+    kind: str = "number"  # or "name", or "words" that wrap; the page's class
 
 
 def _points(key: str) -> Callable[[Row], str]:
@@ -68,17 +68,17 @@ def _best(row: Row) -> str:
 
 SHOWN = (
     Column("Rank", "by score; – where cells are missing", _plain("rank"), "rank"),
-    Column("Method", "", _plain("method"), "method", numeric=False),
-    Column("Family", "", _plain("family"), "family", numeric=False),
+    Column("Method", "", _plain("method"), "method", "name"),
+    Column("Family", "", _plain("family"), "family", "name"),
     Column("Score", "points, lower is better, dense is 0", _points("score"), "score"),
     Column("95 % interval", "of the score, over seeds, on these tasks", _interval(""), "low"),
     Column(
         "Against dense", "exact sign-flip test over seeds, Holm over methods",
-        _plain("against_baseline"), "p_baseline", numeric=False,
+        _plain("against_baseline"), "p_baseline", "words",
     ),
     Column(
         "Against random", "the same test against random pruning",
-        _plain("against_reference"), "p_reference", numeric=False,
+        _plain("against_reference"), "p_reference", "words",
     ),
     Column(
         "At chosen sparsity", "points, sparsity chosen on validation", _points("chosen"), "chosen"
@@ -87,7 +87,7 @@ SHOWN = (
     Column("Wins / ties / losses", "cells against dense of the same seed", _tally, "wins"),
     Column(
         "Best cell", "lowest validation error against dense; points on test",
-        _best, "best_difference", numeric=False,
+        _best, "best_difference", "words",
     ),
     Column(
         "Epochs", "of training, mean over cells",

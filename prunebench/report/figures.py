@@ -114,7 +114,7 @@ def draw_curves(rows: pd.DataFrame, curve: Curve) -> Figure:
     appearance = style.looks(rows["method"].unique())
     with _styled():
         width = style.PAGE_WIDTH if len(regimes) > 1 else 0.62 * style.PAGE_WIDTH
-        legend_rows = -(-len(appearance) // (5 if len(regimes) > 1 else 3))
+        legend_rows = -(-len(appearance) // _legend_columns(appearance, width))
         height = 0.75 + 0.19 * legend_rows + 2.05 * len(models)
         figure = Figure(figsize=(width, height), layout="constrained")
         panels = figure.subplots(
@@ -127,7 +127,7 @@ def draw_curves(rows: pd.DataFrame, curve: Curve) -> Figure:
                 _panel(axes, inside, curve, appearance)
                 axes.set_title(f"{regime} · {model}")
                 if line == len(models) - 1:
-                    axes.set_xlabel(curve.x_label)
+                    axes.set_xlabel(fill(curve.x_label, 100 // len(regimes)))
         _error_axis(panels, rows, curve)
         title = fill(f"{curve.title}: {rows['task'].iloc[0]}", 70 if len(regimes) > 1 else 42)
         figure.suptitle(title, fontweight="bold")
@@ -217,23 +217,25 @@ def _ratio_axis(axes: Axes, ratios: pd.Series) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+def _legend_columns(appearance: dict[str, style.Look], width: float) -> int:
+    """How many names fit side by side in ``width`` inches, at the legend's font size."""
+    return max(1, min(6, int(width / (0.7 + 0.063 * max(map(len, appearance))))))
+
+
 def _legend(figure: Figure, appearance: dict[str, style.Look], seeds: int, lost: bool) -> None:
-    """One legend below all panels, with what the bands are."""
+    """One legend below all panels, with what the bands and the circles are."""
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=look.colour, dashes=look.dashes, marker=look.marker, label=name)
         for name, look in appearance.items()
     ]
-    if lost:
-        handles.append(Line2D([], [], label="some seeds failed or collapsed", **_LOST))
-    band = (
-        f"band: 95 % interval of the mean over {seeds} seeds" if seeds > 1 else "one seed, no band"
-    )
-    columns = 5 if figure.get_figwidth() > 6 else 3
+    band = f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"
+    circles = "; circled: some seeds failed or collapsed" if lost else ""
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, title=band,
-        title_fontsize=style.RC["legend.fontsize"], handlelength=3,
+        handles=handles, loc="outside lower center", title=band + circles, handlelength=3,
+        ncols=_legend_columns(appearance, figure.get_figwidth()),
+        title_fontsize=style.RC["legend.fontsize"],
     )  # fmt: skip
 
 

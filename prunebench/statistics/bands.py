@@ -20,7 +20,7 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     interval of the mean, NaN with one seed. Errors are those that count: a failed cell is a
     constant predictor. ``failed``: how many of the ``cells`` are not ok. ``nominal``: 1/(1 − s).
     """
-    table = counted(cells)
+    table = counted(cells).astype(dict.fromkeys(columns, "float64"))
     grouped = table.groupby(POINT, sort=True)
     made = {
         "cells": grouped.size(),

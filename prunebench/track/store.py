@@ -84,7 +84,8 @@ def one_line(layout: Layout, uri: str) -> Iterator[None]:
         text = str(error)
         # urllib3 wraps the cause in three layers of its own
         cause = re.search(r"Caused by \w+\([\"'](.*)[\"']\)", text)
-        lines = (cause.group(1) if cause else text).strip().splitlines()
+        text = re.sub(r"HTTPS?Connection\w*\([^)]*\):? *", "", cause.group(1) if cause else text)
+        lines = text.strip().splitlines()
         reason = lines[0][:300] if lines else type(error).__name__
         raise PrunebenchError(
             f"cannot export to MLflow at {masked(uri)}: {masked(reason)}; nothing is lost, "

@@ -56,7 +56,7 @@ class Sync:
     def run(self) -> Done:
         """Keep what is right, delete the rest, create what lacks; seal the experiment's run last.
 
-        Raises PrunebenchError when it takes far too long, and whatever MLflow raises.
+        Raises TimeoutError when it takes far too long, and whatever MLflow raises.
         """
         kept, stale = self._sort_out()
         self._delete(stale)

@@ -67,7 +67,7 @@ class Job:
         return {
             "experiment": self.plan.experiment.experiment, "task": task, "regime": regime,
             "model": model, "method": method, "family": family, "seed": seed,
-            "sparsity": sparsity, "status": OK, "message": "",
+            "sparsity": sparsity, "status": OK, "message": "", "classes": self.data.classes,
             "config_hash": digest(baseline.settings()), "data_hash": self.data.data_hash,
             "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
             **software(),

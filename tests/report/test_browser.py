@@ -95,7 +95,7 @@ def test_filters_show_what_was_computed_for_that_subset(page: Page, cells: pd.Da
     page.get_by_label("Family").select_option("structure")
     assert column(page, "Method") == ["l1-filter"]
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function("document.querySelectorAll('#board tbody tr').length === 8")
+    page.locator("#board tbody tr").nth(7).wait_for()
     assert column(page, "Score") == [board.texts(row)[3] for row in tables[board.EVERYTHING]]
 
 

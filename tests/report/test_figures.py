@@ -56,19 +56,27 @@ def test_panels_show_means_controls_and_lost_cells(cells: pd.DataFrame) -> None:
     assert len(np.atleast_1d(circles.get_xdata())) == 3  # snip, apoz, magnitude at the end
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[:2] == ["dense", "random"]
-    assert len(names) == 9
+    assert len(names) == 8
+    assert "circled: some seeds failed" in figure.legends[0].get_title().get_text()
 
 
-def test_nothing_lies_outside_or_upon_the_legend(cells: pd.DataFrame) -> None:
+@pytest.mark.parametrize("regimes", [["noisy-40"], ["clean", "noisy-40"], ["a", "b", "c"]])
+def test_nothing_is_cut_off_or_hidden(cells: pd.DataFrame, regimes: list[str]) -> None:
+    noisy = cells[cells["regime"] == "noisy-40"]
+    table = pd.concat([noisy.assign(regime=name) for name in regimes])
+    table = table.replace({"method": {"imp": "iterative-magnitude-rewinding"}})
     curve = figures.CURVES[0]
-    figure = figures.draw_curves(figures.bands(cells, [curve.measure, curve.ratio]), curve)
-    figure.canvas.draw()
-    legend = figure.legends[0].get_window_extent()
-    page = figure.bbox
-    assert page.x0 <= legend.x0
-    assert legend.x1 <= page.x1
-    for axes in figure.axes:
-        assert not axes.get_tightbbox().overlaps(legend)
+    figure = figures.draw_curves(figures.bands(table, [curve.measure, curve.ratio]), curve)
+    figure.draw_without_rendering()
+    legend, page = figure.legends[0].get_window_extent(), figure.bbox
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert figure._suptitle.get_window_extent().width <= page.width
+    for box in (legend, *boxes):
+        assert page.x0 <= box.x0
+        assert box.x1 <= page.x1
+    for i, box in enumerate(boxes):
+        assert not box.overlaps(legend)
+        assert not any(box.overlaps(other) for other in boxes[:i])
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

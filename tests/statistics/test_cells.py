@@ -53,7 +53,10 @@ def test_names_that_look_like_missing_values_stay_names(
         (lambda t: t.assign(task=[None, *["t"] * (len(t) - 1)]), "task is empty in 1 rows"),
         (lambda t: t.assign(family=[*map(str, range(len(t)))]), "two families"),
         (lambda t: t.assign(experiment=[*map(str, range(len(t)))]), "several experiments"),
-        (lambda t: t[t["method"] == "a"].assign(method="dense"), "the dense baseline has sparsity 0"),
+        (
+            lambda t: t[t["method"] == "a"].assign(method="dense"),
+            "the dense baseline has sparsity 0",
+        ),
     ],
 )
 def test_what_cannot_be_right_is_refused(

@@ -26,7 +26,7 @@
       const isMethod = titles[i] === "Method";
       const cell = document.createElement(isMethod ? "th" : "td");
       if (isMethod) cell.scope = "row";
-      if (heads[i].classList.contains("number")) cell.className = "number";
+      cell.className = heads[i].className;
       cell.textContent = text;
       made.append(cell);
     });

@@ -11,6 +11,7 @@ import pickle
 import shutil
 import socket
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,25 +73,27 @@ DATASETS = {
 
 
 def download(task: Task, folder: Path) -> None:
-    """Download both splits into ``folder``, whole or not at all; nothing where it is there.
+    """Download both splits into ``folder/<dataset>``, whole or not at all; once only.
 
     Raises PrunebenchError where a server cannot be reached or a checksum is wrong; to be called
     again then. A task with a ``path`` is never downloaded.
     """
     known = _known(task)
-    if task.path is not None or (folder.is_dir() and any(folder.iterdir())):
+    home = folder / str(task.dataset)
+    if task.path is not None or _filled(home):
         return
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial: Path | None = None
     before = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(SILENCE)  # torchvision itself would wait for ever
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{task.dataset}.", dir=folder))
+        root = partial / "root"  # the folder around it is private, what is kept is not
+        root.mkdir()
         for value in (known.train, known.test):
-            _dataset(task)(root=partial, download=True, **{known.argument: value})
-        if folder.is_dir():
-            folder.rmdir()
-        partial.replace(folder)
+            _dataset(task)(root=root, download=True, **{known.argument: value})
+        if not _filled(home):  # two tasks may have fetched the same data at once
+            root.replace(home)
     except (
         OSError, RuntimeError, EOFError, http.client.HTTPException, zipfile.BadZipFile,
         tarfile.TarError,
@@ -101,16 +104,18 @@ def download(task: Task, folder: Path) -> None:
         ) from error
     finally:
         socket.setdefaulttimeout(before)
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def read(task: Task, folder: Path) -> Raw:
-    """Read from ``task.path`` if given, else from ``folder``; never downloads.
+    """Read from the root ``task.path`` if given, else from ``folder/<dataset>``; no download.
 
     Raises PrunebenchError for what is missing, damaged or not of the official size.
     """
     known = _known(task)
-    root = folder if task.path is None else local_path(task, f"the root of {task.dataset}")
+    home = folder / str(task.dataset)
+    root = home if task.path is None else local_path(task, f"the root of {task.dataset}")
     splits = []
     names = known.names
     for value, size in zip((known.train, known.test), known.sizes, strict=True):
@@ -133,6 +138,10 @@ def read(task: Task, folder: Path) -> Raw:
         names = names or tuple(str(name) for name in data.classes)
         splits.append(split)
     return Raw(splits[0], test=splits[1], names=names)
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _known(task: Task) -> Known:

@@ -128,7 +128,7 @@ def test_svhn_has_its_channels_first(
 @pytest.mark.parametrize("dataset", sorted(source.DATASETS))
 def test_what_is_not_there(tmp_path: Path, make_task: MakeTask, dataset: str) -> None:
     task = make_task(source="torchvision", dataset=dataset)
-    assert f"{dataset} in {tmp_path} is missing or damaged: " in _refusal(task, tmp_path)
+    assert f"{dataset} in {tmp_path / dataset} is missing or damaged: " in _refusal(task, tmp_path)
 
 
 def test_a_path_to_nothing_and_an_unknown_data_set(tmp_path: Path, make_task: MakeTask) -> None:
@@ -162,13 +162,23 @@ def test_a_download_is_done_once(
     server = _Server()
     monkeypatch.setattr(source, "_dataset", lambda task: server)
     task = make_task(source="torchvision", dataset="CIFAR10")
-    folder = tmp_path / "raw" / "cifar10"
-    folder.mkdir(parents=True)
+    folder, home = tmp_path / "raw", tmp_path / "raw" / "CIFAR10"
+    home.mkdir(parents=True)
     source.download(task, folder)
     source.download(task, folder)
     assert server.asked == [True, False]
-    assert sorted(file.name for file in folder.iterdir()) == ["False.bin", "True.bin"]
-    assert list(folder.parent.iterdir()) == [folder]
+    assert sorted(file.name for file in home.iterdir()) == ["False.bin", "True.bin"]
+    assert list(folder.iterdir()) == [home]
+
+
+def test_two_data_sets_share_a_folder(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_dataset", lambda task: _Server())
+    for dataset in ("CIFAR10", "CIFAR100"):
+        source.download(make_task(source="torchvision", dataset=dataset), tmp_path)
+    assert sorted(home.name for home in tmp_path.iterdir()) == ["CIFAR10", "CIFAR100"]
+    assert all(len(list(home.iterdir())) == 2 for home in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -186,7 +196,7 @@ def test_a_failed_download_leaves_nothing(
     monkeypatch.setattr(source, "_dataset", lambda task: _Server(error))
     task = make_task(source="torchvision", dataset="CIFAR10")
     with pytest.raises(PrunebenchError, match=r"downloading CIFAR10 failed: .*; run again"):
-        source.download(task, tmp_path / "cifar10")
+        source.download(task, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -196,7 +206,7 @@ def test_a_path_is_never_downloaded_to(
     server = _Server()
     monkeypatch.setattr(source, "_dataset", lambda task: server)
     task = make_task(source="torchvision", dataset="CIFAR10", path=str(tmp_path))
-    source.download(task, tmp_path / "cifar10")
+    source.download(task, tmp_path)
     assert server.asked == []
 
 

@@ -1,0 +1,33 @@
+# One command answers the question: snakemake --cores all [--configfile config/x.yaml]
+# The grid, its jobs and their settings come from prunebench.plan; here stands only their order.
+
+
+include: "workflows/common.smk"
+include: "workflows/data.smk"
+include: "workflows/grid.smk"
+include: "workflows/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        rules.collect.output,
+        rules.tables.output,
+        rules.figures.output,
+        rules.leaderboard.output,
+        rules.track.output,
+
+
+onsuccess:
+    shell(f"{PRUNEBENCH} summary {quote(str(ROOT))}")
+
+
+onerror:
+    print(
+        f"Some jobs failed; the messages stand above and in {ROOT}/logs. What is finished is kept:"
+        " mend the cause and run the same command again.",
+        file=sys.stderr,
+    )

@@ -1,0 +1,59 @@
+"""What ships, for people and programs: the table of methods and the schema of a configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunebench import config
+from prunebench.settings import PARTS, Experiment, Method
+
+
+def methods() -> list[Method]:
+    """Every preset, checked."""
+    return [config.method(name) for name in config.presets("methods")]
+
+
+def method_rows() -> list[dict[str, str]]:
+    """A row per preset: name, family, its five parts, paper, description."""
+    return [
+        {
+            "name": method.name,
+            "family": method.family,
+            **{kind: getattr(method, kind).name for kind in PARTS},
+            "paper": method.paper,
+            "description": method.description,
+        }
+        for method in methods()
+    ]
+
+
+def markdown_table() -> str:
+    """The table of methods as the README shows it."""
+    from tabulate import tabulate
+
+    rows = method_rows()
+    return tabulate([list(row.values()) for row in rows], list(rows[0]), tablefmt="pipe")
+
+
+def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a list: a preset's name, or a mapping that refines one."""
+    known = sorted(config.presets(kind))
+    mapping = {
+        **item,
+        "properties": {**item["properties"], "base": {"enum": known}},
+        "required": ["name"],
+    }
+    if kind == "methods":  # a part is written as its name, or as a mapping with its parameters
+        part = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
+        mapping["properties"] |= dict.fromkeys(PARTS, part)
+    name = {"enum": known} if known else {"type": "string"}
+    return {"anyOf": [name, mapping]}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a configuration as it is written, before presets are filled in."""
+    schema = Experiment.model_json_schema()
+    for kind, model in (("tasks", "Task"), ("regimes", "Regime"), ("models", "Model"),
+                        ("methods", "Method")):  # fmt: skip
+        schema["properties"][kind]["items"] = _named(kind, schema["$defs"][model])
+    return schema

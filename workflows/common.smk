@@ -1,0 +1,73 @@
+import re
+import sys
+from pathlib import Path
+from shlex import quote
+
+sys.path.insert(0, workflow.basedir)
+
+from prunebench import config as settings
+from prunebench import plan as planning
+from prunebench.errors import PrunebenchError
+from prunebench.pipeline import prepared
+from snakemake.exceptions import WorkflowError
+
+# jobs run in the working directory, which need not be where the package stands
+PRUNEBENCH = f"PYTHONPATH={quote(workflow.basedir)} {quote(sys.executable)} -m prunebench"
+
+
+def read_experiment():
+    """What --configfile and --config gave; the embedded default where no file was given."""
+    given = dict(config)
+    if "experiment" not in given:
+        given = (
+            settings.read_yaml(Path(workflow.basedir) / "config" / "default.yaml") | given
+        )
+    return settings.parse(given)
+
+
+try:
+    PLAN = planning.Plan(read_experiment())
+    PLAN.write()
+except PrunebenchError as error:
+    raise WorkflowError(str(error)) from None
+
+ROOT = PLAN.layout.root
+CONFIG = str(PLAN.layout.config)
+THREADS = PLAN.experiment.compute.threads
+TASKS = {task.name: task for task in PLAN.experiment.tasks}
+
+
+wildcard_constraints:
+    task="|".join(TASKS),
+    kind="baselines|curves",
+
+
+def digest_of(kind):
+    """What a job must compute, as one word: an edit of the configuration reruns only its jobs."""
+    return lambda wildcards: PLAN.job_digest(PLAN.find(kind, wildcards.job))
+
+
+def prepared_of(kind):
+    return lambda wildcards: str(prepared(PLAN.find(kind, wildcards.job).task))
+
+
+def rule_name(name):
+    """A name of the configuration as a name of a rule."""
+    return re.sub(r"\W", "_", name)
+
+
+def baselines_of(wildcards):
+    jobs = PLAN.baseline_jobs_of(PLAN.find("curves", wildcards.job))
+    return [f"{ROOT}/jobs/baselines/{job}.json" for job in jobs]
+
+
+def gpus():
+    """A GPU for each job where the configuration asks for one; schedulers count them."""
+    return 1 if PLAN.experiment.compute.device.startswith("cuda") else 0
+
+
+MEASURED = [
+    f"{ROOT}/jobs/measures/{kind}/{job}.json"
+    for kind, jobs in (("baselines", PLAN.baseline_jobs), ("curves", PLAN.curve_jobs))
+    for job in jobs
+]

@@ -1,0 +1,46 @@
+# Data: fetched once, turned into one verified file of tensors; and every model built once.
+
+
+rule download:
+    output:
+        touch("data/raw/{task}.done"),
+    params:
+        # a local path is never downloaded
+        source=lambda wildcards: TASKS[wildcards.task].model_dump(include={"source", "dataset", "path"}),
+    retries: 3
+    log:
+        f"{ROOT}/logs/download/{{task}}.log",
+    shell:
+        "{PRUNEBENCH} download {CONFIG:q} {wildcards.task:q} 2> >(tee {log:q} >&2)"
+
+
+for task in PLAN.experiment.tasks:
+
+    rule:
+        name:
+            f"prepare_{rule_name(task.name)}"
+        input:
+            f"data/raw/{task.name}.done",
+        output:
+            str(prepared(task)),
+            str(prepared(task)) + ".json",
+        params:
+            task=task.name,
+        log:
+            f"{ROOT}/logs/prepare/{task.name}.log",
+        shell:
+            "{PRUNEBENCH} prepare {CONFIG:q} {params.task:q} 2> >(tee {log:q} >&2)"
+
+
+rule check:
+    input:
+        [str(prepared(task)) for task in PLAN.experiment.tasks],
+    output:
+        f"{ROOT}/jobs/check.json",
+    params:
+        models=[model.model_dump_json() for model in PLAN.experiment.models],
+        prunable=PLAN.experiment.prunable.model_dump_json(),
+    log:
+        f"{ROOT}/logs/check.log",
+    shell:
+        "{PRUNEBENCH} check {CONFIG:q} --output {output:q} 2> >(tee {log:q} >&2)"

@@ -1,0 +1,76 @@
+# The grid: baselines, curves on them, and the measures of both.
+
+
+rule baselines:
+    input:
+        data=prepared_of("baselines"),
+        checked=ancient(rules.check.output),
+        code=[str(path) for path in PLAN.baseline_sources()],
+    output:
+        f"{ROOT}/jobs/baselines/{{job}}.json",
+    params:
+        digest=digest_of("baselines"),
+    threads: THREADS
+    resources:
+        gpu=gpus(),
+        mem_mb=2000,
+    log:
+        f"{ROOT}/logs/baselines/{{job}}.log",
+    shell:
+        "{PRUNEBENCH} baselines {CONFIG:q} {wildcards.job:q} --output {output:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
+# a rule for each method, so that the longest can start first and none is left alone at the end
+for method in PLAN.experiment.methods:
+
+    rule:
+        name:
+            f"curves_{rule_name(method.name)}"
+        input:
+            baselines=baselines_of,
+            code=[str(path) for path in PLAN.curve_sources(method)],
+        output:
+            f"{ROOT}/jobs/curves/{{job}}.json",
+        wildcard_constraints:
+            job="|".join(map(re.escape, PLAN.chunks_of(method))),
+        params:
+            digest=digest_of("curves"),
+        threads: THREADS
+        priority: round(planning.expected_epochs(method, PLAN.experiment.training))
+        resources:
+            gpu=gpus(),
+            mem_mb=2000,
+        log:
+            f"{ROOT}/logs/curves/{{job}}.log",
+        shell:
+            "{PRUNEBENCH} curves {CONFIG:q} {wildcards.job:q} --output {output:q}"
+            " 2> >(tee {log:q} >&2)"
+
+
+rule measure:
+    input:
+        job=f"{ROOT}/jobs/{{kind}}/{{job}}.json",
+        code=f"{workflow.basedir}/prunebench/measure/generalization.py",
+    output:
+        f"{ROOT}/jobs/measures/{{kind}}/{{job}}.json",
+    log:
+        f"{ROOT}/logs/measures/{{kind}}/{{job}}.log",
+    shell:
+        "{PRUNEBENCH} measure {CONFIG:q} {wildcards.kind} {wildcards.job:q} --output {output:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
+rule collect:
+    input:
+        MEASURED,
+    output:
+        str(PLAN.layout.cells_csv),
+    params:
+        # thousands of paths do not fit on a command line
+        measured=f"{ROOT}/jobs/measured.txt",
+    log:
+        f"{ROOT}/logs/collect.log",
+    shell:
+        "printf '%s\\n' {input:q} > {params.measured:q};"
+        " {PRUNEBENCH} collect {CONFIG:q} {params.measured:q} 2> >(tee {log:q} >&2)"
