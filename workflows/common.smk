@@ -12,7 +12,9 @@ from prunebench.pipeline import prepared
 from snakemake.exceptions import WorkflowError
 
 # jobs run in the working directory, which need not be where the package stands
-PRUNEBENCH = f"PYTHONPATH={quote(workflow.basedir)} {quote(sys.executable)} -m prunebench"
+PRUNEBENCH = (
+    f"PYTHONPATH={quote(workflow.basedir)} {quote(sys.executable)} -m prunebench"
+)
 
 
 def read_experiment():
@@ -20,7 +22,8 @@ def read_experiment():
     given = dict(config)
     if "experiment" not in given:
         given = (
-            settings.read_yaml(Path(workflow.basedir) / "config" / "default.yaml") | given
+            settings.read_yaml(Path(workflow.basedir) / "config" / "default.yaml")
+            | given
         )
     return settings.parse(given)
 

@@ -4,12 +4,14 @@
 rule download:
     output:
         touch("data/raw/{task}.done"),
-    params:
-        # a local path is never downloaded
-        source=lambda wildcards: TASKS[wildcards.task].model_dump(include={"source", "dataset", "path"}),
-    retries: 3
     log:
         f"{ROOT}/logs/download/{{task}}.log",
+    retries: 3
+    params:
+        # a local path is never downloaded
+        source=lambda wildcards: TASKS[wildcards.task].model_dump(
+            include={"source", "dataset", "path"}
+        ),
     shell:
         "{PRUNEBENCH} download {CONFIG:q} {wildcards.task:q} 2> >(tee {log:q} >&2)"
 
@@ -24,10 +26,10 @@ for task in PLAN.experiment.tasks:
         output:
             str(prepared(task)),
             str(prepared(task)) + ".json",
-        params:
-            task=task.name,
         log:
             f"{ROOT}/logs/prepare/{task.name}.log",
+        params:
+            task=task.name,
         shell:
             "{PRUNEBENCH} prepare {CONFIG:q} {params.task:q} 2> >(tee {log:q} >&2)"
 
@@ -37,10 +39,10 @@ rule check:
         [str(prepared(task)) for task in PLAN.experiment.tasks],
     output:
         f"{ROOT}/jobs/check.json",
+    log:
+        f"{ROOT}/logs/check.log",
     params:
         models=[model.model_dump_json() for model in PLAN.experiment.models],
         prunable=PLAN.experiment.prunable.model_dump_json(),
-    log:
-        f"{ROOT}/logs/check.log",
     shell:
         "{PRUNEBENCH} check {CONFIG:q} --output {output:q} 2> >(tee {log:q} >&2)"

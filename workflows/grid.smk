@@ -8,14 +8,14 @@ rule baselines:
         code=[str(path) for path in PLAN.baseline_sources()],
     output:
         f"{ROOT}/jobs/baselines/{{job}}.json",
-    params:
-        digest=digest_of("baselines"),
+    log:
+        f"{ROOT}/logs/baselines/{{job}}.log",
     threads: THREADS
     resources:
         gpu=gpus(),
         mem_mb=2000,
-    log:
-        f"{ROOT}/logs/baselines/{{job}}.log",
+    params:
+        digest=digest_of("baselines"),
     shell:
         "{PRUNEBENCH} baselines {CONFIG:q} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"
@@ -32,17 +32,17 @@ for method in PLAN.experiment.methods:
             code=[str(path) for path in PLAN.curve_sources(method)],
         output:
             f"{ROOT}/jobs/curves/{{job}}.json",
+        log:
+            f"{ROOT}/logs/curves/{{job}}.log",
         wildcard_constraints:
             job="|".join(map(re.escape, PLAN.chunks_of(method))),
-        params:
-            digest=digest_of("curves"),
-        threads: THREADS
         priority: round(planning.expected_epochs(method, PLAN.experiment.training))
+        threads: THREADS
         resources:
             gpu=gpus(),
             mem_mb=2000,
-        log:
-            f"{ROOT}/logs/curves/{{job}}.log",
+        params:
+            digest=digest_of("curves"),
         shell:
             "{PRUNEBENCH} curves {CONFIG:q} {wildcards.job:q} --output {output:q}"
             " 2> >(tee {log:q} >&2)"
@@ -66,11 +66,11 @@ rule collect:
         MEASURED,
     output:
         str(PLAN.layout.cells_csv),
+    log:
+        f"{ROOT}/logs/collect.log",
     params:
         # thousands of paths do not fit on a command line
         measured=f"{ROOT}/jobs/measured.txt",
-    log:
-        f"{ROOT}/logs/collect.log",
     shell:
         "printf '%s\\n' {input:q} > {params.measured:q};"
         " {PRUNEBENCH} collect {CONFIG:q} {params.measured:q} 2> >(tee {log:q} >&2)"

@@ -1,6 +1,8 @@
 # What people read: from cells.csv alone.
 
-STATISTICS = [str(path) for path in Path(workflow.basedir, "prunebench/statistics").glob("*.py")]
+STATISTICS = [
+    str(path) for path in Path(workflow.basedir, "prunebench/statistics").glob("*.py")
+]
 REPORT = f"{workflow.basedir}/prunebench/report"
 
 

@@ -16,8 +16,7 @@ FRACTIONS = (
     "train_error", "val_error", "test_error", "test_ece", "memorized", "flips", "corrupted_error",
 )  # fmt: skip
 MEMORIZED_AT = 0.01  # training error below which a baseline has memorized its labels
-# not a column of the record yet; where a table has it, chance is 1 - 1/classes
-CLASSES = "classes"
+CLASSES = "classes"  # of the task; tables of others may lack it
 
 
 def read_cells(path: str | Path) -> pd.DataFrame:
@@ -138,14 +137,14 @@ def _name(row: pd.Series) -> str:
 def chance_errors(cells: pd.DataFrame) -> pd.Series:
     """The error that a cell without predictions counts as, per row, a fraction.
 
-    A constant predictor: 1 − 1/K where the table has a column ``classes``. Without it K is not
-    known; then the largest test error measured on that task, at least 0.5 (two classes), so that
-    no failed cell does better than a finished one.
+    A constant predictor: 1 − 1/K where ``classes`` is there. Without it K is not known; then the
+    largest test error measured on that task, at least 0.5 (two classes), so that no failed cell
+    does better than a finished one.
     """
     worst = cells.groupby("task")["test_error"].transform("max").fillna(0.5).clip(lower=0.5)
     if CLASSES not in cells.columns:
         return worst
-    known = cells.groupby("task")[CLASSES].transform("max")
+    known = cells[CLASSES].astype("float64").groupby(cells["task"]).transform("max")
     return (1 - 1 / known).where(known >= 2, worst)
 
 
@@ -154,7 +153,8 @@ def counted(cells: pd.DataFrame) -> pd.DataFrame:
 
     ``failed`` and ``diverged`` count as a constant predictor. So does ``collapsed`` unless it was
     measured: in a network with skip connections a removed layer need not be the end.
-    The baseline is left as measured: a lost baseline must not make pruning look good.
+    A lost baseline has no error, and its seed takes no part: as a constant predictor it would
+    make pruning look good.
     """
     cells = cells.copy()
     chance = chance_errors(cells)

@@ -93,7 +93,7 @@ def _cell(
         {
             "experiment": "trial", "task": "digits", "regime": regime, "model": model,
             "method": method, "family": family, "seed": seed, "sparsity": sparsity,
-            "status": "ok", **_size(model, method, sparsity, family),
+            "status": "ok", "classes": 10, **_size(model, method, sparsity, family),
             **_quality(regime, method, test, octaves, noise),
             "train_epochs": 40.0 if method != "imp" else 80.0,
             "train_seconds": 6 + noise.random(), "prune_seconds": 0.1,

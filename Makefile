@@ -1,0 +1,51 @@
+# Two commands are enough: `make benchmark` and `make test`. Each sets up what it needs.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config/default.yaml
+BIN := .venv/bin
+EXPERIMENT = $$($(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["experiment"])' $(CONFIG))
+
+.PHONY: help setup benchmark test test-slow check lock clean
+
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup: .venv/installed ## the environment in .venv, from the hashed lock file
+
+# uv builds the environment: it needs neither venv nor ensurepip, which Debian's python3 lacks
+.venv/installed: requirements.lock requirements-uv.lock
+	$(PYTHON) -m pip --version >/dev/null || { echo "error: $(PYTHON) has no pip; install it (on Debian: apt-get install python3-pip)" >&2; exit 2; }
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --upgrade --target .uv -r requirements-uv.lock
+	.uv/bin/uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+	VIRTUAL_ENV="$$PWD/.venv" .uv/bin/uv pip sync --quiet --require-hashes requirements.lock
+	touch $@
+
+benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on CORES cores
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --workflow-profile workflows/profiles/default
+	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
+
+test: setup ## the tests, less those marked slow
+	$(BIN)/python -m pytest
+
+test-slow: setup ## the tests marked slow
+	$(BIN)/python -m pytest -m slow
+
+check: setup ## lint, format, types, workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflows
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint --configfile config/smoke.yaml
+
+lock: setup ## compile requirements.lock anew from pyproject.toml
+	.uv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
+
+clean: ## remove results, prepared data and the environment
+	rm -rf .venv .uv .snakemake data results/[!r]*
