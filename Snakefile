@@ -22,7 +22,7 @@ rule all:
 
 
 onsuccess:
-    shell(f"{PRUNEBENCH} summary {quote(str(ROOT))}")
+    shell("prunebench summary {ROOT:q}")
 
 
 onerror:

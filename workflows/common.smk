@@ -11,9 +11,12 @@ from prunebench.errors import PrunebenchError
 from prunebench.pipeline import prepared
 from snakemake.exceptions import WorkflowError
 
-# jobs run in the working directory, which need not be where the package stands
-PRUNEBENCH = (
-    f"PYTHONPATH={quote(workflow.basedir)} {quote(sys.executable)} -m prunebench"
+# Jobs run in the working directory, which need not be where the package stands. A function of the
+# shell, not a parameter: moving the environment must not run anything again.
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+shell.prefix(
+    "set -euo pipefail; prunebench() {{"
+    f' PYTHONPATH={quote(workflow.basedir)} {quote(PYTHON)} -m prunebench "$@"; }}}}; '
 )
 
 

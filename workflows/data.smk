@@ -7,13 +7,16 @@ rule download:
     log:
         f"{ROOT}/logs/download/{{task}}.log",
     retries: 3
+    conda:
+        "envs/prunebench.yaml"
     params:
+        config=CONFIG,
         # a local path is never downloaded
         source=lambda wildcards: TASKS[wildcards.task].model_dump(
             include={"source", "dataset", "path"}
         ),
     shell:
-        "{PRUNEBENCH} download {CONFIG:q} {wildcards.task:q} 2> >(tee {log:q} >&2)"
+        "prunebench download {params.config:q} {wildcards.task:q} 2> >(tee {log:q} >&2)"
 
 
 for task in PLAN.experiment.tasks:
@@ -28,10 +31,13 @@ for task in PLAN.experiment.tasks:
             str(prepared(task)) + ".json",
         log:
             f"{ROOT}/logs/prepare/{task.name}.log",
+        conda:
+            "envs/prunebench.yaml"
         params:
+            config=CONFIG,
             task=task.name,
         shell:
-            "{PRUNEBENCH} prepare {CONFIG:q} {params.task:q} 2> >(tee {log:q} >&2)"
+            "prunebench prepare {params.config:q} {params.task:q} 2> >(tee {log:q} >&2)"
 
 
 rule check:
@@ -41,8 +47,11 @@ rule check:
         f"{ROOT}/jobs/check.json",
     log:
         f"{ROOT}/logs/check.log",
+    conda:
+        "envs/prunebench.yaml"
     params:
+        config=CONFIG,
         models=[model.model_dump_json() for model in PLAN.experiment.models],
         prunable=PLAN.experiment.prunable.model_dump_json(),
     shell:
-        "{PRUNEBENCH} check {CONFIG:q} --output {output:q} 2> >(tee {log:q} >&2)"
+        "prunebench check {params.config:q} --output {output:q} 2> >(tee {log:q} >&2)"

@@ -10,14 +10,17 @@ rule baselines:
         f"{ROOT}/jobs/baselines/{{job}}.json",
     log:
         f"{ROOT}/logs/baselines/{{job}}.log",
+    conda:
+        "envs/prunebench.yaml"
     threads: THREADS
     resources:
         gpu=gpus(),
         mem_mb=2000,
     params:
+        config=CONFIG,
         digest=digest_of("baselines"),
     shell:
-        "{PRUNEBENCH} baselines {CONFIG:q} {wildcards.job:q} --output {output:q}"
+        "prunebench baselines {params.config:q} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"
 
 
@@ -37,14 +40,17 @@ for method in PLAN.experiment.methods:
         wildcard_constraints:
             job="|".join(map(re.escape, PLAN.chunks_of(method))),
         priority: round(planning.expected_epochs(method, PLAN.experiment.training))
+        conda:
+            "envs/prunebench.yaml"
         threads: THREADS
         resources:
             gpu=gpus(),
             mem_mb=2000,
         params:
+            config=CONFIG,
             digest=digest_of("curves"),
         shell:
-            "{PRUNEBENCH} curves {CONFIG:q} {wildcards.job:q} --output {output:q}"
+            "prunebench curves {params.config:q} {wildcards.job:q} --output {output:q}"
             " 2> >(tee {log:q} >&2)"
 
 
@@ -56,8 +62,12 @@ rule measure:
         f"{ROOT}/jobs/measures/{{kind}}/{{job}}.json",
     log:
         f"{ROOT}/logs/measures/{{kind}}/{{job}}.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        config=CONFIG,
     shell:
-        "{PRUNEBENCH} measure {CONFIG:q} {wildcards.kind} {wildcards.job:q} --output {output:q}"
+        "prunebench measure {params.config:q} {wildcards.kind} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"
 
 
@@ -68,9 +78,12 @@ rule collect:
         str(PLAN.layout.cells_csv),
     log:
         f"{ROOT}/logs/collect.log",
+    conda:
+        "envs/prunebench.yaml"
     params:
+        config=CONFIG,
         # thousands of paths do not fit on a command line
         measured=f"{ROOT}/jobs/measured.txt",
     shell:
         "printf '%s\\n' {input:q} > {params.measured:q};"
-        " {PRUNEBENCH} collect {CONFIG:q} {params.measured:q} 2> >(tee {log:q} >&2)"
+        " prunebench collect {params.config:q} {params.measured:q} 2> >(tee {log:q} >&2)"

@@ -21,8 +21,12 @@ rule tables:
         ),
     log:
         f"{ROOT}/logs/tables.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        root=ROOT,
     shell:
-        "{PRUNEBENCH} tables {ROOT:q} 2> >(tee {log:q} >&2)"
+        "prunebench tables {params.root:q} 2> >(tee {log:q} >&2)"
 
 
 rule figures:
@@ -39,8 +43,12 @@ rule figures:
         ),
     log:
         f"{ROOT}/logs/figures.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        root=ROOT,
     shell:
-        "{PRUNEBENCH} figures {ROOT:q} 2> >(tee {log:q} >&2)"
+        "prunebench figures {params.root:q} 2> >(tee {log:q} >&2)"
 
 
 rule leaderboard:
@@ -58,8 +66,12 @@ rule leaderboard:
         rest=[str(PLAN.layout.leaderboard(kind)) for kind in ("md", "csv")],
     log:
         f"{ROOT}/logs/leaderboard.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        root=ROOT,
     shell:
-        "{PRUNEBENCH} leaderboard {ROOT:q} 2> >(tee {log:q} >&2)"
+        "prunebench leaderboard {params.root:q} 2> >(tee {log:q} >&2)"
 
 
 rule track:
@@ -72,5 +84,9 @@ rule track:
         f"{ROOT}/jobs/track.json",
     log:
         f"{ROOT}/logs/track.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        root=ROOT,
     shell:
-        "{PRUNEBENCH} track {ROOT:q} --output {output:q} 2> >(tee {log:q} >&2)"
+        "prunebench track {params.root:q} --output {output:q} 2> >(tee {log:q} >&2)"

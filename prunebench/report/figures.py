@@ -137,7 +137,7 @@ def draw_curves(rows: pd.DataFrame, curve: Curve) -> Figure:
 
 def _panel(axes: Axes, rows: pd.DataFrame, curve: Curve, appearance: dict[str, style.Look]) -> None:
     """Curves with bands, controls across the whole width, lost cells circled."""
-    import seaborn as sns  # type: ignore[import-untyped]
+    import seaborn as sns
 
     rows = rows.assign(ratio=rows[f"{curve.ratio}_mean"].fillna(rows["nominal"]))
     mean, low, high = (

@@ -13,6 +13,7 @@ from prunebench.files import write_text
 from prunebench.layout import Layout
 from prunebench.report import board, markup
 from prunebench.report.board import EVERYTHING, KEYS, SHOWN, Row, Subset
+from prunebench.statistics import bands
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "error-compression"
@@ -120,6 +121,6 @@ def _drawn(cells: pd.DataFrame) -> bytes:
 
     curve = next(curve for curve in figures.CURVES if curve.name == FIGURE)
     memory = io.BytesIO()
-    points = figures.bands(cells, [curve.measure, curve.ratio])
+    points = bands(cells, [curve.measure, curve.ratio])
     figures.draw_curves(points, curve).savefig(memory, format="png", dpi=150)
     return memory.getvalue()

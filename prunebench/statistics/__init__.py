@@ -3,7 +3,7 @@
 ``score`` is the entry; ``read_cells`` reads and checks any tidy CSV with the right columns.
 """
 
-from prunebench.statistics.bands import SETTING, bands, best_on_validation
+from prunebench.statistics.bands import bands, best_on_validation
 from prunebench.statistics.cells import (
     chance_errors,
     check_cells,
@@ -11,6 +11,7 @@ from prunebench.statistics.cells import (
     read_cells,
     under_trained,
 )
+from prunebench.statistics.grid import SETTING
 from prunebench.statistics.score import ALPHA, DRAWS, score, score_subsets
 from prunebench.statistics.significance import holm, sign_flip, smallest_p, verdict
 

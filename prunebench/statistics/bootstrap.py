@@ -5,12 +5,14 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
+Floats = NDArray[np.float64]
 
 
-def seed_weights(setting: tuple[str, ...], seeds: int, draws: int, entropy: int) -> np.ndarray:
+def seed_weights(setting: tuple[str, ...], seeds: int, draws: int, entropy: int) -> Floats:
     """Weights (draws, seeds) of resampled seeds, rows summing to 1.
 
     The generator is seeded from the setting's name, so that a setting's draws stay the same
@@ -20,7 +22,12 @@ def seed_weights(setting: tuple[str, ...], seeds: int, draws: int, entropy: int)
     return generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
 
 
-def weighted_mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+def quotient(above: Floats, below: Floats | NDArray[np.int_]) -> Floats:
+    """``above / below``, NaN without a warning where ``below`` is not positive."""
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+
+
+def weighted_mean(weights: Floats, values: Floats) -> Floats:
     """Means over seeds (axis 0 of ``values``) for each row of weights; holes get no weight.
 
     Shapes (draws, seeds) and (seeds, n) give (draws, n); NaN where a draw holds holes only.
@@ -30,10 +37,10 @@ def weighted_mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
         return weights @ values
     total = weights @ there.astype(float)
     summed = weights @ np.where(there, values, 0.0)
-    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return quotient(summed, total)
 
 
-def deviations(weights: np.ndarray, per_seed: np.ndarray) -> np.ndarray:
+def deviations(weights: Floats, per_seed: Floats) -> Floats:
     """Resampled means minus the mean, (draws, methods), of ``per_seed`` (methods, seeds).
 
     Multiplied by sqrt(n/(n − 1)): resampling n values has a variance too small by (n − 1)/n.
@@ -42,21 +49,20 @@ def deviations(weights: np.ndarray, per_seed: np.ndarray) -> np.ndarray:
     return (weighted_mean(weights, values) - mean_or_nan(values, 0)) * variance_factor(per_seed)
 
 
-def variance_factor(per_seed: np.ndarray) -> np.ndarray:
+def variance_factor(per_seed: Floats) -> Floats:
     """sqrt(n/(n − 1)) for each method, NaN for fewer than two seeds; (methods, seeds) in."""
     n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
-    return np.sqrt(np.divide(n, n - 1, out=np.full(n.shape, np.nan), where=n > 1))
+    root: Floats = np.sqrt(quotient(n, n - 1))
+    return root
 
 
-def mean_or_nan(values: np.ndarray, axis: int) -> np.ndarray:
+def mean_or_nan(values: Floats, axis: int) -> Floats:
     """Mean without the NaN; NaN, and no warning, where there is nothing else."""
     there = ~np.isnan(values)
-    n = there.sum(axis=axis)
-    summed = np.where(there, values, 0.0).sum(axis=axis)
-    return np.divide(summed, n, out=np.full(np.shape(summed), np.nan), where=n > 0)
+    return quotient(np.where(there, values, 0.0).sum(axis=axis), there.sum(axis=axis))
 
 
-def variance_of_mean(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def variance_of_mean(per_seed: Floats) -> tuple[Floats, Floats]:
     """Squared standard error of the mean over seeds, and n − 1, per method."""
     n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
     free = np.where(n > 1, n - 1, np.nan)
@@ -64,7 +70,7 @@ def variance_of_mean(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nansum(squares, axis=1) / free / n.clip(min=1), free
 
 
-def stretch(variances: np.ndarray, free: np.ndarray) -> np.ndarray:
+def stretch(variances: Floats, free: Floats) -> Floats:
     """How much wider than normal an interval must be: t/z with Welch–Satterthwaite freedom.
 
     Both (settings, methods); settings that a method lacks are NaN in both. The bootstrap of 3
@@ -76,10 +82,11 @@ def stretch(variances: np.ndarray, free: np.ndarray) -> np.ndarray:
     parts = np.nansum(variances**2 / free, axis=0)
     freedom = np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
     upper = (1 + LEVEL) / 2
-    return stdtrit(np.minimum(freedom, 1e6), upper) / ndtri(upper)
+    wider: Floats = stdtrit(np.minimum(freedom, 1e6), upper) / ndtri(upper)
+    return wider
 
 
-def interval(point: np.ndarray, moved: np.ndarray, wider: np.ndarray) -> np.ndarray:
+def interval(point: Floats, moved: Floats, wider: Floats) -> Floats:
     """Ends (2, methods) of the interval around ``point`` from deviations (draws, methods)."""
     tail = (1 - LEVEL) / 2
     ends = np.full((2, len(point)), np.nan)
@@ -91,7 +98,7 @@ def interval(point: np.ndarray, moved: np.ndarray, wider: np.ndarray) -> np.ndar
     return ends
 
 
-def t_quantile(freedom: np.ndarray) -> np.ndarray:
+def t_quantile(freedom: Floats) -> Floats:
     """The two-sided LEVEL quantile of Student's t; NaN below one degree of freedom."""
     freedom = np.asarray(freedom, dtype=float)
     return np.where(freedom >= 1, stdtrit(np.maximum(freedom, 1), (1 + LEVEL) / 2), np.nan)

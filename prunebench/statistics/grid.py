@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.records import OK
+from prunebench.statistics.bootstrap import Floats
 
 SETTING = ["task", "regime", "model"]  # what a baseline is trained on, seeds apart
 
@@ -23,27 +25,30 @@ class Grid:
 
     setting: tuple[str, str, str]
     methods: tuple[str, ...]
-    seeds: np.ndarray
-    sparsities: np.ndarray
-    test: np.ndarray
-    val: np.ndarray
-    cells: np.ndarray  # rows per method
-    failed: np.ndarray  # rows per method whose status is not ok
+    seeds: NDArray[np.int_]
+    sparsities: Floats
+    test: Floats
+    val: Floats
+    cells: NDArray[np.int_]  # rows per method
+    failed: NDArray[np.int_]  # rows per method whose status is not ok
 
     @property
-    def octaves(self) -> np.ndarray:
+    def octaves(self) -> Floats:
         """log₂ of the nominal compression ratio 1/(1 − sparsity), shape (sparsities,)."""
-        return -np.log2(1 - self.sparsities)
+        octaves: Floats = -np.log2(1 - self.sparsities)
+        return octaves
 
-    def difference(self, reference: str, values: np.ndarray | None = None) -> np.ndarray:
+    def difference(self, reference: str, values: Floats | None = None) -> Floats:
         """Error minus that of ``reference`` with the same seed and sparsity, in points."""
         values = self.test if values is None else values
         at = self.methods.index(reference)
-        return 100 * (values - values[at][None])
+        points: Floats = 100 * (values - values[at][None])
+        return points
 
-    def with_baseline(self, baseline: str) -> np.ndarray:
+    def with_baseline(self, baseline: str) -> NDArray[np.bool_]:
         """Which seeds have a baseline at all: shape (seeds,), bool."""
-        return ~np.isnan(self.test[self.methods.index(baseline)]).all(axis=1)
+        found: NDArray[np.bool_] = ~np.isnan(self.test[self.methods.index(baseline)]).all(axis=1)
+        return found
 
 
 def grids(cells: pd.DataFrame, baseline: str) -> list[Grid]:
@@ -105,7 +110,7 @@ def _paired(made: list[Grid], baseline: str) -> Iterator[Grid]:
             )  # fmt: skip
 
 
-def area(values: np.ndarray, octaves: np.ndarray) -> np.ndarray:
+def area(values: Floats, octaves: Floats) -> Floats:
     """Trapezoid integral over the last axis divided by its range: a mean, in the unit of values.
 
     Holes are bridged by the points beside them; a single point is its own mean; none is NaN.
@@ -121,7 +126,9 @@ def area(values: np.ndarray, octaves: np.ndarray) -> np.ndarray:
     return np.array(means, dtype=float).reshape(values.shape[:-1])
 
 
-def _mean_height(values: np.ndarray, octaves: np.ndarray) -> np.ndarray:
+def _mean_height(values: Floats, octaves: Floats) -> Floats:
     if len(octaves) == 1:
-        return values[..., 0]
-    return np.trapezoid(values, octaves, axis=-1) / (octaves[-1] - octaves[0])
+        only: Floats = values[..., 0]
+        return only
+    mean: Floats = np.trapezoid(values, octaves, axis=-1) / (octaves[-1] - octaves[0])
+    return mean

@@ -8,9 +8,11 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from prunebench.records import DENSE
 from prunebench.statistics import bootstrap
+from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cells import check_cells, counted
 from prunebench.statistics.grid import SETTING, Grid, area, grids
 from prunebench.statistics.significance import holm, sign_flip, verdict
@@ -28,13 +30,13 @@ class Part:
     """What one setting gives to the score; arrays (methods, seeds) in points, NaN is a hole."""
 
     grid: Grid
-    against_baseline: np.ndarray  # mean height of the difference over octaves
-    against_reference: np.ndarray
-    chosen: np.ndarray  # difference at the sparsity chosen on validation
-    moved: np.ndarray  # bootstrap deviations of the mean score (draws, methods)
-    moved_chosen: np.ndarray
-    best: np.ndarray  # (methods, 3): validation difference, its sparsity, test difference there
-    tally: np.ndarray  # (methods, 4): wins, ties, losses, holes
+    against_baseline: Floats  # mean height of the difference over octaves
+    against_reference: Floats
+    chosen: Floats  # difference at the sparsity chosen on validation
+    moved: Floats  # bootstrap deviations of the mean score (draws, methods)
+    moved_chosen: Floats
+    best: Floats  # (methods, 3): validation difference, its sparsity, test difference there
+    tally: Floats  # (methods, 4): wins, ties, losses, holes
 
 
 def score(
@@ -125,16 +127,17 @@ def _part(grid: Grid, baseline: str, reference: str, draws: int) -> Part:
     )  # fmt: skip
 
 
-def _choose(weights: np.ndarray, val: np.ndarray) -> np.ndarray:
+def _choose(weights: Floats, val: Floats) -> NDArray[np.int_]:
     """Index of the sparsity with the lowest mean validation error, (draws, methods)."""
     methods, seeds, width = val.shape
     flat = val.transpose(1, 0, 2).reshape(seeds, methods * width)
     means = bootstrap.weighted_mean(weights, flat).reshape(-1, methods, width).round(9)
     means = np.where(np.isnan(means), np.inf, means)
-    return width - 1 - np.argmin(means[..., ::-1], axis=-1)
+    at: NDArray[np.int_] = width - 1 - np.argmin(means[..., ::-1], axis=-1)
+    return at
 
 
-def _resampled_choice(weights: np.ndarray, val: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+def _resampled_choice(weights: Floats, val: Floats, gaps: Floats) -> Floats:
     """Mean difference at the sparsity chosen within each draw, (draws, methods)."""
     methods, seeds, width = gaps.shape
     flat = gaps.transpose(1, 0, 2).reshape(seeds, methods * width)
@@ -142,7 +145,7 @@ def _resampled_choice(weights: np.ndarray, val: np.ndarray, gaps: np.ndarray) ->
     return np.take_along_axis(means, _choose(weights, val)[..., None], axis=2)[..., 0]
 
 
-def _best(grid: Grid, gaps: np.ndarray, val_gaps: np.ndarray) -> np.ndarray:
+def _best(grid: Grid, gaps: Floats, val_gaps: Floats) -> Floats:
     """Per method the lowest mean validation difference, its sparsity, the test difference."""
     val, test = bootstrap.mean_or_nan(val_gaps, 1), bootstrap.mean_or_nan(gaps, 1)
     ranked = np.where(np.isnan(val), np.inf, val.round(9))
@@ -151,7 +154,7 @@ def _best(grid: Grid, gaps: np.ndarray, val_gaps: np.ndarray) -> np.ndarray:
     return np.column_stack([val[rows, at], grid.sparsities[at], test[rows, at]])
 
 
-def _tally(gaps: np.ndarray) -> np.ndarray:
+def _tally(gaps: Floats) -> Floats:
     per_cell = [gaps < -TIE, np.abs(gaps) <= TIE, gaps > TIE, np.isnan(gaps)]
     return np.column_stack([which.sum(axis=(1, 2)) for which in per_cell])
 
@@ -191,7 +194,7 @@ def _score(
     return table.sort_values(order, ascending=[False, True, True]).reset_index(drop=True)
 
 
-def _estimate(per_seed: list[np.ndarray], moved: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _estimate(per_seed: list[Floats], moved: list[Floats]) -> tuple[Floats, Floats]:
     """Mean over settings and its interval, per method, over the settings that a method has."""
     means = np.stack([bootstrap.mean_or_nan(values, 1) for values in per_seed])
     point = bootstrap.mean_or_nan(means, 0)
@@ -208,8 +211,8 @@ def _estimate(per_seed: list[np.ndarray], moved: list[np.ndarray]) -> tuple[np.n
 
 
 def _compare(
-    parts: list[Part], values: list[np.ndarray], aside: set[str], other: str, alpha: float
-) -> tuple[np.ndarray, list[str]]:
+    parts: list[Part], values: list[Floats], aside: set[str], other: str, alpha: float
+) -> tuple[Floats, list[str]]:
     """Holm-adjusted p and words per method; ``aside``: methods that are not compared."""
     methods = parts[0].grid.methods
     seeds = np.unique(np.concatenate([part.grid.seeds for part in parts]))
@@ -229,9 +232,7 @@ def _compare(
     return adjusted, words
 
 
-def _seed_shares(
-    parts: list[Part], values: list[np.ndarray], seeds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _seed_shares(parts: list[Part], values: list[Floats], seeds: Floats) -> tuple[Floats, Floats]:
     """What each seed adds to the score, so that the shares sum to it; and which seeds take part.
 
     A sign flip of a seed flips it in all settings at once: the seed is the unit that repeats.

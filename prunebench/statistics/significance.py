@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from prunebench.statistics.bootstrap import Floats
+
 EXACT_UP_TO = 16  # seeds; above it the 2^n sign patterns are sampled
 SAMPLED = 100_000
 
@@ -15,7 +17,7 @@ def smallest_p(seeds: int) -> float:
     return min(1.0, 2.0 ** (1 - seeds))
 
 
-def sign_flip(differences: np.ndarray) -> np.ndarray:
+def sign_flip(differences: Floats) -> Floats:
     """Two-sided p of each column of ``differences`` (seeds × methods), or of one vector.
 
     Under the null a seed's difference is as likely positive as negative (Fisher 1935, §21): p is
@@ -37,7 +39,7 @@ def sign_flip(differences: np.ndarray) -> np.ndarray:
     return p[0] if table.ndim == 1 else p
 
 
-def _patterns(n: int) -> np.ndarray:
+def _patterns(n: int) -> Floats:
     """Sign patterns, one a row; the first is the observed one (all +1)."""
     if n <= EXACT_UP_TO:
         bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
@@ -47,7 +49,7 @@ def _patterns(n: int) -> np.ndarray:
     return np.vstack([np.ones((1, n)), drawn])
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: Floats) -> Floats:
     """Holm's step-down adjustment (Holm 1979) of a family of p-values; NaN stays out of it."""
     p = np.asarray(p, dtype=float)
     adjusted = np.full(p.shape, np.nan)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from prunebench.report import figures, style
+from prunebench.statistics import bands
 
 CURVES = ("error-compression", "gap-compression", "memorized-compression", "error-speedup")
 
@@ -39,7 +40,7 @@ def test_same_records_same_bits(cells: pd.DataFrame, folder: Path, tmp_path: Pat
 
 def test_panels_show_means_controls_and_lost_cells(cells: pd.DataFrame) -> None:
     curve = figures.CURVES[0]
-    points = figures.bands(cells, [curve.measure, curve.ratio])
+    points = bands(cells, [curve.measure, curve.ratio])
     figure = figures.draw_curves(points, curve)
     assert [axes.get_title() for axes in figure.axes] == [
         f"{regime} · {model}"
@@ -66,7 +67,7 @@ def test_nothing_is_cut_off_or_hidden(cells: pd.DataFrame, regimes: list[str]) -
     table = pd.concat([noisy.assign(regime=name) for name in regimes])
     table = table.replace({"method": {"imp": "iterative-magnitude-rewinding"}})
     curve = figures.CURVES[0]
-    figure = figures.draw_curves(figures.bands(table, [curve.measure, curve.ratio]), curve)
+    figure = figures.draw_curves(bands(table, [curve.measure, curve.ratio]), curve)
     figure.draw_without_rendering()
     legend, page = figure.legends[0].get_window_extent(), figure.bbox
     boxes = [axes.get_tightbbox() for axes in figure.axes]
@@ -100,4 +101,4 @@ def test_the_module_costs_no_seaborn_until_it_draws() -> None:
         "sys.exit(bool({'seaborn', 'matplotlib', 'torch', 'jinja2'} & set(sys.modules)))"
     )
     root = Path(figures.__file__).parents[2]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

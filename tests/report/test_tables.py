@@ -78,4 +78,4 @@ def test_the_tables_compile(folder: Path, tmp_path: Path) -> None:
         rf"{{geometry}}\begin{{document}}{inputs}\end{{document}}"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", paper.name]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)  # noqa: S603
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
