@@ -6,7 +6,7 @@ Like timm's own, each has ``get_classifier()``, so that the head is known and is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,10 +96,14 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: int) ->
             f"models: unknown model {settings.architecture!r}"
             + (near if "did you mean" in near else "; `timm.list_models()` lists timm's")
         )
-    arguments = dict(settings.arguments)
+    arguments: dict[str, Any] = dict(settings.arguments)
     # transformers fix their number of positions when they are built
     sized = {"img_size": image_size, **arguments}
-    common = {"num_classes": classes, "in_chans": channels, "pretrained": settings.pretrained}
+    common: dict[str, Any] = {
+        "num_classes": classes,
+        "in_chans": channels,
+        "pretrained": settings.pretrained,
+    }
     try:
         return timm.create_model(settings.architecture, **common, **sized)
     except TypeError as error:
@@ -152,7 +156,7 @@ def create(settings: Model, classes: int, channels: int, image_size: int, seed: 
 def head_of(model: nn.Module) -> nn.Module | None:
     """The classifier: what the model says it is, else its last linear layer; None without one."""
     if hasattr(model, "get_classifier"):
-        head = model.get_classifier()
+        head = cast(Any, model).get_classifier()
         return head if isinstance(head, nn.Module) else None
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     return linear[-1] if linear else None

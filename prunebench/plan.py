@@ -184,7 +184,11 @@ class Plan:
 
     def find(self, kind: str, name: str) -> Any:
         """A job by its name; PrunebenchError where there is none."""
-        jobs = {"baselines": self.baseline_jobs, "curves": self.curve_jobs}[kind]
+        every: dict[str, dict[str, Any]] = {
+            "baselines": self.baseline_jobs,
+            "curves": self.curve_jobs,
+        }
+        jobs = every[kind]
         if name not in jobs:
             raise PrunebenchError(f"no {kind} job {name!r}{suggest(name, jobs)}")
         return jobs[name]

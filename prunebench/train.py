@@ -153,7 +153,7 @@ class Enforcer:
 
     def __init__(self, model: nn.Module, masks: Masks) -> None:
         named = dict(model.named_parameters())
-        self.parameters = [named[name] for name in masks]
+        self.parameters: list[Tensor] = [named[name] for name in masks]
         # empty_like keeps the weights' memory format, without which the product is slow
         self.masks = [
             torch.empty_like(parameter).copy_(mask).requires_grad_(False)
@@ -169,9 +169,11 @@ class Enforcer:
     @torch.no_grad()
     def gradients(self) -> None:
         """Pruned weights have no gradient, so they do not count in a clipped norm."""
-        grads = [p.grad for p in self.parameters]
-        if grads and all(grad is not None for grad in grads):
-            torch._foreach_mul_(grads, self.masks)
+        pairs = zip(self.parameters, self.masks, strict=True)
+        moved = [(p.grad, mask) for p, mask in pairs if p.grad is not None]
+        if moved:
+            grads, masks = zip(*moved, strict=True)
+            torch._foreach_mul_(grads, masks)
 
 
 def train(

@@ -217,7 +217,7 @@ def test_a_killed_process_leaves_nothing_that_the_next_export_does_not_mend(tmp_
     layout, _ = made_up.experiment(tmp_path / "r" / "smoke", seeds=8)
     code = f"from pathlib import Path; from prunebench.layout import Layout; from prunebench.track \
 import export; export(Layout(Path({str(layout.root)!r})))"
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])  # noqa: S603
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
     database = tmp_path / "r" / "mlflow.db"
     limit = time.monotonic() + 40
     while not database.exists() and time.monotonic() < limit:
@@ -375,7 +375,7 @@ def server(folder: Path, port: int) -> Iterator[Callable[[], None]]:
     command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             command, stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **_NO_JOBS},
         )  # fmt: skip

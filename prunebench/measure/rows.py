@@ -66,5 +66,7 @@ def rows(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
     for baseline in job.baselines:
         targets = _Targets(plan, baseline)
         for sparsity in sparsities:
-            found.append(targets.row(plan.layout.cell(*baseline.key, method, sparsity)))
+            task, regime, model, seed = baseline.key
+            folder = plan.layout.cell(task, regime, model, seed, method, sparsity)
+            found.append(targets.row(folder))
     return found

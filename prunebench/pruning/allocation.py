@@ -57,6 +57,9 @@ def _protect(scores: Scores, least: int) -> Scores:
 def global_(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """One ranking over all layers."""
     _check(scores, remove, least)
+    gone = sum(int(value.isneginf().sum()) for value in scores.values())
+    if remove < gone:
+        raise Refused(f"{remove} units are to go, but {gone} are gone already")
     scores = _protect(scores, least)
     flat = torch.cat([value.flatten() for value in scores.values()])
     keep = remove_lowest(flat, remove, draw("ties")).split([v.numel() for v in scores.values()])
@@ -66,19 +69,34 @@ def global_(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     }
 
 
+def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int]) -> dict[str, int]:
+    """Whole numbers near ``exact`` with the same sum, each between its least and its most.
+
+    Largest remainders first. Raises Refused where the bounds leave no such numbers.
+    """
+    wanted = round(sum(exact.values()))
+    if not sum(least.values()) <= wanted <= sum(most.values()):
+        raise Refused(f"{wanted} units are to go, but {sum(least.values())} are gone already")
+    quota = {name: min(max(int(exact[name]), least[name]), most[name]) for name in exact}
+    while difference := wanted - sum(quota.values()):
+        step, bound = (1, most) if difference > 0 else (-1, least)
+        open_names = [name for name in exact if quota[name] != bound[name]]
+        open_names.sort(key=lambda name: step * (exact[name] - quota[name]), reverse=True)
+        for name in open_names[: abs(difference)]:
+            quota[name] += step
+    return quota
+
+
 @allocation()
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; remainders to the largest fractions, so that the sum holds."""
     _check(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
-    room = {name: max(value.numel() - least, 0) for name, value in scores.items()}
-    exact = {name: remove * value.numel() / total for name, value in scores.items()}
-    quota = {name: min(int(exact[name]), room[name]) for name in scores}
-    while (missing := remove - sum(quota.values())) > 0:
-        open_names = [name for name in scores if quota[name] < room[name]]
-        open_names.sort(key=lambda name: exact[name] - quota[name], reverse=True)
-        for name in open_names[:missing]:
-            quota[name] += 1
+    quota = quotas(
+        {name: remove * value.numel() / total for name, value in scores.items()},
+        least={name: int(value.isneginf().sum()) for name, value in scores.items()},
+        most={name: max(value.numel() - least, 0) for name, value in scores.items()},
+    )
     protected = _protect(scores, least)
     return {
         name: remove_lowest(value, quota[name], draw(f"ties {name}"))

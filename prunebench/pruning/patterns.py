@@ -59,40 +59,42 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
     target as whole filters allow. A group's score is the mean over its scored members.
     """
     scores = _checked(view, scores)
-    units = {}
-    for group in view.groups:
-        members = []
-        for item in group.filters():
-            if item.parameter in scores:
-                found = scores[item.parameter].detach().float().cpu()
-                inside = item.unit >= 0
-                total = torch.zeros(group.size).index_add_(0, item.unit[inside], found[inside])
-                count = torch.bincount(item.unit[inside], minlength=group.size)
-                members.append(total / count.clamp(min=1))
-        if not members:
-            raise Refused(f"the criterion has no score for the filters of {group.name!r}")
-        value = torch.stack(members).mean(0)
-        units[group.name] = value.masked_fill(~_alive(view, group), -torch.inf)
+    units = {group.name: _unit_scores(view, group, scores) for group in view.groups}
     weights = view.weights
-    total = sum(value.numel() for value in weights.values())
-    target = round((1 - sparsity) * total)
+    target = round((1 - sparsity) * sum(value.numel() for value in weights.values()))
 
     def keep(remove: int) -> dict[tuple[str, int], Tensor]:
         return kept_dims(view.groups, allocate(units, remove, 1))
 
-    most = sum(value.numel() - 1 for value in units.values())
-    low, high = 0, most  # bisection: kept weights fall as more filters go
+    def missed(remove: int) -> int:
+        return kept_weights(keep(remove), weights) - target
+
+    # bisection between what is gone already and all but one of each group: kept weights only fall
+    least = low = sum(int(value.isneginf().sum()) for value in units.values())
+    high = sum(value.numel() - 1 for value in units.values())
     while low < high:
         middle = (low + high) // 2
-        if kept_weights(keep(middle), weights) <= target:
+        if missed(middle) <= 0:
             high = middle
         else:
             low = middle + 1
-    nearest = min(
-        (max(low - 1, 0), low), key=lambda n: abs(kept_weights(keep(n), weights) - target)
-    )
+    nearest = min(max(low - 1, least), low, key=lambda remove: abs(missed(remove)))
     parameters = dict(view.model.named_parameters())
     return {**ones(weights), **expand(keep(nearest), parameters)}
+
+
+def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor:
+    """Scores [group.size] on the CPU; -inf where earlier rounds removed the channel."""
+    members = []
+    for item in group.filters():
+        if item.parameter in scores:
+            found = scores[item.parameter].detach().float().cpu()
+            inside = item.unit >= 0
+            total = torch.zeros(group.size).index_add_(0, item.unit[inside], found[inside])
+            members.append(total / torch.bincount(item.unit[inside], minlength=group.size))
+    if not members:
+        raise Refused(f"the criterion has no score for the filters of {group.name!r}")
+    return torch.stack(members).mean(0).masked_fill(~_alive(view, group), -torch.inf)
 
 
 def _alive(view: View, group: Group) -> Tensor:

@@ -29,7 +29,7 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     for column in columns:
         values = grouped[column]
         mean, std, n = values.mean(), values.std(ddof=1), values.count()
-        half = t_quantile((n - 1).to_numpy(float)) * std / np.sqrt(n.clip(lower=1))
+        half = t_quantile(np.asarray(n, dtype=float) - 1) * std / np.sqrt(n.clip(lower=1))
         made |= {
             f"{column}_mean": mean, f"{column}_std": std, f"{column}_n": n,
             f"{column}_low": mean - half, f"{column}_high": mean + half,

@@ -19,7 +19,9 @@ def seed_weights(setting: tuple[str, ...], seeds: int, draws: int, entropy: int)
     whatever other settings and methods are in the table.
     """
     generator = np.random.default_rng([entropy, zlib.crc32("/".join(setting).encode())])
-    return generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+    counts = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+    weights: Floats = counts / seeds
+    return weights
 
 
 def quotient(above: Floats, below: Floats | NDArray[np.int_]) -> Floats:
@@ -100,5 +102,5 @@ def interval(point: Floats, moved: Floats, wider: Floats) -> Floats:
 
 def t_quantile(freedom: Floats) -> Floats:
     """The two-sided LEVEL quantile of Student's t; NaN below one degree of freedom."""
-    freedom = np.asarray(freedom, dtype=float)
-    return np.where(freedom >= 1, stdtrit(np.maximum(freedom, 1), (1 + LEVEL) / 2), np.nan)
+    free = np.asarray(freedom, dtype=float)
+    return np.where(free >= 1, stdtrit(np.maximum(free, 1), (1 + LEVEL) / 2), np.nan)

@@ -65,7 +65,7 @@ def _curve(job: Job, baseline: Baseline, method: Method, dense: dict[str, Any]) 
 
     def finished(sparsity: float) -> Finished | None:
         record = job.finished(baseline, method, sparsity)
-        return record and _read_cell(job, baseline, method, sparsity, record)
+        return _read_cell(job, baseline, method, sparsity, record) if record else None
 
     return Curve(
         method=method, training=training, prunable=job.plan.experiment.prunable, seed=seed,

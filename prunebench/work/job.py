@@ -109,7 +109,7 @@ class Job:
         channels, side, _ = self.data.shape
         seed = derive_seed("init", *baseline.key)
         network = models.create(baseline.model, self.data.classes, channels, side, seed)
-        return network.to(self.device, memory_format=torch.channels_last)
+        return network.to(self.device).to(memory_format=torch.channels_last)
 
     def predictions(self, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
         images = {"train": samples.images, "val": samples.val_images}

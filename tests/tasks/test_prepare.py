@@ -167,7 +167,7 @@ def test_preparing_digits_imports_neither_torch_nor_torchvision(tmp_path: Path) 
         "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
     )
     root = Path(__file__).resolve().parents[2]
-    subprocess.run([sys.executable, "-c", program, tmp_path], check=True, cwd=root)  # noqa: S603
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True, cwd=root)
 
 
 def test_splits_of_different_shapes_are_refused(
