@@ -130,7 +130,7 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
 def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict[str, Any]]:
     from prunebench.work.curves import compute_curve, store_failure
 
-    sparsities = work.plan.experiment.sparsities
+    sparsities = work.plan.sparsities(method)
     try:
         compute_curve(work, baseline, method, say)
         why = "was not reached: an earlier round diverged"

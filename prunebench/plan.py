@@ -174,9 +174,13 @@ class Plan:
             [
                 self.cell_settings(baseline, job.method, sparsity)
                 for baseline in job.baselines
-                for sparsity in self.experiment.sparsities
+                for sparsity in self.sparsities(job.method)
             ]
         )
+
+    def sparsities(self, method: Method) -> list[float]:
+        """The sparsities of a method's cells."""
+        return method.sparsities(self.experiment.sparsities)
 
     def chunks_of(self, method: Method) -> list[str]:
         """The names of a method's curve jobs."""
@@ -204,5 +208,5 @@ class Plan:
     @property
     def cell_count(self) -> int:
         """Rows of cells.csv: the dense baselines and every method at every sparsity."""
-        per_baseline = 1 + len(self.experiment.methods) * len(self.experiment.sparsities)
-        return len(self.baselines) * per_baseline
+        cells = sum(len(self.sparsities(method)) for method in self.experiment.methods)
+        return len(self.baselines) * (1 + cells)

@@ -64,7 +64,7 @@ def _cells(plan: Plan) -> list[tuple[tuple[str, str, str, int, str, float], floa
         cells.append(((*baseline.key, "dense", 0.0), float(baseline.training.epochs)))
         for method in plan.experiment.methods:
             work = expected_epochs(method, baseline.training)
-            for sparsity in plan.experiment.sparsities:
+            for sparsity in plan.sparsities(method):
                 cells.append(((*baseline.key, method.name, sparsity), work))
     return cells
 

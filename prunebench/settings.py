@@ -152,6 +152,13 @@ class Method(Settings):
         """The files in which its parts stand."""
         return sorted({self.spec(kind).source for kind in PARTS})
 
+    def sparsities(self, grid: list[float]) -> list[float]:
+        """The grid's, or the only ones that it knows: 0 of a dense control, 1 − n/m of N:M."""
+        own = self.spec("schedule").trait("sparsities") or self.spec("pattern").trait("sparsities")
+        if own == "1 - n/m":
+            return [1 - self.pattern.parameters["n"] / self.pattern.parameters["m"]]
+        return list(own or grid)
+
     def settings(self) -> dict[str, Any]:
         """What decides its results (not its name, family, or description)."""
         return {kind: getattr(self, kind).model_dump() for kind in PARTS}

@@ -37,6 +37,19 @@ class Samples:
     augmentation: Augmentation | None = None
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """Where a method that works while the network trains comes in; steps are counted from 0.
+
+    ``penalty(model)`` is added to the loss; ``after_backward(step, model)`` sees the gradients
+    before the pruned weights' are cleared; ``after_step(step, model)`` may return new masks.
+    """
+
+    penalty: Callable[[nn.Module], Tensor] | None = None
+    after_backward: Callable[[int, nn.Module], None] | None = None
+    after_step: Callable[[int, nn.Module], Masks | None] | None = None
+
+
 @dataclass
 class Run:
     """What a training run did."""
@@ -176,6 +189,9 @@ class Enforcer:
             torch._foreach_mul_(grads, masks)
 
 
+NO_HOOKS = Hooks()
+
+
 def train(
     model: nn.Module,
     samples: Samples,
@@ -189,6 +205,7 @@ def train(
     precision: torch.dtype | None = None,
     compile: bool = False,
     after_epoch: Callable[[int], None] | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Run:
     """Train ``model`` in place over epochs ``start`` to ``stop``.
 
@@ -201,7 +218,7 @@ def train(
     enforcer = Enforcer(model, masks or {})
     enforcer.weights()
     forward = torch.compile(model) if compile else model
-    run, begin = Run(), time.perf_counter()
+    run, steps, begin = Run(), 0, time.perf_counter()
     per_epoch = steps_per_epoch(len(samples.labels), training.batch_size)
     for epoch in range(start, stop):
         total, count = torch.zeros((), device=device), 0
@@ -219,12 +236,19 @@ def train(
             with _autocast(device, precision):
                 loss = functional.cross_entropy(logits_of(forward(images)), labels)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            whole = loss if hooks.penalty is None else loss + hooks.penalty(model)
+            whole.backward()
+            if hooks.after_backward is not None:
+                hooks.after_backward(steps, model)
             enforcer.gradients()
             if training.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
             optimizer.step()
+            changed = None if hooks.after_step is None else hooks.after_step(steps, model)
+            if changed is not None:
+                enforcer = Enforcer(model, changed)
             enforcer.weights()
+            steps += 1
             total, count = total + loss.detach() * len(labels), count + len(labels)
         run.epochs += 1
         mean_loss = (total / max(count, 1)).item()

@@ -61,7 +61,7 @@ def rows(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
     """The rows of a job's cells: of its baselines, or of its curves."""
     job = plan.find(kind, name)
     method = job.method.name if kind == "curves" else DENSE
-    sparsities = plan.experiment.sparsities if kind == "curves" else [0.0]
+    sparsities = plan.sparsities(job.method) if kind == "curves" else [0.0]
     found = []
     for baseline in job.baselines:
         targets = _Targets(plan, baseline)

@@ -50,8 +50,14 @@ def prune(
         raise PrunebenchError(f"sparsity must lie in [0, 1), found {sparsity}")
     resolved = config.method(method if isinstance(method, str) else {"name": "custom", **method})
     settings = Prunable.model_validate(dict(prunable or {}))
-    view = View(model, batches=batches, loss=loss, seed=seed, prunable=settings)
+    given = None if batches is None else list(batches)  # more than one round may read it
+
+    def look(masks: Masks | None) -> View:
+        apply(model, masks or {})
+        return View(model, batches=given, loss=loss, seed=seed, prunable=settings, within=masks)
+
+    rounds = resolved.schedule.parameters.get("rounds", 1)
     with torch.random.fork_rng():
-        masks: Masks = compose.masks_at(resolved, view, compose.score(resolved, view), sparsity)
-    apply(model, masks)
+        scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
+    compose.prune(model, scored, masks)
     return masks

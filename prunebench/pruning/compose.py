@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from prunebench import components
-from prunebench.pruning.masks import Masks
-from prunebench.pruning.view import Scores, View
+from prunebench.pruning.masks import Masks, apply
+from prunebench.pruning.view import Compensated, Scores, View
 from prunebench.settings import Method
 
 
@@ -18,10 +19,37 @@ def part(method: Method, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]
     return components.load(method.spec(kind)), dict(getattr(method, kind).parameters)
 
 
-def score(method: Method, view: View) -> Scores:
-    """The criterion's scores: higher is kept."""
+def score(method: Method, view: View) -> Compensated:
+    """The criterion's scores (higher is kept), and how it changes the weights that stay."""
     criterion, parameters = part(method, "criterion")
-    return criterion(view, **parameters)
+    scored = criterion(view, **parameters)
+    return scored if isinstance(scored, Compensated) else Compensated(scored, lambda masks: {})
+
+
+@torch.no_grad()
+def prune(model: nn.Module, scored: Compensated, masks: Masks) -> None:
+    """Change the weights as the criterion says, then set to zero what is not kept."""
+    parameters = dict(model.named_parameters())
+    for name, value in scored.update(masks).items():
+        parameters[name].copy_(value)
+    apply(model, masks)
+
+
+def masks_in_rounds(
+    method: Method, look: Callable[[Masks | None], View], sparsity: float, rounds: int
+) -> tuple[Compensated, Masks]:
+    """Score and prune ``rounds`` times without training, to density (1 − s)^(k/rounds) in round k.
+
+    ``look(masks)`` gives a view of the network pruned so far (Tanaka 2020, algorithm 1).
+    """
+    masks: Masks | None = None
+    for number in range(1, rounds + 1):
+        view = look(masks)
+        scored = score(method, view)
+        target = sparsity if number == rounds else 1 - (1 - sparsity) ** (number / rounds)
+        masks = masks_at(method, view, scored.scores, target)
+    assert masks is not None
+    return scored, masks
 
 
 def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Masks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import torch
@@ -17,9 +18,9 @@ from prunebench.errors import PrunebenchError
 from prunebench.identity import derive_seed
 from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, apply
-from prunebench.pruning.view import Scores, View
+from prunebench.pruning.view import Compensated, View
 from prunebench.settings import Method, Prunable, Training
-from prunebench.train import Rate, Run, Samples, learning_rate, train
+from prunebench.train import NO_HOOKS, Hooks, Rate, Run, Samples, learning_rate, train
 
 State = Mapping[str, Tensor]  # a state dict
 
@@ -92,23 +93,35 @@ class Curve:
             model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
         )
 
-    def scores(self, view: View) -> Scores:
+    def score(self, view: View) -> Compensated:
         """The criterion's scores of a network."""
         return compose.score(self.method, view)
 
-    def masks(self, view: View, scores: Scores, sparsity: float) -> Masks:
+    def masks(self, view: View, scored: Compensated, sparsity: float) -> Masks:
         """Masks at a sparsity."""
-        return compose.masks_at(self.method, view, scores, sparsity)
+        return compose.masks_at(self.method, view, scored.scores, sparsity)
 
-    def recover(self, model: nn.Module, masks: Masks) -> Run:
-        """Set the pruned weights to zero and let the method's recovery follow."""
-        apply(model, masks)
+    def masks_in_rounds(
+        self, model: nn.Module, sparsity: float, rounds: int
+    ) -> tuple[Compensated, Masks]:
+        """Masks of a network, scored and pruned ``rounds`` times without training."""
+
+        def look(masks: Masks | None) -> View:
+            pruned = deepcopy(model)
+            apply(pruned, masks or {})
+            return self.view(pruned, masks)
+
+        return compose.masks_in_rounds(self.method, look, sparsity, rounds)
+
+    def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> Run:
+        """Prune the network and let the method's recovery follow."""
+        compose.prune(model, scored, masks)
         recovery, parameters = compose.part(self.method, "recovery")
         return recovery(self, model, masks, **parameters)
 
     def train(
         self, model: nn.Module, masks: Masks, *, start: int, stop: int, rate: Rate | None = None,
-        own_order: bool = False,
+        own_order: bool = False, hooks: Hooks = NO_HOOKS,
     ) -> Run:  # fmt: skip
         """Train under masks over epochs ``start`` to ``stop``, by default as the baseline was.
 
@@ -118,7 +131,7 @@ class Curve:
         return train(
             model, self.samples, self.training, seed=seed, start=start, stop=stop, masks=masks,
             rate=rate or learning_rate(self.training), precision=self.precision,
-            compile=self.compile,
+            compile=self.compile, hooks=hooks,
         )  # fmt: skip
 
     def require(self, sparsity: float) -> Finished:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from prunebench.components import schedule
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
+from prunebench.pruning.masks import ones
+from prunebench.pruning.view import Compensated
 
 
 @schedule()
@@ -22,9 +24,33 @@ def one_shot(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
     recoveries=("weight-rewinding", "re-initialization"),
     why="there are no trained weights to go on from",
 )
-def at_initialization(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
-    """Score the network before any training, prune, then train once (Lee 2019)."""
-    yield from _each(curve, sparsities, 0, Cost())
+def at_initialization(
+    curve: Curve, sparsities: Sequence[float], *, rounds: int = 1
+) -> Iterator[Pruned]:
+    """Score the network before any training, prune, then train once (Lee 2019).
+
+    ``rounds``: how many times it is scored and pruned on the way to each sparsity (Tanaka 2020).
+    """
+    if rounds == 1:
+        yield from _each(curve, sparsities, 0, Cost())
+        return
+    for sparsity in sparsities:
+        if curve.finished(sparsity) is None:
+            clock, model = Clock(), curve.model_at(0)
+            scored, masks = curve.masks_in_rounds(model, sparsity, rounds)
+            seconds = clock.seconds()
+            run = curve.recover(model, scored, masks)
+            yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds)
+
+
+@schedule(sparsities=(0.0,))
+def dense(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
+    """Nothing is removed: the controls that train the dense network otherwise or longer."""
+    if curve.finished(0.0) is None:
+        model = curve.model_at(curve.training.epochs)
+        masks = ones(curve.view(model).weights)
+        run = curve.recover(model, Compensated({}, lambda masks: {}), masks)
+        yield Pruned(0.0, model, masks, run, curve.baseline_cost.and_run(run), 0.0)
 
 
 def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) -> Iterator[Pruned]:
@@ -33,14 +59,14 @@ def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) ->
         return
     clock = Clock()
     view = curve.view(curve.model_at(epoch))
-    scores = curve.scores(view)
+    scored = curve.score(view)
     scoring = clock.seconds()
     for sparsity in missing:
         clock = Clock()
-        masks = curve.masks(view, scores, sparsity)
+        masks = curve.masks(view, scored, sparsity)
         seconds = scoring + clock.seconds()
         model = curve.model_at(epoch)
-        run = curve.recover(model, masks)
+        run = curve.recover(model, scored, masks)
         yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)
 
 
@@ -78,7 +104,8 @@ def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -
             model, within = curve.model_at(curve.training.epochs), None
             spent = curve.baseline_cost
         view = curve.view(model, within)
-        masks = curve.masks(view, curve.scores(view), sparsity)
+        scored = curve.score(view)
+        masks = curve.masks(view, scored, sparsity)
         seconds = clock.seconds()
-        run = curve.recover(model, masks)
+        run = curve.recover(model, scored, masks)
         yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,18 @@ from prunebench.train import logits_of
 Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs [B, ...], targets [B])
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> mean loss, a scalar
 Scores = dict[str, Tensor]  # a weight's name -> scores: of its shape, or [out] for filters
+
+
+@dataclass(frozen=True)
+class Compensated:
+    """Scores of a criterion that also changes the weights that stay (trait ``compensates``).
+
+    ``update(masks)`` returns the new values of weights, by name, given what is kept.
+    """
+
+    scores: Scores
+    update: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+
 
 _ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Sigmoid, nn.Tanh,

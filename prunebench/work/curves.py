@@ -43,7 +43,7 @@ def compute_curve(
         raise PrunebenchError(f"its baseline {dense['status']}")
     curve = _curve(job, baseline, method, dense)
     schedule, parameters = compose.part(method, "schedule")
-    for pruned in schedule(curve, job.plan.experiment.sparsities, **parameters):
+    for pruned in schedule(curve, job.plan.sparsities(method), **parameters):
         record = _store_cell(job, baseline, method, dense, pruned, curve.samples)
         say(pruned.sparsity, record["status"])
 
