@@ -35,6 +35,14 @@ def markdown_table() -> str:
     return tabulate([list(row.values()) for row in rows], list(rows[0]), tablefmt="pipe")
 
 
+def fill(text: str) -> str:
+    """A text with the table of methods between its marks ``<!-- methods -->``."""
+    begin, end = "<!-- methods -->\n", "<!-- /methods -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{markdown_table()}\n\n{end}{after}"
+
+
 def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
     """An entry of a list: a preset's name, or a mapping that refines one."""
     known = sorted(config.presets(kind))
@@ -53,6 +61,8 @@ def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a configuration as it is written, before presets are filled in."""
     schema = Experiment.model_json_schema()
+    # a model may change any of it
+    schema["$defs"]["Model"]["properties"]["training"] = {"$ref": "#/$defs/Training"}
     for kind, model in (("tasks", "Task"), ("regimes", "Regime"), ("models", "Model"),
                         ("methods", "Method")):  # fmt: skip
         schema["properties"][kind]["items"] = _named(kind, schema["$defs"][model])

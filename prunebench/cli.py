@@ -70,7 +70,8 @@ def download(config: Config, task: str, data: Data = DATA, output: Output = None
     """Fetch a task's official files, verified by their checksums."""
     from prunebench import pipeline
 
-    pipeline.download(_plan(config), task, data)
+    plan = _plan(config)
+    pipeline.download(plan, plan.task(task).name, data)
     _write(output, {"task": task})
 
 
@@ -79,7 +80,8 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
     """Turn a task's source into one verified file of tensors."""
     from prunebench import pipeline
 
-    pipeline.prepare(_plan(config), task, data)
+    plan = _plan(config)
+    pipeline.prepare(plan, plan.task(task).name, data)
 
 
 @app.command()
@@ -126,8 +128,9 @@ def measure(config: Config, kind: str, job: Job, output: Output = None) -> None:
 def collect(config: Config, measured: Path) -> None:
     """Write cells.csv from the measured jobs that the file MEASURED lists, a path a line."""
     from prunebench import pipeline
+    from prunebench.files import read_text
 
-    paths = [Path(line) for line in measured.read_text(encoding="utf-8").splitlines()]
+    paths = [Path(line) for line in read_text(measured).splitlines()]
     pipeline.collect(_plan(config), paths)
 
 
@@ -215,10 +218,15 @@ def status(
 @app.command()
 def methods(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    into: Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")] = None,
 ) -> None:
     """List the methods that ship."""
-    from prunebench.catalog import markdown_table, method_rows
+    from prunebench.catalog import fill, markdown_table, method_rows
+    from prunebench.files import write_text
 
+    if into is not None:
+        write_text(into, fill(into.read_text(encoding="utf-8")))
+        return
     print(json.dumps(method_rows(), indent=1) if as_json else markdown_table())
 
 

@@ -8,8 +8,8 @@ sys.path.insert(0, workflow.basedir)
 from prunebench import config as settings
 from prunebench import plan as planning
 from prunebench.errors import PrunebenchError
+from prunebench.identity import canonical
 from prunebench.pipeline import prepared
-from snakemake.exceptions import WorkflowError
 
 # Jobs run in the working directory, which need not be where the package stands. A function of the
 # shell, not a parameter: moving the environment must not run anything again.
@@ -22,20 +22,23 @@ shell.prefix(
 
 def read_experiment():
     """What --configfile and --config gave; the embedded default where no file was given."""
-    given = dict(config)
-    if "experiment" not in given:
-        given = (
-            settings.read_yaml(Path(workflow.basedir) / "config" / "default.yaml")
-            | given
-        )
-    return settings.parse(given)
+    if not workflow.configfiles:
+        default = Path(workflow.basedir) / "config" / "default.yaml"
+        return settings.parse(settings.read_yaml(default) | config, str(default))
+    for file in workflow.configfiles:
+        settings.read_yaml(
+            file
+        )  # Snakemake, which reads them too, overlooks keys given twice
+    return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
 
 
 try:
     PLAN = planning.Plan(read_experiment())
     PLAN.write()
 except PrunebenchError as error:
-    raise WorkflowError(str(error)) from None
+    # not a WorkflowError, which Snakemake would show with a part of this file
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 ROOT = PLAN.layout.root
 CONFIG = str(PLAN.layout.config)
@@ -44,7 +47,7 @@ TASKS = {task.name: task for task in PLAN.experiment.tasks}
 
 
 wildcard_constraints:
-    task="|".join(TASKS),
+    task="|".join(map(re.escape, TASKS)),
     kind="baselines|curves",
 
 
@@ -55,6 +58,11 @@ def digest_of(kind):
 
 def prepared_of(kind):
     return lambda wildcards: str(prepared(PLAN.find(kind, wildcards.job).task))
+
+
+def source_of(task):
+    """What decides which files a download brings; as text, since the order of keys may differ."""
+    return canonical(task.model_dump(include={"source", "dataset", "path"}))
 
 
 def rule_name(name):

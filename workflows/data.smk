@@ -12,9 +12,7 @@ rule download:
     params:
         config=CONFIG,
         # a local path is never downloaded
-        source=lambda wildcards: TASKS[wildcards.task].model_dump(
-            include={"source", "dataset", "path"}
-        ),
+        source=lambda wildcards: source_of(TASKS[wildcards.task]),
     shell:
         "prunebench download {params.config:q} {wildcards.task:q} 2> >(tee {log:q} >&2)"
 
@@ -51,7 +49,7 @@ rule check:
         "envs/prunebench.yaml"
     params:
         config=CONFIG,
-        models=[model.model_dump_json() for model in PLAN.experiment.models],
-        prunable=PLAN.experiment.prunable.model_dump_json(),
+        models=[canonical(model.model_dump()) for model in PLAN.experiment.models],
+        prunable=canonical(PLAN.experiment.prunable.model_dump()),
     shell:
         "prunebench check {params.config:q} --output {output:q} 2> >(tee {log:q} >&2)"

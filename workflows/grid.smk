@@ -4,7 +4,7 @@
 rule baselines:
     input:
         data=prepared_of("baselines"),
-        checked=ancient(rules.check.output),
+        checked=rules.check.output,
         code=[str(path) for path in PLAN.baseline_sources()],
     output:
         f"{ROOT}/jobs/baselines/{{job}}.json",

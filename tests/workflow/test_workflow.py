@@ -1,0 +1,216 @@
+"""The whole way for real: a grid, nothing to do, one method's file edited, one sparsity added."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+import prunebench
+from prunebench import catalog, config
+from prunebench.records import COLUMNS
+from tests.conftest import ROOT
+
+from .conftest import SMOKE, Workflow
+
+Smoke = tuple[Workflow, str]
+
+
+def changed(before: dict[str, float], after: dict[str, float]) -> set[str]:
+    """Cells that were computed in between."""
+    return {cell for cell, time in after.items() if before.get(cell) != time}
+
+
+def methods(cells: set[str]) -> set[str]:
+    return {Path(cell).parts[4] for cell in cells}
+
+
+def test_writes_every_result(smoke: Smoke) -> None:
+    workflow, output = smoke
+    results = workflow.folder / "results" / "smoke"
+    cells = pd.read_csv(results / "cells.csv")
+    assert list(cells.columns) == list(COLUMNS)
+    # 4 baselines, and 3 methods at 2 sparsities on each
+    assert len(cells) == 4 * (1 + 3 * 2)
+    assert not cells.duplicated(["task", "regime", "model", "method", "seed", "sparsity"]).any()
+    measured = cells[cells["status"].isin(["ok", "collapsed"])]
+    assert len(measured) > len(cells) / 2
+    assert measured["test_error"].between(0, 1).all()
+    for name in ("tables", "figures", "leaderboard.html", "leaderboard.md", "leaderboard.csv"):
+        assert (results / name).exists(), name
+    assert (workflow.folder / "results" / "mlflow.db").exists()
+    assert json.loads((results / "jobs" / "track.json").read_text())["exported"]
+    # progress with the time left, a short leaderboard, and where to look
+    assert "[28/28]" in output
+    assert "of training left)" in output
+    assert "results/smoke/leaderboard.html" in output
+
+
+def test_sparsity_is_exact_to_one_weight(smoke: Smoke) -> None:
+    cells = pd.read_csv(smoke[0].folder / "results" / "smoke" / "cells.csv")
+    single = cells[cells["method"].isin(["random", "imp"])]
+    weights = 373_370  # no network here has more
+    assert ((single["sparsity_achieved"] - single["sparsity"]).abs() < 1 / weights + 1e-5).all()
+
+
+def test_again_nothing_is_done(smoke: Smoke) -> None:
+    workflow, _ = smoke
+    before = workflow.records()
+    assert "Nothing to be done" in workflow.snakemake()
+    assert workflow.records() == before
+
+
+def test_an_edited_method_reruns_only_its_curves(smoke: Smoke) -> None:
+    workflow, _ = smoke
+    before = workflow.records()
+    file = workflow.folder / "prunebench" / "pruning" / "criteria" / "norms.py"
+    text = file.read_text()
+    try:
+        file.write_text(text.replace("norm(1, dim=1)", "norm(1, dim=1) * 2"))
+        output = workflow.snakemake()
+        assert methods(changed(before, workflow.records())) == {"l1-filter"}
+        assert "rule curves_l1_filter" in output
+        assert "rule curves_imp" not in output
+        assert "rule baselines" not in output
+    finally:
+        file.write_text(text)
+
+
+def test_a_comment_recomputes_no_cell(smoke: Smoke) -> None:
+    workflow, _ = smoke
+    workflow.snakemake()  # back to the file as it was
+    before = workflow.records()
+    file = workflow.folder / "prunebench" / "pruning" / "criteria" / "norms.py"
+    file.write_text(file.read_text() + "\n# a remark\n")
+    workflow.snakemake()
+    assert workflow.records() == before
+
+
+def test_an_added_sparsity_computes_only_its_cells(smoke: Smoke) -> None:
+    workflow, _ = smoke
+    before = workflow.records()
+    grid = yaml.safe_load((workflow.folder / SMOKE).read_text())
+    grid["sparsities"] = [0.5, 0.8, 0.9]
+    config = workflow.folder / "config" / "more.yaml"
+    config.write_text(yaml.safe_dump(grid))
+    output = workflow.snakemake(config=config)
+    assert {Path(cell).name for cell in changed(before, workflow.records())} == {"0.8"}
+    assert "rule baselines" not in output
+    cells = pd.read_csv(workflow.folder / "results" / "smoke" / "cells.csv")
+    assert len(cells) == 4 * (1 + 3 * 3)
+
+
+def test_a_method_that_fails_does_not_stop_the_others(smoke: Smoke) -> None:
+    workflow, _ = smoke
+    grid = yaml.safe_load((workflow.folder / SMOKE).read_text())
+    (workflow.folder / "broken.py").write_text(
+        "def score(view):\n    raise ZeroDivisionError('a bug <b>in</b> a method')\n"
+    )
+    grid |= {
+        "experiment": "broken",
+        "regimes": ["clean"],
+        "models": grid["models"][:1],
+        "methods": ["random", {"name": "mine", "criterion": "broken.py:score"}],
+        "sparsities": [0.5],
+    }
+    config = workflow.folder / "config" / "broken.yaml"
+    config.write_text(yaml.safe_dump(grid))
+    output = workflow.snakemake(config=config)
+    cells = pd.read_csv(workflow.folder / "results" / "broken" / "cells.csv").set_index("method")
+    assert cells["status"].to_dict() == {"dense": "ok", "random": "ok", "mine": "failed"}
+    assert "ZeroDivisionError: a bug" in cells["message"]["mine"]
+    assert pd.isna(cells["test_error"]["mine"])
+    assert "1 failed" in output or "failed" in output
+
+
+# ------------------------------------------------------------------------------ the README's words
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SET_UP = {"make benchmark", "make test"}  # minutes: tests/workflow/test_fresh.py, marked slow
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c not in SET_UP and " ui " not in c])
+def test_command_of_the_readme(smoke: Smoke, command: str) -> None:
+    # as it stands, on the grid that is there
+    done = smoke[0].run("bash", "-c", command.replace("results/default", "results/smoke"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_mlflow_command_of_the_readme(smoke: Smoke) -> None:
+    (command,) = [c for c in commands() if " ui " in c]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [*shlex.split(command), "--port", str(port)], cwd=smoke[0].folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as server:  # fmt: skip
+        try:
+            assert answer(f"http://127.0.0.1:{port}/health", server) == b"OK"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def answer(url: str, server: subprocess.Popen[bytes], seconds: float = 90) -> bytes:
+    """What a server says once it is up."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return response.read()
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_configuration_of_the_readme(block: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in re.findall(r"path: ([\w./]+)", block):
+        Path(path).mkdir(parents=True)
+    given = yaml.safe_load(block)
+    experiment = config.parse(yaml.safe_load((ROOT / SMOKE).read_text()) | given)
+    for key, value in given.items():
+        if isinstance(value, list) and key in ("tasks", "regimes", "models", "methods"):
+            names = [item if isinstance(item, str) else item["name"] for item in value]
+            assert [item.name for item in getattr(experiment, key)] == names
+
+
+def test_python_of_the_readme(tmp_path: Path) -> None:
+    method, notebook = blocks("python")
+    (tmp_path / "my_file.py").write_text(method)
+    space: dict[str, Any] = {}
+    exec(compile(notebook, "README.md", "exec"), space)
+    kept = sum(int(mask.sum()) for mask in space["masks"].values())
+    assert kept / sum(mask.numel() for mask in space["masks"].values()) == pytest.approx(
+        0.1, abs=1e-4
+    )
+    mine = prunebench.prune(
+        space["model"], {"criterion": f"{tmp_path}/my_file.py:score"}, sparsity=0.5
+    )
+    total = sum(mask.numel() for mask in mine.values())
+    assert sum(int(mask.sum()) for mask in mine.values()) == total - round(total / 2)
+
+
+def test_methods_of_the_readme() -> None:
+    assert catalog.fill(README) == README, "run `python -m prunebench methods --into README.md`"
