@@ -7,6 +7,8 @@ Every entry of ``tasks``, ``regimes``, ``models`` and ``methods`` is a name from
 
 from __future__ import annotations
 
+import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ from typing import Any
 import yaml
 
 from prunebench import components
-from prunebench.errors import PrunebenchError, suggest
+from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.records import FAMILIES
-from prunebench.settings import PARTS, Experiment, Method, validated
+from prunebench.settings import PARTS, Experiment, Method
+from prunebench.validation import validated
 
 _PRESETS = Path(__file__).parent / "presets"
+_MOST = 100_000  # values of a configuration, aliases expanded
+_DEEPEST = 32  # lists and mappings within one another
 
 
 @cache
@@ -39,15 +44,18 @@ def _entry(kind: str, value: Any) -> dict[str, Any]:
             )
     if not isinstance(value, dict) or "name" not in value:
         raise PrunebenchError(
-            f"{kind}: each entry is a name or a mapping with a name, found {value!r}"
+            f"{kind}: each entry is a name or a mapping with a name, found {shown(value)}"
         )
     base = value.get("base", value["name"])
-    if "base" in value and base not in known:
+    if "base" in value and (not isinstance(base, str) or base not in known):
         raise PrunebenchError(
-            f"{kind}: {value['name']}: unknown base {base!r}{suggest(str(base), known)}"
+            f"{kind}: {value['name']}: unknown base {shown(base)}{suggest(str(base), known)}"
         )
     rest = {key: item for key, item in value.items() if key != "base"}
-    return {**known.get(str(base), {}), **rest}
+    preset = dict(known.get(base, {})) if isinstance(base, str) else {}
+    if {"criterion", "pattern"} & rest.keys():
+        preset.pop("family", None)  # it follows from these two
+    return {**preset, **rest}
 
 
 def method(value: str | dict[str, Any]) -> Method:
@@ -61,7 +69,7 @@ def method(value: str | dict[str, Any]) -> Method:
     unknown = [key for key in entry if key not in Method.model_fields]
     if unknown:
         raise PrunebenchError(
-            f"{where}.{unknown[0]}: unknown key{suggest(unknown[0], Method.model_fields)}"
+            f"{where}: {unknown[0]}: unknown key{suggest(str(unknown[0]), Method.model_fields)}"
         )
     if "criterion" not in entry:
         raise PrunebenchError(f"{where}: needs a criterion, e.g. criterion: magnitude")
@@ -79,28 +87,46 @@ def method(value: str | dict[str, Any]) -> Method:
         raise PrunebenchError(f"{where}: {error}") from None
     family = entry.get("family") or _family({kind: spec for kind, (spec, _) in parts.items()})
     chosen = {kind: part for kind, (_, part) in parts.items()}
-    return validated(Method, {**entry, **chosen, "family": family}, where)
+    checked: Method = validated(Method, {**entry, **chosen, "family": family}, where)
+    try:
+        own = checked.sparsities([])
+    except (TypeError, ZeroDivisionError):
+        own = [math.nan]
+    if not all(0 <= sparsity < 1 for sparsity in own):
+        raise PrunebenchError(f"{where}: its pattern's parameters give no sparsity in [0, 1)")
+    return checked
 
 
 def _part(kind: str, value: Any) -> tuple[components.Spec, dict[str, Any]]:
     reference = {"name": value} if isinstance(value, str) else value
     if not isinstance(reference, dict) or not isinstance(reference.get("name"), str):
-        raise PrunebenchError(f"{kind} must be a name or a mapping with a name, found {value!r}")
+        raise PrunebenchError(
+            f"{kind} must be a name or a mapping with a name, found {shown(value)}"
+        )
     spec = components.find(kind, reference["name"])
-    given = reference.get("parameters", {k: v for k, v in reference.items() if k != "name"})
+    given = {key: item for key, item in reference.items() if key != "name"}
+    if set(given) == {"parameters"} and isinstance(given["parameters"], dict):
+        given = given["parameters"]  # as a resolved configuration has it
     return spec, {"name": spec.name, "parameters": components.check_parameters(spec, given)}
 
 
 def _check_composition(spec: dict[str, components.Spec]) -> None:
     """Refuse parts that cannot go together; the parts' own traits say so."""
     pattern = spec["pattern"].name
-    for kind, needed in (("criterion", ("weight",)), ("allocation", None)):
+    for kind, needed in (("criterion", ("weight",)), ("allocation", None), ("schedule", None)):
         can = spec[kind].trait("patterns", needed)
         if can is not None and pattern not in can:
             raise PrunebenchError(
                 f"{kind} {spec[kind].name!r} is for pattern {' or '.join(map(repr, can))},"
                 f" not {pattern!r}"
             )
+    needs, supplied = spec["criterion"].trait("needs", ()), spec["schedule"].trait("supplies", ())
+    if "training" in needs and "training" not in supplied:
+        raise PrunebenchError(
+            f"criterion {spec['criterion'].name!r} does not go with schedule"
+            f" {spec['schedule'].name!r}, which scores no network in training:"
+            f" {spec['criterion'].trait('why', '')}"
+        )
     can = spec["schedule"].trait("recoveries")
     if can is not None and spec["recovery"].name not in can:
         raise PrunebenchError(
@@ -118,10 +144,11 @@ def _family(spec: dict[str, components.Spec]) -> str:
 def parse(value: Any, where: str = "configuration") -> Experiment:
     """Check a configuration that was read from YAML.
 
-    Raises PrunebenchError with one line per fault: what, where, and what would be right.
+    Raises PrunebenchError: what, where, and what would be right, in one line.
     """
     if not isinstance(value, dict):
-        raise PrunebenchError(f"{where}: must be a mapping of keys to values, found {value!r}")
+        raise PrunebenchError(f"{where}: must be a mapping of keys to values, found {shown(value)}")
+    _check_extent(value, where)
     for key in value:
         if key not in Experiment.model_fields:
             raise PrunebenchError(
@@ -131,12 +158,31 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
     for kind in ("tasks", "regimes", "models", "methods"):
         if isinstance(value.get(kind), list):
             resolve = method if kind == "methods" else lambda entry, kind=kind: _entry(kind, entry)
-            value[kind] = [resolve(entry) for entry in value[kind]]
-    experiment = validated(Experiment, value, where)
+            try:
+                value[kind] = [resolve(entry) for entry in value[kind]]
+            except PrunebenchError as error:
+                raise PrunebenchError(f"{where}: {error}") from None
+    experiment: Experiment = validated(Experiment, value, where)
     for task in experiment.tasks:
-        if task.path and not Path(task.path).exists():
-            raise PrunebenchError(f"{where}: tasks: {task.name}: path {task.path!r} does not exist")
+        if task.path and not os.path.exists(task.path):  # noqa: PTH110  # raises for no text
+            raise PrunebenchError(
+                f"{where}: tasks: {task.name}: path {shown(task.path)} does not exist"
+            )
     return experiment
+
+
+def _check_extent(value: Any, where: str) -> None:
+    """Refuse what would fill the memory once its YAML aliases are written out."""
+    waiting, count = [(value, 0)], 0
+    while waiting:
+        item, depth = waiting.pop()
+        count += 1
+        if count > _MOST or depth > _DEEPEST:
+            raise PrunebenchError(f"{where}: too large or too deep: aliases that expand?")
+        if isinstance(item, dict):
+            item = list(item.values())
+        if isinstance(item, list):
+            waiting += [(inner, depth + 1) for inner in item[: _MOST + 1]]
 
 
 def load(path: str | Path) -> Experiment:
@@ -145,10 +191,31 @@ def load(path: str | Path) -> Experiment:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Plain YAML: no tags, no anchors that expand."""
+    """Plain YAML: no tags, no key twice."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise PrunebenchError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise PrunebenchError(f"{path}: not valid YAML: too deep") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, and the like
         raise PrunebenchError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ValueError(
+                    f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
+                )
+            lines[key.value] = line
+        return node

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
+
+_LONGEST = 120  # signs of a value that a message shows
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _LONGEST
 
 
 class PrunebenchError(ValueError):
     """Something the user can mend. The command line prints its text and exits with status 2."""
 
+    def __init__(self, message: str) -> None:
+        # other people's messages, keys and names of files may hold line breaks
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+
 
 class Refused(PrunebenchError):
     """A method cannot do what was asked of it on this model (and says why)."""
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: one line, cut where it is long."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python shows no whole number of thousands of digits
+        return "a very long number"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

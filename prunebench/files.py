@@ -19,7 +19,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success sync it and rename it over ``path``.
 
     Whoever reads ``path`` sees the old content or the new, never a part of either.
-    Raises PrunebenchError where the folder cannot be written.
+    Raises PrunebenchError where the folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
@@ -38,6 +38,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        raise PrunebenchError(f"cannot write {path}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,11 +55,22 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file; a damaged one raises PrunebenchError naming it."""
+def read_text(path: str | Path) -> str:
+    """Read UTF-8; a missing or damaged file raises PrunebenchError naming it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise PrunebenchError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PrunebenchError(f"{path} is damaged: {error}") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; a missing or damaged one raises PrunebenchError naming it."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise PrunebenchError(f"{path} is damaged: {error}") from error
 
 

@@ -14,11 +14,12 @@ _PACKAGE = Path(__file__).parent
 # what decides the bits of a trained baseline, whatever the method
 BASELINE_SOURCES = (
     "models.py", "train.py", "tasks/batches.py", "tasks/data.py", "tasks/prepare.py",
-    "tasks/regimes.py",
+    "tasks/regimes.py", "tasks/strata.py",
 )  # fmt: skip
 # what decides the bits of a mask, beside the method's own parts
 PRUNING_SOURCES = (
     "pruning/layers.py", "pruning/masks.py", "pruning/groups.py", "pruning/view.py",
+    "pruning/compose.py", "pruning/curve.py",
 )  # fmt: skip
 
 
@@ -59,12 +60,40 @@ def _code_hash_of_file(path: Path) -> str:
 def code_hash(sources: Iterable[Path]) -> str:
     """Hash of what the sources compute: comments, docstrings and layout do not count."""
     return digest(
-        sorted(
-            {
-                f"{path.parent.name}/{path.name}": _code_hash_of_file(path) for path in sources
-            }.items()
-        )
+        # pairs, not a mapping: plugins in different folders may share a name
+        sorted({(f"{path.parent.name}/{path.name}", _code_hash_of_file(path)) for path in sources})
     )
+
+
+def with_helpers(sources: Iterable[Path]) -> list[Path]:
+    """The sources and, over and over, what they import from the folder they stand in."""
+    found, waiting = [], list(sources)
+    while waiting:
+        path = waiting.pop(0)
+        if path not in found:
+            found.append(path)
+            waiting += _imported(path)
+    return found
+
+
+@cache
+def _imported(path: Path) -> list[Path]:
+    """The files beside ``path`` that it imports."""
+    package = ""
+    if path.is_relative_to(_PACKAGE):
+        package = ".".join(path.relative_to(_PACKAGE.parent).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level == 1:  # relative to the folder
+                module = ".".join(part for part in (package, module) if part)
+            names |= {module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)}
+    plain = {name.removeprefix(f"{package}.") for name in names if name.startswith(package)}
+    beside = {path.with_name(f"{name}.py") for name in plain if name.isidentifier()}
+    return sorted(file for file in beside if file != path and file.is_file())
 
 
 def package_sources(names: Iterable[str]) -> list[Path]:

@@ -209,10 +209,14 @@ def create(settings: Model, classes: int, channels: int, image_size: int, seed: 
     return model
 
 
-def head_of(model: nn.Module) -> nn.Module | None:
-    """The classifier: what the model says it is, else its last linear layer; None without one."""
+def head_of(model: nn.Module) -> list[nn.Module]:
+    """The classifier and all in it: what the model says it is, else its last linear layer.
+
+    Some of timm's have several classifiers (distilled transformers), some none.
+    """
     if hasattr(model, "get_classifier"):
-        head = cast(Any, model).get_classifier()
-        return head if isinstance(head, nn.Module) else None
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return linear[-1] if linear else None
+        found = cast(Any, model).get_classifier()
+        heads = found if isinstance(found, tuple | list) else (found,)
+    else:
+        heads = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
+    return [part for head in heads if isinstance(head, nn.Module) for part in head.modules()]

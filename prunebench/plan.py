@@ -8,6 +8,7 @@ than a small curve trains, so a job may run several curves of one method in one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from prunebench.identity import (
     code_hash,
     digest,
     package_sources,
+    with_helpers,
 )
 from prunebench.layout import Layout
 from prunebench.settings import Experiment, Method, Model, Regime, Task, Training
@@ -42,8 +44,9 @@ class Baseline:
 
     def settings(self) -> dict[str, Any]:
         """What decides its bits, beside data, code and machine."""
+        unused = set() if self.regime.augmentation else {"augmentation"}
         return {
-            "task": self.task.model_dump(exclude={"name", "path"}),
+            "task": self.task.model_dump(exclude={"name", "path", *unused}),
             "regime": self.regime.model_dump(exclude={"name"}),
             "model": self.model.model_dump(exclude={"name", "training"}),
             "training": self.training.model_dump(exclude={"recovery_epochs"}),
@@ -128,7 +131,8 @@ class Plan:
         chunks = list(self._by_task(self.experiment.compute.curves_per_job))
         for method in self.experiment.methods:
             for name, chunk in chunks:
-                yield CurveJob(f"{method.name}.{name}", method, chunk)
+                # a sign that names cannot hold: no two jobs are named alike
+                yield CurveJob(f"{method.name}@{name}", method, chunk)
 
     def baseline_jobs_of(self, job: CurveJob) -> list[str]:
         """The baseline jobs that a curve job waits for."""
@@ -164,7 +168,7 @@ class Plan:
     @staticmethod
     def curve_sources(method: Method) -> list[Path]:
         """The source files that a method's curves depend on, beyond those of its baselines."""
-        return [*package_sources(PRUNING_SOURCES), *method.sources()]
+        return with_helpers([*package_sources(PRUNING_SOURCES), *method.sources()])
 
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Changes when anything that the job must compute changes; a rule's parameter."""
@@ -186,12 +190,21 @@ class Plan:
         """The names of a method's curve jobs."""
         return [job.name for job in self.curve_jobs.values() if job.method == method]
 
+    def task(self, name: str) -> Task:
+        """A task by its name; PrunebenchError where there is none."""
+        tasks = {task.name: task for task in self.experiment.tasks}
+        if name not in tasks:
+            raise PrunebenchError(f"no task {name!r}{suggest(name, tasks)}")
+        return tasks[name]
+
     def find(self, kind: str, name: str) -> Any:
         """A job by its name; PrunebenchError where there is none."""
         every: dict[str, dict[str, Any]] = {
             "baselines": self.baseline_jobs,
             "curves": self.curve_jobs,
         }
+        if kind not in every:
+            raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, every)}")
         jobs = every[kind]
         if name not in jobs:
             raise PrunebenchError(f"no {kind} job {name!r}{suggest(name, jobs)}")
@@ -201,7 +214,10 @@ class Plan:
         """Write the resolved configuration where the jobs read it, if it changed."""
         resolved = self.experiment.model_dump(mode="json")
         path = self.layout.config
-        if not path.exists() or read_json(path) != resolved:
+        stored = None
+        with suppress(PrunebenchError):  # missing, or damaged: written anew
+            stored = read_json(path)
+        if stored != resolved:
             write_json(path, resolved)
         return path
 

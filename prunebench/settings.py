@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
+    JsonValue,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -18,13 +20,23 @@ from pydantic import (
 from prunebench import components
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.records import DENSE
+from prunebench.validation import takes_numbers, validated
 
 PARTS = tuple(components.HOMES)
+
+
+def _name(value: Any) -> Any:
+    """A name as text: YAML reads ``8`` as a number, and ``no`` as a boolean."""
+    if isinstance(value, bool):
+        raise ValueError("quote it: YAML reads this as a boolean")
+    return str(value) if isinstance(value, int | float) else value
+
+
 # a name becomes a folder, a column's value and a wildcard of the DAG
 Name = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64),
+    BeforeValidator(_name),
 ]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -32,7 +44,17 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Settings(BaseModel):
     """Unknown keys are refused; settings never change once checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic, like Python, would read true as 1
+        items = value if isinstance(value, list) else [value]
+        numbers = takes_numbers(cls.model_fields[str(info.field_name)].annotation)
+        if numbers and any(isinstance(item, bool) for item in items):
+            raise ValueError("input should be a valid number, not a boolean")
+        return value
 
 
 class Augmentation(Settings):
@@ -57,6 +79,13 @@ class Task(Settings):
     split_seed: int = Field(0, ge=0)
     augmentation: Augmentation = Augmentation()
 
+    @field_validator("val")
+    @classmethod
+    def _share_or_number(cls, value: int | float) -> int | float:
+        if isinstance(value, float) and value >= 1:
+            raise ValueError("a share must be less than 1 (a number of images has no point)")
+        return value
+
     @field_validator("source")
     @classmethod
     def _known_source(cls, value: str) -> str:
@@ -79,8 +108,10 @@ class Regime(Settings):
 class Training(Settings):
     """One training run of a baseline, and what recoveries take from it."""
 
-    epochs: int = Field(40, gt=0)
-    recovery_epochs: int | None = Field(None, gt=0, description="of fine-tuning; default: epochs")
+    epochs: int = Field(40, gt=0, le=1_000_000)
+    recovery_epochs: int | None = Field(
+        None, gt=0, le=1_000_000, description="of fine-tuning; default: epochs"
+    )
     batch_size: int = Field(128, gt=1)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(0.1, gt=0)
@@ -109,12 +140,12 @@ class Model(Settings):
 
     name: Name
     architecture: str = Field("", description="default: the name")
-    arguments: dict[str, Any] = Field({}, description="further arguments of the constructor")
+    arguments: dict[str, JsonValue] = Field({}, description="further arguments of the constructor")
     stem: Literal["original", "small"] = Field(
         "original", description="small: stride 1 and no pooling, for images of 32×32 and less"
     )
     pretrained: bool = False
-    training: dict[str, Any] = Field({}, description="what differs from the common training")
+    training: dict[str, JsonValue] = Field({}, description="what differs from the common training")
 
     @model_validator(mode="before")
     @classmethod
@@ -199,9 +230,11 @@ class Experiment(Settings):
     @field_validator("seeds", "sparsities")
     @classmethod
     def _unique_numbers(cls, values: list[Any]) -> list[Any]:
-        doubled = sorted({value for value in values if values.count(value) > 1})
+        # as a cell's folder is named: ten digits
+        texts = [f"{value:.10g}" if isinstance(value, float) else str(value) for value in values]
+        doubled = sorted({text for text in texts if texts.count(text) > 1})
         if doubled:
-            raise ValueError(f"given more than once: {', '.join(map(str, doubled))}")
+            raise ValueError(f"given more than once: {', '.join(doubled)}")
         return sorted(values)
 
     @field_validator("sparsities")
@@ -215,9 +248,13 @@ class Experiment(Settings):
     @classmethod
     def _unique_names(cls, values: list[Any]) -> list[Any]:
         names = [value.name for value in values]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        # folders that ignore case, and rules of the DAG, know only letters and digits
+        alike = [re.sub(r"\W", "_", name).casefold() for name in names]
+        doubled = [name for name, key in zip(names, alike, strict=True) if alike.count(key) > 1]
+        if len(set(doubled)) == 1:
+            raise ValueError(f"named more than once: {doubled[0]}")
         if doubled:
-            raise ValueError(f"named more than once: {', '.join(doubled)}")
+            raise ValueError(f"named too much alike: {', '.join(doubled)}")
         if DENSE in names:
             raise ValueError(f"{DENSE!r} is the baseline's own name")
         return values
@@ -232,9 +269,8 @@ class Experiment(Settings):
 
     def training_of(self, model: Model) -> Training:
         """The common training with what the model's entry changes."""
-        return validated(
-            Training, {**self.training.model_dump(), **model.training}, f"models: {model.name}"
-        )
+        where = f"models: {model.name}: training"
+        return validated(Training, {**self.training.model_dump(), **model.training}, where)
 
 
 def _check_rewinding(method: Method, training: Training) -> None:
@@ -244,36 +280,3 @@ def _check_rewinding(method: Method, training: Training) -> None:
             f"methods: {method.name}: recovery {method.recovery.name!r} goes back to epoch {epoch},"
             f" which is not kept: add it to training.rewind_epochs {training.rewind_epochs}"
         )
-
-
-def _explain(model: type[BaseModel], error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors(include_url=False):
-        place = ".".join(str(part) for part in item["loc"])
-        at = ": ".join(part for part in (where, place) if part)
-        if item["type"] == "extra_forbidden":
-            known = _fields_at(model, item["loc"])
-            lines.append(f"{at}: unknown key{suggest(str(item['loc'][-1]), known)}")
-        else:
-            found = item.get("input")
-            shown = "" if isinstance(found, dict | list) else f" (found {found!r})"
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{at}: {message[0].lower()}{message[1:]}{shown}")
-    return "; ".join(lines)
-
-
-def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    for part in loc[:-1]:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
-    return list(model.model_fields)
-
-
-def validated(model: type[BaseModel], value: Any, where: str) -> Any:
-    """Check ``value`` against ``model``; faults become one PrunebenchError that says where."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise PrunebenchError(_explain(model, error, where)) from None

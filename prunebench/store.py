@@ -52,5 +52,5 @@ def finished(folder: Path, identity: str) -> dict[str, Any] | None:
             return None
         whole = all(sha256_file(folder / name) == sha for name, sha in record["files"].items())
         return record if whole else None
-    except (OSError, PrunebenchError, KeyError, TypeError):
+    except (OSError, PrunebenchError, KeyError, TypeError, AttributeError):
         return None

@@ -41,10 +41,13 @@ class Samples:
 class Hooks:
     """Where a method that works while the network trains comes in; steps are counted from 0.
 
-    ``penalty(model)`` is added to the loss; ``after_backward(step, model)`` sees the gradients
-    before the pruned weights' are cleared; ``after_step(step, model)`` may return new masks.
+    ``loss(logits, labels, inputs)`` stands in for the cross-entropy, a mean over the batch;
+    ``penalty(model)`` is added to it; ``after_backward(step, model)`` sees the gradients before the
+    pruned weights' are cleared; ``after_step(step, model)`` may return new masks: a weight that
+    they take back starts at zero, and the optimizer knows nothing of its past.
     """
 
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     penalty: Callable[[nn.Module], Tensor] | None = None
     after_backward: Callable[[int, nn.Module], None] | None = None
     after_step: Callable[[int, nn.Module], Masks | None] | None = None
@@ -58,6 +61,13 @@ class Run:
     epochs: float = 0.0
     seconds: float = 0.0
     diverged: bool = False
+
+    def then(self, later: Run) -> Run:
+        """This run and one that followed it; the history counts its epochs on."""
+        done = self.history[-1]["epoch"] if self.history else 0
+        added = [{**entry, "epoch": entry["epoch"] + done} for entry in later.history]
+        epochs, seconds = self.epochs + later.epochs, self.seconds + later.seconds
+        return Run([*self.history, *added], epochs, seconds, self.diverged or later.diverged)
 
 
 def cosine(training: Training) -> Rate:
@@ -188,6 +198,14 @@ class Enforcer:
             grads, masks = zip(*moved, strict=True)
             torch._foreach_mul_(grads, masks)
 
+    @torch.no_grad()
+    def momentum(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the optimizer forget the pruned weights; without gradients it learns no more."""
+        for parameter, mask in zip(self.parameters, self.masks, strict=True):
+            for value in optimizer.state.get(parameter, {}).values():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    value.mul_(mask)
+
 
 NO_HOOKS = Hooks()
 
@@ -234,7 +252,11 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate(epoch + number / per_epoch)
             with _autocast(device, precision):
-                loss = functional.cross_entropy(logits_of(forward(images)), labels)
+                logits = logits_of(forward(images))
+                if hooks.loss is None:
+                    loss = functional.cross_entropy(logits, labels)
+                else:
+                    loss = hooks.loss(logits, labels, images)
             optimizer.zero_grad(set_to_none=True)
             whole = loss if hooks.penalty is None else loss + hooks.penalty(model)
             whole.backward()
@@ -247,6 +269,7 @@ def train(
             changed = None if hooks.after_step is None else hooks.after_step(steps, model)
             if changed is not None:
                 enforcer = Enforcer(model, changed)
+                enforcer.momentum(optimizer)
             enforcer.weights()
             steps += 1
             total, count = total + loss.detach() * len(labels), count + len(labels)
