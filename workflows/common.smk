@@ -76,8 +76,10 @@ def baselines_of(wildcards):
 
 
 def gpus():
-    """A GPU for each job where the configuration asks for one; schedulers count them."""
-    return 1 if PLAN.experiment.compute.device.startswith("cuda") else 0
+    """A GPU for each job where one is to be used; --resources gpu=N says how many there are."""
+    device = PLAN.experiment.compute.device
+    here = device == "auto" and Path("/dev/nvidia0").exists()
+    return 1 if here or device.startswith("cuda") else 0
 
 
 MEASURED = [

@@ -171,7 +171,7 @@ def test_mlflow_command_of_the_readme(smoke: Smoke) -> None:
             os.killpg(server.pid, signal.SIGTERM)
 
 
-def answer(url: str, server: subprocess.Popen[bytes], seconds: float = 90) -> bytes:
+def answer(url: str, server: subprocess.Popen[bytes], seconds: float = 300) -> bytes:
     """What a server says once it is up."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.poll() is None:
