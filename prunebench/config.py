@@ -18,7 +18,7 @@ import yaml
 from prunebench import components
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.records import FAMILIES
-from prunebench.settings import PARTS, Experiment, Method
+from prunebench.settings import PARTS, SCORING, Experiment, Method
 from prunebench.validation import validated
 
 _PRESETS = Path(__file__).parent / "presets"
@@ -74,19 +74,15 @@ def method(value: str | dict[str, Any]) -> Method:
     if "criterion" not in entry:
         raise PrunebenchError(f"{where}: needs a criterion, e.g. criterion: magnitude")
     try:
-        scored = _part("criterion", entry["criterion"])[0].trait("patterns", ("weight",))
-        defaults = {
-            "pattern": "weight" if "weight" in scored else scored[0],
-            "allocation": "global",
-            "schedule": "one-shot",
-            "recovery": "fine-tuning",
-        }
-        parts = {kind: _part(kind, entry.get(kind, defaults.get(kind))) for kind in PARTS}
-        _check_composition({kind: spec for kind, (spec, _) in parts.items()})
+        parts = _parts(entry)
+        first = None if entry.get("first") is None else _first(entry)
     except PrunebenchError as error:
         raise PrunebenchError(f"{where}: {error}") from None
     family = entry.get("family") or _family({kind: spec for kind, (spec, _) in parts.items()})
-    chosen = {kind: part for kind, (_, part) in parts.items()}
+    if first is not None and "family" not in entry:
+        family = FAMILIES[3]
+    chosen: dict[str, Any] = {kind: part for kind, (_, part) in parts.items()}
+    chosen |= {} if first is None else {"first": first}
     checked: Method = validated(Method, {**entry, **chosen, "family": family}, where)
     try:
         own = checked.sparsities([])
@@ -95,6 +91,34 @@ def method(value: str | dict[str, Any]) -> Method:
     if not all(0 <= sparsity < 1 for sparsity in own):
         raise PrunebenchError(f"{where}: its pattern's parameters give no sparsity in [0, 1)")
     return checked
+
+
+def _parts(entry: dict[str, Any]) -> dict[str, tuple[components.Spec, dict[str, Any]]]:
+    """The parts of a method, defaults filled in. Raises PrunebenchError where they do not fit."""
+    scored = _part("criterion", entry["criterion"])[0].trait("patterns", ("weight",))
+    defaults = {
+        "pattern": "weight" if "weight" in scored else scored[0],
+        "allocation": "global",
+        "schedule": "one-shot",
+        "recovery": "fine-tuning",
+    }
+    parts = {kind: _part(kind, entry.get(kind, defaults.get(kind))) for kind in PARTS}
+    _check_composition({kind: spec for kind, (spec, _) in parts.items()})
+    return parts
+
+
+def _first(entry: dict[str, Any]) -> dict[str, Any]:
+    """What a method prunes before its own part, its parts resolved."""
+    value = entry["first"]
+    if not isinstance(value, dict) or "criterion" not in value:
+        raise PrunebenchError(
+            "first must be a mapping with a criterion, e.g. {criterion: apoz, share: 0.5}, found"
+            f" {shown(value)}"
+        )
+    given = {kind: value[kind] for kind in SCORING if kind in value}
+    given |= {kind: entry[kind] for kind in PARTS if kind not in SCORING and kind in entry}
+    parts = _parts(given)
+    return {**value, **{kind: parts[kind][1] for kind in SCORING}}
 
 
 def _part(kind: str, value: Any) -> tuple[components.Spec, dict[str, Any]]:
@@ -126,6 +150,11 @@ def _check_composition(spec: dict[str, components.Spec]) -> None:
             f"criterion {spec['criterion'].name!r} does not go with schedule"
             f" {spec['schedule'].name!r}, which scores no network in training:"
             f" {spec['criterion'].trait('why', '')}"
+        )
+    if spec["pattern"].trait("sparsities") and spec["schedule"].trait("passes", False):
+        raise PrunebenchError(
+            f"schedule {spec['schedule'].name!r} passes sparsities on its way that pattern"
+            f" {pattern!r} does not have"
         )
     can = spec["schedule"].trait("recoveries")
     if can is not None and spec["recovery"].name not in can:

@@ -14,12 +14,12 @@ _PACKAGE = Path(__file__).parent
 # what decides the bits of a trained baseline, whatever the method
 BASELINE_SOURCES = (
     "models.py", "train.py", "tasks/batches.py", "tasks/data.py", "tasks/prepare.py",
-    "tasks/regimes.py", "tasks/strata.py",
+    "tasks/regimes.py", "tasks/strata.py", "work/job.py", "work/baselines.py",
 )  # fmt: skip
 # what decides the bits of a mask, beside the method's own parts
 PRUNING_SOURCES = (
     "pruning/layers.py", "pruning/masks.py", "pruning/groups.py", "pruning/view.py",
-    "pruning/compose.py", "pruning/curve.py",
+    "pruning/compose.py", "pruning/curve.py", "work/curves.py",
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def code_hash(sources: Iterable[Path]) -> str:
 
 
 def with_helpers(sources: Iterable[Path]) -> list[Path]:
-    """The sources and, over and over, what they import from the folder they stand in."""
+    """The sources and, over and over, what they import of ``prunebench.pruning`` or beside them."""
     found, waiting = [], list(sources)
     while waiting:
         path = waiting.pop(0)
@@ -78,22 +78,18 @@ def with_helpers(sources: Iterable[Path]) -> list[Path]:
 
 @cache
 def _imported(path: Path) -> list[Path]:
-    """The files beside ``path`` that it imports."""
-    package = ""
-    if path.is_relative_to(_PACKAGE):
-        package = ".".join(path.relative_to(_PACKAGE.parent).parts[:-1])
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            if node.level == 1:  # relative to the folder
-                module = ".".join(part for part in (package, module) if part)
             names |= {module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)}
-    plain = {name.removeprefix(f"{package}.") for name in names if name.startswith(package)}
-    beside = {path.with_name(f"{name}.py") for name in plain if name.isidentifier()}
-    return sorted(file for file in beside if file != path and file.is_file())
+    files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
+    for name in names:
+        if name.startswith("prunebench.pruning."):
+            files.add(_PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
+    return sorted(file for file in files if file.is_file())
 
 
 def package_sources(names: Iterable[str]) -> list[Path]:

@@ -6,23 +6,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from prunebench import components
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.records import DENSE
-from prunebench.validation import takes_numbers, validated
+from prunebench.validation import Settings, validated
 
 PARTS = tuple(components.HOMES)
+SCORING = ("criterion", "pattern", "allocation")  # the parts that choose what goes
 
 
 def _name(value: Any) -> Any:
@@ -39,22 +31,6 @@ Name = Annotated[
     BeforeValidator(_name),
 ]
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Settings(BaseModel):
-    """Unknown keys are refused; settings never change once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_boolean_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        # pydantic, like Python, would read true as 1
-        items = value if isinstance(value, list) else [value]
-        numbers = takes_numbers(cls.model_fields[str(info.field_name)].annotation)
-        if numbers and any(isinstance(item, bool) for item in items):
-            raise ValueError("input should be a valid number, not a boolean")
-        return value
 
 
 class Augmentation(Settings):
@@ -94,6 +70,14 @@ class Task(Settings):
         if value not in known:
             raise ValueError(f"unknown source {value!r}{suggest(value, known)}")
         return value
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Task:
+        needed = {"torchvision": "dataset", "folder": "path", "parquet": "path", "medmnist": "path"}
+        key = needed.get(self.source)
+        if key is not None and getattr(self, key) is None:
+            raise ValueError(f"source {self.source!r} needs {key}:")
+        return self
 
 
 class Regime(Settings):
@@ -159,7 +143,20 @@ class Part(Settings):
     """A part of a method with all its parameters."""
 
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field({})
+
+
+class First(Settings):
+    """Pruning that comes before a method's own in the same step, e.g. of filters before weights."""
+
+    criterion: Part
+    pattern: Part
+    allocation: Part
+    share: float = Field(0.5, ge=0, lt=1, description="it leaves a density of density ** share")
+
+    def spec(self, kind: str) -> components.Spec:
+        """What is known of one of its parts."""
+        return components.find(kind, getattr(self, kind).name)
 
 
 class Method(Settings):
@@ -174,6 +171,7 @@ class Method(Settings):
     allocation: Part
     schedule: Part
     recovery: Part
+    first: First | None = None
 
     def spec(self, kind: str) -> components.Spec:
         """What is known of one of its parts."""
@@ -181,7 +179,9 @@ class Method(Settings):
 
     def sources(self) -> list[Path]:
         """The files in which its parts stand."""
-        return sorted({self.spec(kind).source for kind in PARTS})
+        specs = [self.spec(kind) for kind in PARTS]
+        specs += [self.first.spec(kind) for kind in SCORING] if self.first else []
+        return sorted({spec.source for spec in specs})
 
     def sparsities(self, grid: list[float]) -> list[float]:
         """The grid's, or the only ones that it knows: 0 of a dense control, 1 − n/m of N:M."""
@@ -192,7 +192,8 @@ class Method(Settings):
 
     def settings(self) -> dict[str, Any]:
         """What decides its results (not its name, family, or description)."""
-        return {kind: getattr(self, kind).model_dump() for kind in PARTS}
+        first = {"first": self.first.model_dump()} if self.first else {}
+        return {kind: getattr(self, kind).model_dump() for kind in PARTS} | first
 
 
 class Compute(Settings):

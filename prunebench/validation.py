@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from prunebench.errors import PrunebenchError, shown, suggest
+
+
+class Settings(BaseModel):
+    """Unknown keys are refused; settings never change once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic, like Python, would read true as 1
+        items = value if isinstance(value, list) else [value]
+        numbers = takes_numbers(cls.model_fields[str(info.field_name)].annotation)
+        if numbers and any(isinstance(item, bool) for item in items):
+            raise ValueError("input should be a valid number, not a boolean")
+        return value
 
 
 def validated(model: type[BaseModel], value: Any, where: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import track_helpers as made_up
+from tests import track_helpers as made_up
 from mlflow import MlflowClient
 from mlflow.entities import Run as Live
 

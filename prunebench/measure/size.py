@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunebench.pruning.layers import PRUNABLE
+from prunebench.pruning.layers import PRUNABLE, evaluating
 
 
 @torch.no_grad()
@@ -31,15 +31,12 @@ def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[
 
     modules = [module for module in model.modules() if isinstance(module, PRUNABLE)]
     handles = [module.register_forward_hook(hook) for module in modules]
-    training = model.training
-    model.eval()
     try:
-        with FlopCounterMode(display=False) as counter:
+        with evaluating(model), FlopCounterMode(display=False) as counter:
             model(image)
     finally:
         for handle in handles:
             handle.remove()
-        model.train(training)
     dense = counter.get_total_flops() // 2
     return dense, dense - saved
 
@@ -68,7 +65,7 @@ def size(
         "sparsity_achieved": removed / sum(weights[name].numel() for name in prunable),
         "params_total": total,
         "params_kept": kept,
-        "compression_ratio": total / kept,
+        "compression_ratio": total / kept if kept else None,
         "macs_dense": dense_macs,
         "macs_kept": kept_macs,
         "theoretical_speedup": dense_macs / kept_macs if kept_macs else None,

@@ -8,12 +8,13 @@ draws, the same at every sparsity: by position they would take whole layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 
 import torch
 from torch import Tensor
 
-from prunebench.components import allocation
+from prunebench.components import allocation, check_parameters, find, load
 from prunebench.errors import Refused
 from prunebench.pruning.view import Scores
 
@@ -36,20 +37,29 @@ def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Te
     return keep.view(scores.shape)
 
 
+def most(value: Tensor, least: int) -> int:
+    """How many units of a tensor may go: all but ``least`` of those that are not gone already."""
+    alive = value.numel() - int(value.isneginf().sum())
+    return value.numel() - min(least, alive)
+
+
 def _check(scores: Scores, remove: int, least: int) -> None:
-    room = sum(max(value.numel() - least, 0) for value in scores.values())
+    room = sum(most(value, least) for value in scores.values())
     if remove > room:
         raise Refused(f"{remove} units are to go, but only {room} may")
 
 
 def _protect(scores: Scores, least: int) -> Scores:
-    """Raise the best ``least`` units of every tensor out of reach."""
+    """Raise the best ``least`` units of every tensor out of reach; what is gone stays gone."""
     if not least:
         return scores
     protected = {}
     for name, value in scores.items():
-        best = value.flatten().topk(min(least, value.numel())).indices
-        protected[name] = value.flatten().index_fill(0, best, torch.inf).view(value.shape)
+        top = value.flatten().topk(min(least, value.numel()))
+        best = top.indices[~top.values.isneginf()]
+        # a score may itself be infinite, and must not tie with what is protected
+        flat = value.flatten().clamp(max=torch.finfo(value.dtype).max)
+        protected[name] = flat.index_fill(0, best, torch.inf).view(value.shape)
     return protected
 
 
@@ -92,13 +102,176 @@ def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; remainders to the largest fractions, so that the sum holds."""
     _check(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
-    quota = quotas(
-        {name: remove * value.numel() / total for name, value in scores.items()},
-        least={name: int(value.isneginf().sum()) for name, value in scores.items()},
-        most={name: max(value.numel() - least, 0) for name, value in scores.items()},
+    exact = {name: remove * value.numel() / total for name, value in scores.items()}
+    return _lowest_of_each(scores, _counts(scores, exact, least), least, draw)
+
+
+def _counts(scores: Scores, exact: dict[str, float], least: int) -> dict[str, int]:
+    """How many go of each tensor: near ``exact``, between what is gone already and what may go."""
+    return quotas(
+        exact,
+        least={name: int(scores[name].isneginf().sum()) for name in exact},
+        most={name: most(scores[name], least) for name in exact},
     )
+
+
+def _lowest_of_each(scores: Scores, counts: dict[str, int], least: int, draw: Draw) -> Keep:
     protected = _protect(scores, least)
     return {
-        name: remove_lowest(value, quota[name], draw(f"ties {name}"))
+        name: remove_lowest(value, counts[name], draw(f"ties {name}"))
         for name, value in protected.items()
     }
+
+
+def erk_kept(shapes: Mapping[str, torch.Size], keep: float) -> dict[str, float]:
+    """How many weights each tensor keeps, ``keep`` in all, at densities ∝ Σ dims / Π dims.
+
+    A tensor whose density would exceed 1 keeps everything, and the rest is solved again.
+    """
+    sizes = {name: float(shape.numel()) for name, shape in shapes.items()}
+    dense: set[str] = set()
+    while True:
+        free = {name: float(sum(shape)) for name, shape in shapes.items() if name not in dense}
+        left = keep - sum(sizes[name] for name in dense)
+        factor = left / sum(free.values()) if free else 0.0
+        over = {name for name in free if factor * free[name] > sizes[name]}
+        if not over:
+            kept = {name: factor * value for name, value in free.items()}
+            return {name: kept.get(name, sizes[name]) for name in shapes}
+        dense |= over
+
+
+@allocation(patterns=("weight",))
+def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
+    """Erdős–Rényi-kernel: densities ∝ Σ dims / Π dims of each weight (Mocanu 2018, Evci 2020).
+
+    Kernel sizes count among the dims. Layers that would be more than dense are dense, and the rest
+    is solved again, so that the total holds; scores choose within each layer.
+    """
+    _check(scores, remove, least)
+    total = sum(value.numel() for value in scores.values())
+    kept = erk_kept({name: value.shape for name, value in scores.items()}, total - remove)
+    exact = {name: value.numel() - kept[name] for name, value in scores.items()}
+    return _lowest_of_each(scores, _counts(scores, exact, least), least, draw)
+
+
+@allocation(patterns=("weight",))
+def lamp(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
+    """One ranking of w_u² / Σ_{v≥u} w_v², sorted within the layer (Lee 2021).
+
+    With the criterion ``magnitude`` it is the paper's; any other score takes the place of |w|. The
+    best unit of every layer scores 1, so no layer goes before all others are down to one unit.
+    Raises Refused for negative or infinite scores, whose squares mean nothing.
+    """
+    found = {name: _lamp(name, value, draw(f"lamp {name}")) for name, value in scores.items()}
+    return global_(found, remove, least, draw)
+
+
+def _lamp(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
+    flat = value.detach().flatten().double()
+    gone = flat.isneginf()
+    flat = flat.masked_fill(gone, 0.0)
+    if (flat < 0).any() or flat.isinf().any():
+        raise Refused(
+            f"lamp squares the scores: those of {name!r} must be finite, and not negative"
+        )
+    # equal scores are ordered by draws, not by position
+    order = torch.rand(len(flat), generator=generator).to(flat.device).argsort()
+    order = order[flat[order].argsort(stable=True)]
+    squares = (flat[order] / flat.max().clamp(min=torch.finfo(flat.dtype).tiny)) ** 2
+    left = squares.flip(0).cumsum(0).flip(0)
+    ranked = torch.where(left > 0, squares / left, 0.0)
+    found = torch.empty_like(flat).index_copy_(0, order, ranked)
+    return found.masked_fill(gone, -torch.inf).view(value.shape)
+
+
+@allocation(patterns=("weight",))
+def per_row(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
+    """The same share of every output row of every layer (Sun 2024, section 3).
+
+    A layer's remainder goes to rows that are drawn, one weight each.
+    """
+    _check(scores, remove, least)
+    total = sum(value.numel() for value in scores.values())
+    exact = {name: remove * value.numel() / total for name, value in scores.items()}
+    counts = _counts(scores, exact, least)
+    keep = {}
+    for name, value in _protect(scores, least).items():
+        rows = value.flatten(1)
+        gone = scores[name].flatten(1).isneginf().sum(1)
+        generator = draw(f"rows {name}")
+        quota = _row_quotas(gone, rows.isposinf().logical_not().sum(1), counts[name], generator)
+        order = torch.rand(rows.shape, generator=generator).to(rows.device).argsort(1)
+        order = order.gather(1, rows.gather(1, order).argsort(dim=1, stable=True))
+        rank = order.argsort(1)
+        keep[name] = (rank >= quota[:, None]).view(value.shape)
+    return keep
+
+
+def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` over the rows, as even as the bounds of each allow; remainders by draws."""
+    low, high = 0, int(most.max())
+    while low < high:  # the highest level at which the rows take no more than count
+        level = (low + high + 1) // 2
+        if int(torch.clamp(most.clamp(max=level), min=least).sum()) <= count:
+            low = level
+        else:
+            high = level - 1
+    quota = torch.maximum(most.clamp(max=low), least)
+    order = torch.rand(len(quota), generator=generator).to(quota.device).argsort()
+    open_rows = order[((quota < most) & (quota == low))[order]]
+    quota[open_rows[: count - int(quota.sum())]] += 1
+    return quota
+
+
+@allocation()
+def explicit(
+    scores: Scores, remove: int, least: int, draw: Draw, *, shares: dict[str, float] | None = None
+) -> Keep:
+    """Given sparsities for the layers that patterns of names stand for; the rest fills up.
+
+    ``shares``: ``{"layer1.*": 0.5, "*.conv2.weight": 0.8}``, the first pattern that fits counts.
+    All other layers are pruned alike so that the total is met. Raises Refused where it cannot be,
+    for a pattern that fits no layer, and for a share outside [0, 1].
+    """
+    chosen: dict[str, float] = {}
+    for pattern, share in (shares or {}).items():
+        if not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise Refused(f"the share of {pattern!r} must lie in [0, 1], found {share!r}")
+        fitting = [name for name in scores if fnmatch(name, pattern)]
+        if not fitting:
+            raise Refused(f"no layer fits {pattern!r}; there are {', '.join(scores)}")
+        chosen |= {name: share for name in fitting if name not in chosen}
+    _check(scores, remove, least)
+    fixed = {name: float(round(share * scores[name].numel())) for name, share in chosen.items()}
+    rest = [name for name in scores if name not in chosen]
+    left, room = remove - sum(fixed.values()), sum(scores[name].numel() for name in rest)
+    if not 0 <= left <= room:
+        raise Refused(
+            f"the shares remove {sum(fixed.values()):.0f} units, of {remove} that are to go; the"
+            f" {len(rest)} other layers have {room}"
+        )
+    counts = _counts(scores, fixed, least) if fixed else {}
+    if rest:
+        even = {name: left * scores[name].numel() / room for name in rest}
+        counts |= _counts(scores, even, least)
+    return _lowest_of_each(scores, counts, least, draw)
+
+
+@allocation(patterns=("weight", "filter"))
+def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "global") -> Keep:
+    """As many of each layer as the allocation ``of`` keeps, but drawn (Frankle 2021, section 5).
+
+    The control that asks whether a criterion finds more than each layer's sparsity; also the
+    random pruning with the layer-wise proportions of the criterion. What is gone stays gone.
+    """
+    if of == "shuffled":
+        raise Refused("shuffled must be of another allocation")
+    spec = find("allocation", of)
+    counted = load(spec)(scores, remove, least, draw, **check_parameters(spec, {}))
+    keep = {}
+    for name, value in scores.items():
+        drawn = torch.rand(value.shape, generator=draw(f"shuffle {name}")).to(value.device)
+        drawn = drawn.masked_fill(value.isneginf(), -torch.inf)
+        keep[name] = remove_lowest(drawn, int((~counted[name]).sum()), draw(f"ties {name}"))
+    return keep

@@ -14,6 +14,7 @@ from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Batches, Loss, View
 from prunebench.settings import Prunable
+from prunebench.validation import validated
 
 
 def prune(
@@ -49,7 +50,7 @@ def prune(
     if not 0 <= sparsity < 1:
         raise PrunebenchError(f"sparsity must lie in [0, 1), found {sparsity}")
     resolved = config.method(method if isinstance(method, str) else {"name": "custom", **method})
-    settings = Prunable.model_validate(dict(prunable or {}))
+    settings = validated(Prunable, dict(prunable or {}), "prunable")
     given = None if batches is None else list(batches)  # more than one round may read it
 
     def look(masks: Masks | None) -> View:

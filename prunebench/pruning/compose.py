@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import torch
@@ -11,15 +12,15 @@ from torch import Tensor, nn
 from prunebench import components
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Compensated, Scores, View
-from prunebench.settings import Method
+from prunebench.settings import First, Method
 
 
-def part(method: Method, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The function of a part and the parameters that the method gives it."""
     return components.load(method.spec(kind)), dict(getattr(method, kind).parameters)
 
 
-def score(method: Method, view: View) -> Compensated:
+def score(method: Method | First, view: View) -> Compensated:
     """The criterion's scores (higher is kept), and how it changes the weights that stay."""
     criterion, parameters = part(method, "criterion")
     scored = criterion(view, **parameters)
@@ -55,12 +56,27 @@ def masks_in_rounds(
 def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Masks:
     """Masks at a target sparsity from scores; nothing outside ``view.within`` is kept.
 
-    Raises Refused where the pattern or allocation cannot meet the target on this network.
+    What the method prunes ``first`` goes to its share of the target; the rest is chosen from what
+    is left. Raises Refused where a pattern or allocation cannot meet its target on this network.
     """
+    if method.first is None:
+        return _chosen(method, view, scores, sparsity)
+    first = method.first
+    if "first" not in view.memory:  # both parts score the same network, once for all sparsities
+        view.memory["first"] = score(first, view).scores
+    density = (1 - sparsity) ** first.share
+    early = _chosen(first, view, view.memory["first"], 1 - density)
+    left = copy(view)
+    left.within = {**view.within, **early}
+    return {**early, **_chosen(method, left, scores, sparsity)}
+
+
+def _chosen(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
     pattern, pattern_parameters = part(method, "pattern")
     allocation, parameters = part(method, "allocation")
 
     def allocate(units: Scores, remove: int, least: int) -> dict[str, Tensor]:
         return allocation(units, remove, least, view.generator, **parameters)
 
-    return pattern(view, scores, allocate, sparsity, **pattern_parameters)
+    masks = pattern(view, scores, allocate, sparsity, **pattern_parameters)
+    return {name: mask & view.within.get(name, mask) for name, mask in masks.items()}

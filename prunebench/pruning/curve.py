@@ -18,8 +18,9 @@ from prunebench.errors import PrunebenchError
 from prunebench.identity import derive_seed
 from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, apply
-from prunebench.pruning.view import Compensated, View
+from prunebench.pruning.view import Compensated, Scores, View
 from prunebench.settings import Method, Prunable, Training
+from prunebench.tasks.batches import steps_per_epoch
 from prunebench.train import NO_HOOKS, Hooks, Rate, Run, Samples, learning_rate, train
 
 State = Mapping[str, Tensor]  # a state dict
@@ -59,6 +60,12 @@ class Finished:
     diverged: bool
 
 
+class TrainedView(View):
+    """A view of a network while it trains, with what was added up on the way."""
+
+    movement: Scores | None = None  # −Σ w·g over the steps so far, by weight
+
+
 @dataclass
 class Curve:
     """One method on one baseline."""
@@ -76,6 +83,24 @@ class Curve:
     precision: torch.dtype | None = None
     compile: bool = False
     calibration: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    build_anew: Callable[[int], nn.Module] | None = None  # the network from another seed
+
+    @property
+    def epochs(self) -> int:
+        """Of the baseline's training."""
+        return self.training.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the optimizer."""
+        return steps_per_epoch(len(self.samples.labels), self.training.batch_size)
+
+    def stretched(self, times: float) -> tuple[int, Rate]:
+        """The epochs and the learning rate of a training ``times`` as long as the baseline's."""
+        rate, own, epochs = learning_rate(self.training), self.epochs, round(times * self.epochs)
+        if epochs < 1:
+            raise PrunebenchError(f"training of {times:g} × {own} epochs is none")
+        return epochs, rate if epochs == own else lambda epoch: rate(epoch * own / epochs)
 
     def model_at(self, epoch: int) -> nn.Module:
         """A network in the baseline's state after ``epoch`` epochs."""
@@ -92,6 +117,16 @@ class Curve:
         return View(
             model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
         )
+
+    def trained_view(
+        self, model: nn.Module, within: Masks | None, movement: Scores | None
+    ) -> TrainedView:
+        """The network as a criterion sees it in the middle of training."""
+        view = TrainedView(
+            model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
+        )
+        view.movement = movement
+        return view
 
     def score(self, view: View) -> Compensated:
         """The criterion's scores of a network."""
@@ -116,22 +151,29 @@ class Curve:
     def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> Run:
         """Prune the network and let the method's recovery follow."""
         compose.prune(model, scored, masks)
+        return self.follow(model, masks)
+
+    def follow(self, model: nn.Module, masks: Masks) -> Run:
+        """Let the method's recovery follow on a network that is pruned already."""
         recovery, parameters = compose.part(self.method, "recovery")
         return recovery(self, model, masks, **parameters)
 
     def train(
         self, model: nn.Module, masks: Masks, *, start: int, stop: int, rate: Rate | None = None,
-        own_order: bool = False, hooks: Hooks = NO_HOOKS,
+        own_order: bool = False, hooks: Hooks = NO_HOOKS, training: Training | None = None,
+        after_epoch: Callable[[int], None] | None = None,
     ) -> Run:  # fmt: skip
         """Train under masks over epochs ``start`` to ``stop``, by default as the baseline was.
 
-        The batches come in the baseline's order unless ``own_order``.
+        The batches come in the baseline's order unless ``own_order``. ``training`` is what differs
+        from the baseline's; ``after_epoch`` is called with the number of epochs done.
         """
+        training = training or self.training
         seed = derive_seed(self.seed, "recovery") if own_order else self.baseline_seed
         return train(
-            model, self.samples, self.training, seed=seed, start=start, stop=stop, masks=masks,
-            rate=rate or learning_rate(self.training), precision=self.precision,
-            compile=self.compile, hooks=hooks,
+            model, self.samples, training, seed=seed, start=start, stop=stop, masks=masks,
+            rate=rate or learning_rate(training), precision=self.precision,
+            compile=self.compile, after_epoch=after_epoch, hooks=hooks,
         )  # fmt: skip
 
     def require(self, sparsity: float) -> Finished:
@@ -140,6 +182,24 @@ class Curve:
         if found is None:
             raise PrunebenchError(f"{self.method.name}: round {sparsity} is missing")
         return found
+
+
+def update_steps(share: float, every: int | None, total: int, begin: float = 0.0) -> list[int]:
+    """Numbers of steps done after which a method that works while training acts.
+
+    From ``begin`` to ``share`` of the ``total`` steps, ``every`` so many; None: a hundredth of
+    training, at least one. The last one stands at ``share`` itself. Raises PrunebenchError where
+    there is none.
+    """
+    if not 0 <= begin < share <= 1:
+        raise PrunebenchError(f"begin {begin:g} must lie before end {share:g}, both in [0, 1]")
+    every = max(total // 100, 1) if every is None else every
+    if every < 1:
+        raise PrunebenchError(f"every must be at least one step, found {every}")
+    first, last = round(begin * total), round(share * total)
+    if last < 1:
+        raise PrunebenchError(f"no step of {total} lies before a share of {share:g}")
+    return [*range(first, last, every), last]
 
 
 class Clock:

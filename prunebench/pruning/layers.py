@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from torch import nn
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, Refused
 from prunebench.models import head_of
 from prunebench.settings import Prunable
 
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding)
+# timm's convolutions that standardize their weights: a weight at zero is not zero when it is used
+_STANDARDIZED = ("StdConv2d", "StdConv2dSame", "ScaledStdConv2d", "ScaledStdConv2dSame")
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,45 @@ def prunable_layers(model: nn.Module, settings: Prunable | None = None) -> dict[
     """The layers whose weights may be pruned, by the weights' names, in the model's order.
 
     Convolutions, linear layers and embeddings; not the classifier head unless the settings say so.
-    A weight that several modules share counts once. Raises PrunebenchError where nothing is left.
+    A weight that several modules share counts once, and as the head's where one of them is the
+    head. Raises PrunebenchError where nothing is left, Refused for a layer whose weight is not a
+    parameter that could be held at zero.
     """
     settings = settings or Prunable()
-    head = None if settings.head else head_of(model)
+    heads = [] if settings.head else head_of(model)
+    kept = {id(module.weight) for module in heads if isinstance(module, PRUNABLE)}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     layers: dict[str, Layer] = {}
-    for module in model.modules():
-        if not isinstance(module, PRUNABLE) or module is head:
+    for place, module in model.named_modules():
+        if not isinstance(module, PRUNABLE) or module in heads or id(module.weight) in kept:
             continue
+        own = f"{place}.weight".lstrip(".")
         name = names.get(id(module.weight))
-        if name is None or name in layers:
+        if (name or own) in layers:
             continue
-        if not any(fnmatch(name, pattern) for pattern in settings.exclude):
-            layers[name] = Layer(name, module)
+        if any(fnmatch(name or own, pattern) for pattern in settings.exclude):
+            continue
+        if name is None or type(module).__name__ in _STANDARDIZED:
+            raise Refused(
+                f"{own!r} is computed from other values on each use ({type(module).__name__}), so"
+                f" that zeros in it do not stay; exclude it: prunable: {{exclude: [{own}]}}"
+            )
+        layers[name] = Layer(name, module)
     if not layers:
         raise PrunebenchError(
             f"{type(model).__name__} has nothing to prune: no convolution, linear layer or"
             " embedding besides its classifier head and what prunable.exclude names"
         )
     return layers
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode for a while; then every module is in its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunebench.components import pattern
 from prunebench.errors import Refused
 from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
 from prunebench.pruning.masks import Masks, ones
-from prunebench.pruning.view import Scores, View
+from prunebench.pruning.view import GroupScores, Scores, View
 
 Allocate = Callable[[Scores, int, int], dict[str, Tensor]]  # scores, how many go, least to keep
 
@@ -33,6 +33,16 @@ def _checked(view: View, scores: Scores) -> Scores:
 @pattern()
 def weight(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
     """Single weights: exactly round(sparsity · n) of all n prunable weights are removed."""
+    gone = _weight_scores(view, scores)
+    total = sum(value.numel() for value in gone.values())
+    return allocate(gone, round(sparsity * total), 0)
+
+
+def _weight_scores(view: View, scores: Scores) -> Scores:
+    """A score of every prunable weight, in single precision; -inf where earlier rounds removed it.
+
+    Raises Refused where scores are missing, of another shape, or NaN.
+    """
     scores = _checked(view, scores)
     missing = set(view.layers) - set(scores)
     if missing:
@@ -47,8 +57,67 @@ def weight(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> M
         value = scores[name].detach().float()
         within = view.within.get(name)
         gone[name] = value if within is None else value.masked_fill(~within, -torch.inf)
-    total = sum(value.numel() for value in gone.values())
-    return allocate(gone, round(sparsity * total), 0)
+    return gone
+
+
+@pattern(sparsities="1 - n/m")
+def n_m(
+    view: View,
+    scores: Scores,
+    allocate: Allocate,
+    sparsity: float,
+    *,
+    n: int = 2,
+    m: int = 4,
+    leave_dense: bool = False,
+) -> Masks:
+    """n of every m consecutive inputs stay, in each output row (2:4 of Mishra 2021).
+
+    Groups run along the input features of a linear layer, and along the input channels of a
+    convolution at each kernel position, as NVIDIA's ASP lays them out. Every group's share is
+    fixed, so that the allocation has no say; ties are broken by draws. Layers whose inputs (per
+    convolution group) are no multiple of m, and embeddings, are refused by name, or with
+    ``leave_dense`` stay dense as ASP leaves them: the sparsity achieved then lies below 1 − n/m.
+
+    Raises Refused besides for a sparsity other than 1 − n/m (or 0, which keeps everything), where
+    no layer can be pruned, and where earlier rounds left less than n in a group.
+    """
+    values = _weight_scores(view, scores)
+    if not 0 < n <= m:
+        raise Refused(f"n must lie in 1 to m, found {n}:{m}")
+    if sparsity == 0:
+        return {name: ~value.isneginf() for name, value in values.items()}
+    if abs(sparsity - (1 - n / m)) > 1e-6:
+        raise Refused(f"{n}:{m} removes exactly {1 - n / m:g} of the weights, not {sparsity:g}")
+    odd = [
+        name
+        for name, layer in view.layers.items()
+        if isinstance(layer.module, nn.Embedding) or layer.weight.shape[1] % m
+    ]
+    if odd and (not leave_dense or len(odd) == len(values)):
+        raise Refused(
+            f"{len(odd)} of {len(values)} layers have no groups of {m} inputs: {', '.join(odd)};"
+            " exclude them (prunable: {exclude: [...]}) or set leave_dense: true"
+        )
+    return {
+        name: ~value.isneginf()
+        if name in odd
+        else _n_of_m(name, value, n, m, view.generator("ties", name))
+        for name, value in values.items()
+    }
+
+
+def _n_of_m(name: str, value: Tensor, n: int, m: int, generator: torch.Generator) -> Tensor:
+    """Bool of the shape of ``value`` [out, in, ...]: the best n of every m along dimension 1."""
+    last = value.movedim(1, -1)
+    groups = last.reshape(-1, m)
+    short = int(((~groups.isneginf()).sum(1) < n).sum())
+    if short:
+        raise Refused(f"earlier rounds left less than {n} of {m} in {short} groups of {name!r}")
+    order = torch.rand(groups.shape, generator=generator).to(groups.device).argsort(1)
+    order = order.gather(1, groups.gather(1, order).argsort(dim=1, descending=True, stable=True))
+    keep = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, order[:, :n], True)
+    return keep.view(last.shape).movedim(-1, 1).contiguous()
 
 
 @pattern()
@@ -56,22 +125,29 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
     """Filters with all that is coupled to them; at least one of each group stays.
 
     The number of filters is chosen so that the share of prunable weights removed is as near to the
-    target as whole filters allow. A group's score is the mean over its scored members.
+    target as whole filters allow. A group's score is the mean over its scored members, or what the
+    criterion gave for the group itself; a group without a score stays whole. Raises Refused where
+    no group has one, or where even all but one filter of each group are fewer weights than asked,
+    by more than a filter.
     """
     scores = _checked(view, scores)
-    units = {group.name: _unit_scores(view, group, scores) for group in view.groups}
+    found = {group.name: _unit_scores(view, group, scores) for group in view.groups}
+    units = {name: value for name, value in found.items() if value is not None}
+    groups = [group for group in view.groups if group.name in units]
+    if not groups:
+        raise Refused("the criterion has no score for any filter of this model that could go")
     weights = view.weights
     target = round((1 - sparsity) * sum(value.numel() for value in weights.values()))
 
     def keep(remove: int) -> dict[tuple[str, int], Tensor]:
-        return kept_dims(view.groups, allocate(units, remove, 1))
+        return kept_dims(groups, allocate(units, remove, 1))
 
     def missed(remove: int) -> int:
         return kept_weights(keep(remove), weights) - target
 
     # bisection between what is gone already and all but one of each group: kept weights only fall
     least = low = sum(int(value.isneginf().sum()) for value in units.values())
-    high = sum(value.numel() - 1 for value in units.values())
+    high = most = sum(value.numel() - 1 for value in units.values())
     while low < high:
         middle = (low + high) // 2
         if missed(middle) <= 0:
@@ -79,22 +155,35 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
         else:
             low = middle + 1
     nearest = min(max(low - 1, least), low, key=lambda remove: abs(missed(remove)))
+    largest = max(value[0].numel() for value in weights.values())
+    if low >= most and missed(low) > largest:
+        reached = 1 - (missed(low) + target) / sum(v.numel() for v in weights.values())
+        raise Refused(
+            f"only {reached:.4f} of the prunable weights belong to filters that can go, less than"
+            f" {sparsity:g}"
+        )
     parameters = dict(view.model.named_parameters())
     return {**ones(weights), **expand(keep(nearest), parameters)}
 
 
-def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor:
+def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor | None:
     """Scores [group.size] on the CPU; -inf where earlier rounds removed the channel."""
+    gone = ~_alive(view, group)
+    if isinstance(scores, GroupScores):
+        whole = scores.get(group.name)
+        return None if whole is None else whole.detach().float().cpu().masked_fill(gone, -torch.inf)
     members = []
     for item in group.filters():
         if item.parameter in scores:
             found = scores[item.parameter].detach().float().cpu()
+            found = found.reshape(len(found), -1).mean(1)  # of a filter, or of each of its weights
             inside = item.unit >= 0
             total = torch.zeros(group.size).index_add_(0, item.unit[inside], found[inside])
             members.append(total / torch.bincount(item.unit[inside], minlength=group.size))
     if not members:
-        raise Refused(f"the criterion has no score for the filters of {group.name!r}")
-    return torch.stack(members).mean(0).masked_fill(~_alive(view, group), -torch.inf)
+        return None
+    # a member may hold some of the units only
+    return torch.stack(members).nanmean(0).masked_fill(gone, -torch.inf)
 
 
 def _alive(view: View, group: Group) -> Tensor:
@@ -107,3 +196,56 @@ def _alive(view: View, group: Group) -> Tensor:
             inside = item.unit >= 0
             alive[item.unit[inside][~kept[inside]]] = False
     return alive
+
+
+@pattern(whole_layers=True)
+def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
+    """Whole residual blocks, which become their shortcut: every parameter inside is removed.
+
+    As many of the lowest scores as bring the share of prunable weights removed nearest to the
+    target. A block's score is what the criterion gave for it, else the mean over its weights or
+    filters. Raises Refused where no block can go, or where all that can are fewer weights than
+    asked, by more than a block.
+    """
+    blocks, weights = view.blocks, view.weights
+    within = view.within
+    gone = [all(n in within and not within[n].any() for n in item.weights) for item in blocks]
+    values = _block_scores(view, scores).masked_fill(torch.tensor(gone), -torch.inf)
+    sizes = torch.tensor([sum(weights[n].numel() for n in item.weights) for item in blocks])
+    total = sum(value.numel() for value in weights.values())
+    target = round(sparsity * total)
+
+    def keep(remove: int) -> Tensor:
+        return allocate({"blocks": values}, remove, 0)["blocks"]
+
+    def missed(remove: int) -> int:
+        return target - int(sizes[~keep(remove)].sum())
+
+    nearest = min(range(sum(gone), len(blocks) + 1), key=lambda remove: abs(missed(remove)))
+    if missed(nearest) > int(sizes.max()):
+        raise Refused(
+            f"only {(target - missed(nearest)) / total:.4f} of the prunable weights lie in residual"
+            f" blocks that can go, less than {sparsity:g}"
+        )
+    parameters = dict(view.model.named_parameters())
+    masks = ones(weights)
+    for item, kept in zip(blocks, keep(nearest).tolist(), strict=True):
+        if not kept:
+            masks |= {n: torch.zeros_like(parameters[n], dtype=torch.bool) for n in item.parameters}
+    return masks
+
+
+def _block_scores(view: View, scores: Scores) -> Tensor:
+    """A score of each block, [blocks] on the CPU; Refused where one is missing or NaN."""
+    whole = isinstance(scores, GroupScores)
+    found = []
+    for item in view.blocks:
+        names = (item.name,) if whole else item.weights
+        missing = [name for name in names if name not in scores]
+        if missing:
+            raise Refused(f"the criterion gave no scores for {', '.join(missing)}")
+        found.append(torch.cat([scores[name].detach().float().cpu().flatten() for name in names]))
+    means = torch.stack([value.mean() for value in found])
+    if means.isnan().any():
+        raise Refused(f"the criterion gave NaN for {int(means.isnan().sum())} blocks")
+    return means

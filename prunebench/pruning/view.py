@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from prunebench.errors import Refused
 from prunebench.identity import derive_seed
+from prunebench.pruning.blocks import Block, find_blocks
 from prunebench.pruning.groups import Group, find_groups
-from prunebench.pruning.layers import Layer, prunable_layers
+from prunebench.pruning.layers import Layer, evaluating, prunable_layers
 from prunebench.pruning.masks import Masks
 from prunebench.settings import Prunable
 from prunebench.train import logits_of
@@ -22,6 +23,10 @@ from prunebench.train import logits_of
 Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs [B, ...], targets [B])
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> mean loss, a scalar
 Scores = dict[str, Tensor]  # a weight's name -> scores: of its shape, or [out] for filters
+
+
+class GroupScores(Scores):
+    """Scores of whole groups, or of blocks: by their names, [size of the group] or a scalar."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,9 @@ class Compensated:
     update: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
-_ACTIVATIONS = (
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Sigmoid, nn.Tanh,
-)  # fmt: skip
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_ACTIVATIONS = ("torch.nn.modules.activation", "timm.layers.activations")
+_NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.LogSoftmax)
 
 
 class View:
@@ -59,6 +64,7 @@ class View:
         self.loss = loss or functional.cross_entropy
         self.seed = seed
         self.within: Masks = dict(within or {})
+        self.memory: dict[str, Scores] = {}  # scores that a method needs at every sparsity
         self._batches = batches
 
     @cached_property
@@ -89,26 +95,72 @@ class View:
     @cached_property
     def gradients(self) -> dict[str, Tensor]:
         """The mean gradient of the loss over the calibration samples, in eval mode."""
-        names, weights = list(self.layers), [layer.weight for layer in self.layers.values()]
-        sums = [torch.zeros_like(weight) for weight in weights]
-        frozen = [weight for weight in weights if not weight.requires_grad]
-        training, count = self.model.training, 0
-        self.model.eval()
+        weights = {name: layer.weight for name, layer in self.layers.items()}
+        # at least single precision: sums and products of half precision vanish
+        sums = {
+            name: torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+            for name, weight in weights.items()
+        }
+        count = 0
+        for size, gradients in self.batch_gradients(weights):
+            for name, gradient in gradients.items():
+                sums[name].add_(gradient, alpha=size)
+            count += size
+        return {name: total / count for name, total in sums.items()}
+
+    def batch_gradients(
+        self, parameters: Mapping[str, nn.Parameter]
+    ) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """(samples, gradients of the mean loss) of each calibration batch, in eval mode.
+
+        A parameter that the loss does not depend on is left out.
+        """
+        frozen = [value for value in parameters.values() if not value.requires_grad]
         try:
-            for weight in frozen:
-                weight.requires_grad_(True)
-            for inputs, targets in self.batches:
-                loss = self.loss(logits_of(self.model(inputs)), targets) * len(inputs)
-                grads = torch.autograd.grad(loss, weights, allow_unused=True)
-                for total, grad in zip(sums, grads, strict=True):
-                    if grad is not None:
-                        total += grad
-                count += len(inputs)
+            for value in frozen:
+                value.requires_grad_(True)
+            with evaluating(self.model), torch.enable_grad():
+                for inputs, targets in self.batches:
+                    loss = self.loss(logits_of(self.model(inputs)), targets)
+                    found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+                    pairs = zip(parameters, found, strict=True)
+                    yield len(inputs), {name: grad for name, grad in pairs if grad is not None}
         finally:
-            for weight in frozen:
-                weight.requires_grad_(False)
-            self.model.train(training)
-        return {name: total / count for name, total in zip(names, sums, strict=True)}
+            for value in frozen:
+                value.requires_grad_(False)
+
+    def few(self, samples: int) -> View:
+        """A view of the same network that has only the first so many calibration samples."""
+        batches, left = [], samples
+        for inputs, targets in self.batches:
+            if left > 0:
+                batches.append((inputs[:left], targets[:left]))
+                left -= len(inputs)
+        view = View(self.model, batches=batches, loss=self.loss, seed=self.seed, within=self.within)
+        view.layers = self.layers
+        return view
+
+    @cached_property
+    def own_norms(self) -> dict[str, str]:
+        """Layers' weights whose output a batch norm reads at once -> the name of its module."""
+        made: dict[str, Tensor] = {}
+        norms: dict[str, str] = {}
+
+        def after_layer(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda module, inputs, output: made.__setitem__(name, output)
+
+        def after_norm(norm: str) -> Callable[[nn.Module, Any, Any], None]:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+                norms.update({name: norm for name, out in made.items() if out is inputs[0]})
+
+            return hook
+
+        hooks = {layer.module: after_layer(name) for name, layer in self.layers.items()}
+        for name, module in self.model.named_modules():
+            if isinstance(module, BATCH_NORMS):
+                hooks[module] = after_norm(name)
+        self.few(1).run(hooks)
+        return norms
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -116,22 +168,29 @@ class View:
         inputs = self.batches[0][0]
         return find_groups(self.model, self.layers, inputs[:2])
 
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The residual blocks that could go; needs one batch to try them with."""
+        return find_blocks(self.model, self.layers, self.batches[0][0][:2])
+
     @torch.no_grad()
     def run(self, hooks: Mapping[nn.Module, Callable[[nn.Module, Any, Any], None]]) -> None:
         """Pass every calibration batch through the model in eval mode with forward hooks."""
         handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
-        training = self.model.training
-        self.model.eval()
         try:
-            for inputs, _ in self.batches:
-                self.model(inputs)
+            with evaluating(self.model):
+                for inputs, _ in self.batches:
+                    self.model(inputs)
         finally:
             for handle in handles:
                 handle.remove()
-            self.model.train(training)
 
     def input_means(self, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """Mean of ``measure(input)`` over samples and positions: [in channels] for each layer."""
+        """Mean of ``measure(input)`` over samples and positions: [in channels] for each layer.
+
+        Raises Refused for an embedding, whose inputs are numbers of entries, and for a layer that
+        is never run.
+        """
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
 
@@ -144,7 +203,13 @@ class View:
 
             return hook
 
+        for layer in self.layers.values():
+            if isinstance(layer.module, nn.Embedding):
+                raise Refused(f"{layer.name!r} is an embedding: it has no input activations")
         self.run({layer.module: hook_of(layer) for layer in self.layers.values()})
+        idle = [name for name in self.layers if name not in sums]
+        if idle:
+            raise Refused(f"the model never runs {', '.join(idle)}: no inputs to look at")
         return {name: total / counts[name] for name, total in sums.items()}
 
     def activation_means(self, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
@@ -171,14 +236,22 @@ class View:
                 counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
 
         hooks = {layer.module: after_layer(layer) for layer in self.layers.values()}
-        activations = [m for m in self.model.modules() if isinstance(m, _ACTIVATIONS)]
+        activations = [m for m in self.model.modules() if _is_activation(m)]
         self.run({**hooks, **dict.fromkeys(activations, after_activation)})
         if not sums:
             raise Refused("no activation function runs after a prunable layer of this model")
         return {name: total / counts[name] for name, total in sums.items()}
 
 
+def _is_activation(module: nn.Module) -> bool:
+    known = type(module).__module__ in _ACTIVATIONS
+    return known and not isinstance(module, _NOT_ACTIVATIONS)
+
+
 def _channels_last(module: nn.Module, values: Tensor) -> Tensor:
-    """[B, C, ...] of a convolution, or [B, ..., C] of a linear layer, as [B, ..., C] float32."""
-    values = values.detach().float()
+    """[B, C, ...] of a convolution, or [B, ..., C] of a linear layer, as [B, ..., C].
+
+    In single precision at least.
+    """
+    values = values.detach().to(torch.promote_types(values.dtype, torch.float32))
     return values if isinstance(module, nn.Linear) else values.movedim(1, -1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench import store
+from prunebench import models, store
 from prunebench.errors import PrunebenchError
 from prunebench.files import sha256_file
 from prunebench.identity import derive_seed, digest
@@ -59,6 +59,12 @@ def _curve(job: Job, baseline: Baseline, method: Method, dense: dict[str, Any]) 
     def build() -> nn.Module:
         return deepcopy(initial)
 
+    def build_anew(seed: int) -> nn.Module:
+        fresh = baseline.model.model_copy(update={"pretrained": False})
+        channels, side, _ = job.data.shape
+        network = models.create(fresh, job.data.classes, channels, side, seed)
+        return network.to(job.device).to(memory_format=torch.channels_last)
+
     @cache
     def states(epoch: int) -> dict[str, Tensor]:
         return store.load_tensors(folder / files[epoch])
@@ -73,7 +79,7 @@ def _curve(job: Job, baseline: Baseline, method: Method, dense: dict[str, Any]) 
         samples=samples, finished=finished, precision=job.precision,
         compile=job.plan.experiment.compute.compile,
         baseline_cost=Cost(dense["train_epochs"], dense["train_seconds"]),
-        calibration=_calibration(job, samples, baseline),
+        calibration=_calibration(job, samples, baseline), build_anew=build_anew,
     )  # fmt: skip
 
 

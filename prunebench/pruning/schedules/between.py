@@ -1,7 +1,8 @@
-"""When it is removed. Each yields a pruned and recovered network for every sparsity asked for.
+"""Pruning before, after or between training: one-shot, at initialization, iterative; or not at all.
 
-A schedule asks for no cell that is finished already, and what it needs of earlier rounds it reads
-back from finished cells, so that a killed curve goes on from the last of them.
+A schedule yields a pruned and recovered network for every sparsity asked for. It asks for no cell
+that is finished already, and what it needs of earlier rounds it reads back from finished cells, so
+that a killed curve goes on from the last of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from prunebench.components import schedule
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
 from prunebench.pruning.masks import ones
-from prunebench.pruning.view import Compensated
 
 
 @schedule()
@@ -49,8 +49,11 @@ def dense(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
     if curve.finished(0.0) is None:
         model = curve.model_at(curve.training.epochs)
         masks = ones(curve.view(model).weights)
-        run = curve.recover(model, Compensated({}, lambda masks: {}), masks)
-        yield Pruned(0.0, model, masks, run, curve.baseline_cost.and_run(run), 0.0)
+        run = curve.follow(model, masks)
+        # a recovery that starts from initialization has no use for the baseline
+        anew = curve.method.spec("recovery").trait("anew", False)
+        spent = Cost() if anew else curve.baseline_cost
+        yield Pruned(0.0, model, masks, run, spent.and_run(run), 0.0)
 
 
 def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) -> Iterator[Pruned]:
@@ -79,7 +82,7 @@ def rounds(rate: float, last: float) -> list[float]:
     return found
 
 
-@schedule()
+@schedule(passes=True)
 def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -> Iterator[Pruned]:
     """Prune and recover in rounds, each removing ``rate`` of what is left (Frankle 2019).
 

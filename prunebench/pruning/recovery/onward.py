@@ -1,4 +1,4 @@
-"""What follows pruning. Each gets the curve, the pruned model (changed in place) and its masks."""
+"""Recoveries that go on from the baseline's weights, trained or rewound."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from prunebench.components import recovery
-from prunebench.identity import derive_seed
+from prunebench.errors import PrunebenchError
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
-from prunebench.train import Run
+from prunebench.train import Run, learning_rate
 
 
 @recovery(length="none")
@@ -38,10 +38,20 @@ def fine_tuning(
 
 @recovery(length="training")
 def learning_rate_rewinding(
-    curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0
+    curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0, times: int = 1
 ) -> Run:
-    """Keep the trained weights, repeat the schedule from ``to_epoch`` (Renda 2020)."""
-    return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
+    """Keep the trained weights, repeat the schedule from ``to_epoch`` (Renda 2020).
+
+    ``times``: how often in a row; with the schedule ``dense`` that is the dense network trained as
+    long as a method of as many rounds. Raises PrunebenchError for less than once.
+    """
+    if times < 1:
+        raise PrunebenchError(f"learning-rate-rewinding: times must be at least 1, found {times}")
+    rate, length = learning_rate(curve.training), curve.training.epochs - to_epoch
+    return curve.train(
+        model, masks, start=to_epoch, stop=to_epoch + times * length,
+        rate=lambda epoch: rate(to_epoch + (epoch - to_epoch) % length),
+    )  # fmt: skip
 
 
 @recovery(length="training")
@@ -50,19 +60,6 @@ def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: 
     model.load_state_dict(dict(curve.states(to_epoch)))
     apply(model, masks)
     return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
-
-
-@recovery(length="training")
-def re_initialization(curve: Curve, model: nn.Module, masks: Masks) -> Run:
-    """Train the same mask from another initialization (the control of Frankle 2019)."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(curve.seed, "re-initialization"))
-        for module in model.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-    apply(model, masks)
-    return curve.train(model, masks, start=0, stop=curve.training.epochs)
 
 
 @recovery()

@@ -1,0 +1,113 @@
+"""What a layer's weights multiply: the rows of its input, unfolded for convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.errors import Refused
+from prunebench.pruning.layers import Layer
+from prunebench.pruning.view import View
+
+_UNFOLDED = 1 << 26  # numbers of unfolded inputs to hold at a time
+
+
+def matrix(layer: Layer) -> Tensor:
+    """A layer's weight as [groups, out / groups, d], d the inputs of one output; detached."""
+    weight = layer.weight.detach()
+    return weight.reshape(getattr(layer.module, "groups", 1), -1, weight[0].numel())
+
+
+def input_rows(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Every vector that the weight multiplies: [groups, samples · positions, d], d as ``matrix``'s.
+
+    A convolution's are its patches (stride, padding, dilation and groups as the module says), in
+    the order of ``weight.flatten(1)``: input channel, then kernel position.
+    """
+    if isinstance(module, nn.Linear):
+        return inputs.reshape(1, -1, inputs.shape[-1])
+    assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    padding = module._reversed_padding_repeated_twice
+    padded = functional.pad(inputs, [int(size) for size in padding], mode)
+    kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
+    sizes = [
+        (padded.shape[2 + axis] - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1
+        for axis in range(len(kernel))
+    ]
+    places = []
+    for place in product(*map(range, kernel)):
+        cut = [slice(None), slice(None)]
+        for axis, offset in enumerate(place):
+            first = offset * dilation[axis]
+            cut.append(slice(first, first + stride[axis] * (sizes[axis] - 1) + 1, stride[axis]))
+        places.append(padded[tuple(cut)].flatten(2))
+    patches = torch.stack(places, dim=2)  # [samples, in, kernel positions, positions]
+    patches = patches.unflatten(1, (module.groups, -1)).flatten(2, 3)
+    return patches.permute(1, 0, 3, 2).flatten(1, 2)
+
+
+def input_sums(
+    view: View, names: Sequence[str], reduce: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """Sum of ``reduce(rows)`` over the calibration inputs of the named layers, in eval mode.
+
+    ``rows`` [groups, some, d] are in single precision at least. Modules that share a weight add up.
+    Raises Refused for embeddings, for a layer that is never run as a module, and for one that
+    computes something else than its weight times its input.
+    """
+    sums: dict[str, Tensor] = {}
+
+    def hook_of(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            values = inputs[0].detach()
+            values = values.to(torch.promote_types(values.dtype, torch.float32))
+            if layer.name not in sums:
+                _check(layer, module, values[:1], output[:1])
+            rows = input_rows(module, values[:1])
+            step = max(1, _UNFOLDED // rows.numel())
+            for part in values.split(step):
+                found = reduce(input_rows(module, part))
+                sums[layer.name] = sums[layer.name].add_(found) if layer.name in sums else found
+
+        return hook
+
+    hooks: dict[nn.Module, Callable[[nn.Module, Any, Any], None]] = {}
+    for name in names:
+        layer = view.layers[name]
+        if isinstance(layer.module, nn.Embedding):
+            raise Refused(
+                f"{name!r} is an embedding, which multiplies no inputs; exclude it"
+                f" (prunable: {{exclude: [{name}]}})"
+            )
+        sharing = (m for m in view.model.modules() if getattr(m, "weight", None) is layer.weight)
+        hooks |= {
+            module: hook_of(layer) for module in sharing if type(module) is type(layer.module)
+        }
+    view.run(hooks)
+    idle = [name for name in names if name not in sums]
+    if idle:
+        raise Refused(f"the model never runs {', '.join(idle)} as a module: no inputs to look at")
+    return sums
+
+
+def _check(layer: Layer, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+    """Refuse a module that computes something else than W·x: a subclass may do anything."""
+    weight = matrix(layer).to(inputs.dtype)
+    found = input_rows(module, inputs) @ weight.mT  # [groups, positions, out / groups]
+    found = found.movedim(1, 2).flatten(0, 1)  # [out, positions]
+    if isinstance(module.bias, Tensor):
+        found = found + module.bias.detach().to(found)[:, None]
+    linear = isinstance(module, nn.Linear)
+    expected = (output.flatten(0, -2).mT if linear else output[0].flatten(1)).to(found.dtype)
+    same = found.shape == expected.shape
+    if not same or (found - expected).norm() > 0.02 * expected.norm() + 1e-6:
+        raise Refused(
+            f"{layer.name!r} ({type(module).__name__}) computes something else than its weight"
+            f" times its input; exclude it (prunable: {{exclude: [{layer.name}]}})"
+        )

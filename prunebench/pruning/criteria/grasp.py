@@ -1,0 +1,26 @@
+"""Weights whose removal keeps the flow of the gradient."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.errors import Refused
+from prunebench.pruning.criteria._network import hessian_product, mean_gradient, network
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("weight",), needs=("batches", "gradients"))
+def grasp(view: View, *, temperature: float = 200.0) -> Scores:
+    """w·(Hg), meant for the weights at initialization (Wang 2020, eq. 8 and algorithm 1).
+
+    The paper scores −w·(Hg), to first order (half) the change of ‖g‖² when w goes, and removes the
+    *largest*: weights that hold the gradient back. The score here is its negative, so that as
+    everywhere the higher is kept. g and H are those of the mean loss over all calibration samples,
+    with the logits divided by ``temperature``, in eval mode as for every criterion here (and in
+    the experiments of Tanaka 2020).
+    """
+    if temperature <= 0:
+        raise Refused(f"the temperature must be positive, found {temperature}")
+    with network(view) as net:
+        mean = mean_gradient(view, net, temperature)
+        flow = hessian_product(view, net, mean, temperature)
+    return {name: net.weights[name].detach() * flow[name] for name in net.weights}

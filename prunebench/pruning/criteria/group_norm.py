@@ -1,0 +1,31 @@
+"""Norms over everything that goes with a channel."""
+
+from __future__ import annotations
+
+import torch
+
+from prunebench.components import criterion
+from prunebench.pruning.view import GroupScores, View
+
+
+@criterion(patterns=("filter",), needs=("batches",))
+def group_norm(view: View) -> GroupScores:
+    """Σ ‖w[k]‖² over all slices k of a group, relative to the group's mean (Fang 2023).
+
+    The slices are the filters, the weights of the layers that read the channel, the scales of its
+    norms; not biases, which the norms of the paper leave out. The mean makes groups of different
+    widths and kinds comparable, so that one ranking over the network is meant.
+    """
+    named = dict(view.model.named_parameters())
+    scores = GroupScores()
+    for group in view.groups:
+        total = torch.zeros(group.size)
+        for item in group.slices:
+            if item.parameter.endswith("bias"):
+                continue
+            rows = named[item.parameter].detach().float().movedim(item.dim, 0)
+            norms = rows.reshape(len(rows), -1).square().sum(1).cpu()
+            inside = item.unit >= 0
+            total.index_add_(0, item.unit[inside], norms[inside])
+        scores[group.name] = total / total.mean().clamp(min=torch.finfo(torch.float32).tiny)
+    return scores

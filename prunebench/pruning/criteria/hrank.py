@@ -1,0 +1,33 @@
+"""How much information a feature map holds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from prunebench.components import criterion
+from prunebench.errors import Refused
+from prunebench.pruning.view import Scores, View
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks [B, C] of the maps [B, H, W, C]; a single value is a map of one."""
+    if values.ndim == 2:
+        return (values != 0).float()
+    if values.ndim != 4:
+        raise Refused(
+            f"HRank takes the rank of feature maps [height, width]; here are activations of shape"
+            f" {tuple(values.shape[1:-1])} in each channel"
+        )
+    return torch.linalg.matrix_rank(values.movedim(-1, 1)).float()
+
+
+@criterion(patterns=("filter",), needs=("batches", "activations"))
+def hrank(view: View, *, images: int = 64) -> Scores:
+    """Mean rank of a filter's feature maps, after the nonlinearity (Lin 2020, equation 5).
+
+    Over the first ``images`` calibration samples: the paper shows that a few suffice, and each map
+    costs a decomposition. Ranks end at the size of the map, so that a ranking within each layer is
+    meant. Raises Refused for activations that are no maps, as in transformers.
+    """
+    return view.few(images).activation_means(_ranks)

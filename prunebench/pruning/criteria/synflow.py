@@ -1,0 +1,40 @@
+"""Weights by the synaptic flow through them, without data."""
+
+from __future__ import annotations
+
+import torch
+
+from prunebench.components import criterion
+from prunebench.errors import Refused
+from prunebench.pruning.criteria._network import gradient, network
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("weight",), needs=("batches", "gradients"))
+def synflow(view: View) -> Scores:
+    """|w·∂R/∂w|, R the sum of outputs for all-ones inputs through |w| (Tanaka 2020, algorithm 1).
+
+    As in the authors' experiments: every parameter (biases, batch norm) and every floating-point
+    buffer (running statistics) takes its absolute value, in eval mode, so that at initialization
+    batch norm is the identity. Only the *shape* of the calibration inputs is used. In float64,
+    since R is a product over all layers; scores are divided by their maximum, which changes no
+    ranking and keeps them within float32. Meant for ``at-initialization`` with ``rounds: 100``: in
+    one round it removes whole layers. With layer norms R is no longer a product of weights; the
+    definition is then applied as it stands.
+
+    Raises Refused where the input is not floating-point (embeddings), or R is zero or not finite.
+    """
+    inputs = view.batches[0][0]
+    if not inputs.is_floating_point():
+        raise Refused("SynFlow's input is all ones, which means nothing to a network of tokens")
+    ones = torch.ones(1, *inputs.shape[1:], dtype=torch.float64, device=inputs.device)
+    with network(view, dtype=torch.float64, change=torch.abs) as net:
+        flow = net.logits(ones).sum()
+        if not flow.isfinite() or not flow:
+            raise Refused(f"SynFlow: the sum of the outputs of |w| is {flow.item()}")
+        gradients = gradient(flow, net.weights)
+    scores = {name: (net.weights[name].detach() * gradients[name]).abs() for name in net.weights}
+    largest = torch.stack([score.max() for score in scores.values()]).max()
+    if not largest.isfinite() or not largest:
+        raise Refused(f"SynFlow: no flow reaches the weights (the largest score is {largest})")
+    return {name: score / largest for name, score in scores.items()}

@@ -1,0 +1,61 @@
+"""First-order change of the loss when a filter goes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.components import criterion
+from prunebench.errors import Refused
+from prunebench.pruning.groups import Group
+from prunebench.pruning.view import GroupScores, View
+
+
+@criterion(patterns=("filter",), needs=("batches", "gradients"))
+def taylor_fo(view: View) -> GroupScores:
+    """(Σ g·w)² of what makes a channel, averaged over the batches (Molchanov 2019, equation 8).
+
+    The sum is the derivative of the loss by a gate on the channel: right after its batch norm it is
+    g_γ·γ + g_β·β (their Taylor-FO-BN); without one, the sum over the filter's weights and its bias.
+    A gate on coupled channels acts on all their filters at once, so that their sums are added
+    before they are squared. The gradient is that of a batch's mean loss. Raises Refused where the
+    loss depends on no filter that could go.
+    """
+    gates = {group.name: _gated(view, group) for group in view.groups}
+    named = dict(view.model.named_parameters())
+    wanted = {name: named[name] for gate in gates.values() for name in gate}
+    sums = {group.name: torch.zeros(group.size) for group in view.groups}
+    batches = 0
+    for _, gradients in view.batch_gradients(wanted):
+        batches += 1
+        for group in view.groups:
+            sums[group.name] += _gate(gates[group.name], named, gradients, group.size).square()
+    if not batches:
+        raise Refused("this criterion looks at data, but batches is empty")
+    return GroupScores({name: total / batches for name, total in sums.items()})
+
+
+def _gated(view: View, group: Group) -> dict[str, Tensor]:
+    """Parameters whose values pass the gates of a group -> the unit of each row."""
+    names = {id(value): name for name, value in view.model.named_parameters()}
+    found = {}
+    for item in group.filters():
+        layer = view.layers[item.parameter]
+        norm = view.own_norms.get(item.parameter)
+        module: nn.Module = layer.module if norm is None else view.model.get_submodule(norm)
+        found.update({names[id(value)]: item.unit for value in module.parameters(recurse=False)})
+    return found
+
+
+def _gate(
+    gate: dict[str, Tensor], named: dict[str, nn.Parameter], gradients: dict[str, Tensor], size: int
+) -> Tensor:
+    """Σ g·w of each unit, [size] on the CPU."""
+    total = torch.zeros(size)
+    for name, unit in gate.items():
+        if name in gradients:
+            product = gradients[name].float() * named[name].detach().float()
+            rows = product.reshape(len(unit), -1).sum(1).cpu()
+            inside = unit >= 0
+            total.index_add_(0, unit[inside], rows[inside])
+    return total

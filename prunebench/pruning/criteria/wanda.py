@@ -1,0 +1,24 @@
+"""Weights by magnitude and the size of their inputs."""
+
+from __future__ import annotations
+
+from prunebench.components import criterion
+from prunebench.pruning.criteria._inputs import input_sums, matrix
+from prunebench.pruning.view import Scores, View
+
+
+@criterion(patterns=("weight", "n-m"), needs=("batches", "activations"))
+def wanda(view: View) -> Scores:
+    """|W_ij|·‖X_j‖₂, X_j the weight's inputs over all samples and positions (Sun 2024, eq. 1).
+
+    The paper compares within output rows (allocation ``per-row``) or N:M groups of linear layers.
+    A convolution is the linear layer on its unfolded input: X_j is what the weight at input channel
+    and kernel position j meets, zeros of the padding included, so that ‖X_j‖² is half the diagonal
+    of SparseGPT's Hessian, as the paper derives it. Embeddings are refused.
+    """
+    squares = input_sums(view, list(view.layers), lambda rows: rows.square().sum(1))
+    scores = {}
+    for name, layer in view.layers.items():
+        norms = squares[name].sqrt()[:, None]  # [groups, 1, d]
+        scores[name] = (matrix(layer).to(norms).abs() * norms).view(layer.weight.shape)
+    return scores

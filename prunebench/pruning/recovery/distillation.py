@@ -1,0 +1,67 @@
+"""Learning from the dense network what pruning made the network forget (Hinton 2015)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.components import recovery
+from prunebench.errors import PrunebenchError
+from prunebench.pruning.curve import Curve
+from prunebench.pruning.masks import Masks
+from prunebench.train import Hooks, Run, logits_of
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(teacher ‖ student) of logits [B, classes] softened by T, a mean over the batch."""
+    return temperature**2 * functional.kl_div(
+        functional.log_softmax(student.float() / temperature, 1),
+        functional.log_softmax(teacher.float() / temperature, 1),
+        reduction="batchmean",
+        log_target=True,
+    )
+
+
+@recovery(length="recovery")
+def distillation(
+    curve: Curve,
+    model: nn.Module,
+    masks: Masks,
+    *,
+    temperature: float = 4.0,
+    weight: float = 0.9,
+    rewind: bool = False,
+    epochs: int | None = None,
+    rate_share: float = 0.1,
+) -> Run:
+    """Fine-tuning towards the dense baseline's outputs, its labels aside (Hinton 2015, section 2).
+
+    The loss is ``weight`` · T² · KL(baseline ‖ network) + (1 − ``weight``) · cross-entropy; the
+    baseline sees the same batches, in eval mode. ``rewind``: the baseline's whole learning-rate
+    schedule again, as learning-rate rewinding has it, in place of ``epochs`` (None: the
+    configuration's ``training.recovery_epochs``) at ``rate_share`` of its learning rate.
+
+    Raises PrunebenchError: a temperature that is not positive, a weight outside of [0, 1].
+    """
+    if temperature <= 0 or not 0 <= weight <= 1:
+        raise PrunebenchError(
+            f"distillation: temperature must be positive and weight in [0, 1], found"
+            f" {temperature:g} and {weight:g}"
+        )
+    teacher = curve.model_at(curve.epochs).eval().requires_grad_(False)
+
+    def loss(logits: Tensor, labels: Tensor, inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = logits_of(teacher(inputs))
+        plain = functional.cross_entropy(logits, labels)
+        return weight * divergence(logits, wanted, temperature) + (1 - weight) * plain
+
+    hooks = Hooks(loss=loss)
+    if rewind:
+        return curve.train(model, masks, start=0, stop=curve.epochs, hooks=hooks)
+    length = epochs or curve.training.recovery_epochs or curve.epochs
+    rate = curve.training.learning_rate * rate_share
+    return curve.train(
+        model, masks, start=0, stop=length, rate=lambda epoch: rate, own_order=True, hooks=hooks
+    )

@@ -1,0 +1,158 @@
+"""Dynamic sparse training: always as sparse, but not always the same weights (SET, RigL)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.components import schedule
+from prunebench.errors import PrunebenchError
+from prunebench.identity import derive_seed
+from prunebench.pruning import compose
+from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
+from prunebench.pruning.masks import Masks
+from prunebench.train import Hooks
+
+
+def drop_share(share: float, t: float) -> float:
+    """The share of a layer's kept weights that is dropped at ``t`` in [0, 1] (Evci 2020, eq. 1)."""
+    return share / 2 * (1 + math.cos(math.pi * t))
+
+
+@schedule(
+    patterns=("weight",),
+    length="training",
+    recoveries=(
+        "none", "fine-tuning", "learning-rate-rewinding", "distillation",
+        "batch-norm-recalibration", "re-initialization",
+    ),
+    why="the network has learned while its mask moved, and rewinding would throw that away",
+)  # fmt: skip
+def dynamic(
+    curve: Curve,
+    sparsities: Sequence[float],
+    *,
+    grow: str = "gradient",
+    share: float = 0.3,
+    end: float = 0.75,
+    every: int | None = None,
+    stretch: float = 1.0,
+) -> Iterator[Pruned]:
+    """Train a sparse network from the start; drop its smallest weights, grow others (Evci 2020).
+
+    Criterion and allocation choose the first mask at initialization; from then on each layer keeps
+    its number of weights. Every ``every`` steps (None: a hundredth of training) until the share
+    ``end`` of training, each layer drops its smallest weights, ``share``/2 · (1 + cos(πt/T_end))
+    of them, and grows as many. ``grow``: ``random`` is SET (Mocanu 2018), which grows weights that
+    were not there before; ``gradient`` is RigL, which grows where the gradient of the dense weights
+    is largest on the step's own batch, and what was just dropped may stay if that is there (the
+    paper's ``i not in θ_active minus I_drop``). A grown weight starts at zero, without momentum.
+
+    SET is the variant of Evci 2020: smallest magnitudes and a cosine, where Mocanu 2018 drops the
+    smallest positive and largest negative ones at a constant share. At an update RigL's authors
+    skip the step of the optimizer; here it is made, and the update follows, so that budgets agree.
+
+    Training lasts ``stretch`` times as long as the baseline's, whose cost is not counted. Each
+    sparsity is a trajectory of its own: its number of weights never changes.
+
+    Raises PrunebenchError: a way to grow or a share it does not know, no update before ``end``.
+    """
+    if grow not in ("random", "gradient"):
+        raise PrunebenchError(f"dynamic: grow must be 'random' or 'gradient', found {grow!r}")
+    if not 0 <= share <= 1:
+        raise PrunebenchError(f"dynamic: share must lie in [0, 1], found {share:g}")
+    epochs, rate = curve.stretched(stretch)
+    steps = update_steps(end, every, epochs * curve.steps_per_epoch)
+    for sparsity in sparsities:
+        if curve.finished(sparsity) is not None:
+            continue
+        clock, model = Clock(), curve.model_at(0)
+        view = curve.view(model)
+        scored = curve.score(view)
+        masks = curve.masks(view, scored, sparsity)
+        compose.prune(model, scored, masks)
+        seed = derive_seed(curve.seed, "dynamic", sparsity)
+        rewirer = _Rewirer(masks, steps, share, grow == "gradient", seed, clock.seconds())
+        before, hooks = rewirer.seconds, rewirer.hooks()
+        run = curve.train(model, masks, start=0, stop=epochs, rate=rate, hooks=hooks)
+        run.seconds -= rewirer.seconds - before
+        if not run.diverged:
+            run = run.then(curve.follow(model, rewirer.masks))
+        yield Pruned(sparsity, model, rewirer.masks, run, Cost().and_run(run), rewirer.seconds)
+
+
+@dataclass
+class _Rewirer:
+    """Moves the mask of a network in training, and counts what that takes."""
+
+    masks: Masks
+    steps: list[int]  # numbers of steps done after which it acts; at the last the share is 0
+    share: float
+    by_gradient: bool
+    seed: int
+    seconds: float = 0.0
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+
+    def hooks(self) -> Hooks:
+        """Where it comes in."""
+        return Hooks(after_backward=self.look if self.by_gradient else None, after_step=self.update)
+
+    def look(self, step: int, model: nn.Module) -> None:
+        """Keep the dense gradients of a step after which the mask moves."""
+        if step + 1 not in self.steps:
+            return
+        for name, parameter in model.named_parameters():
+            if name in self.masks:
+                grad = parameter.grad
+                self.gradients[name] = torch.zeros_like(parameter) if grad is None else grad.clone()
+
+    def update(self, step: int, model: nn.Module) -> Masks | None:
+        """Drop and grow in every layer after a step; None where it is not due."""
+        if step + 1 not in self.steps:
+            return None
+        clock, share = Clock(), drop_share(self.share, (step + 1) / self.steps[-1])
+        parameters = dict(model.named_parameters())
+        for name, mask in self.masks.items():
+            draw = torch.Generator().manual_seed(derive_seed(self.seed, name, step))
+            gradient = self.gradients.get(name)
+            self.masks[name] = drop_and_grow(
+                parameters[name].detach(), mask, int(share * int(mask.sum())), gradient, draw
+            )
+        self.gradients = {}
+        self.seconds += clock.seconds()
+        return self.masks
+
+
+def drop_and_grow(
+    weight: Tensor, mask: Tensor, count: int, gradient: Tensor | None, draw: torch.Generator
+) -> Tensor:
+    """A mask of as many weights: ``count`` dropped at the smallest |weight|, as many grown.
+
+    With a ``gradient`` of the weight's shape they grow at its largest magnitudes among all but the
+    weights that stay; without, at random among those that were not there. Where fewer than
+    ``count`` were not there, fewer are dropped. Ties are broken by ``draw``.
+    """
+    flat = mask.flatten()
+    active, free = flat.nonzero().squeeze(1), (~flat).nonzero().squeeze(1)
+    if gradient is None:
+        count = min(count, len(free))
+    dropped = active[_lowest(weight.flatten()[active].abs(), count, draw)]
+    if gradient is None:
+        grown = free[torch.randperm(len(free), generator=draw)[:count].to(free.device)]
+    else:
+        open_to = torch.cat([free, dropped])
+        grown = open_to[_lowest(-gradient.flatten()[open_to].abs(), count, draw)]
+    moved = flat.clone()
+    moved[dropped] = False
+    moved[grown] = True
+    return moved.view(mask.shape)
+
+
+def _lowest(values: Tensor, count: int, draw: torch.Generator) -> Tensor:
+    """The places of the ``count`` lowest values, ties in a drawn order."""
+    order = torch.randperm(len(values), generator=draw).to(values.device)
+    return order[values[order].argsort(stable=True)[:count]]

@@ -1,0 +1,135 @@
+"""Gradual pruning: more and more is removed while the network trains (Zhu & Gupta 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.components import schedule
+from prunebench.errors import PrunebenchError
+from prunebench.pruning import compose
+from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
+from prunebench.pruning.masks import Masks, ones
+from prunebench.pruning.view import Scores
+from prunebench.train import Hooks
+
+
+def cubic(first: float, last: float, t: float) -> float:
+    """The sparsity at the share ``t`` of the way from ``first`` to ``last`` (equation 1)."""
+    return last + (first - last) * (1 - t) ** 3
+
+
+@schedule(
+    length="training",
+    passes=True,
+    supplies=("training",),
+    recoveries=(
+        "none", "fine-tuning", "learning-rate-rewinding", "distillation",
+        "batch-norm-recalibration", "re-initialization",
+    ),
+    why="the network has learned while it was pruned, and rewinding would throw that away",
+)  # fmt: skip
+def gradual(
+    curve: Curve,
+    sparsities: Sequence[float],
+    *,
+    start: str = "initial",
+    initial: float = 0.0,
+    begin: float = 0.0,
+    end: float = 0.75,
+    every: int | None = None,
+    stretch: float = 1.0,
+) -> Iterator[Pruned]:
+    """Prune while the network trains: s_f + (s_i − s_f)(1 − t)³ (Zhu & Gupta 2018, eq. 1).
+
+    Training lasts ``stretch`` times as long as the baseline's, with its learning rate stretched
+    alike. Between the shares ``begin`` and ``end`` of it the criterion scores the network every
+    ``every`` steps (None: a hundredth of training) and the sparsity rises from ``initial`` along
+    the cubic law; then training goes on to its end with the mask fixed. ``start``: ``initial``
+    trains from the baseline's initialization and never needs the baseline, whose cost is not
+    counted; ``trained`` prunes its trained weights. What is gone stays gone.
+
+    Each sparsity is a trajectory of its own. One trajectory could not pass all of them: a network
+    that goes through 0.5 on its way to 0.9 has neither the slow end of the law for 0.5 nor the
+    rest of training, at a falling learning rate, with that mask.
+
+    Raises PrunebenchError: a ``start`` it does not know, or nothing between ``begin`` and ``end``.
+    """
+    if start not in ("initial", "trained"):
+        raise PrunebenchError(f"gradual: start must be 'initial' or 'trained', found {start!r}")
+    epochs, rate = curve.stretched(stretch)
+    total = epochs * curve.steps_per_epoch
+    steps = update_steps(end, every, total, begin)
+    for sparsity in sparsities:
+        if curve.finished(sparsity) is not None:
+            continue
+        low = min(initial, sparsity)
+        law = {
+            step: cubic(low, sparsity, (step - steps[0]) / (steps[-1] - steps[0]))
+            for step in steps[:-1]
+        }
+        law[steps[-1]] = sparsity
+        model = curve.model_at(0 if start == "initial" else curve.epochs)
+        pruner = _Pruner.of(curve, model, law)
+        pruner.update(-1, model)  # what the law asks for before the first step
+        before, hooks = pruner.seconds, pruner.hooks()
+        run = curve.train(model, pruner.masks, start=0, stop=epochs, rate=rate, hooks=hooks)
+        run.seconds -= pruner.seconds - before
+        if not run.diverged:
+            run = run.then(curve.follow(model, pruner.masks))
+        spent = Cost() if start == "initial" else curve.baseline_cost
+        yield Pruned(sparsity, model, pruner.masks, run, spent.and_run(run), pruner.seconds)
+
+
+@dataclass
+class _Pruner:
+    """Removes from a network in training what the law says, and counts what that takes."""
+
+    curve: Curve
+    law: dict[int, float]  # steps done -> sparsity
+    masks: Masks
+    movement: Scores | None  # only where the criterion asks for it
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, curve: Curve, model: nn.Module, law: dict[int, float]) -> _Pruner:
+        weights = curve.view(model).weights
+        trained = "training" in curve.method.spec("criterion").trait("needs", ())
+        movement = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        return cls(curve, law, ones(weights), movement if trained else None)
+
+    def hooks(self) -> Hooks:
+        """Where it comes in."""
+        add = self.add if self.movement is not None else None
+        return Hooks(after_backward=add, after_step=self.update)
+
+    @torch.no_grad()
+    def add(self, step: int, model: nn.Module) -> None:
+        """Add −w·g of this step to each weight's movement."""
+        del step
+        parameters = dict(model.named_parameters())
+        for name, total in (self.movement or {}).items():
+            weight = parameters[name]
+            if weight.grad is not None:
+                total.addcmul_(weight, weight.grad, value=-1)
+
+    def update(self, step: int, model: nn.Module) -> Masks | None:
+        """Prune to the sparsity that is due after this step; None where none is."""
+        sparsity = self.law.get(step + 1, 0.0)
+        if not sparsity or not _finite(model):
+            return None  # weights that are no numbers end training: the run says it diverged
+        clock = Clock()
+        view = self.curve.trained_view(model, self.masks, self.movement)
+        scored = self.curve.score(view)
+        self.masks = self.curve.masks(view, scored, sparsity)
+        compose.prune(model, scored, self.masks)
+        self.seconds += clock.seconds()
+        return self.masks
+
+
+def _finite(model: nn.Module) -> bool:
+    values: list[Tensor] = [value.detach() for value in model.parameters()]
+    return all(bool(value.isfinite().all()) for value in values)

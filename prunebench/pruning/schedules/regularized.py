@@ -1,0 +1,65 @@
+"""Training that prepares for pruning: a penalty makes small what may go (network slimming)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.components import schedule
+from prunebench.errors import PrunebenchError, Refused
+from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
+from prunebench.pruning.masks import ones
+from prunebench.train import Hooks
+
+
+def scales(model: nn.Module) -> list[Tensor]:
+    """The γ of every batch norm that has one."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return [norm.weight for norm in norms if norm.weight is not None]
+
+
+@schedule(length="training")
+def regularized(
+    curve: Curve, sparsities: Sequence[float], *, strength: float = 1e-4
+) -> Iterator[Pruned]:
+    """Train from initialization with ``strength`` · Σ|γ| added to the loss, then prune once.
+
+    γ are the scales of the batch norms (Liu 2017, eq. 1). The network so trained serves every
+    sparsity, each pruned and recovered on its own; a curve that goes on after a kill trains it
+    again, to the same bits. A cell's cost is this training and its recovery: the baseline, of
+    which only the initialization is used, is not in it.
+
+    Raises Refused for a network without batch norm, PrunebenchError for a negative strength.
+    """
+    if strength < 0:
+        raise PrunebenchError(f"regularized: strength must not be negative, found {strength:g}")
+    missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
+    if not missing:
+        return
+    model = curve.model_at(0)
+    if not scales(model):
+        raise Refused(f"{type(model).__name__} has no batch norm whose scales could be made small")
+
+    def penalty(network: nn.Module) -> Tensor:
+        return strength * torch.cat(scales(network)).abs().sum()
+
+    masks = ones(curve.view(model).weights)
+    first = curve.train(model, {}, start=0, stop=curve.epochs, hooks=Hooks(penalty=penalty))
+    if first.diverged:
+        for sparsity in missing:
+            yield Pruned(sparsity, model, masks, first, Cost().and_run(first), 0.0)
+        return
+    trained = {name: value.clone() for name, value in model.state_dict().items()}
+    clock = Clock()
+    view = curve.view(model)
+    scored = curve.score(view)
+    scoring = clock.seconds()
+    for sparsity in missing:
+        clock = Clock()
+        masks = curve.masks(view, scored, sparsity)
+        seconds = scoring + clock.seconds()
+        pruned = curve.model_in(trained)
+        run = first.then(curve.recover(pruned, scored, masks))
+        yield Pruned(sparsity, pruned, masks, run, Cost().and_run(run), seconds)

@@ -1,0 +1,201 @@
+"""Controls: early stopping, tuned weight decay, dense as long, small dense, another start."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from prunebench.errors import PrunebenchError
+from prunebench.pruning.recovery.anew import narrowing
+from prunebench.train import learning_rate, predict, train
+from tests.pruning.in_memory import build_from, cells, curve_of, normalize, same
+
+
+def dense(recovery: str, **parameters: object) -> dict:
+    return {
+        "criterion": "magnitude",
+        "schedule": "dense",
+        "recovery": {"name": recovery, **parameters},
+    }
+
+
+def val_error(curve, model) -> float:
+    predicted = predict(model, curve.samples.val_images, normalize).argmax(1)
+    return (predicted != curve.samples.val_labels).float().mean().item()
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    curve = curve_of(dense("early-stopping"), epochs=8, learning_rate=0.3, wrong=8)
+    errors = [val_error(curve, curve.model_at(epoch)) for epoch in range(1, 9)]
+    best = errors.index(min(errors)) + 1
+    assert min(errors) < errors[-1]  # else it would show nothing
+    (cell,) = cells(curve, [0.0])
+    assert same(cell.model, curve.model_at(best))
+    assert [entry["epoch"] for entry in cell.run.history if entry.get("kept")] == [best]
+    assert [entry["val_error"] for entry in cell.run.history] == pytest.approx(errors)
+    assert cell.spent.epochs == 8  # all that it took, and no baseline
+    assert all(mask.all() for mask in cell.masks.values())
+
+
+def test_tuned_weight_decay_chooses_on_validation() -> None:
+    values = [0.0, 0.1, 1.0]
+    curve = curve_of(dense("tuned-weight-decay", values=values), epochs=6, count=40)
+    found = []
+    for value in values:
+        model = curve.model_at(0)
+        settings = curve.training.model_copy(update={"weight_decay": value})
+        train(model, curve.samples, settings, seed=3, rate=learning_rate(settings), stop=6)
+        logits = predict(model, curve.samples.val_images, normalize)
+        nll = nn.functional.cross_entropy(logits, curve.samples.val_labels).item()
+        found.append(((val_error(curve, model), nll), value, model))
+    _, value, model = min(found, key=lambda item: item[0])
+    (cell,) = cells(curve, [0.0])
+    assert same(cell.model, model)
+    assert {entry["weight_decay"] for entry in cell.run.history} == {value}
+    assert len({score for score, _, _ in found}) == 3
+    assert cell.spent.epochs == 18
+    assert len(cell.run.history) == 6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_weight_decay_that_diverges_is_not_chosen() -> None:
+    curve = curve_of(dense("tuned-weight-decay", values=[1e30, 0.0]), epochs=2)
+    (cell,) = cells(curve, [0.0])
+    assert not cell.run.diverged
+    assert {entry["weight_decay"] for entry in cell.run.history} == {0.0}
+    curve = curve_of(dense("tuned-weight-decay", values=[1e30]), epochs=2)
+    assert cells(curve, [0.0])[0].run.diverged
+
+
+@pytest.mark.parametrize("values", [[], [-0.1], ["many"], [math.nan]])
+def test_refuses_what_is_no_weight_decay(values: list) -> None:
+    curve = curve_of(dense("tuned-weight-decay"), epochs=1)
+    curve.method.recovery.parameters["values"] = values
+    with pytest.raises(PrunebenchError, match="weight-decay"):
+        cells(curve, [0.0])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_few_values_where_none_are_given(optimizer: str) -> None:
+    curve = curve_of(dense("tuned-weight-decay"), epochs=1, optimizer=optimizer)
+    assert cells(curve, [0.0])[0].spent.epochs == 5
+
+
+def test_dense_as_long() -> None:
+    curve = curve_of(dense("learning-rate-rewinding", times=3))
+    (cell,) = cells(curve, [0.0])
+    assert cell.spent.epochs == 16
+    rates = [entry["learning_rate"] for entry in cell.run.history]
+    assert rates == pytest.approx(3 * [learning_rate(curve.training)(e) for e in range(4)])
+    model = curve.model_at(4)
+    train(model, curve.samples, curve.training, seed=3, rate=learning_rate(curve.training), stop=4)
+    (once,) = cells(curve_of(dense("learning-rate-rewinding")), [0.0])
+    assert same(once.model, model)
+    assert not same(cell.model, model)
+    with pytest.raises(PrunebenchError, match="times"):
+        cells(curve_of(dense("learning-rate-rewinding", times=0)), [0.0])
+
+
+SMALL = {
+    "criterion": "l1-norm", "pattern": "filter", "allocation": "uniform",
+    "schedule": "at-initialization", "recovery": "re-initialization",
+}  # fmt: skip
+
+
+def test_a_small_dense_model() -> None:
+    curve = curve_of(SMALL, norm=False)
+    (cell,) = cells(curve, [0.6])
+    assert cell.spent.epochs == 4
+    rows = cell.masks["first.weight"].any(1)
+    columns = cell.masks["second.weight"].any(0)
+    assert torch.equal(rows, columns)
+    assert 0 < int(rows.sum()) < 8
+    # what is kept computes what the narrower network computes
+    model = cell.model.eval()
+    channels = cell.masks["conv.weight"].flatten(1).any(1)
+    units = cell.masks["second.weight"].any(1)
+    inputs = normalize(curve.samples.images)
+    kept = channels.repeat_interleave(4)
+    with torch.no_grad():
+        conv = nn.functional.conv2d(
+            inputs, model.conv.weight[channels], model.conv.bias[channels], padding=1
+        )
+        x = model.pool(conv.relu()).flatten(1)
+        x = (x @ model.first.weight[rows][:, kept].T + model.first.bias[rows]).relu()
+        x = (x @ model.second.weight[units][:, rows].T + model.second.bias[units]).relu()
+        x = x @ model.head.weight[:, units].T + model.head.bias
+        torch.testing.assert_close(model(inputs), x, rtol=1e-4, atol=1e-5)
+
+
+def test_re_initialization_is_another_start() -> None:
+    method = {"criterion": "magnitude", "recovery": "re-initialization"}
+    curve = curve_of(method, seed=5)
+    starts = []
+    build = curve.build_anew
+    curve.build_anew = lambda seed: starts.append(seed) or build(seed)
+    (one,) = cells(curve, [0.5])
+    (again,) = cells(curve_of(method, seed=5), [0.5])
+    (other,) = cells(curve_of(method, seed=6), [0.5])
+    assert same(one.model, again.model)
+    assert not same(one.model, other.model)
+    # single weights that are gone leave the scale as it was
+    model = build_from(starts[0])
+    with torch.no_grad():
+        for name, mask in one.masks.items():
+            model.get_parameter(name).mul_(mask)
+    train(model, curve.samples, curve.training, seed=3, rate=learning_rate(curve.training),
+          stop=4, masks=one.masks)  # fmt: skip
+    assert same(model, one.model)
+
+
+def test_re_initialization_without_a_builder_resets_every_layer() -> None:
+    found = []
+    for _ in range(2):
+        curve = curve_of({"criterion": "magnitude", "recovery": "re-initialization"})
+        curve.build_anew = None
+        found += cells(curve, [0.5])
+    assert same(found[0].model, found[1].model)
+    assert not same(found[0].model, curve.model_at(4))
+
+
+LAWS = {
+    "torch": (lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5)), 1),
+    "he": (lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"), 1),
+    "he-out": (lambda w: nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu"), 0),
+    "lecun": (lambda w: nn.init.kaiming_normal_(w, nonlinearity="linear"), 1),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("shape", [(64, 24, 3, 3), (40, 100)])
+def test_narrow_layers_are_drawn_as_narrow(law: str, shape: tuple[int, ...]) -> None:
+    draw_into, dim = LAWS[law]
+    torch.manual_seed(0)
+    weight = torch.empty(shape)
+    draw_into(weight)
+    rows, columns = torch.arange(shape[0]) % 4 == 0, torch.arange(shape[1]) % 2 == 0
+    mask = (rows[:, None] & columns).view(*shape[:2], *[1] * (len(shape) - 2)).expand(shape)
+    scaled = weight[rows][:, columns] * narrowing(weight, mask)
+    narrow = torch.empty(scaled.shape)
+    draw_into(narrow)
+    assert scaled.std().item() == pytest.approx(narrow.std().item(), rel=0.15)
+    assert narrowing(weight, mask) == pytest.approx(math.sqrt((4, 2)[dim]))
+
+
+def test_what_is_not_scaled() -> None:
+    torch.manual_seed(0)
+    weight = nn.Linear(50, 40).weight
+    single = torch.rand(40, 50) < 0.5
+    assert narrowing(weight, single) == 1.0
+    assert narrowing(weight, torch.ones(40, 50, dtype=torch.bool)) == 1.0
+    assert narrowing(weight, torch.zeros(40, 50, dtype=torch.bool)) == 1.0
+    half = (torch.arange(768) % 2 == 0).expand(768, 768)
+    vit = nn.init.trunc_normal_(torch.empty(768, 768), std=0.02)  # as torch's own, but not uniform
+    assert narrowing(vit, half) == 1.0
+    depthwise = nn.Conv2d(32, 32, 3, groups=32).weight
+    assert (
+        narrowing(depthwise, (torch.arange(32) % 2 == 0).view(-1, 1, 1, 1).expand(32, 1, 3, 3)) == 1
+    )

@@ -1,0 +1,133 @@
+"""Networks: shapes, sizes, seeds, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from prunebench.errors import PrunebenchError
+from prunebench.models import create, head_of
+from prunebench.pruning.layers import prunable_layers
+from prunebench.settings import Model
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_resnet20_is_the_literatures() -> None:
+    model = create(Model(name="resnet20"), 10, 3, 32, seed=0)
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    wide = [m for m in convolutions if m.kernel_size == (3, 3)]
+    assert len(wide) == 19  # 6n + 1 with n = 3; the linear layer is the twentieth
+    assert [m.out_channels for m in wide] == [16] * 7 + [32] * 6 + [64] * 6
+    assert [m.stride[0] for m in wide if m.stride != (1, 1)] == [2, 2]
+    # He 2016 count 0.27 M; by hand: 3x3 layers, two 1x1 shortcuts, batch norms, the head
+    by_hand = 9 * (3 * 16 + 6 * 16**2 + 16 * 32 + 5 * 32**2 + 32 * 64 + 5 * 64**2)
+    by_hand += 16 * 32 + 32 * 64
+    by_hand += 2 * (7 * 16 + 7 * 32 + 7 * 64)
+    by_hand += 64 * 10 + 10
+    assert weights(model) == by_hand == 272_474
+    assert not any(isinstance(m, nn.MaxPool2d) for m in model.modules())
+    shapes = []
+    model.stages[-1].register_forward_hook(lambda m, i, o: shapes.append(tuple(o.shape)))
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    assert shapes == [(2, 64, 8, 8)]
+    assert model.get_classifier() is model.head
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 9, 16, 28, 32, 64])
+def test_seed_cnn(size: int, channels: int) -> None:
+    model = create(Model(name="seed-cnn"), 7, channels, size, seed=0)
+    assert model(torch.randn(2, channels, size, size)).shape == (2, 7)
+    side = size // 4
+    by_hand = 9 * channels * 32 + 32 + 9 * 32 * 64 + 64
+    by_hand += 64 * side**2 * 120 + 120 + 120 * 84 + 84 + 84 * 7 + 7
+    assert weights(model) == by_hand
+    with pytest.raises(PrunebenchError, match="at least 4×4"):
+        create(Model(name="seed-cnn"), 7, channels, 3, seed=0)
+
+
+def test_small_stem_keeps_resolution() -> None:
+    def resolution(stem: str) -> int:
+        model = create(Model(name="resnet18", stem=stem), 10, 3, 32, seed=0)
+        seen: list[int] = []
+        model.layer1.register_forward_hook(lambda m, i, o: seen.append(o.shape[-1]))
+        assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+        return seen[0]
+
+    assert resolution("original") == 8
+    assert resolution("small") == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("resnet20", "leave it out"), ("test_vit", "patch size")]
+)
+def test_small_stem_where_there_is_none(name: str, message: str) -> None:
+    with pytest.raises(PrunebenchError, match=message):
+        create(Model(name=name, stem="small"), 10, 3, 32, seed=0)
+
+
+def test_unknown_models_and_arguments() -> None:
+    with pytest.raises(PrunebenchError, match="did you mean 'resnet18'"):
+        create(Model(name="resnet18x"), 10, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="list_models"):
+        create(Model(name="qqqqqqqq"), 10, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="depthh"):
+        create(Model(name="resnet20", arguments={"depthh": 3}), 10, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="no pretrained weights"):
+        create(Model(name="resnet20", pretrained=True), 10, 3, 32, seed=0)
+
+
+def test_transformers_are_built_for_the_images() -> None:
+    model = create(Model(name="test_vit"), 10, 3, 64, seed=0)
+    assert model.patch_embed.img_size == (64, 64)
+    assert model(torch.randn(2, 3, 64, 64)).shape == (2, 10)
+    own = Model(name="test_vit", arguments={"img_size": 48, "patch_size": 8})
+    model = create(own, 10, 3, 64, seed=0)
+    assert model.patch_embed.img_size == (48, 48)
+    assert model.patch_embed.num_patches == 36
+
+
+@pytest.mark.parametrize("name", ["seed-cnn", "resnet20", "test_resnet", "test_vit"])
+def test_the_seed_decides(name: str) -> None:
+    before = torch.get_rng_state()
+    one, same, other = (create(Model(name=name), 10, 3, 16, seed=seed) for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(123)  # and nothing else does
+    again = create(Model(name=name), 10, 3, 16, seed=5)
+    for model in (same, again):
+        torch.testing.assert_close(one.state_dict(), model.state_dict(), rtol=0, atol=0)
+    first = [parameter for parameter in one.parameters() if parameter.ndim > 1][-1]
+    last = [parameter for parameter in other.parameters() if parameter.ndim > 1][-1]
+    assert not torch.equal(first, last)
+
+
+def test_heads() -> None:
+    for name in ("seed-cnn", "resnet20", "test_resnet", "test_efficientnet", "test_vit"):
+        model = create(Model(name=name), 9, 3, 32, seed=0)
+        assert [getattr(part, "out_features", None) for part in head_of(model)] == [9]
+        layers = prunable_layers(model)
+        assert not any(layer.module in head_of(model) for layer in layers.values())
+    plain = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.ReLU())
+    assert head_of(plain) == [plain[1]]
+    assert head_of(nn.ReLU()) == []
+    convolutional = create(Model(name="resnetv2_50"), 9, 3, 32, seed=0)
+    assert [part.out_channels for part in head_of(convolutional)] == [9]
+
+
+def test_standardized_weights_are_refused() -> None:
+    """timm's weight standardization makes zeros into something else on each use."""
+    model = create(Model(name="test_nfnet"), 9, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="zeros in it do not stay"):
+        prunable_layers(model)
