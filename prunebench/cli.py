@@ -231,6 +231,34 @@ def methods(
 
 
 @app.command()
+def check_method(
+    name: Annotated[
+        str,
+        typer.Argument(help="a preset, a criterion (my_file.py:score), or one of --config's"),
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="a configuration whose methods to know")
+    ] = None,
+) -> None:
+    """Hold a method to the contract that every method keeps, on a CNN, a transformer and an MLP."""
+    from prunebench import config as settings
+    from prunebench.pruning import contract
+
+    if config is not None:
+        known = {method.name: method for method in settings.load(config).methods}
+        method = known[name] if name in known else settings.method(name)
+    elif ":" in name:
+        method = settings.method({"name": "mine", "criterion": name})
+    else:
+        method = settings.method(name)
+    findings = contract.check(method, contract.standard_networks())
+    for found in findings:
+        print(f"{found.outcome:8} {found.network:12} {found.check}  {found.detail}".rstrip())
+    if any(found.outcome == contract.BROKEN for found in findings):
+        raise PrunebenchError(f"{name} breaks the contract")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
     from prunebench.catalog import json_schema

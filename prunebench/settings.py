@@ -177,6 +177,17 @@ class Method(Settings):
         """What is known of one of its parts."""
         return components.find(kind, getattr(self, kind).name)
 
+    @property
+    def outcome(self) -> bool:
+        """Whether its sparsity is an outcome, not a target: the allocation ignores the count."""
+        return bool(self.spec("allocation").trait("outcome", False))
+
+    @property
+    def nested(self) -> bool:
+        """Whether what a larger sparsity keeps is part of what a smaller one keeps."""
+        once = self.schedule.parameters.get("rounds", 1) == 1 and self.first is None
+        return once and bool(self.spec("allocation").trait("nested", False))
+
     def sources(self) -> list[Path]:
         """The files in which its parts stand."""
         specs = [self.spec(kind) for kind in PARTS]

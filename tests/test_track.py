@@ -18,7 +18,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests import track_helpers as made_up
 from mlflow import MlflowClient
 from mlflow.entities import Run as Live
 
@@ -28,6 +27,7 @@ from prunebench.files import write_json
 from prunebench.layout import HISTORY, Layout
 from prunebench.track import Exported, export, server_command, tracking_uri
 from prunebench.track import sync as syncing
+from tests import track_helpers as made_up
 
 # third parties' own, met inside mlflow
 pytestmark = [

@@ -28,18 +28,23 @@ def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Te
     keep = torch.ones(flat.numel(), dtype=torch.bool, device=flat.device)
     if remove > 0:
         threshold = flat.kthvalue(remove).values
-        keep[flat < threshold] = False
+        keep = flat >= threshold
         tied = (flat == threshold).nonzero().squeeze(1)
-        missing = remove - int((~keep).sum())
+        missing = remove - flat.numel() + int(keep.count_nonzero())
         # the draw covers every position, so that a larger sparsity ranks its ties alike
         order = torch.rand(flat.numel(), generator=generator).to(flat.device)[tied].argsort()
         keep[tied[order[:missing]]] = False
     return keep.view(scores.shape)
 
 
+def gone_of(value: Tensor) -> int:
+    """How many units of a tensor are gone already."""
+    return int((value == -torch.inf).count_nonzero())
+
+
 def most(value: Tensor, least: int) -> int:
     """How many units of a tensor may go: all but ``least`` of those that are not gone already."""
-    alive = value.numel() - int(value.isneginf().sum())
+    alive = value.numel() - gone_of(value)
     return value.numel() - min(least, alive)
 
 
@@ -63,11 +68,11 @@ def _protect(scores: Scores, least: int) -> Scores:
     return protected
 
 
-@allocation()
+@allocation(nested=True)
 def global_(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """One ranking over all layers."""
     _check(scores, remove, least)
-    gone = sum(int(value.isneginf().sum()) for value in scores.values())
+    gone = sum(gone_of(value) for value in scores.values())
     if remove < gone:
         raise Refused(f"{remove} units are to go, but {gone} are gone already")
     scores = _protect(scores, least)
@@ -110,7 +115,7 @@ def _counts(scores: Scores, exact: dict[str, float], least: int) -> dict[str, in
     """How many go of each tensor: near ``exact``, between what is gone already and what may go."""
     return quotas(
         exact,
-        least={name: int(scores[name].isneginf().sum()) for name in exact},
+        least={name: gone_of(scores[name]) for name in exact},
         most={name: most(scores[name], least) for name in exact},
     )
 
@@ -155,7 +160,7 @@ def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     return _lowest_of_each(scores, _counts(scores, exact, least), least, draw)
 
 
-@allocation(patterns=("weight",))
+@allocation(patterns=("weight",), nested=True)
 def lamp(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """One ranking of w_u² / Σ_{v≥u} w_v², sorted within the layer (Lee 2021).
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from prunebench import config
@@ -58,7 +57,6 @@ def prune(
         return View(model, batches=given, loss=loss, seed=seed, prunable=settings, within=masks)
 
     rounds = resolved.schedule.parameters.get("rounds", 1)
-    with torch.random.fork_rng():
-        scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
+    scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
     compose.prune(model, scored, masks)
     return masks

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import components
+from prunebench.identity import derive_seed
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Compensated, Scores, View
 from prunebench.settings import First, Method
@@ -23,7 +24,10 @@ def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[st
 def score(method: Method | First, view: View) -> Compensated:
     """The criterion's scores (higher is kept), and how it changes the weights that stay."""
     criterion, parameters = part(method, "criterion")
-    scored = criterion(view, **parameters)
+    with torch.random.fork_rng():
+        # a criterion that draws from the global generator still repeats itself
+        torch.manual_seed(derive_seed(view.seed, "global"))
+        scored = criterion(view, **parameters)
     return scored if isinstance(scored, Compensated) else Compensated(scored, lambda masks: {})
 
 

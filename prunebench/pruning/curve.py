@@ -24,6 +24,7 @@ from prunebench.tasks.batches import steps_per_epoch
 from prunebench.train import NO_HOOKS, Hooks, Rate, Run, Samples, learning_rate, train
 
 State = Mapping[str, Tensor]  # a state dict
+_LEAST_EVERY = 10  # steps: what was grown or left must learn a little before it is judged again
 
 
 @dataclass(frozen=True)
@@ -188,12 +189,12 @@ def update_steps(share: float, every: int | None, total: int, begin: float = 0.0
     """Numbers of steps done after which a method that works while training acts.
 
     From ``begin`` to ``share`` of the ``total`` steps, ``every`` so many; None: a hundredth of
-    training, at least one. The last one stands at ``share`` itself. Raises PrunebenchError where
+    training, at least ten. The last one stands at ``share`` itself. Raises PrunebenchError where
     there is none.
     """
     if not 0 <= begin < share <= 1:
         raise PrunebenchError(f"begin {begin:g} must lie before end {share:g}, both in [0, 1]")
-    every = max(total // 100, 1) if every is None else every
+    every = max(total // 100, _LEAST_EVERY) if every is None else every
     if every < 1:
         raise PrunebenchError(f"every must be at least one step, found {every}")
     first, last = round(begin * total), round(share * total)

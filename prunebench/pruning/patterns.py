@@ -205,7 +205,7 @@ def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Ma
     As many of the lowest scores as bring the share of prunable weights removed nearest to the
     target. A block's score is what the criterion gave for it, else the mean over its weights or
     filters. Raises Refused where no block can go, or where all that can are fewer weights than
-    asked, by more than a block.
+    asked, by more than half a block.
     """
     blocks, weights = view.blocks, view.weights
     within = view.within
@@ -222,7 +222,7 @@ def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Ma
         return target - int(sizes[~keep(remove)].sum())
 
     nearest = min(range(sum(gone), len(blocks) + 1), key=lambda remove: abs(missed(remove)))
-    if missed(nearest) > int(sizes.max()):
+    if 2 * missed(nearest) > int(sizes.max()):  # more than rounding to whole blocks costs
         raise Refused(
             f"only {(target - missed(nearest)) / total:.4f} of the prunable weights lie in residual"
             f" blocks that can go, less than {sparsity:g}"

@@ -212,3 +212,12 @@ def test_global_magnitude_is_torchs(architecture: str, sparsity: float) -> None:
     assert int(ours.sum()) == int(theirs.sum()) == total - round(sparsity * total)
     assert torch.equal(ours[apart], theirs[apart])
     assert int((~apart).sum()) < 10
+
+
+@ALLOCATIONS
+def test_infinite_scores_do_not_displace_what_is_protected(allocation) -> None:
+    scores = {"sure": torch.full((200,), math.inf), "low": torch.zeros(3)}
+    for remove in range(3, 200, 14):
+        keep = allocation(scores, remove, 1, draw)
+        assert keep["low"].any()
+        assert sum(int((~mask).sum()) for mask in keep.values()) == remove

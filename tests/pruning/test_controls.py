@@ -100,7 +100,7 @@ def test_dense_as_long() -> None:
 
 
 SMALL = {
-    "criterion": "l1-norm", "pattern": "filter", "allocation": "uniform",
+    "criterion": "random", "pattern": "filter", "allocation": "uniform",
     "schedule": "at-initialization", "recovery": "re-initialization",
 }  # fmt: skip
 

@@ -49,3 +49,14 @@ def test_filters_that_are_nearly_alike_keep_their_distance():
         model[0].weight.copy_(torch.tensor([1000.0, 1000.001]).view(2, 1, 1, 1))
     expected = float(torch.tensor(1000.001) - torch.tensor(1000.0))
     assert fpgm(View(model))["0.weight"].tolist() == [expected] * 2
+
+
+def test_many_filters_that_are_nearly_alike():
+    """Enough of them for the fast way of taking distances."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 40, 3, bias=False), nn.Flatten(), nn.Linear(40, 2))
+    with torch.no_grad():
+        model[0].weight.mul_(1e-4).add_(10.0)
+    scores = fpgm(View(model))["0.weight"]
+    expected = torch.tensor(_by_loops(model[0].weight.detach())).double()
+    torch.testing.assert_close(scores, expected, rtol=1e-6, atol=0)

@@ -54,7 +54,7 @@ def test_update_steps(total: int, every: int | None, begin: float, end: float) -
     assert steps[0] >= round(begin * total) or len(steps) == 1
     assert steps[-1] == round(end * total)
     gaps = {b - a for a, b in pairwise(steps[:-1])}
-    assert gaps <= {every or max(total // 100, 1)}
+    assert gaps <= {every or max(total // 100, 10)}
 
 
 @pytest.mark.parametrize("wrong", [

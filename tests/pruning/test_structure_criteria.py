@@ -104,6 +104,19 @@ def test_slimming_removes_the_smallest_scales_of_the_network():
     assert masks["norm0.weight"].all()
 
 
+def test_channels_that_no_batch_norm_scales_stay_whole():
+    """The inner channels of squeeze-and-excitation have none."""
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet", num_classes=3)
+    batches = _batches(2, channels=3, side=32)
+    scores = network_slimming(View(model, batches=batches))
+    masks = prunebench.prune(model, {"criterion": "network-slimming"}, 0.7, batches=batches)
+    inner = [n for n in masks if n.endswith("se.conv_reduce.weight")]
+    assert inner
+    assert not any(name in scores for name in inner)
+    assert all(masks[name].flatten(1).any(1).all() for name in inner)
+
+
 def test_slimming_refuses_without_batch_norm():
     with pytest.raises(Refused, match=r"scales of batch norms, and Residual has none"):
         network_slimming(_view(Residual(norm=False)))
@@ -249,6 +262,22 @@ def test_hrank_refuses_where_there_are_no_maps():
     model = timm.create_model("test_vit", num_classes=3, img_size=32)
     with pytest.raises(Refused, match="rank of feature maps"):
         hrank(View(model, batches=_batches(2, channels=3, side=32)))
+
+
+def _view3(model: nn.Module) -> View:
+    return View(model, batches=_batches(2, channels=3, side=32))
+
+
+def test_own_norms_are_those_that_read_the_output_at_once():
+    """Not those behind a concatenation; also where norm and activation are one module."""
+    dense = timm.create_model("densenet121", growth_rate=4, block_config=(2,), num_classes=3)
+    norms = _view3(dense).own_norms
+    assert norms["features.denseblock1.denselayer1.conv1.weight"].endswith("denselayer1.norm2")
+    assert "features.denseblock1.denselayer1.conv2.weight" not in norms
+    efficient = timm.create_model("test_efficientnet", num_classes=3)
+    norms = _view3(efficient).own_norms
+    assert norms["blocks.3.0.conv_pwl.weight"] == "blocks.3.0.bn3"
+    assert not any("se." in name for name in norms)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def network(
     state = {name: value_of(tensor) for name, tensor in model.named_parameters()}
     state |= {name: value_of(tensor) for name, tensor in model.named_buffers()}
     weights = {
-        name: state[name].clone().requires_grad_(True)
+        name: state[name].detach().requires_grad_(True)
         for name in (view.layers if names is None else names)
     }
     state |= weights

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from prunebench.components import criterion
 from prunebench.pruning.view import Scores, View
+
+
+def _distances(weight: Tensor) -> Tensor:
+    rows = weight.flatten(1).double()
+    # many distances are taken from |a|² + |b|² − 2ab, which cancels for filters that are alike:
+    # hence double precision, and the mean taken off
+    rows = rows - rows.mean(0)
+    return torch.cdist(rows, rows).sum(1)
 
 
 @criterion(patterns=("filter",))
@@ -14,10 +23,4 @@ def fpgm(view: View) -> Scores:
 
     Equations 4 to 8; the distance of the weights themselves, not of their magnitudes or powers.
     """
-    return {
-        # differences, not the expansion |a|² + |b|² − 2ab: it cancels for filters that are alike
-        name: torch.cdist(
-            rows := weight.flatten(1).float(), rows, compute_mode="donot_use_mm_for_euclid_dist"
-        ).sum(1)
-        for name, weight in view.weights.items()
-    }
+    return {name: _distances(weight) for name, weight in view.weights.items()}

@@ -33,8 +33,8 @@ def synflow(view: View) -> Scores:
         if not flow.isfinite() or not flow:
             raise Refused(f"SynFlow: the sum of the outputs of |w| is {flow.item()}")
         gradients = gradient(flow, net.weights)
-    scores = {name: (net.weights[name].detach() * gradients[name]).abs() for name in net.weights}
+    scores = {name: gradients[name].mul_(net.weights[name].detach()).abs_() for name in gradients}
     largest = torch.stack([score.max() for score in scores.values()]).max()
     if not largest.isfinite() or not largest:
         raise Refused(f"SynFlow: no flow reaches the weights (the largest score is {largest})")
-    return {name: score / largest for name, score in scores.items()}
+    return {name: score.div_(largest) for name, score in scores.items()}

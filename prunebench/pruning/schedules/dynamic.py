@@ -45,12 +45,13 @@ def dynamic(
     """Train a sparse network from the start; drop its smallest weights, grow others (Evci 2020).
 
     Criterion and allocation choose the first mask at initialization; from then on each layer keeps
-    its number of weights. Every ``every`` steps (None: a hundredth of training) until the share
-    ``end`` of training, each layer drops its smallest weights, ``share``/2 · (1 + cos(πt/T_end))
-    of them, and grows as many. ``grow``: ``random`` is SET (Mocanu 2018), which grows weights that
-    were not there before; ``gradient`` is RigL, which grows where the gradient of the dense weights
-    is largest on the step's own batch, and what was just dropped may stay if that is there (the
-    paper's ``i not in θ_active minus I_drop``). A grown weight starts at zero, without momentum.
+    its number of weights. Every ``every`` steps (None: a hundredth of training, at least 10) until
+    the share ``end`` of training, each layer drops its smallest weights, a share of
+    ``share``/2 · (1 + cos(πt/T_end)), and grows as many. ``grow``: ``random`` is SET (Mocanu 2018),
+    which grows weights that were not there before; ``gradient`` is RigL, which grows where the
+    gradient of the dense weights is largest on the step's own batch, and what was just dropped may
+    stay if that is there (the paper's ``i not in θ_active minus I_drop``). A grown weight starts at
+    zero, without momentum.
 
     SET is the variant of Evci 2020: smallest magnitudes and a cosine, where Mocanu 2018 drops the
     smallest positive and largest negative ones at a constant share. At an update RigL's authors

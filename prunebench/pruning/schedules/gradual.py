@@ -47,10 +47,11 @@ def gradual(
 
     Training lasts ``stretch`` times as long as the baseline's, with its learning rate stretched
     alike. Between the shares ``begin`` and ``end`` of it the criterion scores the network every
-    ``every`` steps (None: a hundredth of training) and the sparsity rises from ``initial`` along
-    the cubic law; then training goes on to its end with the mask fixed. ``start``: ``initial``
-    trains from the baseline's initialization and never needs the baseline, whose cost is not
-    counted; ``trained`` prunes its trained weights. What is gone stays gone.
+    ``every`` steps (None: a hundredth of training, at least 10) and the sparsity rises from
+    ``initial`` along the cubic law; then training goes on to its end with the mask fixed.
+    ``start``: ``initial`` trains from the baseline's initialization and never needs the baseline,
+    whose cost is not counted; ``trained`` prunes its trained weights. What is gone stays gone,
+    unlike in the authors' code, where a weight that is masked keeps its value and may return.
 
     Each sparsity is a trajectory of its own. One trajectory could not pass all of them: a network
     that goes through 0.5 on its way to 0.9 has neither the slow end of the law for 0.5 nor the

@@ -1,0 +1,155 @@
+"""What every method must keep, checked on small networks: for its author, and in our own tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prunebench import models
+from prunebench.errors import Refused
+from prunebench.pruning.api import prune
+from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.masks import Masks
+from prunebench.settings import Method, Model
+
+Batches = list[tuple[Tensor, Tensor]]
+Network = tuple[nn.Module, Batches]
+SPARSITIES = (0.5, 0.9)
+PASSED, REFUSED, BROKEN = "passed", "refused", "broken"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one check on one network."""
+
+    network: str
+    check: str
+    outcome: str  # passed, refused (with its reason: that is allowed), broken
+    detail: str = ""
+
+
+def network(architecture: str, side: int = 32, channels: int = 3, classes: int = 10) -> Network:
+    """A network at initialization with two calibration batches of noise."""
+    settings = Model(name="contract", architecture=architecture)
+    model = models.create(settings, classes, channels, side, seed=0)
+    draw = torch.Generator().manual_seed(1)
+    batches = [
+        (
+            torch.randn(8, channels, side, side, generator=draw),
+            torch.randint(classes, (8,), generator=draw),
+        )
+        for _ in range(2)
+    ]
+    return model.eval(), batches
+
+
+def perceptron(inputs: int = 3 * 8 * 8, classes: int = 10) -> Network:
+    """A multi-layer perceptron without norms."""
+    draw = torch.Generator().manual_seed(1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Flatten(), nn.Linear(inputs, 64), nn.ReLU(), nn.Linear(64, 48), nn.ReLU(),
+            nn.Linear(48, classes),
+        )  # fmt: skip
+    images = torch.randn(16, 3, 8, 8, generator=draw)
+    return model.eval(), [(images, torch.randint(classes, (16,), generator=draw))]
+
+
+def standard_networks() -> dict[str, Callable[[], Network]]:
+    """A CNN, a vision transformer and an MLP."""
+    return {
+        "test_resnet": lambda: network("test_resnet"),
+        "test_vit": lambda: network("test_vit"),
+        "mlp": perceptron,
+    }
+
+
+def check(method: Method, networks: Mapping[str, Callable[[], Network]]) -> list[Finding]:
+    """Hold a method to the contract on each network."""
+    return [finding for name, make in networks.items() for finding in _check(method, name, make())]
+
+
+def _check(method: Method, name: str, made: Network) -> Iterator[Finding]:
+    dense, batches = made
+
+    def pruned(sparsity: float, seed: int = 0) -> tuple[nn.Module, Masks]:
+        model = deepcopy(dense)
+        plain = method.model_dump(exclude={"name", "description", "paper"}, exclude_none=True)
+        return model, prune(model, plain, sparsity, batches=batches, seed=seed)
+
+    wanted = sorted(method.sparsities(list(SPARSITIES)))
+    try:
+        found = {sparsity: pruned(sparsity) for sparsity in wanted}
+        again = pruned(wanted[-1])
+    except Refused as error:
+        yield Finding(name, "prunes", REFUSED, str(error))
+        return
+    layers = list(prunable_layers(dense))
+    for sparsity, (model, masks) in found.items():
+        at = f"{100 * sparsity:.4g} %"
+        yield _said(
+            name, f"exact sparsity at {at}", _inexact(method, dense, masks, layers, sparsity)
+        )
+        yield _said(
+            name, f"touches only what it says at {at}", _touched(method, dense, model, masks)
+        )
+    yield _said(name, "same seed, same mask", _differ(found[wanted[-1]][1], again[1]))
+    if method.sparsities([0.0]) == [0.0]:
+        model, masks = pruned(0.0)
+        lost = [key for key, mask in masks.items() if not mask.all()]
+        moved = [] if _compensates(method) else _differ(_weights(dense), _weights(model))
+        yield _said(name, "sparsity 0 is the identity", lost or moved)
+    if method.nested and len(wanted) > 1:
+        less, more = found[wanted[0]][1], found[wanted[-1]][1]
+        yield _said(name, "nested masks", [k for k in less if (more[k] & ~less[k]).any()])
+
+
+def _said(network: str, check: str, faults: list[str]) -> Finding:
+    shown = ", ".join(faults[:3]) + (", …" if len(faults) > 3 else "")
+    return Finding(network, check, BROKEN if faults else PASSED, shown)
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in model.named_parameters()}
+
+
+def _differ(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """The names whose tensors are not the same bits."""
+    return [name for name in {**one, **other} if not torch.equal(one[name], other[name])]
+
+
+def _compensates(method: Method) -> bool:
+    return bool(method.spec("criterion").trait("compensates", False))
+
+
+def _inexact(
+    method: Method, dense: nn.Module, masks: Masks, layers: list[str], sparsity: float
+) -> list[str]:
+    """Where the count of single weights is not round(s · n); whole units cannot meet it."""
+    removed = sum(int((~masks[name]).sum()) for name in layers if name in masks)
+    total = sum(dict(dense.named_parameters())[name].numel() for name in layers)
+    if method.pattern.name != "weight" or method.outcome:
+        return [] if 0 < removed < total else [f"{removed} of {total} weights removed"]
+    wanted = round(sparsity * total)
+    return [] if removed == wanted else [f"{removed} weights removed, not {wanted}"]
+
+
+def _touched(method: Method, dense: nn.Module, model: nn.Module, masks: Masks) -> list[str]:
+    """Parameters and buffers that changed although the masks do not say so."""
+    before, after = _weights(dense), _weights(model)
+    faults = []
+    for name, value in after.items():
+        mask = masks.get(name, torch.ones_like(value, dtype=torch.bool))
+        if mask.shape != value.shape or mask.dtype != torch.bool:
+            faults.append(f"{name}: the mask is {mask.dtype} {tuple(mask.shape)}")
+        elif value[~mask].any():
+            faults.append(f"{name}: not zero where the mask is False")
+        elif not _compensates(method) and not torch.equal(value[mask], before[name][mask]):
+            faults.append(f"{name}: changed where the mask is True")
+    faults += _differ(dict(dense.named_buffers()), dict(model.named_buffers()))
+    return faults
