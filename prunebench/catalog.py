@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from prunebench import config
-from prunebench.settings import PARTS, Experiment, Method
+from prunebench.settings import PARTS, SCORING, Experiment, Method
+
+# a part is written as its name, or as a mapping with its parameters
+PART = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
 
 
 def methods() -> list[Method]:
@@ -51,9 +54,8 @@ def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
         "properties": {**item["properties"], "base": {"enum": known}},
         "required": ["name"],
     }
-    if kind == "methods":  # a part is written as its name, or as a mapping with its parameters
-        part = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
-        mapping["properties"] |= dict.fromkeys(PARTS, part)
+    if kind == "methods":
+        mapping["properties"] |= dict.fromkeys(PARTS, PART)
     name = {"enum": known} if known else {"type": "string"}
     return {"anyOf": [name, mapping]}
 
@@ -62,6 +64,9 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of a configuration as it is written, before presets are filled in."""
     schema = Experiment.model_json_schema()
     # a model may change any of it
+    first = schema["$defs"]["First"]
+    first["properties"] |= dict.fromkeys(SCORING, PART)
+    first["required"] = ["criterion"]
     schema["$defs"]["Model"]["properties"]["training"] = {"$ref": "#/$defs/Training"}
     for kind, model in (("tasks", "Task"), ("regimes", "Regime"), ("models", "Model"),
                         ("methods", "Method")):  # fmt: skip

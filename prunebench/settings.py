@@ -71,14 +71,6 @@ class Task(Settings):
             raise ValueError(f"unknown source {value!r}{suggest(value, known)}")
         return value
 
-    @model_validator(mode="after")
-    def _says_where(self) -> Task:
-        needed = {"torchvision": "dataset", "folder": "path", "parquet": "path", "medmnist": "path"}
-        key = needed.get(self.source)
-        if key is not None and getattr(self, key) is None:
-            raise ValueError(f"source {self.source!r} needs {key}:")
-        return self
-
 
 class Regime(Settings):
     """What provokes overfitting."""
@@ -179,7 +171,7 @@ class Method(Settings):
 
     @property
     def outcome(self) -> bool:
-        """Whether its sparsity is an outcome, not a target: the allocation ignores the count."""
+        """Whether its sparsity is an outcome, not a target."""
         return bool(self.spec("allocation").trait("outcome", False))
 
     @property
@@ -195,11 +187,15 @@ class Method(Settings):
         return sorted({spec.source for spec in specs})
 
     def sparsities(self, grid: list[float]) -> list[float]:
-        """The grid's, or the only ones that it knows: 0 of a dense control, 1 − n/m of N:M."""
-        own = self.spec("schedule").trait("sparsities") or self.spec("pattern").trait("sparsities")
-        if own == "1 - n/m":
-            return [1 - self.pattern.parameters["n"] / self.pattern.parameters["m"]]
-        return list(own or grid)
+        """The grid's, or the only ones it knows: 1 − n/m of N:M; 0, which asks for none in
+        particular, of a dense control and of a threshold."""
+        for kind in ("schedule", "pattern", "allocation"):
+            own = self.spec(kind).trait("sparsities")
+            if own == "1 - n/m":
+                return [1 - self.pattern.parameters["n"] / self.pattern.parameters["m"]]
+            if own:
+                return list(own)
+        return grid
 
     def settings(self) -> dict[str, Any]:
         """What decides its results (not its name, family, or description)."""
@@ -287,6 +283,11 @@ class Experiment(Settings):
 
 def _check_rewinding(method: Method, training: Training) -> None:
     epoch = method.recovery.parameters.get("to_epoch", 0)
+    if epoch and method.spec("schedule").trait("untrained", False):
+        raise PrunebenchError(
+            f"methods: {method.name}: schedule {method.schedule.name!r} trains from epoch 0: there"
+            f" is no epoch {epoch} to go back to"
+        )
     if epoch and epoch not in training.rewind_epochs:
         raise PrunebenchError(
             f"methods: {method.name}: recovery {method.recovery.name!r} goes back to epoch {epoch},"

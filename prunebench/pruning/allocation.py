@@ -32,8 +32,11 @@ def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Te
         tied = (flat == threshold).nonzero().squeeze(1)
         missing = remove - flat.numel() + int(keep.count_nonzero())
         # the draw covers every position, so that a larger sparsity ranks its ties alike
-        order = torch.rand(flat.numel(), generator=generator).to(flat.device)[tied].argsort()
-        keep[tied[order[:missing]]] = False
+        drawn = torch.rand(flat.numel(), generator=generator).to(flat.device)[tied]
+        last = drawn.kthvalue(missing).values  # there is always one: the threshold itself
+        keep[tied[drawn < last]] = False
+        equal = tied[drawn == last]
+        keep[equal[: remove - flat.numel() + int(keep.count_nonzero())]] = False
     return keep.view(scores.shape)
 
 
@@ -280,3 +283,17 @@ def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "
         drawn = drawn.masked_fill(value.isneginf(), -torch.inf)
         keep[name] = remove_lowest(drawn, int((~counted[name]).sum()), draw(f"ties {name}"))
     return keep
+
+
+@allocation(patterns=("weight", "filter"), sparsities=(0.0,), outcome=True)
+def threshold(scores: Scores, remove: int, least: int, draw: Draw, *, tau: float = 0.01) -> Keep:
+    """Keep what scores at least ``tau``, however much that is: the sparsity is the outcome.
+
+    The best ``least`` of each tensor stay in any case, what is gone stays gone.
+    """
+    kept = {}
+    for name, value in scores.items():
+        alive = value.numel() - int(value.isneginf().sum())
+        best = remove_lowest(value, value.numel() - min(least, alive), draw(f"ties {name}"))
+        kept[name] = (value >= tau) | best if least else value >= tau
+    return kept

@@ -120,7 +120,7 @@ def _store_cell(
         "prune_seconds": pruned.prune_seconds,
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
-    if gone:
+    if gone and not method.spec("pattern").trait("whole_layers", False):
         record |= {"status": COLLAPSED, "message": f"nothing is left of {', '.join(gone)}"}
     files = [MASKS, WEIGHTS, PREDICTIONS, HISTORY]
     job.save(folder, record, pruned.model, predictions, pruned.run, pruned.spent, files)

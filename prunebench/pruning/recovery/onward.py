@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from prunebench.components import recovery
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
 from prunebench.train import Run, learning_rate
@@ -67,6 +67,8 @@ def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: 
 def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
     """Only the statistics of the batch norms are measured anew, on the training images."""
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        raise Refused(f"{type(model).__name__} has no batch norm to recalibrate")
     momenta = [module.momentum for module in norms]
     for module in norms:
         module.reset_running_stats()

@@ -23,6 +23,7 @@ def one_shot(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
 @schedule(
     recoveries=("weight-rewinding", "re-initialization"),
     why="there are no trained weights to go on from",
+    untrained=True,
 )
 def at_initialization(
     curve: Curve, sparsities: Sequence[float], *, rounds: int = 1
