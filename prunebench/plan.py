@@ -81,14 +81,14 @@ class CurveJob:
 
 def expected_epochs(method: Method, training: Training) -> float:
     """How many epochs a cell of a method trains for, to tell how long a grid will take."""
-    length = method.spec("recovery").trait("length", "none")
+    lengths_of = [method.spec(kind).trait("length", "none") for kind in ("schedule", "recovery")]
     own = method.recovery.parameters.get("epochs")
     lengths = {
         "none": 1.0,  # evaluation alone
         "recovery": own or training.recovery_epochs or training.epochs,
         "training": training.epochs,
     }
-    return float(lengths[length])
+    return float(sum(lengths[length] for length in lengths_of))
 
 
 def _chunks(items: Sequence[Baseline], size: int) -> Iterator[tuple[Baseline, ...]]:

@@ -120,7 +120,7 @@ def test_parts_that_are_left_out_have_their_defaults() -> None:
         ({"criterion": "l1-norm", "pattern": "weight"},
          "criterion 'l1-norm' is for pattern 'filter', not 'weight'"),
         ({"criterion": "magnitude", "pattern": "filter"},
-         "criterion 'magnitude' is for pattern 'weight', not 'filter'"),
+         "criterion 'magnitude' is for pattern 'weight' or 'n-m', not 'filter'"),
         ({"criterion": "snip", "schedule": "at-initialization"},
          "not 'fine-tuning': there are no trained weights to go on from"),
         ({"base": "imp", "recovery": {"name": "weight-rewinding", "to_epoch": 2}},

@@ -26,5 +26,7 @@ def set_up(compute: Compute) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only so
     torch.set_num_threads(compute.threads)
     torch.use_deterministic_algorithms(True)
+    # it would also write NaN into all new memory, to show reads of what was never written
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     return device

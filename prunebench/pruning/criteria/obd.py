@@ -40,7 +40,7 @@ def _fisher_diagonal(view: View) -> dict[str, Tensor]:
     sums = zeros(view)
     for gradients in sample_gradients(view, list(view.layers), chunk=1):
         for name, value in gradients.items():
-            sums[name] += value.square_().sum(0)
+            sums[name].addcmul_(value[0], value[0])
     return {name: value / sample_count(view) for name, value in sums.items()}
 
 
