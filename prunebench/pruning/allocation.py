@@ -105,7 +105,7 @@ def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int])
     return quota
 
 
-@allocation()
+@allocation(patterns=("weight", "filter", "block"))
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; remainders to the largest fractions, so that the sum holds."""
     _check(scores, remove, least)
@@ -232,7 +232,7 @@ def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Genera
     return quota
 
 
-@allocation()
+@allocation(patterns=("weight", "filter", "block"))
 def explicit(
     scores: Scores, remove: int, least: int, draw: Draw, *, shares: dict[str, float] | None = None
 ) -> Keep:

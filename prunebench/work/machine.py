@@ -27,6 +27,6 @@ def set_up(compute: Compute) -> torch.device:
     torch.set_num_threads(compute.threads)
     torch.use_deterministic_algorithms(True)
     # it would also write NaN into all new memory, to show reads of what was never written
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     return device
