@@ -222,6 +222,13 @@ class Plan:
         return path
 
     @property
+    def gpus_per_job(self) -> int:
+        """1 where jobs are to use a GPU; ``snakemake --resources gpu=N`` says how many there are."""
+        device = self.experiment.compute.device
+        here = device == "auto" and Path("/dev/nvidia0").exists()  # as asking torch costs seconds
+        return 1 if here or device.startswith("cuda") else 0
+
+    @property
     def cell_count(self) -> int:
         """Rows of cells.csv: the dense baselines and every method at every sparsity."""
         cells = sum(len(self.sparsities(method)) for method in self.experiment.methods)

@@ -75,13 +75,6 @@ def baselines_of(wildcards):
     return [f"{ROOT}/jobs/baselines/{job}.json" for job in jobs]
 
 
-def gpus():
-    """A GPU for each job where one is to be used; --resources gpu=N says how many there are."""
-    device = PLAN.experiment.compute.device
-    here = device == "auto" and Path("/dev/nvidia0").exists()
-    return 1 if here or device.startswith("cuda") else 0
-
-
 MEASURED = [
     f"{ROOT}/jobs/measures/{kind}/{job}.json"
     for kind, jobs in (("baselines", PLAN.baseline_jobs), ("curves", PLAN.curve_jobs))

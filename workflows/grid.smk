@@ -14,7 +14,7 @@ rule baselines:
         "envs/prunebench.yaml"
     threads: THREADS
     resources:
-        gpu=gpus(),
+        gpu=PLAN.gpus_per_job,
         mem_mb=2000,
     params:
         config=CONFIG,
@@ -44,7 +44,7 @@ for method in PLAN.experiment.methods:
             "envs/prunebench.yaml"
         threads: THREADS
         resources:
-            gpu=gpus(),
+            gpu=PLAN.gpus_per_job,
             mem_mb=2000,
         params:
             config=CONFIG,
