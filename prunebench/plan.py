@@ -223,7 +223,7 @@ class Plan:
 
     @property
     def gpus_per_job(self) -> int:
-        """1 where jobs are to use a GPU; ``snakemake --resources gpu=N`` says how many there are."""
+        """1 where jobs are to use a GPU; ``--resources gpu=N`` says how many there are."""
         device = self.experiment.compute.device
         here = device == "auto" and Path("/dev/nvidia0").exists()  # as asking torch costs seconds
         return 1 if here or device.startswith("cuda") else 0
