@@ -84,11 +84,11 @@ def expected_epochs(method: Method, training: Training) -> float:
     lengths_of = [method.spec(kind).trait("length", "none") for kind in ("schedule", "recovery")]
     own = method.recovery.parameters.get("epochs")
     lengths = {
-        "none": 1.0,  # evaluation alone
+        "none": 0.0,
         "recovery": own or training.recovery_epochs or training.epochs,
         "training": training.epochs,
     }
-    return float(sum(lengths[length] for length in lengths_of))
+    return max(float(sum(lengths[length] for length in lengths_of)), 1.0)  # looking at it counts
 
 
 def _chunks(items: Sequence[Baseline], size: int) -> Iterator[tuple[Baseline, ...]]:
