@@ -7,11 +7,14 @@ that a killed curve goes on from the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import nn
 
 from prunebench.components import schedule
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
-from prunebench.pruning.masks import ones
+from prunebench.pruning.masks import Masks, ones
+from prunebench.train import Run
 
 
 @schedule()
@@ -61,17 +64,29 @@ def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) ->
     missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
     if not missing:
         return
+    for sparsity, model, masks, run, seconds in prune_each(
+        curve, missing, lambda: curve.model_at(epoch)
+    ):
+        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)
+
+
+def prune_each(
+    curve: Curve, sparsities: Sequence[float], fresh: Callable[[], nn.Module]
+) -> Iterator[tuple[float, nn.Module, Masks, Run, float]]:
+    """Score the network that ``fresh`` makes once; prune and recover a copy at each sparsity.
+
+    Yields the sparsity, the network, its masks, the recovery, and the seconds spent on pruning.
+    """
     clock = Clock()
-    view = curve.view(curve.model_at(epoch))
+    view = curve.view(fresh())
     scored = curve.score(view)
     scoring = clock.seconds()
-    for sparsity in missing:
+    for sparsity in sparsities:
         clock = Clock()
         masks = curve.masks(view, scored, sparsity)
         seconds = scoring + clock.seconds()
-        model = curve.model_at(epoch)
-        run = curve.recover(model, scored, masks)
-        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)
+        model = fresh()
+        yield sparsity, model, masks, curve.recover(model, scored, masks), seconds
 
 
 def rounds(rate: float, last: float) -> list[float]:

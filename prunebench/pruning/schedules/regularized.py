@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from prunebench.components import schedule
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
+from prunebench.pruning.curve import Cost, Curve, Pruned
 from prunebench.pruning.masks import ones
+from prunebench.pruning.schedules.between import prune_each
 from prunebench.train import Hooks
 
 
@@ -52,14 +53,8 @@ def regularized(
             yield Pruned(sparsity, model, masks, first, Cost().and_run(first), 0.0)
         return
     trained = {name: value.clone() for name, value in model.state_dict().items()}
-    clock = Clock()
-    view = curve.view(model)
-    scored = curve.score(view)
-    scoring = clock.seconds()
-    for sparsity in missing:
-        clock = Clock()
-        masks = curve.masks(view, scored, sparsity)
-        seconds = scoring + clock.seconds()
-        pruned = curve.model_in(trained)
-        run = first.then(curve.recover(pruned, scored, masks))
+    for sparsity, pruned, masks, recovered, seconds in prune_each(
+        curve, missing, lambda: curve.model_in(trained)
+    ):
+        run = first.then(recovered)
         yield Pruned(sparsity, pruned, masks, run, Cost().and_run(run), seconds)
