@@ -44,7 +44,8 @@ def network(architecture: str, side: int = 32, channels: int = 3, classes: int =
         )
         for _ in range(2)
     ]
-    return model.eval(), batches
+    # as the grid runs it
+    return model.eval().to(memory_format=torch.channels_last), batches
 
 
 def perceptron(inputs: int = 3 * 8 * 8, classes: int = 10) -> Network:

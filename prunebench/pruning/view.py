@@ -143,15 +143,18 @@ class View:
     @cached_property
     def own_norms(self) -> dict[str, str]:
         """Layers' weights whose output a batch norm reads at once -> the name of its module."""
-        made: dict[str, Tensor] = {}
+        # the version tells an output from what an operation in place has made of it since
+        made: dict[str, tuple[Tensor, int]] = {}
         norms: dict[str, str] = {}
 
         def after_layer(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda module, inputs, output: made.__setitem__(name, output)
+            return lambda module, inputs, out: made.__setitem__(name, (out, out._version))
 
         def after_norm(norm: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                norms.update({name: norm for name, out in made.items() if out is inputs[0]})
+                read, version = inputs[0], inputs[0]._version
+                same = [n for n, (out, then) in made.items() if out is read and then == version]
+                norms.update(dict.fromkeys(same, norm))
 
             return hook
 

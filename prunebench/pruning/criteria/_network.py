@@ -154,8 +154,11 @@ def sample_count(view: View) -> int:
 
 
 def zeros(view: View) -> dict[str, Tensor]:
-    """A zero for every prunable weight, in single precision at least."""
+    """A zero for every prunable weight, in single precision at least, contiguous."""
+    plain = torch.contiguous_format  # whose flat view is in the order of the indices
     return {
-        name: torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+        name: torch.zeros_like(
+            weight, dtype=torch.promote_types(weight.dtype, torch.float32), memory_format=plain
+        )
         for name, weight in view.weights.items()
     }

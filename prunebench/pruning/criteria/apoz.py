@@ -8,5 +8,5 @@ from prunebench.pruning.view import Scores, View
 
 @criterion(patterns=("filter",), needs=("batches", "activations"))
 def apoz(view: View) -> Scores:
-    """Share of non-zero activations, 1 − APoZ (average percentage of zeros, Hu 2016, eq. 1)."""
+    """Share of positive activations; behind a ReLU 1 − APoZ (share of zeros, Hu 2016, eq. 1)."""
     return view.activation_means(lambda activation: (activation > 0).float())

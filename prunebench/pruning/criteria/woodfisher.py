@@ -62,7 +62,7 @@ def woodfisher(
     scores = {name: weight**2 / (2 * diagonals[name]) for name, weight in weights.items()}
 
     def update(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        updated = {name: weight.clone() for name, weight in weights.items()}
+        updated = {name: zero.copy_(weights[name]) for name, zero in zeros(view).items()}
         solve = _joint if joint else _independent
         for turn in turns:
             for span, fisher in fishers(turn):
