@@ -87,12 +87,15 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
 def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     """Train the baselines of a job that are missing; return the records of all.
 
-    Raises PrunebenchError after the others are done, where one learned nothing.
+    Every model of the grid is checked first: what cannot be built must not be found out after the
+    others have trained. Raises PrunebenchError where one cannot, and, after the others are done,
+    where a baseline learned nothing.
     """
     from prunebench.work.baselines import compute_baseline
     from prunebench.work.job import Job
 
     job = plan.find("baselines", name)
+    check(plan, data)
     work, progress = Job(plan, job.task, prepared(job.task, data)), Progress(plan)
     records, faults = [], []
     for baseline in job.baselines:
@@ -184,7 +187,6 @@ def run(plan: Plan, data: Path = DATA) -> Path:
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
         prepare(plan, task.name, data)
-    check(plan, data)
     measured = []
     for kind, jobs, work in (
         ("baselines", plan.baseline_jobs, baselines),

@@ -56,10 +56,6 @@ def digest_of(kind):
     return lambda wildcards: PLAN.job_digest(PLAN.find(kind, wildcards.job))
 
 
-def prepared_of(kind):
-    return lambda wildcards: str(prepared(PLAN.find(kind, wildcards.job).task))
-
-
 def source_of(task):
     """What decides which files a download brings; as text, since the order of keys may differ."""
     return canonical(task.model_dump(include={"source", "dataset", "path"}))

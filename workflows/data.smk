@@ -1,4 +1,4 @@
-# Data: fetched once, turned into one verified file of tensors; and every model built once.
+# Data: fetched once, turned into one verified file of tensors.
 
 
 rule download:
@@ -36,20 +36,3 @@ for task in PLAN.experiment.tasks:
             task=task.name,
         shell:
             "prunebench prepare {params.config:q} {params.task:q} 2> >(tee {log:q} >&2)"
-
-
-rule check:
-    input:
-        [str(prepared(task)) for task in PLAN.experiment.tasks],
-    output:
-        f"{ROOT}/jobs/check.json",
-    log:
-        f"{ROOT}/logs/check.log",
-    conda:
-        "envs/prunebench.yaml"
-    params:
-        config=CONFIG,
-        models=[canonical(model.model_dump()) for model in PLAN.experiment.models],
-        prunable=canonical(PLAN.experiment.prunable.model_dump()),
-    shell:
-        "prunebench check {params.config:q} --output {output:q} 2> >(tee {log:q} >&2)"

@@ -3,8 +3,8 @@
 
 rule baselines:
     input:
-        data=prepared_of("baselines"),
-        checked=rules.check.output,
+        # of every task: each job builds all models for all tasks before it trains
+        data=[str(prepared(task)) for task in PLAN.experiment.tasks],
         code=[str(path) for path in PLAN.baseline_sources()],
     output:
         f"{ROOT}/jobs/baselines/{{job}}.json",
