@@ -65,20 +65,20 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
     Raises PrunebenchError for an unknown model, one that does not take the task's images, or one
     with nothing to prune. Returns what is known of each: weights, MACs.
     """
-    from prunebench.tasks.prepare import sidecar
+    from prunebench.tasks.data import load
     from prunebench.work.describe import describe
 
     found = []
     for task in plan.experiment.tasks:
-        about = read_json(sidecar(prepared(task, data)))
+        about = load(prepared(task, data))
         for model in plan.experiment.models:
             found.append(
                 describe(
                     model,
                     plan.experiment.prunable,
                     task=task.name,
-                    classes=len(about["classes"]),
-                    shape=tuple(about["shape"]),
+                    classes=about.classes,
+                    shape=about.shape,
                 )
             )
     return found
