@@ -116,7 +116,7 @@ def test_a_missing_prepared_file_says_what_to_do(tmp_path: Path, data: Path) -> 
     grid = plan(tmp_path, tasks=[{**GRID["tasks"][0], "split_seed": 1}])
     with pytest.raises(PrunebenchError, match=r"is missing: .*prepare it anew"):
         pipeline.baselines(grid, "digits-0", data)
-    with pytest.raises(PrunebenchError, match="No such file"):
+    with pytest.raises(PrunebenchError, match=r"is missing: .*prepare it anew"):
         pipeline.check(grid, data)
 
 
