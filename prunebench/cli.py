@@ -70,8 +70,7 @@ def download(config: Config, task: str, data: Data = DATA, output: Output = None
     """Fetch a task's official files, verified by their checksums."""
     from prunebench import pipeline
 
-    plan = _plan(config)
-    pipeline.download(plan, plan.task(task).name, data)
+    pipeline.download(_plan(config), task, data)
     _write(output, {"task": task})
 
 
@@ -80,8 +79,7 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
     """Turn a task's source into one verified file of tensors."""
     from prunebench import pipeline
 
-    plan = _plan(config)
-    pipeline.prepare(plan, plan.task(task).name, data)
+    pipeline.prepare(_plan(config), task, data)
 
 
 @app.command()

@@ -36,16 +36,11 @@ def prepared(task: Task, data: Path = DATA) -> Path:
     )
 
 
-def task_named(plan: Plan, name: str) -> Task:
-    """A task of the experiment."""
-    return next(task for task in plan.experiment.tasks if task.name == name)
-
-
 def download(plan: Plan, name: str, data: Path = DATA) -> None:
     """Fetch the official files of a task, where its source has any to fetch."""
     from prunebench.tasks.sources import downloader
 
-    task = task_named(plan, name)
+    task = plan.task(name)
     fetch = downloader(task.source)
     if fetch is not None and task.path is None:
         fetch(task, data / "raw" / task.source)
@@ -55,7 +50,7 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
     """Turn a task's source into one verified file of tensors."""
     from prunebench.tasks.prepare import prepare
 
-    task = task_named(plan, name)
+    task = plan.task(name)
     prepare(task, data / "raw" / task.source, prepared(task, data))
 
 
