@@ -5,7 +5,7 @@ Like timm's own, each has ``get_classifier()``, so that the head is known and is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,24 +13,29 @@ from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.settings import Model
+from prunebench.widths import widened
 
 
 class SeedCNN(nn.Module):
     """Two 3×3 convolutions of 32 and 64 filters, each pooled, then 120, 84, classes units."""
 
-    def __init__(self, num_classes: int, in_chans: int, image_size: int) -> None:
+    def __init__(
+        self, num_classes: int, in_chans: int, image_size: int,
+        filters: Sequence[int] = (32, 64), units: Sequence[int] = (120, 84),
+    ) -> None:  # fmt: skip
         super().__init__()
         if image_size < 4:
             raise PrunebenchError(f"seed-cnn needs images of at least 4×4, not {image_size}")
         side = image_size // 4
+        (one, two), (three, four) = filters, units
         self.features = nn.Sequential(
-            nn.Conv2d(in_chans, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(in_chans, one, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(one, two, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         )  # fmt: skip
         self.hidden = nn.Sequential(
-            nn.Linear(64 * side * side, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU()
+            nn.Linear(two * side * side, three), nn.ReLU(), nn.Linear(three, four), nn.ReLU()
         )
-        self.head = nn.Linear(84, num_classes)
+        self.head = nn.Linear(four, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images [B, C, H, W] to logits [B, classes]."""
@@ -88,15 +93,18 @@ class VGG16(nn.Module):
     units, 120 M weights that no published figure on small images has.
     """
 
-    STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
+    CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
 
-    def __init__(self, num_classes: int, in_chans: int, image_size: int) -> None:
+    def __init__(
+        self, num_classes: int, in_chans: int, image_size: int,
+        widths: Sequence[int] = (64, 128, 256, 512, 512),
+    ) -> None:  # fmt: skip
         super().__init__()
         if image_size < 32:
             raise PrunebenchError(f"vgg16-cifar needs images of at least 32×32, not {image_size}")
         layers: list[nn.Module] = []
         channels = in_chans
-        for width, count in self.STAGES:
+        for width, count in zip(widths, self.CONVOLUTIONS, strict=True):
             for _ in range(count):
                 layers += [
                     nn.Conv2d(channels, width, 3, padding=1, bias=False),
@@ -186,22 +194,59 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
         model.maxpool = nn.Identity()
 
 
-def create(settings: Model, classes: int, channels: int, image_size: int, seed: int) -> nn.Module:
+def _build(settings: Model, classes: int, channels: int, image_size: int) -> nn.Module:
+    if settings.architecture not in OWN:
+        return _from_timm(settings, classes, channels, image_size)
+    if settings.pretrained:
+        raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
+    build: Callable[..., nn.Module] = OWN[settings.architecture]
+    return build(classes, channels, image_size, **settings.arguments)
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _build_wider(
+    settings: Model, classes: int, channels: int, image_size: int, width: float
+) -> nn.Module:
+    """Build the network with its channels multiplied by ``width``, read off the plain one."""
+    where = f"models: {settings.name}: width {width:g}"
+    if settings.pretrained:
+        raise PrunebenchError(f"{where}: pretrained weights have only the width they came with")
+    shape = classes, channels, image_size
+    with torch.random.fork_rng(devices=[]):
+        plain = _build(settings, *shape)
+    try:
+        more = widened(plain, width)
+    except PrunebenchError as error:
+        raise PrunebenchError(f"{where}: {error}") from error
+    try:
+        arguments = {**settings.arguments, **more}
+        wider = _build(settings.model_copy(update={"arguments": arguments}), *shape)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PrunebenchError(f"{where}: its constructor refuses {more}: {error}") from error
+    if _count(wider) == _count(plain):
+        raise PrunebenchError(f"{where}: rounds to the channels that it has without")
+    return wider
+
+
+def create(
+    settings: Model, classes: int, channels: int, image_size: int, seed: int, width: float = 1.0
+) -> nn.Module:
     """Build the network of ``settings`` for images [B, channels, size, size], from ``seed`` alone.
 
-    The global generator is left as it was. Raises PrunebenchError: unknown model, arguments it
-    does not take, a stem it does not have, or images too small for it.
+    ``width`` is a factor on its channels, rounded to what its structure allows. The global
+    generator is left as it was. Raises PrunebenchError: unknown model, arguments it does not
+    take, a stem or a width it cannot have, or images too small for it.
     """
+    shape = classes, channels, image_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            if settings.architecture in OWN:
-                if settings.pretrained:
-                    raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
-                build: Callable[..., Any] = OWN[settings.architecture]
-                model = build(classes, channels, image_size, **settings.arguments)
-            else:
-                model = _from_timm(settings, classes, channels, image_size)
+            model = (
+                _build(settings, *shape) if width == 1 else _build_wider(settings, *shape, width)
+            )
             if settings.stem == "small":
                 _shrink_stem(model, settings.name)
         except (TypeError, OSError, RuntimeError) as error:

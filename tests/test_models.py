@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -131,3 +134,94 @@ def test_standardized_weights_are_refused() -> None:
     model = create(Model(name="test_nfnet"), 9, 3, 32, seed=0)
     with pytest.raises(PrunebenchError, match="zeros in it do not stay"):
         prunable_layers(model)
+
+
+# --------------------------------------------------------------------------------- width
+
+DRAWN_WITH = "2.15"  # other versions of torch may draw other numbers
+# the hash of the weights of seed 1 (10 classes) that the first release drew
+UNWIDENED = {
+    "seed-cnn": (1, 8, "c5017c52f95fbbda"),
+    "resnet20": (3, 32, "9233facf5376c04e"),
+    "vgg16-cifar": (3, 32, "49d51b332fcea822"),
+    "test_resnet": (3, 32, "a8fab615f7cb6f18"),
+    "test_vit": (3, 64, "9c15b5efc22d28b4"),
+    "test_efficientnet": (3, 32, "d66a9357f3536cc8"),
+    "test_convnext": (3, 32, "a6bd48748eade2db"),
+}
+
+
+@pytest.mark.parametrize("name", UNWIDENED)
+def test_a_width_of_one_changes_no_bit(name: str) -> None:
+    channels, size, expected = UNWIDENED[name]
+    plain = create(Model(name=name), 10, channels, size, 1)
+    one = create(Model(name=name), 10, channels, size, 1, width=1.0)
+    torch.testing.assert_close(plain.state_dict(), one.state_dict(), rtol=0, atol=0)
+    if torch.__version__.startswith(DRAWN_WITH):
+        content = hashlib.sha256()
+        for key, value in one.state_dict().items():
+            content.update(key.encode() + value.numpy().tobytes())
+        assert content.hexdigest()[:16] == expected
+
+
+@pytest.mark.parametrize("width", [0.5, 1.5, 2])
+@pytest.mark.parametrize("name", [*UNWIDENED, "resnet18", "fbnetv3_b"])
+def test_weights_grow_with_about_the_square_of_the_width(name: str, width: float) -> None:
+    plain = create(Model(name=name), 10, 3, 64, seed=0)
+    wider = create(Model(name=name), 10, 3, 64, seed=0, width=width)
+    assert type(wider) is type(plain)
+    assert wider.eval()(torch.randn(2, 3, 64, 64)).shape == (2, 10)
+    # biases, norms, depthwise convolutions and the first layer grow more slowly, and
+    # timm rounds the channels of EfficientNets to multiples of 8
+    grown = math.log(weights(wider) / weights(plain), width)
+    assert 1.4 < grown < 2.1
+    depth = [sum(isinstance(m, nn.Linear) for m in net.modules()) for net in (plain, wider)]
+    assert depth[0] == depth[1]
+    again = create(Model(name=name), 10, 3, 64, seed=0, width=width)
+    torch.testing.assert_close(wider.state_dict(), again.state_dict(), rtol=0, atol=0)
+
+
+def test_what_is_widened_by_hand() -> None:
+    seed_cnn = create(Model(name="seed-cnn"), 10, 1, 8, 0, width=0.5)
+    found = [m.weight.shape[0] for m in seed_cnn.modules() if hasattr(m, "weight")]
+    assert found == [16, 32, 60, 42, 10]
+    resnet20 = create(Model(name="resnet20", arguments={"blocks": 1}), 10, 3, 32, 0, width=4)
+    assert [m.out_channels for m in resnet20.modules() if isinstance(m, nn.Conv2d)] == [
+        64, 64, 64, 128, 128, 128, 256, 256, 256,
+    ]  # fmt: skip
+    vgg = create(Model(name="vgg16-cifar"), 10, 3, 32, 0, width=0.25)
+    assert [m.out_channels for m in vgg.modules() if isinstance(m, nn.Conv2d)] == [
+        16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128, 128,
+    ]  # fmt: skip
+    resnet18 = create(Model(name="resnet18", stem="small"), 10, 3, 32, 0, width=0.5)
+    assert [info["num_chs"] for info in resnet18.feature_info] == [64, 32, 64, 128, 256]
+    assert resnet18.conv1.kernel_size == (3, 3)
+    convnext = create(Model(name="test_convnext"), 10, 3, 32, 0, width=2)
+    assert [info["num_chs"] for info in convnext.feature_info] == [48, 64, 96, 128]
+    vit = create(Model(name="test_vit"), 10, 3, 64, 0, width=1.5)
+    assert (vit.embed_dim, vit.blocks[0].attn.num_heads) == (96, 3)
+    assert vit.blocks[0].attn.head_dim == 32
+    assert weights(create(Model(name="seed-cnn"), 10, 1, 8, 0, width=1e-9)) == (
+        # one of everything
+        (9 + 1) + (9 + 1) + (4 + 1) + (1 + 1) + (10 + 10)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "message"),
+    [
+        ("test_mambaout", 2, "a MambaOut cannot be widened; these can: ConvNeXt, Eff.*SeedCNN"),
+        ("efficientnet_b0", 2, "width 2: its constructor refuses .*channel_multiplier"),
+        ("test_vit3", 0.5, "width 0.5: 3 heads times 0.5 is no whole number of heads"),
+        ("resnet20", 1.01, "width 1.01: rounds to the channels that it has without"),
+        ("resnet50_gn", 1.1, "its constructor refuses .*must be divisible by num_groups"),
+    ],
+)
+def test_a_width_that_cannot_be_is_refused(name: str, width: float, message: str) -> None:
+    with pytest.raises(PrunebenchError, match=f"models: {name}: .*{message}"):
+        create(Model(name=name), 10, 3, 64, 0, width=width)
+
+
+def test_pretrained_weights_are_not_widened() -> None:
+    with pytest.raises(PrunebenchError, match="pretrained weights have only the width"):
+        create(Model(name="test_resnet", pretrained=True), 10, 3, 32, 0, width=2)

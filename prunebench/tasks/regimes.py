@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,23 @@ import torch
 from torch import Tensor
 
 from prunebench.errors import PrunebenchError
+from prunebench.identity import derive_seed
 from prunebench.tasks.strata import stratified
 
 if TYPE_CHECKING:
     from prunebench.settings import Regime
+
+# labels [n], classes, regime, generator -> positions in the order in which they are mislabelled
+# [m <= n], and the wrong label of each [m]. What it draws depends on n and classes alone, never
+# on how many are asked for: so less noise is a part of more.
+Noise = Callable[[Tensor, int, "Regime", torch.Generator], tuple[Tensor, Tensor]]
+NOISES: dict[str, Noise] = {}
+
+
+def _noise(function: Noise) -> Noise:
+    """Register a kind of label noise under its function's name: ``_pair_flip`` is pair-flip."""
+    NOISES[function.__name__.strip("_").replace("_", "-")] = function
+    return function
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,39 +44,111 @@ class Regimen:
     clean: Tensor  # int64 [n], the source's labels
     flipped: Tensor  # bool [n], given != clean
     label_hash: str
+    noisy_val: Tensor | None = None  # int64 [V], validation labels with the same noise, if asked
 
 
-def apply(regime: Regime, labels: Tensor, classes: int, generator: torch.Generator) -> Regimen:
-    """Choose round(train_fraction · N) samples, stratified, and mislabel round(label_noise · n).
+def apply(
+    regime: Regime, labels: Tensor, val: Tensor, classes: int, generator: torch.Generator
+) -> Regimen:
+    """Choose n training samples, stratified, and mislabel exactly round(label_noise · n) of them.
 
-    ``labels`` int64 [N] on the CPU, ``generator`` a CPU generator. The noise is symmetric: which
-    samples is uniform, and so is which of the other classes. With one seed the samples mislabelled
-    at a lower noise are among those at a higher one, with the same wrong labels. Raises
-    PrunebenchError where a class is left without samples.
+    ``labels`` int64 [N] and ``val`` int64 [V] on the CPU, ``generator`` a CPU generator; neither
+    is changed. With one seed the samples mislabelled at a lower noise are among those at a higher
+    one of the same kind, with the same wrong labels. A noisy validation split comes from a
+    generator of its own, so that asking for it changes nothing else. Raises PrunebenchError where
+    a class is left without samples, and for what the data cannot give.
     """
     indices = _subset(labels, regime, generator)
     clean = labels[indices].clone()
-    count = len(clean)
+    _check(regime, clean, classes)
+    given = _mislabel(regime, clean, classes, generator)
+    flipped = given != clean
+    noisy_val = None
+    if regime.noisy_val:
+        own = torch.Generator().manual_seed(derive_seed("noisy_val", generator.initial_seed()))
+        noisy_val = _mislabel(regime, val, classes, own)
+    return Regimen(indices, given, clean, flipped, _hash(indices, flipped, given), noisy_val)
+
+
+def _check(regime: Regime, clean: Tensor, classes: int) -> None:
+    where = f"regime {regime.name!r}"
     present = torch.zeros(classes, dtype=torch.bool)
     present[clean] = True
     if not present.all():
+        asked = f"train_fraction {regime.train_fraction}"
+        if regime.train_samples is not None:
+            asked = f"train_samples {regime.train_samples}"
         raise PrunebenchError(
-            f"regime {regime.name!r}: train_fraction {regime.train_fraction} keeps {count} samples "
-            f"and none of class {int((~present).nonzero()[0])}"
+            f"{where}: {asked} keeps {len(clean)} samples and none of class"
+            f" {int((~present).nonzero()[0])}"
         )
-    order = torch.randperm(count, generator=generator)
-    shifts = torch.randint(1, classes, (count,), generator=generator)
-    chosen = order[: round(regime.label_noise * count)]
+    unknown = sorted({c for pair in regime.class_map.items() for c in pair if c >= classes})
+    if unknown:
+        raise PrunebenchError(
+            f"{where}: class_map names class {unknown[0]}: the task's are 0 to {classes - 1}"
+        )
+
+
+def _mislabel(regime: Regime, clean: Tensor, classes: int, generator: torch.Generator) -> Tensor:
+    """Copy ``clean`` [n] with exactly round(label_noise · n) labels of another class."""
+    count = round(regime.label_noise * len(clean))
+    order, wrong = NOISES[regime.noise](clean, classes, regime, generator)
+    if count > len(order):
+        # rounded down, so that the number named is one that is accepted
+        largest = math.floor(1e4 * len(order) / len(clean)) / 1e4
+        raise PrunebenchError(
+            f"regime {regime.name!r}: label_noise {regime.label_noise} of {len(clean)} samples is"
+            f" {count}, but the classes that class_map changes have {len(order)}: the largest"
+            f" possible label_noise is {largest:g}"
+        )
     given = clean.clone()
-    given[chosen] = (clean[chosen] + shifts[: len(chosen)]) % classes
-    flipped = torch.zeros(count, dtype=torch.bool)
-    flipped[chosen] = True
-    return Regimen(indices, given, clean, flipped, _hash(indices, flipped, given))
+    given[order[:count]] = wrong[:count]
+    return given
+
+
+@_noise
+def _symmetric(
+    clean: Tensor, classes: int, regime: Regime, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Any sample, to any other class: both uniform (Zhang 2017, without their right labels)."""
+    del regime
+    order = torch.randperm(len(clean), generator=generator)
+    shifts = torch.randint(1, classes, (len(clean),), generator=generator)
+    return order, (clean[order] + shifts) % classes
+
+
+@_noise
+def _pair_flip(
+    clean: Tensor, classes: int, regime: Regime, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Any sample, uniform, to the next class: c to (c + 1) mod K (Han 2018, Co-teaching)."""
+    del regime
+    order = torch.randperm(len(clean), generator=generator)
+    return order, (clean[order] + 1) % classes
+
+
+@_noise
+def _asymmetric(
+    clean: Tensor, classes: int, regime: Regime, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Only samples of the classes in ``class_map``, uniform, each to its partner (Patrini 2017)."""
+    partner = torch.arange(classes)
+    partner[list(regime.class_map)] = torch.tensor(list(regime.class_map.values()))
+    order = torch.randperm(len(clean), generator=generator)
+    wrong = partner[clean[order]]
+    changed = wrong != clean[order]
+    return order[changed], wrong[changed]
 
 
 def _subset(labels: Tensor, regime: Regime, generator: torch.Generator) -> Tensor:
     """Sorted positions of the samples kept; draws nothing where all are."""
-    count = round(regime.train_fraction * len(labels))
+    count = regime.train_samples
+    if count is None:
+        count = round(regime.train_fraction * len(labels))
+    elif count > len(labels):
+        raise PrunebenchError(
+            f"regime {regime.name!r}: train_samples {count}: the training split has {len(labels)}"
+        )
     if count >= len(labels):
         return torch.arange(len(labels))
 
