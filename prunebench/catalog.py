@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prunebench import config
+from prunebench.errors import PrunebenchError
 from prunebench.settings import PARTS, SCORING, Experiment, Method
 
 # a part is written as its name, or as a mapping with its parameters
@@ -38,12 +39,22 @@ def markdown_table() -> str:
     return tabulate([list(row.values()) for row in rows], list(rows[0]), tablefmt="pipe")
 
 
+def insert(text: str, mark: str, table: str) -> str:
+    """A text with ``table`` between its marks ``<!-- mark -->`` and ``<!-- /mark -->``.
+
+    Raises PrunebenchError where one of the two is missing: nothing must be overwritten.
+    """
+    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise PrunebenchError(f"no place for the table: put {begin.strip()} and {end} on two lines")
+    return f"{before}{begin}\n{table}\n\n{end}{after}"
+
+
 def fill(text: str) -> str:
     """A text with the table of methods between its marks ``<!-- methods -->``."""
-    begin, end = "<!-- methods -->\n", "<!-- /methods -->"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{markdown_table()}\n\n{end}{after}"
+    return insert(text, "methods", markdown_table())
 
 
 def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:

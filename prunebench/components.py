@@ -1,8 +1,8 @@
-"""The parts of a method: criterion, pattern, allocation, schedule, recovery.
+"""The parts of a method: criterion, pattern, allocation, schedule, recovery; and probes.
 
 A part is one decorated function; the file in which it stands is its registration:
 
-    @criterion(patterns=("weight",), needs=("batches",))
+    @criterion(patterns=("weight",), needs=("batches",), ranges={"power": "(0, inf)"})
     def wanda(view: View, *, power: float = 2.0) -> Scores: ...
 
 The configuration must know what a part can do before torch is imported, so the decorator's
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prunebench.errors import PrunebenchError, shown, suggest
+from prunebench.ranges import check_ranges, out_of_range
 
 _PRUNING = Path(__file__).parent / "pruning"
 # kind -> where its built-in parts stand: a module, or a folder of one file each
@@ -38,6 +39,7 @@ HOMES = {
     "allocation": _PRUNING / "allocation.py",
     "schedule": _PRUNING / "schedules",
     "recovery": _PRUNING / "recovery",
+    "probe": _PRUNING.with_name("measure") / "probes",
 }
 _REQUIRED = object()
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str, "None": type(None)}
@@ -79,6 +81,7 @@ pattern = _decorator("pattern")
 allocation = _decorator("allocation")
 schedule = _decorator("schedule")
 recovery = _decorator("recovery")
+probe = _decorator("probe")
 
 
 def part_name(function: str) -> str:
@@ -156,6 +159,7 @@ def _spec(
 ) -> Spec:
     summary = (ast.get_docstring(node) or "").partition("\n")[0]
     parameters, types = _parameters(node, source), _types(node)
+    check_ranges(traits.get("ranges", {}), parameters, f"{source}:{node.lineno}: @{kind} ranges")
     return Spec(kind, name, source, node.name, summary, parameters, traits, module, types)
 
 
@@ -241,7 +245,7 @@ def load(spec: Spec) -> Callable[..., Any]:
 def check_parameters(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
     """Defaults completed by what is given.
 
-    Raises PrunebenchError for an unknown, missing or wrongly typed parameter.
+    Raises PrunebenchError for an unknown, missing or wrongly typed parameter, or one out of range.
     """
     where = f"{spec.kind} {spec.name!r}"
     complete = dict(spec.parameters)
@@ -259,6 +263,9 @@ def check_parameters(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key, value in complete.items() if value is _REQUIRED]
     if missing:
         raise PrunebenchError(f"{where} needs {', '.join(missing)}")
+    for key, allowed in spec.trait("ranges", {}).items():
+        if fault := out_of_range(key, complete[key], allowed, complete):
+            raise PrunebenchError(f"{where}: {fault}")
     return complete
 
 

@@ -13,7 +13,7 @@ from typing import Any
 _PACKAGE = Path(__file__).parent
 # what decides the bits of a trained baseline, whatever the method
 BASELINE_SOURCES = (
-    "models.py", "train.py", "tasks/batches.py", "tasks/data.py", "tasks/prepare.py",
+    "models.py", "widths.py", "train.py", "tasks/batches.py", "tasks/data.py", "tasks/prepare.py",
     "tasks/regimes.py", "tasks/strata.py", "work/job.py", "work/baselines.py",
 )  # fmt: skip
 # what decides the bits of a mask, beside the method's own parts
@@ -66,7 +66,7 @@ def code_hash(sources: Iterable[Path]) -> str:
 
 
 def with_helpers(sources: Iterable[Path]) -> list[Path]:
-    """The sources and, over and over, what they import of ``prunebench.pruning`` or beside them."""
+    """The sources and, over and over, what they import of pruning, of measures or beside them."""
     found, waiting = [], list(sources)
     while waiting:
         path = waiting.pop(0)
@@ -87,7 +87,7 @@ def _imported(path: Path) -> list[Path]:
             names |= {module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)}
     files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
     for name in names:
-        if name.startswith("prunebench.pruning."):
+        if name.startswith(("prunebench.pruning.", "prunebench.measure.")):
             files.add(_PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
     return sorted(file for file in files if file.is_file())
 

@@ -8,9 +8,12 @@ from pathlib import Path
 RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
 WEIGHTS = "weights.safetensors"  # the state dict after recovery
 MASKS = "masks.safetensors"  # parameter name -> uint8, 1 is kept
-PREDICTIONS = "predictions.safetensors"  # float32 logits: train, val, test
+PREDICTIONS = "predictions.safetensors"  # float32 logits: train, val, test, and the next two
+VAL_BEFORE, VAL_AFTER = "val_before", "val_after"  # of validation, around the removal of weights
 HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_error
-TARGETS = "targets.safetensors"  # int64: train (given), train_clean, val, test; of a baseline
+# int64: train (given), train_clean, val, test, in some regimes noisy_val; of a baseline
+TARGETS = "targets.safetensors"
+PROBES = "probes.json"  # what looking at the stored weights found, and what it stands on
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
 
 
@@ -39,6 +42,9 @@ class Layout:
 
     def leaderboard(self, kind: str) -> Path:
         return self.root / f"leaderboard.{kind}"
+
+    def report(self, kind: str) -> Path:
+        return self.root / f"report.{kind}"
 
     def baseline(self, task: str, regime: str, model: str, seed: int) -> Path:
         """The folder of a dense baseline: the cell ``dense/0`` of its group."""

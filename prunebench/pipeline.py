@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,10 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
     from prunebench.work.describe import describe
 
     found = []
+    widths = sorted({regime.width for regime in plan.experiment.regimes})
     for task in plan.experiment.tasks:
         about = load(prepared(task, data))
-        for model in plan.experiment.models:
+        for model, width in product(plan.experiment.models, widths):
             found.append(
                 describe(
                     model,
@@ -74,6 +76,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     task=task.name,
                     classes=about.classes,
                     shape=about.shape,
+                    width=width,
                 )
             )
     return found
@@ -147,8 +150,23 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
     return records
 
 
+def probes(plan: Plan, name: str, data: Path = DATA) -> int:
+    """Probe all cells of a job that are not probed yet; return how many cells it has."""
+    from prunebench.work.job import Job
+    from prunebench.work.probes import compute_probes
+
+    job = plan.find("probes", name)
+    work = Job(plan, job.task, prepared(job.task, data))
+    done = 0
+    for baseline in job.baselines:
+        for method, sparsity in plan.cells_of_baseline():
+            compute_probes(work, baseline, method, sparsity)
+            done += 1
+    return done
+
+
 def measure(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
-    """Rows of cells.csv of a job's cells: their records, and the measures of their predictions."""
+    """Rows of cells.csv of a job's cells: their records, measures of predictions, and probes."""
     from prunebench.measure.rows import rows
 
     return rows(plan, kind, name)
@@ -182,13 +200,15 @@ def run(plan: Plan, data: Path = DATA) -> Path:
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
         prepare(plan, task.name, data)
+    for name in plan.baseline_jobs:
+        baselines(plan, name, data)
+    for name in plan.curve_jobs:
+        curves(plan, name, data)
+    for name in plan.probe_jobs:
+        probes(plan, name, data)
     measured = []
-    for kind, jobs, work in (
-        ("baselines", plan.baseline_jobs, baselines),
-        ("curves", plan.curve_jobs, curves),
-    ):
+    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
         for name in jobs:
-            work(plan, name, data)
             path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
             write_json(path, measure(plan, kind, name))
             measured.append(path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prunebench import components
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.files import read_json, write_json
 from prunebench.identity import (
@@ -24,6 +25,7 @@ from prunebench.identity import (
     with_helpers,
 )
 from prunebench.layout import Layout
+from prunebench.records import DENSE
 from prunebench.settings import Experiment, Method, Model, Regime, Task, Training
 
 
@@ -47,7 +49,7 @@ class Baseline:
         unused = set() if self.regime.augmentation else {"augmentation"}
         return {
             "task": self.task.model_dump(exclude={"name", "path", *unused}),
-            "regime": self.regime.model_dump(exclude={"name"}),
+            "regime": self.regime.model_dump(exclude={"name", "training"}),
             "model": self.model.model_dump(exclude={"name", "training"}),
             "training": self.training.model_dump(exclude={"recovery_epochs"}),
             "key": list(self.key),
@@ -79,6 +81,18 @@ class CurveJob:
         return self.baselines[0].task
 
 
+@dataclass(frozen=True)
+class ProbeJob:
+    """Baselines of one task, all cells on which one process probes."""
+
+    name: str
+    baselines: tuple[Baseline, ...]
+
+    @property
+    def task(self) -> Task:
+        return self.baselines[0].task
+
+
 def expected_epochs(method: Method, training: Training) -> float:
     """How many epochs a cell of a method trains for, to tell how long a grid will take."""
     lengths_of = [method.spec(kind).trait("length", "none") for kind in ("schedule", "recovery")]
@@ -103,7 +117,7 @@ class Plan:
         self.experiment = experiment
         self.layout = Layout(Path(results) / experiment.experiment)
         self.baselines = [
-            Baseline(task, regime, model, seed, experiment.training_of(model))
+            Baseline(task, regime, model, seed, experiment.training_of(model, regime))
             for task in experiment.tasks
             for regime in experiment.regimes
             for model in experiment.models
@@ -111,6 +125,7 @@ class Plan:
         ]
         self.baseline_jobs = {job.name: job for job in self._baseline_jobs()}
         self.curve_jobs = {job.name: job for job in self._curve_jobs()}
+        self.probe_jobs = {job.name: job for job in self._probe_jobs()}
         self._job_of = {
             baseline.key: job.name
             for job in self.baseline_jobs.values()
@@ -134,8 +149,26 @@ class Plan:
                 # a sign that names cannot hold: no two jobs are named alike
                 yield CurveJob(f"{method.name}@{name}", method, chunk)
 
-    def baseline_jobs_of(self, job: CurveJob) -> list[str]:
-        """The baseline jobs that a curve job waits for."""
+    def _probe_jobs(self) -> Iterator[ProbeJob]:
+        if self.experiment.probes.run:
+            for name, chunk in self._by_task(self.experiment.compute.curves_per_job):
+                yield ProbeJob(name, chunk)
+
+    def curve_jobs_of(self, job: ProbeJob) -> list[str]:
+        """The curve jobs that a probe job waits for: every method on its baselines."""
+        return [name for name, other in self.curve_jobs.items() if other.baselines == job.baselines]
+
+    def probe_jobs_of(self, job: BaselineJob | CurveJob) -> list[str]:
+        """The probe jobs that the measures of a job wait for."""
+        own = {baseline.key for baseline in job.baselines}
+        return [
+            name
+            for name, other in self.probe_jobs.items()
+            if own & {baseline.key for baseline in other.baselines}
+        ]
+
+    def baseline_jobs_of(self, job: CurveJob | ProbeJob) -> list[str]:
+        """The baseline jobs that a job waits for."""
         return sorted({self._job_of[baseline.key] for baseline in job.baselines})
 
     def baseline_settings(self, baseline: Baseline) -> dict[str, Any]:
@@ -170,6 +203,11 @@ class Plan:
         """The source files that a method's curves depend on, beyond those of its baselines."""
         return with_helpers([*package_sources(PRUNING_SOURCES), *method.sources()])
 
+    def probe_sources(self) -> list[Path]:
+        """The source files that the probes depend on."""
+        names = self.experiment.probes.run
+        return with_helpers([components.find("probe", name).source for name in names])
+
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Changes when anything that the job must compute changes; a rule's parameter."""
         if isinstance(job, BaselineJob):
@@ -202,6 +240,7 @@ class Plan:
         every: dict[str, dict[str, Any]] = {
             "baselines": self.baseline_jobs,
             "curves": self.curve_jobs,
+            "probes": self.probe_jobs,
         }
         if kind not in every:
             raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, every)}")
@@ -221,6 +260,13 @@ class Plan:
             write_json(path, resolved)
         return path
 
+    def cells_of_baseline(self) -> Iterator[tuple[str, float]]:
+        """(method, sparsity) of every cell on a baseline, its own first."""
+        yield DENSE, 0.0
+        for method in self.experiment.methods:
+            for sparsity in self.sparsities(method):
+                yield method.name, sparsity
+
     @property
     def gpus_per_job(self) -> int:
         """1 where jobs are to use a GPU; ``--resources gpu=N`` says how many there are."""
@@ -231,5 +277,4 @@ class Plan:
     @property
     def cell_count(self) -> int:
         """Rows of cells.csv: the dense baselines and every method at every sparsity."""
-        cells = sum(len(self.sparsities(method)) for method in self.experiment.methods)
-        return len(self.baselines) * (1 + cells)
+        return len(self.baselines) * sum(1 for _ in self.cells_of_baseline())

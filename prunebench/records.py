@@ -11,14 +11,26 @@ IDENTITY = (
     "experiment", "task", "regime", "model", "method", "family", "seed", "sparsity",
 )  # fmt: skip
 STATUS = ("status", "message", "classes")
+# what the method is made of, and whether it is there to compare with
+COMPOSITION = ("control", "criterion", "pattern", "allocation", "schedule", "recovery")
+# what provokes overfitting, in numbers: shares, samples and a factor
+REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 SIZE = (
     "sparsity_achieved", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",
 )  # fmt: skip
 SPLITS = ("train", "val", "test")
+CORRUPTIONS = ("noise", "blur", "contrast", "pixelation")
+# of predictions; ``train`` is against the labels trained on, ``train_clean`` against the source's
 QUALITY = (
     *(f"{split}_{measure}" for split in SPLITS for measure in ("error", "nll", "mse")),
-    "generalization_gap", "test_ece", "memorized", "flips", "corrupted_error",
+    *(f"train_clean_{measure}" for measure in ("error", "nll", "mse")), "noisy_val_error",
+    "test_top5_error", "generalization_gap", "test_ece", "test_overconfidence", "test_margin",
+    "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
+    "worst_class_change", "instability",
+    # of forward passes over the stored weights
+    "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
+    "sharpness",
 )  # fmt: skip
 COST = ("train_epochs", "train_seconds", "prune_seconds", "latency_ms")
 # what a reader needs to trace a row to what made it
@@ -27,7 +39,9 @@ PROVENANCE = (
     "dirty", "device", "threads", "python_version", "torch_version", "torchvision_version",
     "timm_version",
 )  # fmt: skip
-COLUMNS = (*IDENTITY, *STATUS, *SIZE, *QUALITY, *COST, *PROVENANCE)
+COLUMNS = (
+    *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *SIZE, *QUALITY, *COST, *PROVENANCE,
+)  # fmt: skip
 
 OK, DIVERGED, COLLAPSED, FAILED = "ok", "diverged", "collapsed", "failed"
 STATUSES = (OK, DIVERGED, COLLAPSED, FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.records import DENSE
 from prunebench.validation import Settings, validated
 
-PARTS = tuple(components.HOMES)
+PARTS = ("criterion", "pattern", "allocation", "schedule", "recovery")  # of a method
 SCORING = ("criterion", "pattern", "allocation")  # the parts that choose what goes
 
 
@@ -77,8 +78,40 @@ class Regime(Settings):
 
     name: Name
     label_noise: Share = Field(0.0, description="share of training labels set to another class")
+    noise: Literal["symmetric", "asymmetric", "pair-flip"] = "symmetric"
+    class_map: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        {}, description="of asymmetric noise: a class, and the one its samples are mislabelled as"
+    )
+    noisy_val: bool = Field(False, description="also keep validation labels with such noise")
     train_fraction: float = Field(1.0, gt=0, le=1)
+    train_samples: int | None = Field(None, gt=0, description="in place of train_fraction")
     augmentation: bool = False
+    width: float = Field(1.0, gt=0, description="factor on the channels of the network")
+    training: dict[str, JsonValue] = Field(
+        {}, description="what differs from the common training: fewer samples need more epochs"
+    )
+
+    @field_validator("class_map", mode="before")
+    @classmethod
+    def _no_booleans(cls, value: Any) -> Any:
+        pairs = value.items() if isinstance(value, dict) else ()
+        if any(isinstance(number, bool) for pair in pairs for number in pair):
+            raise ValueError("classes are numbers, not booleans")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Regime:
+        if self.train_samples is not None and self.train_fraction != 1:
+            raise ValueError("train_fraction and train_samples: give one of the two")
+        if (self.noise == "asymmetric") != bool(self.class_map):
+            raise ValueError("class_map and noise: asymmetric need each other")
+        if same := [c for c, other in self.class_map.items() if c == other]:
+            raise ValueError(f"class_map: class {same[0]} must go to another class")
+        if self.noise != "symmetric" and "label_noise" not in self.model_fields_set:
+            raise ValueError(f"noise: {self.noise} needs a label_noise")
+        if self.noisy_val and not self.label_noise:
+            raise ValueError("noisy_val needs a label_noise above 0")
+        return self
 
 
 class Training(Settings):
@@ -164,6 +197,7 @@ class Method(Settings):
     schedule: Part
     recovery: Part
     first: First | None = None
+    control: bool = Field(False, description="it is there to compare with, no candidate itself")
 
     def spec(self, kind: str) -> components.Spec:
         """What is known of one of its parts."""
@@ -178,6 +212,7 @@ class Method(Settings):
     def nested(self) -> bool:
         """Whether what a larger sparsity keeps is part of what a smaller one keeps."""
         once = self.schedule.parameters.get("rounds", 1) == 1 and self.first is None
+        once = once and not self.spec("criterion").trait("sweeps", False)
         return once and bool(self.spec("allocation").trait("nested", False))
 
     def sources(self) -> list[Path]:
@@ -221,6 +256,31 @@ class Prunable(Settings):
     exclude: list[str] = Field([], description="patterns of parameter names, e.g. '*.downsample.*'")
 
 
+class Analysis(Settings):
+    """How the records are judged: declared before the run, without influence on what is computed.
+
+    Sizes are in points of test error.
+    """
+
+    primary: list[Name] = Field(
+        [], description="the family of methods that Holm adjusts for; empty: all but the controls"
+    )
+    equivalence: float = Field(0.5, gt=0, description="± points: the region of equivalence")
+    alpha: float = Field(0.05, gt=0, lt=1, description="level of significance")
+
+
+class Probes(Settings):
+    """What to look at the stored weights with, once they are there."""
+
+    run: list[str] = Field([], description="corruptions, distance, sharpness")
+    samples: int = Field(250, gt=0, description="images that a probe looks at")
+
+    @field_validator("run")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        return [components.find("probe", name).name for name in dict.fromkeys(value)]
+
+
 class Experiment(Settings):
     """A grid: every method on every baseline at every sparsity."""
 
@@ -234,6 +294,8 @@ class Experiment(Settings):
     training: Training = Training()
     compute: Compute = Compute()
     prunable: Prunable = Prunable()
+    probes: Probes = Probes()
+    analysis: Analysis = Analysis()
 
     @field_validator("seeds", "sparsities")
     @classmethod
@@ -269,16 +331,23 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _checked(self) -> Experiment:
-        for model in self.models:
-            training = self.training_of(model)
+        for model, regime in product(self.models, self.regimes):
+            training = self.training_of(model, regime)
             for method in self.methods:
                 _check_rewinding(method, training)
+        names = [method.name for method in self.methods]
+        for name in self.analysis.primary:
+            if name not in names:
+                raise PrunebenchError(f"analysis: primary: no method {name!r}{suggest(name, names)}")
         return self
 
-    def training_of(self, model: Model) -> Training:
-        """The common training with what the model's entry changes."""
-        where = f"models: {model.name}: training"
-        return validated(Training, {**self.training.model_dump(), **model.training}, where)
+    def training_of(self, model: Model, regime: Regime) -> Training:
+        """The common training with what the model's entry changes, then the regime's."""
+        given = self.training.model_dump()
+        for kind, entry in (("models", model), ("regimes", regime)):
+            given |= entry.training
+            checked = validated(Training, given, f"{kind}: {entry.name}: training")
+        return checked
 
 
 def _check_rewinding(method: Method, training: Training) -> None:

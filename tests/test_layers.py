@@ -18,9 +18,10 @@ LAYERS = (
     {"cli"},
     {"pipeline"},
     {"work", "progress"},
-    {"measure"},  # torch from here
+    {"measure", "compress"},  # torch from here
     {"pruning"},
     {"train", "models"},
+    {"widths"},
     {"tasks"},  # to here
     {"report"},  # pandas, never torch
     {"statistics", "track"},
@@ -29,7 +30,7 @@ LAYERS = (
     {"plan"},
     {"settings"},
     {"components", "store"},
-    {"validation", "layout", "identity", "provenance"},
+    {"validation", "layout", "identity", "provenance", "ranges"},
     {"files"},
     {"errors", "records"},
 )

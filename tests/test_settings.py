@@ -178,6 +178,61 @@ def test_settings_do_not_change_once_checked() -> None:
         Training().epochs = 3  # type: ignore[misc]
 
 
+# ------------------------------------------------------------------------------- regimes
+
+
+REFUSED = [
+    ({"label_noise": 0.2, "class_map": {0: 1}}, "class_map and noise: asymmetric need each other"),
+    ({"label_noise": 0.2, "noise": "asymmetric"}, "class_map and noise: asymmetric need each"),
+    ({"label_noise": 0.2, "noise": "asymmetric", "class_map": {0: 1, 2: 2}},
+     "class_map: class 2 must go to another class"),
+    ({"label_noise": 0.2, "noise": "asymmetric", "class_map": {-1: 2}}, "class_map"),
+    ({"label_noise": 0.2, "noise": "asymmetric", "class_map": {1: -2}}, "class_map"),
+    ({"label_noise": 0.2, "noise": "asymmetric", "class_map": {True: 2}}, "not booleans"),
+    ({"label_noise": 0.2, "noise": "asymmetric", "class_map": [1, 2]}, "valid dictionary"),
+    ({"label_noise": 0.2, "noise": "pairflip"}, "'symmetric', 'asymmetric' or 'pair-flip'"),
+    ({"noise": "pair-flip"}, "noise: pair-flip needs a label_noise"),
+    ({"noisy_val": True}, "noisy_val needs a label_noise above 0"),
+    ({"train_samples": 0}, "train_samples: input should be greater than 0"),
+    ({"train_samples": True}, "not a boolean"),
+    ({"train_samples": 10, "train_fraction": 0.5}, "give one of the two"),
+    ({"width": 0}, "width: input should be greater than 0"),
+    ({"width": True}, "not a boolean"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entry", "reason"), REFUSED)
+def test_a_regime_that_contradicts_itself_is_refused(entry: dict[str, Any], reason: str) -> None:
+    text = refusal("regimes.0", {"name": "mine", **entry})
+    assert text.startswith("regimes: mine: ")
+    assert reason in text
+
+
+def test_a_regime_combines_what_provokes_overfitting() -> None:
+    asked = {
+        "name": "mine", "label_noise": 0.2, "noise": "asymmetric", "class_map": {3: 5, 5: 3},
+        "train_samples": 200, "augmentation": True, "width": 2, "noisy_val": True,
+    }  # fmt: skip
+    regime = config.parse(changed("regimes.0", asked)).regimes[0]
+    assert regime.model_dump(include=set(asked)) == asked
+    # through JSON, whose keys are text
+    assert type(regime).model_validate_json(regime.model_dump_json()) == regime
+
+
+def test_the_regimes_that_ship() -> None:
+    names = ["clean", "augmented", "noisy-20", "noisy-40", "pair-flip-40", "few-10",
+             "few-10-noisy-40", "wide", "narrow"]  # fmt: skip
+    regimes = {r.name: r for r in config.parse({**SMOKE, "regimes": names}).regimes}
+    assert list(regimes) == names
+    assert (regimes["pair-flip-40"].noise, regimes["pair-flip-40"].label_noise) == (
+        "pair-flip",
+        0.4,
+    )
+    both = regimes["few-10-noisy-40"]
+    assert (both.train_fraction, both.label_noise) == (0.1, 0.4)
+    assert (regimes["wide"].width, regimes["narrow"].width) == (2, 0.5)
+
+
 # --------------------------------------------------------------------------------- names
 
 

@@ -66,9 +66,28 @@ def rule_name(name):
     return re.sub(r"\W", "_", name)
 
 
-def baselines_of(wildcards):
-    jobs = PLAN.baseline_jobs_of(PLAN.find("curves", wildcards.job))
-    return [f"{ROOT}/jobs/baselines/{job}.json" for job in jobs]
+def done(kind, jobs):
+    """The files that say that jobs are done."""
+    return [f"{ROOT}/jobs/{kind}/{job}.json" for job in jobs]
+
+
+def baselines_of(kind):
+    return lambda wildcards: done(
+        "baselines", PLAN.baseline_jobs_of(PLAN.find(kind, wildcards.job))
+    )
+
+
+def curves_of(wildcards):
+    return done("curves", PLAN.curve_jobs_of(PLAN.find("probes", wildcards.job)))
+
+
+def probes_of(wildcards):
+    return done("probes", PLAN.probe_jobs_of(PLAN.find(wildcards.kind, wildcards.job)))
+
+
+MEASURES = [
+    str(path) for path in Path(workflow.basedir, "prunebench/measure").glob("*.py")
+]
 
 
 MEASURED = [

@@ -31,7 +31,7 @@ for method in PLAN.experiment.methods:
         name:
             f"curves_{rule_name(method.name)}"
         input:
-            baselines=baselines_of,
+            baselines=baselines_of("curves"),
             code=[str(path) for path in PLAN.curve_sources(method)],
         output:
             f"{ROOT}/jobs/curves/{{job}}.json",
@@ -54,10 +54,34 @@ for method in PLAN.experiment.methods:
             " 2> >(tee {log:q} >&2)"
 
 
+rule probes:
+    input:
+        baselines=baselines_of("probes"),
+        curves=curves_of,
+        code=[str(path) for path in PLAN.probe_sources()],
+    output:
+        f"{ROOT}/jobs/probes/{{job}}.json",
+    log:
+        f"{ROOT}/logs/probes/{{job}}.log",
+    conda:
+        "envs/prunebench.yaml"
+    threads: THREADS
+    resources:
+        gpu=PLAN.gpus_per_job,
+        mem_mb=2000,
+    params:
+        config=CONFIG,
+        probes=canonical(PLAN.experiment.probes.model_dump()),
+    shell:
+        "prunebench probes {params.config:q} {wildcards.job:q} --output {output:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
 rule measure:
     input:
         job=f"{ROOT}/jobs/{{kind}}/{{job}}.json",
-        code=f"{workflow.basedir}/prunebench/measure/generalization.py",
+        probes=probes_of,
+        code=MEASURES,
     output:
         f"{ROOT}/jobs/measures/{{kind}}/{{job}}.json",
     log:

@@ -11,10 +11,13 @@ from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
 from prunebench.files import read_json
-from prunebench.layout import PREDICTIONS, RECORD, TARGETS
+from prunebench.layout import (
+    PREDICTIONS, PROBES, RECORD, TARGETS, VAL_AFTER, VAL_BEFORE,
+)  # fmt: skip
 from prunebench.measure.generalization import Predictions, quality
 from prunebench.plan import Baseline, Plan
-from prunebench.records import DENSE, DIVERGED, FAILED, row
+from prunebench.records import DENSE, DIVERGED, FAILED, SPLITS, row
+from prunebench.settings import PARTS, Method
 
 MEMORIZED = 0.01  # largest error on its own labels of a baseline trained to interpolation
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -32,41 +35,67 @@ class _Targets:
 
     def __init__(self, plan: Plan, baseline: Baseline) -> None:
         folder = plan.layout.baseline(*baseline.key)
+        self.probed = bool(plan.experiment.probes.run)
         labels = {name: value.astype(np.int64) for name, value in _load(folder / TARGETS).items()}
         self.clean = labels.pop("train_clean")
+        self.noisy_val = labels.pop("noisy_val", None)
         self.labels = labels
         logits = _load(folder / PREDICTIONS)
         self.test = logits["test"].argmax(1)
-        self.noisy = baseline.regime.label_noise > 0
+        regime = baseline.regime
+        noisy = regime.label_noise > 0
+        self.regime = {
+            "label_noise": regime.label_noise, "noise": regime.noise if noisy else None,
+            "train_samples": len(self.clean), "augmentation": regime.augmentation,
+            "width": regime.width,
+        }  # fmt: skip
         train_error = (logits["train"].argmax(1) != labels["train"]).mean()
-        self.under_trained = bool(self.noisy and train_error > MEMORIZED)
+        self.under_trained = bool(noisy and train_error > MEMORIZED)
         self.train_error = float(train_error)
 
-    def row(self, folder: Path) -> dict[str, Any]:
+    def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
         """A cell's record with its measures."""
         record = {k: v for k, v in read_json(folder / RECORD).items() if k != "files"}
+        record |= composition | self.regime
         if record["status"] in (FAILED, DIVERGED):
             return row(record)
         logits = {
             name: value.astype(np.float64) for name, value in _load(folder / PREDICTIONS).items()
         }
-        record |= quality(Predictions(logits, self.labels, self.clean, self.test))
+        record |= quality(
+            Predictions(
+                {split: logits[split] for split in SPLITS}, self.labels, self.clean, self.test,
+                noisy_val=self.noisy_val, val_before=logits.get(VAL_BEFORE),
+                val_after=logits.get(VAL_AFTER),
+            )  # fmt: skip
+        )
+        if self.probed:
+            record |= read_json(folder / PROBES)["values"]
         if self.under_trained:
             note = f"under-trained: the baseline's training error is {self.train_error:.3f}"
             record["message"] = "; ".join(part for part in (record["message"], note) if part)
         return row(record)
 
 
+def _composition(method: Method | None) -> dict[str, Any]:
+    """What a method is made of; a dense baseline (None) is made of nothing."""
+    if method is None:
+        return {"control": True}
+    return {"control": method.control} | {part: getattr(method, part).name for part in PARTS}
+
+
 def rows(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
     """The rows of a job's cells: of its baselines, or of its curves."""
     job = plan.find(kind, name)
-    method = job.method.name if kind == "curves" else DENSE
-    sparsities = plan.sparsities(job.method) if kind == "curves" else [0.0]
+    method = job.method if kind == "curves" else None
+    sparsities = plan.sparsities(method) if method else [0.0]
+    composition = _composition(method)
     found = []
     for baseline in job.baselines:
         targets = _Targets(plan, baseline)
         for sparsity in sparsities:
             task, regime, model, seed = baseline.key
-            folder = plan.layout.cell(task, regime, model, seed, method, sparsity)
-            found.append(targets.row(folder))
+            name = method.name if method else DENSE
+            folder = plan.layout.cell(task, regime, model, seed, name, sparsity)
+            found.append(targets.row(folder, composition))
     return found

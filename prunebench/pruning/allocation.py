@@ -232,7 +232,7 @@ def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Genera
     return quota
 
 
-@allocation(patterns=("weight", "filter", "block"))
+@allocation(patterns=("weight", "filter", "block"), alone="global")
 def explicit(
     scores: Scores, remove: int, least: int, draw: Draw, *, shares: dict[str, float] | None = None
 ) -> Keep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from prunebench import components
 from prunebench.identity import derive_seed
+from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Masks, apply
-from prunebench.pruning.view import Compensated, Scores, View
-from prunebench.settings import First, Method
+from prunebench.pruning.view import Compensated, Scores, Swept, View
+from prunebench.settings import First, Method, Part
 
 
 def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -76,6 +78,11 @@ def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Mas
 
 
 def _chosen(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
+    masks = _ranked(method, view, scores, sparsity)
+    return scores.settle(view, masks, _Part(method, view)) if isinstance(scores, Swept) else masks
+
+
+def _ranked(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
     pattern, pattern_parameters = part(method, "pattern")
     allocation, parameters = part(method, "allocation")
 
@@ -84,3 +91,41 @@ def _chosen(method: Method | First, view: View, scores: Scores, sparsity: float)
 
     masks = pattern(view, scores, allocate, sparsity, **pattern_parameters)
     return {name: mask & view.within.get(name, mask) for name, mask in masks.items()}
+
+
+@dataclass(frozen=True)
+class _Inputs(Layer):
+    """Some inputs of a layer, as if they were all it had."""
+
+    part: nn.Parameter
+
+    @property
+    def weight(self) -> nn.Parameter:
+        return self.part
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The Choice of a method: its pattern and allocation, on some inputs of one layer."""
+
+    method: Method | First
+    view: View
+
+    @property
+    def together(self) -> int:
+        parameter = self.method.spec("pattern").trait("together")
+        return self.method.pattern.parameters[parameter] if parameter else 0
+
+    def __call__(self, name: str, first: int, scores: Tensor, remove: int) -> Tensor:
+        layer, view = self.view.layers[name], copy(self.view)
+        view.layers = {name: _Inputs(name, layer.module, nn.Parameter(scores, requires_grad=False))}
+        view.within = {
+            key: mask[:, first : first + scores.shape[1]]
+            for key, mask in self.view.within.items()
+            if key == name
+        }
+        view.seed = derive_seed(view.seed, "inputs", first)  # ties are drawn anew
+        alone = self.method.spec("allocation").trait("alone")
+        changed = {"allocation": Part(name=alone)} if alone else {}
+        method = self.method.model_copy(update=changed)
+        return _ranked(method, view, {name: scores}, remove / scores.numel())[name]

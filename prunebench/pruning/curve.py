@@ -21,7 +21,7 @@ from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Compensated, Scores, View
 from prunebench.settings import Method, Prunable, Training
 from prunebench.tasks.batches import steps_per_epoch
-from prunebench.train import NO_HOOKS, Hooks, Rate, Run, Samples, learning_rate, train
+from prunebench.train import NO_HOOKS, Hooks, Rate, Run, Samples, learning_rate, predict, train
 
 State = Mapping[str, Tensor]  # a state dict
 _LEAST_EVERY = 10  # steps: what was grown or left must learn a little before it is judged again
@@ -39,6 +39,14 @@ class Cost:
         return Cost(self.epochs + run.epochs, self.seconds + run.seconds)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Logits on validation [N, classes] just before weights were removed, and just after."""
+
+    before: Tensor
+    after: Tensor
+
+
 @dataclass
 class Pruned:
     """A pruned and recovered network: the stuff of a cell."""
@@ -49,6 +57,8 @@ class Pruned:
     run: Run
     spent: Cost
     prune_seconds: float
+    # of the last removal from a trained network; None where there is no such single moment
+    moment: Moment | None = None
 
 
 @dataclass
@@ -149,10 +159,18 @@ class Curve:
 
         return compose.masks_in_rounds(self.method, look, sparsity, rounds)
 
-    def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> Run:
-        """Prune the network and let the method's recovery follow."""
+    def recover(
+        self, model: nn.Module, scored: Compensated, masks: Masks
+    ) -> tuple[Run, Moment]:
+        """Prune the network and let the method's recovery follow; look before and after."""
+        before = self.look(model)
         compose.prune(model, scored, masks)
-        return self.follow(model, masks)
+        moment = Moment(before, self.look(model))
+        return self.follow(model, masks), moment
+
+    def look(self, model: nn.Module) -> Tensor:
+        """Logits on the validation images [N, classes]."""
+        return predict(model, self.samples.val_images, self.samples.normalize)
 
     def follow(self, model: nn.Module, masks: Masks) -> Run:
         """Let the method's recovery follow on a network that is pruned already."""

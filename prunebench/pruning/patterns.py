@@ -60,7 +60,7 @@ def _weight_scores(view: View, scores: Scores) -> Scores:
     return gone
 
 
-@pattern(sparsities="1 - n/m")
+@pattern(sparsities="1 - n/m", together="m", ranges={"n": "[1, m]", "m": "[1, inf)"})
 def n_m(
     view: View,
     scores: Scores,

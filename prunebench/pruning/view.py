@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,31 @@ class Compensated:
 
     scores: Scores
     update: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+
+
+class Choice(Protocol):
+    """A method's choice among some inputs of a layer, once it is known how many weights go."""
+
+    @property
+    def together(self) -> int:
+        """Inputs that must be chosen from at once, as the M of N:M; 0: any number will do."""
+        ...
+
+    def __call__(self, name: str, first: int, scores: Tensor, remove: int) -> Tensor:
+        """What stays of the inputs from ``first`` on: bool of the shape of ``scores``."""
+        ...
+
+
+class Swept(Scores):
+    """Scores of a criterion that chooses anew while it changes the weights (trait ``sweeps``).
+
+    From them the pattern and the allocation take how many weights of each layer go;
+    ``settle(view, masks, choice)`` then says which, as many of each layer as of ``masks``.
+    """
+
+    def __init__(self, scores: Scores, settle: Callable[[View, Masks, Choice], Masks]) -> None:
+        super().__init__(scores)
+        self.settle = settle
 
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)

@@ -53,6 +53,8 @@ def compute_baseline(job: Job, baseline: Baseline) -> dict[str, Any]:
         _refuse_chance(baseline, predictions["train"], regimen)
     targets = {"train": regimen.given, "train_clean": regimen.clean}
     targets |= {split: job.data.labels[split] for split in ("val", "test")}
+    if regimen.noisy_val is not None:
+        targets["noisy_val"] = regimen.noisy_val
     store.save_tensors(folder / TARGETS, targets)
     sizes = job.size(model, samples, {})
     cost = Cost().and_run(run)

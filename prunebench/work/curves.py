@@ -14,7 +14,9 @@ from prunebench import models, store
 from prunebench.errors import PrunebenchError
 from prunebench.files import sha256_file
 from prunebench.identity import derive_seed, digest
-from prunebench.layout import HISTORY, INITIAL, MASKS, PREDICTIONS, WEIGHTS
+from prunebench.layout import (
+    HISTORY, INITIAL, MASKS, PREDICTIONS, VAL_AFTER, VAL_BEFORE, WEIGHTS,
+)  # fmt: skip
 from prunebench.plan import Baseline
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
@@ -62,7 +64,8 @@ def _curve(job: Job, baseline: Baseline, method: Method, dense: dict[str, Any]) 
     def build_anew(seed: int) -> nn.Module:
         fresh = baseline.model.model_copy(update={"pretrained": False})
         channels, side, _ = job.data.shape
-        network = models.create(fresh, job.data.classes, channels, side, seed)
+        width = baseline.regime.width
+        network = models.create(fresh, job.data.classes, channels, side, seed, width)
         return network.to(job.device).to(memory_format=torch.channels_last)
 
     @cache
@@ -109,6 +112,8 @@ def _store_cell(
 ) -> dict[str, Any]:  # fmt: skip
     folder = job.folder(baseline, method.name, pruned.sparsity)
     predictions = job.predictions(pruned.model, samples)
+    if pruned.moment is not None:
+        predictions |= {VAL_BEFORE: pruned.moment.before, VAL_AFTER: pruned.moment.after}
     packed = {name: mask.to(torch.uint8) for name, mask in pruned.masks.items()}
     store.save_tensors(folder / MASKS, packed)
     record = job.record(baseline, method.name, method.family, pruned.sparsity)

@@ -14,15 +14,16 @@ from prunebench.settings import Model, Prunable
 
 
 def describe(
-    model: Model, prunable: Prunable, *, task: str, classes: int, shape: tuple[int, int, int]
-) -> dict[str, Any]:
-    """Weights and MACs of a model for images of ``shape`` (channels, height, width).
+    model: Model, prunable: Prunable, *, task: str, classes: int, shape: tuple[int, int, int],
+    width: float = 1.0,
+) -> dict[str, Any]:  # fmt: skip
+    """Weights and MACs of a model, ``width`` times as wide, for images [channels, height, width].
 
     Raises PrunebenchError for an unknown model, one that cannot take such images, or one with
     nothing to prune.
     """
     channels, side, _ = shape
-    network = models.create(model, classes, channels, side, seed=0)
+    network = models.create(model, classes, channels, side, seed=0, width=width)
     layers = prunable_layers(network, prunable)
     try:
         found = size(network, torch.zeros(1, *shape), {}, list(layers))
@@ -33,7 +34,7 @@ def describe(
         ) from error
     return {
         "task": task,
-        "model": model.name,
+        "model": model.name if width == 1 else f"{model.name} (width {width:g})",
         "prunable_layers": len(layers),
         "params_total": found["params_total"],
         "macs_dense": found["macs_dense"],

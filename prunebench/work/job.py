@@ -18,7 +18,7 @@ from prunebench.provenance import software
 from prunebench.pruning.curve import Cost
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
-from prunebench.records import DENSE, DIVERGED, OK
+from prunebench.records import DENSE, DIVERGED, OK, SPLITS
 from prunebench.settings import Method, Task
 from prunebench.tasks.data import TaskData, load
 from prunebench.tasks.regimes import Regimen
@@ -89,7 +89,8 @@ class Job:
         # the flips depend on task and seed alone: every model and method sees the same
         draw = torch.Generator().manual_seed(derive_seed("regime", baseline.task.name, seed))
         labels = self.data.labels
-        regimen = apply_regime(regime, labels["train"].cpu(), self.data.classes, draw)
+        train, val = (labels[split].cpu() for split in ("train", "val"))
+        regimen = apply_regime(regime, train, val, self.data.classes, draw)
         chosen = regimen.indices.to(self.device)
         samples = Samples(
             images=self.data.images["train"][chosen],
@@ -108,7 +109,8 @@ class Job:
     def build(self, baseline: Baseline) -> nn.Module:
         channels, side, _ = self.data.shape
         seed = derive_seed("init", *baseline.key)
-        network = models.create(baseline.model, self.data.classes, channels, side, seed)
+        width = baseline.regime.width
+        network = models.create(baseline.model, self.data.classes, channels, side, seed, width)
         return network.to(self.device).to(memory_format=torch.channels_last)
 
     def predictions(self, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
@@ -124,7 +126,8 @@ class Job:
         self, folder: Path, record: dict[str, Any], model: nn.Module,
         predictions: dict[str, Tensor], run: Run, cost: Cost, files: list[str],
     ) -> None:  # fmt: skip
-        finite = all(value.isfinite().all() for value in predictions.values())
+        # just after its weights were removed a network may well overflow, and recover
+        finite = all(predictions[split].isfinite().all() for split in SPLITS)
         if run.diverged or not finite:
             record |= {"status": DIVERGED, "message": f"after {run.epochs:g} epochs"}
         record |= {"train_epochs": cost.epochs, "train_seconds": cost.seconds}

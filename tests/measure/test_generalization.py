@@ -1,47 +1,38 @@
-"""Measures of quality against scikit-learn, torchmetrics and naive loops."""
+"""Measures of quality against scikit-learn and naive loops."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from prunebench.measure import generalization
-from prunebench.measure.generalization import MEASURES, Predictions, quality
-from prunebench.records import QUALITY
+from prunebench.measure.generalization import MEASURES, quality
+from prunebench.measure.predictions import Predictions
+from prunebench.records import CORRUPTIONS, QUALITY
+from tests.measure.drawn import SPLITS, predictions, softmax, top
 
-SPLITS = ("train", "val", "test")
-
-
-def predictions(seed: int = 0, classes: int = 5, count: int = 200, scale: float = 2.0):
-    draw = np.random.default_rng(seed)
-    logits = {s: draw.normal(0, scale, (count, classes)) for s in SPLITS}
-    labels = {s: draw.integers(0, classes, count) for s in SPLITS}
-    clean = labels["train"].copy()
-    flipped = draw.random(count) < 0.3
-    clean[flipped] = (clean[flipped] + 1) % classes
-    return Predictions(logits, labels, clean, draw.integers(0, classes, count))
-
-
-def softmax(row: np.ndarray) -> list[float]:
-    powers = [math.exp(value - max(row)) for value in row]
-    return [power / sum(powers) for power in powers]
+OF_WEIGHTS = {
+    "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
+    "sharpness",
+}  # fmt: skip
 
 
 def test_columns_are_the_records() -> None:
-    assert set(MEASURES) <= set(QUALITY)
-    assert set(MEASURES) >= set(QUALITY) - {"corrupted_error"}
-    for item in MEASURES.values():
-        assert item.better in ("lower", "higher", "")
+    assert list(MEASURES) == [column for column in QUALITY if column not in OF_WEIGHTS]
+    for column, item in MEASURES.items():
+        assert item.column == column
+        assert item.better in ("lower", "higher", "zero", "")
         assert item.unit
         assert item.source
+        assert item.formula
         assert item.summary.endswith(".")
+    assert len({item.summary for item in MEASURES.values()}) == len(MEASURES)
 
 
 @pytest.mark.parametrize("classes", [2, 5, 10])
@@ -49,8 +40,9 @@ def test_columns_are_the_records() -> None:
 def test_against_scikit_learn(seed: int, classes: int) -> None:
     p = predictions(seed, classes)
     found = quality(p)
-    for split in SPLITS:
-        labels, logits = p.labels[split], p.logits[split]
+    pairs = {split: (p.logits[split], p.labels[split]) for split in SPLITS}
+    pairs["train_clean"] = p.logits["train"], p.clean
+    for split, (logits, labels) in pairs.items():
         probabilities = np.array([softmax(row) for row in logits])
         every = list(range(classes))
         accuracy = metrics.accuracy_score(labels, probabilities.argmax(1))
@@ -63,72 +55,70 @@ def test_against_scikit_learn(seed: int, classes: int) -> None:
         )
         assert found[f"{split}_mse"] == pytest.approx(brier, rel=1e-9)
     assert found["generalization_gap"] == found["test_error"] - found["train_error"]
+    noisy = metrics.accuracy_score(p.noisy_val, p.logits["val"].argmax(1))
+    assert found["noisy_val_error"] == pytest.approx(1 - noisy, abs=1e-12)
 
 
-@pytest.mark.parametrize("scale", [0.1, 1.0, 4.0, 30.0])
-def test_calibration_is_torchmetrics(scale: float) -> None:
-    p = predictions(3, 7, 500, scale)
-    expected = multiclass_calibration_error(
-        torch.tensor(p.log_probabilities["test"]).exp(), torch.tensor(p.labels["test"]),
-        num_classes=7, n_bins=15, norm="l1",
-    )  # fmt: skip
-    assert generalization.test_ece(p) == pytest.approx(float(expected), abs=1e-6)
+@pytest.mark.parametrize("classes", [6, 7, 20])
+def test_top_5_is_scikit_learns(classes: int) -> None:
+    p = predictions(1, classes)
+    expected = 1 - metrics.top_k_accuracy_score(
+        p.labels["test"], p.logits["test"], k=5, labels=range(classes)
+    )
+    assert expected > 0
+    assert generalization.test_top5_error(p) == pytest.approx(expected, abs=1e-12)
 
 
-def test_calibration_by_loops() -> None:
-    p = predictions(4)
-    bins: dict[int, list[tuple[float, bool]]] = {}
-    for row, label in zip(p.logits["test"], p.labels["test"], strict=True):
-        probabilities = softmax(row)
-        confidence = max(probabilities)
-        place = next(k for k in range(15) if confidence <= (k + 1) / 15)
-        bins.setdefault(place, []).append((confidence, probabilities.index(confidence) == label))
-    expected = 0.0
-    for inside in bins.values():
-        confidence = sum(c for c, _ in inside) / len(inside)
-        accuracy = sum(right for _, right in inside) / len(inside)
-        expected += len(inside) / 200 * abs(confidence - accuracy)
-    assert generalization.test_ece(p) == pytest.approx(expected, rel=1e-9)
+def test_top_5_needs_six_classes() -> None:
+    assert generalization.test_top5_error(predictions(classes=5)) is None
 
 
-def test_calibration_at_the_ends() -> None:
-    """A confidence of exactly 1 is in the last bin; of nearly 0 classes, in the first."""
-    sure = np.array([[1000.0, 0.0], [0.0, 1000.0]])
-    labels = {s: np.array([0, 0]) for s in SPLITS}
-    p = Predictions(dict.fromkeys(SPLITS, sure), labels, labels["train"], np.array([0, 1]))
-    assert generalization.test_ece(p) == 0.5
-    many = np.zeros((4, 100))
-    labels = {s: np.array([0, 0, 1, 1]) for s in SPLITS}
-    p = Predictions(dict.fromkeys(SPLITS, many), labels, labels["train"], np.zeros(4, int))
-    assert generalization.test_ece(p) == pytest.approx(0.49)
+def test_of_equal_logits_the_first_counts() -> None:
+    flat = dict.fromkeys(SPLITS, np.zeros((8, 8)))
+    labels = dict.fromkeys(SPLITS, np.arange(8))
+    found = quality(Predictions(flat, labels, labels["train"], labels["test"]))
+    assert found["test_error"] == 7 / 8
+    assert found["test_top5_error"] == 3 / 8
 
 
-def test_memorized_and_flips_by_loops() -> None:
+def test_memorized_and_recovered_by_loops() -> None:
     p = predictions(5)
-    found, wrong, reproduced, flipped = quality(p), 0, 0, 0
-    for i in range(200):
-        predicted = softmax(p.logits["train"][i]).index(max(softmax(p.logits["train"][i])))
-        if p.labels["train"][i] != p.clean[i]:
+    wrong = reproduced = recovered = 0
+    for row, label, clean in zip(p.logits["train"], p.labels["train"], p.clean, strict=True):
+        if label != clean:
             wrong += 1
-            reproduced += predicted == p.labels["train"][i]
-        row = softmax(p.logits["test"][i])
-        flipped += row.index(max(row)) != p.baseline_test[i]
+            reproduced += top(row) == label
+            recovered += top(row) == clean
     assert wrong
-    assert found["memorized"] == pytest.approx(reproduced / wrong)
-    assert found["flips"] == pytest.approx(flipped / 200)
+    assert quality(p)["memorized"] == pytest.approx(reproduced / wrong)
+    assert quality(p)["recovered"] == pytest.approx(recovered / wrong)
 
 
-def test_memorized_is_empty_without_noise() -> None:
+def test_instability_by_loops() -> None:
     p = predictions(6)
-    clean = Predictions(p.logits, p.labels, p.labels["train"], p.baseline_test)
-    assert quality(clean)["memorized"] is None
-    assert all(value is not None for key, value in quality(clean).items() if key != "memorized")
+    assert p.val_before is not None
+    assert p.val_after is not None
+    before = sum(top(r) != y for r, y in zip(p.val_before, p.labels["val"], strict=True))
+    after = sum(top(r) != y for r, y in zip(p.val_after, p.labels["val"], strict=True))
+    assert quality(p)["instability"] == pytest.approx((after - before) / 200)
 
 
-def test_the_baseline_flips_nothing() -> None:
+def test_a_network_that_overflows_at_pruning_is_wrong_there() -> None:
     p = predictions(7)
-    own = Predictions(p.logits, p.labels, p.clean, p.logits["test"].argmax(1))
-    assert quality(own)["flips"] == 0
+    nothing = np.full((200, 5), np.nan)
+    right = 10.0 * np.eye(5)[p.labels["val"]]
+    found = quality(replace(p, val_before=right, val_after=nothing))
+    assert found["instability"] == 1
+
+
+def test_what_there_is_none_of_is_empty() -> None:
+    p = predictions(6, classes=7)
+    bare = Predictions(p.logits, p.labels, p.labels["train"], p.baseline_test)
+    empty = {key for key, value in quality(bare).items() if value is None}
+    assert empty == {"memorized", "recovered", "noisy_val_error", "instability"}
+    assert all(value is not None for value in quality(p).values())
+    assert quality(replace(p, val_before=None))["instability"] is None
+    assert quality(replace(p, val_after=None))["instability"] is None
 
 
 def test_perfect_predictions() -> None:
@@ -137,25 +127,32 @@ def test_perfect_predictions() -> None:
     p = Predictions(logits, labels, (labels["train"] + 1) % 3, labels["test"])
     found = quality(p)
     assert found["memorized"] == 1  # it reproduces every wrong label
-    assert all(abs(v) < 1e-12 for k, v in found.items() if k != "memorized")
+    assert found["train_clean_error"] == 1
+    assert found["train_clean_mse"] == pytest.approx(2)
+    assert found["train_clean_nll"] == found["test_margin"] == pytest.approx(50)
+    other = {"memorized", "train_clean_error", "train_clean_mse", "train_clean_nll", "test_margin"}
+    assert all(abs(v) < 1e-12 for k, v in found.items() if k not in other and v is not None)
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.lists(
-        st.lists(st.floats(-1e4, 1e4, width=32), min_size=3, max_size=3), min_size=1, max_size=9
+        st.lists(st.floats(-1e4, 1e4, width=32), min_size=7, max_size=7), min_size=1, max_size=9
     ),
     shift=st.floats(-1e3, 1e3),
 )
 def test_extreme_logits_stay_finite(rows: list[list[float]], shift: float) -> None:
     logits = np.array(rows, dtype=np.float64)
-    labels = np.arange(len(rows)) % 3
-    given = dict.fromkeys(SPLITS, logits)
-    p = Predictions(given, dict.fromkeys(SPLITS, labels), labels, labels)
+    labels = np.arange(len(rows)) % 7
+    same = dict.fromkeys(SPLITS, labels)
+    p = Predictions(dict.fromkeys(SPLITS, logits), same, labels, labels)
     found = quality(p)
     assert all(v is None or math.isfinite(v) for v in found.values())
-    assert 0 <= found["test_error"] <= 1
+    for column in ("test_error", "test_top5_error", "test_ece", "worst_class_error", "flips"):
+        assert 0 <= found[column] <= 1 + 1e-9
+    assert found["test_top5_error"] <= found["test_error"] <= found["worst_class_error"]
     assert 0 <= found["test_mse"] <= 2 + 1e-9
-    assert 0 <= found["test_ece"] <= 1 + 1e-9
-    moved = Predictions(dict.fromkeys(SPLITS, logits + shift), p.labels, labels, labels)
-    assert quality(moved)["test_nll"] == pytest.approx(found["test_nll"], rel=1e-6, abs=1e-6)
+    assert abs(found["test_overconfidence"]) <= found["test_ece"] + 1e-9
+    moved = Predictions(dict.fromkeys(SPLITS, logits + shift), same, labels, labels)
+    for column in ("test_nll", "test_margin"):
+        assert quality(moved)[column] == pytest.approx(found[column], rel=1e-6, abs=1e-6)

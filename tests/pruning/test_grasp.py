@@ -10,7 +10,6 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from prunebench.errors import Refused
 from prunebench.pruning.api import prune
 from prunebench.pruning.criteria.grasp import grasp
 from prunebench.pruning.view import View
@@ -101,11 +100,6 @@ def test_half_precision_is_computed_in_single():
     for name, score in scores.items():
         assert score.dtype == torch.float32
         torch.testing.assert_close(score, expected[name])
-
-
-def test_refuses_no_temperature():
-    with pytest.raises(Refused, match="temperature"):
-        grasp(View(tiny(), batches=data()), temperature=0.0)
 
 
 def test_attention_is_differentiated_twice():

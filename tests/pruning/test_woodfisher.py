@@ -150,10 +150,6 @@ def test_as_a_method(dtype):
 
 
 def test_refuses_what_it_cannot_do():
-    view = View(tiny(), batches=data())
-    for wrong in ({"block": 0}, {"damping": 0.0}):
-        with pytest.raises(Refused, match="positive"):
-            woodfisher(view, **wrong)
     model = tiny()
     with torch.no_grad():
         model[4].bias.fill_(torch.nan)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from prunebench.components import criterion
-from prunebench.errors import Refused
 from prunebench.pruning.criteria._network import hessian_product, mean_gradient, network
 from prunebench.pruning.view import Scores, View
 
 
-@criterion(patterns=("weight",), needs=("batches", "gradients"))
+@criterion(patterns=("weight",), needs=("batches", "gradients"), ranges={"temperature": "(0, inf)"})
 def grasp(view: View, *, temperature: float = 200.0) -> Scores:
     """w·(Hg), meant for the weights at initialization (Wang 2020, eq. 8 and algorithm 1).
 
@@ -18,8 +17,6 @@ def grasp(view: View, *, temperature: float = 200.0) -> Scores:
     with the logits divided by ``temperature``, in eval mode as for every criterion here (and in
     the experiments of Tanaka 2020).
     """
-    if temperature <= 0:
-        raise Refused(f"the temperature must be positive, found {temperature}")
     with network(view) as net:
         mean = mean_gradient(view, net, temperature)
         flow = hessian_product(view, net, mean, temperature)

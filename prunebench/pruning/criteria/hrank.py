@@ -22,7 +22,7 @@ def _ranks(values: Tensor) -> Tensor:
     return torch.linalg.matrix_rank(values.movedim(-1, 1)).float()
 
 
-@criterion(patterns=("filter",), needs=("batches", "activations"))
+@criterion(patterns=("filter",), needs=("batches", "activations"), ranges={"images": "[1, inf)"})
 def hrank(view: View, *, images: int = 64) -> Scores:
     """Mean rank of a filter's feature maps, after the nonlinearity (Lin 2020, equation 5).
 

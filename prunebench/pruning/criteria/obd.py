@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from prunebench.components import criterion
-from prunebench.errors import Refused
 from prunebench.pruning.criteria._network import (
     hessian_product,
     network,
@@ -17,7 +16,11 @@ from prunebench.pruning.criteria._network import (
 from prunebench.pruning.view import Scores, View
 
 
-@criterion(patterns=("weight", "n-m"), needs=("batches", "gradients"))
+@criterion(
+    patterns=("weight", "n-m"),
+    needs=("batches", "gradients"),
+    ranges={"hessian": ("fisher", "hutchinson"), "draws": "[1, inf)"},
+)
 def obd(view: View, *, hessian: str = "fisher", draws: int = 8) -> Scores:
     """½·h_ii·w² (optimal brain damage, LeCun 1990).
 
@@ -25,12 +28,7 @@ def obd(view: View, *, hessian: str = "fisher", draws: int = 8) -> Scores:
     samples of their squared gradients; ``hutchinson`` estimates the Hessian's own diagonal as the
     mean of v·(Hv) over ``draws`` vectors of random signs, which may be negative.
     """
-    if hessian == "fisher":
-        diagonal = _fisher_diagonal(view)
-    elif hessian == "hutchinson":
-        diagonal = _hutchinson(view, draws)
-    else:
-        raise Refused(f"hessian must be 'fisher' or 'hutchinson', found {hessian!r}")
+    diagonal = _fisher_diagonal(view) if hessian == "fisher" else _hutchinson(view, draws)
     return {
         name: 0.5 * diagonal[name] * w.to(diagonal[name]) ** 2 for name, w in view.weights.items()
     }
@@ -45,8 +43,6 @@ def _fisher_diagonal(view: View) -> dict[str, Tensor]:
 
 
 def _hutchinson(view: View, draws: int) -> dict[str, Tensor]:
-    if draws < 1:
-        raise Refused(f"draws must be at least 1, found {draws}")
     sums = zeros(view)
     with network(view) as net:
         for draw in range(draws):

@@ -2,61 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy, deepcopy
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunebench.components import criterion
 from prunebench.errors import Refused
+from prunebench.pruning.allocation import quotas
 from prunebench.pruning.criteria._inputs import input_sums, matrix
 from prunebench.pruning.criteria._network import MEMORY, sample_count
-from prunebench.pruning.view import Compensated, View
+from prunebench.pruning.layers import Layer
+from prunebench.pruning.masks import Masks
+from prunebench.pruning.view import Choice, Compensated, Swept, View
 
-_SWEEP = 128  # columns after which the rest of a row is updated
+_BLOCK = 128  # columns of a layer that are chosen from at a time, as in the paper
+# (number of the block, scores [groups, rows, columns]) -> what stays of them
+_Pick = Callable[[int, Tensor], Tensor]
 
 
-@criterion(patterns=("weight", "n-m"), needs=("batches", "activations"), compensates=True)
+@criterion(
+    patterns=("weight", "n-m"),
+    needs=("batches", "activations"),
+    compensates=True,
+    sweeps=True,
+    ranges={"damping": "(0, inf)"},
+)
 def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
     """w²/U_jj², H = 2XXᵀ + λI of each layer's inputs, with compensation (Frantar 2023, alg. 1).
 
     U is the upper Cholesky factor of H⁻¹ (UᵀU), so that w²/U_jj² is the OBS loss of a weight when
     the inputs after it may still compensate; λ is ``damping`` times the mean of H's diagonal.
-    Given the masks, the compensation sweeps the inputs in order, and each removed weight's error
-    goes to those after it. Convolutions are linear layers on their unfolded inputs (as in Optimal
-    Brain Compression, Frantar 2022), each group its own.
 
-    Other than in the paper, a layer's scores are all of the dense weights, and its inputs those of
-    the dense network: masks are chosen by pattern and allocation, so one scoring serves every
-    sparsity. Losses of different layers do not compare: use ``uniform``, ``per-row`` or N:M.
-    ``update`` looks at the view's network: call it before that changes. Holds d² numbers for a
-    layer of d inputs; 1 GiB of layers at a time, or a layer where that alone is more, and while one
+    Layers go in the order in which they run, each on the inputs that the layers before it give once
+    they are pruned and compensated. A layer is swept input after input, each removed weight's error
+    going to the inputs after it, and what goes is chosen on the way: from about 128 columns at a
+    time (the inputs of a group of N:M), by their scores after all earlier columns compensated.
+    Every 128 columns lose the same share. Convolutions are linear layers on their unfolded inputs
+    (as in Optimal Brain Compression, Frantar 2022), each group its own.
+
+    How many weights a layer loses is known before with ``uniform``, ``per-row``, ``erk``,
+    ``explicit`` and N:M. A ranking over layers (``global``, ``lamp``) takes it from the scores of
+    the dense network: the paper has none, and losses of different layers' outputs do not compare.
+
+    ``update`` looks at the view's network: call it before that changes. Each sparsity costs a
+    forward pass for each layer, and a copy of the network. Holds d² numbers for a layer of d
+    inputs; to score 1 GiB of layers at a time, or a layer where that alone is more, and while one
     is inverted three times as much in double precision.
 
     Raises Refused for embeddings, and where H cannot be inverted.
     """
-    if damping <= 0:
-        raise Refused(f"damping must be positive, found {damping}")
-    turns = _turns(view)
-    scores, held = {}, {}
-    for names in turns:
+    scores = {}
+    for names in _turns(view):
         for name, factor in _factors(view, names, damping):
             weights = matrix(view.layers[name]).to(factor.dtype)
             score = (weights / factor.diagonal(dim1=1, dim2=2)[:, None]) ** 2
             scores[name] = score.view(view.layers[name].weight.shape)
-            if len(turns) == 1:
-                held[name] = factor
+    last: tuple[Masks, dict[str, Tensor]] | None = None  # settling them finds the weights as well
+
+    def settle(left: View, masks: Masks, choice: Choice) -> Masks:
+        nonlocal last
+        last = _in_order(left, masks, damping, choice)
+        return last[0]
 
     def update(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = {}
-        for names in turns:
-            for name, factor in held.items() if held else _factors(view, names, damping):
-                weights = matrix(view.layers[name]).to(factor.dtype, copy=True)
-                keep = masks[name].to(weights.device).view(weights.shape)
-                found[name] = _sweep(weights, keep, factor).view(masks[name].shape)
-        return found
+        if last and all(torch.equal(mask, masks[name]) for name, mask in last[0].items()):
+            return last[1]
+        return _in_order(view, masks, damping)[1]
 
-    return Compensated(scores, update)
+    return Compensated(Swept(scores, settle), update)
 
 
 def _turns(view: View) -> list[list[str]]:
@@ -101,16 +117,83 @@ def inverse_factor(hessian: Tensor, damping: float, name: str) -> Tensor:
     return torch.linalg.solve_triangular(lower.flip(1, 2), unit.expand_as(lower), upper=True)
 
 
-def _sweep(weights: Tensor, keep: Tensor, factor: Tensor) -> Tensor:
-    """Remove what is not kept from ``weights`` [groups, rows, d], in place, input after input.
+def _in_order(
+    view: View, masks: Mapping[str, Tensor], damping: float, choice: Choice | None = None
+) -> tuple[Masks, dict[str, Tensor]]:
+    """Masks of all layers, new weights of those that lose any, on the inputs left by those before.
 
-    Each removed weight w_j changes those after it by −w_j/U_jj · U_j.
+    With a ``choice`` as many weights of each layer go as of ``masks``, without it just those.
+    """
+    copies: dict[int, Any] = {}
+    pruned = copy(view)
+    pruned.model = deepcopy(view.model, copies)
+    pruned.layers = {n: Layer(n, copies[id(layer.module)]) for n, layer in view.layers.items()}
+    settled = {name: masks[name] for name in view.layers}
+    found = {}
+    for name in _order(view):
+        layer = pruned.layers[name]
+        if masks[name].all():
+            continue
+        [(_, factor)] = _factors(pruned, [name], damping)
+        weights = matrix(layer).to(factor.dtype, copy=True)
+        kernel = layer.weight.shape[2:].numel()
+        step = (choice.together if choice else 0) or max(1, _BLOCK // kernel)
+        pick = _picker(view, name, masks[name], step, choice)
+        keep = _sweep(weights, pick, factor, step * kernel)
+        settled[name] = keep.view(layer.weight.shape).to(masks[name].device)
+        found[name] = weights.view(layer.weight.shape)
+        with torch.no_grad():
+            layer.weight.copy_(found[name])
+    return settled, found
+
+
+def _order(view: View) -> list[str]:
+    """The layers in the order in which they first run."""
+    ran: dict[str, None] = {}
+
+    def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        return lambda module, inputs, output: ran.setdefault(name)
+
+    view.run({layer.module: hook_of(name) for name, layer in view.layers.items()})
+    return list(ran | dict.fromkeys(view.layers))
+
+
+def _picker(view: View, name: str, mask: Tensor, step: int, choice: Choice | None) -> _Pick:
+    """What stays of each ``step`` inputs: as ``mask`` says, or the choice of as many in all."""
+    parts = mask.split(step, dim=1)
+    gone = ~view.within.get(name, torch.ones_like(mask))
+    if choice is None or torch.equal(gone, ~mask):  # or nothing goes beside what is gone already
+        return lambda number, scores: parts[number].to(scores.device).view(scores.shape)
+    sizes = {str(number): part.numel() for number, part in enumerate(parts)}
+    share = int((~mask).sum()) / mask.numel()
+    counts = quotas(
+        {key: share * size for key, size in sizes.items()},
+        least={str(number): int(part.sum()) for number, part in enumerate(gone.split(step, dim=1))},
+        most=sizes,
+    )
+
+    def pick(number: int, scores: Tensor) -> Tensor:
+        shaped = scores.reshape(parts[number].shape)
+        kept = choice(name, number * step, shaped, counts[str(number)])
+        return kept.to(scores.device).view(scores.shape)
+
+    return pick
+
+
+def _sweep(weights: Tensor, pick: _Pick, factor: Tensor, step: int) -> Tensor:
+    """Remove from ``weights`` [groups, rows, d], in place, input after input; returns what stays.
+
+    Each removed weight w_j changes those after it by −w_j/U_jj · U_j. ``pick(number, scores)`` says
+    what stays of the next ``step`` columns once those before have gone.
     """
     inputs = weights.shape[-1]
-    for first in range(0, inputs, _SWEEP):
-        last = min(first + _SWEEP, inputs)
+    keep = torch.ones_like(weights, dtype=torch.bool)
+    for number, first in enumerate(range(0, inputs, step)):
+        last = min(first + step, inputs)
         # input by input, so that each step reads and writes consecutive numbers
-        columns = weights[..., first:last].mT.contiguous()  # [groups, up to _SWEEP, rows]
+        columns = weights[..., first:last].mT.contiguous()  # [groups, up to step, rows]
+        scores = (columns / factor.diagonal(dim1=1, dim2=2)[:, first:last, None]) ** 2
+        keep[..., first:last] = pick(number, scores.mT)
         gone = ~keep[..., first:last].mT
         errors = torch.empty_like(columns)
         for j in range(last - first):
@@ -119,4 +202,5 @@ def _sweep(weights: Tensor, keep: Tensor, factor: Tensor) -> Tensor:
             columns[:, j:] -= across * errors[:, j, None]
         weights[..., first:last] = columns.mT
         weights[..., last:] -= errors.mT @ factor[:, first:last, last:]
-    return weights.mul_(keep)
+    weights.mul_(keep)
+    return keep

@@ -18,9 +18,14 @@ def per_weight(layer: Layer, inputs: Tensor) -> Tensor:
     return blocks.reshape(weight.shape[0], -1, *[1] * (weight.ndim - 2))
 
 
-@criterion(patterns=("weight",), needs=("batches", "activations"))
+@criterion(patterns=("weight", "n-m"), needs=("batches", "activations"))
 def weight_activation(view: View) -> Scores:
-    """|w|·mean|x|, x the weight's input (magnitude-activation of Blalock 2020)."""
+    """|w|·mean|x|, x the input of the weight, averaged over samples and positions.
+
+    After the activation-magnitude strategy of ShrinkBench, the software of Blalock 2020; the paper
+    itself compares magnitude and gradient alone. ShrinkBench averages inputs over samples before it
+    takes absolute values, so that signs cancel; here they do not. Behind a ReLU both are the same.
+    """
     means = view.input_means(lambda inputs: inputs.abs())
     return {
         name: layer.weight.detach().abs() * per_weight(layer, means[name])

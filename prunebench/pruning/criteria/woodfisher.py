@@ -27,7 +27,12 @@ class _Span:
     last: int
 
 
-@criterion(patterns=("weight", "n-m"), needs=("batches", "gradients"), compensates=True)
+@criterion(
+    patterns=("weight", "n-m"),
+    needs=("batches", "gradients"),
+    compensates=True,
+    ranges={"block": "[1, inf)", "damping": "(0, inf)"},
+)
 def woodfisher(
     view: View, *, block: int = 50, damping: float = 1e-5, joint: bool = True
 ) -> Compensated:
@@ -43,8 +48,6 @@ def woodfisher(
     each weight and the gradients of up to 32 samples, 1 GiB of either at a time; the backward
     passes are repeated for the rest. Never a layer's dense Fisher.
     """
-    if block < 1 or damping <= 0:
-        raise Refused(f"block and damping must be positive, found {block} and {damping}")
     turns = _turns(view, block)
     diagonals = zeros(view)
     held: dict[_Span, Tensor] = {}

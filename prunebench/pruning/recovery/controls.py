@@ -62,7 +62,7 @@ def early_stopping(curve: Curve, model: nn.Module, masks: Masks) -> Run:
     return run
 
 
-@recovery(length="training", anew=True)
+@recovery(length="training", anew=True, ranges={"values": "[0, inf)"})
 def tuned_weight_decay(
     curve: Curve, model: nn.Module, masks: Masks, *, values: list[float] | None = None
 ) -> Run:

@@ -23,7 +23,13 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     )
 
 
-@recovery(length="recovery")
+@recovery(
+    length="recovery",
+    ranges={
+        "temperature": "(0, inf)", "weight": "[0, 1]", "epochs": "[1, inf)",
+        "rate_share": "(0, inf)",
+    },
+)  # fmt: skip
 def distillation(
     curve: Curve,
     model: nn.Module,

@@ -18,7 +18,7 @@ def none(curve: Curve, model: nn.Module, masks: Masks) -> Run:
     return Run()
 
 
-@recovery(length="recovery")
+@recovery(length="recovery", ranges={"epochs": "[1, inf)", "rate_share": "(0, inf)"})
 def fine_tuning(
     curve: Curve,
     model: nn.Module,
@@ -36,7 +36,7 @@ def fine_tuning(
     return curve.train(model, masks, start=0, stop=length, rate=lambda epoch: rate, own_order=True)
 
 
-@recovery(length="training")
+@recovery(length="training", ranges={"to_epoch": "[0, inf)", "times": "[1, inf)"})
 def learning_rate_rewinding(
     curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0, times: int = 1
 ) -> Run:
@@ -54,7 +54,7 @@ def learning_rate_rewinding(
     )  # fmt: skip
 
 
-@recovery(length="training")
+@recovery(length="training", ranges={"to_epoch": "[0, inf)"})
 def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0) -> Run:
     """Set the kept weights back to ``to_epoch`` and train from there (Frankle 2019, 2020)."""
     model.load_state_dict(dict(curve.states(to_epoch)))

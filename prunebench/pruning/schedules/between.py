@@ -13,8 +13,7 @@ from torch import nn
 
 from prunebench.components import schedule
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
-from prunebench.pruning.masks import Masks, ones
-from prunebench.train import Run
+from prunebench.pruning.masks import ones
 
 
 @schedule()
@@ -27,6 +26,7 @@ def one_shot(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
     recoveries=("weight-rewinding", "re-initialization"),
     why="there are no trained weights to go on from",
     untrained=True,
+    ranges={"rounds": "[1, inf)"},
 )
 def at_initialization(
     curve: Curve, sparsities: Sequence[float], *, rounds: int = 1
@@ -43,7 +43,7 @@ def at_initialization(
             clock, model = Clock(), curve.model_at(0)
             scored, masks = curve.masks_in_rounds(model, sparsity, rounds)
             seconds = clock.seconds()
-            run = curve.recover(model, scored, masks)
+            run, _ = curve.recover(model, scored, masks)  # no moment: it has learned nothing yet
             yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds)
 
 
@@ -64,18 +64,18 @@ def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) ->
     missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
     if not missing:
         return
-    for sparsity, model, masks, run, seconds in prune_each(
-        curve, missing, lambda: curve.model_at(epoch)
-    ):
-        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)
+    for pruned in prune_each(curve, missing, lambda: curve.model_at(epoch)):
+        pruned.spent = spent.and_run(pruned.run)
+        pruned.moment = pruned.moment if epoch else None  # before training there is none
+        yield pruned
 
 
 def prune_each(
     curve: Curve, sparsities: Sequence[float], fresh: Callable[[], nn.Module]
-) -> Iterator[tuple[float, nn.Module, Masks, Run, float]]:
+) -> Iterator[Pruned]:
     """Score the network that ``fresh`` makes once; prune and recover a copy at each sparsity.
 
-    Yields the sparsity, the network, its masks, the recovery, and the seconds spent on pruning.
+    What it yields has the cost of its recovery alone.
     """
     clock = Clock()
     view = curve.view(fresh())
@@ -86,7 +86,8 @@ def prune_each(
         masks = curve.masks(view, scored, sparsity)
         seconds = scoring + clock.seconds()
         model = fresh()
-        yield sparsity, model, masks, curve.recover(model, scored, masks), seconds
+        run, moment = curve.recover(model, scored, masks)
+        yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds, moment)
 
 
 def rounds(rate: float, last: float) -> list[float]:
@@ -98,7 +99,7 @@ def rounds(rate: float, last: float) -> list[float]:
     return found
 
 
-@schedule(passes=True)
+@schedule(passes=True, ranges={"rate": "(0, 1)"})
 def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -> Iterator[Pruned]:
     """Prune and recover in rounds, each removing ``rate`` of what is left (Frankle 2019).
 
@@ -126,5 +127,5 @@ def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -
         scored = curve.score(view)
         masks = curve.masks(view, scored, sparsity)
         seconds = clock.seconds()
-        run = curve.recover(model, scored, masks)
-        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds)
+        run, moment = curve.recover(model, scored, masks)
+        yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds, moment)

@@ -31,6 +31,10 @@ def drop_share(share: float, t: float) -> float:
         "batch-norm-recalibration", "re-initialization",
     ),
     why="the network has learned while its mask moved, and rewinding would throw that away",
+    ranges={
+        "grow": ("random", "gradient"), "share": "[0, 1]", "end": "(0, 1]",
+        "every": "[1, inf)", "stretch": "(0, inf)",
+    },
 )  # fmt: skip
 def dynamic(
     curve: Curve,

@@ -31,6 +31,10 @@ def cubic(first: float, last: float, t: float) -> float:
         "batch-norm-recalibration", "re-initialization",
     ),
     why="the network has learned while it was pruned, and rewinding would throw that away",
+    ranges={
+        "start": ("initial", "trained"), "initial": "[0, 1)", "begin": "[0, end)",
+        "end": "(0, 1]", "every": "[1, inf)", "stretch": "(0, inf)",
+    },
 )  # fmt: skip
 def gradual(
     curve: Curve,

@@ -21,7 +21,7 @@ def scales(model: nn.Module) -> list[Tensor]:
     return [norm.weight for norm in norms if norm.weight is not None]
 
 
-@schedule(length="training")
+@schedule(length="training", ranges={"strength": "[0, inf)"})
 def regularized(
     curve: Curve, sparsities: Sequence[float], *, strength: float = 1e-4
 ) -> Iterator[Pruned]:
@@ -53,8 +53,7 @@ def regularized(
             yield Pruned(sparsity, model, masks, first, Cost().and_run(first), 0.0)
         return
     trained = {name: value.clone() for name, value in model.state_dict().items()}
-    for sparsity, pruned, masks, recovered, seconds in prune_each(
-        curve, missing, lambda: curve.model_in(trained)
-    ):
-        run = first.then(recovered)
-        yield Pruned(sparsity, pruned, masks, run, Cost().and_run(run), seconds)
+    for pruned in prune_each(curve, missing, lambda: curve.model_in(trained)):
+        pruned.run = first.then(pruned.run)
+        pruned.spent = Cost().and_run(pruned.run)
+        yield pruned
