@@ -1,0 +1,146 @@
+"""The whole grid, how its jobs run, and how its records are judged."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from prunebench import components
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.records import DENSE
+from prunebench.settings.data import Regime, Task
+from prunebench.settings.method import Method
+from prunebench.settings.names import Name, Share
+from prunebench.settings.training import Model, Training
+from prunebench.validation import Settings, validated
+
+
+class Compute(Settings):
+    """How jobs run. Threads come from here, never from the machine, so that bits agree."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(1, gt=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    baselines_per_job: int = Field(1, gt=0)
+    curves_per_job: int = Field(1, gt=0, description="curves of one method that share a process")
+
+
+class Prunable(Settings):
+    """Which weights may be pruned, beyond convolutions, linear layers and embeddings."""
+
+    head: bool = False
+    exclude: list[str] = Field([], description="patterns of parameter names, e.g. '*.downsample.*'")
+
+
+class Analysis(Settings):
+    """How the records are judged: declared before the run, without influence on what is computed.
+
+    Sizes are in points of test error.
+    """
+
+    primary: list[Name] = Field(
+        [], description="the family of methods that Holm adjusts for; empty: all but the controls"
+    )
+    equivalence: float = Field(0.5, gt=0, description="± points: the region of equivalence")
+    alpha: float = Field(0.05, gt=0, lt=1, description="level of significance")
+
+
+class Probes(Settings):
+    """What to look at the stored weights with, once they are there."""
+
+    run: list[str] = Field([], description="corruptions, distance, sharpness")
+    samples: int = Field(250, gt=0, description="images that a probe looks at")
+
+    @field_validator("run")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        return [components.find("probe", name).name for name in dict.fromkeys(value)]
+
+
+class Experiment(Settings):
+    """A grid: every method on every baseline at every sparsity."""
+
+    experiment: Name
+    tasks: list[Task] = Field(min_length=1)
+    regimes: list[Regime] = Field(min_length=1)
+    models: list[Model] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    methods: list[Method] = Field(min_length=1)
+    sparsities: list[Share] = Field(min_length=1)
+    training: Training = Training()
+    compute: Compute = Compute()
+    prunable: Prunable = Prunable()
+    probes: Probes = Probes()
+    analysis: Analysis = Analysis()
+
+    @field_validator("seeds", "sparsities")
+    @classmethod
+    def _unique_numbers(cls, values: list[Any]) -> list[Any]:
+        # as a cell's folder is named: ten digits
+        texts = [f"{value:.10g}" if isinstance(value, float) else str(value) for value in values]
+        doubled = sorted({text for text in texts if texts.count(text) > 1})
+        if doubled:
+            raise ValueError(f"given more than once: {', '.join(doubled)}")
+        return sorted(values)
+
+    @field_validator("sparsities")
+    @classmethod
+    def _no_dense(cls, values: list[float]) -> list[float]:
+        if 0 in values:
+            raise ValueError("0 is the dense baseline, which every grid has: leave it out")
+        return values
+
+    @field_validator("tasks", "regimes", "models", "methods")
+    @classmethod
+    def _unique_names(cls, values: list[Any]) -> list[Any]:
+        names = [value.name for value in values]
+        # folders that ignore case, and rules of the DAG, know only letters and digits
+        alike = [re.sub(r"\W", "_", name).casefold() for name in names]
+        doubled = [name for name, key in zip(names, alike, strict=True) if alike.count(key) > 1]
+        if len(set(doubled)) == 1:
+            raise ValueError(f"named more than once: {doubled[0]}")
+        if doubled:
+            raise ValueError(f"named too much alike: {', '.join(doubled)}")
+        if DENSE in names:
+            raise ValueError(f"{DENSE!r} is the baseline's own name")
+        return values
+
+    @model_validator(mode="after")
+    def _checked(self) -> Experiment:
+        for model, regime in product(self.models, self.regimes):
+            training = self.training_of(model, regime)
+            for method in self.methods:
+                _check_rewinding(method, training)
+        names = [method.name for method in self.methods]
+        for name in self.analysis.primary:
+            if name not in names:
+                raise PrunebenchError(
+                    f"analysis: primary: no method {name!r}{suggest(name, names)}"
+                )
+        return self
+
+    def training_of(self, model: Model, regime: Regime) -> Training:
+        """The common training with what the model's entry changes, then the regime's."""
+        given = self.training.model_dump()
+        for kind, entry in (("models", model), ("regimes", regime)):
+            given |= entry.training
+            checked = validated(Training, given, f"{kind}: {entry.name}: training")
+        return checked
+
+
+def _check_rewinding(method: Method, training: Training) -> None:
+    epoch = method.recovery.parameters.get("to_epoch", 0)
+    if epoch and method.spec("schedule").trait("untrained", False):
+        raise PrunebenchError(
+            f"methods: {method.name}: schedule {method.schedule.name!r} trains from epoch 0: there"
+            f" is no epoch {epoch} to go back to"
+        )
+    if epoch and epoch not in training.rewind_epochs:
+        raise PrunebenchError(
+            f"methods: {method.name}: recovery {method.recovery.name!r} goes back to epoch {epoch},"
+            f" which is not kept: add it to training.rewind_epochs {training.rewind_epochs}"
+        )

@@ -1,0 +1,23 @@
+"""Names and shares, as every part of a configuration has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+
+def _name(value: Any) -> Any:
+    """A name as text: YAML reads ``8`` as a number, and ``no`` as a boolean."""
+    if isinstance(value, bool):
+        raise ValueError("quote it: YAML reads this as a boolean")
+    return str(value) if isinstance(value, int | float) else value
+
+
+# a name becomes a folder, a column's value and a wildcard of the DAG
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64),
+    BeforeValidator(_name),
+]
+Share = Annotated[float, Field(ge=0, lt=1)]
