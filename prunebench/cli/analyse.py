@@ -20,7 +20,7 @@ def analyse(
         str, typer.Option(help="the methods that Holm adjusts for: a,b; default: no controls")
     ] = "",
     equivalence: Annotated[
-        float, typer.Option(min=0, help="± points: the region of practical equivalence")
+        float, typer.Option(help="± points: the region of practical equivalence")
     ] = 0.5,
     output: Annotated[
         Path | None, typer.Option(help="a folder for scores.csv, scores.md and the forest plot")

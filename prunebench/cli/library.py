@@ -61,3 +61,18 @@ def schema() -> None:
     from prunebench.catalog import json_schema
 
     print(json.dumps(json_schema(), indent=1))
+
+
+@app.command()
+def measures(
+    as_json: AsJson = False,
+    into: Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")] = None,
+) -> None:
+    """List what is measured: columns, directions, units, formulas and sources."""
+    from prunebench.files import write_text
+    from prunebench.measure.catalog import fill, measure_rows, measures_table
+
+    if into is not None:
+        write_text(into, fill(into.read_text(encoding="utf-8")))
+        return
+    print(json.dumps(measure_rows(), indent=1) if as_json else measures_table())

@@ -38,19 +38,21 @@ def run(config: Config, data: Data = DATA) -> None:
 @app.command()
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv: CSV, Markdown and LaTeX."""
+    from prunebench.report import declared
     from prunebench.report import tables as report
 
     cells, layout = cells_of(results)
-    report.write(cells, layout.tables)
+    report.write(cells, layout.tables, declared.analysis(layout))
 
 
 @app.command()
 def figures(results: Results) -> None:
     """Draw figures/ from cells.csv: PNG and PDF."""
+    from prunebench.report import declared
     from prunebench.report import figures as report
 
     cells, layout = cells_of(results)
-    report.write(cells, layout.figures)
+    report.write(cells, layout.figures, declared.analysis(layout))
 
 
 @app.command()

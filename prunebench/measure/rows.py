@@ -12,9 +12,15 @@ from safetensors.numpy import load_file
 from prunebench.errors import PrunebenchError
 from prunebench.files import read_json
 from prunebench.layout import (
-    PREDICTIONS, PROBES, RECORD, TARGETS, VAL_AFTER, VAL_BEFORE,
+    PREDICTIONS,
+    PROBES,
+    RECORD,
+    TARGETS,
+    VAL_AFTER,
+    VAL_BEFORE,
 )  # fmt: skip
-from prunebench.measure.generalization import Predictions, quality
+from prunebench.measure.generalization import quality
+from prunebench.measure.predictions import Predictions
 from prunebench.plan import Baseline, Plan
 from prunebench.records import DENSE, DIVERGED, FAILED, SPLITS, row
 from prunebench.settings import PARTS, Method
@@ -64,10 +70,14 @@ class _Targets:
         }
         record |= quality(
             Predictions(
-                {split: logits[split] for split in SPLITS}, self.labels, self.clean, self.test,
-                noisy_val=self.noisy_val, val_before=logits.get(VAL_BEFORE),
+                {split: logits[split] for split in SPLITS},
+                self.labels,
+                self.clean,
+                self.test,
+                noisy_val=self.noisy_val,
+                val_before=logits.get(VAL_BEFORE),
                 val_after=logits.get(VAL_AFTER),
-            )  # fmt: skip
+            )
         )
         if self.probed:
             record |= read_json(folder / PROBES)["values"]

@@ -20,6 +20,7 @@ import yaml
 
 import prunebench
 from prunebench import catalog, config
+from prunebench.measure import catalog as measures
 from prunebench.records import COLUMNS
 from tests.conftest import ROOT
 
@@ -214,3 +215,8 @@ def test_python_of_the_readme(tmp_path: Path) -> None:
 
 def test_methods_of_the_readme() -> None:
     assert catalog.fill(README) == README, "run `python -m prunebench methods --into README.md`"
+
+
+def test_measures_of_the_readme() -> None:
+    said = "run `python -m prunebench measures --into README.md`"
+    assert measures.fill(README) == README, said
