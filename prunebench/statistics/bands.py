@@ -44,7 +44,7 @@ def paired_difference(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFram
 
     NaN where the baseline was not finished.
     """
-    table = counted(cells)
+    table = counted(cells, baseline)
     key = [*SETTING, "seed"]
     reference = table[(table["method"] == baseline) & (table["sparsity"] == 0)]
     wanted = reference.set_index(key)["test_error"].rename("reference_error")

@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
+DRAWS = 10_000
+ENTROPY = 2020  # of every draw, with the name of what is resampled
 Floats = NDArray[np.float64]
 
 
-def seed_weights(setting: tuple[str, ...], seeds: int, draws: int, entropy: int) -> Floats:
-    """Weights (draws, seeds) of resampled seeds, rows summing to 1.
+def resampling(name: str, n: int, draws: int) -> Floats:
+    """Weights (draws, n) of n things (a setting's seeds, or tasks) resampled; rows sum to 1.
 
-    The generator is seeded from the setting's name, so that a setting's draws stay the same
-    whatever other settings and methods are in the table.
+    The generator is seeded from ``name``, so that a setting's draws stay the same whatever other
+    settings and methods are in the table.
     """
-    generator = np.random.default_rng([entropy, zlib.crc32("/".join(setting).encode())])
-    counts = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
-    weights: Floats = counts / seeds
+    generator = np.random.default_rng([ENTROPY, zlib.crc32(name.encode())])
+    counts = generator.multinomial(n, np.full(n, 1 / n), size=draws)
+    weights: Floats = counts / n
     return weights
 
 
@@ -83,6 +85,11 @@ def stretch(variances: Floats, free: Floats) -> Floats:
     total = np.nansum(variances, axis=0)
     parts = np.nansum(variances**2 / free, axis=0)
     freedom = np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
+    return student(freedom)
+
+
+def student(freedom: Floats) -> Floats:
+    """How much further out than the normal's are the ends of Student's t: t/z, same shape."""
     upper = (1 + LEVEL) / 2
     wider: Floats = stdtrit(np.minimum(freedom, 1e6), upper) / ndtri(upper)
     return wider

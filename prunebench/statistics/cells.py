@@ -8,13 +8,29 @@ import numpy as np
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.records import COLUMNS, COST, DENSE, IDENTITY, OK, QUALITY, SIZE, STATUSES
+from prunebench.records import (
+    COLUMNS,
+    COST,
+    DENSE,
+    DIVERGED,
+    FAILED,
+    IDENTITY,
+    OK,
+    QUALITY,
+    REGIME,
+    SIZE,
+    STATUSES,
+)
 
 TEXT = ("experiment", "task", "regime", "model", "method", "family")
 REQUIRED = (*IDENTITY, "status", "test_error")
-FRACTIONS = (
-    "train_error", "val_error", "test_error", "test_ece", "memorized", "flips", "corrupted_error",
+FLAGS = ("control", "augmentation")
+WORDS = ("noise", "augmentation")  # of REGIME; the rest of it are numbers
+NUMBERS = (
+    "seed", "sparsity", "classes", *(c for c in REGIME if c not in WORDS), *SIZE, *QUALITY, *COST,
 )  # fmt: skip
+SHARES = ("test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right")
+FRACTIONS = (*(column for column in QUALITY if column.endswith("_error")), *SHARES, "label_noise")
 MEMORIZED_AT = 0.01  # training error below which a baseline has memorized its labels
 CLASSES = "classes"  # of the task; tables of others may lack it
 
@@ -22,26 +38,58 @@ CLASSES = "classes"  # of the task; tables of others may lack it
 def read_cells(path: str | Path) -> pd.DataFrame:
     """Read ``cells.csv``: text as text, numbers as float, missing as NaN, columns all there.
 
-    Only ``REQUIRED`` must be in the file, so that tables of others can be read; other columns of
-    the record are added empty, and columns that the record does not know are kept.
+    ``control`` and ``augmentation`` are True, False or missing (pandas' boolean).
+    Only ``REQUIRED`` must be in the file; other columns of the record are added empty, and columns
+    that the record does not know are kept.
     Raises PrunebenchError for a file that is missing, no table, or fails ``check_cells``.
     """
-    path = Path(path)
+    return typed(read_text(path, "; run the grid first"), str(path))
+
+
+def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
+    """Read a CSV file, every field as text.
+
+    Raises PrunebenchError for what is no table, and, with ``hint``, for what is missing.
+    """
     try:
         # "none" and "NA" are names that a method may have: only an empty field is missing
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except FileNotFoundError:
-        raise PrunebenchError(f"{path} is not there; run the grid first") from None
+        # -sig: spreadsheets put a byte-order mark before the first column's name
+        return pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+        )
+    except (FileNotFoundError, IsADirectoryError):
+        raise PrunebenchError(f"{path} is not there{hint}") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise PrunebenchError(f"{path} is no table of cells: {error}") from error
-    _refuse_missing_columns(raw, str(path))
+
+
+def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The checked cells of a table of text, as ``read_cells`` describes them."""
+    _refuse_missing_columns(raw, where)
     cells = raw.reindex(columns=[*COLUMNS, *(c for c in raw.columns if c not in COLUMNS)])
-    for column in ("seed", "sparsity", *SIZE, *QUALITY, *COST, CLASSES):
-        if column in cells.columns:
-            cells[column] = _numbers(cells[column], str(path))
-    check_cells(cells, str(path))
+    for column in NUMBERS:
+        cells[column] = _numbers(cells[column], where)
+    for column in FLAGS:
+        cells[column] = flags(cells[column], where)
+    check_cells(cells, where)
     cells["seed"] = cells["seed"].astype("int64")
     return cells
+
+
+def flags(values: pd.Series, where: str = "cells") -> pd.Series:
+    """Read True and False, in text or not, as pandas' boolean; missing stays missing."""
+    text = values.astype("string").str.strip().str.lower()
+    known = text.map(
+        {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+    )
+    wrong = (known.isna() & text.notna()).to_numpy(bool)
+    if wrong.any():
+        line = int(np.flatnonzero(wrong)[0])
+        raise PrunebenchError(
+            f"{where}: {values.name} must be True or False, row {line + 2} has"
+            f" {values.iloc[line]!r}"
+        )
+    return known.astype("boolean")
 
 
 def _refuse_missing_columns(table: pd.DataFrame, where: str) -> None:
@@ -148,24 +196,28 @@ def chance_errors(cells: pd.DataFrame) -> pd.Series:
     return (1 - 1 / known).where(known >= 2, worst)
 
 
-def counted(cells: pd.DataFrame) -> pd.DataFrame:
+def counted(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
     """A copy in which test_error and val_error are what the statistics count.
 
-    ``failed`` and ``diverged`` count as a constant predictor. So does ``collapsed`` unless it was
-    measured: in a network with skip connections a removed layer need not be the end.
-    A lost baseline has no error, and its seed takes no part: as a constant predictor it would
-    make pruning look good.
+    ``failed`` and ``diverged`` count as a constant predictor, whatever number stands there.
+    ``collapsed`` counts as its own measured error, and as a constant predictor where it has none:
+    a network that lost a layer is a constant predictor, and is measured as one, unless it has a
+    way past that layer (skip connections). Then it works, and chance would be a made-up figure.
+    A measured error above chance stays, too. Either way the cell counts, and is in ``failed``.
+    A lost baseline (dense, or a ``baseline`` that is not pruned) has no error, and its seed takes
+    no part: as a constant predictor it would make pruning look good.
     """
     cells = cells.copy()
     chance = chance_errors(cells)
-    pruned = cells["method"] != DENSE
-    lost = pruned & cells["status"].isin(["failed", "diverged"])
+    still = (cells["method"] == baseline) & (cells["sparsity"] == 0)
+    pruned = (cells["method"] != DENSE) & ~still
+    lost = pruned & cells["status"].isin([FAILED, DIVERGED])
     for column in ("test_error", "val_error"):
         if column not in cells.columns:
             cells[column] = np.nan
         absent = lost | (pruned & (cells["status"] != OK) & cells[column].isna())
         cells[column] = cells[column].astype("float64").mask(absent, chance)
-    broken = ~pruned & cells["status"].isin(["failed", "diverged"])
+    broken = ~pruned & cells["status"].isin([FAILED, DIVERGED])
     cells.loc[broken, ["test_error", "val_error"]] = np.nan
     return cells
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,33 +10,37 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prunebench.errors import PrunebenchError, suggest
 from prunebench.records import DENSE
 from prunebench.statistics import bootstrap
-from prunebench.statistics.bootstrap import Floats
-from prunebench.statistics.cells import check_cells, counted
-from prunebench.statistics.grid import SETTING, Grid, area, grids
-from prunebench.statistics.significance import holm, sign_flip, verdict
+from prunebench.statistics.bootstrap import DRAWS, Floats
+from prunebench.statistics.cells import flags
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, judge
+from prunebench.statistics.grid import SETTING
+from prunebench.statistics.parts import Part, split
+from prunebench.statistics.pool import pool, seed_shares
+from prunebench.statistics.significance import ALPHA, holm, sign_flip, signed_rank, verdict
 
-ALPHA = 0.05
-DRAWS = 10_000
 RANDOM = "random"
-ENTROPY = 2020  # of every bootstrap draw, with the setting's name
-TIE = 1e-9  # points; errors are counts over a test set, so equal ones are equal
 ALL = "all"
+EQUIVALENCE = 0.5  # ± points
+TASKS_TESTED = 9  # from which on there is a test over tasks
+REFERENCE = "reference"  # the words beside what is compared with itself
+VERDICTS = {
+    LOWER: "better", HIGHER: "worse", EQUIVALENT: "equivalent", UNRESOLVED: "unresolved",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one setting gives to the score; arrays (methods, seeds) in points, NaN is a hole."""
+class Question:
+    """What is compared with what, and by which rules."""
 
-    grid: Grid
-    against_baseline: Floats  # mean height of the difference over octaves
-    against_reference: Floats
-    chosen: Floats  # difference at the sparsity chosen on validation
-    moved: Floats  # bootstrap deviations of the mean score (draws, methods)
-    moved_chosen: Floats
-    best: Floats  # (methods, 3): validation difference, its sparsity, test difference there
-    tally: Floats  # (methods, 4): wins, ties, losses, holes
+    families: dict[str, str]  # of methods
+    primary: frozenset[str]  # the methods that Holm adjusts for
+    baseline: str
+    reference: str
+    alpha: float
+    equivalence: float  # ± points
 
 
 def score(
@@ -45,6 +49,8 @@ def score(
     reference: str = RANDOM,
     alpha: float = ALPHA,
     draws: int = DRAWS,
+    primary: Sequence[str] | None = None,
+    equivalence: float = EQUIVALENCE,
 ) -> pd.DataFrame:
     """Score every method against ``baseline``; one row a method, best first, incomplete ones last.
 
@@ -54,17 +60,24 @@ def score(
     regime, model), settings weighted equally. Negative is better than the baseline. The nominal
     ratio gives all methods the same grid points; the achieved one is for figures.
     ``low``, ``high``: 95 % bootstrap interval over seeds within the settings, draws shared by all
-    methods; NaN where a setting has one seed. ``chosen*``: the same for the value at the sparsity
+    methods; NaN where a setting has one seed; ``interval_over``: ``seeds`` (on these tasks), or
+    ``seeds and tasks`` from 8 tasks on. ``chosen*``: the same for the value at the sparsity
     with the lowest mean validation error (chosen anew in each draw; ties go to the sparser).
-    ``p_*``: exact sign-flip test over seeds, Holm-adjusted over methods; ``against_*`` in words.
+    ``p_*``: exact sign-flip test over seeds, Holm-adjusted over the ``primary`` methods: those
+    named, else all that are no controls by the column ``control`` (all, where no row says so).
+    Others keep their unadjusted p, and the words ``against_*`` call it exploratory.
+    ``p_tasks``, ``against_tasks``: Wilcoxon's signed-rank test against the baseline over the means
+    of 9 tasks or more, Holm-adjusted alike. ``verdict``: ``better``, ``worse``, ``equivalent``
+    (the whole interval inside ±``equivalence`` points), ``unresolved``, by ``decide``.
     ``wins, ties, losses``: cells against the baseline of their seed. ``best_*``: the setting and
     sparsity with the lowest validation difference, and the test difference there.
     ``missing``: points of the grid (all settings, seeds with a baseline, all sparsities) without
     a record; where there are any, ``complete`` is False and the score stands on the rest.
-    Raises PrunebenchError for a table that ``check_cells`` refuses or without a baseline.
+    Raises PrunebenchError for a table that ``check_cells`` refuses, without a baseline, or
+    without a method that ``primary`` names.
     """
     parts = split(cells, baseline, reference, draws)
-    return _score(parts, _families(cells), baseline, reference, alpha)
+    return _score(parts, _ask(cells, baseline, reference, alpha, primary, equivalence))
 
 
 def score_subsets(
@@ -73,20 +86,21 @@ def score_subsets(
     reference: str = RANDOM,
     alpha: float = ALPHA,
     draws: int = DRAWS,
+    primary: Sequence[str] | None = None,
+    equivalence: float = EQUIVALENCE,
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """``score`` for each combination of task, regime and model, or ``all`` in their place.
+    """Score every subset by task, regime and model, from one pass over the cells.
 
-    Only combinations that have cells; ``("all", "all", "all")`` comes first.
+    Keys are (task, regime, model) with ``all`` for no choice; ``("all", "all", "all")`` is first.
     """
     parts = split(cells, baseline, reference, draws)
-    families = _families(cells)
+    question = _ask(cells, baseline, reference, alpha, primary, equivalence)
     axes = [[ALL, *sorted({part.grid.setting[i] for part in parts})] for i in range(len(SETTING))]
     found = {}
     for wanted in product(*axes):
         chosen = [part for part in parts if _within(part.grid.setting, wanted)]
         if chosen:
-            key = (wanted[0], wanted[1], wanted[2])
-            found[key] = _score(chosen, families, baseline, reference, alpha)
+            found[wanted[0], wanted[1], wanted[2]] = _score(chosen, question)
     return found
 
 
@@ -94,158 +108,117 @@ def _within(setting: Iterable[str], wanted: Iterable[str]) -> bool:
     return all(w in (ALL, s) for s, w in zip(setting, wanted, strict=True))
 
 
-def _families(cells: pd.DataFrame) -> dict[str, str]:
+def _ask(
+    cells: pd.DataFrame, baseline: str, reference: str, alpha: float,
+    primary: Sequence[str] | None, equivalence: float,
+) -> Question:  # fmt: skip
     pairs = cells[["method", "family"]].drop_duplicates()
-    return dict(pairs.itertuples(index=False, name=None))
+    families = dict(pairs.itertuples(index=False, name=None))
+    for name in primary or ():
+        if name not in families:
+            raise PrunebenchError(f"primary: no method {name!r}{suggest(name, families)}")
+    chosen = primary or set(families) - _controls(cells)
+    return Question(families, frozenset(chosen), baseline, reference, alpha, equivalence)
 
 
-def split(cells: pd.DataFrame, baseline: str, reference: str, draws: int) -> list[Part]:
-    """Check the cells and prepare each setting by itself, its bootstrap included."""
-    check_cells(cells)
-    return [_part(grid, baseline, reference, draws) for grid in grids(counted(cells), baseline)]
+def _controls(cells: pd.DataFrame) -> set[str]:
+    """The methods that a row calls a control."""
+    if "control" not in cells.columns:
+        return set()
+    return set(cells.loc[flags(cells["control"]).fillna(False), "method"])
 
 
-def _part(grid: Grid, baseline: str, reference: str, draws: int) -> Part:
-    gaps = grid.difference(baseline)
-    val_gaps = grid.difference(baseline, grid.val)
-    areas = area(gaps, grid.octaves)
-    versus = np.full(areas.shape, np.nan)
-    if reference in grid.methods:
-        versus = area(grid.difference(reference), grid.octaves)
-    weights = bootstrap.seed_weights(grid.setting, len(grid.seeds), draws, ENTROPY)
-    even = np.full((1, len(grid.seeds)), 1 / len(grid.seeds))
-    at = _choose(even, grid.val)[0]  # (methods,)
-    chosen = np.take_along_axis(gaps, at[:, None, None], axis=2)[:, :, 0]
-    chosen[np.isnan(grid.val).all(axis=(1, 2))] = np.nan
-    moved_chosen = _resampled_choice(weights, grid.val, gaps) - bootstrap.mean_or_nan(chosen, 1)
-    return Part(
-        grid, areas, versus, chosen,
-        bootstrap.deviations(weights, areas),
-        moved_chosen * bootstrap.variance_factor(chosen),
-        _best(grid, gaps, val_gaps),
-        _tally(gaps),
-    )  # fmt: skip
-
-
-def _choose(weights: Floats, val: Floats) -> NDArray[np.int_]:
-    """Index of the sparsity with the lowest mean validation error, (draws, methods)."""
-    methods, seeds, width = val.shape
-    flat = val.transpose(1, 0, 2).reshape(seeds, methods * width)
-    means = bootstrap.weighted_mean(weights, flat).reshape(-1, methods, width).round(9)
-    means = np.where(np.isnan(means), np.inf, means)
-    at: NDArray[np.int_] = width - 1 - np.argmin(means[..., ::-1], axis=-1)
-    return at
-
-
-def _resampled_choice(weights: Floats, val: Floats, gaps: Floats) -> Floats:
-    """Mean difference at the sparsity chosen within each draw, (draws, methods)."""
-    methods, seeds, width = gaps.shape
-    flat = gaps.transpose(1, 0, 2).reshape(seeds, methods * width)
-    means = bootstrap.weighted_mean(weights, flat).reshape(-1, methods, width)
-    return np.take_along_axis(means, _choose(weights, val)[..., None], axis=2)[..., 0]
-
-
-def _best(grid: Grid, gaps: Floats, val_gaps: Floats) -> Floats:
-    """Per method the lowest mean validation difference, its sparsity, the test difference."""
-    val, test = bootstrap.mean_or_nan(val_gaps, 1), bootstrap.mean_or_nan(gaps, 1)
-    ranked = np.where(np.isnan(val), np.inf, val.round(9))
-    at = val.shape[1] - 1 - np.argmin(ranked[:, ::-1], axis=1)
-    rows = np.arange(len(at))
-    return np.column_stack([val[rows, at], grid.sparsities[at], test[rows, at]])
-
-
-def _tally(gaps: Floats) -> Floats:
-    per_cell = [gaps < -TIE, np.abs(gaps) <= TIE, gaps > TIE, np.isnan(gaps)]
-    return np.column_stack([which.sum(axis=(1, 2)) for which in per_cell])
-
-
-def _score(
-    parts: list[Part], families: dict[str, str], baseline: str, reference: str, alpha: float
-) -> pd.DataFrame:
+def _score(parts: list[Part], ask: Question) -> pd.DataFrame:
     """Combine settings into the table that ``score`` describes."""
     methods = list(parts[0].grid.methods)
-    table = pd.DataFrame({"method": methods, "family": [families[m] for m in methods]})
-    for name, per_seed, moved in (
-        ("score", [p.against_baseline for p in parts], [p.moved for p in parts]),
-        ("chosen", [p.chosen for p in parts], [p.moved_chosen for p in parts]),
+    table = pd.DataFrame({"method": methods, "family": [ask.families[m] for m in methods]})
+    settings = [part.grid.setting for part in parts]
+    is_baseline = np.array([m == ask.baseline for m in methods])
+    for prefix, per_seed, moved in (
+        ("", [p.against_baseline for p in parts], [p.moved for p in parts]),
+        ("chosen_", [p.chosen for p in parts], [p.moved_chosen for p in parts]),
     ):
-        point, ends = _estimate(per_seed, moved)
-        is_baseline = np.array([m == baseline for m in methods])
-        ends[:, is_baseline] = np.nan  # compared with itself: no uncertainty to show
-        prefix = "" if name == "score" else f"{name}_"
-        table[name], table[f"{prefix}low"], table[f"{prefix}high"] = point, *ends
+        found = pool(settings, per_seed, moved)
+        # compared with itself: no uncertainty to show
+        low, high = np.where(is_baseline, np.nan, found.ends)
+        table[prefix.rstrip("_") or "score"] = found.point
+        table[f"{prefix}low"], table[f"{prefix}high"] = low, high
+        if not prefix:
+            table["interval_over"] = found.over
     against = {
-        baseline: [p.against_baseline for p in parts],
-        reference: [p.against_reference for p in parts],
+        "baseline": (ask.baseline, [p.against_baseline for p in parts]),
+        "reference": (ask.reference, [p.against_reference for p in parts]),
     }
-    for other, column in ((baseline, "baseline"), (reference, "reference")):
-        p, words = _compare(parts, against[other], {baseline, other}, other, alpha)
-        table[f"p_{column}"], table[f"against_{column}"] = p, words
+    for column, (other, values) in against.items():
+        table[f"p_{column}"], table[f"against_{column}"] = _compare(parts, values, other, ask)
+    table["p_tasks"], table["against_tasks"] = _compare_tasks(parts, ask)
+    table["primary"] = [m in ask.primary and m != ask.baseline for m in methods]
+    ends = table[["low", "high", "p_baseline"]].to_numpy(float)
+    judged = [VERDICTS[judge(low, high, p, ask.equivalence, ask.alpha)] for low, high, p in ends]
+    table["verdict"] = np.where(is_baseline, REFERENCE, judged)
+    table = _count(table, parts, ask.baseline).join(_best_over(parts))
+    order = ["complete", "score", "method"]
+    table = table[table["cells"] > 0].sort_values(order, ascending=[False, True, True])
+    return table.reset_index(drop=True)
+
+
+def _count(table: pd.DataFrame, parts: list[Part], baseline: str) -> pd.DataFrame:
+    """Add the counts of cells won, tied, lost, missing, there and failed."""
     tally = np.sum([p.tally for p in parts], axis=0)
-    tally[methods.index(baseline), :3] = 0  # against itself there is nothing to win
+    tally[table["method"] == baseline, :3] = 0  # against itself there is nothing to win
     for position, column in enumerate(("wins", "ties", "losses", "missing")):
         table[column] = tally[:, position]
     table["cells"] = np.sum([p.grid.cells for p in parts], axis=0)
     table["failed"] = np.sum([p.grid.failed for p in parts], axis=0)
     table["complete"] = table["missing"] == 0
-    table = table.join(_best_over(parts))
-    table = table[table["cells"] > 0]
-    order = ["complete", "score", "method"]
-    return table.sort_values(order, ascending=[False, True, True]).reset_index(drop=True)
-
-
-def _estimate(per_seed: list[Floats], moved: list[Floats]) -> tuple[Floats, Floats]:
-    """Mean over settings and its interval, per method, over the settings that a method has."""
-    means = np.stack([bootstrap.mean_or_nan(values, 1) for values in per_seed])
-    point = bootstrap.mean_or_nan(means, 0)
-    spread = [bootstrap.variance_of_mean(values) for values in per_seed]
-    variances, free = (np.stack(each) for each in zip(*spread, strict=True))
-    there = ~np.isnan(means)
-    # a setting with one seed has no spread to resample: then there is no interval
-    single = (there & np.isnan(free)).any(axis=0)
-    stacked = np.where(there[:, None, :], np.stack(moved), 0.0)
-    drawn = stacked.sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    ends = bootstrap.interval(point, drawn, bootstrap.stretch(variances, free))
-    ends[:, single | ~there.any(axis=0)] = np.nan
-    return point, ends
+    return table
 
 
 def _compare(
-    parts: list[Part], values: list[Floats], aside: set[str], other: str, alpha: float
+    parts: list[Part], values: list[Floats], other: str, ask: Question
 ) -> tuple[Floats, list[str]]:
-    """Holm-adjusted p and words per method; ``aside``: methods that are not compared."""
+    """Sign-flip p over seeds, adjusted, and words per method, against ``other``."""
     methods = parts[0].grid.methods
-    seeds = np.unique(np.concatenate([part.grid.seeds for part in parts]))
+    seeds = [part.grid.seeds for part in parts]
     p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
     for m, method in enumerate(methods):
-        shares, used = _seed_shares(parts, [v[m] for v in values], seeds)
-        if method not in aside and used.any():
-            p[m], total[m] = sign_flip(shares[used]), shares.sum()
-            counts[m] = int(used.sum())
-    adjusted, family = holm(p), int((~np.isnan(p)).sum())
-    words = [
-        "reference" if method == other
-        else "–" if method in aside or not counts[m]
-        else verdict(adjusted[m], total[m], counts[m], family, other, alpha)
-        for m, method in enumerate(methods)
-    ]  # fmt: skip
+        shares = seed_shares(seeds, [v[m] for v in values])
+        if method not in (ask.baseline, other) and len(shares):
+            p[m], total[m], counts[m] = sign_flip(shares), shares.sum(), len(shares)
+    return _adjusted(p, total, counts, methods, other, ask, "seed")
+
+
+def _compare_tasks(parts: list[Part], ask: Question) -> tuple[Floats, list[str]]:
+    """Wilcoxon's p over tasks, adjusted, and words per method, against the baseline."""
+    methods = parts[0].grid.methods
+    tasks = np.array([part.grid.setting[0] for part in parts])
+    means = np.stack([bootstrap.mean_or_nan(part.against_baseline, 1) for part in parts])
+    by_task = np.stack([bootstrap.mean_or_nan(means[tasks == t], 0) for t in np.unique(tasks)])
+    p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
+    for m, method in enumerate(methods):
+        found = by_task[~np.isnan(by_task[:, m]), m]
+        if method != ask.baseline and len(found) >= TASKS_TESTED:
+            (p[m], total[m]), counts[m] = signed_rank(found), len(found)
+    return _adjusted(p, total, counts, methods, ask.baseline, ask, "task")
+
+
+def _adjusted(
+    p: Floats, total: Floats, counts: list[int], methods: Sequence[str], other: str,
+    ask: Question, unit: str,
+) -> tuple[Floats, list[str]]:  # fmt: skip
+    """Holm over the primary methods, and what each p allows to say."""
+    inside: NDArray[np.bool_] = np.array([method in ask.primary for method in methods])
+    adjusted = np.where(inside, holm(np.where(inside, p, np.nan)), p)
+    size = int((inside & ~np.isnan(p)).sum())
+    words = []
+    for m, method in enumerate(methods):
+        if method == other or not counts[m]:
+            words.append(REFERENCE if method == other else "–")
+            continue
+        family = size if inside[m] else 1
+        said = verdict(adjusted[m], total[m], counts[m], family, other, ask.alpha, unit)
+        words.append(said if inside[m] else f"{said}, exploratory")
     return adjusted, words
-
-
-def _seed_shares(parts: list[Part], values: list[Floats], seeds: Floats) -> tuple[Floats, Floats]:
-    """What each seed adds to the score, so that the shares sum to it; and which seeds take part.
-
-    A sign flip of a seed flips it in all settings at once: the seed is the unit that repeats.
-    """
-    shares, used = np.zeros(len(seeds)), np.zeros(len(seeds), dtype=bool)
-    present = [~np.isnan(v) for v in values]
-    settings = sum(bool(there.any()) for there in present)
-    for part, v, there in zip(parts, values, present, strict=True):
-        if there.any():
-            at = np.searchsorted(seeds, part.grid.seeds[there])
-            shares[at] += v[there] / (settings * there.sum())
-            used[at] = True
-    return shares, used
 
 
 def _best_over(parts: list[Part]) -> pd.DataFrame:

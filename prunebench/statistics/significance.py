@@ -8,6 +8,7 @@ import numpy as np
 
 from prunebench.statistics.bootstrap import Floats
 
+ALPHA = 0.05
 EXACT_UP_TO = 16  # seeds; above it the 2^n sign patterns are sampled
 SAMPLED = 100_000
 
@@ -60,18 +61,50 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def verdict(p: float, difference: float, seeds: int, methods: int, other: str, alpha: float) -> str:
+def signed_rank(differences: Floats) -> tuple[float, float]:
+    """Two-sided p of Wilcoxon's signed-rank test (Wilcoxon 1945), and the sum of signed ranks.
+
+    ``differences``: (tasks,), no NaN. Zeros are ranked and then dropped (Pratt 1959). scipy's
+    choice of method: exact up to 50 without ties or zeros, up to 13 with them, else the normal
+    approximation.
+    """
+    from scipy import stats  # takes a second, and few tables have so many tasks
+
+    values = np.asarray(differences, dtype=float).round(9)  # ties in exact arithmetic are ties
+    if not values.any():
+        return 1.0, 0.0
+    ranks = np.sign(values) * stats.rankdata(np.abs(values))
+    return float(stats.wilcoxon(values, zero_method="pratt").pvalue), float(ranks.sum())
+
+
+def unable(n: int, family: int, what: str, alpha: float, unit: str = "seed") -> str:
+    """Say that no p of ``n`` seeds in a ``family`` of tests can be significant; "" if it can.
+
+    ``what``: the plural name of the family's members, ``unit``: of what repeats, for the words.
+    The smallest p of the signed-rank test is that of the sign-flip test.
+    """
+    if smallest_p(n) > alpha:
+        return f"cannot be significant with {n} {unit}{'s' if n != 1 else ''}"
+    if smallest_p(n) * family > alpha:
+        return f"cannot be significant with {n} {unit}s and {family} {what}"
+    return ""
+
+
+def p_text(p: float) -> str:
+    """``p = 0.031``, or ``p < 0.001``."""
+    return f"p = {p:.3f}" if not p < 0.001 else "p < 0.001"
+
+
+def verdict(
+    p: float, difference: float, n: int, methods: int, other: str, alpha: float, unit: str = "seed"
+) -> str:
     """Say in words what a Holm-adjusted ``p`` of a family of ``methods`` tests allows to say.
 
-    ``difference``: in points of error, negative is better than ``other``.
+    ``difference``: in points of error, negative is better than ``other``; ``n``: how many of
+    ``unit`` the test stands on.
     """
-    if smallest_p(seeds) > alpha:
-        return f"cannot be significant with {seeds} seed{'s' if seeds != 1 else ''}"
-    if smallest_p(seeds) * methods > alpha:
-        return f"cannot be significant with {seeds} seeds and {methods} methods"
-    if math.isnan(p):
-        return "not comparable"
-    if p > alpha:
-        return f"no difference shown (p = {p:.3f})"
-    said = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-    return f"{'better' if difference < 0 else 'worse'} than {other} ({said})"
+    if p <= alpha:
+        return f"{'better' if difference < 0 else 'worse'} than {other} ({p_text(p)})"
+    if never := unable(n, methods, "methods", alpha, unit):
+        return never
+    return "not comparable" if math.isnan(p) else f"no difference shown ({p_text(p)})"

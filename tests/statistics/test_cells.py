@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.records import COLUMNS
+from prunebench.records import COLUMNS, COST, QUALITY, SIZE
 from prunebench.statistics import chance_errors, counted, read_cells, score, under_trained
 
 
@@ -30,6 +30,26 @@ def test_a_table_comes_back_with_every_column_and_type(tmp_path: Path, small: pd
     )
 
 
+def test_flags_and_the_numbers_of_regimes_are_read(tmp_path: Path, small: pd.DataFrame) -> None:
+    small["control"] = np.where(small["method"] == "random", "True", "False")
+    small["augmentation"] = ["true", "0", *[""] * (len(small) - 2)]
+    numbers = ("label_noise", "train_samples", "width", "test_overconfidence", "sharpness")
+    cells = read_cells(write(tmp_path, small.assign(**dict.fromkeys(numbers, 0.5))))
+    for column in ("control", "augmentation"):
+        assert cells[column].dtype == "boolean"
+    assert [*cells.loc[cells["control"], "method"].unique()] == ["random"]
+    assert cells["augmentation"].tolist()[:2] == [True, False]
+    assert cells["augmentation"].isna().sum() == len(small) - 2  # missing is not False
+    assert (cells[[*numbers]] == 0.5).all(axis=None)
+    every = [*SIZE, *QUALITY, *COST]
+    assert (read_cells(tmp_path / "cells.csv")[every].dtypes == "float64").all()
+
+
+def test_a_table_of_a_spreadsheet_is_read(tmp_path: Path, small: pd.DataFrame) -> None:
+    small.to_csv(tmp_path / "cells.csv", index=False, encoding="utf-8-sig")
+    assert read_cells(tmp_path / "cells.csv")["experiment"].eq("e").all()
+
+
 def test_names_that_look_like_missing_values_stay_names(
     tmp_path: Path, small: pd.DataFrame
 ) -> None:
@@ -49,6 +69,8 @@ def test_names_that_look_like_missing_values_stay_names(
         (lambda t: t.assign(status="OK"), "unknown status 'OK'.*did you mean|unknown status"),
         (lambda t: t.assign(seed="first"), "seed must be a number, row 2 has 'first'"),
         (lambda t: t.assign(seed=0.5), "whole number"),
+        (lambda t: t.assign(control="maybe"), "control must be True or False, row 2 has 'maybe'"),
+        (lambda t: t.assign(recovered=9), r"recovered must be a fraction in \[0,1\], found 9"),
         (lambda t: t.assign(test_error=np.nan), "is ok but has no test_error"),
         (lambda t: t.assign(task=[None, *["t"] * (len(t) - 1)]), "task is empty in 1 rows"),
         (lambda t: t.assign(family=[*map(str, range(len(t)))]), "two families"),
@@ -100,6 +122,20 @@ def test_a_collapsed_cell_that_was_measured_keeps_its_error(small: pd.DataFrame)
     pd.testing.assert_frame_equal(counted(small), small)
     small.loc[small["method"] == "a", "status"] = "diverged"  # a number there means nothing
     assert (counted(small).loc[small["method"] == "a", "test_error"] == 0.5).all()
+
+
+def test_a_lost_baseline_has_no_error_whatever_its_name(small: pd.DataFrame) -> None:
+    """As a constant predictor it would make every method look good."""
+    small["method"] = small["method"].replace("dense", "unpruned")
+    lost = (small["method"] == "unpruned") & (small["seed"] == 1)
+    small.loc[lost, ["status", "test_error"]] = ["diverged", np.nan]
+    assert counted(small, "unpruned").loc[lost, "test_error"].isna().all()
+    row = score(small, baseline="unpruned").set_index("method").loc["a"]
+    assert row["score"] == pytest.approx(5 / 3)  # of seed 0 alone
+    # a pruned one is a result like any other
+    small.loc[small["method"] == "random", ["status", "test_error"]] = ["diverged", np.nan]
+    errors = counted(small, "random").loc[small["method"] == "random", "test_error"]
+    assert (errors == 0.5).all()
 
 
 def test_under_trained_baselines_mark_their_whole_curves(small: pd.DataFrame) -> None:
