@@ -1,0 +1,58 @@
+"""The ten hypotheses of the protocol, each judged from the records alone. Never torch.
+
+A file of this folder is the registration of what stands in it: ``findings`` asks every function
+marked with ``hypothesis``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pandas as pd
+
+from prunebench.settings import Analysis
+from prunebench.statistics.hypotheses.base import (
+    EQUIVALENT,
+    EVIDENCE,
+    NOT_SHOWN,
+    SHOWN,
+    UNTESTED,
+    Finding,
+    Hypothesis,
+)
+from prunebench.statistics.hypotheses.curve import phases
+from prunebench.statistics.hypotheses.table import prepare
+
+__all__ = [
+    "EQUIVALENT", "EVIDENCE", "NOT_SHOWN", "SHOWN", "UNTESTED", "Finding", "Hypothesis",
+    "findings", "hypotheses", "phases",
+]  # fmt: skip
+
+
+def hypotheses() -> list[Hypothesis]:
+    """All that stand in the files of this folder, by number."""
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    found = {
+        value.number: value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Hypothesis)
+    }
+    return [found[number] for number in sorted(found)]
+
+
+def findings(cells: pd.DataFrame, analysis: Analysis) -> list[Finding]:
+    """Judge all hypotheses on a table of cells as ``read_cells`` gives it; always all, in order.
+
+    A method stands for pruning in general only if it is of the declared family
+    (``analysis.primary``; empty: every method that is no control); a hypothesis about the methods
+    is shown, or equivalent, when it is for every one of them, and the sentence counts the rest.
+    Nothing is chosen on test data: a method's sparsity is the one with the lowest mean validation
+    error. Holm adjusts the p-values of the methods that one hypothesis compares with one opponent.
+    The order of rows, and methods outside the family that nothing is compared with, change nothing.
+    Raises PrunebenchError for a table that ``check_cells`` refuses.
+    """
+    table = prepare(cells, analysis)
+    return [each.find(table) for each in hypotheses()]

@@ -1,0 +1,218 @@
+"""Hypotheses on the controls that need no pruning: longer, stopped, decayed, smaller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from prunebench.statistics.grid import SETTING
+from prunebench.statistics.hypotheses import words
+from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
+from prunebench.statistics.hypotheses.compare import (
+    EQUIVALENT,
+    HIGHER,
+    UNRESOLVED,
+    Comparison,
+    compared,
+    evidence,
+    judged,
+    largest_p,
+)
+from prunebench.statistics.hypotheses.pairs import composed, paired_areas
+from prunebench.statistics.hypotheses.table import ALL, CLEAN, NOISY, Lacking, Table, within
+from prunebench.statistics.significance import holm, p_text
+
+ADVANTAGE = "gain minus that of the control"
+BEST = "the best of them on validation"
+SIMPLE = ("early-stopping", "tuned-weight-decay", "small-dense")
+WORDS = {NOISY: "With noisy labels", CLEAN: "With clean labels", ALL: "Over all settings"}
+
+
+def controls_of(table: Table, kinds: tuple[str, ...]) -> dict[str, list[str]]:
+    """The methods of each kind of control, the kinds that the records hold; raises Lacking."""
+    composed(table)
+    found = {kind: names for kind in kinds if (names := table.kind(kind))}
+    if not found:
+        raise Lacking(f"the records hold no control of the kind {' or '.join(kinds)}")
+    return found
+
+
+@hypothesis(
+    4, "equal-budget",
+    "The gain exceeds training the dense model as long (equal budget).", "controls",
+)  # fmt: skip
+def equal_budget(table: Table) -> Judgement:
+    """Gain minus that of dense-long, per seed, in the noisy settings if there are any."""
+    family, controls = table.family, controls_of(table, ("dense-long",))
+    rows: list[Comparison] = []
+    said: list[str] = []
+    verdicts = []
+    for scope, settings in table.scopes().items():
+        items, beside = _against(table, family, controls["dense-long"], scope, settings)
+        rows += [*items, *beside]
+        if not items:
+            continue
+        hold = [item.decision == HIGHER for item in items]
+        verdicts.append(summed(hold, [item.decision == EQUIVALENT for item in items]))
+        what = f" the gain exceeds that of training the dense model as long ({items[0].against})"
+        said.append(
+            f"{WORDS[scope]}{what if len(verdicts) == 1 else ''} for"
+            f" {words.of(sum(hold), len(hold))} ({words.seeds(items)})."
+            f" {words.by_decision(items, table.analysis.alpha)}."
+        )
+    if not said:
+        raise Lacking("no setting has a method of the family and the control with the same seeds")
+    return Judgement(verdicts[0], " ".join(said), evidence(rows))
+
+
+@hypothesis(
+    5, "simple-controls",
+    "The gain exceeds early stopping, weight decay, and a small dense model.", "controls",
+)  # fmt: skip
+def simple_controls(table: Table) -> Judgement:
+    """Gain minus that of each control and of the best of them on validation, per seed."""
+    family, controls = table.family, controls_of(table, SIMPLE)
+    rows: list[Comparison] = []
+    said: list[str] = []
+    verdicts = []
+    for scope, settings in table.scopes().items():
+        items = []
+        for kind, names in controls.items():
+            own, beside = _against(table, family, names, scope, settings, kind)
+            items += own
+            rows += [*own, *beside]
+        best = [name for names in controls.values() for name in names]
+        if len(controls) > 1:
+            own, _ = _against(table, family, best, scope, settings, BEST)
+            items += own
+            rows += own
+        if not items:
+            continue
+        claims = _claims(items, {item.against for item in items}, table.analysis.alpha)
+        verdicts.append(
+            summed([claim.decision == HIGHER for claim in claims],
+                   [claim.decision == EQUIVALENT for claim in claims])
+        )  # fmt: skip
+        rows += claims
+        if len(verdicts) == 1:
+            said.append(_simple_words(scope, items, claims, table.analysis.alpha))
+        else:
+            said.append(f"{WORDS[scope]}: for {_count(claims)} (see the evidence).")
+    if not said:
+        raise Lacking("no setting has a method of the family and a control with the same seeds")
+    missing = [kind for kind in SIMPLE if kind not in controls]
+    verdict = verdicts[0]
+    if missing:
+        said.append(f"Not compared, since the records lack it: {', '.join(missing)}.")
+        verdict = summed([])  # a claim about all three stands on all three
+    return Judgement(verdict, " ".join(said), evidence(rows))
+
+
+def _count(claims: list[Comparison]) -> str:
+    hold = [claim.method for claim in claims if claim.decision == HIGHER]
+    for_whom = f": {words.names(hold)}" if hold and len(hold) < len(claims) else ""
+    return f"{words.of(len(hold), len(claims))}{for_whom}"
+
+
+def _simple_words(
+    scope: str, items: list[Comparison], claims: list[Comparison], alpha: float
+) -> str:
+    each = []
+    for against in dict.fromkeys(item.against for item in items):
+        own = [item for item in items if item.against == against]
+        above = [item.decision == HIGHER for item in own]
+        text = words.by_decision(own, alpha)
+        each.append(f"Against {against}: for {words.of(sum(above), len(above))}. {text}.")
+    return (
+        f"{WORDS[scope]} the gain exceeds every one of these controls for {_count(claims)}"
+        f" ({words.seeds(items)}). {' '.join(each)}"
+    )
+
+
+def _claims(items: list[Comparison], wanted: set[str], alpha: float) -> list[Comparison]:
+    """For each method the claim that it exceeds every control: its weakest comparison.
+
+    An intersection–union test: the largest p of a method's comparisons, Holm over methods.
+    A method that lacks a comparison makes no claim and is left unresolved.
+    """
+    made = []
+    for method in sorted({item.method for item in items}):
+        own = [item for item in items if item.method == method]
+        weakest = min(own, key=lambda item: (item.found.value, item.against))
+        p = largest_p(own) if {item.against for item in own} == wanted else np.nan
+        found = replace(weakest.found, p=p)
+        note = f"the smallest advantage, over {weakest.against}; {p_text(p)} before Holm"
+        made.append((replace(weakest, against="all of them", found=found, note=note), own))
+    adjusted = holm(np.array([claim.found.p for claim, _ in made]))
+    claims = []
+    for (claim, own), p in zip(made, adjusted, strict=True):
+        known = not np.isnan(p)
+        decision = UNRESOLVED
+        if known and p <= alpha and all(item.found.low > 0 for item in own):
+            decision = HIGHER
+        elif known and all(item.decision == EQUIVALENT for item in own):
+            decision = EQUIVALENT
+        claims.append(replace(claim, p=float(p), family=len(made), decision=decision))
+    return claims
+
+
+def _against(
+    table: Table, family: tuple[str, ...], controls: list[str], scope: str,
+    settings: pd.DataFrame, name: str = "",
+) -> tuple[list[Comparison], list[Comparison]]:  # fmt: skip
+    """The advantage of each method over a control, a Holm family; and what stands beside it."""
+    alpha, margin = table.analysis.alpha, table.analysis.equivalence
+    values = within(advantage(table, family, controls), settings)
+    against = name or words.names(controls)
+    items = judged(compared(values, ADVANTAGE, scope, against, "value", margin), alpha)
+    beside = []
+    if name != BEST:
+        for measure, column in (
+            ("the same, seed left out of the choice of sparsity", "left_out"),
+            ("integrated gain minus that of the control", "integrated"),
+        ):
+            made = compared(values, measure, scope, against, column, margin)
+            beside += judged(made, alpha)
+    return items, beside
+
+
+def advantage(table: Table, methods: tuple[str, ...], controls: list[str]) -> pd.DataFrame:
+    """One row per setting, method and seed: how much its gain exceeds the control's, in points.
+
+    ``value``: at the sparsity that validation chose for the method; a control with sparsities
+    stands at the same one, a dense control at its only one. Of several controls the one with the
+    lowest mean validation error in that setting counts (ties: the first by name). ``left_out``, of
+    dense controls alone, and ``integrated`` as in ``Table.gains``.
+    """
+    keys = [*SETTING, "method", "seed"]
+    gains = table.gains[table.gains["method"].isin(methods)].dropna(subset=["gain"])
+    cells = table.of(controls)[[*keys, "sparsity", "difference", "val_error"]]
+    dense = cells["method"].isin(table.made.index[table.made["schedule"] == "dense"])
+    cells = cells.assign(dense=dense).rename(columns={"method": "control", "sparsity": "at"})
+    pairs = gains.merge(cells, on=[*SETTING, "seed"])
+    pairs = pairs[pairs["dense"] | (pairs["at"] == pairs["sparsity"])]
+    group = [*SETTING, "method", "control"]
+    means = pairs.groupby(group, sort=True)["val_error"].mean().round(9).reset_index()
+    best = means.sort_values("val_error", kind="stable").groupby(group[:-1], sort=True).head(1)
+    found = pairs.merge(best[group], on=group)
+    found["value"] = found["gain"] + found["difference"]
+    found["left_out"] = (found["gain_left_out"] + found["difference"]).where(found["dense"])
+    # a dense control stands at every sparsity; another at those that both have
+    level = found["integrated"] + found["difference"]
+    found["integrated"] = level.where(found["dense"], _areas(table, found[~found["dense"]]))
+    return found[[*keys, "sparsity", "value", "left_out", "integrated"]]
+
+
+def _areas(table: Table, found: pd.DataFrame) -> pd.Series:
+    """The integrated advantage of each row's method over its control, indexed like ``found``."""
+    keys = [*SETTING, "seed", "method", "control"]
+    made = [
+        paired_areas(table, method, control).assign(method=method, control=control)
+        for method, control in found[["method", "control"]].drop_duplicates().to_numpy()
+    ]
+    if not made:
+        return pd.Series(dtype=float)
+    areas = pd.concat(made).set_index(keys)["value"]
+    return found[keys].join(areas, on=keys)["value"]

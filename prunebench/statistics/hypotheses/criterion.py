@@ -1,0 +1,147 @@
+"""The hypothesis on the criterion: against random and against shuffled masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from prunebench.statistics.grid import SETTING
+from prunebench.statistics.hypotheses import words
+from prunebench.statistics.hypotheses.base import UNTESTED, Judgement, hypothesis, summed
+from prunebench.statistics.hypotheses.compare import (
+    EQUIVALENT,
+    HIGHER,
+    LOWER,
+    Comparison,
+    compared,
+    evidence,
+    judged,
+)
+from prunebench.statistics.hypotheses.pairs import Pair, composed, paired_areas, partner
+from prunebench.statistics.hypotheses.table import ALL, Lacking, Table, within
+
+CHOSEN = "gain minus that of the control, each at its chosen sparsity"
+LESS = "integrated gain minus that of the control"
+FAIR = ("schedule", "recovery")  # must be alike, that the criterion alone makes the difference
+
+
+@hypothesis(
+    6, "criterion",
+    "The criterion matters: against random and against shuffled masks, at equal sparsity.",
+    "criterion",
+)  # fmt: skip
+def criterion(table: Table) -> Judgement:
+    """Error against that of random and of shuffled weights, over the sparsities both have."""
+    composed(table)
+    family, alpha = table.family, table.analysis.alpha
+    pairs = list(_pairs(table, family))
+    if not pairs:
+        raise Lacking(
+            "the records hold no control with a random criterion or a shuffled allocation and the"
+            " pattern of a method of the family, at a sparsity that both have"
+        )
+    fair, unfair = _split(table, pairs, ALL, None)
+    beside = []
+    for scope, settings in table.scopes().items():
+        if scope != ALL:
+            beside += [item for items in _split(table, pairs, scope, settings) for item in items]
+    own = _own_sparsity(table, [pair for pair, _ in pairs if not pair.differs])
+    said = f"{_own_words(own, alpha)}{_unfair_words(unfair, alpha)}"
+    rows = evidence([*fair, *unfair, *own, *beside])
+    if not fair:
+        text = "Not tested: no control shares its schedule and its recovery with a method."
+        return Judgement(UNTESTED, f"{text}{said}", rows)
+    above = [item.decision == HIGHER for item in fair]
+    same = [item.decision == EQUIVALENT for item in fair]
+    below = [_label(item) for item in fair if item.decision == LOWER]
+    against = [f"{item.method} against {item.against}" for item in fair]
+    sentence = (
+        f"Integrated over the sparsities that both have, the chosen weights do better than random"
+        f" or shuffled ones in {words.of(sum(above), len(above), 'comparison')}"
+        f" ({words.seeds(fair)}; noisy and clean settings weighted equally)."
+        f" {words.by_decision(fair, alpha, labels=against)}."
+        + (f" The criterion harms: {words.names(below)}." if below else "")
+        + f"{_kinds_missing(table, pairs)}{said}"
+    )
+    kinds = {kind for _, kind in pairs}
+    hold = above if len(kinds) == 2 else [False]  # a claim about both stands on both
+    return Judgement(summed(hold, same), sentence, rows)
+
+
+def _label(item: Comparison) -> str:
+    return f"{item.method} against {item.against}"
+
+
+def _pairs(table: Table, family: tuple[str, ...]) -> Iterator[tuple[Pair, str]]:
+    """For each method its random and its shuffled control, with the kind."""
+    random, shuffled = table.kind("random"), table.kind("shuffled")
+    for method in family:
+        if method in random or method in shuffled:
+            continue
+        if pair := partner(table, method, random, ("pattern",), FAIR):
+            yield pair, "random"
+        if pair := partner(table, method, shuffled, ("pattern", "criterion"), FAIR):
+            yield pair, "shuffled"
+
+
+def _split(
+    table: Table, pairs: list[tuple[Pair, str]], scope: str, settings: pd.DataFrame | None
+) -> tuple[list[Comparison], list[Comparison]]:
+    """Comparisons of the fair pairs, one family, and of those that differ in more, another."""
+    made: tuple[list[Comparison], list[Comparison]] = ([], [])
+    for pair, _ in pairs:
+        values = paired_areas(table, pair.method, pair.other).assign(method=pair.method)
+        values = values if settings is None else within(values, settings)
+        note, margin = pair.note(table.made), table.analysis.equivalence
+        items = compared(values, LESS, scope, pair.other, margin=margin)
+        made[bool(pair.differs)].extend(replace(item, note=note) for item in items)
+    alpha = table.analysis.alpha
+    return judged(made[0], alpha), judged(made[1], alpha)
+
+
+def _own_sparsity(table: Table, pairs: list[Pair]) -> list[Comparison]:
+    """The gains of fair pairs, each at the sparsity that validation chooses for itself.
+
+    Random masks fail first, so the integral stands on sparsities that nobody would choose.
+    """
+    scope, settings = next(iter(table.scopes().items()))
+    keys, items = [*SETTING, "seed"], []
+    for pair in pairs:
+        gains = {
+            name: table.gains[table.gains["method"] == name] for name in (pair.method, pair.other)
+        }
+        values = within(gains[pair.method], settings).merge(
+            gains[pair.other][[*keys, "gain"]], on=keys, suffixes=("", "_other")
+        )
+        values["value"] = values["gain"] - values["gain_other"]
+        margin = table.analysis.equivalence
+        items += compared(values.drop(columns="sparsity"), CHOSEN, scope, pair.other, margin=margin)
+    return judged(items, table.analysis.alpha)
+
+
+def _own_words(items: list[Comparison], alpha: float) -> str:
+    if not items:
+        return ""
+    said = words.by_decision(items, alpha, labels=[_label(item) for item in items])
+    return (
+        f" The gain minus that of the control, each at its own sparsity chosen on validation"
+        f" ({items[0].scope}): {said[0].lower()}{said[1:]}."
+    )
+
+
+def _kinds_missing(table: Table, pairs: list[tuple[Pair, str]]) -> str:
+    kinds = {kind for _, kind in pairs}
+    missing = [kind for kind in ("random", "shuffled") if kind not in kinds]
+    return f" No {missing[0]} masks were recorded to compare with." if missing else ""
+
+
+def _unfair_words(items: list[Comparison], alpha: float) -> str:
+    if not items:
+        return ""
+    labels = [f"{_label(item)} ({item.note})" for item in items]
+    said = words.by_decision(items, alpha, labels=labels)
+    return (
+        f" Beside the verdict, since more than the criterion differs: {said[0].lower()}{said[1:]}."
+    )

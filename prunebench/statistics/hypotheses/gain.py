@@ -1,0 +1,88 @@
+"""The hypothesis on the gain with clean labels."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from prunebench.statistics.grid import SETTING
+from prunebench.statistics.hypotheses import words
+from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
+from prunebench.statistics.hypotheses.compare import (
+    EQUIVALENT,
+    HIGHER,
+    LOWER,
+    Comparison,
+    compared,
+    evidence,
+    judged,
+)
+from prunebench.statistics.hypotheses.table import CLEAN, Lacking, Table, within
+
+GAIN = "gain"
+LEFT_OUT = "gain, seed left out of the choice of sparsity"
+BESIDE = {LEFT_OUT: "gain_left_out", "integrated gain": "integrated"}
+
+
+@hypothesis(
+    1, "clean-labels",
+    "Clean labels: pruning's gain lies inside the region of practical equivalence.",
+    "forest", noisy=False,
+)  # fmt: skip
+def clean_labels(table: Table) -> Judgement:
+    """The gain over all clean settings, for each method, against the region of equivalence."""
+    family = table.family
+    if CLEAN not in table.scopes():
+        known = not table.rows["noisy"].isna().all()
+        said = "no regime has clean labels" if known else "the records do not say which regimes"
+        raise Lacking(said if known else f"{said} have clean labels (label_noise)")
+    values = within(table.gains, table.scopes()[CLEAN])
+    values = values[values["method"].isin(family)]
+    alpha, margin = table.analysis.alpha, table.analysis.equivalence
+    items = judged(compared(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)
+    if not items:
+        raise Lacking("no clean setting has validation errors to choose a sparsity by")
+    same = [item.decision == EQUIVALENT for item in items]
+    beside = [
+        item
+        for measure, column in BESIDE.items()
+        for item in judged(compared(values, measure, CLEAN, "dense", column, margin), alpha)
+    ]
+    settings = values[SETTING].drop_duplicates()
+    single = _per_setting(values, margin, alpha) if len(settings) > 1 else []
+    outside = [item for item in items if item.decision in (HIGHER, LOWER)]
+    sentence = (
+        f"With clean labels the gain at the sparsity chosen on validation lies inside"
+        f" ±{margin:g} points for {words.of(sum(same), len(same))}"
+        f" ({words.plural(len(settings), 'setting')}, {words.seeds(items)})."
+        f" {words.by_decision(items, alpha, undecided='the interval reaches beyond the region')}."
+        + _left_out(beside)
+        + (f" {_outside(outside, margin)}" if outside else "")
+    )
+    return Judgement(summed([], same), sentence, evidence([*items, *beside, *single]))
+
+
+def _per_setting(values: pd.DataFrame, margin: float, alpha: float) -> list[Comparison]:
+    """The gain of each method in each setting: a family of its own."""
+    items = [
+        item
+        for key, rows in values.groupby(SETTING, sort=True)
+        for item in compared(rows, GAIN, "/".join(map(str, key)), "dense", GAIN, margin)
+    ]
+    return judged(items, alpha)
+
+
+def _left_out(beside: list[Comparison]) -> str:
+    """How the gains change where no seed takes part in its own choice."""
+    own = [item.found.value for item in beside if item.measure == LEFT_OUT]
+    if not own:
+        return ""
+    span = f"{words.signed(min(own))} to {words.signed(max(own))}"
+    where = span if len(own) > 1 else words.signed(own[0])
+    return f" With the sparsity chosen by the other seeds alone: {where} points."
+
+
+def _outside(items: list[Comparison], margin: float) -> str:
+    beyond = [item.method for item in items if item.found.low > margin or item.found.high < -margin]
+    if not beyond:
+        return "Differences from 0 were shown, but not beyond the region."
+    return f"The claim is contradicted by {words.names(beyond)}, wholly outside the region."

@@ -1,0 +1,204 @@
+"""Hypotheses on the shape of the curve: sparse double descent, and what it follows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED, Estimate, estimate
+from prunebench.statistics.grid import SETTING
+from prunebench.statistics.hypotheses import words
+from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
+from prunebench.statistics.hypotheses.compare import (
+    Comparison,
+    compared,
+    correlations,
+    evidence,
+    judged,
+)
+from prunebench.statistics.hypotheses.correlation import POINTS, slope, spearman
+from prunebench.statistics.hypotheses.curve import PHASES, curves, seed_values
+from prunebench.statistics.hypotheses.table import NOISY, Lacking, Table, within
+from prunebench.statistics.significance import holm, p_text, unable
+
+SIDES = {"rise": HIGHER, "fall": LOWER, "collapse": HIGHER}
+
+
+def noisy_settings(table: Table) -> pd.DataFrame:
+    """The settings with noisy labels; raises Lacking where there are none to look at."""
+    scopes = table.scopes()
+    if NOISY in scopes:
+        return scopes[NOISY]
+    if table.left_out:
+        raise Lacking(
+            f"every baseline with noisy labels is under-trained ({words.names(table.left_out)})"
+        )
+    if table.rows["noisy"].isna().all():
+        raise Lacking("the records do not say which regimes have noisy labels (label_noise)")
+    raise Lacking("no regime has noisy labels")
+
+
+@hypothesis(
+    2, "double-descent", "Noisy labels: test error rises, falls, collapses as sparsity grows.",
+    "error-compression",
+)  # fmt: skip
+def double_descent(table: Table) -> Judgement:
+    """All three phases, for each method over the noisy settings together (joint test)."""
+    family, settings = table.family, noisy_settings(table)
+    found = within(curves(table, family), settings)
+    values = within(seed_values(table, family), settings)
+    if found.empty:
+        raise Lacking("no curve with noisy labels has validation errors to find its phases by")
+    pooled = _pooled(values, table)
+    single = [item for _, row in found.iterrows() for item in _of_curve(row)]
+    methods = _methods(pooled)
+    hold = [
+        all(item.decision == SIDES[item.measure] for item in pooled if item.method == method)
+        for method in methods
+    ]
+    counts = {phase: int(found[f"{phase}_shown"].sum()) for phase in PHASES}
+    whole = int(found[[f"{phase}_shown" for phase in PHASES]].all(axis=1).sum())
+    curves_of = words.plural(len(found), "curve")
+    sentence = (
+        f"Over the noisy settings together all three phases are shown for"
+        f" {words.of(sum(hold), len(hold))}: {words.listed(_of_methods(pooled, table))}."
+        f" By their 95 % intervals alone, of {curves_of} (a method in a setting)"
+        f" {counts['rise']} rise{'s' if counts['rise'] == 1 else ''} above dense first,"
+        f" {counts['fall']} fall{'s' if counts['fall'] == 1 else ''} more than"
+        f" {table.analysis.equivalence:g} points below it, {counts['collapse']}"
+        f" collapse{'s' if counts['collapse'] == 1 else ''}, and {whole}"
+        f" {'does' if whole == 1 else 'do'} all three; places were found on validation."
+    )
+    return Judgement(summed(hold), sentence, evidence([*pooled, *single]))
+
+
+def _pooled(values: pd.DataFrame, table: Table) -> list[Comparison]:
+    """The phases of each method over its settings; p is that of all three, Holm over methods."""
+    analysis, made = table.analysis, []
+    for phase in PHASES:
+        made += compared(values, phase, NOISY, "dense", phase)
+    # far below: the test is of the distance beyond the region of equivalence
+    beyond = {
+        str(method): estimate(rows.assign(fall=rows["fall"] + analysis.equivalence), "fall").p
+        for method, rows in values.groupby("method")
+    }
+    own = [beyond[item.method] if item.measure == "fall" else item.found.p for item in made]
+    methods = _methods(made)
+    joint = [
+        max(p for item, p in zip(made, own, strict=True) if item.method == method)
+        for method in methods
+    ]
+    adjusted = dict(zip(methods, holm(np.array(joint)), strict=True))
+    return [
+        replace(
+            item,
+            found=replace(item.found, p=p),
+            against="the minimum" if item.measure == "collapse" else "dense",
+            p=adjusted[item.method],
+            family=len(methods),
+            decision=_side(item, adjusted[item.method], table),
+        )
+        for item, p in zip(made, own, strict=True)
+    ]
+
+
+def _side(item: Comparison, p: float, table: Table) -> str:
+    if not p <= table.analysis.alpha:
+        return UNRESOLVED
+    if item.found.high < (-table.analysis.equivalence if item.measure == "fall" else 0):
+        return LOWER
+    return HIGHER if item.found.low > 0 else UNRESOLVED
+
+
+def _of_curve(row: pd.Series) -> list[Comparison]:
+    """The phases of one curve, decided by their intervals alone."""
+    scope = "/".join(str(row[column]) for column in SETTING)
+    return [
+        Comparison(
+            scope, row["method"], "the minimum" if phase == "collapse" else "dense", phase,
+            Estimate(
+                row[phase], row[f"{phase}_low"], row[f"{phase}_high"], np.nan, int(row["seeds"]), 1
+            ),
+            sparsity=row[f"{phase}_at"], note="by its interval alone",
+            decision=SIDES[phase] if row[f"{phase}_shown"] else UNRESOLVED,
+        )
+        for phase in PHASES if not np.isnan(row[phase])
+    ]  # fmt: skip
+
+
+def _size(item: Comparison) -> str:
+    """The size of a phase; where no curve has a place for it, all its values are 0."""
+    if item.found.value == item.found.low == item.found.high == 0:
+        return "none recorded (the minimum is at the grid's end)"
+    return words.number(item)
+
+
+def _methods(items: list[Comparison]) -> list[str]:
+    return sorted({item.method for item in items})
+
+
+def _of_methods(pooled: list[Comparison], table: Table) -> list[str]:
+    """``imp: rise +1.0 points […], fall …, collapse … (p = 0.031)`` for each method."""
+    said = []
+    for method in _methods(pooled):
+        own = {item.measure: item for item in pooled if item.method == method}
+        item = own["fall"]
+        reason = unable(item.found.seeds, item.family, "methods", table.analysis.alpha)
+        parts = ", ".join(f"{phase} {_size(own[phase])}" for phase in PHASES)
+        said.append(f"{method}: {parts} ({reason or p_text(item.p)})")
+    return said
+
+
+@hypothesis(
+    3, "memorization", "The gain follows the loss of memorization.", "memorized-recovered"
+)  # fmt: skip
+def memorization(table: Table) -> Judgement:
+    """Within a seed, the rank correlation of memorized share and test error up to the minimum."""
+    family, settings = table.family, noisy_settings(table)
+    if table.rows["memorized"].isna().all():
+        raise Lacking("the column memorized is empty")
+    values = within(_per_seed(table, family), settings)
+    if values.empty or values["correlation"].isna().all():
+        raise Lacking(
+            f"no curve has {POINTS} cells with a known and changing memorized share between dense"
+            " and its minimum"
+        )
+    alpha = table.analysis.alpha
+    ranks = judged(
+        correlations(compared(values, "rank correlation", NOISY, "", "correlation")), alpha
+    )
+    slopes = judged(
+        compared(values, "points of error per point of memorization", NOISY, "", "slope"), alpha
+    )
+    hold = [item.decision == HIGHER for item in ranks]
+    none = [method for method in family if method not in {item.method for item in ranks}]
+    sentence = (
+        "From dense to the minimum that validation chooses, test error falls with the memorized"
+        f" share for {words.of(sum(hold), len(hold))}"
+        + (f" that reach a minimum late enough (not {words.names(none)})" if none else "")
+        + f" (mean rank correlation within a seed, {words.seeds(ranks)})."
+        f" {words.by_decision(ranks, alpha, unit='')}."
+        " Points of test error lost with each point of memorization: "
+        + words.listed([f"{item.method} {words.number(item, '')}" for item in slopes])
+        + ". Both also change with sparsity alone: the correlation shows that they go together,"
+        " not which causes which."
+    )
+    return Judgement(summed(hold), sentence, evidence([*ranks, *slopes]))
+
+
+def _per_seed(table: Table, methods: tuple[str, ...]) -> pd.DataFrame:
+    """``correlation`` and ``slope`` of memorized and test error from dense to the minimum."""
+    chosen = table.gains.rename(columns={"sparsity": "minimum"})
+    keys = [*SETTING, "method", "seed"]
+    cells = table.of(methods).merge(chosen[[*keys, "minimum"]], on=keys)
+    cells = cells[(cells["sparsity"] <= cells["minimum"]) & (cells["sparsity"] > 0)]
+    starts = table.dense.drop(columns="method").merge(cells[keys].drop_duplicates())
+    cells = pd.concat([starts, cells]).dropna(subset=["memorized", "test_error"])
+    found = []
+    for key, rows in cells.groupby(keys, sort=True):
+        x, y = rows["memorized"].to_numpy(), rows["test_error"].to_numpy()
+        falls = slope(x, y) if len(x) >= POINTS else np.nan
+        found.append((*key, spearman(x, y), falls))
+    return pd.DataFrame(found, columns=[*keys, "correlation", "slope"])

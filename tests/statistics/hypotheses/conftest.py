@@ -1,0 +1,25 @@
+"""One hypothesis at a time, and the truths of the planted tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from prunebench.settings import Analysis
+from prunebench.statistics.hypotheses import Finding, hypotheses
+from prunebench.statistics.hypotheses.table import prepare
+
+Judge = Callable[..., Finding]
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    """``judge(number, cells, primary=[…])``: the finding of one hypothesis."""
+    known = {each.number: each for each in hypotheses()}
+
+    def one(number: int, cells: pd.DataFrame, **analysis: object) -> Finding:
+        return known[number].find(prepare(cells, Analysis(**analysis)))
+
+    return one
