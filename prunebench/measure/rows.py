@@ -56,7 +56,9 @@ class _Targets:
             "width": regime.width,
         }  # fmt: skip
         train_error = (logits["train"].argmax(1) != labels["train"]).mean()
-        self.under_trained = bool(noisy and train_error > MEMORIZED)
+        # without augmentation a network interpolates clean labels too, or its training failed
+        interpolates = noisy or not regime.augmentation
+        self.under_trained = bool(interpolates and train_error > MEMORIZED)
         self.train_error = float(train_error)
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:

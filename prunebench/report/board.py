@@ -12,6 +12,7 @@ import pandas as pd
 
 from prunebench.records import DENSE, OK
 from prunebench.report import style
+from prunebench.settings import Analysis
 from prunebench.statistics import score_subsets, under_trained
 
 Row = dict[str, Any]
@@ -23,7 +24,7 @@ SECONDS = ("train_epochs", "train_seconds")
 P_VALUES = ("p_baseline", "p_reference")
 COUNTS = ("wins", "ties", "losses", "cells", "failed", "missing")
 KEYS = (
-    "rank", "method", "family", "score", "low", "high", "against_baseline", "p_baseline",
+    "rank", "method", "family", "score", "low", "high", "verdict", "against_baseline", "p_baseline",
     "against_reference", "p_reference", "chosen", "chosen_low", "chosen_high", "wins", "ties",
     "losses", "best_cell", "best_difference", "train_epochs", "train_seconds", "cells", "failed",
     "missing",
@@ -73,7 +74,10 @@ SHOWN = (
     Column("Score", "points, lower is better, dense is 0", _points("score"), "score"),
     Column("95 % interval", "of the score, over seeds, on these tasks", _interval(""), "low"),
     Column(
-        "Against dense", "exact sign-flip test over seeds, Holm over methods",
+        "Verdict", "equivalent: within the declared region", _plain("verdict"), "verdict", "name"
+    ),
+    Column(
+        "Against dense", "exact sign-flip test over seeds, Holm over the declared family",
         _plain("against_baseline"), "p_baseline", "words",
     ),
     Column(
@@ -103,13 +107,16 @@ SHOWN = (
 )  # fmt: skip
 
 
-def boards(cells: pd.DataFrame) -> dict[Subset, list[Row]]:
+def boards(cells: pd.DataFrame, analysis: Analysis) -> dict[Subset, list[Row]]:
     """The leaderboard's rows of each subset (task, regime, model), all first, best method first.
 
     Values are plain and rounded; None is missing. The keys are KEYS.
     """
     found = {}
-    for subset, scores in score_subsets(cells).items():
+    subsets = score_subsets(
+        cells, alpha=analysis.alpha, primary=analysis.primary, equivalence=analysis.equivalence
+    )
+    for subset, scores in subsets.items():
         inside = cells
         for column, wanted in zip(("task", "regime", "model"), subset, strict=True):
             if wanted != "all":
@@ -196,8 +203,8 @@ def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
     if len(late):
         where = ", ".join(sorted(set(late["regime"] + " · " + late["model"])))
         found.append(
-            f"{len(late)} cells are under-trained ({where}): their dense baseline had not memorized"
-            " its labels, so gains there may be spurious."
+            f"{len(late)} cells are under-trained ({where}): their dense baseline was not trained to"
+            " interpolation, so gains there may be spurious."
         )
     tally = counts(cells)
     bad = [f"{n} {name}" for name, n in tally.items() if name not in ("cells", "under-trained")]

@@ -223,16 +223,21 @@ def counted(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
 
 
 def under_trained(cells: pd.DataFrame) -> pd.Series:
-    """Per row: does it stand on a baseline that had not memorized its noisy labels?
+    """Per row: does it stand on a baseline that was not trained to interpolation?
 
-    A noise regime is one whose baseline has a ``memorized`` value; there its training error must
-    be at most ``MEMORIZED_AT`` (a fraction). A message that says ``under-trained`` counts as well.
+    Its training error must be at most ``MEMORIZED_AT`` (a fraction) in a noise regime, which is one
+    whose baseline has a ``memorized`` value, and in one without augmentation: gains over a network
+    that has not even learned its training set are spurious there as well. A message that says
+    ``under-trained`` counts too.
     """
     group = ["task", "regime", "model", "seed"]
     dense = cells[cells["method"] == DENSE]
     late = pd.Series(False, index=dense.index)
     if {"memorized", "train_error"} <= set(cells.columns):
-        late |= dense["memorized"].notna() & (dense["train_error"] > MEMORIZED_AT)
+        expected = dense["memorized"].notna()
+        if "augmentation" in cells.columns:
+            expected |= dense["augmentation"].eq(False).fillna(False).astype(bool)
+        late |= expected & (dense["train_error"] > MEMORIZED_AT)
     said = pd.Series(False, index=cells.index)
     if "message" in cells.columns:
         said |= (

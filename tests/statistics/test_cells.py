@@ -144,5 +144,10 @@ def test_under_trained_baselines_mark_their_whole_curves(small: pd.DataFrame) ->
     small["train_error"] = np.where(small["seed"] == 1, 0.05, 0.0)
     assert set(small.loc[under_trained(small), "seed"]) == {1}
     assert under_trained(small).sum() == (small["seed"] == 1).sum()
+    # clean labels: expected of what sees the same images again and again, not under augmentation
+    plain = small.assign(memorized=np.nan, augmentation=pd.array([False] * len(small), "boolean"))
+    assert set(plain.loc[under_trained(plain), "seed"]) == {1}
+    assert not under_trained(plain.assign(augmentation=True)).any()
+    assert not under_trained(plain.drop(columns="augmentation")).any()
     said = small.assign(train_error=0.0, message="under-trained: 12 % training error")
     assert under_trained(said).all()
