@@ -1,6 +1,6 @@
 """What pruning itself costs, on a ResNet-18 at 32×32: seconds, processor seconds and peak memory.
 
-    python benchmarks/pruning_cost.py --methods magnitude synflow --samples 512 --threads 2
+    PYTHONPATH=. python benchmarks/pruning_cost.py --methods magnitude synflow --samples 512
 
 Run by hand. Every method runs in a process of its own, so that the peak is its own.
 """

@@ -159,9 +159,7 @@ class Curve:
 
         return compose.masks_in_rounds(self.method, look, sparsity, rounds)
 
-    def recover(
-        self, model: nn.Module, scored: Compensated, masks: Masks
-    ) -> tuple[Run, Moment]:
+    def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> tuple[Run, Moment]:
         """Prune the network and let the method's recovery follow; look before and after."""
         before = self.look(model)
         compose.prune(model, scored, masks)

@@ -109,8 +109,9 @@ def test_nothing_revives():
         n_m(view, scores, no_say, 0.5)
 
 
-def test_as_a_part_of_a_method():
-    custom = {"name": "mine", "criterion": "wanda", "pattern": {"name": "n-m", "n": 1}}
+@pytest.mark.parametrize("criterion", ["wanda", "taylor", "snip", "weight-activation", "sparsegpt"])
+def test_as_a_part_of_a_method(criterion):
+    custom = {"name": "mine", "criterion": criterion, "pattern": {"name": "n-m", "n": 1}}
     assert method(custom).sparsities([0.3]) == [0.75]
     with pytest.raises(PrunebenchError, match="not 'n-m'"):
         method({**custom, "allocation": "erk"})

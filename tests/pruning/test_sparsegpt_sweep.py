@@ -157,3 +157,9 @@ def test_what_earlier_rounds_removed_stays_removed():
     masks = compose.masks_at(method, view, scored.scores, 0.6)
     assert int((~masks["0.weight"]).sum()) == 600
     assert not (masks["0.weight"] & ~within["0.weight"]).any()
+
+
+def test_a_larger_sparsity_is_chosen_on_its_own():
+    entry = {"name": "mine", "base": "sparsegpt", "allocation": "global"}
+    assert not config.method(entry).nested  # other inputs, other scores
+    assert config.method({**entry, "criterion": "wanda"}).nested
