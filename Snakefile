@@ -18,6 +18,7 @@ rule all:
         rules.tables.output,
         rules.figures.output,
         rules.leaderboard.output,
+        rules.report.output,
         rules.track.output,
 
 

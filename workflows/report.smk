@@ -1,23 +1,41 @@
 # What people read: from cells.csv alone.
 
-STATISTICS = [
-    str(path) for path in Path(workflow.basedir, "prunebench/statistics").glob("*.py")
-]
-REPORT = f"{workflow.basedir}/prunebench/report"
+REPORT = Path(workflow.basedir, "prunebench/report")
+# how the records are judged is declared in the configuration: an edit judges them again
+ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
+
+
+def code_of(*names):
+    """The source of statistics and of these modules or packages of the report."""
+    places = [REPORT.with_name("statistics"), *(REPORT / name for name in names)]
+    found = [
+        path
+        for place in places
+        for path in ([place] if place.suffix else place.rglob("*.py"))
+    ]
+    return sorted(map(str, found))
+
+
+def templates_of(name):
+    return sorted(map(str, (REPORT / "templates").glob(f"{name}.*")))
 
 
 rule tables:
     input:
         cells=rules.collect.output,
-        code=[*STATISTICS, f"{REPORT}/tables.py", f"{REPORT}/markup.py"],
+        code=code_of("tables.py", "markup.py", "style.py"),
     output:
         report(
-            expand(
-                str(PLAN.layout.tables / "{table}.csv"),
-                table=["generalization", "compression"],
-            ),
-            caption="captions/tables.rst",
+            str(PLAN.layout.tables / "generalization.csv"),
+            caption="captions/generalization.rst",
             category="Tables",
+            labels={"table": "generalization"},
+        ),
+        report(
+            str(PLAN.layout.tables / "compression.csv"),
+            caption="captions/compression.rst",
+            category="Tables",
+            labels={"table": "compression and cost"},
         ),
     log:
         f"{ROOT}/logs/tables.log",
@@ -32,7 +50,7 @@ rule tables:
 rule figures:
     input:
         cells=rules.collect.output,
-        code=[*STATISTICS, f"{REPORT}/figures.py", f"{REPORT}/style.py"],
+        code=code_of("figures", "style.py"),
     output:
         report(
             directory(str(PLAN.layout.figures)),
@@ -47,6 +65,7 @@ rule figures:
         "envs/prunebench.yaml"
     params:
         root=ROOT,
+        analysis=ANALYSIS,
     shell:
         "prunebench figures {params.root:q} 2> >(tee {log:q} >&2)"
 
@@ -55,13 +74,14 @@ rule leaderboard:
     input:
         cells=rules.collect.output,
         figures=rules.figures.output,
-        code=[*STATISTICS, f"{REPORT}/leaderboard.py", f"{REPORT}/board.py"],
-        templates=[str(path) for path in Path(REPORT, "templates").iterdir()],
+        code=code_of("leaderboard.py", "board.py", "markup.py", "style.py"),
+        templates=templates_of("leaderboard"),
     output:
         html=report(
             str(PLAN.layout.leaderboard("html")),
             caption="captions/leaderboard.rst",
-            category="Leaderboard",
+            category="Answers",
+            labels={"page": "leaderboard"},
         ),
         rest=[str(PLAN.layout.leaderboard(kind)) for kind in ("md", "csv")],
     log:
@@ -70,8 +90,34 @@ rule leaderboard:
         "envs/prunebench.yaml"
     params:
         root=ROOT,
+        analysis=ANALYSIS,
     shell:
         "prunebench leaderboard {params.root:q} 2> >(tee {log:q} >&2)"
+
+
+rule report:
+    input:
+        cells=rules.collect.output,
+        figures=rules.figures.output,
+        code=code_of("paper", "checklist.py", "markup.py", "style.py"),
+        templates=templates_of("report"),
+    output:
+        html=report(
+            str(PLAN.layout.report("html")),
+            caption="captions/report.rst",
+            category="Answers",
+            labels={"page": "report"},
+        ),
+        md=str(PLAN.layout.report("md")),
+    log:
+        f"{ROOT}/logs/report.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        root=ROOT,
+        analysis=ANALYSIS,
+    shell:
+        "prunebench report {params.root:q} 2> >(tee {log:q} >&2)"
 
 
 rule track:
@@ -80,6 +126,7 @@ rule track:
         rules.tables.output,
         rules.figures.output,
         rules.leaderboard.output,
+        rules.report.output,
     output:
         f"{ROOT}/jobs/track.json",
     log:

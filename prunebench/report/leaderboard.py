@@ -11,9 +11,8 @@ import pandas as pd
 
 from prunebench.files import write_text
 from prunebench.layout import Layout
-from prunebench.report import board, markup
+from prunebench.report import board, declared, markup
 from prunebench.report.board import EVERYTHING, KEYS, SHOWN, Row, Subset
-from prunebench.statistics import bands
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "error-compression"
@@ -25,8 +24,11 @@ EXPLAINED = (
     " Lower is better; dense is 0.",
     "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
     " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",
-    "Against dense, against random: exact sign-flip test over seeds, Holm's correction over"
-    " methods.",
+    "Against dense, against random: exact sign-flip test over seeds, Holm's correction over the"
+    " family of methods that the configuration declares (all but the controls where it declares"
+    " none); the others are exploratory.",
+    "Verdict: better or worse than dense where that test and the interval say so, equivalent where"
+    " the whole interval lies within the declared region of practical equivalence.",
     "At chosen sparsity: the difference where the validation error is lowest.",
 )
 
@@ -38,7 +40,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     or draws them when they are not there. Raises PrunebenchError for cells that
     ``statistics.check_cells`` refuses.
     """
-    tables = board.boards(cells)
+    tables = board.boards(cells, declared.analysis(layout))
     rows = tables[EVERYTHING]
     experiment = str(cells["experiment"].iloc[0])
     made = {
@@ -119,8 +121,7 @@ def _images(cells: pd.DataFrame, folder: Path) -> dict[str, str]:
 def _drawn(cells: pd.DataFrame) -> bytes:
     from prunebench.report import figures
 
-    curve = next(curve for curve in figures.CURVES if curve.name == FIGURE)
     memory = io.BytesIO()
-    points = bands(cells, [curve.measure, curve.ratio])
-    figures.draw_curves(points, curve).savefig(memory, format="png", dpi=150)
+    if drawn := figures.draw(figures.ERROR, cells):
+        drawn.savefig(memory, format="png", dpi=150)
     return memory.getvalue()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from prunebench.layout import Layout
 from prunebench.records import DENSE
-from prunebench.report import board, style
+from prunebench.report import board, declared, style
 from prunebench.report.board import EVERYTHING, Row
 from prunebench.statistics import best_on_validation
 
@@ -16,7 +16,7 @@ MLFLOW = ".venv/bin/mlflow ui --backend-store-uri sqlite:///results/mlflow.db"
 
 def text(cells: pd.DataFrame, layout: Layout) -> str:
     """The summary as plain text that ends in a newline; paths as they are in ``layout``."""
-    rows = board.boards(cells)[EVERYTHING]
+    rows = board.boards(cells, declared.analysis(layout))[EVERYTHING]
     experiment = cells["experiment"].iloc[0]
     parts = [
         f"prunebench: {experiment}: {len(cells)} cells, "
@@ -69,6 +69,7 @@ def _best(cells: pd.DataFrame) -> list[str]:
 
 def _places(layout: Layout) -> list[str]:
     places = {
+        "report": f"{layout.report('html')} (also .md)",
         "records": layout.cells_csv,
         "tables": f"{layout.tables}/",
         "figures": f"{layout.figures}/",

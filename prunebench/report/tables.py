@@ -8,10 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from prunebench.files import write_text
+from prunebench.records import DENSE
 from prunebench.report import markup
-from prunebench.report.style import control_first, mean_std, number, percent, seeds_text
+from prunebench.report.style import mean_std, number, percent, seeds_text
+from prunebench.settings import Analysis
 from prunebench.statistics import SETTING, bands, score
 from prunebench.statistics.bands import paired_difference
+from prunebench.statistics.cells import flags
 
 KEY = [*SETTING, "method", "family", "sparsity"]
 
@@ -45,7 +48,7 @@ COMPRESSION = (
 )
 
 
-def write(cells: pd.DataFrame, folder: Path) -> list[Path]:
+def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
     """Write generalization, compression and scores into ``folder``; return the paths.
 
     The .csv files are tidy (a row per setting, method, sparsity), in the units of the record and
@@ -68,18 +71,27 @@ def write(cells: pd.DataFrame, folder: Path) -> list[Path]:
             written.append(folder / f"{name}.{kind}")
             write_text(written[-1], text)
     written.append(folder / "scores.csv")
-    write_text(written[-1], score(cells).to_csv(index=False, lineterminator="\n"))
+    scores = score(
+        cells, alpha=analysis.alpha, primary=analysis.primary, equivalence=analysis.equivalence
+    )
+    write_text(written[-1], scores.to_csv(index=False, lineterminator="\n"))
     return written
 
 
 def summary(cells: pd.DataFrame, measures: tuple[Measure, ...]) -> pd.DataFrame:
     """Tidy means, standard deviations, bands and counts of ``measures``, dense first."""
     table = bands(paired_difference(cells), [measure.column for measure in measures])
-    rank = {m: i for i, m in enumerate(sorted(table["method"].unique(), key=control_first))}
+    rank = {method: place for place, method in enumerate(methods_in_order(cells))}
     return table.sort_values(
         [*SETTING, "method", "sparsity"],
         key=lambda column: column.map(rank) if column.name == "method" else column,
     ).reset_index(drop=True)
+
+
+def methods_in_order(cells: pd.DataFrame) -> list[str]:
+    """Dense, the other controls as far as the records say, and the rest, each by name."""
+    control = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
+    return sorted(control.index, key=lambda name: (name != DENSE, not control[name], name))
 
 
 def _matrices(tidy: pd.DataFrame) -> list[markup.Table]:
@@ -96,7 +108,7 @@ def _matrices(tidy: pd.DataFrame) -> list[markup.Table]:
 def _matrix(setting: str, rows: pd.DataFrame, measure: Measure) -> markup.Table:
     shown = rows.assign(text=_texts(rows, measure))
     wide = shown.pivot(index="method", columns="sparsity", values="text").fillna(number(None))
-    wide = wide.reindex(sorted(wide.index, key=control_first))
+    wide = wide.reindex(rows["method"].unique())  # the order of the tidy table
     how = "mean ± standard deviation" if measure.spread else "mean"
     counts = seeds_text(rows[f"{measure.column}_n"])
     lost = int(rows["failed"].sum())

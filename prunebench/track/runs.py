@@ -199,7 +199,8 @@ def _cell(
 
 def artifacts(layout: Layout) -> dict[str, Path]:
     """Files for people, by the path that they get in MLflow."""
-    found = [layout.cells_csv, layout.config, *(layout.leaderboard(k) for k in ("html", "md"))]
+    pages = [page(kind) for page in (layout.leaderboard, layout.report) for kind in ("html", "md")]
+    found = [layout.cells_csv, layout.config, *pages]
     found += [*layout.figures.glob("*.png"), *(p for p in layout.tables.glob("*") if p.is_file())]
     return {
         path.relative_to(layout.root).as_posix(): path for path in sorted(found) if path.is_file()

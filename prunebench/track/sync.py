@@ -206,4 +206,4 @@ class Sync:
             while lines and sum(map(len, lines)) + len(lines) > _NOTE_LENGTH:
                 lines.pop()
             text += "\n" + "\n".join(lines) + "\n"
-        return text + "\nTables, figures and the whole leaderboard: under Artifacts.\n"
+        return text + "\nReport, tables, figures and the whole leaderboard: under Artifacts.\n"

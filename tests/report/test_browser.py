@@ -12,6 +12,7 @@ import pytest
 
 from prunebench.layout import Layout
 from prunebench.report import board, leaderboard
+from prunebench.settings import Analysis
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -61,7 +62,7 @@ def column(page: Page, title: str) -> list[str]:
 
 
 def test_sorting_by_mouse_and_keyboard(page: Page, cells: pd.DataFrame) -> None:
-    rows = board.boards(cells)[board.EVERYTHING]
+    rows = board.boards(cells, Analysis())[board.EVERYTHING]
     assert column(page, "Method") == [row["method"] for row in rows]
     head = page.get_by_role("columnheader", name="Score", exact=True)
     head.get_by_role("button").click()
@@ -84,7 +85,7 @@ def test_sorting_by_mouse_and_keyboard(page: Page, cells: pd.DataFrame) -> None:
 
 
 def test_filters_show_what_was_computed_for_that_subset(page: Page, cells: pd.DataFrame) -> None:
-    tables = board.boards(cells)
+    tables = board.boards(cells, Analysis())
     page.get_by_label("Regime").select_option("noisy-40")
     page.get_by_label("Model").select_option("seed-cnn")
     rows = tables["all", "noisy-40", "seed-cnn"]

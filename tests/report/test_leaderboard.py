@@ -11,6 +11,7 @@ import pytest
 
 from prunebench.layout import Layout
 from prunebench.report import board, leaderboard, style
+from prunebench.settings import Analysis
 from prunebench.statistics import read_cells, score
 
 HOSTILE = "</script><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\""
@@ -102,21 +103,21 @@ def test_figures_are_those_of_the_statistics(cells: pd.DataFrame, layout: Layout
 
 
 def test_each_subset_is_scored_by_itself(cells: pd.DataFrame) -> None:
-    tables = board.boards(cells)
+    tables = board.boards(cells, Analysis())
     assert len(tables) == 2 * 3 * 3
-    alone = board.boards(cells[cells["regime"] == "noisy-40"])
+    alone = board.boards(cells[cells["regime"] == "noisy-40"], Analysis())
     assert tables["all", "noisy-40", "all"] == alone[board.EVERYTHING]
 
 
 def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame) -> None:
-    rows = board.boards(cells)[board.EVERYTHING]
+    rows = board.boards(cells, Analysis())[board.EVERYTHING]
     first, second = board.warnings(cells, rows)
     assert "With 3 seeds no difference can be significant" in first
     assert "0.25" in first
     assert "2 collapsed, 1 diverged, 1 failed" in second
     late = cells.assign(train_error=cells["train_error"].mask(cells["method"] == "dense", 0.1))
     gone = late.drop(index=late.index[(late["method"] == "imp") & (late["sparsity"] > 0.98)])
-    said = board.warnings(gone, board.boards(gone)[board.EVERYTHING])
+    said = board.warnings(gone, board.boards(gone, Analysis())[board.EVERYTHING])
     assert any("under-trained (noisy-40 · seed-cnn, noisy-40 · test_resnet)" in s for s in said)
     assert any(s == "Not ranked, since cells are missing: imp." for s in said)
 

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 from prunebench.report import markup, tables
+from prunebench.settings import Analysis
 from prunebench.statistics import counted
 
 
 @pytest.fixture(scope="module")
 def folder(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("tables")
-    names = {path.name for path in tables.write(cells, made)}
+    names = {path.name for path in tables.write(cells, made, Analysis())}
     assert names == {path.name for path in made.iterdir()}
     return made
 
@@ -50,7 +51,7 @@ def test_one_seed_and_missing_columns_are_shown_as_such(
     cells: pd.DataFrame, tmp_path: Path
 ) -> None:
     few = cells[cells["seed"] == 0].assign(macs_kept=np.nan, theoretical_speedup=np.nan)
-    tables.write(few, tmp_path)
+    tables.write(few, tmp_path, Analysis())
     text = (tmp_path / "generalization.md").read_text()
     assert "over 1 seed," in text
     assert "± " not in text.replace("mean ± standard", "")

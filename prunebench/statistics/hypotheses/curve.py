@@ -25,7 +25,7 @@ def phases(cells: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     marks = {"rise": "maximum", "fall": "minimum", "collapse": "collapse"}
     result = found[[*SETTING, "method"]].copy()
     for phase, mark in marks.items():
-        result[mark] = found[f"{phase}_at"].where(found[f"{phase}_shown"])
+        result[mark] = found[f"{phase}_at"].where(found[f"{phase}_shown"].astype(bool))
     return result
 
 

@@ -223,9 +223,9 @@ def _made(rows: pd.DataFrame) -> pd.DataFrame:
     for kind in KINDS.values():
         by_parts |= kind(made)
     by_parts |= made["recovery"] == "re-initialization"
-    made["control"] = [
-        bool(parts if value is None else value) for value, parts in zip(said, by_parts, strict=True)
-    ]
+    known = zip(said, by_parts, strict=True)
+    control = [bool(parts if value is None else value) for value, parts in known]
+    made["control"] = pd.Series(control, made.index, dtype=bool)  # boolean also where it is empty
     return made
 
 
