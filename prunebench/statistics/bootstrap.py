@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ ENTROPY = 2020  # of every draw, with the name of what is resampled
 Floats = NDArray[np.float64]
 
 
+@lru_cache(maxsize=64)  # a report asks for the same draws hundreds of times
 def resampling(name: str, n: int, draws: int) -> Floats:
     """Weights (draws, n) of n things (a setting's seeds, or tasks) resampled; rows sum to 1.
 
@@ -23,6 +25,7 @@ def resampling(name: str, n: int, draws: int) -> Floats:
     generator = np.random.default_rng([ENTROPY, zlib.crc32(name.encode())])
     counts = generator.multinomial(n, np.full(n, 1 / n), size=draws)
     weights: Floats = counts / n
+    weights.setflags(write=False)
     return weights
 
 

@@ -43,8 +43,8 @@ def _gates(material: Material) -> Iterator[str]:
     if len(late):
         where = sorted(set(late["regime"] + " · " + late["model"]))
         yield (
-            f"{len(late)} cells are under-trained ({', '.join(where)}): their dense baseline had"
-            " not memorized its labels, so gains there may be spurious. The hypotheses leave them"
+            f"{len(late)} cells are under-trained ({', '.join(where)}): their dense baseline was"
+            " not trained to interpolation, so gains there may be spurious. The hypotheses leave them"
             " out; the scores do not."
         )
 

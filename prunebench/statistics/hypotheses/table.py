@@ -160,13 +160,13 @@ class Table:
         return f"Declared but not recorded: {', '.join(self.absent)}." if self.absent else ""
 
     def left_out_note(self) -> str:
-        """Which baselines had not memorized their noisy labels."""
+        """Which baselines had not learned the labels they were trained on."""
         if not self.left_out:
             return ""
         shown = "; ".join(self.left_out[:3]) + ("; …" if len(self.left_out) > 3 else "")
         return (
-            f"Left out as under-trained: {shown}; a gain over a dense model that has not memorized"
-            " its noisy labels is spurious."
+            f"Left out as under-trained: {shown}; a gain over a dense model that has not learned"
+            " its training labels is spurious."
         )
 
 
