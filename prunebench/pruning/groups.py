@@ -11,12 +11,12 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from prunebench.errors import Refused
 from prunebench.models import head_of
@@ -220,10 +220,20 @@ def _leaks(model: nn.Module, groups: list[Group], example: Tensor) -> bool:
         other[name] = torch.where(mask, state[name], _drawn(state[name], draw))
         whole = read.get(name, torch.ones_like(mask))
         state[name], other[name] = state[name] * whole, other[name] * whole
-    with evaluating(model):
-        one, two = (functional_call(model, values, example) for values in (state, other))
-    one, two = logits_of(one), logits_of(two)
+    # in a copy: functional_call leaves its values in a module that is registered under two names
+    trial = deepcopy(model)
+    one, two = (_outputs(trial, values, example) for values in (state, other))
     return bool((one - two).abs().max() > 1e-3 * one.abs().max())
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, values: Mapping[str, Tensor], example: Tensor) -> Tensor:
+    """The logits of a model with other values in its parameters and buffers; they stay there."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name in values:
+            tensor.copy_(values[name])
+    with evaluating(model):
+        return logits_of(model(example))
 
 
 def _drawn(value: Tensor, draw: torch.Generator) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from prunebench import models
 from prunebench.errors import Refused
-from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
+from prunebench.pruning.groups import Group, expand, find_groups, kept_dims, kept_weights
+from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import apply
 from prunebench.pruning.view import View
 from prunebench.settings import Model, Prunable
@@ -273,3 +274,24 @@ def test_tracing_leaves_no_trace() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
     assert len(generator) == len(torch.get_rng_state())
+
+
+class Twice(nn.Module):
+    """One layer under two names, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.one = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.two, self.head = self.one, nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.one(self.first(x).relu()).relu())
+        return self.head(x.relu().mean((2, 3)))
+
+
+def test_looking_for_groups_leaves_a_layer_under_two_names_as_it_is() -> None:
+    model = Twice()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = find_groups(model, prunable_layers(model, Prunable()), torch.randn(2, 3, 8, 8))
+    assert found
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
