@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prunebench.compress.encoding import load_compressed as load_compressed
+    from prunebench.compress.encoding import save_compressed as save_compressed
+    from prunebench.compress.shrink import shrink as shrink
     from prunebench.pruning.api import prune as prune
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "prune"]
+__all__ = ["__version__", "load_compressed", "prune", "save_compressed", "shrink"]
+_HOMES = {
+    "load_compressed": "prunebench.compress.encoding",
+    "prune": "prunebench.pruning.api",
+    "save_compressed": "prunebench.compress.encoding",
+    "shrink": "prunebench.compress.shrink",
+}
 
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import: only who prunes pays for it
-    if name == "prune":
-        from prunebench.pruning.api import prune
+    if name in _HOMES:
+        from importlib import import_module
 
-        return prune
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'prunebench' has no attribute {name!r}")

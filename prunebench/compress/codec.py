@@ -1,0 +1,131 @@
+"""One tensor as bytes, and back: dense, a bitmap and values, or gaps and values.
+
+Values are kept as planes of their bytes (all first bytes, then all second ones), which compress
+better.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        torch.float64, torch.float32, torch.float16, torch.bfloat16,
+        torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+    )
+}  # fmt: skip
+_ESCAPE = 255  # a gap's byte that says: 255 further, and nothing here
+
+Bytes = np.ndarray  # uint8
+
+
+class Damaged(Exception):
+    """What is wrong with a file."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the header says of a tensor."""
+
+    name: str
+    dtype: str
+    stored: str  # the values' type in the file
+    shape: tuple[int, ...]
+    encoding: str  # "dense", "bitmap", "index", or "same": as the tensor named in ``of``
+    positions: int  # bytes that say where the values stand
+    values: int  # how many
+    of: str = ""
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def width(self) -> int:
+        return DTYPES[self.stored].itemsize
+
+    @property
+    def content(self) -> int:
+        """Bytes in the content."""
+        return self.positions + self.values * self.width
+
+    @property
+    def unpacked(self) -> int:
+        return 0 if self.encoding == "same" else self.size * DTYPES[self.dtype].itemsize
+
+
+def _raw(value: Tensor) -> Bytes:
+    """The bytes of each value, [n, width]."""
+    flat = value.contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().reshape(flat.numel(), value.dtype.itemsize)
+
+
+def encode(name: str, value: Tensor, half: bool) -> tuple[Entry, bytes]:
+    kind = str(value.dtype).removeprefix("torch.")
+    used = np.asarray(_raw(value).any(1))
+    stored, rows = kind, _raw(value)
+    if half and kind in ("float32", "float64") and value.half().isfinite().all():
+        stored, rows = "float16", _raw(value.half())
+    bitmap, gaps = np.packbits(used), _gaps(used)
+    positions = min(bitmap, gaps, key=len)
+    encoding = "bitmap" if len(positions) == len(bitmap) else "index"
+    sparse = rows[used]
+    if len(positions) + sparse.size >= rows.size:
+        encoding, positions, sparse = "dense", np.zeros(0, np.uint8), rows
+    count = len(sparse)
+    entry = Entry(name, kind, stored, tuple(value.shape), encoding, len(positions), count)
+    return entry, positions.tobytes() + np.ascontiguousarray(sparse.T).tobytes()
+
+
+def _gaps(used: Bytes) -> Bytes:
+    """The distances between True, from one before the start, as bytes; 255 goes on."""
+    steps = np.diff(np.flatnonzero(used), prepend=-1) - 1
+    escapes = steps // _ESCAPE
+    ends = np.cumsum(escapes + 1) - 1
+    gaps = np.full(int(ends[-1]) + 1 if len(ends) else 0, _ESCAPE, np.uint8)
+    gaps[ends] = steps % _ESCAPE
+    return gaps
+
+
+def fits(entry: Entry) -> bool:
+    """Whether the sizes of an entry agree with its encoding."""
+    half = entry.stored == "float16" and entry.dtype in ("float32", "float64")
+    positions = {
+        "dense": entry.positions == 0 and entry.values == entry.size,
+        "bitmap": entry.positions == -(-entry.size // 8) and entry.values <= entry.size,
+        "index": entry.values <= entry.positions <= entry.size and entry.values <= entry.size,
+        "same": entry.positions == entry.values == 0,
+    }
+    return (half or entry.stored == entry.dtype) and positions.get(entry.encoding, False)
+
+
+def decode(entry: Entry, part: Bytes) -> Tensor:
+    planes = part[entry.positions :].reshape(entry.width, entry.values)
+    used = slice(None)
+    if entry.encoding != "dense":
+        used = _positions(entry, part[: entry.positions])
+    rows = np.zeros((entry.size, entry.width), np.uint8)
+    rows[used] = planes.T
+    if entry.stored == "bool" and rows.size and rows.max() > 1:
+        raise Damaged(f"{entry.name!r} holds what is neither true nor false")
+    value = torch.from_numpy(rows.reshape(-1)).view(DTYPES[entry.stored])
+    return value.to(DTYPES[entry.dtype]).reshape(entry.shape)
+
+
+def _positions(entry: Entry, part: Bytes) -> Any:
+    """Where the values stand: int64 [values]."""
+    if entry.encoding == "bitmap":
+        found = np.flatnonzero(np.unpackbits(part)[: entry.size])
+    else:
+        here = part != _ESCAPE
+        found = (np.cumsum(np.where(here, part.astype(np.int64) + 1, _ESCAPE)) - 1)[here]
+    if len(found) != entry.values or (len(found) and found[-1] >= entry.size):
+        raise Damaged(f"the positions of {entry.name!r} do not match its values")
+    return found

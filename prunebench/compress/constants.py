@@ -1,0 +1,155 @@
+"""Which inner values of a network do not depend on its input, and what they are.
+
+Abstract interpretation by NaN: the network runs once on an image of NaN, which here means "depends
+on the input". Arithmetic spreads NaN by itself. Where a factor of exactly zero stops it, as in a
+dead filter or under a scale of zero, the rules below stop it too; a value that is no NaN at the end
+is the constant that every input gives. All rules err on the side of NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from prunebench.pruning.layers import evaluating
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_aten = torch.ops.aten
+
+
+@dataclass
+class Inputs:
+    """The least and largest value of each input column of a layer, NaN where it depends."""
+
+    low: Tensor  # [in]
+    high: Tensor  # [in]
+
+    @property
+    def constant(self) -> Tensor:
+        """Bool [in]: the same value at every position, for every input."""
+        return self.low == self.high
+
+
+@torch.no_grad()
+def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
+    """What each convolution and linear layer of ``model`` reads; ``example`` [B, C, H, W].
+
+    Layers that are never called are left out. In eval mode; the model is as before afterwards.
+    """
+    found: dict[nn.Module, Inputs] = {}
+
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+        values = args[0]
+        channel = 1 if isinstance(module, CONVOLUTIONS) else values.ndim - 1
+        flat = values.movedim(channel, 0).flatten(1)
+        low, high = flat.amin(1), flat.amax(1)
+        if module in found:
+            low = torch.minimum(low, found[module].low)
+            high = torch.maximum(high, found[module].high)
+        found[module] = Inputs(low, high)
+
+    readers = (nn.Linear, *CONVOLUTIONS)
+    handles = [m.register_forward_pre_hook(hook) for m in model.modules() if isinstance(m, readers)]
+    try:
+        with evaluating(model), _Rules():
+            model(torch.full_like(example, torch.nan))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+class _Rules(TorchDispatchMode):
+    """Runs every operation as it is, but for those through which zero stops NaN."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        rule = _RULES.get(func.overloadpacket)
+        if rule is None:
+            return func(*args, **(kwargs or {}))
+        return rule(func, *args, **(kwargs or {}))
+
+
+def _bilinear(operation: Callable[[Tensor, Tensor], Tensor], one: Any, two: Any) -> Tensor:
+    """``operation(one, two)`` where zero times NaN is zero."""
+    if not (isinstance(one, Tensor) and isinstance(two, Tensor)) or not one.is_floating_point():
+        return operation(one, two)
+    known = operation(one.nan_to_num(), two.nan_to_num())
+    reached = [
+        operation(left.to(one), right.to(one))
+        for left, right in ((one.isnan(), two != 0), (one != 0, two.isnan()))
+    ]
+    # counts of whole numbers, up to rounding
+    return known.masked_fill((reached[0] + reached[1]) > 0.5, torch.nan)
+
+
+def _convolution(func: Any, x: Tensor, weight: Tensor, bias: Any, *rest: Any) -> Tensor:
+    out = _bilinear(lambda a, b: func(a, b, None, *rest), x, weight)
+    return out if bias is None else out + bias.view(-1, *[1] * (out.ndim - 2))
+
+
+def _addmm(func: Any, bias: Tensor, one: Tensor, two: Tensor, **scales: Any) -> Tensor:
+    if scales:
+        return func(bias, one, two, **scales)
+    return bias + _bilinear(torch.mm, one, two)
+
+
+def _product(func: Any, one: Any, two: Any) -> Tensor:
+    if func is _aten.mul_.Tensor:
+        return one.copy_(_bilinear(torch.mul, one, two))
+    return _bilinear(func, one, two)
+
+
+def _batch_norm(func: Any, x: Tensor, weight: Any, bias: Any, *rest: Any) -> Any:
+    """Of batch norm and group norm: a channel of scale zero is its shift."""
+    out, *others = func(x, weight, bias, *rest)
+    if weight is not None:
+        shift = torch.zeros_like(weight) if bias is None else bias
+        shape = (-1, *[1] * (out.ndim - 2))
+        out = torch.where(weight.view(shape) == 0, shift.view(shape), out)
+    return (out, *others)
+
+
+def _layer_norm(func: Any, x: Tensor, shape: Any, weight: Any, bias: Any, eps: float) -> Any:
+    out, *others = func(x, shape, weight, bias, eps)
+    if weight is not None:
+        shift = torch.zeros_like(weight) if bias is None else bias
+        out = torch.where(weight == 0, shift.expand_as(out), out)
+    return (out, *others)
+
+
+def _attention(
+    func: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **more: Any
+) -> Any:
+    """Weights that sum to one leave a value that all tokens share as it is."""
+    low, high = value.amin(-2, keepdim=True), value.amax(-2, keepdim=True)
+    shared = torch.where(low == high, low, torch.nan)
+    plain = func(query.nan_to_num(), key.nan_to_num(), value.nan_to_num(), *rest, **more)
+    out, *others = plain if isinstance(plain, tuple) else (plain,)
+    out = shared.expand_as(out).contiguous()
+    return (out, *others) if isinstance(plain, tuple) else out
+
+
+_RULES: Mapping[Any, Callable[..., Any]] = {
+    _aten.convolution: _convolution,
+    _aten.addmm: _addmm,
+    _aten.mm: _product,
+    _aten.bmm: _product,
+    _aten.mul: _product,
+    _aten.mul_: _product,
+    _aten.native_batch_norm: _batch_norm,
+    _aten._native_batch_norm_legit_no_training: _batch_norm,
+    _aten.cudnn_batch_norm: _batch_norm,
+    _aten.native_group_norm: _batch_norm,
+    _aten.native_layer_norm: _layer_norm,
+    _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    _aten._scaled_dot_product_flash_attention: _attention,
+    _aten._scaled_dot_product_efficient_attention: _attention,
+    _aten._scaled_dot_product_cudnn_attention: _attention,
+}
