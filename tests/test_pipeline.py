@@ -131,10 +131,10 @@ def test_probes_look_at_every_cell_and_train_nothing(ran: Ran) -> None:
 
 
 def test_an_unknown_probe_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(PrunebenchError, match="sharpnes.*sharpness"):
+    with pytest.raises(PrunebenchError, match=r"sharpnes.*sharpness"):
         config.parse({**GRID, "probes": {"run": ["sharpnes"]}})
 
 
 def test_a_family_names_methods_of_the_grid() -> None:
-    with pytest.raises(PrunebenchError, match="primary: no method 'magnitud'.*magnitude"):
+    with pytest.raises(PrunebenchError, match=r"primary: no method 'magnitud'.*magnitude"):
         config.parse({**GRID, "analysis": {"primary": ["magnitud"]}})

@@ -203,8 +203,8 @@ def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
     if len(late):
         where = ", ".join(sorted(set(late["regime"] + " · " + late["model"])))
         found.append(
-            f"{len(late)} cells are under-trained ({where}): their dense baseline was not trained to"
-            " interpolation, so gains there may be spurious."
+            f"{len(late)} cells are under-trained ({where}): their dense baseline was not"
+            " trained to interpolation, so gains there may be spurious."
         )
     tally = counts(cells)
     bad = [f"{n} {name}" for name, n in tally.items() if name not in ("cells", "under-trained")]

@@ -15,8 +15,14 @@ from prunebench.errors import PrunebenchError
 from prunebench.files import sha256_file
 from prunebench.identity import derive_seed, digest
 from prunebench.layout import (
-    HISTORY, INITIAL, MASKS, PREDICTIONS, VAL_AFTER, VAL_BEFORE, WEIGHTS,
-)  # fmt: skip
+    HISTORY,
+    INITIAL,
+    MASKS,
+    PREDICTIONS,
+    VAL_AFTER,
+    VAL_BEFORE,
+    WEIGHTS,
+)
 from prunebench.plan import Baseline
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned

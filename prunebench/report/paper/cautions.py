@@ -44,8 +44,8 @@ def _gates(material: Material) -> Iterator[str]:
         where = sorted(set(late["regime"] + " · " + late["model"]))
         yield (
             f"{len(late)} cells are under-trained ({', '.join(where)}): their dense baseline was"
-            " not trained to interpolation, so gains there may be spurious. The hypotheses leave them"
-            " out; the scores do not."
+            " not trained to interpolation, so gains there may be spurious. The hypotheses leave"
+            " them out; the scores do not."
         )
 
 
