@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.records import DENSE
-
 MINUS = "−"
 NONE = "–"  # what stands where there is no value
 
@@ -34,46 +32,65 @@ RC: dict[str, Any] = {
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "legend.frameon": False,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "savefig.facecolor": "white",
 }
 DPI = 200
-PAGE_WIDTH = 7.2  # inches, across both columns of a paper
+COLUMN_WIDTH, PAGE_WIDTH = 3.5, 7.2  # inches: one column of a paper, and both
 
-# seaborn's "colorblind" without its yellow, which vanishes on white; cycled with what follows
+# seaborn's "colorblind" without the yellow and the pink, which vanish on white
 PALETTE = (
-    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#56b4e9",
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#882255", "#ca9161",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "h", "p")
 DASHES = ((), (5, 1.5), (1, 1), (4, 1, 1, 1), (7, 2), (3, 1), (5, 1, 1, 1, 1, 1))
-RANDOM_COLOUR, DENSE_COLOUR = "#777777", "#000000"
+CONTROL_MARKERS = ("X", "o", "s", "^", "D", "v")
+LEVEL_DASHES = ((), (6, 2), (1, 1.3), (5, 1.4, 1, 1.4), (9, 1.5, 1, 1.5, 1, 1.5), (3, 3))
+CONTROL_COLOUR, BLACK, FAINT = "#6e6e6e", "#000000", "#c4c4c4"
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and dashes of a method: each alone tells it apart in grey print."""
+    """How a method is drawn: marker and dashes alone tell it apart in grey print."""
 
     colour: str
-    marker: str
-    dashes: tuple[float, ...]
+    marker: str = ""
+    dashes: tuple[float, ...] = ()
+    width: float = 1.3
+    fill: str | None = None  # of the marker; None: the colour
+
+    def line(self) -> dict[str, Any]:
+        """As keyword arguments of matplotlib's Line2D."""
+        edge, face = (self.fill and self.colour) or "white", self.fill or self.colour
+        return {
+            "color": self.colour, "marker": self.marker, "dashes": self.dashes or (None, None),
+            "linewidth": self.width, "markerfacecolor": face, "markeredgecolor": edge,
+            "markeredgewidth": 0.8 if self.fill else 0.4,
+        }  # fmt: skip
 
 
-def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """Give each method its look, by its place in the alphabet; controls are grey and black."""
-    named = sorted(set(methods) - {DENSE, "random"})
+def looks(
+    methods: Iterable[str], controls: Iterable[str] = (), levels: Iterable[str] = ()
+) -> dict[str, Look]:
+    """Give every method a look of its own, in the order given: levels, controls, methods.
+
+    ``levels``, horizontal lines, are black and told apart by their dashes, the first is solid;
+    ``controls`` grey with hollow markers; ``methods`` coloured.
+    """
     found = {
-        name: Look(PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-        for i, name in enumerate(named)
+        name: Look(BLACK, dashes=LEVEL_DASHES[i % len(LEVEL_DASHES)], width=1.1 if i else 1.4)
+        for i, name in enumerate(levels)
     }
-    found["random"] = Look(RANDOM_COLOUR, "X", (2, 1.2))
-    found[DENSE] = Look(DENSE_COLOUR, "", (6, 2))
-    return {name: found[name] for name in sorted(methods, key=control_first)}
-
-
-def control_first(method: str) -> tuple[int, str]:
-    """Sort key: dense, random, then the alphabet."""
-    return ({DENSE: 0, "random": 1}.get(method, 2), method)
+    for i, name in enumerate(controls):
+        marker = CONTROL_MARKERS[i % len(CONTROL_MARKERS)]
+        dashes = DASHES[(i + 2) % len(DASHES)]
+        found[name] = Look(CONTROL_COLOUR, marker, dashes, 1.1, fill="white")
+    for i, name in enumerate(methods):
+        marker, dashes = MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]
+        found[name] = Look(PALETTE[i % len(PALETTE)], marker, dashes)
+    return found
 
 
 def number(value: float | None, digits: int = 2, sign: bool = False) -> str:

@@ -1,3 +1,5 @@
+"""What is written: which files, the same bits, embedded fonts, nothing where columns are empty."""
+
 from __future__ import annotations
 
 import subprocess
@@ -9,17 +11,21 @@ import pandas as pd
 import pytest
 
 from prunebench.report import figures, style
-from prunebench.statistics import bands
+from prunebench.report.figures.scene import EMPHASISED, Scene
+from prunebench.settings import Analysis
+from tests.report.figures_helpers import every_column
 
-CURVES = ("error-compression", "gap-compression", "memorized-compression", "error-speedup")
+OLD = {"error-compression-digits", "error-speedup-digits", "harm-digits", "forest", "controls",
+       "memorized-recovered-digits", "train-test-gap-digits"}  # fmt: skip
+NEW = {"criterion", "recovery", "gain-noise-size", "predictors"}
 
 
 @pytest.fixture(scope="module")
 def folder(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("figures")
-    names = {path.name for path in figures.write(cells, made)}
-    wanted = {*(f"{curve}-digits" for curve in CURVES), figures.FOREST}
-    assert names == {f"{name}.{kind}" for name in wanted for kind in ("png", "pdf")}
+    table = every_column(cells[cells["model"] == "seed-cnn"])
+    names = {path.name for path in figures.write(table, made)}
+    assert names == {f"{name}.{kind}" for name in OLD | NEW for kind in figures.KINDS}
     assert names == {path.name for path in made.iterdir()}
     return made
 
@@ -33,72 +39,80 @@ def test_fonts_are_embedded_as_truetype(folder: Path) -> None:
 
 
 def test_same_records_same_bits(cells: pd.DataFrame, folder: Path, tmp_path: Path) -> None:
-    again = figures.save(figures.draw_forest(cells), tmp_path, figures.FOREST)
-    for path in again:
-        assert path.read_bytes() == (folder / path.name).read_bytes()
+    table = every_column(cells[cells["model"] == "seed-cnn"])
+    for stem in ("forest", "predictors", "criterion"):
+        drawn = figures.draw(stem, table.sample(frac=1, random_state=0))
+        assert drawn is not None
+        for path in figures.save(drawn, tmp_path, stem):
+            assert path.read_bytes() == (folder / path.name).read_bytes()
 
 
-def test_panels_show_means_controls_and_lost_cells(cells: pd.DataFrame) -> None:
-    curve = figures.CURVES[0]
-    points = bands(cells, [curve.measure, curve.ratio])
-    figure = figures.draw_curves(points, curve)
-    assert [axes.get_title() for axes in figure.axes] == [
-        f"{regime} · {model}"
-        for model in ("seed-cnn", "test_resnet")
-        for regime in ("clean", "noisy-40")
-    ]
-    axes = figure.axes[0]
-    lines = [line for line in axes.lines if len(np.atleast_1d(line.get_xdata())) == 6]
-    assert len(lines) == 7
-    means = cells.query("regime == 'clean' and model == 'seed-cnn' and method == 'imp'")
-    wanted = 100 * means.groupby("sparsity")["test_error"].mean().to_numpy()
-    assert any(np.allclose(np.asarray(line.get_ydata(), float), wanted) for line in lines)
-    (circles,) = [line for line in axes.lines if line.get_markersize() == 9]
-    assert len(np.atleast_1d(circles.get_xdata())) == 3  # snip, apoz, magnitude at the end
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names[:2] == ["dense", "random"]
-    assert len(names) == 8
-    assert "circled: some seeds failed" in figure.legends[0].get_title().get_text()
+def test_pages_are_as_wide_as_a_column_or_a_page(folder: Path) -> None:
+    from PIL import Image
+
+    widths = set()
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            widths.add(image.width / style.DPI)
+    assert widths <= {style.COLUMN_WIDTH, style.PAGE_WIDTH}
 
 
-@pytest.mark.parametrize("regimes", [["noisy-40"], ["clean", "noisy-40"], ["a", "b", "c"]])
-def test_nothing_is_cut_off_or_hidden(cells: pd.DataFrame, regimes: list[str]) -> None:
-    noisy = cells[cells["regime"] == "noisy-40"]
-    table = pd.concat([noisy.assign(regime=name) for name in regimes])
-    table = table.replace({"method": {"imp": "iterative-magnitude-rewinding"}})
-    curve = figures.CURVES[0]
-    figure = figures.draw_curves(bands(table, [curve.measure, curve.ratio]), curve)
-    figure.draw_without_rendering()
-    legend, page = figure.legends[0].get_window_extent(), figure.bbox
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    assert figure._suptitle.get_window_extent().width <= page.width
-    for box in (legend, *boxes):
-        assert page.x0 <= box.x0
-        assert box.x1 <= page.x1
-    for i, box in enumerate(boxes):
-        assert not box.overlaps(legend)
-        assert not any(box.overlaps(other) for other in boxes[:i])
+def test_what_was_not_recorded_is_left_out(cells: pd.DataFrame) -> None:
+    empty = cells.assign(
+        memorized=np.nan, flips=np.nan, test_ece=np.nan, theoretical_speedup=np.nan
+    )
+    for stem in ("memorized-recovered-{task}", "harm-{task}", "error-speedup-{task}", *NEW):
+        assert figures.draw(stem, empty) is None
+    assert figures.draw("train-test-gap-{task}", empty) is not None
+    dense = cells[cells["method"] == "dense"]
+    assert figures.draw("forest", dense) is None
+    with pytest.raises(ValueError, match="beside the baseline"):
+        figures.draw_forest(dense)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_few_seeds_one_regime_one_model(cells: pd.DataFrame, tmp_path: Path, seeds: int) -> None:
-    few = cells.query("seed < @seeds and regime == 'noisy-40' and model == 'seed-cnn'")
-    assert len(figures.write(few, tmp_path)) == 2 * (len(CURVES) + 1)
+def test_every_figure_has_a_caption_by_its_file(folder: Path, cells: pd.DataFrame) -> None:
+    captions = figures.captions(cells)
+    assert set(captions) == OLD | NEW
+    assert all(text.endswith(".") for text in captions.values())
 
 
-def test_a_baseline_alone_can_be_drawn(cells: pd.DataFrame, tmp_path: Path) -> None:
-    assert figures.write(cells.query("method == 'dense'"), tmp_path)
+def test_names_with_markup_are_harmless(cells: pd.DataFrame, tmp_path: Path) -> None:
+    strange = {"imp": "$x^{", "snip": "_hidden", "magnitude": "<b>&\\frac", "wanda": "a%{task}"}
+    table = cells[cells["model"] == "seed-cnn"].replace({"method": strange})
+    table = table.replace({"task": {"digits": "../a b"}, "regime": {"clean": "$\\clean$"}})
+    drawn = figures.draw(figures.ERROR, table)
+    assert drawn is not None
+    drawn.draw_without_rendering()
+    names = {text.get_text() for text in drawn.legends[0].get_texts()}
+    assert set(strange.values()) <= names
+    entry = figures.figures()[figures.ERROR]
+    assert [name for name, _ in entry.tables(table)] == ["error-compression-.._a_b"]
 
 
-def test_every_method_has_its_own_look() -> None:
-    looks = style.looks([f"m{i}" for i in range(40)])
-    assert len({(look.colour, look.marker, look.dashes) for look in looks.values()}) == 40
+def test_many_methods_leave_eight_in_colour(cells: pd.DataFrame) -> None:
+    own = cells[(cells["model"] == "seed-cnn") & (cells["method"] == "imp")]
+    extra = [own.assign(method=f"m{i:02d}", test_error=own["test_error"] + 0.001 * i)
+             for i in range(20)]  # fmt: skip
+    table = pd.concat([cells[cells["model"] == "seed-cnn"], *extra], ignore_index=True)
+    scene = Scene.of(table, Analysis(primary=["m19", "apoz"]))
+    assert len(scene.shown) == EMPHASISED
+    assert {"m19", "apoz", "m00"} <= set(scene.shown)
+    drawn = figures.draw(figures.ERROR, table, Analysis(primary=["m19", "apoz"]))
+    assert drawn is not None
+    assert "thin grey: 18 other methods" in drawn.legends[0].get_title().get_text()
+    assert len(drawn.legends[0].get_texts()) == EMPHASISED + 2  # dense and random
+
+
+def test_looks_tell_everybody_apart() -> None:
+    looks = style.looks([f"m{i}" for i in range(20)], ["random", "small"], ["dense", "long"])
+    assert len({(look.marker, look.dashes, look.fill) for look in looks.values()}) == 24
+    assert looks["dense"].dashes == ()
 
 
 def test_the_module_costs_no_seaborn_until_it_draws() -> None:
     code = (
-        "import sys, prunebench.report.figures, prunebench.report.leaderboard;"
+        "import sys, prunebench.report.figures as f, prunebench.report.leaderboard; f.figures();"
         "sys.exit(bool({'seaborn', 'matplotlib', 'torch', 'jinja2'} & set(sys.modules)))"
     )
-    root = Path(figures.__file__).parents[2]
+    root = Path(figures.__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

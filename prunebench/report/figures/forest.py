@@ -1,0 +1,188 @@
+"""Scores, and gains where validation chose, as points with intervals; controls set apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from prunebench.report import style
+from prunebench.report.figures import panels
+from prunebench.report.figures.registry import figure
+from prunebench.report.figures.scene import EVERYTHING, Scene, measured
+from prunebench.statistics.pool import SEEDS_AND_TASKS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PLAIN = style.Look("#4d4d4d", "o")  # of methods without a look of their own
+ROW = 0.17  # inches a method
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The methods of a forest from top to bottom, candidates before controls."""
+
+    candidates: list[str]
+    controls: list[str]
+
+    @property
+    def heights(self) -> dict[str, float]:
+        """Where each method stands; a gap of one row lies between the two groups."""
+        gap = float(bool(self.candidates and self.controls))
+        total = len(self.candidates) + len(self.controls) + gap
+        places = [*range(len(self.candidates)),
+                  *(len(self.candidates) + gap + i for i in range(len(self.controls)))]  # fmt: skip
+        names = [*self.candidates, *self.controls]
+        return {name: total - 1 - place for name, place in zip(names, places, strict=True)}
+
+
+@figure(
+    "forest",
+    "The score of every method, the mean change of test error against the dense baseline of the"
+    " same seed over log₂ compression, in points (left is better), with its 95 % interval: over"
+    " all settings, and over each regime. Controls stand below. Shaded: the region of practical"
+    " equivalence.",
+)
+def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
+    """All methods, best first."""
+    overall = scene.scores[EVERYTHING]
+    ranked = [m for m in overall.index if m != scene.baseline]
+    rows = Rows([m for m in ranked if m in scene.candidates],
+                [m for m in ranked if m in scene.controls])  # fmt: skip
+    if not ranked:
+        return None
+    over = "seeds, on these tasks"
+    if (overall["interval_over"] == SEEDS_AND_TASKS).all():
+        over = SEEDS_AND_TASKS
+    label = (
+        f"test error minus {scene.baseline} (points, mean over log₂ compression; left is better)\n"
+        f"bar: 95 % interval over {over}; number: beyond the panel; shaded: equivalent"
+        f" (±{scene.analysis.equivalence:g} points)"
+    )
+    title = "Score: mean change of test error by pruning"
+    return _draw(title, label, rows, scene, lambda t: (t["score"], t["low"], t["high"]))
+
+
+@figure(
+    "controls",
+    "The gain, dense minus own test error with the same seed, in points (right is better), at the"
+    " sparsity that validation chose, with its 95 % interval: methods above; below the controls"
+    " that pruning has to beat: dense networks trained as long, stopped early or decayed, small"
+    " dense ones, random and shuffled masks. Shaded: the region of practical equivalence.",
+)
+def controls(cells: pd.DataFrame, scene: Scene) -> Figure | None:
+    """The emphasised methods beside all controls."""
+    overall = scene.scores[EVERYTHING]
+    there = overall[overall["chosen"].notna()].sort_values("chosen", kind="stable").index
+    rows = Rows([m for m in there if m in scene.shown], [m for m in there if m in scene.controls])
+    if not (rows.controls and rows.candidates and measured(cells, "val_error")):
+        return None
+    label = (
+        f"gain: {scene.baseline} minus own test error (points; right is better), at the sparsity"
+        " chosen on validation\nbar: 95 % interval over seeds; number: beyond the panel;"
+        f" shaded: equivalent (±{scene.analysis.equivalence:g} points)"
+    )
+    title = "Gain of pruning beside that of its controls"
+    return _draw(
+        title, label, rows, scene,
+        lambda t: (-t["chosen"], -t["chosen_high"], -t["chosen_low"]),
+    )  # fmt: skip
+
+
+Ends = Callable[[pd.DataFrame], tuple[pd.Series, pd.Series, pd.Series]]
+
+
+def _draw(title: str, label: str, rows: Rows, scene: Scene, ends: Ends) -> Figure:
+    """A panel for everything, and one a regime where there are several."""
+    from matplotlib.figure import Figure
+
+    shown = [EVERYTHING]
+    regimes = [r for r in scene.regimes if ("all", r, "all") in scene.scores]
+    if len(regimes) > 1:
+        shown += [("all", regime, "all") for regime in regimes]
+    across = min(len(shown), panels.ACROSS)
+    lines = -(-len(shown) // across)
+    heights = rows.heights
+    width = style.COLUMN_WIDTH if across == 1 else style.PAGE_WIDTH
+    tall = lines * (0.42 + ROW * (max(heights.values()) + 1)) + 0.7
+    made = Figure(figsize=(width, tall), layout="constrained")
+    made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")
+    grid = list(made.subplots(lines, across, squeeze=False, sharey=True).flat)
+    for axes in grid[len(shown) :]:
+        axes.remove()
+    for axes, key in zip(grid, shown, strict=False):
+        values = ends(scene.scores[key])
+        _panel(axes, values, heights, scene)
+        _end(axes, values, heights, scene)
+        only = key == EVERYTHING and len(shown) > 1
+        axes.set_title("all regimes" if only else regimes[0] if len(shown) == 1 else key[1])
+        if rows.candidates and rows.controls:
+            border = heights[rows.controls[0]] + 1
+            axes.axhline(border, color="0.6", linewidth=0.6, dashes=(2, 2))
+            axes.text(0.99, border - 0.1, "controls", transform=axes.get_yaxis_transform(),
+                      fontsize=6.5, style="italic", ha="right", va="top", zorder=6)  # fmt: skip
+    grid[0].set_yticks(list(heights.values()), list(heights))
+    grid[0].set_ylim(-0.7, max(heights.values()) + 0.7)
+    made.supxlabel(label if across > 1 else fill(label, 56),
+                   fontsize=style.RC["axes.labelsize"])  # fmt: skip
+    return made
+
+
+def _panel(
+    axes: Axes, ends: tuple[pd.Series, pd.Series, pd.Series], heights: dict[str, float],
+    scene: Scene,
+) -> None:  # fmt: skip
+    margin = scene.analysis.equivalence
+    axes.axvspan(-margin, margin, color="0.9", linewidth=0, zorder=0.5)
+    axes.axvline(0, color=style.BLACK, linewidth=0.9, zorder=1.5)
+    axes.grid(visible=False, axis="y")
+    value, low, high = ends
+    for method, height in heights.items():
+        if method not in value.index or pd.isna(value[method]):
+            continue
+        look = scene.looks.get(method, PLAIN)
+        marker: dict[str, Any] = {
+            "marker": look.marker or "o",
+            "markerfacecolor": look.fill or look.colour,
+        }
+        if pd.notna(low[method]):
+            axes.plot([low[method], high[method]], [height, height], color=look.colour,
+                      marker="|", markersize=5, linewidth=1.2)  # fmt: skip
+        axes.plot(value[method], height, color=look.colour, markersize=4.2, zorder=3, **marker)
+
+
+def _end(
+    axes: Axes, ends: tuple[pd.Series, pd.Series, pd.Series], heights: dict[str, float],
+    scene: Scene,
+) -> None:  # fmt: skip
+    """End the axis near the candidates and the dense controls; what lies beyond is a number.
+
+    Random masks collapse by tens of points, beside which no difference of interest is visible.
+    """
+    value, low, high = (series[series.index.isin(list(heights))].dropna() for series in ends)
+    near = [m for m in value.index if m in scene.candidates or m in scene.levels]
+    if not near:
+        return
+    kept = pd.concat([value[near], low[low.index.isin(near)], high[high.index.isin(near)]])
+    # intervals over two seeds may be endless; twice the values' own range is enough of them
+    reach = 2 * max(float(value[near].max() - value[near].min()), 4 * scene.analysis.equivalence)
+    left = max(min(float(kept.min()), 0.0), float(value[near].min()) - reach)
+    right = min(max(float(kept.max()), 0.0), float(value[near].max()) + reach)
+    room = 0.08 * (right - left)
+    axes.set_xlim(left - room, right + room)
+    for method, number in value.items():
+        if left - room <= number <= right + room:
+            continue
+        beyond = number > right
+        text = style.number(float(number), 0, sign=True)
+        axes.text(
+            0.99 if beyond else 0.01, heights[str(method)], f"{text} ›" if beyond else f"‹ {text}",
+            transform=axes.get_yaxis_transform(), ha="right" if beyond else "left", va="center",
+            fontsize=6.5, color=scene.looks.get(str(method), PLAIN).colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=6,
+        )  # fmt: skip

@@ -1,0 +1,235 @@
+"""What a figure is built of: a sheet of panels, their axes, the legend, curves with bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from prunebench.report import style
+from prunebench.report.figures.scene import Scene
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACROSS = 3  # panels a row
+WIDE = 3  # largest over smallest error from which on the axis is logarithmic
+ERROR_TICKS = [d * 10.0**e for e in (-2, -1, 0, 1) for d in (1, 2, 5)] + [100.0]
+COMPRESSION = "compression ratio (all / kept weights, log scale)"
+LEGEND_SIZE = style.RC["legend.fontsize"]
+# of a line of the legend and of a title, in inches
+LINE, TITLE = 0.165, 0.2
+_LOST: dict[str, Any] = {
+    "linestyle": "", "marker": "o", "markersize": 9, "markerfacecolor": "none",
+    "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 5,
+}  # fmt: skip
+Looks = Mapping[str, style.Look]
+
+
+class Sheet:
+    """A figure of ``rows`` × ``across`` panels below a title, with one legend below them all."""
+
+    def __init__(
+        self, title: str, rows: int, across: int, looks: Looks, notes: Iterable[str] = (),
+        height: float = 1.6, **subplots: Any,
+    ) -> None:  # fmt: skip
+        from matplotlib.figure import Figure
+
+        width = style.COLUMN_WIDTH if across == 1 else style.PAGE_WIDTH
+        self.columns = _legend_columns(looks, width)
+        title = fill(title, int(10.5 * width))
+        self.note = "\n".join(fill(note, int(17 * width)) for note in notes if note)
+        lines = -(-len(looks) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
+        page = rows * height + TITLE * (title.count("\n") + 1) + 0.4 + LINE * lines
+        self.figure: Figure = Figure(figsize=(width, page), layout="constrained")
+        self.figure.suptitle(title, fontweight="bold")
+        self.panels = self.figure.subplots(rows, across, squeeze=False, **subplots)
+        self.lowest = list(self.panels[-1])
+        self.looks = looks
+
+    def used(self, count: int) -> list[Axes]:
+        """The first ``count`` panels; the others are taken away."""
+        panels: list[Axes] = list(self.panels.flat)
+        for axes in panels[count:]:
+            axes.remove()
+        across = self.panels.shape[1]
+        for axes in panels[max(0, count - across) : count]:
+            # with nothing below it, a panel has the labels of the shared axis
+            axes.tick_params(labelbottom=True)
+        self.lowest = panels[(count - 1) // across * across : count]
+        return panels[:count]
+
+    def finish(self, x_label: str = "") -> Figure:
+        """Label the axis that all panels share below the lowest, and draw the legend."""
+        from matplotlib.lines import Line2D
+
+        for axes in self.lowest if x_label else ():
+            axes.set_xlabel(
+                fill(x_label, int(15 * self.figure.get_figwidth() / len(self.panels[0])))
+            )
+        handles = [Line2D([], [], label=str(i)) for i in range(len(self.looks))]
+        for handle, look in zip(handles, self.looks.values(), strict=True):
+            handle.set(**_properties(look))
+        legend = self.figure.legend(
+            handles=handles, loc="outside lower center", title=self.note or None, handlelength=3.2,
+            ncols=self.columns, title_fontsize=LEGEND_SIZE, alignment="center",
+        )  # fmt: skip
+        # set afterwards: matplotlib leaves out labels that begin with an underscore
+        for text, name in zip(legend.get_texts(), self.looks, strict=True):
+            text.set_text(name)
+        return self.figure
+
+
+def _properties(look: style.Look) -> dict[str, Any]:
+    wanted = look.line()
+    dashes = wanted.pop("dashes")
+    return {**wanted, "linestyle": (0, look.dashes) if look.dashes else "-"} if dashes else wanted
+
+
+def _legend_columns(looks: Looks, width: float) -> int:
+    """How many names fit side by side in ``width`` inches, at the legend's font size."""
+    longest = max(map(len, looks), default=0)
+    return max(1, min(6, len(looks), int(width / (0.62 + 0.062 * longest))))
+
+
+def notes(rows: pd.DataFrame, scene: Scene, *more: str) -> list[str]:
+    """What the bands, the circles and the thin lines are, for the legend."""
+    seeds = int(rows["cells"].max())
+    said = [f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"]
+    if rows["failed"].sum():
+        said.append("circled: some seeds failed or collapsed")
+    if muted := len(drawn(rows) - set(scene.looks)):
+        said.append(f"thin grey: {muted} other method{'s' if muted > 1 else ''}")
+    return ["; ".join([*said, *(text for text in more if text)])]
+
+
+def drawn(rows: pd.DataFrame) -> set[str]:
+    """The methods in ``rows``."""
+    return set(rows["method"])
+
+
+def looks_of(rows: pd.DataFrame, scene: Scene) -> dict[str, style.Look]:
+    """The looks of those in ``rows`` that have one of their own, in the legend's order."""
+    there = drawn(rows)
+    return {name: look for name, look in scene.looks.items() if name in there}
+
+
+def curves(
+    axes: Axes, rows: pd.DataFrame, column: str, looks: Looks, scale: float = 1,
+    limits: tuple[float, float] = (-np.inf, np.inf), ratio: str = "compression_ratio",
+) -> pd.DataFrame:  # fmt: skip
+    """Draw ``column`` of one panel's bands; return its points, with ``ratio`` and ``mean``.
+
+    Methods that have sparsity 0 only become lines across the panel, those without a look thin
+    grey curves, the others curves with bands, cut at ``limits`` (after scaling); cells of which
+    some seed is lost are circled.
+    """
+    rows = rows.assign(
+        ratio=rows[f"{ratio}_mean"].fillna(rows["nominal"]),
+        **{end: rows[f"{column}_{end}"] * scale for end in ("mean", "low", "high")},
+    )
+    rows = rows[rows["mean"].notna()].sort_values(["method", "ratio"])
+    rows[["low", "high"]] = rows[["low", "high"]].clip(*limits)
+    highest = rows.groupby("method")["sparsity"].transform("max")
+    for place, (_, level) in enumerate(rows[highest == 0].sort_values("cells").iterrows()):
+        look = looks.get(str(level["method"]), style.Look(style.FAINT, width=0.6))
+        axes.axhline(
+            level["mean"], color=look.colour, linewidth=look.width, zorder=1.6 + place / 99,
+            dashes=look.dashes or (None, None),
+        )  # fmt: skip
+        if look.dashes == () and np.isfinite(level["low"]):
+            axes.axhspan(level["low"], level["high"], color=look.colour, alpha=0.09, linewidth=0)
+    for method, points in rows[highest > 0].groupby("method", sort=True):
+        own = looks.get(str(method))
+        if own is None:
+            axes.plot(points["ratio"], points["mean"], color=style.FAINT, linewidth=0.6, zorder=1.3)
+            continue
+        axes.plot(points["ratio"], points["mean"], **own.line(), zorder=2 + (own.fill is None))
+        banded = points[np.isfinite(points["low"])]
+        if len(banded):
+            axes.fill_between(
+                banded["ratio"], banded["low"], banded["high"], color=own.colour,
+                alpha=0.13 if own.fill is None else 0.07, linewidth=0, zorder=1,
+            )  # fmt: skip
+    lost = rows[(highest > 0) & (rows["failed"] > 0) & rows["method"].isin(list(looks))]
+    if len(lost):
+        axes.plot(lost["ratio"], lost["mean"], **_LOST)
+    return rows
+
+
+def ratio_axis(
+    panels: Iterable[Axes], rows: pd.DataFrame, ratio: str = "compression_ratio", ticks: int = 5
+) -> None:
+    """log₂ with about ``ticks`` ticks at powers of two, written 2×; the same in all panels."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    moving = rows[rows["sparsity"] > 0]
+    ratios = moving[f"{ratio}_mean"].fillna(moving["nominal"])
+    least, most = (np.log2(ratios.min()), np.log2(ratios.max())) if len(ratios) else (0.0, 1.0)
+    room = max(0.25, 0.04 * (most - least))
+    step = max(1, int(np.ceil((most - least) / ticks)))
+    for axes in panels:
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(2 ** (least - room), 2 ** (most + room))
+        axes.xaxis.set_major_locator(FixedLocator(list(2.0 ** np.arange(-3, 24, step))))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def value_axis(axes: Axes, rows: pd.DataFrame, wanted: Iterable[str]) -> None:
+    """End a linear axis where the means of ``wanted`` do: bands and what collapsed may leave it."""
+    means = rows.loc[rows["method"].isin(list(wanted)), "mean"]
+    if len(means):
+        low, high = min(0.0, float(means.min())), max(0.0, float(means.max()))
+        room = max(0.15 * (high - low), 0.5)
+        axes.set_ylim(low - room, high + room)
+
+
+def error_axis(axes: Axes, means: pd.Series) -> bool:
+    """Make a wide range of errors, in per cent, logarithmic; return whether it is.
+
+    On a linear axis a collapse to 70 % hides whether 4 % became 3.5 %.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = means.min(), means.max()
+    if not (low > 0 and high / low > WIDE):
+        return False
+    axes.set_yscale("log")
+    # bands may reach 0; the axis ends where the curves do
+    axes.set_ylim(0.8 * low, min(105, 1.2 * high))
+    axes.yaxis.set_major_locator(FixedLocator(ERROR_TICKS))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    return True
+
+
+def named(setting: tuple[str, str], settings: list[tuple[str, str]]) -> str:
+    """The title of a panel: the regime, with the model where there are several."""
+    models = {model for _, model in settings}
+    return " · ".join(setting) if len(models) > 1 else setting[0]
+
+
+def on(rows: pd.DataFrame, settings: list[tuple[str, str]]) -> str:
+    """Where a figure is from: task, and model where there is only one."""
+    models = sorted({model for _, model in settings})
+    # with spaces that do not break
+    return "\u00a0·\u00a0".join([str(rows["task"].iloc[0]), *(models if len(models) == 1 else [])])
+
+
+def layout(settings: list[tuple[str, str]]) -> tuple[int, int]:
+    """Rows and panels a row for one panel a setting: a row for each model if its regimes fit."""
+    models = len({model for _, model in settings})
+    each = len(settings) // models
+    if each * models == len(settings) and each <= ACROSS:
+        return models, each
+    return -(-len(settings) // ACROSS), ACROSS
+
+
+def inside(rows: pd.DataFrame, setting: tuple[str, str]) -> pd.DataFrame:
+    """The rows of a regime and model."""
+    return rows[(rows["regime"] == setting[0]) & (rows["model"] == setting[1])]
