@@ -197,7 +197,8 @@ def test_configuration_of_the_readme(block: str, tmp_path: Path, monkeypatch) ->
             assert [item.name for item in getattr(experiment, key)] == names
 
 
-def test_python_of_the_readme(tmp_path: Path) -> None:
+def test_python_of_the_readme(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # it writes a file
     method, notebook = blocks("python")
     (tmp_path / "my_file.py").write_text(method)
     space: dict[str, Any] = {}
