@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from prunebench.cli.app import AsJson, app
 from prunebench.errors import PrunebenchError
 
+# rows for programs, a table for people, and what renews that table in a text
+Catalog = tuple[Callable[[], Any], Callable[[], str], Callable[[str], str]]
+Into = Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")]
 
-@app.command()
-def methods(
-    as_json: AsJson = False,
-    into: Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")] = None,
-) -> None:
-    """List the methods that ship."""
-    from prunebench.catalog import fill, markdown_table, method_rows
+
+def _show(catalog: Catalog, as_json: bool, into: Path | None) -> None:
+    """Print a catalog as a table or as JSON, or renew its table in a file."""
     from prunebench.files import write_text
 
+    rows, table, fill = catalog
     if into is not None:
         write_text(into, fill(into.read_text(encoding="utf-8")))
         return
-    print(json.dumps(method_rows(), indent=1) if as_json else markdown_table())
+    print(json.dumps(rows(), indent=1) if as_json else table())
+
+
+@app.command()
+def methods(as_json: AsJson = False, into: Into = None) -> None:
+    """List the methods that ship."""
+    from prunebench.catalog import fill, markdown_table, method_rows
+
+    _show((method_rows, markdown_table, fill), as_json, into)
+
+
+@app.command()
+def measures(as_json: AsJson = False, into: Into = None) -> None:
+    """List what is measured: columns, directions, units, formulas and sources."""
+    from prunebench.measure.catalog import fill, measure_rows, measures_table
+
+    _show((measure_rows, measures_table, fill), as_json, into)
 
 
 @app.command()
@@ -61,18 +78,3 @@ def schema() -> None:
     from prunebench.catalog import json_schema
 
     print(json.dumps(json_schema(), indent=1))
-
-
-@app.command()
-def measures(
-    as_json: AsJson = False,
-    into: Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")] = None,
-) -> None:
-    """List what is measured: columns, directions, units, formulas and sources."""
-    from prunebench.files import write_text
-    from prunebench.measure.catalog import fill, measure_rows, measures_table
-
-    if into is not None:
-        write_text(into, fill(into.read_text(encoding="utf-8")))
-        return
-    print(json.dumps(measure_rows(), indent=1) if as_json else measures_table())

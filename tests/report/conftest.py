@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from prunebench.records import COLUMNS, row
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REGIMES = ("clean", "noisy-40")
 MODELS = {"test_resnet": (370_000, 9.1e6), "seed-cnn": (88_000, 3.4e6)}
@@ -125,3 +131,20 @@ def _break(table: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def cells() -> pd.DataFrame:
     return synthetic()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium; tests that need it are skipped where there is none."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no chromium")
+    api = pytest.importorskip("playwright.sync_api")
+    arguments = [
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ]  # fmt: skip
+    with api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield made
+        made.close()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -13,37 +12,9 @@ from prunebench.layout import Layout
 from prunebench.report import board, leaderboard, style
 from prunebench.settings import Analysis
 from prunebench.statistics import read_cells, score
+from tests.report.html_tables import of_html
 
 HOSTILE = "</script><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\""
-
-
-class Cells(HTMLParser):
-    """The texts of the page's table, row by row."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.inside = True
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag not in ("td", "th")
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.rows[-1][-1] += data
-
-
-def of_html(path: Path) -> list[list[str]]:
-    parser = Cells()
-    parser.feed(path.read_text())
-    return parser.rows[1:]
 
 
 def of_markdown(path: Path) -> list[list[str]]:
@@ -67,7 +38,7 @@ def layout(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Lay
 
 def test_the_three_files_hold_the_same_figures(layout: Layout) -> None:
     csv = pd.read_csv(layout.leaderboard("csv"), keep_default_na=False, na_values=[""])
-    shown = of_html(layout.leaderboard("html"))
+    shown = of_html(layout.leaderboard("html"))[1:]
     assert of_markdown(layout.leaderboard("md")) == shown
     titles = [column.title for column in board.SHOWN]
     assert len(shown) == len(csv) == 8
@@ -162,7 +133,7 @@ def test_part_of_a_grid_gives_a_leaderboard_too(
     some = cells.query(part)
     some.to_csv(made.cells_csv, index=False)
     leaderboard.write(read_cells(made.cells_csv), made)
-    shown = of_html(made.leaderboard("html"))
+    shown = of_html(made.leaderboard("html"))[1:]
     assert shown == of_markdown(made.leaderboard("md"))
     assert len(shown) == some["method"].nunique()
     assert "nan" not in made.leaderboard("md").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from prunebench.report.paper import answers, pictures, protocol
 from prunebench.settings import PARTS, Analysis
 from prunebench.statistics import smallest_p
 from prunebench.statistics.hypotheses import Finding
+from tests.report.html_tables import of_html
 
 HOSTILE = "</table><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\"[a](http://b.c)"
 
@@ -59,34 +59,6 @@ def picture(path: Path, size: tuple[int, int] = (40, 30), noise: bool = False) -
     values = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3)) if noise else None
     shown = np.full((size[1], size[0], 3), 255) if values is None else values
     Image.fromarray(shown.astype("uint8")).save(path)
-
-
-class Rows(HTMLParser):
-    """The texts of every table of a page, row by row."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.inside = False
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.inside = True
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag not in ("td", "th")
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.rows[-1][-1] += data
-
-
-def of_html(path: Path) -> list[list[str]]:
-    return [[cell.strip() for cell in row] for row in Rows(path).rows]
 
 
 def of_markdown(path: Path) -> list[list[str]]:
