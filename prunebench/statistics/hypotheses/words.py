@@ -18,9 +18,9 @@ def plural(count: int, noun: str) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign; zero, however it was rounded, has none."""
+    """A number with its sign, a true minus; zero, however it was rounded, has none."""
     text = f"{value:+.{digits}f}"
-    return text if text.strip("+-0.") else text.lstrip("+-")
+    return text.replace("-", "−") if text.strip("+-0.") else text.lstrip("+-")
 
 
 def number(item: Comparison, unit: str = " points", digits: int = 2) -> str:
