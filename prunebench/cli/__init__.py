@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 # each of these files registers its commands
-from prunebench.cli import analyse, jobs, library, results  # noqa: F401
+from prunebench.cli import analyse, jobs, library, results, take  # noqa: F401
 from prunebench.cli.app import app
 from prunebench.errors import PrunebenchError
 

@@ -1,0 +1,83 @@
+"""A shrunk network written down as JSON: how its layers differ from those of the dense one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.errors import PrunebenchError
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
+    """What ``restore`` must do to a freshly built dense network.
+
+    ``replaced``: modules that are ``nn.Identity`` now; ``attributes``: module -> attribute -> plain
+    value, or list of them for a tuple. Raises PrunebenchError where a module is of another type
+    otherwise, which a description in words cannot restore.
+    """
+    before = dict(dense.named_modules())
+    replaced: list[str] = []
+    attributes: dict[str, dict[str, Any]] = {}
+    for name, module in shrunk.named_modules():
+        old = before.get(name)
+        if old is not None and type(old) is type(module):
+            changed = _changed(old, module)
+            if changed:
+                attributes[name] = changed
+        elif type(module) is nn.Identity and old is not None:
+            replaced.append(name)
+        else:
+            raise PrunebenchError(
+                f"cannot describe {name!r}: {type(module).__name__} in place of"
+                f" {type(old).__name__}; export to onnx or torch-export"
+            )
+    return {"replaced": replaced, "attributes": attributes}
+
+
+def _changed(old: Any, new: nn.Module) -> dict[str, Any]:
+    found = {}
+    for key, value in vars(new).items():
+        flat = value if isinstance(value, tuple) else (value,)
+        plain = all(isinstance(item, _PLAIN) for item in flat)
+        # whether it trains is no part of what it is
+        if plain and key != "training" and vars(old).get(key) != value:
+            found[key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+@torch.no_grad()
+def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Make a dense network, in place, the shrunk one of ``describe`` with the weights ``state``.
+
+    Raises PrunebenchError where the two do not fit the network.
+    """
+    try:
+        for name in structure["replaced"]:
+            dense.set_submodule(name, nn.Identity())
+        for name, values in structure["attributes"].items():
+            for key, value in values.items():
+                fixed = tuple(value) if isinstance(value, list) else value
+                setattr(dense.get_submodule(name), key, fixed)
+        for name in [name for name, _ in dense.named_parameters(remove_duplicate=False)]:
+            if name not in state:
+                _set(dense, name, None)
+        for name, value in state.items():
+            _set(dense, name, value)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PrunebenchError(f"the description is of another network: {error}") from error
+    dense.eval()
+
+
+def _set(model: nn.Module, name: str, value: Tensor | None) -> None:
+    place, _, own = name.rpartition(".")
+    module = model.get_submodule(place)
+    if own in dict(module.named_buffers(recurse=False)):
+        setattr(module, own, value)
+    else:
+        parameter = None if value is None else nn.Parameter(value, value.is_floating_point())
+        module.register_parameter(own, parameter)
