@@ -386,7 +386,7 @@ def server(folder: Path, port: int) -> Iterator[Callable[[], None]]:
         process.wait()
 
     try:
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 300  # a busy machine takes long to start it
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()

@@ -62,9 +62,8 @@ def test_update_steps(total: int, every: int | None, begin: float, end: float) -
     {"start": "middle"},
 ])  # fmt: skip
 def test_refuses_what_is_no_schedule(wrong: dict) -> None:
-    curve = curve_of({**GRADUAL, "schedule": {"name": "gradual", **wrong}}, epochs=1)
     with pytest.raises(PrunebenchError):
-        cells(curve, [0.5])
+        cells(curve_of({**GRADUAL, "schedule": {"name": "gradual", **wrong}}, epochs=1), [0.5])
 
 
 def test_sparsity_follows_the_law_at_every_update(monkeypatch: pytest.MonkeyPatch) -> None:
