@@ -1,24 +1,5 @@
 # What people read: from cells.csv alone.
 
-REPORT = Path(workflow.basedir, "prunebench/report")
-# how the records are judged is declared in the configuration: an edit judges them again
-ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
-
-
-def code_of(*names):
-    """The source of statistics and of these modules or packages of the report."""
-    places = [REPORT.with_name("statistics"), *(REPORT / name for name in names)]
-    found = [
-        path
-        for place in places
-        for path in ([place] if place.suffix else place.rglob("*.py"))
-    ]
-    return sorted(map(str, found))
-
-
-def templates_of(name):
-    return sorted(map(str, (REPORT / "templates").glob(f"{name}.*")))
-
 
 rule tables:
     input:
