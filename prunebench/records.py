@@ -46,6 +46,8 @@ COLUMNS = (
 OK, DIVERGED, COLLAPSED, FAILED = "ok", "diverged", "collapsed", "failed"
 STATUSES = (OK, DIVERGED, COLLAPSED, FAILED)
 DENSE = "dense"  # the method and the family of a baseline's own row
+# the largest training error of a baseline that was trained to interpolation, a share
+MEMORIZED_AT = 0.01
 FAMILIES = ("weight", "activation", "structure", "hybrid")
 
 

@@ -19,7 +19,7 @@ from prunebench.cli.app import (
     cells_of,
     plan_of,
     write,
-)  # fmt: skip
+)
 from prunebench.errors import PrunebenchError
 
 

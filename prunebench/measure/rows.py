@@ -22,10 +22,9 @@ from prunebench.layout import (
 from prunebench.measure.generalization import quality
 from prunebench.measure.predictions import Predictions
 from prunebench.plan import Baseline, Plan
-from prunebench.records import DENSE, DIVERGED, FAILED, SPLITS, row
+from prunebench.records import DENSE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
 from prunebench.settings import PARTS, Method
 
-MEMORIZED = 0.01  # largest error on its own labels of a baseline trained to interpolation
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -58,7 +57,7 @@ class _Targets:
         train_error = (logits["train"].argmax(1) != labels["train"]).mean()
         # without augmentation a network interpolates clean labels too, or its training failed
         interpolates = noisy or not regime.augmentation
-        self.under_trained = bool(interpolates and train_error > MEMORIZED)
+        self.under_trained = bool(interpolates and train_error > MEMORIZED_AT)
         self.train_error = float(train_error)
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:

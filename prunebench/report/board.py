@@ -113,10 +113,7 @@ def boards(cells: pd.DataFrame, analysis: Analysis) -> dict[Subset, list[Row]]:
     Values are plain and rounded; None is missing. The keys are KEYS.
     """
     found = {}
-    subsets = score_subsets(
-        cells, alpha=analysis.alpha, primary=analysis.primary, equivalence=analysis.equivalence
-    )
-    for subset, scores in subsets.items():
+    for subset, scores in score_subsets(cells, **analysis.model_dump()).items():
         inside = cells
         for column, wanted in zip(("task", "regime", "model"), subset, strict=True):
             if wanted != "all":

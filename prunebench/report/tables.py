@@ -71,9 +71,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
             written.append(folder / f"{name}.{kind}")
             write_text(written[-1], text)
     written.append(folder / "scores.csv")
-    scores = score(
-        cells, alpha=analysis.alpha, primary=analysis.primary, equivalence=analysis.equivalence
-    )
+    scores = score(cells, **analysis.model_dump())
     write_text(written[-1], scores.to_csv(index=False, lineterminator="\n"))
     return written
 

@@ -15,6 +15,7 @@ from prunebench.records import (
     DIVERGED,
     FAILED,
     IDENTITY,
+    MEMORIZED_AT,
     OK,
     QUALITY,
     REGIME,
@@ -31,7 +32,6 @@ NUMBERS = (
 )  # fmt: skip
 SHARES = ("test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right")
 FRACTIONS = (*(column for column in QUALITY if column.endswith("_error")), *SHARES, "label_noise")
-MEMORIZED_AT = 0.01  # training error below which a baseline has memorized its labels
 CLASSES = "classes"  # of the task; tables of others may lack it
 
 

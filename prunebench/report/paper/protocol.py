@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from prunebench.records import COST, QUALITY, SIZE
+from prunebench.records import COST, MEMORIZED_AT, QUALITY, SIZE
 from prunebench.report.paper.blocks import (
     BAD,
     GOOD,
@@ -22,7 +22,6 @@ from prunebench.report.paper.blocks import (
 from prunebench.report.paper.material import Material
 from prunebench.report.style import NONE, percent
 from prunebench.statistics import DRAWS, smallest_p
-from prunebench.statistics.cells import MEMORIZED_AT
 from prunebench.statistics.hypotheses.table import KINDS
 from prunebench.statistics.hypotheses.table import Table as Prepared
 
@@ -56,9 +55,9 @@ def _rules() -> tuple[str, ...]:
         " the test images are read once, from the last network of the training.",
         "Every method prunes the same dense baselines; a difference is that of two networks with"
         " the same seed.",
-        "Gate: where labels are noisy, the dense network's error on the labels it was trained on"
-        f" must be at most {percent(MEMORIZED_AT)}; otherwise a gain is spurious and the cell is"
-        " under-trained.",
+        "Gate: where labels are noisy, or images not augmented, the dense network's error on the"
+        f" labels it was trained on must be at most {percent(MEMORIZED_AT)}; otherwise a gain is"
+        " spurious and the cell is under-trained.",
         "A cell that failed, diverged or collapsed counts against its method (one that could not be"
         " measured as a constant predictor); it never vanishes.",
     )
