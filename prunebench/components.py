@@ -1,4 +1,4 @@
-"""The parts of a method: criterion, pattern, allocation, schedule, recovery; and probes.
+"""The parts of a method: criterion, pattern, allocation, schedule, recovery; probes, engines.
 
 A part is one decorated function; the file in which it stands is its registration:
 
@@ -40,6 +40,7 @@ HOMES = {
     "schedule": _PRUNING / "schedules",
     "recovery": _PRUNING / "recovery",
     "probe": _PRUNING.with_name("measure") / "probes",
+    "engine": _PRUNING.with_name("compress") / "engines.py",
 }
 _REQUIRED = object()
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str, "None": type(None)}
@@ -82,6 +83,7 @@ allocation = _decorator("allocation")
 schedule = _decorator("schedule")
 recovery = _decorator("recovery")
 probe = _decorator("probe")
+engine = _decorator("engine")
 
 
 def part_name(function: str) -> str:

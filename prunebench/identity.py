@@ -66,7 +66,7 @@ def code_hash(sources: Iterable[Path]) -> str:
 
 
 def with_helpers(sources: Iterable[Path]) -> list[Path]:
-    """The sources and, over and over, what they import of pruning, of measures or beside them."""
+    """The sources and, over and over, what they import of ``_FOLLOWED`` or beside them."""
     found, waiting = [], list(sources)
     while waiting:
         path = waiting.pop(0)
@@ -74,6 +74,10 @@ def with_helpers(sources: Iterable[Path]) -> list[Path]:
             found.append(path)
             waiting += _imported(path)
     return found
+
+
+# whose code a plug-in, a probe or an engine may stand on
+_FOLLOWED = ("prunebench.pruning.", "prunebench.measure.", "prunebench.compress.")
 
 
 @cache
@@ -87,7 +91,7 @@ def _imported(path: Path) -> list[Path]:
             names |= {module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)}
     files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
     for name in names:
-        if name.startswith(("prunebench.pruning.", "prunebench.measure.")):
+        if name.startswith(_FOLLOWED):
             files.add(_PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
     return sorted(file for file in files if file.is_file())
 

@@ -14,6 +14,7 @@ HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_err
 # int64: train (given), train_clean, val, test, in some regimes noisy_val; of a baseline
 TARGETS = "targets.safetensors"
 PROBES = "probes.json"  # what looking at the stored weights found, and what it stands on
+LATENCY = "latency.json"  # how long its networks take, each engine and batch
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
 
 
@@ -28,6 +29,21 @@ class Layout:
         return self.root / "cells.csv"
 
     @property
+    def published(self) -> Path:
+        """The folder of imported results, a file each."""
+        return self.root / "published"
+
+    @property
+    def latency_csv(self) -> Path:
+        """Every time that was measured, a row a cell, network, engine and batch."""
+        return self.root / "latency.csv"
+
+    @property
+    def layers_csv(self) -> Path:
+        """What each layer kept, a row a cell of the first seed and layer."""
+        return self.root / "layers.csv"
+
+    @property
     def tables(self) -> Path:
         return self.root / "tables"
 
@@ -39,6 +55,11 @@ class Layout:
     def config(self) -> Path:
         """The resolved configuration that the records stand on."""
         return self.root / "config.json"
+
+    @property
+    def provenance(self) -> Path:
+        """What made the experiment: code, machine, packages, command."""
+        return self.root / "provenance.json"
 
     def leaderboard(self, kind: str) -> Path:
         return self.root / f"leaderboard.{kind}"

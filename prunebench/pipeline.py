@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.files import read_json
 from prunebench.identity import digest
-from prunebench.plan import Baseline, Plan
+from prunebench.jobs import Baseline
+from prunebench.plan import Plan
 from prunebench.progress import Progress
-from prunebench.records import DENSE, FAILED
+from prunebench.records import COLUMNS, DENSE, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
 from prunebench.settings import Method, Task
 
 if TYPE_CHECKING:
@@ -152,50 +153,105 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
 
 def probes(plan: Plan, name: str, data: Path = DATA) -> int:
     """Probe all cells of a job that are not probed yet; return how many cells it has."""
-    from prunebench.work.job import Job
     from prunebench.work.probes import compute_probes
 
-    job = plan.find("probes", name)
+    return _look(plan, "probes", name, data, compute_probes)
+
+
+def latencies(plan: Plan, name: str, data: Path = DATA) -> int:
+    """Measure how long the networks of a job's cells take; return how many cells it has.
+
+    To be called with nothing else on the machine.
+    """
+    from prunebench.work.latency import compute_latency
+
+    return _look(plan, "latencies", name, data, compute_latency)
+
+
+def _look(
+    plan: Plan,
+    kind: str,
+    name: str,
+    data: Path,
+    compute: Callable[[Job, Baseline, str, float], None],
+) -> int:
+    from prunebench.work.job import Job
+
+    job = plan.find(kind, name)
     work = Job(plan, job.task, prepared(job.task, data))
     done = 0
     for baseline in job.baselines:
         for method, sparsity in plan.cells_of_baseline():
-            compute_probes(work, baseline, method, sparsity)
+            compute(work, baseline, method, sparsity)
             done += 1
     return done
 
 
-def measure(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
-    """Rows of cells.csv of a job's cells: their records, measures of predictions, and probes."""
+def measure(plan: Plan, kind: str, name: str) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a job's cells for each table: ``cells``, ``latency`` and ``layers``."""
+    from prunebench.measure import tidy
     from prunebench.measure.rows import rows
 
-    return rows(plan, kind, name)
+    return {
+        "cells": rows(plan, kind, name),
+        "latency": tidy.latencies(plan, kind, name),
+        "layers": tidy.layers(plan, kind, name),
+    }
 
 
-def collect(plan: Plan, measured: list[Path]) -> Path:
-    """Write cells.csv: every row of the grid, in the grid's order. Missing is empty."""
+def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
+    """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
+
+    A table without rows is not written, and removed where it was. Beside them provenance.json;
+    ``started``: when the command began that computed the grid.
+    """
+    from prunebench.files import write_json
+    from prunebench.provenance import experiment_origin
+
+    layout = plan.layout
+    # cells.csv last: where it is, the others are
+    tables = {
+        "layers": (layout.layers_csv, LAYER_COLUMNS),
+        "latency": (layout.latency_csv, LATENCY_COLUMNS),
+        "cells": (layout.cells_csv, COLUMNS),
+    }
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
+    for path in measured:
+        for name, rows in read_json(path).items():
+            found[name] += rows
+    for name, (target, columns) in tables.items():
+        _write_table(plan, found[name], target, columns)
+    origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
+    write_json(layout.provenance, origin)
+    return layout.cells_csv
+
+
+def _write_table(
+    plan: Plan, rows: list[dict[str, Any]], target: Path, columns: tuple[str, ...]
+) -> None:
     import pandas as pd
 
     from prunebench.files import replacing
-    from prunebench.records import COLUMNS
 
-    found = [row for path in measured for row in read_json(path)]
-    table = pd.DataFrame(found, columns=list(COLUMNS))
+    if not rows:
+        target.unlink(missing_ok=True)
+        return
     order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
-    table = table.sort_values(
+    table = pd.DataFrame(rows, columns=list(columns)).sort_values(
         ["task", "regime", "model", "method", "seed", "sparsity"],
         key=lambda column: column.map(order) if column.name == "method" else column,
-        ignore_index=True,
-    )
-    with replacing(plan.layout.cells_csv) as temporary:
+        kind="stable", ignore_index=True,
+    )  # fmt: skip
+    with replacing(target) as temporary:
         table.to_csv(temporary, index=False)
-    return plan.layout.cells_csv
 
 
 def run(plan: Plan, data: Path = DATA) -> Path:
     """The whole grid in this process, without Snakemake: the same records. Returns cells.csv."""
     from prunebench.files import write_json
+    from prunebench.provenance import now
 
+    started = now()
     plan.write()
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
@@ -206,10 +262,12 @@ def run(plan: Plan, data: Path = DATA) -> Path:
         curves(plan, name, data)
     for name in plan.probe_jobs:
         probes(plan, name, data)
+    for name in plan.latency_jobs:
+        latencies(plan, name, data)
     measured = []
     for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
         for name in jobs:
             path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
             write_json(path, measure(plan, kind, name))
             measured.append(path)
-    return collect(plan, measured)
+    return collect(plan, measured, started)

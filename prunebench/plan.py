@@ -7,9 +7,8 @@ than a small curve trains, so a job may run several curves of one method in one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,85 +23,25 @@ from prunebench.identity import (
     package_sources,
     with_helpers,
 )
+from prunebench.jobs import Baseline, BaselineJob, Cell, CurveJob
 from prunebench.layout import Layout
 from prunebench.records import DENSE
-from prunebench.settings import Experiment, Method, Model, Regime, Task, Training
+from prunebench.settings import Experiment, Method, Task
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """One dense model: a task under a regime, a network, a seed."""
-
-    task: Task
-    regime: Regime
-    model: Model
-    seed: int
-    training: Training
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """What its folder and its seeds are derived from."""
-        return self.task.name, self.regime.name, self.model.name, self.seed
-
-    def settings(self) -> dict[str, Any]:
-        """What decides its bits, beside data, code and machine."""
-        unused = set() if self.regime.augmentation else {"augmentation"}
-        return {
-            "task": self.task.model_dump(exclude={"name", "path", *unused}),
-            "regime": self.regime.model_dump(exclude={"name", "training"}),
-            "model": self.model.model_dump(exclude={"name", "training"}),
-            "training": self.training.model_dump(exclude={"recovery_epochs"}),
-            "key": list(self.key),
-        }
+def _jobs_by_baseline(jobs: Mapping[str, Any]) -> dict[tuple[str, str, str, int], list[str]]:
+    """Which jobs each baseline is of; searching them all would be quadratic."""
+    found: dict[tuple[str, str, str, int], list[str]] = {}
+    for name, job in jobs.items():
+        for baseline in job.baselines:
+            found.setdefault(baseline.key, []).append(name)
+    return found
 
 
-@dataclass(frozen=True)
-class BaselineJob:
-    """Baselines of one task that one process trains."""
-
-    name: str
-    baselines: tuple[Baseline, ...]
-
-    @property
-    def task(self) -> Task:
-        return self.baselines[0].task
-
-
-@dataclass(frozen=True)
-class CurveJob:
-    """Curves of one method, on some baselines of one task, that one process computes."""
-
-    name: str
-    method: Method
-    baselines: tuple[Baseline, ...]
-
-    @property
-    def task(self) -> Task:
-        return self.baselines[0].task
-
-
-@dataclass(frozen=True)
-class ProbeJob:
-    """Baselines of one task, all cells on which one process probes."""
-
-    name: str
-    baselines: tuple[Baseline, ...]
-
-    @property
-    def task(self) -> Task:
-        return self.baselines[0].task
-
-
-def expected_epochs(method: Method, training: Training) -> float:
-    """How many epochs a cell of a method trains for, to tell how long a grid will take."""
-    lengths_of = [method.spec(kind).trait("length", "none") for kind in ("schedule", "recovery")]
-    own = method.recovery.parameters.get("epochs")
-    lengths = {
-        "none": 0.0,
-        "recovery": own or training.recovery_epochs or training.epochs,
-        "training": training.epochs,
-    }
-    return max(float(sum(lengths[length] for length in lengths_of)), 1.0)  # looking at it counts
+def _named(
+    baselines: Sequence[Baseline], jobs: Mapping[tuple[str, str, str, int], list[str]]
+) -> list[str]:
+    return sorted({name for baseline in baselines for name in jobs.get(baseline.key, ())})
 
 
 def _chunks(items: Sequence[Baseline], size: int) -> Iterator[tuple[Baseline, ...]]:
@@ -126,10 +65,12 @@ class Plan:
         self.baseline_jobs = {job.name: job for job in self._baseline_jobs()}
         self.curve_jobs = {job.name: job for job in self._curve_jobs()}
         self.probe_jobs = {job.name: job for job in self._probe_jobs()}
-        self._job_of = {
-            baseline.key: job.name
-            for job in self.baseline_jobs.values()
-            for baseline in job.baselines
+        self.latency_jobs = {job.name: job for job in self._latency_jobs()}
+        self._baseline_job_of = _jobs_by_baseline(self.baseline_jobs)
+        self._curve_jobs_of = _jobs_by_baseline(self.curve_jobs)
+        self._looks_of = {
+            "probes": _jobs_by_baseline(self.probe_jobs),
+            "latencies": _jobs_by_baseline(self.latency_jobs),
         }
 
     def _by_task(self, size: int) -> Iterator[tuple[str, tuple[Baseline, ...]]]:
@@ -149,27 +90,33 @@ class Plan:
                 # a sign that names cannot hold: no two jobs are named alike
                 yield CurveJob(f"{method.name}@{name}", method, chunk)
 
-    def _probe_jobs(self) -> Iterator[ProbeJob]:
+    def _probe_jobs(self) -> Iterator[BaselineJob]:
         if self.experiment.probes.run:
-            for name, chunk in self._by_task(self.experiment.compute.curves_per_job):
-                yield ProbeJob(name, chunk)
+            for name, chunk in self._by_task(self.experiment.probes.baselines_per_job):
+                yield BaselineJob(name, chunk)
 
-    def curve_jobs_of(self, job: ProbeJob) -> list[str]:
-        """The curve jobs that a probe job waits for: every method on its baselines."""
-        return [name for name, other in self.curve_jobs.items() if other.baselines == job.baselines]
+    def _latency_jobs(self) -> Iterator[BaselineJob]:
+        """One a task: they run alone, one after the other, in any case."""
+        seeds = self.experiment.seeds[: self.experiment.latency.seeds]
+        for task in self.experiment.tasks if self.experiment.latency.engines else ():
+            own = [b for b in self.baselines if b.task == task and b.seed in seeds]
+            yield BaselineJob(task.name, tuple(own))
 
-    def probe_jobs_of(self, job: BaselineJob | CurveJob) -> list[str]:
-        """The probe jobs that the measures of a job wait for."""
-        own = {baseline.key for baseline in job.baselines}
+    def curve_jobs_of(self, job: BaselineJob) -> list[str]:
+        """The curve jobs that a look waits for: every method on its baselines."""
+        return _named(job.baselines, self._curve_jobs_of)
+
+    def looks_of(self, job: BaselineJob | CurveJob) -> list[tuple[str, str]]:
+        """Kinds and names of the looks that the measures of a job wait for."""
         return [
-            name
-            for name, other in self.probe_jobs.items()
-            if own & {baseline.key for baseline in other.baselines}
+            (kind, name)
+            for kind, jobs in self._looks_of.items()
+            for name in _named(job.baselines, jobs)
         ]
 
-    def baseline_jobs_of(self, job: CurveJob | ProbeJob) -> list[str]:
+    def baseline_jobs_of(self, job: CurveJob | BaselineJob) -> list[str]:
         """The baseline jobs that a job waits for."""
-        return sorted({self._job_of[baseline.key] for baseline in job.baselines})
+        return _named(job.baselines, self._baseline_job_of)
 
     def baseline_settings(self, baseline: Baseline) -> dict[str, Any]:
         """Everything that names a baseline's result, but the content of its data."""
@@ -208,6 +155,11 @@ class Plan:
         names = self.experiment.probes.run
         return with_helpers([components.find("probe", name).source for name in names])
 
+    def latency_sources(self) -> list[Path]:
+        """The source files that the measured times depend on."""
+        names = self.experiment.latency.engines
+        return with_helpers([components.find("engine", name).source for name in names])
+
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Changes when anything that the job must compute changes; a rule's parameter."""
         if isinstance(job, BaselineJob):
@@ -241,6 +193,7 @@ class Plan:
             "baselines": self.baseline_jobs,
             "curves": self.curve_jobs,
             "probes": self.probe_jobs,
+            "latencies": self.latency_jobs,
         }
         if kind not in every:
             raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, every)}")
@@ -266,6 +219,22 @@ class Plan:
         for method in self.experiment.methods:
             for sparsity in self.sparsities(method):
                 yield method.name, sparsity
+
+    def cells_of(self, kind: str, name: str) -> Iterator[Cell]:
+        """The cells of a job: of its baselines, or of its curves."""
+        job = self.find(kind, name)
+        method = job.method if kind == "curves" else None
+        own = method.name if method else DENSE
+        for baseline in job.baselines:
+            task, regime, model, seed = baseline.key
+            for sparsity in self.sparsities(method) if method else (0.0,):
+                folder = self.layout.cell(task, regime, model, seed, own, sparsity)
+                yield Cell(baseline, method, sparsity, folder)
+
+    @property
+    def timed(self) -> set[tuple[str, str, str, int]]:
+        """The baselines on which times are measured, by their keys."""
+        return {b.key for job in self.latency_jobs.values() for b in job.baselines}
 
     @property
     def gpus_per_job(self) -> int:

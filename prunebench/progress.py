@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
+from prunebench.jobs import Baseline, expected_epochs
 from prunebench.layout import RECORD, Layout
-from prunebench.plan import Baseline, Plan, expected_epochs
+from prunebench.plan import Plan
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 IDENTITY = (
     "experiment", "task", "regime", "model", "method", "family", "seed", "sparsity",
 )  # fmt: skip
-STATUS = ("status", "message", "classes")
+# ``published``: whose result it is, where others published it and it was not run here
+STATUS = ("status", "message", "classes", "published")
 # what the method is made of, and whether it is there to compare with
 COMPOSITION = ("control", "criterion", "pattern", "allocation", "schedule", "recovery")
 # what provokes overfitting, in numbers: shares, samples and a factor
@@ -18,7 +19,12 @@ REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 SIZE = (
     "sparsity_achieved", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",
+    # of the smallest network that was verified to compute the same: shrunk, else masked
+    "shrink_difference", "params_shrunk", "macs_shrunk", "shrunk_speedup", "bytes_encoded",
+    "bytes_compressed", "bytes_compressed_half", "bytes_onnx", "bytes_quantized",
 )  # fmt: skip
+# what came of shrinking, and why
+SHRUNK = ("shrink", "shrink_message")
 SPLITS = ("train", "val", "test")
 CORRUPTIONS = ("noise", "blur", "contrast", "pixelation")
 # of predictions; ``train`` is against the labels trained on, ``train_clean`` against the source's
@@ -30,21 +36,42 @@ QUALITY = (
     "worst_class_change", "instability",
     # of forward passes over the stored weights
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
-    "sharpness",
+    "sharpness", "quantized_error",
 )  # fmt: skip
-COST = ("train_epochs", "train_seconds", "prune_seconds", "latency_ms")
+# times in milliseconds a batch of one image, speed-ups against the dense network, both as measured
+# by the first engine; ``_batch`` with the largest batch, ``quantized`` in ONNX Runtime
+COST = (
+    "train_epochs", "train_seconds", "prune_seconds", "latency_ms", "latency_dense_ms",
+    "measured_speedup", "measured_speedup_batch", "masked_speedup_batch", "quantized_latency_ms",
+    "quantized_speedup",
+)  # fmt: skip
 # what a reader needs to trace a row to what made it
 PROVENANCE = (
     "identity", "config_hash", "data_hash", "label_hash", "mask_hash", "code_hash", "commit",
-    "dirty", "device", "threads", "python_version", "torch_version", "torchvision_version",
-    "timm_version",
+    "dirty", "lock_hash", "device", "processor", "threads", "python_version", "torch_version",
+    "torchvision_version", "timm_version",
 )  # fmt: skip
+# of record.json alone: hashes of its files, the masked layers in the network's order
+ASIDE = ("files", "layers")
 COLUMNS = (
-    *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *SIZE, *QUALITY, *COST, *PROVENANCE,
+    *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *SIZE, *SHRUNK, *QUALITY, *COST, *PROVENANCE,
+)  # fmt: skip
+
+_COORDINATES = ("task", "regime", "model", "method", "seed", "sparsity")
+# latency.csv: milliseconds a batch (median, quartiles), images a second
+LATENCY_COLUMNS = (
+    *_COORDINATES, "network", "engine", "batch", "median_ms", "low_ms", "high_ms", "throughput",
+    "repeats", "threads", "device", "message",
+)  # fmt: skip
+# layers.csv: of the first seed; units are the rows of a layer's weight: filters, neurons
+LAYER_COLUMNS = (
+    *_COORDINATES, "layer", "place", "weights", "kept", "units", "units_kept",
 )  # fmt: skip
 
 OK, DIVERGED, COLLAPSED, FAILED = "ok", "diverged", "collapsed", "failed"
 STATUSES = (OK, DIVERGED, COLLAPSED, FAILED)
+# what came of shrinking: smaller and verified, nothing to remove, other outputs, not possible
+VERIFIED, UNCHANGED, DIFFERENT, REFUSED = "verified", "unchanged", "different", "refused"
 DENSE = "dense"  # the method and the family of a baseline's own row
 # the largest training error of a baseline that was trained to interpolation, a share
 MEMORIZED_AT = 0.01

@@ -16,9 +16,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "prunebench"
 LAYERS = (
     {"__main__"},
     {"cli"},
+    {"submission"},
+    {"rerun"},
     {"pipeline"},
     {"work", "progress"},
-    {"measure", "compress"},  # torch from here
+    {"measure"},  # torch from here
+    {"compress"},
     {"pruning"},
     {"train", "models"},
     {"widths"},
@@ -28,6 +31,7 @@ LAYERS = (
     {"catalog"},  # from here on neither
     {"config"},
     {"plan"},
+    {"jobs"},
     {"settings"},
     {"components", "store"},
     {"validation", "layout", "identity", "provenance", "ranges"},

@@ -16,7 +16,8 @@ from prunebench import config
 from prunebench.errors import PrunebenchError
 from prunebench.files import write_text
 from prunebench.identity import digest
-from prunebench.plan import Plan, expected_epochs
+from prunebench.jobs import expected_epochs
+from prunebench.plan import Plan
 from prunebench.progress import counts, duration
 
 GRID: dict[str, Any] = {

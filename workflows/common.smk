@@ -1,3 +1,4 @@
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ sys.path.insert(0, workflow.basedir)
 
 from prunebench import config as settings
 from prunebench import plan as planning
+from prunebench import provenance
 from prunebench.errors import PrunebenchError
 from prunebench.identity import canonical
+from prunebench.jobs import expected_epochs
 from prunebench.pipeline import prepared
 
 # Jobs run in the working directory, which need not be where the package stands. A function of the
@@ -18,6 +21,10 @@ shell.prefix(
     "set -euo pipefail; prunebench() {{"
     f' PYTHONPATH={quote(workflow.basedir)} {quote(PYTHON)} -m prunebench "$@"; }}}}; '
 )
+
+# for provenance.json; not parameters either: another command must not run anything again
+os.environ.setdefault(provenance.COMMAND, provenance.command_line(sys.argv))
+os.environ.setdefault(provenance.STARTED, provenance.now())
 
 
 def read_experiment():
@@ -77,12 +84,15 @@ def baselines_of(kind):
     )
 
 
-def curves_of(wildcards):
-    return done("curves", PLAN.curve_jobs_of(PLAN.find("probes", wildcards.job)))
+def curves_of(kind):
+    return lambda wildcards: done(
+        "curves", PLAN.curve_jobs_of(PLAN.find(kind, wildcards.job))
+    )
 
 
-def probes_of(wildcards):
-    return done("probes", PLAN.probe_jobs_of(PLAN.find(wildcards.kind, wildcards.job)))
+def looks_of(wildcards):
+    looks = PLAN.looks_of(PLAN.find(wildcards.kind, wildcards.job))
+    return [f"{ROOT}/jobs/{kind}/{job}.json" for kind, job in looks]
 
 
 MEASURES = [

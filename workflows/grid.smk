@@ -39,7 +39,7 @@ for method in PLAN.experiment.methods:
             f"{ROOT}/logs/curves/{{job}}.log",
         wildcard_constraints:
             job="|".join(map(re.escape, PLAN.chunks_of(method))),
-        priority: round(planning.expected_epochs(method, PLAN.experiment.training))
+        priority: round(expected_epochs(method, PLAN.experiment.training))
         conda:
             "envs/prunebench.yaml"
         threads: THREADS
@@ -57,7 +57,7 @@ for method in PLAN.experiment.methods:
 rule probes:
     input:
         baselines=baselines_of("probes"),
-        curves=curves_of,
+        curves=curves_of("probes"),
         code=[str(path) for path in PLAN.probe_sources()],
     output:
         f"{ROOT}/jobs/probes/{{job}}.json",
@@ -77,10 +77,36 @@ rule probes:
         " 2> >(tee {log:q} >&2)"
 
 
+rule latencies:
+    input:
+        baselines=baselines_of("latencies"),
+        curves=curves_of("latencies"),
+        # whatever else trains or looks: nothing may run beside
+        probes=done("probes", PLAN.probe_jobs),
+        code=[str(path) for path in PLAN.latency_sources()],
+    output:
+        f"{ROOT}/jobs/latencies/{{job}}.json",
+    log:
+        f"{ROOT}/logs/latencies/{{job}}.log",
+    conda:
+        "envs/prunebench.yaml"
+    # all of them, whatever the networks are given: the rule runs alone
+    threads: workflow.cores or THREADS
+    resources:
+        gpu=PLAN.gpus_per_job,
+        mem_mb=2000,
+    params:
+        config=CONFIG,
+        latency=canonical(PLAN.experiment.latency.model_dump()),
+    shell:
+        "prunebench latencies {params.config:q} {wildcards.job:q} --output {output:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
 rule measure:
     input:
         job=f"{ROOT}/jobs/{{kind}}/{{job}}.json",
-        probes=probes_of,
+        looks=looks_of,
         code=MEASURES,
     output:
         f"{ROOT}/jobs/measures/{{kind}}/{{job}}.json",
@@ -100,6 +126,7 @@ rule collect:
         MEASURED,
     output:
         str(PLAN.layout.cells_csv),
+        str(PLAN.layout.provenance),
     log:
         f"{ROOT}/logs/collect.log",
     conda:

@@ -55,8 +55,15 @@ rule leaderboard:
     input:
         cells=rules.collect.output,
         figures=rules.figures.output,
-        code=code_of("leaderboard.py", "board.py", "markup.py", "style.py"),
-        templates=templates_of("leaderboard"),
+        code=code_of(
+            "leaderboard",
+            "board.py",
+            "columns.py",
+            "declared.py",
+            "markup.py",
+            "style.py",
+        ),
+        templates=templates_of("leaderboard") + templates_of("vendor/*"),
     output:
         html=report(
             str(PLAN.layout.leaderboard("html")),

@@ -76,8 +76,16 @@ def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -
 
 
 @app.command()
+def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
+    """Measure how long a task's networks take. To be run with nothing else on the machine."""
+    from prunebench import pipeline
+
+    write(output, {"cells": pipeline.latencies(plan_of(config), job, data)})
+
+
+@app.command()
 def measure(config: Config, kind: str, job: Job, output: Output = None) -> None:
-    """Measure the stored predictions of a job (KIND: baselines or curves)."""
+    """Gather a job's rows and measure its stored predictions (KIND: baselines or curves)."""
     from prunebench import pipeline
 
     write(output, pipeline.measure(plan_of(config), kind, job))

@@ -37,22 +37,25 @@ def run(config: Config, data: Data = DATA) -> None:
 
 @app.command()
 def tables(results: Results) -> None:
-    """Write tables/ from cells.csv: CSV, Markdown and LaTeX."""
-    from prunebench.report import declared
+    """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
+    from prunebench.report import declared, savings
     from prunebench.report import tables as report
 
     cells, layout = cells_of(results)
     report.write(cells, layout.tables, declared.analysis(layout))
+    savings.write(cells, layout)
 
 
 @app.command()
 def figures(results: Results) -> None:
-    """Draw figures/ from cells.csv: PNG and PDF."""
-    from prunebench.report import declared
+    """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
+    from prunebench.records import LAYER_COLUMNS
+    from prunebench.report import declared, savings
     from prunebench.report import figures as report
 
     cells, layout = cells_of(results)
-    report.write(cells, layout.figures, declared.analysis(layout))
+    layers = savings.read(layout.layers_csv, LAYER_COLUMNS)
+    report.write(cells, layout.figures, declared.analysis(layout), layers)
 
 
 @app.command()
@@ -69,6 +72,14 @@ def report(results: Results) -> None:
     from prunebench.report import paper
 
     paper.write(*cells_of(results))
+
+
+@app.command()
+def kit(results: Results) -> None:
+    """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
+    from prunebench.report import kit as report
+
+    report.write(*cells_of(results))
 
 
 @app.command()

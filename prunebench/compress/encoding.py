@@ -104,13 +104,14 @@ def _pack(network: nn.Module | State, masks: State | None, half: bool) -> tuple[
     content = b"".join(parts)
     header = json.dumps([asdict(entry) for entry in entries], separators=(",", ":")).encode()
     digest = hashlib.sha256(header + content).digest()
-    packed = _zstd().compress(header, asbytes=True)
+    packed = zstd().compress(header, asbytes=True)
     start = _START.pack(MAGIC, digest, len(header), len(packed))
-    data = start + packed + _zstd().compress(content, asbytes=True)
+    data = start + packed + zstd().compress(content, asbytes=True)
     return data, Sizes(sum(entry.unpacked for entry in entries), len(content), len(data))
 
 
-def _zstd() -> Any:
+def zstd() -> Any:
+    """The compressor of all files that are weighed."""
     import pyarrow as pa
 
     return pa.Codec("zstd", compression_level=_LEVEL)
@@ -154,7 +155,7 @@ def _decompress(data: bytes, size: int) -> bytes:
     import pyarrow as pa
 
     try:
-        found = _zstd().decompress(data, decompressed_size=size, asbytes=True)
+        found = zstd().decompress(data, decompressed_size=size, asbytes=True)
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise Damaged(f"zstd: {error}") from error
     if len(found) != size:

@@ -21,7 +21,6 @@ from prunebench.compress.structure import describe, restore
 from prunebench.errors import PrunebenchError, Refused, suggest
 from prunebench.files import read_json, replacing, write_json
 from prunebench.settings import Model
-from prunebench.tasks.data import TaskData
 from prunebench.train import logits_of
 
 # pinned: what a file asks of a runtime must not change with the version of torch
@@ -34,7 +33,7 @@ ONNX, PT2, WEIGHTS, NETWORK, MASKS = (
 class Deployed(nn.Module):
     """A network with its preprocessing: uint8 images to float32 logits.
 
-    ``mean`` and ``std`` [C] are on the scale of the pixels, 0 to 255 (``moments``).
+    ``mean`` and ``std`` [C] are on the scale of the pixels, 0 to 255 (``TaskData.moments``).
     """
 
     mean: Tensor
@@ -53,12 +52,6 @@ class Deployed(nn.Module):
         """uint8 [N, C, H, W] to logits [N, classes]."""
         pixels = images.to(torch.float32)
         return logits_of(self.network((pixels - self.mean) / self.std))
-
-
-def moments(data: TaskData) -> tuple[Tensor, Tensor]:
-    """Mean and deviation [C] on the scale of the pixels, as ``TaskData.normalized`` uses them."""
-    std = torch.where(data.std > 0, data.std, torch.full_like(data.std, 1 / 255))
-    return data.mean * 255, std * 255
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How long networks take, measured alternately so that whatever disturbs one disturbs all.
 
-Run it with nothing else on the machine. A runner is a network in an engine; ``ENGINES`` makes them,
-and refuses with the reason what this machine cannot measure.
+Run it with nothing else on the machine. A runner is a network in an engine (``engines``), which
+refuses with the reason what it cannot do.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prunebench.compress.export import onnx_bytes
-from prunebench.errors import PrunebenchError, Refused, suggest
+from prunebench import components
+from prunebench.errors import PrunebenchError
 
 Prepare = Callable[[Tensor], Any]
 
@@ -78,7 +77,7 @@ def measure_speed(
     given = {name: runner.prepare(batched) for name, runner in models.items()}
     taken: dict[str, list[float]] = {name: [] for name in models}
     order, names = np.random.default_rng(seed), list(models)
-    with _steady(threads):
+    with steady(threads):
         for number in range(warm_up + repeats):
             for at in order.permutation(len(names)):
                 name = names[at]
@@ -116,7 +115,7 @@ TIMERS: dict[str, Callable[[Callable[[Any], Any], Any], float]] = {"cpu": _cpu_m
 
 
 @contextmanager
-def _steady(threads: int) -> Iterator[None]:
+def steady(threads: int) -> Iterator[None]:
     """PyTorch's threads fixed, no gradients, and no collection of garbage in between."""
     before, collects = torch.get_num_threads(), gc.isenabled()
     torch.set_num_threads(threads)
@@ -142,61 +141,6 @@ def device_name(device: torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-# --------------------------------------------------------------------------- engines
-
-
-def _channels_last(like: nn.Module) -> Prepare:
-    """Batches of the network's own precision and device; convolutions are faster so."""
-    first = next(like.parameters())
-
-    def prepare(batch: Tensor) -> Tensor:
-        batch = batch.to(device=first.device, dtype=first.dtype)
-        return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
-
-    return prepare
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    return deepcopy(model).eval().to(memory_format=torch.channels_last)
-
-
-def _torch_runner(
-    engine: str, network: nn.Module, call: Callable[[Any], Any], threads: int
-) -> Runner:
-    device = next(network.parameters()).device
-    return Runner(engine, call, _channels_last(network), device, threads)
-
-
-def eager(model: nn.Module, example: Tensor, threads: int) -> Runner:
-    """PyTorch as it is, channels last, in the precision of the model's weights."""
-    del example
-    network = _copy(model)
-    return _torch_runner("eager", network, network, threads)
-
-
-def compiled(model: nn.Module, example: Tensor, threads: int) -> Runner:
-    """``torch.compile``, of the whole graph, for batches of the shape of ``example``."""
-    network = _copy(model)
-    runner = _torch_runner(
-        "compile", network, torch.compile(network, fullgraph=True, dynamic=False), threads
-    )
-    try:
-        with _steady(threads):
-            runner(runner.prepare(example))  # it is compiled when it is first called
-    except Exception as error:  # the compiler's, the backend's, the C++ compiler's
-        raise Refused(f"compile: does not work on this network here: {_reason(error)}") from error
-    return runner
-
-
-def onnxruntime(model: nn.Module, example: Tensor, threads: int) -> Runner:
-    """ONNX Runtime on the CPU, of the network without its preprocessing."""
-    if example.device.type != "cpu":
-        raise Refused("onnxruntime: not measured on this hardware: its CPU kernels alone are here")
-    network = deepcopy(model).eval().to(memory_format=torch.contiguous_format)
-    two = torch.cat([example[:1], example[:1]]).contiguous()
-    return session(onnx_bytes(network, two), threads)
-
-
 def session(file: bytes | Path, threads: int) -> Runner:
     """An ONNX file in ONNX Runtime on the CPU; its one input takes what it takes."""
     import onnxruntime as ort
@@ -220,65 +164,11 @@ def session(file: bytes | Path, threads: int) -> Runner:
     return Runner("onnxruntime", call, prepare, torch.device("cpu"), threads)
 
 
-def semi_structured(model: nn.Module, example: Tensor, threads: int) -> Runner:
-    """2:4 sparse linear layers on NVIDIA's sparse tensor cores, all in half precision.
-
-    To be compared with ``eager`` of ``model.half()``. Linear layers of another pattern, or of a
-    shape that the kernels do not take, stay dense, and so do convolutions, for which PyTorch has no
-    such kernels.
-    """
-    where = example.device
-    if where.type != "cuda" or torch.cuda.get_device_capability(where) < (8, 0):
-        raise Refused(
-            "semi-structured: not measured on this hardware: it needs a CUDA device of capability"
-            f" 8.0 or more, this is {device_name(where)}"
-        )
-    network = _copy(model).half()
-    sparse = [
-        layer for layer in network.modules() if isinstance(layer, nn.Linear) and _convert(layer)
-    ]
-    if not sparse:
-        raise Refused("semi-structured: no linear layer is 2:4 sparse in a shape the kernels take")
-    return _torch_runner("semi-structured", network, network, threads)
-
-
-def is_two_four(weight: Tensor) -> bool:
-    """Whether no four consecutive inputs of a row [out, in] keep more than two weights."""
-    if weight.shape[1] % 4:
-        return False
-    return bool((weight.ne(0).view(len(weight), -1, 4).sum(-1) <= 2).all())
-
-
-def _convert(layer: nn.Linear) -> bool:
-    if not is_two_four(layer.weight):
-        return False
-    try:
-        sparse = torch.sparse.to_sparse_semi_structured(layer.weight.detach().contiguous())
-    except (RuntimeError, ValueError):  # a shape that the kernels do not take
-        return False
-    layer.weight = nn.Parameter(cast(Tensor, sparse), requires_grad=False)
-    return True
-
-
-ENGINES: dict[str, Callable[[nn.Module, Tensor, int], Runner]] = {
-    "eager": eager,
-    "compile": compiled,
-    "onnxruntime": onnxruntime,
-    "semi-structured": semi_structured,
-}
-
-
 def runner(engine: str, model: nn.Module, example: Tensor, threads: int) -> Runner:
     """A model in an engine, for batches of the shape of ``example`` [B, C, H, W] on its device.
 
     Raises PrunebenchError for an engine that is not there, Refused with the reason for one that
     does not work on this model or on this machine: such a time is missing, never a guess.
     """
-    if engine not in ENGINES:
-        raise PrunebenchError(f"speed: no engine {engine!r}{suggest(engine, ENGINES)}")
-    return ENGINES[engine](model, example, threads)
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
+    made: Runner = components.load(components.find("engine", engine))(model, example, threads)
+    return made

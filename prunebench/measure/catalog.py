@@ -5,11 +5,11 @@ from __future__ import annotations
 from prunebench.catalog import insert
 from prunebench.components import builtin
 from prunebench.measure.generalization import MEASURES
-from prunebench.records import QUALITY
+from prunebench.records import QUALITY, SHRUNK, SIZE
 
 
 def measure_rows() -> list[dict[str, str]]:
-    """A row per column of quality that can be computed, in the record's order.
+    """A row per column that is measured of predictions or by a probe, quality first.
 
     ``column``, ``better`` (lower, higher, zero, or empty where no direction is better), ``unit``,
     ``formula``, ``source``, ``summary`` and ``probe``: the probe that computes it, empty where
@@ -23,13 +23,15 @@ def measure_rows() -> list[dict[str, str]]:
         for column, item in MEASURES.items()
     }  # fmt: skip
     for name, spec in builtin("probe").items():
+        units = spec.traits["unit"]  # one for all columns, or each its own
         for column, formula in spec.traits["columns"].items():
             found[column] = {
-                "column": column, "better": spec.traits["better"], "unit": spec.traits["unit"],
+                "column": column, "better": spec.traits["better"],
+                "unit": units[column] if isinstance(units, dict) else units,
                 "formula": formula, "source": spec.traits["source"], "summary": spec.summary,
                 "probe": name,
             }  # fmt: skip
-    return [found[column] for column in QUALITY if column in found]
+    return [found[column] for column in (*QUALITY, *SIZE, *SHRUNK) if column in found]
 
 
 def measures_table() -> str:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from prunebench.errors import PrunebenchError
 from prunebench.files import read_json
+from prunebench.jobs import Baseline
 from prunebench.layout import (
+    LATENCY,
     PREDICTIONS,
     PROBES,
     RECORD,
@@ -19,33 +18,29 @@ from prunebench.layout import (
     VAL_AFTER,
     VAL_BEFORE,
 )  # fmt: skip
+from prunebench.measure.arrays import load_arrays
 from prunebench.measure.generalization import quality
 from prunebench.measure.predictions import Predictions
-from prunebench.plan import Baseline, Plan
-from prunebench.records import DENSE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
+from prunebench.plan import Plan
+from prunebench.records import ASIDE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
 from prunebench.settings import PARTS, Method
-
-Arrays = dict[str, np.ndarray[Any, Any]]
-
-
-def _load(path: Path) -> Arrays:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise PrunebenchError(f"{path} is missing or damaged: {error}") from error
 
 
 class _Targets:
     """A baseline's labels and its own predictions, read once for all cells on it."""
 
     def __init__(self, plan: Plan, baseline: Baseline) -> None:
+        self.baseline = baseline
         folder = plan.layout.baseline(*baseline.key)
-        self.probed = bool(plan.experiment.probes.run)
-        labels = {name: value.astype(np.int64) for name, value in _load(folder / TARGETS).items()}
+        timed = baseline.key in plan.timed
+        self.looks = {PROBES: bool(plan.experiment.probes.run), LATENCY: timed}
+        labels = {
+            name: value.astype(np.int64) for name, value in load_arrays(folder / TARGETS).items()
+        }
         self.clean = labels.pop("train_clean")
         self.noisy_val = labels.pop("noisy_val", None)
         self.labels = labels
-        logits = _load(folder / PREDICTIONS)
+        logits = load_arrays(folder / PREDICTIONS)
         self.test = logits["test"].argmax(1)
         regime = baseline.regime
         noisy = regime.label_noise > 0
@@ -62,12 +57,13 @@ class _Targets:
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
         """A cell's record with its measures."""
-        record = {k: v for k, v in read_json(folder / RECORD).items() if k != "files"}
+        record = {k: v for k, v in read_json(folder / RECORD).items() if k not in ASIDE}
         record |= composition | self.regime
         if record["status"] in (FAILED, DIVERGED):
             return row(record)
         logits = {
-            name: value.astype(np.float64) for name, value in _load(folder / PREDICTIONS).items()
+            name: value.astype(np.float64)
+            for name, value in load_arrays(folder / PREDICTIONS).items()
         }
         record |= quality(
             Predictions(
@@ -80,8 +76,9 @@ class _Targets:
                 val_after=logits.get(VAL_AFTER),
             )
         )
-        if self.probed:
-            record |= read_json(folder / PROBES)["values"]
+        for name, wanted in self.looks.items():
+            if wanted:
+                record |= read_json(folder / name)["values"]
         if self.under_trained:
             note = f"under-trained: the baseline's training error is {self.train_error:.3f}"
             record["message"] = "; ".join(part for part in (record["message"], note) if part)
@@ -97,16 +94,10 @@ def _composition(method: Method | None) -> dict[str, Any]:
 
 def rows(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
     """The rows of a job's cells: of its baselines, or of its curves."""
-    job = plan.find(kind, name)
-    method = job.method if kind == "curves" else None
-    sparsities = plan.sparsities(method) if method else [0.0]
-    composition = _composition(method)
-    found = []
-    for baseline in job.baselines:
-        targets = _Targets(plan, baseline)
-        for sparsity in sparsities:
-            task, regime, model, seed = baseline.key
-            name = method.name if method else DENSE
-            folder = plan.layout.cell(task, regime, model, seed, name, sparsity)
-            found.append(targets.row(folder, composition))
+    found: list[dict[str, Any]] = []
+    targets: _Targets | None = None
+    for cell in plan.cells_of(kind, name):
+        if targets is None or targets.baseline != cell.baseline:
+            targets = _Targets(plan, cell.baseline)
+        found.append(targets.row(cell.folder, _composition(cell.method)))
     return found

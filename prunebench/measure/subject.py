@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from prunebench.compress.smallest import CHECKED, Network, smallest
 from prunebench.tasks.strata import permuter, stratified
 
 
@@ -29,8 +30,14 @@ class Subject:
     test_images: Tensor
     test_labels: Tensor
     normalize: Callable[[Tensor], Tensor]
+    moments: tuple[Tensor, Tensor]  # mean and deviation [C] on the scale of the pixels
     seed: int
     samples: int
+
+    @cached_property
+    def smallest(self) -> Network:
+        """What is left of the network when what has no use is removed, verified."""
+        return smallest(self.model, self.masks, self.normalize(self.test_images[:CHECKED]))
 
     @cached_property
     def train(self) -> tuple[Tensor, Tensor]:

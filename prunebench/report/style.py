@@ -38,7 +38,8 @@ RC: dict[str, Any] = {
     "savefig.facecolor": "white",
 }
 DPI = 200
-COLUMN_WIDTH, PAGE_WIDTH = 3.5, 7.2  # inches: one column of a paper, and both
+# inches, at which no letter is set smaller: the narrowest of the usual papers (ICML, CVPR)
+COLUMN_WIDTH, PAGE_WIDTH = 3.25, 6.75  # one column of a paper, and both
 
 # seaborn's "colorblind" without the yellow and the pink, which vanish on white
 PALETTE = (

@@ -1,22 +1,38 @@
-"""The tables of a paper: generalization and compression, as .csv (tidy), .md and .tex."""
+"""The tables of a paper: generalization, compression and scores, as .csv, .md and .tex.
+
+In a column of a table the lowest error is bold where it is shown to be below every other (see
+``statistics.best``); otherwise a dagger marks it and what cannot be told from it. With too few
+seeds to show anything nothing is marked, and the caption says so.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from prunebench.files import write_text
 from prunebench.records import DENSE
 from prunebench.report import markup
-from prunebench.report.style import mean_std, number, percent, seeds_text
+from prunebench.report.figures import plain
+from prunebench.report.style import interval, mean_std, number, percent, seeds_text
 from prunebench.settings import Analysis
-from prunebench.statistics import SETTING, bands, score
+from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
 from prunebench.statistics.bands import paired_difference
+from prunebench.statistics.best import Lead, areas, lead
 from prunebench.statistics.cells import flags
+from prunebench.statistics.origin import own
+from prunebench.statistics.parts import split
 
 KEY = [*SETTING, "method", "family", "sparsity"]
+Key = tuple[Any, ...]  # task, regime, model, sparsity
+BEHIND = (
+    "paired exact sign-flip test over seeds, Holm's correction over the others, level {:g}, and the"
+    " 95 % bootstrap interval of the paired difference"
+)
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,12 @@ class Measure:
     scale: float = 1
     digits: int = 1
     spread: bool = False  # show the standard deviation
+    judged: bool = False  # lower is better: the best is marked where it is shown
 
 
 GENERALIZATION = (
-    Measure("test_error", "Test error (%)", 100, 1, spread=True),
-    Measure("difference", "Test error minus that of dense, same seed (points)", 1, 1, spread=True),
+    Measure("test_error", "Test error (%)", 100, 1, spread=True, judged=True),
+    Measure("difference", "Test error minus that of dense, same seed (points)", 1, 1, True, True),
     Measure("generalization_gap", "Generalization gap: test minus training error (points)", 100),
     Measure("memorized", "Mislabelled training samples memorized (%)", 100),
 )
@@ -51,29 +68,43 @@ COMPRESSION = (
 def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
     """Write generalization, compression and scores into ``folder``; return the paths.
 
-    The .csv files are tidy (a row per setting, method, sparsity), in the units of the record and
-    full precision; .md and .tex are for readers. The LaTeX needs booktabs and longtable.
+    The .csv files are tidy (a row per setting, method, sparsity; of scores, per method), in the
+    units of the record and full precision; .md and .tex are for readers. Beside the .tex of all
+    settings stands each of its tables by itself, as ``<measure>-<setting>.tex``, for ``\\input``.
+    The LaTeX needs booktabs, graphicx and longtable.
     """
     generalization = summary(cells, GENERALIZATION)
     compression = summary(cells, COMPRESSION)
-    made = {
-        "generalization": (generalization, _matrices(generalization)),
-        "compression": (compression, _lists(compression)),
-    }
-    written = []
-    for name, (tidy, shown) in made.items():
-        texts = {
-            "csv": tidy.to_csv(index=False, lineterminator="\n"),
-            "md": "\n".join(markup.markdown(table) for table in shown),
-            "tex": markup.LATEX_HEAD + "\n".join(markup.latex(table) for table in shown),
-        }
-        for kind, text in texts.items():
-            written.append(folder / f"{name}.{kind}")
-            write_text(written[-1], text)
-    written.append(folder / "scores.csv")
     scores = score(cells, **analysis.model_dump())
-    write_text(written[-1], scores.to_csv(index=False, lineterminator="\n"))
-    return written
+    shown = {
+        "generalization": _matrices(generalization, leads(cells, analysis.alpha), analysis.alpha),
+        "compression": _lists(compression),
+        "scores": [scoreboard(cells, scores, analysis)],
+    }
+    tidy = {"generalization": generalization, "compression": compression, "scores": scores}
+    made = {f"{name}.csv": table.to_csv(index=False, lineterminator="\n")
+            for name, table in tidy.items()}  # fmt: skip
+    for name, tables in shown.items():
+        made |= markup.files(name, tables)
+        made |= {f"{table.label}.tex": markup.LATEX_HEAD + markup.latex(table) for table in tables}
+    for name, text in made.items():
+        write_text(folder / name, text)
+    return [folder / name for name in made]
+
+
+def label(what: str, setting: Iterable[str] = ()) -> str:
+    """The name of a table: of its file, and in LaTeX behind ``tab:``."""
+    return "-".join(plain(str(part)) for part in (what, *setting))
+
+
+def leads(cells: pd.DataFrame, alpha: float) -> dict[Key, Lead]:
+    """Who has the lowest test error, by setting and sparsity, where two methods are there."""
+    found = {}
+    for key, rows in counted(own(cells)).groupby([*SETTING, "sparsity"], sort=True):
+        best = lead(rows.dropna(subset=["test_error"]), "test_error", alpha)
+        if best is not None:
+            found[key] = best
+    return found
 
 
 def summary(cells: pd.DataFrame, measures: tuple[Measure, ...]) -> pd.DataFrame:
@@ -92,18 +123,23 @@ def methods_in_order(cells: pd.DataFrame) -> list[str]:
     return sorted(control.index, key=lambda name: (name != DENSE, not control[name], name))
 
 
-def _matrices(tidy: pd.DataFrame) -> list[markup.Table]:
+def _matrices(tidy: pd.DataFrame, best: dict[Key, Lead], alpha: float) -> list[markup.Table]:
     """Per setting and measure one matrix: methods down, sparsities across."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
         for measure in GENERALIZATION:
             there = rows[rows[f"{measure.column}_n"] > 0]
             if len(there):
-                tables.append(_matrix(" / ".join(map(str, setting)), there, measure))
+                here = {key[-1]: found for key, found in best.items() if key[:-1] == setting}
+                marked = here if measure.judged else {}
+                said = f"; {said_of(list(marked.values()), alpha)}" if marked else ""
+                tables.append(_matrix(setting, there, measure, marked, said))
     return tables
 
 
-def _matrix(setting: str, rows: pd.DataFrame, measure: Measure) -> markup.Table:
+def _matrix(
+    setting: Key, rows: pd.DataFrame, measure: Measure, best: dict[float, Lead], said: str
+) -> markup.Table:
     shown = rows.assign(text=_texts(rows, measure))
     wide = shown.pivot(index="method", columns="sparsity", values="text").fillna(number(None))
     wide = wide.reindex(rows["method"].unique())  # the order of the tidy table
@@ -111,12 +147,78 @@ def _matrix(setting: str, rows: pd.DataFrame, measure: Measure) -> markup.Table:
     counts = seeds_text(rows[f"{measure.column}_n"])
     lost = int(rows["failed"].sum())
     fate = "count as a constant predictor" if measure.spread else "are left out"
-    note = f"; {lost} cells failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
+    cells = "cell" if lost == 1 else "cells"
+    note = f"; {lost} {cells} failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
     return markup.Table(
-        title=f"{measure.title}: {setting}",
-        caption=f"{how} over {counts}, by sparsity{note}",
+        title=f"{measure.title}: {' / '.join(map(str, setting))}",
+        caption=f"{how} over {counts}, by sparsity{said}{note}",
         header=["method", *(percent(float(s)) for s in wide.columns)],
-        rows=[[str(name), *values] for name, *values in wide.itertuples(name=None)],
+        rows=[
+            [
+                str(name),
+                *(cell(text, str(name), best.get(float(s)))
+                  for text, s in zip(values, wide.columns, strict=True)),
+            ]
+            for name, *values in wide.itertuples(name=None)
+        ],
+        over="sparsity",
+        label=label(measure.column, map(str, setting)),
+    )  # fmt: skip
+
+
+def cell(text: str, method: str, best: Lead | None) -> str | markup.Cell:
+    """The text, marked as the best or as a tie where a test could tell."""
+    if best is None or best.unable or method not in (best.method, *best.tied):
+        return text
+    return markup.Cell(text, best=best.alone, tied=not best.alone)
+
+
+def said_of(best: Sequence[Lead], alpha: float) -> str:
+    """What bold and the dagger mean, or why there are none."""
+    behind = f" ({BEHIND.format(alpha)})"
+    able = [each for each in best if not each.unable]
+    if not able:
+        return f"nothing is bold: differences {best[0].unable}"
+    said = []
+    if any(each.alone for each in able):
+        said.append(f"bold: the lowest of its column, shown to be below every other{behind}")
+    if not all(each.alone for each in able):
+        once = "" if said else behind
+        said.append(f"†: the lowest, and what is not shown to differ from it{once}")
+    if len(able) < len(best):
+        said.append(f"elsewhere differences {next(e.unable for e in best if e.unable)}")
+    return "; ".join(said)
+
+
+def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) -> markup.Table:
+    """The scores with their intervals, best first; of those with all cells the best is marked."""
+    complete = set(scores.loc[scores["complete"], "method"]) - {DENSE}
+    values = areas(split(own(cells), DENSE, RANDOM, DRAWS))
+    best = lead(values[values["method"].isin(complete)], alpha=analysis.alpha)
+    controls = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
+    rows = [
+        [
+            f"{method} *" if controls.get(method) else str(method),
+            cell(number(v["score"], 2, sign=True), str(method), best),
+            interval(v["low"], v["high"]),
+            number(v["chosen"], 2, sign=True),
+            str(v["verdict"]),
+        ]
+        for method, v in scores.set_index("method").iterrows()
+        if method != DENSE
+    ]  # fmt: skip
+    seeds = seeds_text(own(cells).groupby(SETTING)["seed"].nunique())
+    over = ", ".join(sorted(set(scores["interval_over"])))
+    said = f"; {said_of([best], analysis.alpha)}" if best else ""
+    return markup.Table(
+        title="Score: change of test error by pruning, in points; negative is better than dense",
+        caption=f"mean over log₂ compression, over all settings and {seeds}, with its 95 %"
+        f" bootstrap interval over {over}; beside it the change at the sparsity chosen on"
+        f" validation; *: a control; equivalent: the interval lies inside"
+        f" ±{analysis.equivalence:g}{said}",
+        header=["method", "score", "95 % interval", "at chosen", "verdict"],
+        rows=rows,
+        label=label("scores"),
     )
 
 
@@ -139,6 +241,7 @@ def _lists(tidy: pd.DataFrame) -> list[markup.Table]:
                 header=["method", "target", *(measure.title for measure in COMPRESSION)],
                 rows=body,
                 long=True,
+                label=label("compression", map(str, setting)),
             )
         )
     return tables

@@ -52,13 +52,39 @@ class Analysis(Settings):
 class Probes(Settings):
     """What to look at the stored weights with, once they are there."""
 
-    run: list[str] = Field([], description="corruptions, distance, sharpness")
+    run: list[str] = Field(
+        ["shrunk", "encoded"],
+        description="shrunk, encoded, quantized; corruptions, distance, sharpness",
+    )
     samples: int = Field(250, gt=0, description="images that a probe looks at")
+    baselines_per_job: int = Field(6, gt=0, description="all cells on which share a process")
 
     @field_validator("run")
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
         return [components.find("probe", name).name for name in dict.fromkeys(value)]
+
+
+class Latency(Settings):
+    """How long networks take, measured with nothing else on the machine; no engine, no times."""
+
+    engines: list[str] = Field(
+        [], description="eager, compile, onnxruntime, half, semi-structured; the first is shown"
+    )
+    batches: list[Annotated[int, Field(gt=0)]] = Field([1, 128], min_length=1)
+    seeds: int = Field(1, gt=0, description="how many seeds' cells: times hang on sizes alone")
+    repeats: int = Field(30, gt=0)
+    warm_up: int = Field(5, ge=0)
+
+    @field_validator("engines")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        return [components.find("engine", name).name for name in dict.fromkeys(value)]
+
+    @field_validator("batches")
+    @classmethod
+    def _sorted(cls, value: list[int]) -> list[int]:
+        return sorted(set(value))
 
 
 class Experiment(Settings):
@@ -75,6 +101,7 @@ class Experiment(Settings):
     compute: Compute = Compute()
     prunable: Prunable = Prunable()
     probes: Probes = Probes()
+    latency: Latency = Latency()
     analysis: Analysis = Analysis()
 
     @field_validator("seeds", "sparsities")

@@ -9,6 +9,8 @@ from prunebench.records import DENSE, OK
 from prunebench.statistics.bootstrap import t_quantile
 from prunebench.statistics.cells import counted
 from prunebench.statistics.grid import SETTING
+from prunebench.statistics.origin import COLUMN, origin, others, own
+from prunebench.statistics.published import against_own_dense
 
 POINT = [*SETTING, "method", "family", "sparsity"]  # a cell, seeds apart
 
@@ -19,6 +21,7 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     Named ``<column>_mean|_std|_low|_high|_n``; in the unit of the column. The band is Student's t
     interval of the mean, NaN with one seed. Errors are those that count: a failed cell is a
     constant predictor. ``failed``: how many of the ``cells`` are not ok. ``nominal``: 1/(1 − s).
+    ``published``: whose result it is; empty in what was run here.
     """
     table = counted(cells).astype(dict.fromkeys(columns, "float64"))
     grouped = table.groupby(POINT, sort=True)
@@ -26,6 +29,7 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         "cells": grouped.size(),
         "failed": (table["status"] != OK).groupby([table[c] for c in POINT]).sum(),
     }
+    whose = origin(table).groupby([table[c] for c in POINT]).first()
     for column in columns:
         values = grouped[column]
         mean, std, n = values.mean(), values.std(ddof=1), values.count()
@@ -34,6 +38,7 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             f"{column}_mean": mean, f"{column}_std": std, f"{column}_n": n,
             f"{column}_low": mean - half, f"{column}_high": mean + half,
         }  # fmt: skip
+    made[COLUMN] = whose.where(whose != "", None)
     result = pd.DataFrame(made).reset_index()
     result["nominal"] = 1 / (1 - result["sparsity"])
     return result
@@ -42,7 +47,8 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def paired_difference(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
     """The cells with ``difference``: test error minus that of the same seed's baseline, in points.
 
-    NaN where the baseline was not finished.
+    NaN where the baseline was not finished. Published rows are compared with their own dense ones
+    (``against_own_dense``).
     """
     table = counted(cells, baseline)
     key = [*SETTING, "seed"]
@@ -50,6 +56,10 @@ def paired_difference(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFram
     wanted = reference.set_index(key)["test_error"].rename("reference_error")
     table = table.join(wanted, on=key)
     table["difference"] = 100 * (table["test_error"] - table["reference_error"])
+    for _, rows in others(table):
+        found = against_own_dense(rows)
+        for column in ("reference_error", "difference"):
+            table.loc[rows.index, column] = found[column]
     return table
 
 
@@ -57,9 +67,10 @@ def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """For each group ``by`` the method and sparsity with the lowest mean validation error.
 
     Beside it the test difference to dense at that point, in points: chosen on validation, read on
-    test. Ties go to the sparser. Groups without validation errors are left out.
+    test. Ties go to the sparser. Groups without validation errors are left out, and what others
+    published: their validation sets are not one's own.
     """
-    table = paired_difference(cells)
+    table = paired_difference(own(cells))
     table = table[table["method"] != DENSE]
     extra = [column for column in ("method", "sparsity") if column not in by]
     means = table.groupby([*by, *extra])[["val_error", "difference"]].mean().reset_index()

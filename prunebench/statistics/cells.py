@@ -22,6 +22,7 @@ from prunebench.records import (
     SIZE,
     STATUSES,
 )
+from prunebench.statistics.origin import origin
 
 TEXT = ("experiment", "task", "regime", "model", "method", "family")
 REQUIRED = (*IDENTITY, "status", "test_error")
@@ -187,12 +188,13 @@ def chance_errors(cells: pd.DataFrame) -> pd.Series:
 
     A constant predictor: 1 − 1/K where ``classes`` is there. Without it K is not known; then the
     largest test error measured on that task, at least 0.5 (two classes), so that no failed cell
-    does better than a finished one.
+    does better than a finished one. Published rows and one's own know nothing of each other.
     """
-    worst = cells.groupby("task")["test_error"].transform("max").fillna(0.5).clip(lower=0.5)
+    task = [cells["task"], origin(cells)]
+    worst = cells["test_error"].groupby(task).transform("max").fillna(0.5).clip(lower=0.5)
     if CLASSES not in cells.columns:
         return worst
-    known = cells[CLASSES].astype("float64").groupby(cells["task"]).transform("max")
+    known = cells[CLASSES].astype("float64").groupby(task).transform("max")
     return (1 - 1 / known).where(known >= 2, worst)
 
 
@@ -228,7 +230,7 @@ def under_trained(cells: pd.DataFrame) -> pd.Series:
     Its training error must be at most ``MEMORIZED_AT`` (a fraction) in a noise regime, which is one
     whose baseline has a ``memorized`` value, and in one without augmentation: gains over a network
     that has not even learned its training set are spurious there as well. A message that says
-    ``under-trained`` counts too.
+    ``under-trained`` counts too. Of published rows nothing is known.
     """
     group = ["task", "regime", "model", "seed"]
     dense = cells[cells["method"] == DENSE]
@@ -245,4 +247,5 @@ def under_trained(cells: pd.DataFrame) -> pd.Series:
         )
     flagged = set(dense.loc[late, group].itertuples(index=False, name=None))
     keys = cells[group].itertuples(index=False, name=None)
-    return said | pd.Series([key in flagged for key in keys], index=cells.index)
+    found = said | pd.Series([key in flagged for key in keys], index=cells.index)
+    return found & (origin(cells) == "")

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.records import DENSE
-from prunebench.statistics import bootstrap
-from prunebench.statistics.bootstrap import DRAWS, Floats
-from prunebench.statistics.cells import flags
-from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, judge
+from prunebench.records import DENSE, OK
+from prunebench.statistics.bootstrap import DRAWS
+from prunebench.statistics.cells import check_cells, counted, flags
+from prunebench.statistics.combine import Question, combine
 from prunebench.statistics.grid import SETTING
+from prunebench.statistics.origin import COLUMN, named, others, own
 from prunebench.statistics.parts import Part, split
-from prunebench.statistics.pool import pool, seed_shares
-from prunebench.statistics.significance import ALPHA, holm, sign_flip, signed_rank, verdict
+from prunebench.statistics.published import comparable
+from prunebench.statistics.significance import ALPHA
 
 RANDOM = "random"
 ALL = "all"
 EQUIVALENCE = 0.5  # ± points
-TASKS_TESTED = 9  # from which on there is a test over tasks
-REFERENCE = "reference"  # the words beside what is compared with itself
-VERDICTS = {
-    LOWER: "better", HIGHER: "worse", EQUIVALENT: "equivalent", UNRESOLVED: "unresolved",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is compared with what, and by which rules."""
-
-    families: dict[str, str]  # of methods
-    primary: frozenset[str]  # the methods that Holm adjusts for
-    baseline: str
-    reference: str
-    alpha: float
-    equivalence: float  # ± points
+# what is said of published methods that the statistics cannot judge
+NOT_JUDGED = "not judged"
+NO_REPLICATES = "no test: its seeds are not published with their dense results"
+NO_DENSE = "no dense result of its own"
 
 
 def score(
@@ -73,11 +59,14 @@ def score(
     sparsity with the lowest validation difference, and the test difference there.
     ``missing``: points of the grid (all settings, seeds with a baseline, all sparsities) without
     a record; where there are any, ``complete`` is False and the score stands on the rest.
+    ``published``: whose result it is; None is what was run here. Published methods stand last and
+    change nothing above them: each is compared with the dense results of its own source, without
+    ``primary``, and with an interval and a test only where every seed has a dense result.
     Raises PrunebenchError for a table that ``check_cells`` refuses, without a baseline, or
     without a method that ``primary`` names.
     """
-    parts = split(cells, baseline, reference, draws)
-    return _score(parts, _ask(cells, baseline, reference, alpha, primary, equivalence))
+    groups = _groups(cells, baseline, reference, alpha, draws, primary, equivalence)
+    return _table(groups, (ALL,) * len(SETTING))
 
 
 def score_subsets(
@@ -88,32 +77,115 @@ def score_subsets(
     draws: int = DRAWS,
     primary: Sequence[str] | None = None,
     equivalence: float = EQUIVALENCE,
+    keys: Collection[tuple[str, str, str]] | None = None,
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
     """Score every subset by task, regime and model, from one pass over the cells.
 
     Keys are (task, regime, model) with ``all`` for no choice; ``("all", "all", "all")`` is first.
+    Given ``keys``, only these are scored; those without cells are left out.
     """
-    parts = split(cells, baseline, reference, draws)
-    question = _ask(cells, baseline, reference, alpha, primary, equivalence)
-    axes = [[ALL, *sorted({part.grid.setting[i] for part in parts})] for i in range(len(SETTING))]
-    found = {}
-    for wanted in product(*axes):
-        chosen = [part for part in parts if _within(part.grid.setting, wanted)]
-        if chosen:
-            found[wanted[0], wanted[1], wanted[2]] = _score(chosen, question)
+    groups = _groups(cells, baseline, reference, alpha, draws, primary, equivalence)
+    there = {setting for group in groups for setting in group.settings}
+    axes = [[ALL, *sorted({setting[i] for setting in there})] for i in range(len(SETTING))]
+    return {
+        (wanted[0], wanted[1], wanted[2]): _table(groups, wanted)
+        for wanted in (product(*axes) if keys is None else keys)
+        if any(_within(setting, wanted) for setting in there)
+    }
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is compared among itself: what was run here, or the published results of a source."""
+
+    parts: list[Part]
+    question: Question
+    published: pd.DataFrame  # the rows of a source; none where it was run here
+
+    @property
+    def settings(self) -> set[tuple[str, ...]]:
+        """The settings that have something to show."""
+        rows = self.published[SETTING].drop_duplicates().itertuples(index=False, name=None)
+        return {part.grid.setting for part in self.parts} | set(rows)
+
+
+def _groups(
+    cells: pd.DataFrame, baseline: str, reference: str, alpha: float, draws: int,
+    primary: Sequence[str] | None, equivalence: float,
+) -> list[Group]:  # fmt: skip
+    """What was run here, then the sources one by one."""
+    check_cells(cells)
+    mine = own(cells)
+    asked = _ask(mine, baseline, reference, alpha, primary, equivalence)
+    found = [Group(split(mine, baseline, reference, draws), asked, mine.iloc[:0])]
+    for source, rows in others(cells):
+        dense, other = named(DENSE, source), named(reference, source)
+        fit = comparable(counted(rows, dense))
+        parts = split(fit, dense, other, draws) if len(fit) else []
+        question = Question(_families(rows), frozenset(), dense, other, alpha, equivalence)
+        found.append(Group(parts, question, rows))
     return found
+
+
+def _table(groups: list[Group], wanted: Sequence[str]) -> pd.DataFrame:
+    """The scores over the settings that are wanted: of what was run here, then of the sources."""
+    mine, *sources = groups
+    parts = _chosen(mine, wanted)
+    table = combine(parts, mine.question).assign(**{COLUMN: None}) if parts else pd.DataFrame()
+    rows = [row for group in sources for row in _published(group, wanted)]
+    if not rows:
+        return table
+    return pd.DataFrame([*table.to_dict("records"), *rows])
+
+
+def _chosen(group: Group, wanted: Sequence[str]) -> list[Part]:
+    return [part for part in group.parts if _within(part.grid.setting, wanted)]
 
 
 def _within(setting: Iterable[str], wanted: Iterable[str]) -> bool:
     return all(w in (ALL, s) for s, w in zip(setting, wanted, strict=True))
 
 
+def _published(group: Group, wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a source's methods, best first, those without a score last."""
+    keys = group.published[SETTING].itertuples(index=False, name=None)
+    rows = group.published[[_within(key, wanted) for key in keys]]
+    rows = rows[rows["method"] != group.question.baseline]
+    parts = _chosen(group, wanted)
+    scored = combine(parts, group.question).to_dict("records") if parts else []
+    judged = {str(row["method"]): row for row in scored}
+    found = []
+    for method, own_rows in rows.groupby("method", sort=True):
+        row = judged.get(str(method)) or _unscored(str(method), group.question)
+        if pd.isna(row["low"]):
+            why = NO_REPLICATES if method in judged else NO_DENSE
+            row |= {"verdict": NOT_JUDGED, "against_baseline": why, "against_reference": why}
+            row |= {"p_baseline": float("nan"), "p_reference": float("nan")}
+        counts = {"cells": len(own_rows), "failed": int((own_rows["status"] != OK).sum())}
+        whole = {"missing": 0, "complete": True, COLUMN: own_rows[COLUMN].iloc[0]}
+        found.append({str(key): value for key, value in row.items()} | counts | whole)
+    return sorted(found, key=lambda row: (pd.isna(row["score"]), row["score"], row["method"]))
+
+
+def _unscored(method: str, question: Question) -> dict[str, Any]:
+    """The row of a method that has nothing to be compared with."""
+    numbers = (
+        "score", "low", "high", "chosen", "chosen_low", "chosen_high", "p_baseline",
+        "p_reference", "p_tasks", "best_task", "best_regime", "best_model", "best_sparsity",
+        "best_difference",
+    )  # fmt: skip
+    return {
+        "method": method, "family": question.families[method],
+        **dict.fromkeys(numbers, float("nan")), "interval_over": "", "against_tasks": "–",
+        "primary": False, "wins": 0, "ties": 0, "losses": 0,
+    }  # fmt: skip
+
+
 def _ask(
     cells: pd.DataFrame, baseline: str, reference: str, alpha: float,
     primary: Sequence[str] | None, equivalence: float,
 ) -> Question:  # fmt: skip
-    pairs = cells[["method", "family"]].drop_duplicates()
-    families = dict(pairs.itertuples(index=False, name=None))
+    families = _families(cells)
     for name in primary or ():
         if name not in families:
             raise PrunebenchError(f"primary: no method {name!r}{suggest(name, families)}")
@@ -128,108 +200,7 @@ def _controls(cells: pd.DataFrame) -> set[str]:
     return set(cells.loc[flags(cells["control"]).fillna(False), "method"])
 
 
-def _score(parts: list[Part], ask: Question) -> pd.DataFrame:
-    """Combine settings into the table that ``score`` describes."""
-    methods = list(parts[0].grid.methods)
-    table = pd.DataFrame({"method": methods, "family": [ask.families[m] for m in methods]})
-    settings = [part.grid.setting for part in parts]
-    is_baseline = np.array([m == ask.baseline for m in methods])
-    for prefix, per_seed, moved in (
-        ("", [p.against_baseline for p in parts], [p.moved for p in parts]),
-        ("chosen_", [p.chosen for p in parts], [p.moved_chosen for p in parts]),
-    ):
-        found = pool(settings, per_seed, moved)
-        # compared with itself: no uncertainty to show
-        low, high = np.where(is_baseline, np.nan, found.ends)
-        table[prefix.rstrip("_") or "score"] = found.point
-        table[f"{prefix}low"], table[f"{prefix}high"] = low, high
-        if not prefix:
-            table["interval_over"] = found.over
-    against = {
-        "baseline": (ask.baseline, [p.against_baseline for p in parts]),
-        "reference": (ask.reference, [p.against_reference for p in parts]),
-    }
-    for column, (other, values) in against.items():
-        table[f"p_{column}"], table[f"against_{column}"] = _compare(parts, values, other, ask)
-    table["p_tasks"], table["against_tasks"] = _compare_tasks(parts, ask)
-    table["primary"] = [m in ask.primary and m != ask.baseline for m in methods]
-    ends = table[["low", "high", "p_baseline"]].to_numpy(float)
-    judged = [VERDICTS[judge(low, high, p, ask.equivalence, ask.alpha)] for low, high, p in ends]
-    table["verdict"] = np.where(is_baseline, REFERENCE, judged)
-    table = _count(table, parts, ask.baseline).join(_best_over(parts))
-    order = ["complete", "score", "method"]
-    table = table[table["cells"] > 0].sort_values(order, ascending=[False, True, True])
-    return table.reset_index(drop=True)
-
-
-def _count(table: pd.DataFrame, parts: list[Part], baseline: str) -> pd.DataFrame:
-    """Add the counts of cells won, tied, lost, missing, there and failed."""
-    tally = np.sum([p.tally for p in parts], axis=0)
-    tally[table["method"] == baseline, :3] = 0  # against itself there is nothing to win
-    for position, column in enumerate(("wins", "ties", "losses", "missing")):
-        table[column] = tally[:, position]
-    table["cells"] = np.sum([p.grid.cells for p in parts], axis=0)
-    table["failed"] = np.sum([p.grid.failed for p in parts], axis=0)
-    table["complete"] = table["missing"] == 0
-    return table
-
-
-def _compare(
-    parts: list[Part], values: list[Floats], other: str, ask: Question
-) -> tuple[Floats, list[str]]:
-    """Sign-flip p over seeds, adjusted, and words per method, against ``other``."""
-    methods = parts[0].grid.methods
-    seeds = [part.grid.seeds for part in parts]
-    p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
-    for m, method in enumerate(methods):
-        shares = seed_shares(seeds, [v[m] for v in values])
-        if method not in (ask.baseline, other) and len(shares):
-            p[m], total[m], counts[m] = sign_flip(shares), shares.sum(), len(shares)
-    return _adjusted(p, total, counts, methods, other, ask, "seed")
-
-
-def _compare_tasks(parts: list[Part], ask: Question) -> tuple[Floats, list[str]]:
-    """Wilcoxon's p over tasks, adjusted, and words per method, against the baseline."""
-    methods = parts[0].grid.methods
-    tasks = np.array([part.grid.setting[0] for part in parts])
-    means = np.stack([bootstrap.mean_or_nan(part.against_baseline, 1) for part in parts])
-    by_task = np.stack([bootstrap.mean_or_nan(means[tasks == t], 0) for t in np.unique(tasks)])
-    p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
-    for m, method in enumerate(methods):
-        found = by_task[~np.isnan(by_task[:, m]), m]
-        if method != ask.baseline and len(found) >= TASKS_TESTED:
-            (p[m], total[m]), counts[m] = signed_rank(found), len(found)
-    return _adjusted(p, total, counts, methods, ask.baseline, ask, "task")
-
-
-def _adjusted(
-    p: Floats, total: Floats, counts: list[int], methods: Sequence[str], other: str,
-    ask: Question, unit: str,
-) -> tuple[Floats, list[str]]:  # fmt: skip
-    """Holm over the primary methods, and what each p allows to say."""
-    inside: NDArray[np.bool_] = np.array([method in ask.primary for method in methods])
-    adjusted = np.where(inside, holm(np.where(inside, p, np.nan)), p)
-    size = int((inside & ~np.isnan(p)).sum())
-    words = []
-    for m, method in enumerate(methods):
-        if method == other or not counts[m]:
-            words.append(REFERENCE if method == other else "–")
-            continue
-        family = size if inside[m] else 1
-        said = verdict(adjusted[m], total[m], counts[m], family, other, ask.alpha, unit)
-        words.append(said if inside[m] else f"{said}, exploratory")
-    return adjusted, words
-
-
-def _best_over(parts: list[Part]) -> pd.DataFrame:
-    """The setting and sparsity with the lowest validation difference, per method."""
-    best = np.stack([part.best for part in parts])
-    which = np.argmin(np.where(np.isnan(best[..., 0]), np.inf, best[..., 0].round(9)), axis=0)
-    columns = np.arange(best.shape[1])
-    picked = best[which, columns]
-    none = np.isnan(picked[:, 0])
-    names = [parts[i].grid.setting for i in which]
-    made = {f"best_{axis}": [n[j] for n in names] for j, axis in enumerate(SETTING)}
-    table = pd.DataFrame({**made, "best_sparsity": picked[:, 1], "best_difference": picked[:, 2]})
-    table[none] = np.nan
-    return table
+def _families(cells: pd.DataFrame) -> dict[str, str]:
+    """The family of each method."""
+    pairs = cells[["method", "family"]].drop_duplicates()
+    return dict(pairs.itertuples(index=False, name=None))

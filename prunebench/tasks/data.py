@@ -56,14 +56,14 @@ class TaskData:
         A channel that never changes is centred only. Subtraction and division are two operations,
         not a fused one, so that every device rounds alike.
         """
-        mean, std = self._moments
+        mean, std = (value.view(-1, 1, 1) for value in self.moments)
         return images.to(torch.float32).sub_(mean).div_(std)
 
     @cached_property
-    def _moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation on the scale of the pixels, [C, 1, 1]."""
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation [C] on the scale of the pixels, 0 to 255."""
         std = torch.where(self.std > 0, self.std, torch.full_like(self.std, 1 / 255))
-        return self.mean.view(-1, 1, 1) * 255, std.view(-1, 1, 1) * 255
+        return self.mean * 255, std * 255
 
 
 def load(target: str | Path) -> TaskData:

@@ -10,8 +10,8 @@ from torch import Tensor
 from prunebench import store
 from prunebench.errors import PrunebenchError
 from prunebench.identity import derive_seed
+from prunebench.jobs import Baseline
 from prunebench.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
-from prunebench.plan import Baseline
 from prunebench.pruning.curve import Cost
 from prunebench.records import DENSE
 from prunebench.tasks.regimes import Regimen

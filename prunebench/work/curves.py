@@ -14,6 +14,7 @@ from prunebench import models, store
 from prunebench.errors import PrunebenchError
 from prunebench.files import sha256_file
 from prunebench.identity import derive_seed, digest
+from prunebench.jobs import Baseline
 from prunebench.layout import (
     HISTORY,
     INITIAL,
@@ -23,7 +24,6 @@ from prunebench.layout import (
     VAL_BEFORE,
     WEIGHTS,
 )
-from prunebench.plan import Baseline
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.pruning.masks import collapsed
@@ -128,7 +128,7 @@ def _store_cell(
         "config_hash": digest([baseline.settings(), method.settings()]),
         "code_hash": job.plan.cell_settings(baseline, method, 0.0)["method_code"],
         "label_hash": dense["label_hash"], "mask_hash": sha256_file(folder / MASKS),
-        "prune_seconds": pruned.prune_seconds,
+        "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
     if gone and not method.spec("pattern").trait("whole_layers", False):

@@ -8,33 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prunebench import store
 from prunebench.compress.card import Facts
 from prunebench.compress.encoding import sizes
 from prunebench.compress.export import Package, format_of
 from prunebench.compress.fresh import Agreement
-from prunebench.compress.shrink import Removed
+from prunebench.compress.smallest import Network
+from prunebench.jobs import Baseline
 from prunebench.layout import PREDICTIONS, TARGETS
 from prunebench.measure.generalization import quality
 from prunebench.measure.predictions import Predictions
 from prunebench.measure.size import macs
-from prunebench.plan import Baseline
 from prunebench.records import SPLITS
 from prunebench.settings import PARTS, Method
 from prunebench.work.job import Job
-
-
-@dataclass(frozen=True)
-class Network:
-    """What is exported of a cell."""
-
-    model: nn.Module
-    kind: str  # dense, masked or shrunk
-    reason: str
-    removed: tuple[Removed, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from prunebench import models, store
 from prunebench.files import write_json
 from prunebench.identity import derive_seed, digest
+from prunebench.jobs import Baseline
 from prunebench.layout import HISTORY, PREDICTIONS, WEIGHTS
 from prunebench.measure.size import size
-from prunebench.plan import Baseline, Plan
+from prunebench.plan import Plan
 from prunebench.provenance import software
 from prunebench.pruning.curve import Cost
 from prunebench.pruning.layers import prunable_layers

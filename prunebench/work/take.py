@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,20 @@ from torch import Tensor, nn
 
 from prunebench import store
 from prunebench.compress.card import card
-from prunebench.compress.export import Deployed, Format, Package, format_of, moments
+from prunebench.compress.export import Deployed, Format, Package, format_of
 from prunebench.compress.fresh import SHARE, Agreement, agreement, predict_fresh
-from prunebench.compress.shrink import TOLERANCE, shrink, verify
-from prunebench.errors import PrunebenchError, Refused, suggest
+from prunebench.compress.smallest import CHECKED, smallest
+from prunebench.errors import PrunebenchError, suggest
 from prunebench.files import read_json, sha256_file, write_json, write_text
+from prunebench.jobs import Baseline
 from prunebench.layout import MASKS, PREDICTIONS, RECORD, WEIGHTS
-from prunebench.plan import Baseline, Plan
+from prunebench.plan import Plan
 from prunebench.records import DENSE, DIVERGED, FAILED
 from prunebench.settings import Method
-from prunebench.work.facts import Cell, Network, facts
+from prunebench.work.facts import Cell, facts
 from prunebench.work.job import Job
 
 CARD, SAID = "README.md", "export.json"
-_CHECKED = 64  # test images on which the shrunk network is compared with the masked one
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,8 @@ def _cell(plan: Plan, place: Place, prepared: Path) -> Cell:
     if record["data_hash"] != job.data.data_hash:
         raise PrunebenchError(f"{place.folder} was computed on other data than {prepared}")
     model, masks = _stored(job, baseline, place)
-    return Cell(job, baseline, method, place.folder, record, masks, _smallest(job, model, masks))
+    network = smallest(model, masks, job.normalize(job.data.images["test"][:CHECKED]))
+    return Cell(job, baseline, method, place.folder, record, masks, network)
 
 
 def _sound(place: Place) -> dict[str, Any]:
@@ -166,29 +166,11 @@ def _stored(job: Job, baseline: Baseline, place: Place) -> tuple[nn.Module, dict
     return model.eval(), {name: mask.bool().to(job.device) for name, mask in stored.items()}
 
 
-def _smallest(job: Job, model: nn.Module, masks: Mapping[str, Tensor]) -> Network:
-    """The shrunk network where it computes the same, else the masked one."""
-    if not masks:
-        return Network(model, "dense", "nothing was removed")
-    images = job.normalize(job.data.images["test"][:_CHECKED])
-    try:
-        found = shrink(model, masks, images[:1])
-    except Refused as error:
-        return Network(model, "masked", str(error))
-    difference = verify(model, found.model, images)
-    if not difference <= TOLERANCE:
-        return Network(model, "masked", f"shrunk, its outputs differ by {difference:.1e}")
-    if not found.removed:
-        return Network(model, "masked", "no filter, head or block is without use", (), found.notes)
-    reason = f"its outputs differ from the masked one's by {difference:.1e} of the largest"
-    return Network(found.model, "shrunk", reason, found.removed, found.notes)
-
-
 def _package(cell: Cell) -> Package:
     about = ("experiment", "task", "regime", "model", "method", "seed", "sparsity", "identity")
     data, baseline, network = cell.job.data, cell.baseline, cell.network
     return Package(
-        deployed=Deployed(network.model, *moments(data)),
+        deployed=Deployed(network.model, *data.moments),
         dense=cell.job.build(baseline),
         masks=cell.masks,
         model=baseline.model,

@@ -22,7 +22,7 @@ from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
 
 from prunebench import cli, config, pipeline
-from prunebench.compress.export import Deployed, Package, format_of, load_network, moments
+from prunebench.compress.export import Deployed, Package, format_of, load_network
 from prunebench.compress.fresh import agreement, predict_fresh
 from prunebench.compress.shrink import shrink
 from prunebench.compress.structure import describe, restore
@@ -265,7 +265,7 @@ def test_preprocessing_is_that_of_the_task() -> None:
     # the last channel never changes
     mean, std = torch.tensor([0.1, 0.5, 0.3]), torch.tensor([0.2, 0.7, 0.0])
     data = TaskData(splits, {}, ("a", "b"), mean, std, "")
-    deployed = Deployed(torch.nn.Identity(), *moments(data))
+    deployed = Deployed(torch.nn.Identity(), *data.moments)
     torch.testing.assert_close(deployed(pixels), data.normalized(pixels), rtol=0, atol=0)
 
 

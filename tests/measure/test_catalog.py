@@ -12,12 +12,17 @@ import pytest
 from prunebench.components import builtin, load
 from prunebench.errors import PrunebenchError
 from prunebench.measure.catalog import fill, measure_rows, measures_table
-from prunebench.records import QUALITY
+from prunebench.records import QUALITY, SHRUNK, SIZE
 
 
-def test_every_column_of_quality_has_one_row() -> None:
+PROBED = [column for spec in builtin("probe").values() for column in spec.traits["columns"]]
+SIZES = [column for column in (*SIZE, *SHRUNK) if column in PROBED]
+
+
+def test_every_measured_column_has_one_row() -> None:
     rows = measure_rows()
-    assert [row["column"] for row in rows] == list(QUALITY)
+    assert [row["column"] for row in rows] == [*QUALITY, *SIZES]
+    assert set(PROBED) <= {row["column"] for row in rows}
     for row in rows:
         assert list(row) == ["column", "better", "unit", "formula", "source", "summary", "probe"]
         assert row["better"] in ("lower", "higher", "zero", "")
@@ -27,7 +32,9 @@ def test_every_column_of_quality_has_one_row() -> None:
 
 
 def test_probes_are_known_by_name() -> None:
-    assert set(builtin("probe")) == {"corruptions", "distance", "sharpness"}
+    assert set(builtin("probe")) == {
+        "corruptions", "distance", "encoded", "quantized", "sharpness", "shrunk",
+    }  # fmt: skip
     assert {row["probe"] for row in measure_rows()} == {"", *builtin("probe")}
     for name, spec in builtin("probe").items():
         assert load(spec).__name__ == name
@@ -36,7 +43,7 @@ def test_probes_are_known_by_name() -> None:
 
 def test_the_table_has_a_line_for_each() -> None:
     lines = measures_table().splitlines()
-    assert len(lines) == 2 + len(QUALITY)
+    assert len(lines) == 2 + len(QUALITY) + len(SIZES)
     fields = {line.replace(r"\|", "").count("|") for line in lines}
     assert fields == {8}  # a bar in a formula ends no field
 

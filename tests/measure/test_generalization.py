@@ -19,7 +19,7 @@ from tests.measure.drawn import SPLITS, predictions, softmax, top
 
 OF_WEIGHTS = {
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
-    "sharpness",
+    "sharpness", "quantized_error",
 }  # fmt: skip
 
 

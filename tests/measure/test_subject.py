@@ -18,8 +18,8 @@ def make() -> Callable[..., Subject]:
         images = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1)
         labels = torch.arange(200) % 4
         return Subject(
-            model or nn.Identity(), {}, {}, images, labels, images, labels, lambda x: x, seed,
-            samples,
+            model or nn.Identity(), {}, {}, images, labels, images, labels, lambda x: x,
+            (torch.tensor([0.0]), torch.tensor([1.0])), seed, samples,
         )  # fmt: skip
 
     return subject

@@ -43,13 +43,16 @@ def figures() -> dict[str, registry.Figure]:
     return {each.stem: each for each in sorted(found, key=lambda each: each.stem)}
 
 
-def write(cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None) -> list[Path]:
+def write(
+    cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
+    layers: pd.DataFrame | None = None,
+) -> list[Path]:  # fmt: skip
     """Write every figure that has data into ``folder``; return the paths.
 
     ``<stem>.png`` and ``.pdf``, with the task's name in the stem of those that are drawn for each
     task. Raises PrunebenchError for cells that ``statistics.check_cells`` refuses.
     """
-    scene = Scene.of(cells, analysis)
+    scene = Scene.of(cells, analysis, layers=layers)
     written = []
     for each in figures().values():
         for name, table in each.tables(scene.cells):

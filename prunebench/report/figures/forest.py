@@ -47,6 +47,7 @@ class Rows:
     " same seed over log₂ compression, in points (left is better), with its 95 % interval: over"
     " all settings, and over each regime. Controls stand below. Shaded: the region of practical"
     " equivalence.",
+    whole=True,
 )
 def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """All methods, best first."""
@@ -74,6 +75,7 @@ def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     " sparsity that validation chose, with its 95 % interval: methods above; below the controls"
     " that pruning has to beat: dense networks trained as long, stopped early or decayed, small"
     " dense ones, random and shuffled masks. Shaded: the region of practical equivalence.",
+    whole=True,
 )
 def controls(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """The emphasised methods beside all controls."""
@@ -103,12 +105,12 @@ def _draw(title: str, label: str, rows: Rows, scene: Scene, ends: Ends) -> Figur
 
     shown = [EVERYTHING]
     regimes = [r for r in scene.regimes if ("all", r, "all") in scene.scores]
-    if len(regimes) > 1:
+    if len(regimes) > 1 and not panels.narrow():
         shown += [("all", regime, "all") for regime in regimes]
     across = min(len(shown), panels.ACROSS)
     lines = -(-len(shown) // across)
     heights = rows.heights
-    width = style.COLUMN_WIDTH if across == 1 else style.PAGE_WIDTH
+    width = panels.width_of(across)
     tall = lines * (0.42 + ROW * (max(heights.values()) + 1)) + 0.7
     made = Figure(figsize=(width, tall), layout="constrained")
     made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")

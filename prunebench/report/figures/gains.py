@@ -34,6 +34,7 @@ WIDE = 20  # largest over smallest value from which on an axis is logarithmic
     "The gain, dense minus own test error with the same seed, in points, at the sparsity that"
     " validation chose, over the share of wrong training labels and the number of training"
     " samples. Positive (blue) is better than dense; bold: the 95 % interval excludes 0.",
+    whole=True,
 )
 def gain_noise_size(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """A heatmap a method, all with one scale; regimes that differ in nothing else."""
@@ -43,10 +44,10 @@ def gain_noise_size(cells: pd.DataFrame, scene: Scene) -> Figure | None:
         return None
     from matplotlib.figure import Figure
 
-    across = min(len(methods), panels.ACROSS)
+    across = min(len(methods), 2 if panels.narrow() else panels.ACROSS)
     lines = -(-len(methods) // across)
     noises = values["label_noise"].nunique()
-    width = style.COLUMN_WIDTH if across == 1 else style.PAGE_WIDTH
+    width = panels.width_of(across)
     made = Figure(figsize=(width, lines * (0.5 + 0.36 * max(noises, 2)) + 0.75),
                   layout="constrained")  # fmt: skip
     title = "Gain at the sparsity chosen on validation, by noise and training size"
@@ -125,6 +126,7 @@ def _heatmap(axes: Axes, values: pd.DataFrame, method: str, limit: float) -> Non
     " instability at pruning, distance from initialization, and sharpness. A point is a method at"
     " a sparsity, mean over seeds; a marker is a regime. ρ: the rank correlation over the points"
     " of the panel, without regard to sparsity; the report's text has the one within settings.",
+    whole=True,
 )
 def predictors(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """A panel for each predictor that was recorded."""

@@ -14,6 +14,7 @@ from prunebench.report.figures.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 ACROSS = 3  # panels a row
@@ -23,6 +24,7 @@ COMPRESSION = "compression ratio (all / kept weights, log scale)"
 LEGEND_SIZE = style.RC["legend.fontsize"]
 # of a line of the legend and of a title, in inches
 LINE, TITLE = 0.165, 0.2
+LOW = 0.85  # of a panel's height, in one column of a paper
 _LOST: dict[str, Any] = {
     "linestyle": "", "marker": "o", "markersize": 9, "markerfacecolor": "none",
     "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 5,
@@ -31,7 +33,10 @@ Looks = Mapping[str, style.Look]
 
 
 class Sheet:
-    """A figure of ``rows`` × ``across`` panels below a title, with one legend below them all."""
+    """A figure of ``rows`` × ``across`` panels below a title, with one legend below them all.
+
+    In one column of a paper all panels stand below each other; ``panels`` keeps its shape.
+    """
 
     def __init__(
         self, title: str, rows: int, across: int, looks: Looks, notes: Iterable[str] = (),
@@ -39,16 +44,23 @@ class Sheet:
     ) -> None:  # fmt: skip
         from matplotlib.figure import Figure
 
-        width = style.COLUMN_WIDTH if across == 1 else style.PAGE_WIDTH
-        self.columns = _legend_columns(looks, width)
+        self.across = 1 if narrow() else across
+        height *= LOW if narrow() else 1
+        lines = rows * across // self.across
+        width = width_of(self.across)
+        # beside a name in the legend, in letters: its line, and the space between two columns
+        self.spaces = {"handlelength": 2.8, "columnspacing": 1.0} if narrow() else {
+            "handlelength": 3.2, "columnspacing": 2.0}  # fmt: skip
+        self.columns = _legend_columns(looks, width, 0.47 if narrow() else 0.62)
         title = fill(title, int(10.5 * width))
         self.note = "\n".join(fill(note, int(17 * width)) for note in notes if note)
-        lines = -(-len(looks) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
-        page = rows * height + TITLE * (title.count("\n") + 1) + 0.4 + LINE * lines
+        below = -(-len(looks) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
+        page = lines * height + TITLE * (title.count("\n") + 1) + 0.4 + LINE * below
         self.figure: Figure = Figure(figsize=(width, page), layout="constrained")
         self.figure.suptitle(title, fontweight="bold")
-        self.panels = self.figure.subplots(rows, across, squeeze=False, **subplots)
-        self.lowest = list(self.panels[-1])
+        drawn = self.figure.subplots(lines, self.across, squeeze=False, **subplots)
+        self.panels = drawn.reshape(rows, across)
+        self.lowest = list(drawn[-1])
         self.looks = looks
 
     def used(self, count: int) -> list[Axes]:
@@ -56,11 +68,10 @@ class Sheet:
         panels: list[Axes] = list(self.panels.flat)
         for axes in panels[count:]:
             axes.remove()
-        across = self.panels.shape[1]
-        for axes in panels[max(0, count - across) : count]:
+        for axes in panels[max(0, count - self.across) : count]:
             # with nothing below it, a panel has the labels of the shared axis
             axes.tick_params(labelbottom=True)
-        self.lowest = panels[(count - 1) // across * across : count]
+        self.lowest = panels[(count - 1) // self.across * self.across : count]
         return panels[:count]
 
     def finish(self, x_label: str = "") -> Figure:
@@ -68,14 +79,12 @@ class Sheet:
         from matplotlib.lines import Line2D
 
         for axes in self.lowest if x_label else ():
-            axes.set_xlabel(
-                fill(x_label, int(15 * self.figure.get_figwidth() / len(self.panels[0])))
-            )
+            axes.set_xlabel(fill(x_label, int(13 * self.figure.get_figwidth() / self.across)))
         handles = [Line2D([], [], label=str(i)) for i in range(len(self.looks))]
         for handle, look in zip(handles, self.looks.values(), strict=True):
             handle.set(**_properties(look))
         legend = self.figure.legend(
-            handles=handles, loc="outside lower center", title=self.note or None, handlelength=3.2,
+            handles=handles, loc="outside lower center", title=self.note or None, **self.spaces,
             ncols=self.columns, title_fontsize=LEGEND_SIZE, alignment="center",
         )  # fmt: skip
         # set afterwards: matplotlib leaves out labels that begin with an underscore
@@ -84,16 +93,31 @@ class Sheet:
         return self.figure
 
 
+def narrow() -> bool:
+    """Whether a figure is drawn for one column of a paper; ``registry.styled`` says so."""
+    import matplotlib as mpl
+
+    return float(mpl.rcParams["figure.figsize"][0]) < style.PAGE_WIDTH
+
+
+def width_of(across: int) -> float:
+    """Inches of a figure with so many panels a row."""
+    return style.COLUMN_WIDTH if across == 1 or narrow() else style.PAGE_WIDTH
+
+
 def _properties(look: style.Look) -> dict[str, Any]:
     wanted = look.line()
     dashes = wanted.pop("dashes")
     return {**wanted, "linestyle": (0, look.dashes) if look.dashes else "-"} if dashes else wanted
 
 
-def _legend_columns(looks: Looks, width: float) -> int:
-    """How many names fit side by side in ``width`` inches, at the legend's font size."""
+def _legend_columns(looks: Looks, width: float, beside: float) -> int:
+    """How many names fit side by side in ``width`` inches, at the legend's font size.
+
+    ``beside``: inches that a name needs beside its letters.
+    """
     longest = max(map(len, looks), default=0)
-    return max(1, min(6, len(looks), int(width / (0.62 + 0.062 * longest))))
+    return max(1, min(6, len(looks), int(width / (beside + 0.062 * longest))))
 
 
 def notes(rows: pd.DataFrame, scene: Scene, *more: str) -> list[str]:
@@ -187,6 +211,15 @@ def value_axis(axes: Axes, rows: pd.DataFrame, wanted: Iterable[str]) -> None:
         low, high = min(0.0, float(means.min())), max(0.0, float(means.max()))
         room = max(0.15 * (high - low), 0.5)
         axes.set_ylim(low - room, high + room)
+
+
+def cost_axis(axis: Axis) -> None:
+    """A logarithmic axis of bytes, operations or times, written plainly: 200, 0.5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5), numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def error_axis(axes: Axes, means: pd.Series) -> bool:

@@ -26,6 +26,7 @@ class Figure:
     stem: str  # of its files, with {task} where each task has its own
     caption: str
     _draw: Draw
+    whole: bool = False  # it is about all settings together: one alone is no part of it
 
     def tables(self, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """The stem and the cells of each file: all cells, or those of each task."""
@@ -35,17 +36,22 @@ class Figure:
         for task in sorted(cells["task"].unique()):
             yield self.stem.replace(TASK, plain(task)), cells[cells["task"] == task]
 
-    def draw(self, cells: pd.DataFrame, scene: Scene) -> Canvas | None:
-        """Draw it, in the style of all; None where the cells lack what it shows."""
-        with styled():
+    def draw(
+        self, cells: pd.DataFrame, scene: Scene, width: float = style.PAGE_WIDTH
+    ) -> Canvas | None:
+        """Draw it, in the style of all, at most ``width`` inches wide.
+
+        None where the cells lack what it shows.
+        """
+        with styled(width):
             return self._draw(cells, scene)
 
 
-def figure(stem: str, caption: str) -> Callable[[Draw], Figure]:
+def figure(stem: str, caption: str, whole: bool = False) -> Callable[[Draw], Figure]:
     """Register a function that draws cells, with the scene they are part of."""
 
     def made(draw: Draw) -> Figure:
-        return Figure(stem, caption, draw)
+        return Figure(stem, caption, draw, whole)
 
     return made
 
@@ -56,12 +62,16 @@ def plain(name: str) -> str:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draw with the style of all figures, whatever the caller's own is."""
+def styled(width: float = style.PAGE_WIDTH) -> Iterator[None]:
+    """Draw with the style of all figures, whatever the caller's own is.
+
+    ``width``: inches, the widest that a figure may be; ``panels.narrow`` reads it.
+    """
     import matplotlib as mpl
 
     settings: Any = style.RC  # the stubs ask for literal keys
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(settings)
+        mpl.rcParams["figure.figsize"] = (width, width)
         yield

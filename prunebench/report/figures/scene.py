@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from prunebench.records import COLUMNS, DENSE, QUALITY, SIZE
+from prunebench.records import COLUMNS, COST, DENSE, QUALITY, SIZE
 from prunebench.report import style
 from prunebench.settings import Analysis
 from prunebench.statistics import RANDOM, bands, score_subsets
@@ -19,7 +19,7 @@ from prunebench.statistics.hypotheses.table import KINDS, PARTS, Table, prepare
 EMPHASISED = 8  # methods in colour; the rest are thin and grey
 CONTROLS = 4  # control curves with a look of their own
 EVERYTHING = ("all", "all", "all")
-NUMBERS = ("label_noise", "train_samples", "width", *SIZE, *QUALITY)
+NUMBERS = ("label_noise", "train_samples", "width", *SIZE, *QUALITY, *COST)
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Scene:
     cells: pd.DataFrame  # as given to ``of``, with all columns, ``difference`` and ``gain``
     analysis: Analysis
     baseline: str = DENSE
+    layers: pd.DataFrame | None = None  # layers.csv
 
     @classmethod
     def of(
-        cls, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE
-    ) -> Scene:
+        cls, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
+        layers: pd.DataFrame | None = None,
+    ) -> Scene:  # fmt: skip
         """Add the columns that are missing, ``difference`` and ``gain`` (= −difference, points)."""
         extra = [c for c in cells.columns if c not in COLUMNS]
         cells = cells.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
@@ -41,7 +43,7 @@ class Scene:
             cells[column] = pd.to_numeric(cells[column], errors="coerce").astype("float64")
         cells = paired_difference(cells, baseline).drop(columns="reference_error")
         cells["gain"] = -cells["difference"]
-        return cls(cells, analysis or Analysis(), baseline)
+        return cls(cells, analysis or Analysis(), baseline, layers)
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:

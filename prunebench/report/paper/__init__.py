@@ -20,6 +20,7 @@ from prunebench.report.paper import (
     pictures,
     protocol,
     ran,
+    savings,
     standings,
 )
 from prunebench.report.paper.blocks import (
@@ -79,6 +80,7 @@ def compose(material: Material) -> Document:
         gates.section(material),
         *answers.sections(material),
         standings.section(material),
+        *([saved] if (saved := savings.section(material)) else []),
         _checklist(material),
     ]
     return Document(

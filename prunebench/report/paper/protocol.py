@@ -38,18 +38,19 @@ CONTROLS = {
 def section(material: Material) -> Section:
     """What was measured and how it is judged."""
     blocks: list[Block] = [
-        Points(_rules()),
+        Points(rules()),
         Text("What each record holds, by column of cells.csv:"),
         Facts(_measured(material)),
         _controls(material.table),
         Text("How it is judged:"),
-        Points(_statistics(material)),
+        Points(statistics(material)),
         Text(power(material)),
     ]
     return Section("The protocol", "protocol", blocks)
 
 
-def _rules() -> tuple[str, ...]:
+def rules() -> tuple[str, ...]:
+    """What makes the comparison fair, a sentence or more each."""
     return (
         "Training, validation and test images are disjoint. What is chosen is chosen on validation;"
         " the test images are read once, from the last network of the training.",
@@ -96,7 +97,8 @@ def family(material: Material) -> str:
     return f"{', '.join(sorted(names)) or 'none'} ({how})"
 
 
-def _statistics(material: Material) -> tuple[str, ...]:
+def statistics(material: Material) -> tuple[str, ...]:
+    """How records are judged; each begins with what it explains and a colon."""
     analysis = material.analysis
     declared = "" if material.experiment else " (the default: the run's own settings are not known)"
     return (

@@ -15,6 +15,7 @@ from prunebench.statistics.bands import best_on_validation, paired_difference
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cells import check_cells, under_trained
 from prunebench.statistics.grid import SETTING, area
+from prunebench.statistics.origin import own
 
 SEEDED = [*SETTING, "seed"]
 PARTS = tuple(column for column in COMPOSITION if column != "control")
@@ -173,9 +174,11 @@ class Table:
 def prepare(cells: pd.DataFrame, analysis: Analysis) -> Table:
     """Check, pair and describe the cells; seeds with an under-trained baseline are left out.
 
-    Raises PrunebenchError for a table that ``check_cells`` refuses.
+    What others published takes no part. Raises PrunebenchError for a table that ``check_cells``
+    refuses.
     """
     check_cells(cells)
+    cells = own(cells)
     order = [column for column in IDENTITY if column != "family"]
     cells = cells.sort_values(order).reset_index(drop=True)
     cells["sparsity"] = cells["sparsity"].astype("float64").round(10)

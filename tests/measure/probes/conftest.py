@@ -54,7 +54,8 @@ def subject() -> Callable[..., Subject]:
             "model": model.eval(), "masks": masks, "initial": initial,
             "train_images": images[:120], "train_labels": labels[:120],
             "test_images": images[120:], "test_labels": labels[120:],
-            "normalize": normalize, "seed": 3, "samples": samples,
+            "normalize": normalize, "moments": (torch.tensor([100.0]), torch.tensor([60.0])),
+            "seed": 3, "samples": samples,
         }  # fmt: skip
         return Subject(**(given | more))
 

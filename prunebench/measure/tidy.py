@@ -1,0 +1,54 @@
+"""What does not fit into a row a cell: tidy tables of their own. numpy alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunebench.files import read_json
+from prunebench.layout import LATENCY, MASKS, RECORD
+from prunebench.measure.arrays import load_arrays
+from prunebench.plan import Plan
+from prunebench.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+
+Row = dict[str, Any]
+
+
+def latencies(plan: Plan, kind: str, name: str) -> list[Row]:
+    """Every time that was measured on a job's cells: LATENCY_COLUMNS, missing ones None."""
+    found: list[Row] = []
+    timed = plan.timed
+    for cell in plan.cells_of(kind, name):
+        if cell.baseline.key in timed and _has_network(cell.folder):
+            found += [
+                dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates | row
+                for row in read_json(cell.folder / LATENCY)["rows"]
+            ]
+    return found
+
+
+def layers(plan: Plan, kind: str, name: str) -> list[Row]:
+    """What each layer's weight kept: LAYER_COLUMNS. Of the first seed: it is for a picture."""
+    found: list[Row] = []
+    for cell in plan.cells_of(kind, name):
+        first = cell.baseline.seed == plan.experiment.seeds[0]
+        if not first or cell.method is None or not _has_network(cell.folder):
+            continue
+        # in the network's order, which a file of tensors does not keep
+        masks = load_arrays(cell.folder / MASKS)
+        named = [name for name in read_json(cell.folder / RECORD)["layers"] if masks[name].ndim > 1]
+        for place, layer in enumerate(named):
+            kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
+            units = kept.reshape(kept.shape[0], -1).any(axis=1)
+            row = {
+                "layer": layer, "place": place, "weights": kept.size, "kept": int(kept.sum()),
+                "units": len(units), "units_kept": int(units.sum()),
+            }  # fmt: skip
+            found.append(dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row)
+    return found
+
+
+def _has_network(folder: Path) -> bool:
+    return read_json(folder / RECORD)["status"] not in (FAILED, DIVERGED)

@@ -1,0 +1,1 @@
+"""What others found, beside one's own: importing their results, comparing experiments. No torch."""

@@ -1,0 +1,116 @@
+"""Reading a table that somebody else wrote: strictly, and never as a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunebench.errors import PrunebenchError, shown
+
+LARGEST = 64 * 2**20  # bytes
+LONGEST = 100  # signs of a name
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+# what a spreadsheet reads as the beginning of a formula (OWASP, "CSV injection"), also behind
+# what other spreadsheets take for the border of a cell
+_FORMULA = re.compile(r"""(^|[;\t])[\s"']*[=+\-@＝＋－＠]""")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text: its header, and each row with the line on which it ends."""
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+
+
+def read(path: Path) -> Table:
+    """Read a CSV file with a header; fields are stripped, empty lines left out.
+
+    Raises PrunebenchError, with the line, for what is no such table: other separators, rows that
+    are longer or shorter than the header, columns without a name or with the same one.
+    """
+    lines = _lines(path, _text(path))
+    if not lines:
+        raise PrunebenchError(f"{path} is empty")
+    (_, header), *rows = lines
+    if len(header) == 1 and (found := re.search("[;\t|]", header[0])):
+        raise PrunebenchError(
+            f"{path}: the columns are separated by {found[0]!r}; save it with commas"
+        )
+    if not rows:
+        raise PrunebenchError(f"{path} has no rows below its header")
+    for line, row in rows:
+        if len(row) != len(header):
+            raise PrunebenchError(
+                f"{path} line {line} has {len(row)} fields, the header has {len(header)}:"
+                " a field with a comma needs quotes"
+            )
+    _check_header(path, header, rows)
+    return Table(header, rows)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise PrunebenchError(f"{path} is larger than {LARGEST >> 20} MiB: no table of results")
+        # -sig: spreadsheets put a byte-order mark before the first column's name
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise PrunebenchError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        if isinstance(error, PrunebenchError):
+            raise
+        raise PrunebenchError(f"{path} is no text in UTF-8: save it as CSV UTF-8") from error
+    if "\0" in text:
+        raise PrunebenchError(f"{path} is no text: it holds a zero byte")
+    return text
+
+
+def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
+    except csv.Error as error:
+        raise PrunebenchError(f"{path} line {reader.line_num} is no CSV: {error}") from error
+    return [(line, row) for line, row in rows if any(row)]
+
+
+def _check_header(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> None:
+    for place, name in enumerate(header):
+        if name in header[:place] and name:
+            raise PrunebenchError(f"{path}: two columns are named {shown(name)}; rename one")
+        if not name and any(row[place] for _, row in rows):
+            raise PrunebenchError(f"{path}: column {place + 1} has no name")
+
+
+def number(text: str) -> float:
+    """Read a plain number; raise ValueError with the end of a sentence about any other text."""
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+        if math.isfinite(value):
+            return value
+    advice = ""
+    if "%" in text:
+        advice = ": take the sign away, and say the unit, such as accuracy-percent"
+    elif "±" in text or "+/-" in text:
+        advice = ": give the mean alone, or a row for each seed"
+    elif re.fullmatch(r"[+-]?\d+,\d+", text):
+        advice = ": is the comma a decimal point?"
+    raise ValueError(f"is no number{advice}")
+
+
+def name(text: str) -> str:
+    """A name that does no harm wherever it is shown; raise ValueError as ``number`` does."""
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} signs")
+    if _FORMULA.search(text):
+        raise ValueError("begins as a formula, which a spreadsheet would run: write it without")
+    if not text.isprintable():
+        raise ValueError("holds signs that cannot be seen: write it anew")
+    return text

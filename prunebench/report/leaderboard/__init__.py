@@ -1,0 +1,71 @@
+"""leaderboard.md, leaderboard.csv and leaderboard.html: the same figures three times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from prunebench.files import write_text
+from prunebench.layout import Layout
+from prunebench.report import board, columns, declared, markup
+from prunebench.report.columns import Row
+from prunebench.report.leaderboard import page, subsets
+
+EXPLAINED = (
+    "Score: test error minus that of the dense baseline with the same seed, in percentage points,"
+    " averaged over log₂ of the nominal compression ratio 1/(1 − sparsity) (trapezoid), seeds"
+    " averaged within a setting (task, regime, model), settings weighted equally."
+    " Lower is better; dense is 0.",
+    "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
+    " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",
+    "Against dense, against random: exact sign-flip test over seeds, Holm's correction over the"
+    " family of methods that the configuration declares (all but the controls where it declares"
+    " none); the others are exploratory.",
+    "Verdict: better or worse than dense where that test and the interval say so, equivalent where"
+    " the whole interval lies within the declared region of practical equivalence.",
+    "At chosen sparsity: the difference where the validation error is lowest.",
+    "Costs are means over all cells of the row that have them, of ratios geometric means; a cost"
+    " that no record has is no column.",
+)
+
+
+def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
+    """Write the three files below ``layout.root``; return their paths.
+
+    The page embeds the figures of error against compression as written by ``figures.write``,
+    or draws them when they are not there. Raises PrunebenchError for cells that
+    ``statistics.check_cells`` refuses.
+    """
+    tables = subsets.tables(cells, declared.analysis(layout))
+    rows = tables.rows[subsets.EVERYTHING]
+    made = {
+        "csv": pd.DataFrame(rows, columns=list(board.KEYS), dtype=object).to_csv(
+            index=False, lineterminator="\n"
+        ),
+        "md": markdown(rows, cells),
+        "html": page.html(tables, cells, layout, EXPLAINED),
+    }
+    for kind, text in made.items():
+        write_text(layout.leaderboard(kind), text)
+    return [layout.leaderboard(kind) for kind in made]
+
+
+def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
+    """The leaderboard over everything as Markdown."""
+    shown = columns.shown(rows)
+    table = markup.markdown_rows(
+        [column.title for column in shown], [columns.texts(row, shown) for row in rows],
+        right_from=3,
+    )  # fmt: skip
+    said = "".join(f"> {markup.markdown_text(w)}\n>\n" for w in board.warnings(cells, rows))
+    explained = "".join(f"- {markup.markdown_text(line)}\n" for line in EXPLAINED)
+    ground = "".join(
+        f"- {markup.markdown_text(name)}: {markup.markdown_text(value)}\n"
+        for name, value in board.stands_on(cells).items()
+    )
+    title = markup.markdown_text(str(cells["experiment"].iloc[0]))
+    return (
+        f"# Leaderboard: {title}\n\n{said}\n{table}\n"
+        f"## How to read it\n\n{explained}\n## What it stands on\n\n{ground}"
+    )

@@ -1,0 +1,157 @@
+"""leaderboard.html: one file that holds its data, its libraries and their licences."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prunebench.layout import Layout
+from prunebench.report import board, columns
+from prunebench.report.columns import Column, Row
+from prunebench.report.leaderboard.points import Points, points
+from prunebench.report.leaderboard.recipes import END, Recipes, recipes
+from prunebench.report.leaderboard.subsets import EVERYTHING, Tables
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+LIBRARIES = ("datatables-3.1.5", "d3-7.9.2", "plot-0.6.17")  # in the order that they load
+FIGURE = "error-compression"
+EMBEDDED = 4  # figures at most, one a task
+FIGURE_BYTES = 600_000  # of all of them together
+
+
+def html(tables: Tables, cells: pd.DataFrame, layout: Layout, explained: Sequence[str]) -> str:
+    """The leaderboard as one self-contained page, with what is left out of it said."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # autoescape also where the name of the template does not end in .html
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    rows = tables.rows[EVERYTHING]
+    shown = columns.shown(rows)
+    held, known = points(cells), recipes(layout)
+    images = _images(cells, layout.figures)
+    limits = _limits(tables, held, known, cells, images, columns.unmeasured(rows))
+    return environment.get_template("leaderboard.html.j2").render(
+        experiment=str(cells["experiment"].iloc[0]),
+        columns=shown,
+        rows=[{"texts": columns.texts(row, shown)} for row in rows],
+        data=_data(tables, shown, held, known),
+        axes=tables.axes,
+        families=sorted({str(row["family"]) for row in rows}),
+        warnings=board.warnings(cells, rows),
+        explained=[*explained, *limits],
+        stands_on=board.stands_on(cells),
+        images=images,
+        libraries=[_library(name) for name in LIBRARIES],
+    )  # fmt: skip
+
+
+def _data(tables: Tables, shown: list[Column], held: Points, known: Recipes) -> str:
+    """Everything that the page's script reads, as JSON that can stand inside a script element."""
+    places: dict[str, int] = {}
+
+    def placed(text: str) -> int:
+        return places.setdefault(text, len(places))
+
+    packed = {
+        json.dumps(choice, ensure_ascii=False, separators=(",", ":")): [
+            _packed(row, shown, placed) for row in rows
+        ]
+        for choice, rows in tables.rows.items()
+    }
+    held_points = asdict(held)
+    for listed in held_points["methods"].values():
+        for point in listed:
+            point[2], point[3] = placed(point[2]), placed(point[3])
+    whole = {
+        "tables": packed, "axes": tables.axes, "points": held_points,
+        "recipes": {name: asdict(recipe) for name, recipe in known.methods.items()},
+        "published": {
+            row["method"]: row["published"] for row in tables.rows[EVERYTHING] if row["published"]
+        },
+        "common": known.common, "no_recipes": known.missing, "end": END,
+        "kinds": [column.kind for column in shown], "texts": list(places),
+    }  # fmt: skip
+    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # "<" is the only sign that HTML looks for in a script
+    return text.replace("<", "\\u003c")
+
+
+def _packed(row: Row, shown: list[Column], placed: Any) -> list[Any]:
+    """A row as ``[method, family, texts, values]``; names sort by their text and have no value."""
+    texts = [placed(text) for text in columns.texts(row, shown)]
+    values = [None if c.kind == "name" else row[c.sort] for c in shown]
+    return [placed(str(row["method"])), placed(str(row["family"])), texts, values]
+
+
+def _limits(
+    tables: Tables,
+    held: Points,
+    known: Recipes,
+    cells: pd.DataFrame,
+    images: dict[str, str],
+    unmeasured: list[str],
+) -> list[str]:
+    """Sentences about what this page does not hold, and where that is."""
+    said = [
+        f"A row unfolds to its cells as means over seeds, {sum(map(len, held.methods.values()))}"
+        f" of them from {len(cells)} records"
+        + ("." if held.each else "; each seed's own error is in cells.csv.")
+    ]
+    offered = sum(len(values) > 1 for values in tables.axes.values())
+    if tables.depth < offered:
+        said.append(
+            f"To keep this file small it holds scores for at most {tables.depth} choices of task,"
+            " regime, model and sparsity at once; others can be had from a part of cells.csv by"
+            " “python -m prunebench analyse”."
+        )
+    if held.left_out:
+        said.append(f"{held.left_out} more failures and their messages are in cells.csv.")
+    tasks = cells["task"].nunique()
+    if len(images) < tasks:
+        said.append(f"{tasks - len(images)} of {tasks} figures are not here but in figures/.")
+    if unmeasured:
+        said.append(f"Not measured in these records: {', '.join(unmeasured)}.")
+    if known.missing:
+        said.append(f"There are no recipes: {known.missing}.")
+    return said
+
+
+def _library(name: str) -> dict[str, str]:
+    """A vendored script and its licence; neither holds what would end a script element."""
+    folder = TEMPLATES / "vendor"
+    return {
+        "name": name,
+        "licence": (folder / f"{name}.LICENSE").read_text(encoding="utf-8"),
+        "script": (folder / f"{name}.min.js").read_text(encoding="utf-8"),
+    }
+
+
+def _images(cells: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """PNG data URIs by task, as many as fit."""
+    found, left = {}, FIGURE_BYTES
+    for task in sorted(cells["task"].unique())[:EMBEDDED]:
+        path = folder / f"{FIGURE}-{task}.png"
+        content = path.read_bytes() if path.is_file() else _drawn(cells[cells["task"] == task])
+        if len(content) <= left:
+            left -= len(content)
+            found[str(task)] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return found
+
+
+def _drawn(cells: pd.DataFrame) -> bytes:
+    from prunebench.report import figures
+
+    memory = io.BytesIO()
+    if drawn := figures.draw(figures.ERROR, cells):
+        drawn.savefig(memory, format="png", dpi=150)
+    return memory.getvalue()

@@ -1,0 +1,90 @@
+"""The exact recipe of a method: a configuration to paste, and the command that runs it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+import yaml
+
+from prunebench.layout import Layout
+from prunebench.records import DENSE
+from prunebench.report import declared
+from prunebench.settings import Experiment
+from prunebench.statistics import RANDOM
+
+END = "END_OF_RECIPE"  # of the here-document
+LONGEST = 64  # letters of an experiment's name
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What runs one method again. The configuration is ``own`` followed by the common part."""
+
+    file: str
+    own: str  # YAML: experiment, methods, analysis
+    about: str  # description and paper
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """Recipes by method; ``missing`` says why there are none."""
+
+    methods: dict[str, Recipe]
+    common: str = ""  # YAML: what all methods share
+    missing: str = ""
+
+    def configuration(self, method: str) -> str:
+        """The whole configuration, YAML."""
+        return self.methods[method].own + self.common
+
+    def command(self, method: str) -> str:
+        """For a shell in the repository: writes the configuration and runs the grid."""
+        file = quote(self.methods[method].file)
+        return (
+            f"cat > {file} <<'{END}'\n{self.configuration(method)}{END}\n"
+            f"snakemake --cores all --configfile {file}\n"
+        )
+
+
+def recipes(layout: Layout) -> Recipes:
+    """The recipe of every method of the resolved configuration, and of the dense baseline.
+
+    Each is a grid of that method and ``random``, under a name of its own, with the settings of the
+    original: the same seeds, so that its cells are the same. Holm's correction is then over one
+    method, so adjusted p-values are not.
+    """
+    experiment, why = declared.experiment(layout)
+    if experiment is None:
+        return Recipes({}, missing=why)
+    resolved = experiment.model_dump(mode="json")
+    special = ("experiment", "methods", "analysis")
+    common = {key: value for key, value in resolved.items() if key not in special}
+    names = [DENSE, *(method.name for method in experiment.methods)]
+    return Recipes({name: _recipe(experiment, name) for name in names}, _yaml(common))
+
+
+def _recipe(experiment: Experiment, name: str) -> Recipe:
+    known = {method.name: method for method in experiment.methods}
+    beside = RANDOM if RANDOM in known else experiment.methods[0].name
+    wanted = [beside] if name == DENSE else [name, *([RANDOM] if RANDOM in known else [])]
+    methods = [known[method] for method in dict.fromkeys(wanted)]
+    analysis = experiment.analysis.model_dump(mode="json")
+    analysis["primary"] = [method for method in analysis["primary"] if method in wanted]
+    title = f"{experiment.experiment}-{name}"[:LONGEST]
+    own: dict[str, Any] = {
+        "experiment": title,
+        "methods": [method.model_dump(mode="json") for method in methods],
+        "analysis": analysis,
+    }
+    if name == DENSE:
+        about = "The dense baseline, which every grid trains once for each setting and seed."
+    else:
+        paper = known[name].paper
+        about = f"{known[name].description} {f'Source: {paper}.' if paper else ''}".strip()
+    return Recipe(f"{title}.yaml", _yaml(own), about)
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
