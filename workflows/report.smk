@@ -108,6 +108,39 @@ rule report:
         "prunebench report {params.root:q} 2> >(tee {log:q} >&2)"
 
 
+# on demand: snakemake kit
+rule kit:
+    input:
+        cells=rules.collect.output,
+        tables=rules.tables.output,
+        code=code_of("kit", "figures", "paper", "tables.py", "markup.py", "style.py"),
+        templates=[
+            str(REPORT / "kit" / name) for name in ("paper.tex.j2", "references.bib")
+        ],
+    output:
+        figures=directory(f"{ROOT}/paper/figures"),
+        rest=[
+            f"{ROOT}/paper/{name}"
+            for name in (
+                "macros.tex",
+                "methods.tex",
+                "measures.tex",
+                "methods.md",
+                "methods.bib",
+                "paper.tex",
+            )
+        ],
+    log:
+        f"{ROOT}/logs/kit.log",
+    conda:
+        "envs/prunebench.yaml"
+    params:
+        root=ROOT,
+        experiment=canonical(PLAN.experiment.model_dump(mode="json")),
+    shell:
+        "prunebench kit {params.root:q} 2> >(tee {log:q} >&2)"
+
+
 rule track:
     input:
         rules.collect.output,

@@ -1,4 +1,4 @@
-"""The page in a real browser: sorting, filtering, the keyboard, no error in the console."""
+"""The page in a real browser: sorting, filtering, unfolding, the keyboard, a quiet console."""
 
 from __future__ import annotations
 
@@ -8,20 +8,45 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+import yaml
 
+from prunebench import config
+from prunebench.files import write_text
 from prunebench.layout import Layout
-from prunebench.report import board, leaderboard
+from prunebench.report import board, columns, leaderboard, style
+from prunebench.report.columns import Row
+from prunebench.report.leaderboard.recipes import recipes
+from prunebench.report.leaderboard.subsets import EVERYTHING, Tables, tables
 from prunebench.settings import Analysis
+from tests.report.conftest import METHODS, MODELS, REGIMES, SPARSITIES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
+
+HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
 @pytest.fixture(scope="module")
-def path(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    layout = Layout(tmp_path_factory.mktemp("page"))
-    leaderboard.write(cells, layout)
+def layout(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    made = Layout(tmp_path_factory.mktemp("page"))
+    given = {
+        "experiment": "trial", "tasks": ["digits"], "models": [*MODELS], "seeds": [0, 1, 2],
+        "regimes": [REGIMES[0], {"name": REGIMES[1], "label_noise": 0.4}],
+        "methods": [*METHODS], "sparsities": [*SPARSITIES],
+    }  # fmt: skip
+    write_text(made.config, config.parse(given).model_dump_json())
+    leaderboard.write(cells, made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def path(layout: Layout) -> Path:
     return layout.leaderboard("html")
+
+
+@pytest.fixture(scope="module")
+def scores(cells: pd.DataFrame) -> Tables:
+    return tables(cells, Analysis())
 
 
 @pytest.fixture
@@ -40,69 +65,229 @@ def page(browser: Browser, path: Path) -> Iterator[Page]:
 
 
 def column(page: Page, title: str) -> list[str]:
-    at = [c.title for c in board.SHOWN].index(title) + 1
-    return page.locator(f"#board tbody tr > :nth-child({at})").all_inner_texts()
+    titles = page.locator("#board > thead th").all_inner_texts()
+    at = [text.replace("\u00a0", " ").rstrip(" ↕▲▼") for text in titles].index(title) + 1
+    return page.locator(f"#board > tbody > tr:not(.detail) > :nth-child({at})").all_inner_texts()
 
 
-def test_sorting_by_mouse_and_keyboard(page: Page, cells: pd.DataFrame) -> None:
-    rows = board.boards(cells, Analysis())[board.EVERYTHING]
-    assert column(page, "Method") == [row["method"] for row in rows]
-    head = page.get_by_role("columnheader", name="Score", exact=True)
-    head.get_by_role("button").click()
-    assert head.get_attribute("aria-sort") == "ascending"
+def wait_for_sorting(page: Page, title: str, direction: str) -> None:
+    """The library sorts a moment after the click."""
+    page.locator(f'#board th[aria-sort="{direction}"]', has_text=title).first.wait_for()
+
+
+def score_texts(rows: list[Row]) -> list[str]:
+    return [style.number(row["score"], 2, sign=True) for row in rows]
+
+
+def methods(rows: list[Row]) -> list[str]:
+    return [row["method"] for row in rows]
+
+
+def test_sorting_by_mouse_and_keyboard(page: Page, scores: Tables) -> None:
+    rows = scores.rows[EVERYTHING]
+    assert column(page, "Method") == methods(rows)
+    head = page.locator("th", has_text="Score")
+    head.click()
+    wait_for_sorting(page, "Score", "ascending")
+    assert column(page, "Method") == methods(rows)
     head.get_by_role("button").focus()
     page.keyboard.press("Enter")
-    assert head.get_attribute("aria-sort") == "descending"
-    assert column(page, "Method") == [row["method"] for row in rows[::-1]]
-    page.get_by_role("button", name="Method").click()
-    assert column(page, "Method") == sorted(row["method"] for row in rows)
+    wait_for_sorting(page, "Score", "descending")
+    assert column(page, "Method") == methods(rows[::-1])
+    page.get_by_role("button", name="Method").focus()
+    page.keyboard.press("Space")
+    wait_for_sorting(page, "Method", "ascending")
+    assert column(page, "Method") == sorted(methods(rows))
     assert page.locator("th[aria-sort]").count() == 1
-    # as numbers, not as texts; what is missing stays last
-    page.get_by_role("button", name="95 % interval").first.click()
-    wanted = sorted(row["low"] for row in rows if row["low"] is not None)
-    shown = [
-        text.split(",")[0].strip("[").replace("−", "-") for text in column(page, "95 % interval")
-    ]
-    assert [float(text) for text in shown[:-1]] == wanted
-    assert shown[-1] == "–"
+    # as numbers, not as texts; what is missing stays last, up and down
+    low = sorted(row["low"] for row in rows if row["low"] is not None)
+    for wanted, direction in ((low, "ascending"), (low[::-1], "descending")):
+        page.get_by_role("button", name="95 % interval").first.click()
+        wait_for_sorting(page, "95 % interval", direction)
+        *shown, last = column(page, "95 % interval")
+        found = [text.split(",")[0].strip("[").replace(style.MINUS, "-") for text in shown]
+        assert [float(text) for text in found] == wanted
+        assert last == style.NONE
 
 
-def test_filters_show_what_was_computed_for_that_subset(page: Page, cells: pd.DataFrame) -> None:
-    tables = board.boards(cells, Analysis())
-    page.get_by_label("Regime").select_option("noisy-40")
-    page.get_by_label("Model").select_option("seed-cnn")
-    rows = tables["all", "noisy-40", "seed-cnn"]
-    assert column(page, "Score") == [board.texts(row)[3] for row in rows]
-    assert page.get_by_role("status").inner_text() == (
-        "8 of 8 methods, scored on noisy-40 · seed-cnn"
-    )
-    page.get_by_label("Family").select_option("structure")
+def test_filters_show_what_was_computed_for_that_choice(page: Page, scores: Tables) -> None:
+    page.get_by_role("combobox", name="Regime").select_option("noisy-40")
+    page.get_by_role("combobox", name="Model").select_option("seed-cnn")
+    rows = scores.rows["all", "noisy-40", "seed-cnn", "all"]
+    assert column(page, "Score") == score_texts(rows)
+    state = page.locator("#state")
+    assert state.inner_text() == "8 of 8 methods, scored on noisy-40 · seed-cnn"
+    page.get_by_role("combobox", name="Sparsity").select_option("75 %")
+    at = scores.rows["all", "noisy-40", "seed-cnn", "75 %"]
+    assert column(page, "Score") == score_texts(at)
+    assert score_texts(at) != score_texts(rows)
+    page.get_by_role("combobox", name="Family").select_option("structure")
     assert column(page, "Method") == ["l1-filter"]
+    page.get_by_role("combobox", name="Family").select_option("all")
+    page.get_by_role("searchbox").fill("apo")
+    assert column(page, "Method") == ["apoz"]
+    assert state.inner_text().startswith("1 of 8 methods")
     page.get_by_role("button", name="Reset").click()
-    page.locator("#board tbody tr").nth(7).wait_for()
-    assert column(page, "Score") == [board.texts(row)[3] for row in tables[board.EVERYTHING]]
+    page.locator("#board > tbody > tr").nth(7).wait_for()
+    assert column(page, "Score") == score_texts(scores.rows[EVERYTHING])
+
+
+def unfold(page: Page, method: str) -> Locator:
+    page.get_by_role("button", name=method, exact=True).click()
+    return page.locator(".unfolded", has_text=f"{method}: test error against compression")
+
+
+def test_a_row_unfolds_by_the_keyboard_and_stays_open(page: Page) -> None:
+    button = page.get_by_role("button", name="imp", exact=True)
+    assert button.get_attribute("aria-expanded") == "false"
+    button.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert button.evaluate("b => getComputedStyle(b).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    assert page.locator(".unfolded").count() == 1
+    page.keyboard.press("Space")
+    assert button.get_attribute("aria-expanded") == "false"
+    assert page.locator(".unfolded").count() == 0
+    page.keyboard.press("Enter")
+    page.get_by_role("combobox", name="Regime").select_option("clean")  # draws the table anew
+    assert button.get_attribute("aria-expanded") == "true"
+    captions = page.locator(".unfolded figcaption").all_inner_texts()
+    assert captions == ["digits · clean · seed-cnn", "digits · clean · test_resnet"]
+    page.locator("th", has_text="Score").click()
+    wait_for_sorting(page, "Score", "ascending")
+    order = page.locator("#board > tbody > tr").evaluate_all("rows => rows.map(r => r.className)")
+    assert order.count("detail") == 1
+    shown = page.locator("#board > tbody > tr.detail").evaluate(
+        "row => row.previousElementSibling.querySelector('.unfold').textContent"
+    )
+    assert shown == "imp"  # the fold is still below its own row
+
+
+def test_a_row_unfolds_to_its_curves_and_cells(page: Page, cells: pd.DataFrame) -> None:
+    shown = unfold(page, "snip")
+    assert shown.locator("figure svg[role=img]").count() == 4
+    assert shown.locator("figure svg").first.locator("g[stroke='var(--accent)'] path").count() >= 1
+    table = shown.locator("table").first
+    titles = table.locator("th").all_inner_texts()
+    lines = [row.split("\t") for row in table.locator("tbody tr").all_inner_texts()]
+    assert len(lines) == 4 * 6
+    own = cells[(cells["method"] == "snip") & (cells["status"] == "ok")]
+    for line in lines:
+        said = dict(zip(titles, line, strict=True))
+        _, regime, model = said["Setting"].split(" · ")
+        at = (own["regime"] == regime) & (own["model"] == model)
+        share = float(said["Sparsity"].rstrip(" %")) / 100
+        errors = own.loc[at & ((own["sparsity"] - share).abs() < 1e-4), "test_error"]
+        if said["Status"] == "3 ok":
+            assert float(said["Test error (%)"]) == pytest.approx(100 * errors.mean(), abs=0.0051)
+            assert float(said["±"]) == pytest.approx(100 * errors.std(), abs=0.0051)
+        else:
+            assert said["Status"] == "1 diverged, 2 ok"
+        assert said["Seeds"] == "3"
+        assert said["Epochs"] == "40.0"
+        assert len(said["Each seed's test error (%)"].split("; ")) == 3
+    failed = shown.locator("table").nth(1).locator("tbody tr").all_inner_texts()
+    assert [row.split("\t") for row in failed] == [
+        ["digits · clean · seed-cnn", "98.44 %", "1", "diverged", "made up"]
+    ]
+
+
+def test_a_row_unfolds_to_its_recipe(page: Page, layout: Layout) -> None:
+    shown = unfold(page, "imp")
+    command = shown.locator("pre").inner_text()
+    assert command == recipes(layout).command("imp")
+    text = command.split("END_OF_RECIPE'\n")[1].split("END_OF_RECIPE\n")[0]
+    found = config.parse(yaml.safe_load(text))
+    assert [method.name for method in found.methods] == ["imp", "random"]
+    assert found.methods[0] == config.method("imp")
+    shown.get_by_role("button", name="Copy").click()
+    shown.get_by_role("status").filter(has_text="cop").wait_for()
+    dense = unfold(page, "dense")
+    assert dense.locator("figure svg").count() == 4
+    assert "experiment: trial-dense" in dense.locator("pre").inner_text()
 
 
 def test_hostile_names_do_nothing(browser: Browser, cells: pd.DataFrame, tmp_path: Path) -> None:
-    name = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
     layout = Layout(tmp_path)
-    leaderboard.write(cells.replace({"method": {"imp": name}}), layout)
+    bad = {"method": {"imp": HOSTILE}, "regime": {"clean": HOSTILE}, "family": {"hybrid": HOSTILE}}
+    some = cells[cells["model"] == "seed-cnn"].replace(bad)
+    broken = (some["method"] == HOSTILE) & (some["sparsity"] == 0.5)
+    some.loc[broken, ["status", "message"]] = ["collapsed", HOSTILE]
+    leaderboard.write(some, layout)
     made = browser.new_page()
     alerts: list[str] = []
     made.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    made.on("pageerror", lambda error: alerts.append(str(error)))
     made.goto(layout.leaderboard("html").as_uri())
-    made.get_by_label("Regime").select_option("clean")
-    assert name in column(made, "Method")
+    made.get_by_role("combobox", name="Regime").select_option(HOSTILE)
+    assert HOSTILE in column(made, "Method")
+    assert HOSTILE in column(made, "Family")
+    assert HOSTILE in unfold(made, HOSTILE).locator("table").nth(1).inner_text()
+    assert "No recipe: config.json is not there." in made.locator(".unfolded").inner_text()
+    made.get_by_role("searchbox").fill("<img")
+    assert column(made, "Method") == [HOSTILE]
+    made.wait_for_timeout(100)  # an image that fails to load would say so now
     assert alerts == []
+    assert made.locator("#board img, .unfolded img").count() == 0
     made.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [375, 1280])
 def test_the_page_fits_its_window(browser: Browser, path: Path, scheme: str, width: int) -> None:
     made = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
     made.goto(path.as_uri())
+    shown = unfold(made, "imp")
     assert made.evaluate("document.documentElement.scrollWidth") <= width
+    box = shown.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
     dark = made.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
     assert dark == (scheme == "dark")
+    made.close()
+
+
+def test_in_print_nothing_is_unfolded_and_the_controls_are_gone(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator(".unfolded").count() == 0
+    assert not page.locator("#filters").is_visible()
+    assert page.locator(".dt-column-order").evaluate_all(
+        "buttons => buttons.every(b => getComputedStyle(b).display === 'none')"
+    )
+    assert page.locator("#board").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_without_scripts_the_table_is_there(browser: Browser, path: Path, scores: Tables) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    made = context.new_page()
+    made.goto(path.as_uri())
+    rows = scores.rows[EVERYTHING]
+    shown = columns.shown(rows)
+    found = [
+        made.locator("#board > tbody > tr").nth(i).locator("th, td").all_inner_texts()
+        for i in range(len(rows))
+    ]
+    assert found == [columns.texts(row, shown) for row in rows]
+    assert not made.locator("#filters").is_visible()
+    context.close()
+
+
+def test_a_choice_that_the_page_does_not_hold_is_said(
+    browser: Browser, cells: pd.DataFrame, tmp_path: Path
+) -> None:
+    from prunebench.report.leaderboard import page as pages
+
+    text = pages.html(tables(cells, Analysis(), limit=100), cells, Layout(tmp_path), [])
+    write_text(tmp_path / "page.html", text)
+    made = browser.new_page()
+    made.goto((tmp_path / "page.html").as_uri())
+    made.get_by_role("combobox", name="Regime").select_option("clean")
+    assert len(column(made, "Method")) == len(board.boards(cells, Analysis())[board.EVERYTHING])
+    made.get_by_role("combobox", name="Sparsity").select_option("75 %")
+    assert made.locator("#state").inner_text().startswith("no scores for clean · 75 %")
+    assert made.locator("#board tbody").inner_text() == "nothing to show"
     made.close()

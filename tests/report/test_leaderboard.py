@@ -3,18 +3,41 @@ from __future__ import annotations
 import html
 import json
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from prunebench.layout import Layout
-from prunebench.report import board, leaderboard, style
+from prunebench.report import board, columns, leaderboard, style
+from prunebench.report.leaderboard import page
+from prunebench.report.leaderboard.points import points
+from prunebench.report.leaderboard.subsets import EVERYTHING, tables
 from prunebench.settings import Analysis
 from prunebench.statistics import read_cells, score
+from prunebench.statistics.origin import named
 from tests.report.html_tables import of_html
 
 HOSTILE = "</script><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\""
+
+
+MEASURED = (
+    ("Epochs", "train_epochs"),
+    ("Seconds", "train_seconds"),
+    ("Pruning seconds", "prune_seconds"),
+    ("Compression", "compression_ratio"),
+    ("Fewer MACs", "theoretical_speedup"),
+)
+
+
+def embedded(path: Path) -> dict[str, Any]:
+    """What the page's script reads."""
+    found = re.search(r'id="data">(.*?)</script>', path.read_text(), re.DOTALL)
+    assert found
+    return json.loads(found[1])
 
 
 def of_markdown(path: Path) -> list[list[str]]:
@@ -40,7 +63,7 @@ def test_the_three_files_hold_the_same_figures(layout: Layout) -> None:
     csv = pd.read_csv(layout.leaderboard("csv"), keep_default_na=False, na_values=[""])
     shown = of_html(layout.leaderboard("html"))[1:]
     assert of_markdown(layout.leaderboard("md")) == shown
-    titles = [column.title for column in board.SHOWN]
+    titles = of_html(layout.leaderboard("html"))[0]
     assert len(shown) == len(csv) == 8
     for row, (_, values) in zip(shown, csv.iterrows(), strict=True):
         text = dict(zip(titles, row, strict=True))
@@ -51,8 +74,7 @@ def test_the_three_files_hold_the_same_figures(layout: Layout) -> None:
             ("95 % interval", ["low", "high"]),
             ("At chosen sparsity", ["chosen"]),
             ("Its 95 % interval", ["chosen_low", "chosen_high"]),
-            ("Epochs", ["train_epochs"]),
-            ("Seconds", ["train_seconds"]),
+            *((title, [key]) for title, key in MEASURED),
             ("Cells", ["cells"]),
             ("Failed", ["failed"]),
             ("Missing", ["missing"]),
@@ -73,11 +95,88 @@ def test_figures_are_those_of_the_statistics(cells: pd.DataFrame, layout: Layout
         assert [*csv[key]] == pytest.approx([*wanted[key]], abs=0.005001, nan_ok=True)
 
 
+def test_the_script_reads_the_same_figures(layout: Layout) -> None:
+    data = embedded(layout.leaderboard("html"))
+    rows = data["tables"][json.dumps(EVERYTHING, separators=(",", ":"))]
+    texts = [[data["texts"][place] for place in row[2]] for row in rows]
+    assert texts == of_html(layout.leaderboard("html"))[1:]
+    assert len(data["kinds"]) == len(texts[0])
+
+
 def test_each_subset_is_scored_by_itself(cells: pd.DataFrame) -> None:
-    tables = board.boards(cells, Analysis())
-    assert len(tables) == 2 * 3 * 3
+    found = board.boards(cells, Analysis())
+    assert len(found) == 2 * 3 * 3
     alone = board.boards(cells[cells["regime"] == "noisy-40"], Analysis())
-    assert tables["all", "noisy-40", "all"] == alone[board.EVERYTHING]
+    assert found["all", "noisy-40", "all"] == alone[board.EVERYTHING]
+    one = ("all", "clean", "all")
+    assert board.boards(cells, Analysis(), [one]) == {one: found[one]}
+
+
+def test_costs_are_means_over_the_cells_of_the_row(cells: pd.DataFrame) -> None:
+    clean = cells[cells["regime"] == "clean"].assign(measured_speedup=np.nan)
+    clean.loc[clean["seed"] == 0, "measured_speedup"] = 3.0
+    [(_, rows)] = board.boards(clean, Analysis(), [("all", "clean", "all")]).items()
+    for row in rows:
+        own = clean[clean["method"] == row["method"]]
+        assert row["train_seconds"] == pytest.approx(own["train_seconds"].mean(), abs=0.0501)
+        product = float(np.prod(own["compression_ratio"].to_numpy(float) ** (1 / len(own))))
+        assert row["compression_ratio"] == pytest.approx(product, abs=0.00501)
+        assert row["measured_speedup"] == 3.0  # of the cells that have it
+        assert row["latency_ms"] is None
+
+
+def test_costs_that_nobody_measured_are_no_column(cells: pd.DataFrame) -> None:
+    everything = [board.EVERYTHING]
+    [rows] = board.boards(cells, Analysis(), everything).values()
+    assert "Latency (ms)" in columns.unmeasured(rows)
+    assert "Latency (ms)" not in [column.title for column in columns.shown(rows)]
+    [rows] = board.boards(cells.assign(latency_ms=2.5), Analysis(), everything).values()
+    assert [row["latency_ms"] for row in rows] == [2.5] * 8
+    assert "Latency (ms)" in [column.title for column in columns.shown(rows)]
+
+
+def test_published_rows_are_marked_and_have_no_rank(cells: pd.DataFrame, tmp_path: Path) -> None:
+    theirs = cells[(cells["regime"] == "clean") & cells["method"].isin(["dense", "imp"])]
+    theirs = theirs.assign(
+        method=[named(method, "He 2022") for method in theirs["method"]], published="He 2022"
+    )
+    both = pd.concat([cells.assign(published=None).astype(object), theirs.astype(object)])
+    both.to_csv(tmp_path / "both.csv", index=False)
+    both = read_cells(tmp_path / "both.csv")
+    [rows] = board.boards(both, Analysis(), [board.EVERYTHING]).values()
+    [mine] = board.boards(cells, Analysis(), [board.EVERYTHING]).values()
+    assert rows[: len(mine)] == mine  # nothing of one's own changes
+    row = next(row for row in rows if row["method"] == "imp (He 2022)")
+    assert row["published"] == "He 2022"
+    assert row["rank"] is None
+    assert row["score"] is not None
+    assert columns.METHOD.text(row) == "imp (He 2022) (published, not re-run)"
+    assert board.warnings(both, rows) == board.warnings(cells, mine)
+    ground = board.stands_on(both)
+    assert ground.pop("Published, not re-run") == "He 2022"
+    assert ground == board.stands_on(cells)
+    made = Layout(tmp_path)
+    leaderboard.write(both, made)
+    data = embedded(made.leaderboard("html"))
+    assert data["published"]["imp (He 2022)"] == "He 2022"
+    assert "imp (He 2022) (published, not re-run)" in made.leaderboard("md").read_text()
+    assert len(data["points"]["methods"]["imp (He 2022)"]) == 2 * 6
+
+
+def test_libraries_come_with_their_licence_and_version(layout: Layout) -> None:
+    text = layout.leaderboard("html").read_text()
+    for name, version, licence in (
+        ("datatables-3.1.5", "DataTables 3.1.5", "The MIT License"),
+        ("d3-7.9.2", "https://d3js.org v7.9.2", "Permission to use, copy, modify"),
+        ("plot-0.6.17", "@observablehq/plot v0.6.17", "Permission to use, copy, modify"),
+    ):
+        assert f"/*! {name}" in text
+        assert version in text
+        assert licence in text
+        library = page._library(name)
+        assert "</script" not in library["script"].lower()
+        assert "<!--" not in library["script"]
+        assert "*/" not in library["licence"]
 
 
 def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame) -> None:
@@ -97,23 +196,38 @@ def test_hostile_names_stay_text(cells: pd.DataFrame, tmp_path: Path) -> None:
     bad = cells.replace({"method": {"imp": HOSTILE}, "regime": {"clean": HOSTILE}})
     made = Layout(tmp_path)
     leaderboard.write(bad, made)
-    page = made.leaderboard("html").read_text()
-    assert "<script>alert" not in page
-    assert "<img src=x" not in page
-    assert page.count("</script>") == 2
+    text = made.leaderboard("html").read_text()
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert text.count("</script>") == 2 + len(page.LIBRARIES)
     assert any(HOSTILE in row for row in of_html(made.leaderboard("html")))
-    embedded = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
-    assert embedded
-    assert any(part["subset"][1] == HOSTILE for part in json.loads(embedded[1]))
+    assert any(
+        json.loads(key)[1] == HOSTILE for key in embedded(made.leaderboard("html"))["tables"]
+    )
     assert len({len(row) for row in of_markdown(made.leaderboard("md"))}) == 1
 
 
 def test_the_page_needs_no_network_and_shows_the_figure(layout: Layout) -> None:
-    page = layout.leaderboard("html").read_text()
-    assert "http" not in page.replace("http-equiv", "")
-    assert "data:image/png;base64,iVBORw" not in page  # the made-up picture is the one in use
-    assert page.count("data:image/png;base64,") == 1
-    assert len(page) < 3_000_000
+    text = layout.leaderboard("html").read_text()
+    assert "default-src 'none'" in text
+    assert not re.search(r"<(script|link|img|iframe)\b[^>]*\b(src|href)=.(?!data:)", text)
+    assert "data:image/png;base64,iVBORw" not in text  # the made-up picture is the one in use
+    assert text.count("data:image/png;base64,") == 1
+    assert len(text.encode()) < 3_000_000
+
+
+def test_what_the_page_leaves_out_is_said(
+    cells: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "FIGURE_BYTES", 10)
+    monkeypatch.setattr(page, "points", partial(points, records=100, failures=1))
+    text = page.html(tables(cells, Analysis(), limit=100), cells, Layout(tmp_path), [])
+    assert "at most 1 choices of task, regime, model and sparsity at once" in text
+    assert f"{4 * (1 + 7 * 6)} of them from {len(cells)} records; each seed" in text
+    assert "3 more failures and their messages are in cells.csv" in text
+    assert "1 of 1 figures are not here but in figures/" in text
+    assert "There are no recipes: config.json is not there." in text
+    assert "Not measured in these records: Measured speed-up, Latency (ms)" in text
 
 
 def test_the_ground_is_named(layout: Layout) -> None:
