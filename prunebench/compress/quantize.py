@@ -13,31 +13,19 @@ on x86 ONNX Runtime has fast kernels for int8 weights with these alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from prunebench.compress.speed import Runner, Speed, measure_speed, session
+from prunebench.compress.speed import Runner
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.files import replacing
 
 Images = NDArray[np.uint8]
 CALIBRATION = 256  # images that are enough; the quantizer keeps all their activations
 _BATCH = 500
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A file of a network: what it gets wrong, weighs and takes."""
-
-    error: float  # share of the images
-    bytes: int  # of the file
-    latency: Speed
 
 
 def quantize(onnx_path: str | Path, images: Images, target: str | Path | None = None) -> Path:
@@ -100,29 +88,3 @@ def predict(runner: Runner, images: Images) -> NDArray[Any]:
     """Logits [N, classes] of images [N, C, H, W]."""
     batches = [images[at : at + _BATCH] for at in range(0, len(images), _BATCH)]
     return np.concatenate([runner(np.ascontiguousarray(batch)) for batch in batches])
-
-
-def evaluate(
-    files: Mapping[str, str | Path], images: Images, labels: NDArray[np.int64], *, batch: int = 1,
-    threads: int = 1, repeats: int = 100, warm_up: int = 10,
-) -> dict[str, Evaluation]:  # fmt: skip
-    """Error, bytes and latency of exported files, by name; their latencies measured alternately.
-
-    ``images`` uint8 [N, C, H, W] with ``labels`` [N]: the test split, of which the first image is
-    what the times are of. Dense and pruned, each in single precision and in 8 bits, make the table
-    of what pruning, quantizing and both do.
-    """
-    for path in files.values():
-        if not Path(path).is_file():
-            raise PrunebenchError(f"{path}: no such file; export to onnx first")
-    runners = {name: session(Path(path), threads) for name, path in files.items()}
-    image = torch.from_numpy(images[:1])
-    times = measure_speed(runners, image, batch, threads, repeats, warm_up)
-    return {
-        name: Evaluation(
-            float((predict(runners[name], images).argmax(1) != labels).mean()),
-            Path(path).stat().st_size,
-            times[name],
-        )
-        for name, path in files.items()
-    }

@@ -1,4 +1,4 @@
-"""Eight bits after training: by hand on one layer, within a bound on a network, and its table."""
+"""Eight bits after training: by hand on one layer, within a bound on a network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from prunebench.compress.export import Deployed, onnx_bytes
-from prunebench.compress.quantize import evaluate, predict, quantize
+from prunebench.compress.quantize import predict, quantize
 from prunebench.compress.speed import session
 from prunebench.errors import PrunebenchError, Refused
 
@@ -86,17 +86,6 @@ def test_a_linear_layer_is_what_rounding_by_hand_gives(tmp_path: Path) -> None:
     assert np.abs(found - want).max() < 2 * out
 
 
-def test_a_table_of_error_bytes_and_latency(files: dict[str, Path]) -> None:
-    labels = logits(files["float"]).argmax(1)
-    found = evaluate(files, IMAGES, labels, batch=4, repeats=3, warm_up=1)
-    assert found["float"].error == 0
-    assert found["int8"].error == (logits(files["int8"]).argmax(1) != labels).mean()
-    for name, one in found.items():
-        assert one.bytes == files[name].stat().st_size
-        assert (one.latency.engine, one.latency.batch) == ("onnxruntime", 4)
-        assert one.latency.median_ms > 0
-
-
 def test_only_as_many_images_calibrate_as_are_needed(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -116,6 +105,4 @@ def test_what_cannot_be_quantized_is_refused(tmp_path: Path, files: dict[str, Pa
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with pytest.raises(Refused, match=r"cannot quantize .*bad\.onnx"):
         quantize(tmp_path / "bad.onnx", IMAGES)
-    with pytest.raises(PrunebenchError, match="no such file"):
-        evaluate({"a": tmp_path / "gone.onnx"}, IMAGES, np.zeros(96, np.int64))
     assert not list(tmp_path.glob("*.int8.onnx"))
