@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from prunebench.records import COLUMNS
 from prunebench.report import markup, tables
 from prunebench.settings import Analysis
 from prunebench.statistics import counted
@@ -69,14 +73,113 @@ def test_hostile_names_are_escaped() -> None:
     assert markup.markdown_text("test_resnet _x_ [a](b)") == r"test_resnet \_x\_ [a\](b)"
 
 
+def planted(gaps: dict[str, float], seeds: int, spread: float = 0.0) -> pd.DataFrame:
+    """One setting at two sparsities: each method's error is 0.3 + its gap, shifted by the seed."""
+    rows = [
+        {
+            "experiment": "trial", "task": "digits", "regime": "clean", "model": "seed-cnn",
+            "method": method, "family": "dense" if method == "dense" else "weight",
+            "seed": seed, "sparsity": sparsity, "status": "ok", "classes": 10,
+            "test_error": 0.3 + gap + 0.01 * seed + spread * (-1) ** (seed + len(method)),
+            "val_error": 0.3 + gap,
+        }
+        for method, gap in {"dense": 0.0, **gaps}.items()
+        for seed in range(seeds)
+        for sparsity in ((0.0,) if method == "dense" else (0.5, 0.75))
+    ]  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+
+
+def written(cells: pd.DataFrame, folder: Path) -> tuple[str, str]:
+    tables.write(cells, folder, Analysis())
+    name = "test_error-digits-clean-seed-cnn.tex"
+    return (folder / "generalization.md").read_text(), (folder / name).read_text()
+
+
+def test_the_best_is_bold_where_every_other_is_shown_to_be_worse(tmp_path: Path) -> None:
+    markdown, latex = written(planted({"a": -0.1, "bb": 0.1, "ccc": 0.2}, 8, 0.001), tmp_path)
+    lines = [line for line in latex.splitlines() if line.startswith("a & ")]
+    assert [line.count(r"\textbf{23.5} $\pm$ 2.") for line in lines] == [2]
+    assert latex.count(r"\textbf") == 2
+    assert r"\rlap" not in latex
+    assert "bold: the lowest of its column, shown to be below every other" in latex
+    assert "over 8 seeds" in latex
+    assert markdown.count("| **23.5** ± 2.") == 2
+
+
+def test_what_cannot_be_told_from_the_best_is_a_tie(tmp_path: Path) -> None:
+    # the two change places with every seed; the third is always worse
+    markdown, latex = written(planted({"a": -0.1, "bb": -0.0999, "ccc": 0.2}, 8, 0.01), tmp_path)
+    lines = {line.split(" & ")[0]: line for line in latex.splitlines() if " & " in line}
+    assert r"\textbf" not in latex
+    assert lines["a"].count(r"\rlap{$^{\dagger}$}") == lines["bb"].count(r"\rlap") == 2
+    assert r"\rlap" not in lines["ccc"]
+    assert "bold:" not in latex.partition("tabular")[0]
+    assert markdown.count(" † |") == 2 * 2 * 2  # methods, sparsities, error and difference
+
+
+def test_with_few_seeds_nothing_is_marked_and_the_caption_says_why(tmp_path: Path) -> None:
+    for seeds, why in ((3, "with 3 seeds"), (6, "with 6 seeds and 2 comparisons")):
+        markdown, latex = written(planted({"a": -0.1, "b": 0.1, "c": 0.2}, seeds), tmp_path)
+        assert r"\textbf" not in latex
+        assert "†" not in markdown
+        assert f"nothing is bold: differences cannot be significant {why}" in latex
+
+
+def test_each_table_stands_by_itself_with_a_label(folder: Path) -> None:
+    whole = (folder / "generalization.tex").read_text()
+    for measure in ("test_error", "difference", "generalization_gap", "memorized"):
+        alone = folder / f"{measure}-digits-noisy-40-seed-cnn.tex"
+        text = alone.read_text().removeprefix(markup.LATEX_HEAD)
+        assert text in whole
+        assert rf"\label{{tab:{alone.stem}}}" in text
+    assert not (folder / "memorized-digits-clean-seed-cnn.tex").exists()
+    assert (folder / "compression-digits-clean-seed-cnn.tex").is_file()
+
+
+def test_scores_are_shown_with_their_intervals(cells: pd.DataFrame, folder: Path) -> None:
+    scores = pd.read_csv(folder / "scores.csv").set_index("method")
+    text = (folder / "scores.md").read_text()
+    wanted = f"{scores.loc['imp', 'score']:+.2f}".replace("-", "−")
+    assert any(line.startswith("| imp ") and wanted in line for line in text.splitlines())
+    assert "| dense " not in text
+    assert r"\begin{table}" in (folder / "scores.tex").read_text()
+
+
+def test_many_columns_stand_below_each_other_and_many_rows_break() -> None:
+    wide = markup.Table(
+        "t", "c", ["method", *map(str, range(20))], [["a", *["1" * 9] * 20]], over="s"
+    )
+    text = markup.latex(wide)
+    assert text.count(r"\begin{tabular}{@{}lrrrrrrr@{}}") == 2
+    assert text.count(r"\begin{tabular}{@{}lrrrrrr@{}}") == 1
+    assert text.count("method &") == text.count("a & 11") == 3
+    assert r"\multicolumn{7}{c}{s}" in text
+    long = markup.latex(markup.Table("t", "c", ["m", "x"], [["a", "1"]] * (markup.ROWS + 1)))
+    assert r"\begin{longtable}" in long
+    narrow = markup.latex(markup.Table("t", "c", ["m", "x"], [["a", "1"]]))
+    assert r"\begin{table}[tb]" in narrow
+    assert r"\begin{table*}" in text
+
+
+@given(st.text(max_size=40))
+def test_latex_escapes_every_sign_that_it_reads(text: str) -> None:
+    made = markup.latex_text(text)
+    plain = re.sub(r"\\[a-zA-Z]+|\\[&%$#_{}]|\{\}|\{[\[\]]\}|\$[^$]*\$", "", made)
+    assert not set(plain) & set("&%$#_^<>|\n[]")
+    assert "%" not in plain
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
 def test_the_tables_compile(folder: Path, tmp_path: Path) -> None:
     paper = tmp_path / "paper.tex"
-    inputs = "\n".join(rf"\input{{{folder}/{n}}}" for n in ("generalization", "compression"))
+    names = ("generalization", "compression", "scores")
+    inputs = "\n".join(rf"\input{{{folder}/{n}}}\clearpage" for n in names)
     paper.write_text(
-        r"\documentclass{article}\usepackage{booktabs,longtable}\usepackage[a4paper,margin=1cm]"
+        r"\documentclass{article}\usepackage{booktabs,graphicx,longtable}\usepackage[a4paper,margin=1cm]"
         rf"{{geometry}}\begin{{document}}{inputs}\end{{document}}"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", paper.name]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert "Overfull" not in paper.with_suffix(".log").read_text(errors="replace")

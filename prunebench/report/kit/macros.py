@@ -7,6 +7,7 @@ which names of macros must not. A key that is not there is an error of LaTeX, ne
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,8 +66,13 @@ Pair = tuple[str, str]  # a key and its text
 
 def text(found: Mapping[str, str]) -> str:
     """The file of what ``numbers`` found."""
-    lines = [f"\\pb@set{{{name}}}{{{latex_text(value)}}}%\n" for name, value in found.items()]
+    lines = [f"\\pb@set{{{name}}}{{{_anywhere(value)}}}%\n" for name, value in found.items()]
     return "".join([HEAD, *lines, TAIL])
+
+
+def _anywhere(value: str) -> str:
+    """A value that may stand in a text as well as in a formula."""
+    return re.sub(r"(?<!\\)\$([^$]+)\$", r"\\ensuremath{\1}", latex_text(value))
 
 
 def numbers(material: Material) -> dict[str, str]:

@@ -211,9 +211,10 @@ def _value(column: str, value: object) -> str:
 
 def significant(value: float, sign: bool = False) -> str:
     """Two digits after the point, or as many as show three that count; ``–`` for NaN."""
-    if isinstance(value, int) or math.isnan(value) or value == 0:
-        return number(value, 0, sign)
     size = abs(value)
+    # what is left of a sum that is zero
+    if isinstance(value, int) or math.isnan(value) or size < 1e-12:
+        return number(value, 0, sign)
     digits = 1 if size >= 100 else 2 if size >= 0.1 else 2 - math.floor(math.log10(size))
     return number(value, digits, sign) if digits <= 6 else f"{value:.1e}".replace("-", MINUS)
 

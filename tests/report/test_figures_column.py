@@ -1,0 +1,100 @@
+"""Figures for one column: as wide as one, a setting each, legible, in the colours of the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from prunebench.report import figures, style
+from prunebench.report.figures import column
+from prunebench.report.figures.scene import Scene
+from tests.report.conftest import synthetic
+from tests.report.figures_helpers import every_column
+
+SMALLEST = 6  # points
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    cells = synthetic()
+    return every_column(cells[cells["model"] == "seed-cnn"])
+
+
+@pytest.fixture(scope="module")
+def folder(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("column")
+    assert {path.name for path in column.write(table, made)} == {p.name for p in made.iterdir()}
+    return made
+
+
+def test_a_setting_has_its_own_and_what_is_whole_stays_whole(folder: Path) -> None:
+    names = {path.stem for path in folder.glob("*.pdf")}
+    assert {"forest", "controls", "predictors", "gain-noise-size"} <= names
+    for stem in ("error-compression-digits", "criterion-digits", "harm-digits"):
+        assert {f"{stem}-clean-seed-cnn", f"{stem}-noisy-40-seed-cnn"} <= names
+        assert stem not in names
+    assert "memorized-recovered-digits-clean-seed-cnn" not in names
+    assert names == {path.stem for path in folder.glob("*.png")}
+
+
+def test_all_are_as_wide_as_a_column_and_fonts_are_embedded(folder: Path) -> None:
+    from PIL import Image
+
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width == round(style.COLUMN_WIDTH * style.DPI)
+            assert image.height < 9 * style.DPI
+    for path in folder.glob("*.pdf"):
+        content = path.read_bytes()
+        assert b"/FontFile2" in content
+        assert b"/Subtype /Type3" not in content
+
+
+@pytest.mark.parametrize("width", [style.COLUMN_WIDTH, style.PAGE_WIDTH])
+@pytest.mark.parametrize("stem", sorted(figures.figures()))
+def test_nothing_is_too_small_or_cut_off(stem: str, width: float, table: pd.DataFrame) -> None:
+    scene = Scene.of(table)
+    each = figures.figures()[stem]
+    part = scene.cells if each.whole else scene.cells[scene.cells["regime"] == "noisy-40"]
+    drawn = each.draw(part, scene, width)
+    if drawn is None:
+        pytest.skip("the made-up table lacks what it shows")
+    drawn.draw_without_rendering()
+    assert drawn.get_figwidth() <= width
+    shown = [t for t in drawn.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    assert min(t.get_fontsize() for t in shown) >= SMALLEST
+    for axes in drawn.axes:
+        box = axes.get_tightbbox()
+        assert drawn.bbox.x0 - 1 <= box.x0
+        assert box.x1 <= drawn.bbox.x1 + 1
+    for legend in drawn.legends:
+        box = legend.get_window_extent()
+        assert drawn.bbox.x0 <= box.x0
+        assert box.x1 <= drawn.bbox.x1 + 1
+
+
+def test_colours_are_those_of_the_page(table: pd.DataFrame) -> None:
+    scene = Scene.of(table)
+    each = figures.figures()[figures.ERROR]
+    clean = scene.cells[scene.cells["regime"] == "clean"]
+    page, narrow = each.draw(scene.cells, scene), each.draw(clean, scene, style.COLUMN_WIDTH)
+    assert page is not None
+    assert narrow is not None
+    looks = [
+        {t.get_text(): h.get_color() for t, h in zip(f.legends[0].get_texts(),
+         f.legends[0].legend_handles, strict=True)}
+        for f in (page, narrow)
+    ]  # fmt: skip
+    assert looks[0] == looks[1]
+    assert len(narrow.axes) == 1
+
+
+def test_the_title_is_left_to_the_caption(table: pd.DataFrame) -> None:
+    drawn = figures.draw("forest", table)
+    assert drawn is not None
+    before = drawn.get_figheight()
+    assert column.untitled(drawn).get_suptitle() == ""
+    assert drawn.get_figheight() < before
