@@ -19,6 +19,7 @@ rule all:
         rules.figures.output,
         rules.leaderboard.output,
         rules.report.output,
+        rules.kit.output,
         rules.track.output,
 
 

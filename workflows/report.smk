@@ -4,7 +4,7 @@
 rule tables:
     input:
         cells=rules.collect.output,
-        code=code_of("tables.py", "markup.py", "style.py"),
+        code=code_of("tables.py", "savings.py", "markup.py", "style.py"),
     output:
         report(
             str(PLAN.layout.tables / "generalization.csv"),
@@ -31,7 +31,7 @@ rule tables:
 rule figures:
     input:
         cells=rules.collect.output,
-        code=code_of("figures", "style.py"),
+        code=code_of("figures", "savings.py", "style.py"),
     output:
         report(
             directory(str(PLAN.layout.figures)),
@@ -87,7 +87,7 @@ rule report:
     input:
         cells=rules.collect.output,
         figures=rules.figures.output,
-        code=code_of("paper", "checklist.py", "markup.py", "style.py"),
+        code=code_of("paper", "savings.py", "checklist.py", "markup.py", "style.py"),
         templates=templates_of("report"),
     output:
         html=report(

@@ -31,7 +31,7 @@ def run(config: Config, data: Data = DATA) -> None:
     plan = plan_of(config)
     pipeline.run(plan, data)
     results = plan.layout.root
-    for step in (tables, figures, leaderboard, report, summary):
+    for step in (tables, figures, leaderboard, report, kit, summary):
         step(results)
 
 

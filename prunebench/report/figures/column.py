@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
-def write(cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None) -> list[Path]:
+def write(
+    cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
+    layers: pd.DataFrame | None = None,
+) -> list[Path]:  # fmt: skip
     """Write every figure that has data into ``folder``; return the paths.
 
     A figure of all settings together keeps its stem; of any other there is one for each setting,
@@ -27,7 +30,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None) -
     Colours and marks are those of the page; titles are left to the captions.
     Raises PrunebenchError for cells that ``statistics.check_cells`` refuses.
     """
-    scene = Scene.of(cells, analysis)
+    scene = Scene.of(cells, analysis, layers=layers)
     written = []
     for each in figures.figures().values():
         for name, table in _tables(each, scene.cells):

@@ -24,6 +24,7 @@ KEY = ["model", "method"]
     "Weights that each prunable layer kept, in the network's order, at one sparsity, of the first"
     " seed and the first regime; a panel a model and method. Filled: the share of the weights;"
     " outlined: the share of the filters (rows) that kept any. Dotted: the share of all weights.",
+    whole=True,
 )
 def layers(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """Bars, on a logarithmic axis where layers differ a lot."""

@@ -14,7 +14,8 @@ import pandas as pd
 from prunebench.errors import PrunebenchError
 from prunebench.files import write_text
 from prunebench.layout import Layout
-from prunebench.report import declared, figures
+from prunebench.records import LAYER_COLUMNS
+from prunebench.report import declared, figures, savings
 from prunebench.report.figures import column
 from prunebench.report.figures.scene import Scene
 from prunebench.report.kit import cite, example, macros, methods
@@ -41,7 +42,8 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     material = Material(cells, layout, [], experiment)
     said = methods.paragraphs(material, experiment)
     numbers = macros.numbers(material)
-    drawn = column.write(cells, folder / "figures", material.analysis)
+    layers = savings.read(layout.layers_csv, LAYER_COLUMNS)
+    drawn = column.write(cells, folder / "figures", material.analysis, layers)
     drawn += _wide(material, folder / "figures")
     measured = methods.measures(material)
     used = cite.cited("\n".join(each.text for each in [*said, measured]))
