@@ -10,7 +10,7 @@ CONFIG ?= config/default.yaml
 BIN := .venv/bin
 EXPERIMENT = $$($(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["experiment"])' $(CONFIG))
 
-.PHONY: help setup benchmark test test-slow check lock clean
+.PHONY: help setup benchmark test test-slow test-slurm check lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: setup ## the tests, less those marked slow
 
 test-slow: setup ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: setup ## the smoke grid through a real Slurm, which it starts (Debian: slurmctld slurmd slurm-client munge)
+	$(BIN)/python -m pytest -m slurm -n 0 -s tests/slurm
 
 check: setup ## lint, format, types, workflow
 	$(BIN)/ruff check .

@@ -24,6 +24,18 @@ class Refused(PrunebenchError):
     """A method cannot do what was asked of it on this model (and says why)."""
 
 
+class Passing(PrunebenchError):
+    """Nothing that a method did: once the cause is mended, the same command completes."""
+
+
+class Unwritable(Passing):
+    """A file cannot be written: the disk is full, or the folder is not to be written."""
+
+
+class Damaged(Passing):
+    """A file that was computed is missing or is not what was written; it can be computed anew."""
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it: one line, cut where it is long."""
     try:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, Unwritable
+
+SEAL = "sha256"  # of the rest of a JSON file
+_TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success sync it and rename it over ``path``.
 
-    Whoever reads ``path`` sees the old content or the new, never a part of either.
-    Raises PrunebenchError where the folder cannot be written or the disk is full.
+    Whoever reads ``path`` sees the old content or the new, never a part of either, also after the
+    power failed. What a killed process left of ``path`` is removed. Raises Unwritable where the
+    folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
     except OSError as error:
-        raise PrunebenchError(f"cannot write {path}: {error.strerror}") from error
+        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
     temporary = Path(name)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # says that somebody is at work on it
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -38,10 +45,31 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
-        raise PrunebenchError(f"cannot write {path}: {error.strerror}") from error
+        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of files to the disk: a rename alone may be lost with the power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove temporary files of ``path`` on which nobody works: a lock ends with its process."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if len(left.name) != len(path.name) + _TEMPORARY or not left.is_file():
+            continue
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -53,6 +81,25 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as JSON whole or not at all; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_sealed(path: str | Path, value: dict[str, Any]) -> None:
+    """Write a mapping as JSON with the hash of its content, whole or not at all."""
+    write_json(path, {**value, SEAL: _seal(value)})
+
+
+def read_sealed(path: str | Path) -> dict[str, Any]:
+    """Read what ``write_sealed`` wrote; missing, damaged or altered raises PrunebenchError."""
+    value = read_json(path)
+    if not isinstance(value, dict) or SEAL not in value:
+        raise PrunebenchError(f"{path} is damaged: it has no {SEAL}")
+    if value.pop(SEAL) != _seal(value):
+        raise PrunebenchError(f"{path} is damaged: its content is not what its {SEAL} says")
+    return value
+
+
+def _seal(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def read_text(path: str | Path) -> str:

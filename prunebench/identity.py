@@ -13,8 +13,9 @@ from typing import Any
 _PACKAGE = Path(__file__).parent
 # what decides the bits of a trained baseline, whatever the method
 BASELINE_SOURCES = (
-    "models.py", "widths.py", "train.py", "tasks/batches.py", "tasks/data.py", "tasks/prepare.py",
-    "tasks/regimes.py", "tasks/strata.py", "work/job.py", "work/baselines.py",
+    "models.py", "widths.py", "train.py", "optimizers.py", "checkpoints.py", "tasks/batches.py",
+    "tasks/data.py", "tasks/prepare.py", "tasks/regimes.py", "tasks/strata.py", "work/job.py",
+    "work/baselines.py",
 )  # fmt: skip
 # what decides the bits of a mask, beside the method's own parts
 PRUNING_SOURCES = (

@@ -15,6 +15,8 @@ HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_err
 TARGETS = "targets.safetensors"
 PROBES = "probes.json"  # what looking at the stored weights found, and what it stands on
 LATENCY = "latency.json"  # how long its networks take, each engine and batch
+# beside the cells of a baseline or curve, until it is finished: states of long trainings
+CHECKPOINTS = "checkpoints"
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
 
 

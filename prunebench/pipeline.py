@@ -13,8 +13,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunebench.errors import PrunebenchError, Refused
-from prunebench.files import read_json
+from prunebench.errors import Passing, PrunebenchError, Refused
+from prunebench.files import read_sealed
 from prunebench.identity import digest
 from prunebench.jobs import Baseline
 from prunebench.plan import Plan
@@ -103,6 +103,10 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
         except PrunebenchError as error:
             faults.append(str(error))
             continue
+        except Exception as error:  # the others need not suffer
+            traceback.print_exc(file=sys.stderr)
+            faults.append(_named(baseline, DENSE, error))
+            continue
         progress.cell(baseline, DENSE, 0.0, record["status"])
         records.append(record)
     if faults:
@@ -113,20 +117,40 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
 def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     """Compute the cells of a job's curves that are missing; return the records of all.
 
-    A method that fails is a record that says so: it must not stop the others.
+    A method that fails is a record that says so: it must not stop the others. Raises
+    PrunebenchError, after the others are done, where the machine failed (memory, disk): that is no
+    result, and the next call tries again.
     """
     from prunebench.work.job import Job
 
     job = plan.find("curves", name)
     work, progress = Job(plan, job.task, prepared(job.task, data)), Progress(plan)
     records: list[dict[str, Any]] = []
+    faults = []
     for baseline in job.baselines:
 
         def say(sparsity: float, status: str, baseline: Baseline = baseline) -> None:
             progress.cell(baseline, job.method.name, sparsity, status)
 
-        records += _curve(work, baseline, job.method, say)
+        try:
+            records += _curve(work, baseline, job.method, say)
+        except Passing as error:
+            faults.append(_named(baseline, job.method.name, error))
+    if faults:
+        raise PrunebenchError("; ".join(faults))
     return records
+
+
+def _named(baseline: Baseline, method: str, error: Exception) -> str:
+    task, regime, model, seed = baseline.key
+    said = str(error) if isinstance(error, PrunebenchError) else f"{type(error).__name__}: {error}"
+    return f"{task}/{regime}/{model}/seed {seed} {method}: {' '.join(said.split())}"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # torch has a class for GPUs alone
+    named = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return named or isinstance(error, MemoryError)
 
 
 def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict[str, Any]]:
@@ -136,9 +160,13 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
     try:
         compute_curve(work, baseline, method, say)
         why = "was not reached: an earlier round diverged"
+    except Passing:
+        raise
     except Refused as error:
         why = str(error)
     except Exception as error:  # a bug in one method is that method's result
+        if _out_of_memory(error):
+            raise Passing("out of memory: " + " ".join(str(error).split())) from error
         traceback.print_exc(file=sys.stderr)
         why = f"{type(error).__name__}: {error}"
     records = []
@@ -217,7 +245,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
     for path in measured:
-        for name, rows in read_json(path).items():
+        for name, rows in read_sealed(path).items():
             found[name] += rows
     for name, (target, columns) in tables.items():
         _write_table(plan, found[name], target, columns)
@@ -247,8 +275,18 @@ def _write_table(
 
 
 def run(plan: Plan, data: Path = DATA) -> Path:
-    """The whole grid in this process, without Snakemake: the same records. Returns cells.csv."""
-    from prunebench.files import write_json
+    """The whole grid in this process, without Snakemake: the same records. Returns cells.csv.
+
+    Raises PrunebenchError where another command is at work on the experiment.
+    """
+    from prunebench.lock import locked
+
+    with locked(plan.layout.root):
+        return _run(plan, data)
+
+
+def _run(plan: Plan, data: Path) -> Path:
+    from prunebench.files import write_sealed
     from prunebench.provenance import now
 
     started = now()
@@ -268,6 +306,6 @@ def run(plan: Plan, data: Path = DATA) -> Path:
     for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
         for name in jobs:
             path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
-            write_json(path, measure(plan, kind, name))
+            write_sealed(path, measure(plan, kind, name))
             measured.append(path)
     return collect(plan, measured, started)

@@ -48,11 +48,11 @@ COST = (
 # what a reader needs to trace a row to what made it
 PROVENANCE = (
     "identity", "config_hash", "data_hash", "label_hash", "mask_hash", "code_hash", "commit",
-    "dirty", "lock_hash", "device", "processor", "threads", "python_version", "torch_version",
-    "torchvision_version", "timm_version",
+    "dirty", "lock_hash", "device", "processor", "threads", "nondeterministic", "python_version",
+    "torch_version", "torchvision_version", "timm_version",
 )  # fmt: skip
-# of record.json alone: hashes of its files, the masked layers in the network's order
-ASIDE = ("files", "layers")
+# of record.json alone: hashes of its files and of itself, the masked layers in the network's order
+ASIDE = ("files", "layers", "sha256")
 COLUMNS = (
     *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *SIZE, *SHRUNK, *QUALITY, *COST, *PROVENANCE,
 )  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunebench.errors import PrunebenchError
-from prunebench.files import read_json, replacing, sha256_file, write_json
+from prunebench.errors import Damaged, PrunebenchError
+from prunebench.files import read_sealed, replacing, sha256_file, write_sealed
 from prunebench.layout import RECORD
 from prunebench.records import FAILED
 
@@ -25,20 +25,20 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read safetensors; a missing or damaged file raises PrunebenchError naming it."""
+    """Read safetensors; a missing or damaged file raises Damaged naming it."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise PrunebenchError(f"{path} is missing or damaged: {error}") from error
+        raise Damaged(f"{path} is missing or damaged: {error}") from error
 
 
 def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
     """Write the record of a cell whose other files are written: from now on it is there."""
     hashes = {name: sha256_file(folder / name) for name in files}
-    write_json(folder / RECORD, {**record, "files": hashes})
+    write_sealed(folder / RECORD, {**record, "files": hashes})
 
 
 def finished(folder: Path, identity: str) -> dict[str, Any] | None:
@@ -47,7 +47,7 @@ def finished(folder: Path, identity: str) -> dict[str, Any] | None:
     None where it is missing, failed, of other settings, or where a file of it is damaged.
     """
     try:
-        record = read_json(folder / RECORD)
+        record = read_sealed(folder / RECORD)
         if record["identity"] != identity or record["status"] == FAILED:
             return None
         whole = all(sha256_file(folder / name) == sha for name, sha in record["files"].items())

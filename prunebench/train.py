@@ -10,14 +10,16 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prunebench.checkpoints import Checkpoints, Memory, Point
 from prunebench.identity import derive_seed
+from prunebench.optimizers import optimizer_of
 from prunebench.settings import Augmentation, Compute, Training
 from prunebench.tasks.batches import epoch_batches, steps_per_epoch
 
@@ -44,13 +46,16 @@ class Hooks:
     ``loss(logits, labels, inputs)`` stands in for the cross-entropy, a mean over the batch;
     ``penalty(model)`` is added to it; ``after_backward(step, model)`` sees the gradients before the
     pruned weights' are cleared; ``after_step(step, model)`` may return new masks: a weight that
-    they take back starts at zero, and the optimizer knows nothing of its past.
+    they take back starts at zero, and the optimizer knows nothing of its past. Hooks on steps and
+    epochs that remember something say so in ``memory``: a training whose hooks do not is not kept
+    on the way, and begins anew after a kill.
     """
 
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     penalty: Callable[[nn.Module], Tensor] | None = None
     after_backward: Callable[[int, nn.Module], None] | None = None
     after_step: Callable[[int, nn.Module], Masks | None] | None = None
+    memory: Memory | None = None
 
 
 @dataclass
@@ -111,30 +116,6 @@ def learning_rate(training: Training) -> Rate:
         return after(epoch) * min(1.0, epoch / warmup) if warmup else after(epoch)
 
     return rate
-
-
-def _sgd(groups: list[dict[str, Any]], training: Training) -> torch.optim.Optimizer:
-    nesterov = training.nesterov and training.momentum > 0
-    return torch.optim.SGD(
-        groups, lr=training.learning_rate, momentum=training.momentum, nesterov=nesterov, fused=True
-    )
-
-
-def _adamw(groups: list[dict[str, Any]], training: Training) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
-
-
-OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}
-
-
-def optimizer_of(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimizer; norms and biases (one-dimensional parameters) do not decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[training.optimizer](groups, training)
 
 
 def precision_of(compute: Compute, device: torch.device) -> torch.dtype | None:
@@ -224,21 +205,29 @@ def train(
     compile: bool = False,
     after_epoch: Callable[[int], None] | None = None,
     hooks: Hooks = NO_HOOKS,
+    checkpoints: Checkpoints | None = None,
 ) -> Run:
     """Train ``model`` in place over epochs ``start`` to ``stop``.
 
     ``rate`` gives the learning rate at a point of training; ``after_epoch`` is called with the
     number of epochs done. Pruned weights (False in ``masks``) are zero before and after every step.
-    A loss that is no longer finite ends the run with ``diverged`` set.
+    A loss that is no longer finite ends the run with ``diverged`` set. With ``checkpoints`` a run
+    that was killed goes on from the last of them.
     """
     device = next(model.parameters()).device
     optimizer = optimizer_of(model, training)
-    enforcer = Enforcer(model, masks or {})
-    enforcer.weights()
+    Enforcer(model, masks or {}).weights()
     forward = torch.compile(model) if compile else model
-    run, steps, begin = Run(), 0, time.perf_counter()
+    at, checkpoint = Point(start, 0, dict(masks or {}), {}), None
+    if checkpoints is not None and _remembers(hooks, after_epoch):
+        rates = [rate(epoch) for epoch in range(start, stop)]
+        said = [training.model_dump(), str(precision), compile, seed, start, stop, rates]
+        checkpoint = checkpoints.of(model, optimizer, hooks.memory, said, at.masks)
+        at = checkpoint.resume() or at
+    enforcer, run, steps = Enforcer(model, at.masks), Run(**at.run), at.steps
+    begin = time.perf_counter() - run.seconds
     per_epoch = steps_per_epoch(len(samples.labels), training.batch_size)
-    for epoch in range(start, stop):
+    for epoch in range(at.epoch, stop):
         total, count = torch.zeros((), device=device), 0
         model.train()
         # dropout and the like draw from the global generator
@@ -268,7 +257,7 @@ def train(
             optimizer.step()
             changed = None if hooks.after_step is None else hooks.after_step(steps, model)
             if changed is not None:
-                enforcer = Enforcer(model, changed)
+                at.masks, enforcer = dict(changed), Enforcer(model, changed)
                 enforcer.momentum(optimizer)
             enforcer.weights()
             steps += 1
@@ -281,8 +270,18 @@ def train(
             break
         if after_epoch is not None:
             after_epoch(epoch + 1)
+        if checkpoint is not None:
+            run.seconds = time.perf_counter() - begin
+            now = Point(epoch + 1, steps, at.masks, asdict(run))
+            checkpoint.offer(now, last=epoch + 1 == stop)
     run.seconds = time.perf_counter() - begin
     return run
+
+
+def _remembers(hooks: Hooks, after_epoch: Callable[[int], None] | None) -> bool:
+    """Whether all that a training's hooks know can be kept."""
+    acting = (hooks.after_backward, hooks.after_step, after_epoch)
+    return hooks.memory is not None or not any(acting)
 
 
 def _entry(

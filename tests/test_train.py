@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.identity import derive_seed
+from prunebench.optimizers import optimizer_of
 from prunebench.settings import Augmentation, Compute, Training
 from prunebench.tasks.batches import epoch_batches
 from prunebench.train import (
     Run,
     Samples,
     learning_rate,
-    optimizer_of,
     precision_of,
     predict,
     train,

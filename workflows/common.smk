@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import sys
@@ -5,6 +6,8 @@ from pathlib import Path
 from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
+
+from snakemake.exceptions import WorkflowError
 
 from prunebench import config as settings
 from prunebench import plan as planning
@@ -93,6 +96,46 @@ def curves_of(kind):
 def looks_of(wildcards):
     looks = PLAN.looks_of(PLAN.find(wildcards.kind, wildcards.job))
     return [f"{ROOT}/jobs/{kind}/{job}.json" for kind, job in looks]
+
+
+def every_core():
+    """All of this machine's; on a cluster, where none are counted, those that networks are given."""
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return THREADS
+
+
+def network_mb(wildcards, attempt):
+    """Memory of a job that holds a network: 0.95 GB with the smoke grid's, 0.9 GB of it libraries."""
+    return 2000 * 2 ** (attempt - 1)
+
+
+# An epoch of what was measured took 1.4 s at most (results/reference, one thread); networks and data
+# that take longer than a minute need --set-resources. A job that is cut off has twice the time when
+# it is tried again, and goes on from its last finished cell.
+MINUTES_PER_EPOCH = 1
+START = 20  # minutes: imports, data, a slow file system
+LOOK_MINUTES = 240
+
+
+def minutes_of(kind):
+    """How long the jobs of a rule that trains may take, from the epochs that they have to train."""
+
+    def minutes(wildcards, attempt):
+        job = PLAN.find(kind, wildcards.job)
+        epochs = sum(
+            (
+                baseline.training.epochs
+                if kind == "baselines"
+                else expected_epochs(job.method, baseline.training)
+                * len(PLAN.sparsities(job.method))
+            )
+            for baseline in job.baselines
+        )
+        return math.ceil(START + MINUTES_PER_EPOCH * epochs) * 2 ** (attempt - 1)
+
+    return minutes
 
 
 MEASURES = [

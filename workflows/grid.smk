@@ -15,7 +15,8 @@ rule baselines:
     threads: THREADS
     resources:
         gpu=PLAN.gpus_per_job,
-        mem_mb=2000,
+        mem_mb=network_mb,
+        runtime=minutes_of("baselines"),
     params:
         config=CONFIG,
         digest=digest_of("baselines"),
@@ -45,7 +46,8 @@ for method in PLAN.experiment.methods:
         threads: THREADS
         resources:
             gpu=PLAN.gpus_per_job,
-            mem_mb=2000,
+            mem_mb=network_mb,
+            runtime=minutes_of("curves"),
         params:
             config=CONFIG,
             digest=digest_of("curves"),
@@ -68,7 +70,8 @@ rule probes:
     threads: THREADS
     resources:
         gpu=PLAN.gpus_per_job,
-        mem_mb=2000,
+        mem_mb=network_mb,
+        runtime=LOOK_MINUTES,
     params:
         config=CONFIG,
         probes=canonical(PLAN.experiment.probes.model_dump()),
@@ -91,10 +94,11 @@ rule latencies:
     conda:
         "envs/prunebench.yaml"
     # all of them, whatever the networks are given: the rule runs alone
-    threads: workflow.cores or THREADS
+    threads: every_core()
     resources:
         gpu=PLAN.gpus_per_job,
-        mem_mb=2000,
+        mem_mb=network_mb,
+        runtime=LOOK_MINUTES,
     params:
         config=CONFIG,
         latency=canonical(PLAN.experiment.latency.model_dump()),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prunebench.files import read_json
+from prunebench.files import read_sealed
 from prunebench.jobs import Baseline
 from prunebench.layout import (
     LATENCY,
@@ -57,7 +57,7 @@ class _Targets:
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
         """A cell's record with its measures."""
-        record = {k: v for k, v in read_json(folder / RECORD).items() if k not in ASIDE}
+        record = {k: v for k, v in read_sealed(folder / RECORD).items() if k not in ASIDE}
         record |= composition | self.regime
         if record["status"] in (FAILED, DIVERGED):
             return row(record)
@@ -78,7 +78,7 @@ class _Targets:
         )
         for name, wanted in self.looks.items():
             if wanted:
-                record |= read_json(folder / name)["values"]
+                record |= read_sealed(folder / name)["values"]
         if self.under_trained:
             note = f"under-trained: the baseline's training error is {self.train_error:.3f}"
             record["message"] = "; ".join(part for part in (record["message"], note) if part)

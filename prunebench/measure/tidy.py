@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prunebench.files import read_json
+from prunebench.files import read_sealed
 from prunebench.layout import LATENCY, MASKS, RECORD
 from prunebench.measure.arrays import load_arrays
 from prunebench.plan import Plan
@@ -24,7 +24,7 @@ def latencies(plan: Plan, kind: str, name: str) -> list[Row]:
         if cell.baseline.key in timed and _has_network(cell.folder):
             found += [
                 dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates | row
-                for row in read_json(cell.folder / LATENCY)["rows"]
+                for row in read_sealed(cell.folder / LATENCY)["rows"]
             ]
     return found
 
@@ -38,17 +38,17 @@ def layers(plan: Plan, kind: str, name: str) -> list[Row]:
             continue
         # in the network's order, which a file of tensors does not keep
         masks = load_arrays(cell.folder / MASKS)
-        named = [name for name in read_json(cell.folder / RECORD)["layers"] if masks[name].ndim > 1]
+        named = [name for name in read_sealed(cell.folder / RECORD)["layers"] if masks[name].ndim > 1]
         for place, layer in enumerate(named):
             kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
             units = kept.reshape(kept.shape[0], -1).any(axis=1)
             row = {
                 "layer": layer, "place": place, "weights": kept.size, "kept": int(kept.sum()),
-                "units": len(units), "units_kept": int(units.sum()),
+                "units": units.size, "units_kept": int(units.sum()),
             }  # fmt: skip
             found.append(dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row)
     return found
 
 
 def _has_network(folder: Path) -> bool:
-    return read_json(folder / RECORD)["status"] not in (FAILED, DIVERGED)
+    return read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from prunebench.checkpoints import Checkpoints
 from prunebench.errors import PrunebenchError
 from prunebench.identity import derive_seed
 from prunebench.pruning import compose
@@ -95,6 +96,7 @@ class Curve:
     compile: bool = False
     calibration: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     build_anew: Callable[[int], nn.Module] | None = None  # the network from another seed
+    checkpoints: Checkpoints | None = None  # where long trainings keep their state
 
     @property
     def epochs(self) -> int:
@@ -191,6 +193,7 @@ class Curve:
             model, self.samples, training, seed=seed, start=start, stop=stop, masks=masks,
             rate=rate or learning_rate(training), precision=self.precision,
             compile=self.compile, after_epoch=after_epoch, hooks=hooks,
+            checkpoints=self.checkpoints,
         )  # fmt: skip
 
     def require(self, sparsity: float) -> Finished:

@@ -7,7 +7,8 @@ import pandas as pd
 from prunebench.layout import Layout
 from prunebench.records import DENSE
 from prunebench.report import board, declared, style
-from prunebench.report.board import EVERYTHING, Row
+from prunebench.report.board import EVERYTHING
+from prunebench.report.columns import Row
 from prunebench.statistics import best_on_validation
 
 TOP = 8

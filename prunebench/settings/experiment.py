@@ -27,6 +27,9 @@ class Compute(Settings):
     compile: bool = False
     baselines_per_job: int = Field(1, gt=0)
     curves_per_job: int = Field(1, gt=0, description="curves of one method that share a process")
+    checkpoint_minutes: float = Field(
+        10, ge=0, description="how often a training keeps its state on disk; 0: after every epoch"
+    )
 
 
 class Prunable(Settings):

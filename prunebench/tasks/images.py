@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from prunebench.errors import PrunebenchError
-from prunebench.tasks.raw import Images, Split, one_line
+from prunebench.tasks.raw import Images, Split, check_fits, one_line
 
 if TYPE_CHECKING:
     from prunebench.settings import Task
@@ -33,15 +33,18 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
 
     Without ``image_size`` all must have the size of the first; with channels ``native`` all must
     be grey or all colour. Raises PrunebenchError naming the image that is damaged, truncated,
-    implausibly large (Pillow's limit against decompression bombs) or unlike the first.
+    implausibly large (Pillow's limit against decompression bombs) or unlike the first, and for
+    more images than this machine's memory holds.
     """
     images: Images | None = None
+    check_fits(8 * count, f"task {task.name!r}: {count:,} labels")
     labels = np.empty(count, np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for index, (source, label, where) in enumerate(items):
             pixels = _decode_one(source, task, where)
             if images is None:
+                check_fits(count * pixels.nbytes, f"{where}: {count:,} images like this one")
                 images = np.empty((count, *pixels.shape), np.uint8)
             if pixels.shape != images.shape[1:]:
                 raise PrunebenchError(_unlike(pixels.shape, images.shape[1:], where))

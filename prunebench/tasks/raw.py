@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,20 @@ def local_path(task: Task, what: str) -> Path:
     if not path.exists():
         raise PrunebenchError(f"task {task.name!r}: {path} does not exist; path: must be {what}")
     return path
+
+
+def check_fits(size: int, where: str) -> None:
+    """Refuse what this machine cannot hold, before it is decoded: a small file may say it is huge.
+
+    ``size`` in bytes, ``where`` names file and row. Raises PrunebenchError.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        raise PrunebenchError(
+            f"{where}: decoded, this would take {size / 2**30:,.1f} GiB of memory, and this machine"
+            f" has {memory / 2**30:,.1f}; is the file what it should be? image_size: makes images"
+            " smaller"
+        )
 
 
 def one_line(error: BaseException) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunebench import store
+from prunebench.checkpoints import Memory, Tensors
 from prunebench.errors import PrunebenchError
 from prunebench.identity import derive_seed
 from prunebench.jobs import Baseline
@@ -15,8 +19,9 @@ from prunebench.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
 from prunebench.pruning.curve import Cost
 from prunebench.records import DENSE
 from prunebench.tasks.regimes import Regimen
-from prunebench.train import learning_rate, train
+from prunebench.train import Hooks, learning_rate, train
 from prunebench.work.job import Job
+from prunebench.work.machine import named_operations
 
 
 def rewind_file(epoch: int) -> str:
@@ -33,21 +38,25 @@ def compute_baseline(job: Job, baseline: Baseline) -> dict[str, Any]:
     record = store.finished(folder, identity)
     if record is not None:
         return record
+    job.nondeterministic = set()
+    with named_operations(job.nondeterministic):
+        return _compute(job, baseline, identity)
+
+
+def _compute(job: Job, baseline: Baseline, identity: str) -> dict[str, Any]:
+    folder = job.folder(baseline)
     samples, regimen = job.samples(baseline)
     model, training = job.build(baseline), baseline.training
-    files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, HISTORY]
     store.save_tensors(folder / INITIAL, model.state_dict())
-
-    def keep(epoch: int) -> None:
-        if epoch in training.rewind_epochs:
-            files.append(rewind_file(epoch))
-            store.save_tensors(folder / files[-1], model.state_dict())
-
+    states = _Kept(model, training.rewind_epochs)
+    checkpoints = job.checkpoints(baseline, DENSE, identity)
     run = train(
         model, samples, training, seed=derive_seed("order", *baseline.key),
         rate=learning_rate(training), stop=training.epochs, precision=job.precision,
-        compile=job.plan.experiment.compute.compile, after_epoch=keep,
+        compile=job.plan.experiment.compute.compile, after_epoch=states.look,
+        hooks=Hooks(memory=Memory(states.keep, states.recall)), checkpoints=checkpoints,
     )  # fmt: skip
+    files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, HISTORY, *states.write(folder)]
     predictions = job.predictions(model, samples)
     if not run.diverged:
         _refuse_chance(baseline, predictions["train"], regimen)
@@ -63,7 +72,41 @@ def compute_baseline(job: Job, baseline: Baseline) -> dict[str, Any]:
         "code_hash": job.plan.baseline_settings(baseline)["code"],
     }  # fmt: skip
     job.save(folder, record, model, predictions, run, cost, files)
+    checkpoints.clear()
     return record
+
+
+class _Kept:
+    """The states of a network in training that rewinding may ask for."""
+
+    def __init__(self, model: nn.Module, epochs: Sequence[int]) -> None:
+        self.model, self.epochs = model, epochs
+        self.states: dict[int, dict[str, Tensor]] = {}
+
+    def look(self, epoch: int) -> None:
+        """Copy the state after an epoch that is one of them."""
+        if epoch in self.epochs:
+            self.states[epoch] = deepcopy(self.model.state_dict())
+
+    def keep(self) -> Tensors:
+        """All of them, for a checkpoint."""
+        return {
+            f"{epoch}/{name}": value
+            for epoch, state in self.states.items()
+            for name, value in state.items()
+        }
+
+    def recall(self, kept: Tensors) -> None:
+        """Take up what ``keep`` gave."""
+        for key, value in kept.items():
+            epoch, _, name = key.partition("/")
+            self.states.setdefault(int(epoch), {})[name] = value
+
+    def write(self, folder: Path) -> list[str]:
+        """Write them into a baseline's folder; return the files' names."""
+        for epoch, state in self.states.items():
+            store.save_tensors(folder / rewind_file(epoch), state)
+        return [rewind_file(epoch) for epoch in self.states]
 
 
 def _refuse_chance(baseline: Baseline, logits: Tensor, regimen: Regimen) -> None:

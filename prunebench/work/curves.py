@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import models, store
-from prunebench.errors import PrunebenchError
+from prunebench.checkpoints import Checkpoints
+from prunebench.errors import Damaged, PrunebenchError
 from prunebench.files import sha256_file
 from prunebench.identity import derive_seed, digest
 from prunebench.jobs import Baseline
@@ -32,6 +33,7 @@ from prunebench.settings import Method
 from prunebench.train import Samples
 from prunebench.work.baselines import rewind_file
 from prunebench.work.job import Job
+from prunebench.work.machine import named_operations
 
 CALIBRATION = 512  # training samples that criteria look at
 
@@ -41,22 +43,28 @@ def compute_curve(
 ) -> None:
     """Compute the missing cells of a curve; ``say`` hears of each.
 
-    Raises PrunebenchError where the baseline is missing or diverged, Refused where the method
-    cannot do what was asked.
+    Raises Damaged where the baseline is missing, PrunebenchError where it diverged, Refused where
+    the method cannot do what was asked.
     """
     dense = store.finished(job.folder(baseline), job.baseline_identity(baseline))
     if dense is None:
-        raise PrunebenchError(f"the baseline {job.folder(baseline)} is missing or damaged")
+        raise Damaged(f"the baseline {job.folder(baseline)} is missing or damaged: run it again")
     if dense["status"] != OK:
         raise PrunebenchError(f"its baseline {dense['status']}")
-    curve = _curve(job, baseline, method, dense)
+    checkpoints = job.checkpoints(baseline, method.name, job.cell_identity(baseline, method, 0.0))
+    curve = _curve(job, baseline, method, dense, checkpoints)
     schedule, parameters = compose.part(method, "schedule")
-    for pruned in schedule(curve, job.plan.sparsities(method), **parameters):
-        record = _store_cell(job, baseline, method, dense, pruned, curve.samples)
-        say(pruned.sparsity, record["status"])
+    job.nondeterministic = set(filter(None, (dense["nondeterministic"] or "").split(", ")))
+    with named_operations(job.nondeterministic):
+        for pruned in schedule(curve, job.plan.sparsities(method), **parameters):
+            record = _store_cell(job, baseline, method, dense, pruned, curve.samples)
+            say(pruned.sparsity, record["status"])
+    checkpoints.clear()
 
 
-def _curve(job: Job, baseline: Baseline, method: Method, dense: dict[str, Any]) -> Curve:
+def _curve(
+    job: Job, baseline: Baseline, method: Method, dense: dict[str, Any], checkpoints: Checkpoints
+) -> Curve:
     samples, _ = job.samples(baseline)
     folder, training = job.folder(baseline), baseline.training
     seed = derive_seed("curve", *baseline.key, method.name)
@@ -89,6 +97,7 @@ def _curve(job: Job, baseline: Baseline, method: Method, dense: dict[str, Any]) 
         compile=job.plan.experiment.compute.compile,
         baseline_cost=Cost(dense["train_epochs"], dense["train_seconds"]),
         calibration=_calibration(job, samples, baseline), build_anew=build_anew,
+        checkpoints=checkpoints,
     )  # fmt: skip
 
 

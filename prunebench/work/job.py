@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import models, store
+from prunebench.checkpoints import Checkpoints
 from prunebench.files import write_json
 from prunebench.identity import derive_seed, digest
 from prunebench.jobs import Baseline
-from prunebench.layout import HISTORY, PREDICTIONS, WEIGHTS
+from prunebench.layout import CHECKPOINTS, HISTORY, PREDICTIONS, WEIGHTS
 from prunebench.measure.size import size
 from prunebench.plan import Plan
 from prunebench.provenance import software
@@ -38,6 +39,7 @@ class Job:
         self.precision = precision_of(plan.experiment.compute, self.device)
         # the last baseline's data stay at hand for the next curve on it
         self._samples: tuple[Baseline, tuple[Samples, Regimen]] | None = None
+        self.nondeterministic: set[str] = set()  # operations that the cell at hand has used
 
     # ------------------------------------------------------------------ identity
 
@@ -56,6 +58,12 @@ class Job:
         """Where a cell's files lie."""
         return self.plan.layout.cell(*baseline.key, method, sparsity)
 
+    def checkpoints(self, baseline: Baseline, method: str, identity: str) -> Checkpoints:
+        """Where the trainings of a baseline or curve keep their state on the way."""
+        folder = self.folder(baseline, method).parent / CHECKPOINTS
+        minutes = self.plan.experiment.compute.checkpoint_minutes
+        return Checkpoints(folder, identity, minutes)
+
     def finished(
         self, baseline: Baseline, method: Method, sparsity: float
     ) -> dict[str, Any] | None:
@@ -71,6 +79,7 @@ class Job:
             "sparsity": sparsity, "status": OK, "message": "", "classes": self.data.classes,
             "config_hash": digest(baseline.settings()), "data_hash": self.data.data_hash,
             "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
+            "nondeterministic": ", ".join(sorted(self.nondeterministic)) or None,
             **software(),
         }  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
-from prunebench.files import read_json, write_json
+from prunebench.files import read_sealed, write_sealed
 from prunebench.identity import digest
 from prunebench.layout import RECORD
 from prunebench.records import DIVERGED, FAILED
@@ -23,17 +23,17 @@ def look(folder: Path, name: str, settings: Any, compute: Callable[[], dict[str,
     ``settings``: all that decides it beside the cell. Raises PrunebenchError where the cell's
     record is missing.
     """
-    record = read_json(folder / RECORD)
+    record = read_sealed(folder / RECORD)
     if record["status"] in (FAILED, DIVERGED):
         return
     identity = digest([record["identity"], settings])
     if _stored_identity(folder / name) != identity:
-        write_json(folder / name, {"identity": identity, **compute()})
+        write_sealed(folder / name, {"identity": identity, **compute()})
 
 
 def _stored_identity(path: Path) -> str | None:
     try:
-        found: str | None = read_json(path).get("identity")
+        found: str | None = read_sealed(path).get("identity")
     except PrunebenchError:  # missing, or damaged: computed anew
         return None
     return found

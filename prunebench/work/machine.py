@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -21,12 +26,44 @@ def device_of(compute: Compute) -> torch.device:
 
 
 def set_up(compute: Compute) -> torch.device:
-    """Fix threads and algorithms as the configuration says; return the device."""
+    """Fix threads and algorithms as the configuration says; return the device.
+
+    What has no deterministic algorithm runs all the same, and ``named_operations`` names it.
+    """
     device = device_of(compute)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only so
     torch.set_num_threads(compute.threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
     # it would also write NaN into all new memory, to show reads of what was never written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     return device
+
+
+# as torch words it: "adaptive_avg_pool2d_backward_cuda does not have a deterministic …"
+_NAMED = re.compile(r"(\S+) does not have a deterministic implementation")
+_UNFIXED = re.compile(r"Deterministic behavior was enabled .* but this operation is not")
+
+
+@contextmanager
+def named_operations(found: set[str]) -> Iterator[None]:
+    """Add to ``found`` the operations that torch says are not deterministic; no warning of these.
+
+    Other warnings go their way.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=_NAMED.pattern)
+        warnings.filterwarnings("always", message=_UNFIXED.pattern)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, *rest: Any, **more: Any) -> None:
+            text = str(message)
+            if named := _NAMED.match(text):
+                found.add(named[1])
+            elif _UNFIXED.match(text):
+                found.add("cuBLAS")
+            else:
+                others(message, *rest, **more)
+
+        warnings.showwarning = show
+        yield

@@ -10,14 +10,16 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prunebench.checkpoints import Memory, Tensors
 from prunebench.components import recovery
 from prunebench.errors import PrunebenchError
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
-from prunebench.train import Run, predict
+from prunebench.train import Hooks, Run, predict
 
 # where nothing is said: around the values in use with each optimizer, whose scales differ
 _DECAYS = {"sgd": (0.0, 1e-4, 5e-4, 2e-3, 1e-2), "adamw": (0.0, 0.01, 0.05, 0.2, 1.0)}
@@ -53,7 +55,17 @@ def early_stopping(curve: Curve, model: nn.Module, masks: Masks) -> Run:
         if epoch == 1 or errors[-1] < min(errors[:-1]):
             state = deepcopy(model.state_dict())
 
-    run = curve.train(model, masks, start=0, stop=curve.epochs, after_epoch=look)
+    def keep() -> Tensors:
+        found = {f"best/{name}": value for name, value in state.items()}
+        return {**found, "errors": torch.tensor(errors, dtype=torch.float64)}
+
+    def recall(kept: Tensors) -> None:
+        nonlocal errors, state
+        errors = kept["errors"].tolist()
+        state = {name: kept[f"best/{name}"] for name in model.state_dict()}
+
+    hooks = Hooks(memory=Memory(keep, recall))
+    run = curve.train(model, masks, start=0, stop=curve.epochs, after_epoch=look, hooks=hooks)
     for entry, error in zip(run.history, errors, strict=False):  # a diverged epoch has none
         entry["val_error"] = error
     if errors:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from prunebench.checkpoints import Memory, Tensors
 from prunebench.components import schedule
 from prunebench.errors import PrunebenchError
 from prunebench.identity import derive_seed
@@ -104,7 +105,20 @@ class _Rewirer:
 
     def hooks(self) -> Hooks:
         """Where it comes in."""
-        return Hooks(after_backward=self.look if self.by_gradient else None, after_step=self.update)
+        look = self.look if self.by_gradient else None
+        memory = Memory(self.keep, self.recall)
+        return Hooks(after_backward=look, after_step=self.update, memory=memory)
+
+    def keep(self) -> Tensors:
+        """What it knows between two epochs; gradients are of one step."""
+        seconds = torch.tensor(self.seconds, dtype=torch.float64)
+        return {**{f"mask/{name}": mask for name, mask in self.masks.items()}, "seconds": seconds}
+
+    def recall(self, kept: Tensors) -> None:
+        """Take up what ``keep`` gave."""
+        for name, mask in self.masks.items():
+            self.masks[name] = kept[f"mask/{name}"].to(mask.device)
+        self.seconds = kept["seconds"].item()
 
     def look(self, step: int, model: nn.Module) -> None:
         """Keep the dense gradients of a step after which the mask moves."""

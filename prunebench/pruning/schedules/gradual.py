@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from prunebench.checkpoints import Memory, Tensors
 from prunebench.components import schedule
 from prunebench.errors import PrunebenchError
 from prunebench.pruning import compose
@@ -109,7 +110,23 @@ class _Pruner:
     def hooks(self) -> Hooks:
         """Where it comes in."""
         add = self.add if self.movement is not None else None
-        return Hooks(after_backward=add, after_step=self.update)
+        memory = Memory(self.keep, self.recall)
+        return Hooks(after_backward=add, after_step=self.update, memory=memory)
+
+    def keep(self) -> Tensors:
+        """What it knows between two epochs."""
+        moved = {f"movement/{name}": total for name, total in (self.movement or {}).items()}
+        masks = {f"mask/{name}": mask for name, mask in self.masks.items()}
+        return {**moved, **masks, "seconds": torch.tensor(self.seconds, dtype=torch.float64)}
+
+    def recall(self, kept: Tensors) -> None:
+        """Take up what ``keep`` gave."""
+        self.masks = {
+            name: kept[f"mask/{name}"].to(mask.device) for name, mask in self.masks.items()
+        }
+        for name, total in (self.movement or {}).items():
+            total.copy_(kept[f"movement/{name}"])
+        self.seconds = kept["seconds"].item()
 
     @torch.no_grad()
     def add(self, step: int, model: nn.Module) -> None:

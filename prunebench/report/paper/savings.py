@@ -52,13 +52,14 @@ def _saved(pruned: pd.DataFrame) -> Table:
     rows = []
     for name, cells in pruned.groupby("method", sort=True):
         outcomes = cells["shrink"].value_counts()
+        others = [f"{n} {what}" for what, n in outcomes.items() if what != VERIFIED]
         highest = cells[cells["sparsity"] == cells["sparsity"].max()]
         mean = highest.mean(numeric_only=True)
         rows.append(
             [
                 str(name),
                 f"{outcomes.get(VERIFIED, 0)} of {cells['shrink'].notna().sum()}",
-                ", ".join(f"{n} {what}" for what, n in outcomes.items() if what != VERIFIED) or NONE,
+                ", ".join(others) or NONE,
                 *(
                     number(mean.get(column), digits)
                     for column, digits in (

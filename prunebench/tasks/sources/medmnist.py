@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prunebench.errors import PrunebenchError
-from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
+from prunebench.tasks.raw import (
+    Raw,
+    Split,
+    byte_images,
+    check_fits,
+    integer_labels,
+    local_path,
+    one_line,
+)
 
 if TYPE_CHECKING:
     from prunebench.settings import Task
@@ -29,6 +37,8 @@ def read(task: Task, folder: Path) -> Raw:
             if isinstance(arrays, np.ndarray):
                 raise PrunebenchError(f"{path} is no readable .npz file: it is a single array")
             with arrays:
+                assert arrays.zip is not None
+                check_fits(sum(item.file_size for item in arrays.zip.infolist()), str(path))
                 splits = {name: _split(arrays, name, path) for name in ("train", "val", "test")}
     except PrunebenchError:
         raise

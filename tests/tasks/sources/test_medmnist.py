@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.tasks import raw
 from prunebench.tasks.prepare import prepare
 from prunebench.tasks.sources.medmnist import read
 
@@ -37,11 +38,11 @@ def test_all_splits_are_read(
     arrays = _arrays(pictures, *shape)
     path = tmp_path / "set.npz"
     np.savez(path, **arrays)
-    raw = read(make_task(source="medmnist", path=str(path)), tmp_path)
-    for name, split in raw.splits().items():
+    read_back = read(make_task(source="medmnist", path=str(path)), tmp_path)
+    for name, split in read_back.splits().items():
         assert np.array_equal(split.images.reshape(-1, *shape), arrays[f"{name}_images"])
         assert np.array_equal(split.labels, arrays[f"{name}_labels"][:, 0])
-    assert sorted(raw.splits()) == ["test", "train", "val"]
+    assert sorted(read_back.splits()) == ["test", "train", "val"]
 
 
 def _refusal(make_task: MakeTask, path: Path) -> str:
@@ -68,6 +69,19 @@ def test_pickled_objects_are_refused_and_never_run(
     np.savez(path, **{**_arrays(pictures, 5, 5), "train_labels": trapped})
     assert "Object arrays cannot be loaded" in _refusal(make_task, path)
     assert not _Trap.sprung
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, train_images=np.zeros((40, 1024, 1024), np.uint8), train_labels=[0])
+    assert path.stat().st_size < 2**20
+    memory = {"SC_PHYS_PAGES": 2**13, "SC_PAGE_SIZE": 2**12}  # 32 MiB
+    monkeypatch.setattr(raw.os, "sysconf", memory.__getitem__)
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", None)  # nothing is read
+    message = _refusal(make_task, path)
+    assert message.startswith(f"{path}: decoded, this would take 0.0 GiB of memory")
 
 
 def test_a_truncated_file(tmp_path: Path, make_task: MakeTask, pictures: Pictures) -> None:

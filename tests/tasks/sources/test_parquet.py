@@ -123,6 +123,23 @@ def test_unequal_sizes(
     assert f"{path}, row 1: 6x5 pixels" in _refusal(make_task, path)
 
 
+def test_a_bomb_is_refused_at_its_first_image(
+    tmp_path: Path, make_task: MakeTask, encode: Encode
+) -> None:
+    # one black image, said to be there a million times: 16 TiB
+    count, image = 1_000_000, encode(np.zeros((4096, 4096), np.uint8))
+    same = pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([image]))
+    table = pa.table(
+        {"image": pa.StructArray.from_arrays([same], ["bytes"]), "label": np.arange(count) % 2}
+    )
+    path = tmp_path / "train.parquet"
+    pq.write_table(table, path, store_schema=False)
+    assert path.stat().st_size < 2**20
+    message = _refusal(make_task, path)
+    assert message.startswith(f"{path}, row 0: 1,000,000 images like this one: decoded, this would")
+    assert "15,625.0 GiB" in message
+
+
 @pytest.mark.parametrize("keep", [0, 10, 300])
 def test_a_truncated_file(
     make_task: MakeTask, encode: Encode, pictures: Pictures, write: Write, keep: int
