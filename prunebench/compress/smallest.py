@@ -27,17 +27,20 @@ class Network:
     notes: tuple[str, ...] = ()
 
 
-def smallest(model: nn.Module, masks: Mapping[str, Tensor], images: Tensor) -> Network:
+def smallest(
+    model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, round_to: int = 1
+) -> Network:
     """The shrunk network where it computes the same on ``images`` [B, C, H, W], else the masked.
 
     ``model`` has its masks (parameter -> bool, True is kept) applied and is in eval mode; without
-    masks it is the dense one. Images are normalized; the first ``CHECKED`` are looked at.
+    masks it is the dense one. Images are normalized; the first ``CHECKED`` are looked at. Channels
+    are kept at a multiple of ``round_to``, which kernels may want.
     """
     if not masks:
         return Network(model, "dense", "nothing was removed", UNCHANGED)
     images = images[:CHECKED]
     try:
-        found = shrink(model, masks, images[:1])
+        found = shrink(model, masks, images[:1], round_to)
     except Refused as error:
         return Network(model, "masked", str(error), REFUSED)
     difference = verify(model, found.model, images)

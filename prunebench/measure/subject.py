@@ -33,11 +33,13 @@ class Subject:
     moments: tuple[Tensor, Tensor]  # mean and deviation [C] on the scale of the pixels
     seed: int
     samples: int
+    round_to: int = 1  # channels of the smallest network are kept at a multiple of it
 
     @cached_property
     def smallest(self) -> Network:
         """What is left of the network when what has no use is removed, verified."""
-        return smallest(self.model, self.masks, self.normalize(self.test_images[:CHECKED]))
+        images = self.normalize(self.test_images[:CHECKED])
+        return smallest(self.model, self.masks, images, self.round_to)
 
     @cached_property
     def train(self) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,9 @@ def layers(plan: Plan, kind: str, name: str) -> list[Row]:
             continue
         # in the network's order, which a file of tensors does not keep
         masks = load_arrays(cell.folder / MASKS)
-        named = [name for name in read_sealed(cell.folder / RECORD)["layers"] if masks[name].ndim > 1]
+        named = [
+            name for name in read_sealed(cell.folder / RECORD)["layers"] if masks[name].ndim > 1
+        ]
         for place, layer in enumerate(named):
             kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
             units = kept.reshape(kept.shape[0], -1).any(axis=1)

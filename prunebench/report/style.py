@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ PALETTE = (
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "h", "p")
 DASHES = ((), (5, 1.5), (1, 1), (4, 1, 1, 1), (7, 2), (3, 1), (5, 1, 1, 1, 1, 1))
+DOTTED = (1, 1.3)
 CONTROL_MARKERS = ("X", "o", "s", "^", "D", "v")
 LEVEL_DASHES = ((), (6, 2), (1, 1.3), (5, 1.4, 1, 1.4), (9, 1.5, 1, 1.5, 1, 1.5), (3, 3))
 CONTROL_COLOUR, BLACK, FAINT = "#6e6e6e", "#000000", "#c4c4c4"
@@ -73,12 +74,14 @@ class Look:
 
 
 def looks(
-    methods: Iterable[str], controls: Iterable[str] = (), levels: Iterable[str] = ()
-) -> dict[str, Look]:
-    """Give every method a look of its own, in the order given: levels, controls, methods.
+    methods: Sequence[str], controls: Iterable[str] = (), levels: Iterable[str] = (),
+    published: Iterable[str] = (),
+) -> dict[str, Look]:  # fmt: skip
+    """Give every method a look of its own: levels, controls, methods, published ones.
 
     ``levels``, horizontal lines, are black and told apart by their dashes, the first is solid;
-    ``controls`` grey with hollow markers; ``methods`` coloured.
+    ``controls`` grey with hollow markers; ``methods`` coloured; ``published`` coloured, dotted,
+    with hollow markers.
     """
     found = {
         name: Look(BLACK, dashes=LEVEL_DASHES[i % len(LEVEL_DASHES)], width=1.1 if i else 1.4)
@@ -91,6 +94,9 @@ def looks(
     for i, name in enumerate(methods):
         marker, dashes = MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]
         found[name] = Look(PALETTE[i % len(PALETTE)], marker, dashes)
+    for i, name in enumerate(published, start=len(methods)):
+        marker = MARKERS[i % len(MARKERS)]
+        found[name] = Look(PALETTE[i % len(PALETTE)], marker, DOTTED, 1.1, fill="white")
     return found
 
 

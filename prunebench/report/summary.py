@@ -10,6 +10,7 @@ from prunebench.report import board, declared, style
 from prunebench.report.board import EVERYTHING
 from prunebench.report.columns import Row
 from prunebench.statistics import best_on_validation
+from prunebench.statistics.origin import own
 
 TOP = 8
 MLFLOW = ".venv/bin/mlflow ui --backend-store-uri sqlite:///results/mlflow.db"
@@ -18,10 +19,10 @@ MLFLOW = ".venv/bin/mlflow ui --backend-store-uri sqlite:///results/mlflow.db"
 def text(cells: pd.DataFrame, layout: Layout) -> str:
     """The summary as plain text that ends in a newline; paths as they are in ``layout``."""
     rows = board.boards(cells, declared.analysis(layout))[EVERYTHING]
-    experiment = cells["experiment"].iloc[0]
+    experiment, mine = cells["experiment"].iloc[0], own(cells)
     parts = [
-        f"prunebench: {experiment}: {len(cells)} cells, "
-        f"{style.seeds_text([cells['seed'].nunique()])}\n",
+        f"prunebench: {experiment}: {len(mine)} cells, "
+        f"{style.seeds_text([mine['seed'].nunique()])}\n",
         "Change of test error by pruning, in points (dense is 0, lower is better):",
         *_ranking(rows),
         "\nThe lowest validation error, by regime, and its test error against dense:",

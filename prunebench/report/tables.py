@@ -24,7 +24,7 @@ from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
 from prunebench.statistics.bands import paired_difference
 from prunebench.statistics.best import Lead, areas, lead
 from prunebench.statistics.cells import flags
-from prunebench.statistics.origin import own
+from prunebench.statistics.origin import MARK, own
 from prunebench.statistics.parts import split
 
 KEY = [*SETTING, "method", "family", "sparsity"]
@@ -157,7 +157,7 @@ def _matrix(
     note = f"; {lost} {cells} failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
     return markup.Table(
         title=f"{measure.title}: {' / '.join(map(str, setting))}",
-        caption=f"{how} over {counts}, by sparsity{said}{note}",
+        caption=f"{how} over {counts}, by sparsity{said}{note}{published_note(rows)}",
         header=["method", *(percent(float(s)) for s in wide.columns)],
         rows=[
             [
@@ -170,6 +170,12 @@ def _matrix(
         over="sparsity",
         label=label(measure.column, map(str, setting)),
     )  # fmt: skip
+
+
+def published_note(rows: pd.DataFrame) -> str:
+    """Whose results stand among the rows, for a caption; "" where all were run here."""
+    whose = sorted(rows["published"].dropna().unique())
+    return f"; ({'), ('.join(map(str, whose))}): {MARK}" if whose else ""
 
 
 def cell(text: str, method: str, best: Lead | None) -> str | markup.Cell:
@@ -221,7 +227,7 @@ def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) ->
         caption=f"mean over log₂ compression, over all settings and {seeds}, with its 95 %"
         f" bootstrap interval over {over}; beside it the change at the sparsity chosen on"
         f" validation; *: a control; equivalent: the interval lies inside"
-        f" ±{analysis.equivalence:g}{said}",
+        f" ±{analysis.equivalence:g}{said}{published_note(scores)}",
         header=["method", "score", "95 % interval", "at chosen", "verdict"],
         rows=rows,
         label=label("scores"),
@@ -245,7 +251,8 @@ def _lists(tidy: pd.DataFrame) -> list[markup.Table]:
                 title=f"Compression and cost: {' / '.join(map(str, setting))}",
                 caption=f"mean over {seeds_text(rows['cells'])}; ratio is all weights over kept "
                 "weights, speed-up is theoretical (dense over kept multiply-accumulates), shrunk is"
-                " dense over verified shrunk ones, measured is dense over own time",
+                " dense over verified shrunk ones, measured is dense over own time"
+                f"{published_note(rows)}",
                 header=["method", "target", *(measure.title for measure in shown)],
                 rows=body,
                 long=True,

@@ -60,6 +60,9 @@ class Probes(Settings):
         description="shrunk, encoded, quantized; corruptions, distance, sharpness",
     )
     samples: int = Field(250, gt=0, description="images that a probe looks at")
+    round_to: int = Field(
+        1, gt=0, description="keep the channels of shrunk networks at a multiple of it"
+    )
     baselines_per_job: int = Field(6, gt=0, description="all cells on which share a process")
 
     @field_validator("run")

@@ -48,7 +48,7 @@ def compute_latency(job: Job, baseline: Baseline, method: str, sparsity: float) 
         return {"rows": rows, "values": _values(rows, settings.engines[0], settings.batches)}
 
     said = [
-        settings.model_dump(), eight, job.plan.experiment.compute.threads,
+        settings.model_dump(), eight, job.plan.experiment.probes.round_to, job.plan.experiment.compute.threads,
         device_name(job.device), code_hash(job.plan.latency_sources()),
     ]  # fmt: skip
     look(job.folder(baseline, method, sparsity), LATENCY, said, compute)

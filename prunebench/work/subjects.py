@@ -27,4 +27,5 @@ def subject_of(job: Job, baseline: Baseline, method: str, sparsity: float) -> Su
         # one draw for all cells of a seed: they are compared on the same images
         seed=derive_seed("probes", baseline.task.name, baseline.seed),
         samples=job.plan.experiment.probes.samples,
+        round_to=job.plan.experiment.probes.round_to,
     )  # fmt: skip

@@ -37,6 +37,15 @@ def test_a_dead_filter_goes_and_the_rest_computes_the_same() -> None:
         torch.testing.assert_close(found.model(IMAGES), model(IMAGES), rtol=1e-4, atol=1e-4)
 
 
+def test_channels_are_kept_at_a_multiple() -> None:
+    model, masks = masked(5)
+    found = smallest(model, masks, IMAGES, round_to=4)
+    assert found.outcome == VERIFIED
+    first = next(m for m in found.model.modules() if isinstance(m, nn.Conv2d))
+    dense = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    assert first.out_channels == dense.out_channels - 4
+
+
 def test_without_masks_it_is_the_dense_network() -> None:
     model, _ = masked(0)
     found = smallest(model, {}, IMAGES)

@@ -30,7 +30,9 @@ SPEEDUP = "theoretical speed-up (dense / kept MACs, log scale)"
     " budget). Dotted verticals name the phases of sparse double descent (He et al. 2022) of the"
     " named method, as far as the statistics show them: critical, where its error peaks above the"
     " dense network's; sweet, where it is lowest and below; collapsed, from where it stays above"
-    " its lowest. Error axes are logarithmic where errors differ more than threefold.",
+    " its lowest. Error axes are logarithmic where errors differ more than threefold."
+    " Dotted curves with hollow markers, where there are any: published, not re-run.",
+    published=True,
 )
 def error_compression(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """One panel a regime and model; phases where they are shown."""
@@ -58,7 +60,9 @@ def error_compression(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     "error-speedup-{task}",
     "Test error against the theoretical speed-up, dense over kept multiply-accumulates, a panel a"
     " regime (and model). Curves: methods, with 95 % bands over seeds; grey: controls; black lines:"
-    " dense networks. Removed weights that no hardware skips count as well.",
+    " dense networks. Removed weights that no hardware skips count as well. Dotted curves"
+    " with hollow markers, where there are any: published, not re-run.",
+    published=True,
 )
 def error_speedup(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """As against compression, without phases."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from prunebench.report import style
 from prunebench.report.figures import panels
 from prunebench.report.figures.registry import figure
 from prunebench.report.figures.scene import EVERYTHING, Scene, measured
+from prunebench.statistics.origin import MARK
 from prunebench.statistics.pool import SEEDS_AND_TASKS
 
 if TYPE_CHECKING:
@@ -25,36 +26,48 @@ ROW = 0.17  # inches a method
 
 @dataclass(frozen=True)
 class Rows:
-    """The methods of a forest from top to bottom, candidates before controls."""
+    """The methods of a forest from top to bottom: candidates, controls, published ones."""
 
     candidates: list[str]
     controls: list[str]
+    published: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> dict[str, Sequence[str]]:
+        """The groups that have methods, by what stands above them."""
+        named = {"": self.candidates, "controls": self.controls, MARK: self.published}
+        return {title: names for title, names in named.items() if names}
 
     @property
     def heights(self) -> dict[str, float]:
-        """Where each method stands; a gap of one row lies between the two groups."""
-        gap = float(bool(self.candidates and self.controls))
-        total = len(self.candidates) + len(self.controls) + gap
-        places = [*range(len(self.candidates)),
-                  *(len(self.candidates) + gap + i for i in range(len(self.controls)))]  # fmt: skip
-        names = [*self.candidates, *self.controls]
-        return {name: total - 1 - place for name, place in zip(names, places, strict=True)}
+        """Where each method stands; a gap of one row lies between two groups."""
+        places = {
+            name: place + gap
+            for place, (gap, name) in enumerate(
+                (gap, name) for gap, names in enumerate(self.groups.values()) for name in names
+            )
+        }
+        return {name: float(max(places.values()) - place) for name, place in places.items()}
 
 
 @figure(
     "forest",
     "The score of every method, the mean change of test error against the dense baseline of the"
     " same seed over log₂ compression, in points (left is better), with its 95 % interval: over"
-    " all settings, and over each regime. Controls stand below. Shaded: the region of practical"
+    " all settings, and over each regime. Controls stand below, and last what others"
+    " published, compared with their own dense networks. Shaded: the region of practical"
     " equivalence.",
     whole=True,
+    published=True,
 )
 def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """All methods, best first."""
     overall = scene.scores[EVERYTHING]
     ranked = [m for m in overall.index if m != scene.baseline]
     rows = Rows([m for m in ranked if m in scene.candidates],
-                [m for m in ranked if m in scene.controls])  # fmt: skip
+                [m for m in ranked if m in scene.controls],
+                tuple(m for m in ranked if m in scene.published
+                      and overall["score"].notna()[m]))  # fmt: skip
     if not ranked:
         return None
     over = "seeds, on these tasks"
@@ -123,10 +136,10 @@ def _draw(title: str, label: str, rows: Rows, scene: Scene, ends: Ends) -> Figur
         _end(axes, values, heights, scene)
         only = key == EVERYTHING and len(shown) > 1
         axes.set_title("all regimes" if only else regimes[0] if len(shown) == 1 else key[1])
-        if rows.candidates and rows.controls:
-            border = heights[rows.controls[0]] + 1
+        for title, names in list(rows.groups.items())[1:]:
+            border = heights[names[0]] + 1
             axes.axhline(border, color="0.6", linewidth=0.6, dashes=(2, 2))
-            axes.text(0.99, border - 0.1, "controls", transform=axes.get_yaxis_transform(),
+            axes.text(0.99, border - 0.1, title, transform=axes.get_yaxis_transform(),
                       fontsize=6.5, style="italic", ha="right", va="top", zorder=6)  # fmt: skip
     grid[0].set_yticks(list(heights.values()), list(heights))
     grid[0].set_ylim(-0.7, max(heights.values()) + 0.7)
@@ -168,6 +181,7 @@ def _end(
     """
     value, low, high = (series[series.index.isin(list(heights))].dropna() for series in ends)
     near = [m for m in value.index if m in scene.candidates or m in scene.levels]
+    near = near or list(value.index)
     if not near:
         return
     kept = pd.concat([value[near], low[low.index.isin(near)], high[high.index.isin(near)]])

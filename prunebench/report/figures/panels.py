@@ -11,6 +11,7 @@ import pandas as pd
 
 from prunebench.report import style
 from prunebench.report.figures.scene import Scene
+from prunebench.statistics.origin import MARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,8 +123,11 @@ def _legend_columns(looks: Looks, width: float, beside: float) -> int:
 
 def notes(rows: pd.DataFrame, scene: Scene, *more: str) -> list[str]:
     """What the bands, the circles and the thin lines are, for the legend."""
-    seeds = int(rows["cells"].max())
+    mine = rows[rows["published"].isna()]
+    seeds = int((mine if len(mine) else rows)["cells"].max())
     said = [f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"]
+    if len(mine) < len(rows):
+        said.append(f"dotted, with a name in brackets: {MARK}")
     if rows["failed"].sum():
         said.append("circled: some seeds failed or collapsed")
     if muted := len(drawn(rows) - set(scene.looks)):

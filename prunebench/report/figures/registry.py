@@ -11,6 +11,7 @@ import pandas as pd
 
 from prunebench.report import style
 from prunebench.report.figures.scene import Scene
+from prunebench.statistics.origin import own
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -27,9 +28,11 @@ class Figure:
     caption: str
     _draw: Draw
     whole: bool = False  # it is about all settings together: one alone is no part of it
+    published: bool = False  # what others published stands in it, too
 
     def tables(self, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """The stem and the cells of each file: all cells, or those of each task."""
+        cells = cells if self.published else own(cells)
         if TASK not in self.stem:
             yield self.stem, cells
             return
@@ -43,15 +46,20 @@ class Figure:
 
         None where the cells lack what it shows.
         """
+        cells = cells if self.published else own(cells)
+        if cells.empty:
+            return None
         with styled(width):
             return self._draw(cells, scene)
 
 
-def figure(stem: str, caption: str, whole: bool = False) -> Callable[[Draw], Figure]:
+def figure(
+    stem: str, caption: str, whole: bool = False, published: bool = False
+) -> Callable[[Draw], Figure]:
     """Register a function that draws cells, with the scene they are part of."""
 
     def made(draw: Draw) -> Figure:
-        return Figure(stem, caption, draw, whole)
+        return Figure(stem, caption, draw, whole, published)
 
     return made
 

@@ -15,9 +15,11 @@ from prunebench.statistics.bands import paired_difference
 from prunebench.statistics.cells import flags
 from prunebench.statistics.hypotheses import phases
 from prunebench.statistics.hypotheses.table import KINDS, PARTS, Table, prepare
+from prunebench.statistics.origin import origin, own
 
 EMPHASISED = 8  # methods in colour; the rest are thin and grey
 CONTROLS = 4  # control curves with a look of their own
+PUBLISHED = 6  # curves of others with a look of their own
 EVERYTHING = ("all", "all", "all")
 NUMBERS = ("label_noise", "train_samples", "width", *SIZE, *QUALITY, *COST)
 
@@ -67,6 +69,17 @@ class Scene:
         return prepare(self.cells, self.analysis)
 
     @cached_property
+    def own(self) -> pd.DataFrame:
+        """The cells that were run here."""
+        return own(self.cells)
+
+    @cached_property
+    def published(self) -> list[str]:
+        """The methods that others published, by name; not their dense networks."""
+        theirs = self.cells.loc[origin(self.cells) != "", "method"]
+        return sorted(set(theirs) - set(self.levels))
+
+    @cached_property
     def parts(self) -> pd.DataFrame:
         """What each method is made of: PARTS, by method; empty where the records do not say."""
         return self.cells.groupby("method", sort=True)[list(PARTS)].first()
@@ -81,16 +94,16 @@ class Scene:
     @cached_property
     def controls(self) -> list[str]:
         """All controls but the baseline. Records that do not say have random and the levels."""
-        said = flags(self.cells["control"])
-        named = set(self.cells.loc[said.fillna(False), "method"])
+        said = flags(self.own["control"])
+        named = set(self.own.loc[said.fillna(False), "method"])
         if said.isna().all():
-            named = {RANDOM, *self.levels} & set(self.cells["method"])
+            named = {RANDOM, *self.levels} & set(self.own["method"])
         return sorted(named - {self.baseline})
 
     @cached_property
     def candidates(self) -> list[str]:
         """The methods that are to be judged: neither controls nor the baseline."""
-        return sorted(set(self.cells["method"]) - {self.baseline, *self.controls})
+        return sorted(set(self.own["method"]) - {self.baseline, *self.controls})
 
     @cached_property
     def shown(self) -> list[str]:
@@ -116,7 +129,7 @@ class Scene:
         """The looks of all but the muted, in the order of legends."""
         named = [m for m in self.control_curves if m in self.control_curves[:CONTROLS]]
         levels = [m for m in self.levels if m not in self.candidates]
-        return style.looks(self.shown, named, levels)
+        return style.looks(self.shown, named, levels, self.published[:PUBLISHED])
 
     @cached_property
     def regimes(self) -> list[str]:

@@ -39,7 +39,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     if experiment is None:
         raise PrunebenchError(f"{layout.root}: the methods are written from config.json: {unread}")
     folder = layout.root / FOLDER
-    material = Material(cells, layout, [], experiment)
+    material = Material(own(cells), layout, [], experiment)
     said = methods.paragraphs(material, experiment)
     numbers = macros.numbers(material)
     layers = savings.read(layout.layers_csv, LAYER_COLUMNS)

@@ -42,6 +42,7 @@ from prunebench.report.paper.markdown import markdown
 from prunebench.report.paper.material import Material
 from prunebench.settings import Analysis
 from prunebench.statistics.hypotheses import findings
+from prunebench.statistics.origin import own
 
 QUESTION = "Does pruning reduce overfitting, at which sparsity, by which method, at what cost?"
 TONES = {checklist.FULFILLED: GOOD, checklist.NOT_FULFILLED: BAD, checklist.CANNOT_TELL: OPEN}
@@ -65,7 +66,9 @@ def material_of(cells: pd.DataFrame, layout: Layout) -> Material:
     """The records judged by the settings beside them, or by the defaults."""
     experiment, unread = declared.experiment(layout)
     analysis = Analysis() if experiment is None else experiment.analysis
-    return Material(cells, layout, findings(cells, analysis), experiment, unread)
+    mine = own(cells)
+    every = cells if len(mine) < len(cells) else None
+    return Material(mine, layout, findings(mine, analysis), experiment, unread, every)
 
 
 def compose(material: Material) -> Document:

@@ -15,17 +15,19 @@ from prunebench.settings import PARTS, Analysis, Experiment, Part
 from prunebench.statistics import score
 from prunebench.statistics.hypotheses import Finding
 from prunebench.statistics.hypotheses.table import Table, prepare
+from prunebench.statistics.origin import COLUMN
 
 
 @dataclass(frozen=True)
 class Material:
-    """One experiment, read and judged."""
+    """One experiment, read and judged; what others published stands apart."""
 
-    cells: pd.DataFrame
+    cells: pd.DataFrame  # that were run here
     layout: Layout
     findings: list[Finding]
     experiment: Experiment | None  # the resolved configuration, where it can be read
     unread: str = ""  # why it cannot
+    every: pd.DataFrame | None = None  # the cells and what others published, where there is any
 
     @property
     def analysis(self) -> Analysis:
@@ -45,6 +47,15 @@ class Material:
             # what was declared and never recorded is a warning of the report
             primary=[name for name in self.analysis.primary if name in self.methods] or None,
         )  # fmt: skip
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """Scores of what others published."""
+        judged = self.analysis
+        if self.every is None:
+            return self.scores.iloc[:0]
+        found = score(self.every, alpha=judged.alpha, equivalence=judged.equivalence)
+        return found[found[COLUMN].notna()]
 
     @cached_property
     def methods(self) -> list[str]:
@@ -69,7 +80,7 @@ class Material:
     @cached_property
     def captions(self) -> dict[str, str]:
         """What each figure shows, by the stem of its file."""
-        return figures.captions(self.cells)
+        return figures.captions(self.cells if self.every is None else self.every)
 
     @cached_property
     def seeds(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from prunebench.records import DENSE
@@ -23,6 +24,7 @@ from prunebench.report.paper.blocks import (
 )
 from prunebench.report.paper.material import Material
 from prunebench.report.style import NONE, interval, number
+from prunebench.statistics.origin import MARK
 
 COLUMNS = {
     "Rank": NAME, "Method": NAME, "Role": WORDS, "Score": NUMBER, "95 % interval": NUMBER,
@@ -51,7 +53,7 @@ def section(material: Material) -> Section:
         f"Means, standard deviations and costs of every cell: {material.layout.tables.name}/"
         f" beside this report; scores by task, regime and model: leaderboard.html."
     )
-    blocks: list[Block] = [Table(dict(COLUMNS), rows, caption), Text(words)]
+    blocks: list[Block] = [Table(dict(COLUMNS), rows, caption), *_published(material), Text(words)]
     blocks += [
         pictures.figure(path, root, material.captions)
         for path in pictures.of_stem(material.layout.figures, "forest")
@@ -60,10 +62,23 @@ def section(material: Material) -> Section:
     return Section("All scores", "scores", blocks)
 
 
+def _published(material: Material) -> Iterator[Block]:
+    """What others published, marked as such, without a rank."""
+    rows = [_row({**v, "rank": math.nan, "control": False, "role": MARK})
+            for v in material.published.to_dict("records")]  # fmt: skip
+    if rows:
+        yield Table(
+            dict(COLUMNS), rows,
+            "Published results, not re-run: each against the dense results of its own source, on"
+            " the sparsities that it reports; with an interval and a test only where every seed"
+            " has its own dense result.",
+        )  # fmt: skip
+
+
 def _row(v: dict[Any, Any]) -> list[Cell]:
     """The cells of a method, in the order of COLUMNS."""
     dense = v["method"] == DENSE
-    role = "reference" if dense else "control" if v["control"] else "candidate"
+    role = v.get("role") or ("reference" if dense else "control" if v["control"] else "candidate")
     tally = NONE if dense else f"{v['wins']} / {v['ties']} / {v['losses']}"
     verdict = str(v["verdict"])
     return [
