@@ -163,4 +163,10 @@ def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
     incomplete = [str(row["method"]) for row in rows if row["missing"] and not row["published"]]
     if incomplete:
         found.append(f"Not ranked, since cells are missing: {', '.join(incomplete)}.")
+    sources = sorted({str(row["published"]) for row in rows if row["published"]})
+    if sources:
+        found.append(
+            f"Published, not re-run, and not ranked: {', '.join(sources)}. Each is compared with"
+            " the dense results of its own source, on the sparsities that it reports."
+        )
     return found

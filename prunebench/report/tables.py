@@ -124,9 +124,13 @@ def summary(cells: pd.DataFrame, measures: tuple[Measure, ...]) -> pd.DataFrame:
 
 
 def methods_in_order(cells: pd.DataFrame) -> list[str]:
-    """Dense, the other controls as far as the records say, and the rest, each by name."""
+    """Dense, the other controls as far as the records say, the rest, published; each by name."""
     control = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
-    return sorted(control.index, key=lambda name: (name != DENSE, not control[name], name))
+    mine = set(own(cells)["method"])
+    order = {
+        name: (name != DENSE, name not in mine, not control[name], name) for name in control.index
+    }
+    return sorted(order, key=lambda name: order[name])
 
 
 def _matrices(tidy: pd.DataFrame, best: dict[Key, Lead], alpha: float) -> list[markup.Table]:
@@ -175,7 +179,8 @@ def _matrix(
 def published_note(rows: pd.DataFrame) -> str:
     """Whose results stand among the rows, for a caption; "" where all were run here."""
     whose = sorted(rows["published"].dropna().unique())
-    return f"; ({'), ('.join(map(str, whose))}): {MARK}" if whose else ""
+    names = "), (".join(map(str, whose))
+    return f"; ({names}): {MARK}, compared with its own dense" if whose else ""
 
 
 def cell(text: str, method: str, best: Lead | None) -> str | markup.Cell:

@@ -47,8 +47,9 @@ def compute_latency(job: Job, baseline: Baseline, method: str, sparsity: float) 
             rows += stopwatch.eight_bits(dense)
         return {"rows": rows, "values": _values(rows, settings.engines[0], settings.batches)}
 
+    round_to = job.plan.experiment.probes.round_to
     said = [
-        settings.model_dump(), eight, job.plan.experiment.probes.round_to, job.plan.experiment.compute.threads,
+        settings.model_dump(), eight, round_to, job.plan.experiment.compute.threads,
         device_name(job.device), code_hash(job.plan.latency_sources()),
     ]  # fmt: skip
     look(job.folder(baseline, method, sparsity), LATENCY, said, compute)

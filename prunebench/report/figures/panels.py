@@ -127,7 +127,7 @@ def notes(rows: pd.DataFrame, scene: Scene, *more: str) -> list[str]:
     seeds = int((mine if len(mine) else rows)["cells"].max())
     said = [f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"]
     if len(mine) < len(rows):
-        said.append(f"dotted, with a name in brackets: {MARK}")
+        said.append(f"a name in brackets: {MARK}")
     if rows["failed"].sum():
         said.append("circled: some seeds failed or collapsed")
     if muted := len(drawn(rows) - set(scene.looks)):

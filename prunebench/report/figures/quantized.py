@@ -57,7 +57,8 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(own["bytes"] / 1e3, 100 * own["error"], **faint)
         best = own[front(own["bytes"].to_numpy(), own["error"].to_numpy())]
         size = 8 if look.marker == "*" else style.RC["lines.markersize"]
-        axes.plot(best["bytes"] / 1e3, 100 * best["error"], **look.line(), zorder=3, markersize=size)
+        line = look.line() | {"zorder": 3, "markersize": size}
+        axes.plot(best["bytes"] / 1e3, 100 * best["error"], **line)
     axes.set_xscale("log")
     panels.cost_axis(axes.xaxis)
     wide = panels.error_axis(axes, 100 * rows["error"])

@@ -86,10 +86,11 @@ class Scene:
 
     @cached_property
     def levels(self) -> list[str]:
-        """What has no curve, the baseline first: drawn as horizontal lines."""
+        """What has no curve: drawn as horizontal lines. The baseline first, published ones last."""
         highest = self.cells.groupby("method")["sparsity"].max()
-        still = sorted(highest.index[highest == 0])
-        return sorted(still, key=lambda name: name != self.baseline)
+        mine = set(self.own["method"])
+        still = highest.index[highest == 0]
+        return sorted(still, key=lambda name: (name != self.baseline, name not in mine, name))
 
     @cached_property
     def controls(self) -> list[str]:
