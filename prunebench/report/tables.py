@@ -66,6 +66,7 @@ COMPRESSION = (
     Measure("bytes_compressed", "File (kB)", 1e-3, 1),
     Measure("bytes_quantized", "In 8 bits (kB)", 1e-3, 1),
     Measure("quantized_error", "Its error (%)", 100, 1),
+    Measure("quantized_speedup", "Its speed-up", 1, 2),
     Measure("train_epochs", "Epochs", 1, 0),
     Measure("train_seconds", "Seconds", 1, 1),
 )
