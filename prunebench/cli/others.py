@@ -9,12 +9,24 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, app
+from prunebench.cli.app import (
+    AsJson,
+    app,
+    example,
+    files,
+    guide,
+)
 
 DEFAULT = Path("results/default")
 
 
-@app.command(name="import")
+@app.command(
+    name="import",
+    epilog=guide(
+        example("import their.csv --as Tanaka2020 --into results/default --column method=Algo"),
+        files("the table, config.json", "published/ of the experiment"),
+    ),
+)
 def import_(
     table: Annotated[Path, typer.Argument(help="a tidy CSV, a row for each cell")],
     name: Annotated[str, typer.Option("--as", help='whose results they are: "Tanaka 2020"')],
@@ -54,7 +66,12 @@ def import_(
     print(json.dumps({**said, "notes": done.notes}) if as_json else text)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("compare results/default results/reference/default --tolerance 0.5"),
+        files("cells.csv of both", "nothing"),
+    )
+)
 def compare(
     a: Annotated[Path, typer.Argument(help="an experiment's folder, or a cells.csv")],
     b: Annotated[Path, typer.Argument(help="the other one")],

@@ -29,12 +29,12 @@ FACTS = ("status", "classes", *COMPOSITION, *REGIME, *SIZE)
 
 @dataclass(frozen=True)
 class Comparison:
-    """``cells``: KEY, ``test_error_a``, ``_b``, ``difference`` (b − a, points), ``group``, ``why``."""
+    """``cells``: KEY, ``test_error_a`` and ``_b``, ``difference``, ``group`` and ``why``."""
 
     a: str
     b: str
     tolerance: float  # points
-    cells: pd.DataFrame
+    cells: pd.DataFrame  # ``difference`` is b − a, points
     methods: dict[str, Estimate]  # b − a, points
     skipped: list[str] = field(default_factory=list)  # columns that one side lacks
 

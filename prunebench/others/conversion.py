@@ -106,7 +106,8 @@ class _Row:
         for column in COLUMNS:
             if column not in WORDS and made[column] is not None:
                 made[column] = self.attempt(column, reading.number, made[column])
-        if dense and made[SPARSITY] is None:
+        given = made[SPARSITY]
+        if dense and given is None:
             made[SPARSITY] = 0.0
         else:
             self.share(made, SPARSITY)
@@ -114,7 +115,7 @@ class _Row:
         self.check(made, dense)
         ratio = self.mapping.unit(SPARSITY).name == "compression-ratio"
         if ratio and made["compression_ratio"] is None:
-            made["compression_ratio"] = 1 / (1 - made[SPARSITY])
+            made["compression_ratio"] = given or 1.0
         return made
 
     def text(self, column: str) -> str | None:
@@ -139,8 +140,11 @@ class _Row:
         if made[column] is not None:
             made[column] = self.attempt(column, self.mapping.unit(column).convert, made[column])
         elif column == SPARSITY or made["status"] == OK:
-            advice = "; leave the row out, or map a column to status: failed" * (column == ERROR)
-            self.refuse(column, "", f"is empty{advice}")
+            advice = {
+                ERROR: "leave the row out, or give it the status failed",
+                SPARSITY: "is it the dense network's row? then say --dense with its name",
+            }  # fmt: skip
+            self.refuse(column, "", f"is empty; {advice[column]}")
 
     def check(self, made: dict[str, Any], dense: bool) -> None:
         """What a row by itself can have wrong."""

@@ -32,10 +32,10 @@ class Mapping(Settings):
     that was not pruned.
     """
 
-    columns: dict[str, str] = {}
-    constants: dict[str, str] = {}
-    values: dict[str, dict[str, str]] = {}
-    units: list[str] = Field(default=[], max_length=2)
+    columns: dict[str, str] = Field({})
+    constants: dict[str, str] = Field({})
+    values: dict[str, dict[str, str]] = Field({})
+    units: list[str] = Field([], max_length=2)
     dense: str = DENSE
 
     @field_validator("columns", "constants", "values", mode="before")
@@ -109,7 +109,7 @@ def read_mapping(
         written["units"] = units
     if dense is not None:
         written["dense"] = dense
-    return validated(Mapping, written, "the flags" if path is None else str(path))  # type: ignore[no-any-return]
+    return validated(Mapping, written, "the flags" if path is None else str(path))
 
 
 def _pairs(texts: Iterable[str], flag: str) -> dict[str, str]:

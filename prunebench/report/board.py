@@ -140,7 +140,8 @@ def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
     found = []
     cells = own(cells)
     seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().min()
-    if any("cannot be significant" in str(row["against_baseline"]) for row in rows):
+    mine = [row for row in rows if not row["published"]]
+    if any("cannot be significant" in str(row["against_baseline"]) for row in mine):
         found.append(
             f"With {style.seeds_text([seeds])} no difference can be significant: the smallest"
             f" two-sided p of the test is {min(1.0, 2.0 ** (1 - seeds)):.3g},"
@@ -160,7 +161,7 @@ def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
             f"Of {tally['cells']} cells, {', '.join(bad)}: they count against their method"
             " (unmeasured ones as a constant predictor)."
         )
-    incomplete = [str(row["method"]) for row in rows if row["missing"] and not row["published"]]
+    incomplete = [str(row["method"]) for row in mine if row["missing"]]
     if incomplete:
         found.append(f"Not ranked, since cells are missing: {', '.join(incomplete)}.")
     sources = sorted({str(row["published"]) for row in rows if row["published"]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from prunebench.layout import Layout
@@ -33,6 +35,24 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
         *_places(layout),
     ]
     return "\n".join(parts) + "\n"
+
+
+def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:
+    """What the text says, for programs: the leaderboard over everything, and where things lie."""
+    rows = board.boards(cells, declared.analysis(layout))[EVERYTHING]
+    return {
+        "experiment": str(cells["experiment"].iloc[0]),
+        **board.counts(cells),
+        "leaderboard": rows,
+        "warnings": list(board.warnings(cells, rows)),
+        "places": {
+            name: str(path)
+            for name, path in {
+                "records": layout.cells_csv, "tables": layout.tables, "figures": layout.figures,
+                "leaderboard": layout.leaderboard("html"), "report": layout.report("html"),
+            }.items()
+        },
+    }  # fmt: skip
 
 
 def _ranking(rows: list[Row]) -> list[str]:

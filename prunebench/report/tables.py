@@ -226,7 +226,7 @@ def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) ->
         if method != DENSE
     ]  # fmt: skip
     seeds = seeds_text(own(cells).groupby(SETTING)["seed"].nunique())
-    over = ", ".join(sorted(set(scores["interval_over"])))
+    over = ", ".join(sorted(set(scores.loc[scores["published"].isna(), "interval_over"])))
     said = f"; {said_of([best], analysis.alpha)}" if best else ""
     return markup.Table(
         title="Score: change of test error by pruning, in points; negative is better than dense",

@@ -74,7 +74,7 @@ def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
         cells[column] = flags(cells[column], where)
     check_cells(cells, where)
     cells["seed"] = cells["seed"].astype("int64")
-    return cells
+    return cells.copy()  # in one piece: a hundred columns were set one by one
 
 
 def flags(values: pd.Series, where: str = "cells") -> pd.Series:

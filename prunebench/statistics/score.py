@@ -25,7 +25,7 @@ ALL = "all"
 EQUIVALENCE = 0.5  # ± points
 # what is said of published methods that the statistics cannot judge
 NOT_JUDGED = "not judged"
-NO_REPLICATES = "no test: its seeds are not published with their dense results"
+NO_REPLICATES = "no test: published without replicates"
 NO_DENSE = "no dense result of its own"
 
 
@@ -104,9 +104,11 @@ class Group:
 
     @property
     def settings(self) -> set[tuple[str, ...]]:
-        """The settings that have something to show."""
-        rows = self.published[SETTING].drop_duplicates().itertuples(index=False, name=None)
-        return {part.grid.setting for part in self.parts} | set(rows)
+        """The settings that have something to show: of a source more than a dense result."""
+        if self.published.empty:
+            return {part.grid.setting for part in self.parts}
+        rows = self.published[self.published["method"] != self.question.baseline]
+        return set(rows[SETTING].itertuples(index=False, name=None))
 
 
 def _groups(

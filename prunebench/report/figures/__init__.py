@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from prunebench.bars import watched
 from prunebench.files import replacing
 from prunebench.records import DENSE
 from prunebench.report import style
@@ -54,7 +55,7 @@ def write(
     """
     scene = Scene.of(cells, analysis, layers=layers)
     written = []
-    for each in figures().values():
+    for each in watched(figures().values(), "figures"):
         for name, table in each.tables(scene.cells):
             drawn = each.draw(table, scene)
             if drawn is not None:

@@ -13,7 +13,7 @@ from prunebench.report import style
 from prunebench.report.figures import panels
 from prunebench.report.figures.registry import figure
 from prunebench.report.figures.scene import EVERYTHING, Scene, measured
-from prunebench.statistics.origin import MARK
+from prunebench.statistics.origin import MARK, own
 from prunebench.statistics.pool import SEEDS_AND_TASKS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     if not ranked:
         return None
     over = "seeds, on these tasks"
-    if (overall["interval_over"] == SEEDS_AND_TASKS).all():
+    if (own(overall)["interval_over"] == SEEDS_AND_TASKS).all():
         over = SEEDS_AND_TASKS
     label = (
         f"test error minus {scene.baseline} (points, mean over log₂ compression; left is better)\n"
