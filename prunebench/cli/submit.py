@@ -9,14 +9,27 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import DATA, AsJson, Data, app
+from prunebench.cli.app import (
+    DATA,
+    AsJson,
+    Data,
+    app,
+    example,
+    files,
+    guide,
+)
 from prunebench.cli.verify import Sample, Seed, seed_of
 
 submit = typer.Typer(no_args_is_help=True, help="Submit a method with its records.")
 app.add_typer(submit, name="submit")
 
 
-@submit.command()
+@submit.command(
+    epilog=guide(
+        example("submit pack results/mine submissions/mine --method mine"),
+        files("a finished experiment", "the folder"),
+    )
+)
 def pack(
     results: Annotated[Path, typer.Argument(help="a finished experiment: results/x")],
     folder: Annotated[Path, typer.Argument(help="the folder to make")],
@@ -37,7 +50,11 @@ def pack(
     print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB")
 
 
-@submit.command()
+@submit.command(
+    epilog=guide(
+        example("submit check submissions/mine --sample 1"), files("the folder, data/", "nothing")
+    )
+)
 def check(
     folder: Annotated[Path, typer.Argument(help="a submission's folder, with submission.yaml")],
     sample: Sample = 3,

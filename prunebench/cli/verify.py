@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import DATA, AsJson, Data, app
+from prunebench.cli.app import (
+    DATA,
+    AsJson,
+    Data,
+    app,
+    example,
+    files,
+    guide,
+)
 
 REFERENCE = Path("results/reference/default")
 Sample = Annotated[int, typer.Option(help="how many cells to compute anew, drawn at random")]
@@ -21,7 +29,12 @@ def seed_of(seed: int | None) -> int:
     return secrets.randbelow(1_000_000) if seed is None else seed
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("verify results/reference/default --sample 1"),
+        files("cells.csv, config.json, data/", "nothing: cells are computed in a temporary folder"),
+    )
+)
 def verify(
     results: Annotated[
         Path, typer.Argument(help="an experiment's folder, with config.json and cells.csv")

@@ -122,6 +122,8 @@ def _fault(row: dict[str, Any], column: str) -> tuple[str, str] | None:
     failed, dense = row["status"] == FAILED, row["method"] == DENSE
     if (failed and column in _NOT_OF_FAILED) or (dense and column == "mask_hash"):
         return None
+    if column == "nondeterministic":  # empty is what it should be
+        return None if _missing(value) else (WARNING, f"not to be repeated to the bit: {value}")
     if _missing(value):
         outcome = WARNING if column in _MAY_LACK else BROKEN
         return outcome, f"{column} is empty: run it in a checkout that git knows"
