@@ -36,7 +36,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise Unwritable(f"cannot write {path}: {error.strerror}") from error
     temporary = Path(name)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # says that somebody is at work on it
+        with suppress(OSError):  # some file systems know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)  # says that somebody is at work on it
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())

@@ -60,6 +60,11 @@ def _code_hash_of_file(path: Path) -> str:
 
 def code_hash(sources: Iterable[Path]) -> str:
     """Hash of what the sources compute: comments, docstrings and layout do not count."""
+    return _code_hash(tuple(sources))
+
+
+@cache
+def _code_hash(sources: tuple[Path, ...]) -> str:
     return digest(
         # pairs, not a mapping: plugins in different folders may share a name
         sorted({(f"{path.parent.name}/{path.name}", _code_hash_of_file(path)) for path in sources})
@@ -68,6 +73,11 @@ def code_hash(sources: Iterable[Path]) -> str:
 
 def with_helpers(sources: Iterable[Path]) -> list[Path]:
     """The sources and, over and over, what they import of ``_FOLLOWED`` or beside them."""
+    return list(_with_helpers(tuple(sources)))
+
+
+@cache
+def _with_helpers(sources: tuple[Path, ...]) -> list[Path]:
     found, waiting = [], list(sources)
     while waiting:
         path = waiting.pop(0)
@@ -99,4 +109,9 @@ def _imported(path: Path) -> list[Path]:
 
 def package_sources(names: Iterable[str]) -> list[Path]:
     """Paths of source files of the package."""
+    return list(_package_sources(tuple(names)))
+
+
+@cache
+def _package_sources(names: tuple[str, ...]) -> list[Path]:
     return [_PACKAGE / name for name in names]

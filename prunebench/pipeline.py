@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Passing, PrunebenchError, Refused
-from prunebench.files import read_sealed
+from prunebench.faults import named, out_of_memory
+from prunebench.files import read_sealed, replacing, write_json, write_sealed
 from prunebench.identity import digest
 from prunebench.jobs import Baseline
 from prunebench.plan import Plan
-from prunebench.progress import Progress
+from prunebench.progress import Progress, at_work
 from prunebench.records import COLUMNS, DENSE, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
 from prunebench.settings import Method, Task
 
@@ -83,6 +84,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
     return found
 
 
+@at_work("baselines")
 def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     """Train the baselines of a job that are missing; return the records of all.
 
@@ -105,7 +107,7 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
             continue
         except Exception as error:  # the others need not suffer
             traceback.print_exc(file=sys.stderr)
-            faults.append(_named(baseline, DENSE, error))
+            faults.append(named(baseline, DENSE, error))
             continue
         progress.cell(baseline, DENSE, 0.0, record["status"])
         records.append(record)
@@ -114,6 +116,7 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     return records
 
 
+@at_work("curves")
 def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     """Compute the cells of a job's curves that are missing; return the records of all.
 
@@ -135,22 +138,10 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
         try:
             records += _curve(work, baseline, job.method, say)
         except Passing as error:
-            faults.append(_named(baseline, job.method.name, error))
+            faults.append(named(baseline, job.method.name, error))
     if faults:
         raise PrunebenchError("; ".join(faults))
     return records
-
-
-def _named(baseline: Baseline, method: str, error: Exception) -> str:
-    task, regime, model, seed = baseline.key
-    said = str(error) if isinstance(error, PrunebenchError) else f"{type(error).__name__}: {error}"
-    return f"{task}/{regime}/{model}/seed {seed} {method}: {' '.join(said.split())}"
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # torch has a class for GPUs alone
-    named = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
-    return named or isinstance(error, MemoryError)
 
 
 def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict[str, Any]]:
@@ -165,7 +156,7 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
     except Refused as error:
         why = str(error)
     except Exception as error:  # a bug in one method is that method's result
-        if _out_of_memory(error):
+        if out_of_memory(error):
             raise Passing("out of memory: " + " ".join(str(error).split())) from error
         traceback.print_exc(file=sys.stderr)
         why = f"{type(error).__name__}: {error}"
@@ -196,6 +187,7 @@ def latencies(plan: Plan, name: str, data: Path = DATA) -> int:
     return _look(plan, "latencies", name, data, compute_latency)
 
 
+@at_work()
 def _look(
     plan: Plan,
     kind: str,
@@ -233,7 +225,6 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     A table without rows is not written, and removed where it was. Beside them provenance.json;
     ``started``: when the command began that computed the grid.
     """
-    from prunebench.files import write_json
     from prunebench.provenance import experiment_origin
 
     layout = plan.layout
@@ -258,8 +249,6 @@ def _write_table(
     plan: Plan, rows: list[dict[str, Any]], target: Path, columns: tuple[str, ...]
 ) -> None:
     import pandas as pd
-
-    from prunebench.files import replacing
 
     if not rows:
         target.unlink(missing_ok=True)
@@ -286,7 +275,6 @@ def run(plan: Plan, data: Path = DATA) -> Path:
 
 
 def _run(plan: Plan, data: Path) -> Path:
-    from prunebench.files import write_sealed
     from prunebench.provenance import now
 
     started = now()

@@ -5,12 +5,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from prunebench.errors import PrunebenchError, shown, suggest
-from prunebench.files import read_json, read_text, replacing, sha256_file, write_json, write_text
+from prunebench.files import (
+    read_json,
+    read_sealed,
+    read_text,
+    replacing,
+    sha256_file,
+    write_json,
+    write_sealed,
+    write_text,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -113,3 +125,61 @@ def test_the_nearest_is_suggested() -> None:
     assert suggest("epoch", ["epochs", "seeds"]) == "; did you mean 'epochs'?"
     assert suggest("zzz", ["epochs", "seeds"]) == "; known: epochs, seeds"
     assert suggest("zzz", []) == ""
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.txt", tmp_path / ".a.txt.notes"
+    other.write_text("not ours")
+    code = (
+        "import os, sys; from prunebench.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    (left,) = (p for p in tmp_path.iterdir() if p != other)
+    assert left.read_text() == "half"
+    with replacing(path) as at_work:
+        assert not left.exists()
+        at_work.write_text("mine")
+        write_text(path, "another's")  # at the same time: it does not touch what is in work
+        assert at_work.exists()
+    assert path.read_text() == "mine"
+    assert {p.name for p in tmp_path.iterdir()} == {"a.txt", other.name}
+
+
+def test_file_and_folder_are_synced_before_anybody_relies_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, order = tmp_path / "a.txt", []
+    sync = os.fsync
+
+    def fsync(handle: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        sync(handle)
+
+    rename = Path.replace
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: (order.append("rename"), rename(self, to))[1]
+    )
+    write_text(path, "x")
+    assert order == ["file", "rename", "folder"]
+
+
+def test_a_seal_shows_every_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    value = {"b": [1, 2.5, None, "ü"], "a": {"y": 1e-300, "x": True}}
+    write_sealed(path, value)
+    assert read_sealed(path) == value
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        try:
+            assert read_sealed(path) == value  # a space for another says the same
+        except PrunebenchError as error:
+            assert "is damaged" in str(error)  # noqa: PT017
+    path.write_text("[1]")
+    with pytest.raises(PrunebenchError, match="has no sha256"):
+        read_sealed(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from prunebench import store
 from prunebench.errors import PrunebenchError
+from prunebench.files import read_sealed, write_sealed
 from prunebench.layout import MASKS, RECORD, WEIGHTS
 from prunebench.records import DIVERGED, FAILED, OK
 
@@ -26,8 +26,7 @@ def cell(tmp_path: Path) -> Path:
 
 
 def rewrite(cell: Path, **changes: Any) -> None:
-    record = json.loads((cell / RECORD).read_text())
-    (cell / RECORD).write_text(json.dumps({**record, **changes}))
+    write_sealed(cell / RECORD, {**read_sealed(cell / RECORD), **changes})
 
 
 def test_a_whole_cell_is_found(cell: Path) -> None:

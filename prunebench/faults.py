@@ -1,0 +1,105 @@
+"""What went wrong: in words for an error, and at the end of a run with the path of each log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from prunebench.errors import PrunebenchError
+from prunebench.files import read_sealed
+from prunebench.jobs import Baseline
+from prunebench.layout import RECORD
+from prunebench.plan import Plan
+from prunebench.records import FAILED
+
+_SHOWN = 12  # lines of a kind
+
+
+def named(baseline: Baseline, method: str, error: Exception) -> str:
+    """An error on a method of a baseline as one line."""
+    task, regime, model, seed = baseline.key
+    said = str(error) if isinstance(error, PrunebenchError) else f"{type(error).__name__}: {error}"
+    return f"{task}/{regime}/{model}/seed {seed} {method}: {' '.join(said.split())}"
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory was not enough: nothing that a method's record should say."""
+    # torch has a class for GPUs alone
+    lacked = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return lacked or isinstance(error, MemoryError)
+
+
+def text(plan: Plan, since: float | None = None) -> str:
+    """Jobs that did not end well and cells that failed, why, and their logs; "" where none.
+
+    ``since``: jobs whose log was written before (seconds since 1970) are not told of.
+    """
+    jobs, cells = list(_jobs(plan, since)), list(_cells(plan))
+    parts = []
+    for title, lines in (
+        ("Jobs that failed (the same command tries them again):", jobs),
+        ("Cells that failed (nothing else depends on them):", cells),
+    ):
+        if lines:
+            parts += [title, *(f"  - {line}" for line in lines[:_SHOWN])]
+        if len(lines) > _SHOWN:
+            parts.append(f"  - and {len(lines) - _SHOWN} more")
+    return "\n".join(parts)
+
+
+def _jobs(plan: Plan, since: float | None) -> Iterator[str]:
+    """Jobs that began, as their log says, and have no output."""
+    layout = plan.layout
+    root = layout.root
+    for log in sorted((root / "logs").rglob("*.log")):
+        name = log.relative_to(root / "logs").with_suffix("").as_posix()
+        kind, _, job = name.rpartition("/")
+        known: dict[str, Container[str]] = {
+            "baselines": plan.baseline_jobs, "curves": plan.curve_jobs,
+            "probes": plan.probe_jobs, "latencies": plan.latency_jobs,
+        }  # fmt: skip
+        place = kind.removeprefix("measures/")
+        if place not in known or job not in known[place]:
+            continue
+        old = since is not None and log.stat().st_mtime < since
+        if not old and not (root / "jobs" / f"{name}.json").exists():
+            yield f"{name}: {_last_words(log)}; log: {log}"
+    if since is not None:
+        made = {
+            "collect": layout.cells_csv, "tables": layout.tables, "figures": layout.figures,
+            "leaderboard": layout.leaderboard("html"), "report": layout.report("html"),
+        }  # fmt: skip
+        for name, output in made.items():
+            log = root / "logs" / f"{name}.log"
+            if log.exists() and log.stat().st_mtime >= since and not output.exists():
+                yield f"{name}: {_last_words(log)}; log: {log}"
+
+
+def _last_words(log: Path) -> str:
+    """The error that a log ends with."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = [line for line in lines if line.strip()]
+    # a process that is killed says nothing; the shell may, behind its last line of progress
+    if not said or said[-1].startswith("[") or re.search(r": line \d+: +\d+ Killed\b", said[-1]):
+        return "it was killed, perhaps for want of memory"
+    return said[-1].strip()
+
+
+def _cells(plan: Plan) -> Iterator[str]:
+    """Failed cells, those of one curve that say the same in one line."""
+    for job in plan.curve_jobs.values():
+        log = plan.layout.root / "logs" / "curves" / f"{job.name}.log"
+        for baseline in job.baselines:
+            found: dict[str, list[float]] = {}
+            for sparsity in plan.sparsities(job.method):
+                folder = plan.layout.cell(*baseline.key, job.method.name, sparsity)
+                with suppress(PrunebenchError):
+                    record = read_sealed(folder / RECORD)
+                    if record["status"] == FAILED:
+                        found.setdefault(str(record["message"]), []).append(sparsity)
+            where = "/".join(map(str, baseline.key[:3])) + f"/seed {baseline.seed}"
+            for message, sparsities in found.items():
+                many = f"{len(sparsities)} cells" if len(sparsities) > 1 else "1 cell"
+                yield f"{where} {job.method.name} ({many}): {message}; log: {log}"

@@ -1,0 +1,101 @@
+"""Through Snakemake: other cores, Ctrl-C, two at once, damaged files, a job killed for memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .disturbed import CELLS, Place, assert_same, kill
+
+pytestmark = pytest.mark.slow
+SUICIDE = """
+import os, pathlib, signal
+def score(view):
+    there = pathlib.Path(__file__).with_name("there")
+    if there.exists():
+        there.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {name: weight.abs() for name, weight in view.weights.items()}
+"""
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 300) -> None:
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_the_same_bits_disturbed_or_not(tmp_path: Path) -> None:
+    one, two, api = (Place.make(tmp_path / name) for name in ("one", "two", "deep/er/api"))
+    one.run(*one.snakemake("--cores", "1"))
+    api.api()
+    assert len(one.records()) == CELLS
+    assert_same(one.bits(), api.bits())
+
+    # two commands at once: the second is refused; Ctrl-C ends the first; the same command goes on
+    first = two.start(*two.snakemake())
+    wait_for(two.results / "cells/digits/clean/seed-cnn/seed-0/dense/0/record.json", first)
+    refused = two.run(*two.snakemake(), status=2)
+    assert f"at work on it (process {first.pid})" in refused
+    assert "Traceback" not in refused
+    assert "at work on it" in two.api(status=1)
+    os.killpg(first.pid, signal.SIGINT)
+    first.communicate(timeout=120)
+    assert first.returncode != 0
+    kept = two.records()
+    two.run(*two.snakemake())
+    assert_same(two.bits(), one.bits())
+    assert all(two.records()[name] == time for name, time in kept.items())
+    table = [pd.read_csv(place.results / "cells.csv") for place in (one, two, api)]
+    times = ["train_seconds", "prune_seconds"]
+    for other in table[1:]:
+        pd.testing.assert_frame_equal(other.drop(columns=times), table[0].drop(columns=times))
+
+    # damaged where Snakemake does not look
+    group = two.results / "cells/digits/clean/seed-cnn/seed-1"
+    damaged = [
+        group / "dense/0/initial.safetensors", group / "imp/0.5/predictions.safetensors",
+        group / "random/0.75/record.json", group / "imp/0.75/probes.json",
+        two.results / "jobs/measures/curves/random@digits-0.json",
+    ]  # fmt: skip
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-7])
+    two.run(*two.snakemake("--dry-run"))
+    assert all(path.exists() for path in damaged)
+    output = two.run(*two.snakemake())
+    for path in damaged:
+        assert f"damaged: {path.relative_to(two.folder)} is" in output
+    assert_same(two.bits(), one.bits())
+    assert "Nothing to be done" in two.run(*two.snakemake())
+
+
+def test_a_job_that_is_killed_stops_no_other_and_is_told_of(tmp_path: Path) -> None:
+    mine = {"name": "mine", "criterion": "mine.py:score"}
+    place = Place.make(tmp_path / "x", methods=[mine, "random"], seeds=[0])
+    (place.folder / "mine.py").write_text(SUICIDE)
+    (place.folder / "there").touch()
+    output = place.run(*place.snakemake(), status=1)
+    assert "curves/mine@digits-0: it was killed, perhaps for want of memory" in output
+    assert "log: results/tiny/logs/curves/mine@digits-0.log" in output
+    assert len(place.records()) == 1 + 2  # dense, random
+    before = place.records()
+    place.run(*place.snakemake())
+    after = place.records()
+    assert len(after) == 1 + 2 * 2
+    assert all(after[name] == written for name, written in before.items())
+
+
+def test_a_kill_needs_no_unlocking(tmp_path: Path) -> None:
+    place = Place.make(tmp_path / "x", seeds=[0], methods=["random"])
+    process = place.start(*place.snakemake())
+    wait_for(place.results / "cells", process)
+    kill(process)
+    place.run(*place.snakemake())

@@ -1,0 +1,141 @@
+"""The machine fails: no room, nothing may be written, no memory: one line; the next run ends it.
+
+A method with a bug is another thing: its cells say so, and nobody tries again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from prunebench import config, faults, pipeline
+from prunebench.errors import PrunebenchError
+from prunebench.plan import Plan
+
+from .disturbed import GRID
+
+SMALL = {**GRID, "seeds": [0], "sparsities": [0.5], "probes": {"run": []}}
+SMALL["training"] = {**GRID["training"], "epochs": 3, "recovery_epochs": 1}
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk with options, or mounts it again with others."""
+    place, mounted = tmp_path / "disk", False
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        nonlocal mounted
+        also = "remount," if mounted else ""
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", also + options, "tmpfs", str(place)],
+            check=False, capture_output=True,
+        )  # fmt: skip
+        if done.returncode and not mounted:
+            pytest.skip("this user may not mount a disk")
+        assert done.returncode == 0, done.stderr
+        mounted = True
+        return place
+
+    yield mount
+    subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+def plan_in(folder: Path, **changes: Any) -> Plan:
+    return Plan(config.parse({**SMALL, **changes}), folder / "results")
+
+
+def statuses(plan: Plan) -> dict[str, str]:
+    """Those of each method's cells, each once."""
+    by_method = pd.read_csv(plan.layout.cells_csv).groupby("method")["status"]
+    return {str(name): "/".join(sorted(set(found))) for name, found in by_method}
+
+
+def test_a_full_disk_and_one_that_may_not_be_written(
+    tmp_path: Path, small_disk: Callable[[str], Path]
+) -> None:
+    data = tmp_path / "data"
+    disk = small_disk("size=4m")  # the baseline fits, not all of its curves
+    plan = plan_in(disk)
+    with pytest.raises(PrunebenchError, match=r"cannot write .*: No space left on device") as full:
+        pipeline.run(plan, data)
+    assert "\n" not in str(full.value)
+    assert not plan.layout.cells_csv.exists()
+    small_disk("size=50m,ro")
+    with pytest.raises(PrunebenchError, match=r"cannot write .*: Read-only file system"):
+        pipeline.run(plan, data)
+    small_disk("size=50m,rw")
+    before = {path: path.stat().st_mtime_ns for path in plan.layout.records()}
+    assert before  # what fitted is kept
+    pipeline.run(plan, data)
+    assert set(statuses(plan).values()) == {"ok"}
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert not [p for p in plan.layout.root.rglob(".*") if p.name != ".lock"]
+
+
+PLUGIN = """
+import pathlib
+def score(view):
+    there = pathlib.Path(__file__).with_name("there")
+    if there.exists():
+        there.unlink()
+        raise {error}
+    return {{name: weight.abs() for name, weight in view.weights.items()}}
+"""
+
+
+@pytest.mark.parametrize(
+    "error", ["MemoryError()", "RuntimeError('[enforce] DefaultCPUAllocator: not enough memory')"]
+)
+def test_want_of_memory_is_no_result(tmp_path: Path, error: str) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN.format(error=error))
+    (tmp_path / "there").touch()
+    mine = {"name": "mine", "criterion": f"{tmp_path}/mine.py:score"}
+    plan = plan_in(tmp_path, methods=[mine], seeds=[0, 1])
+    with pytest.raises(PrunebenchError, match=r"seed 0 mine: out of memory"):
+        pipeline.run(plan, tmp_path / "data")
+    # the other curve of the same process was computed all the same
+    assert {path.parts[-4] for path in plan.layout.records() if "mine" in path.parts} == {"seed-1"}
+    pipeline.run(plan, tmp_path / "data")
+    assert statuses(plan)["mine"] == "ok"
+
+
+def test_a_bug_of_a_method_is_its_result_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def score(view):\n    return view.nothing_of_the_kind\n")
+    mine = {"name": "mine", "criterion": f"{tmp_path}/mine.py:score"}
+    plan = plan_in(tmp_path, methods=[mine, "random"], sparsities=[0.5, 0.75])
+    pipeline.run(plan, tmp_path / "data")
+    assert statuses(plan) == {"dense": "ok", "mine": "failed", "random": "ok"}
+    told = faults.text(plan)
+    assert "digits/clean/seed-cnn/seed 0 mine (2 cells): AttributeError" in told
+    assert f"log: {plan.layout.root}/logs/curves/mine@digits-0.log" in told
+    assert "random" not in told
+
+
+def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    logs = plan.layout.root / "logs" / "curves"
+    logs.mkdir(parents=True)
+    (logs / "imp@digits-0.log").write_text("[1/3] digits: ok\nerror: cannot write x: No space\n")
+    (logs / "random@digits-0.log").write_text("[1/3] digits clean seed-cnn seed 0: ok\n")
+    (logs / "other@digits-0.log").write_text("of an earlier configuration\n")
+    told = faults.text(plan).splitlines()
+    assert told[1:] == [
+        f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
+        "  - curves/random@digits-0: it was killed, perhaps for want of memory;"
+        f" log: {logs}/random@digits-0.log",
+    ]
+    assert faults.text(plan, since=2e10) == ""

@@ -1,0 +1,171 @@
+"""Every kind of file damaged in every way: noticed, named, computed anew to the same bits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from prunebench import audit, config, pipeline
+from prunebench.plan import Plan
+from tests.robustness.disturbed import GRID, assert_same, bits
+
+CHANGES = {"seeds": [0], "methods": GRID["methods"][1:], "sparsities": [0.5]}
+
+
+@pytest.fixture(scope="module")
+def _grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("audit")
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    plan = plan_in(folder)
+    pipeline.run(plan, folder / "data")
+    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs),
+                       ("probes", plan.probe_jobs)):  # fmt: skip
+        for name in jobs:  # as Snakemake would
+            path = plan.layout.root / "jobs" / kind / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("[]\n")
+    (plan.layout.root / "report.md").write_text("# report\n")
+    audit.seal(plan.layout)
+    yield folder
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def grid(_grid: Path, tmp_path: Path) -> Path:
+    """A finished grid of one's own, as the commands left it."""
+    shutil.copytree(_grid, tmp_path, dirs_exist_ok=True, copy_function=shutil.copy2)
+    return tmp_path
+
+
+def plan_in(folder: Path) -> Plan:
+    return Plan(config.parse({**GRID, **CHANGES}), folder / "results")
+
+
+def prepared_in(folder: Path) -> list[Path]:
+    return [pipeline.prepared(task, folder / "data") for task in plan_in(folder).experiment.tasks]
+
+
+def found(folder: Path, thorough: bool = False) -> list[str]:
+    named = audit.damaged(plan_in(folder), prepared_in(folder), thorough)
+    return [str(Path(name).relative_to(folder)) for name in named]
+
+
+def jobs(folder: Path) -> set[str]:
+    root = folder / "results" / "tiny" / "jobs"
+    return {str(path.relative_to(root)) for path in root.rglob("*.json")}
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def alter(path: Path) -> None:
+    """One digit, else one bit: it stays what it is, but for its meaning."""
+    content = bytearray(path.read_bytes())
+    digits = [i for i, sign in enumerate(content) if chr(sign).isdigit()]
+    content[digits[len(digits) // 2] if path.suffix == ".json" and digits else -1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: list[Callable[[Path], None]] = [truncate, empty, alter, Path.unlink]
+CELL = "results/tiny/cells/digits/clean/seed-cnn/seed-0"
+KINDS = {
+    **{f"{CELL}/dense/0/{name}": "baselines/digits-0.json" for name in
+       ("record.json", "weights.safetensors", "initial.safetensors", "targets.safetensors",
+        "predictions.safetensors", "history.json")},
+    **{f"{CELL}/imp/0.5/{name}": "curves/imp@digits-0.json" for name in
+       ("record.json", "weights.safetensors", "masks.safetensors", "predictions.safetensors",
+        "history.json")},
+    f"{CELL}/imp/0.5/probes.json": "probes/digits-0.json",
+}  # fmt: skip
+
+
+def test_what_is_whole_is_left_alone(grid: Path) -> None:
+    before = jobs(grid)
+    assert found(grid) == found(grid, thorough=True) == []
+    assert jobs(grid) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", KINDS)
+def test_a_damaged_file_of_a_cell_takes_its_job_along(
+    grid: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    before = jobs(grid)
+    damage(grid / name)
+    assert found(grid) == [name]
+    job = KINDS[name]
+    made_of_it = {"measures/baselines/digits-0.json", "measures/curves/imp@digits-0.json"}
+    if not job.startswith("probes"):
+        made_of_it = {f"measures/{job}"}
+    assert before - jobs(grid) == {job, "outputs.json"} | made_of_it
+    assert not plan_in(grid).layout.cells_csv.exists()
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:3])
+def test_damaged_measures_are_taken_away(grid: Path, damage: Callable[[Path], None]) -> None:
+    name = "results/tiny/jobs/measures/curves/imp@digits-0.json"
+    damage(grid / name)
+    assert found(grid) == [name]
+    assert not (grid / name).exists()
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:3])
+def test_damaged_data_are_prepared_anew(grid: Path, damage: Callable[[Path], None]) -> None:
+    (data,) = prepared_in(grid)
+    damage(data)
+    assert found(grid) == [str(data.relative_to(grid))]
+    assert not data.exists()
+    pipeline.prepare(plan_in(grid), "digits", grid / "data")
+    assert found(grid) == []
+
+
+@pytest.mark.parametrize("name", ["cells.csv", "report.md", "layers.csv"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_made_of_the_records_is_made_anew(
+    grid: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(grid / "results" / "tiny" / name)
+    assert found(grid) == [f"results/tiny/{name}"]
+    assert not (grid / "results" / "tiny" / "cells.csv").exists()
+    audit.unseal(plan_in(grid).layout)
+    audit.unseal(plan_in(grid).layout)  # there is none any more
+    assert found(grid) == []
+
+
+def test_a_disk_that_fails_quietly_is_found_by_a_thorough_look(grid: Path) -> None:
+    name = f"{CELL}/imp/0.5/masks.safetensors"
+    path = grid / name
+    times = path.stat()
+    alter(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert found(grid) == []
+    assert found(grid, thorough=True) == [name]
+
+
+def test_all_of_it_damaged_comes_back_to_the_bit(grid: Path) -> None:
+    before = bits(grid / "results" / "tiny")
+    table = pd.read_csv(grid / "results" / "tiny" / "cells.csv")
+    # a damaged record hides what else is damaged
+    names = [name for name in KINDS if not name.endswith("record.json")]
+    for number, name in enumerate(names):
+        DAMAGES[number % len(DAMAGES)](grid / name)
+    for path in prepared_in(grid):
+        truncate(path)
+    named = found(grid)
+    assert set(names) < set(named)
+    pipeline.run(plan_in(grid), grid / "data")
+    assert_same(bits(grid / "results" / "tiny"), before)
+    again = pd.read_csv(grid / "results" / "tiny" / "cells.csv")
+    times = ["train_seconds", "prune_seconds"]
+    pd.testing.assert_frame_equal(again.drop(columns=times), table.drop(columns=times))
