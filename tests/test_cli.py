@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 from prunebench import catalog, cli, config, pipeline
+from prunebench.cli.app import EXITS
 from prunebench.files import write_json
 from prunebench.plan import Plan
 
@@ -81,6 +86,94 @@ def test_help_of_every_command_documents_it(name: str) -> None:
         assert shown.casefold() in text.casefold()
         if parameter.param_type_name == "option":
             assert parameter.help, f"{name} {shown} says nothing"
+
+
+def leaves() -> dict[str, Any]:
+    """Every command that does something, those of groups included."""
+    found = {}
+    for name, command in GROUP.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= (
+            {f"{name} {sub}": each for sub, each in inner.items()} if inner else {name: command}
+        )
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(leaves()))
+def test_help_teaches_by_examples_that_parse(name: str) -> None:
+    epilog = leaves()[name].epilog
+    examples = re.findall(r"Example: python -m prunebench (.*)", epilog)
+    assert examples, name
+    for line in examples:
+        words = shlex.split(line)[len(name.split()) :]
+        assert line.startswith(name)
+        leaves()[name].make_context(name, words)  # raises where the example is no call of it
+    assert re.search(r"^Reads .+\. Writes .+\.$", epilog, re.MULTILINE)
+
+
+def test_help_has_one_table_of_exit_statuses() -> None:
+    text = " ".join(invoke("--help").split())
+    for status, meaning in EXITS.items():
+        assert f"Exit status {status}: {meaning}." in text
+    assert list(EXITS) == [0, 1, 2, 130]
+
+
+def ending(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "prunebench", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def test_exit_statuses_are_as_documented(grid: Path) -> None:
+    assert ending("methods").returncode == 0
+    for wrong in (("status", "results/none"), ("no-such-command",), ("tables",)):
+        done = ending(*wrong)
+        assert (done.returncode, done.stdout) == (2, ""), wrong
+    table = ROOT / "results" / "reference" / "default" / "cells.csv"
+    other = grid.parent / "other.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    other.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    assert ending("compare", str(table), str(table)).returncode == 0
+    assert ending("compare", str(table), str(other)).returncode == 1
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prunebench.catalog.method_rows", interrupted)
+    monkeypatch.setattr(sys, "argv", ["prunebench", "methods", "--json"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    assert "\x1b[" not in ending("--help").stdout
+    code = (
+        "import os, pty, sys\n"
+        "status = pty.spawn([sys.executable, '-m', 'prunebench', 'status', '--help'])\n"
+    )
+
+    def on_a_terminal(**environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "TERM": "xterm-256color", **environment}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert "Usage" in done.stdout
+        return done.stdout
+
+    assert re.search(r"\x1b\[[0-9;]*3[0-7]m", on_a_terminal())
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", on_a_terminal(NO_COLOR="1"))
+
+
+def test_a_summary_for_programs(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "results" / "reference" / "default" / "cells.csv", tmp_path)
+    found = json.loads(invoke("summary", str(tmp_path), "--json"))
+    assert (found["experiment"], found["cells"]) == ("default", 444)
+    assert {row["method"] for row in found["leaderboard"]} >= {"dense", "magnitude", "random"}
+    assert found["places"]["records"] == str(tmp_path / "cells.csv")
 
 
 def test_every_rule_of_the_workflow_has_its_command() -> None:
@@ -167,7 +260,7 @@ def test_a_configuration_that_is_wrong(
         (("status", "results/none"), "config.json: No such file"),
         (("tables", "results/none"), "cells.csv"),
         (("summary", "results/none"), "cells.csv"),
-        (("run", "grid.yaml"), "cannot write results/tiny/config.json"),
+        (("run", "grid.yaml"), "cannot write results/tiny/"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -193,6 +286,8 @@ def test_prepared_data_that_are_damaged(grid: Path, monkeypatch: Any, capsys: An
 
 def test_the_state_of_a_grid(grid: Path) -> None:
     Plan(config.load(grid)).write()
-    assert invoke("status", "results/tiny") == "0 of 2 cells done, 2 missing\n"
+    text = "tiny: 0 of 2 cells done, 0 failed, 2 missing\n"
+    assert invoke("status", "results/tiny").startswith(text)
     found = json.loads(invoke("status", "--json", "results/tiny"))
-    assert found == {"done": 0, "total": 2, "missing": 2}
+    counted = {key: found[key] for key in ("done", "total", "missing", "failed", "running")}
+    assert counted == {"done": 0, "total": 2, "missing": 2, "failed": 0, "running": 0}

@@ -126,5 +126,8 @@ def experiment(
     write_text(layout.tables / "test_error.md", "| method | error |\n| --- | --- |\n")
     board = "| rank | method | test error |\n| --- | --- | --- |\n| 1 | imp | 0.31 ± 0.01 |\n"
     write_text(layout.leaderboard("md"), board)
+    keys = "rank,method,family,score,low,high,best_difference,best_cell"
+    values = "1,imp,weight,-1.25,-2.5,0.0,-9.47,digits · noisy-40 · test_resnet · 50 %"
+    write_text(layout.leaderboard("csv"), f"{keys}\n{values}\n")
     write_text(layout.leaderboard("html"), "<!doctype html><h1>Leaderboard</h1>")
     return layout, rows

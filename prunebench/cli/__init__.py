@@ -1,7 +1,7 @@
 """The command line: one subcommand per rule of the workflow, and a few for people. No logic.
 
-Exit status: 0 done, 1 a check that says no (``verify``, ``submit check``) or a bug (with a
-traceback), 2 something that the user can mend (one line says what).
+Exit status: 0 done, 1 a check that says no (``verify``, ``submit check``,
+``compare``) or a bug (with a traceback), 2 something that the user can mend (one line says what).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 # each of these files registers its commands
-from prunebench.cli import analyse, jobs, library, results, submit, take, verify  # noqa: F401
+from prunebench.cli import analyse, jobs, library, others, results, submit, take, verify  # noqa: F401
 from prunebench.cli.app import app
 from prunebench.errors import PrunebenchError
 

@@ -8,10 +8,21 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, app
+from prunebench.cli.app import (
+    AsJson,
+    app,
+    example,
+    files,
+    guide,
+)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("analyse results/reference/default/cells.csv --json"),
+        files("the table", "nothing but --output"),
+    )
+)
 def analyse(
     table: Annotated[Path, typer.Argument(help="a tidy CSV: method, sparsity, test_error, …")],
     baseline: Annotated[str, typer.Option(help="the method to compare with")] = "dense",

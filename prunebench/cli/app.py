@@ -7,11 +7,42 @@ from typing import Annotated, Any
 
 import typer
 
+# what a script may rely on
+EXITS = {
+    0: "done",
+    1: "a check says no (verify, submit check, compare), or a bug, with its traceback",
+    2: "something that you can mend: an argument, a file, a server; one line says what",
+    130: "interrupted with Ctrl-C; the same command goes on",
+}
+
+
+def guide(*paragraphs: str) -> str:
+    """What stands below a command's options, a paragraph each."""
+    return "\n\n".join(paragraphs)
+
+
+def example(command: str) -> str:
+    """A command to try, as a paragraph of a guide."""
+    return f"Example: python -m prunebench {command}"
+
+
+def files(reads: str, writes: str) -> str:
+    """Which files a command reads and writes, as a paragraph of a guide."""
+    return f"Reads {reads}. Writes {writes}."
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="A benchmark of neural-network pruning: does pruning reduce overfitting?",
+    epilog=guide(
+        "A first run, of minutes: python -m prunebench run config/default.yaml",
+        "Then: python -m prunebench summary results/default",
+        "Results go to standard output, everything else to standard error. Colours and bars are"
+        " shown on a terminal alone; NO_COLOR=1 takes the colours away.",
+        *(f"Exit status {status}: {meaning}." for status, meaning in EXITS.items()),
+    ),
 )
 
 Config = Annotated[
@@ -43,9 +74,9 @@ def write(output: Path | None, value: Any) -> None:
 
 
 def cells_of(results: Path) -> tuple[Any, Any]:
-    """The checked table of an experiment's cells, and its layout."""
+    """The checked table of an experiment's cells, what was imported included, and its layout."""
     from prunebench.layout import Layout
-    from prunebench.statistics import read_cells
+    from prunebench.statistics.published import read_all
 
     layout = Layout(results)
-    return read_cells(layout.cells_csv), layout
+    return read_all(layout), layout

@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from prunebench.cli.app import DATA, Config, Data, Output, app, plan_of, write
+from prunebench.bars import bar
+from prunebench.cli.app import (
+    DATA,
+    Config,
+    Data,
+    Output,
+    app,
+    example,
+    files,
+    guide,
+    plan_of,
+    write,
+)
 
 Job = Annotated[str, typer.Argument(help="the name of a job of the plan")]
 
@@ -18,7 +30,11 @@ def _manifest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: record[key] for key in kept} for record in records]
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("download config/cifar10.yaml cifar10"), files("the configuration", "data/raw/")
+    )
+)
 def download(config: Config, task: str, data: Data = DATA, output: Output = None) -> None:
     """Fetch a task's official files, verified by their checksums."""
     from prunebench import pipeline
@@ -27,7 +43,11 @@ def download(config: Config, task: str, data: Data = DATA, output: Output = None
     write(output, {"task": task})
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("prepare config/default.yaml digits"), files("data/raw/", "data/prepared/")
+    )
+)
 def prepare(config: Config, task: str, data: Data = DATA) -> None:
     """Turn a task's source into one verified file of tensors."""
     from prunebench import pipeline
@@ -35,7 +55,12 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
     pipeline.prepare(plan_of(config), task, data)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("check config/default.yaml"),
+        files("the configuration and data/prepared/", "nothing but --output"),
+    )
+)
 def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     """Build every model of a grid before anything is trained."""
     from prunebench import pipeline
@@ -51,23 +76,49 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     write(output, found)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("baselines results/default/config.json digits-0"),
+        files(
+            "config.json and data/prepared/",
+            "cells/…/dense/0/: record, weights, predictions, history",
+        ),
+    )
+)
 def baselines(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Train the dense baselines of a job that are missing."""
     from prunebench import pipeline
+    from prunebench.progress import grid_bar
 
-    write(output, _manifest(pipeline.baselines(plan_of(config), job, data)))
+    plan = plan_of(config)
+    with grid_bar(plan):
+        records = pipeline.baselines(plan, job, data)
+    write(output, _manifest(records))
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("curves results/default/config.json magnitude@digits-0"),
+        files("config.json, data/prepared/ and the baselines", "cells/…/<method>/<sparsity>/"),
+    )
+)
 def curves(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Compute the cells of a job's curves that are missing."""
     from prunebench import pipeline
+    from prunebench.progress import grid_bar
 
-    write(output, _manifest(pipeline.curves(plan_of(config), job, data)))
+    plan = plan_of(config)
+    with grid_bar(plan):
+        records = pipeline.curves(plan, job, data)
+    write(output, _manifest(records))
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("probes results/default/config.json digits-0"),
+        files("the cells of the job", "probes.json beside each"),
+    )
+)
 def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Look at a job's stored networks: corruptions, sharpness, distance, as configured."""
     from prunebench import pipeline
@@ -75,7 +126,12 @@ def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -
     write(output, {"cells": pipeline.probes(plan_of(config), job, data)})
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("latencies results/default/config.json digits"),
+        files("the cells of the task", "latency.json beside each"),
+    )
+)
 def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Measure how long a task's networks take. To be run with nothing else on the machine."""
     from prunebench import pipeline
@@ -83,19 +139,35 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
     write(output, {"cells": pipeline.latencies(plan_of(config), job, data)})
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("measure results/default/config.json curves magnitude@digits-0 --output rows.json"),
+        files("the stored predictions of the job", "its rows, as JSON, to --output"),
+    )
+)
 def measure(config: Config, kind: str, job: Job, output: Output = None) -> None:
     """Gather a job's rows and measure its stored predictions (KIND: baselines or curves)."""
     from prunebench import pipeline
+    from prunebench.files import write_sealed
 
-    write(output, pipeline.measure(plan_of(config), kind, job))
+    found = pipeline.measure(plan_of(config), kind, job)
+    if output is not None:
+        write_sealed(output, found)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("collect results/default/config.json results/default/jobs/measured.txt"),
+        files(
+            "the files that MEASURED lists", "cells.csv, latency.csv, layers.csv, provenance.json"
+        ),
+    )
+)
 def collect(config: Config, measured: Path) -> None:
     """Write cells.csv from the measured jobs that the file MEASURED lists, a path a line."""
     from prunebench import pipeline
     from prunebench.files import read_text
 
     paths = [Path(line) for line in read_text(measured).splitlines()]
-    pipeline.collect(plan_of(config), paths)
+    with bar("tables of all cells"):
+        pipeline.collect(plan_of(config), paths)

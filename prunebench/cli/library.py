@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from prunebench.cli.app import AsJson, app
+from prunebench.cli.app import (
+    AsJson,
+    app,
+    example,
+    files,
+    guide,
+)
 from prunebench.errors import PrunebenchError
 
 # rows for programs, a table for people, and what renews that table in a text
@@ -28,7 +35,7 @@ def _show(catalog: Catalog, as_json: bool, into: Path | None) -> None:
     print(json.dumps(rows(), indent=1) if as_json else table())
 
 
-@app.command()
+@app.command(epilog=guide(example("methods --json"), files("what ships", "nothing but --into")))
 def methods(as_json: AsJson = False, into: Into = None) -> None:
     """List the methods that ship."""
     from prunebench.catalog import fill, markdown_table, method_rows
@@ -36,7 +43,7 @@ def methods(as_json: AsJson = False, into: Into = None) -> None:
     _show((method_rows, markdown_table, fill), as_json, into)
 
 
-@app.command()
+@app.command(epilog=guide(example("measures"), files("what ships", "nothing but --into")))
 def measures(as_json: AsJson = False, into: Into = None) -> None:
     """List what is measured: columns, directions, units, formulas and sources."""
     from prunebench.measure.catalog import fill, measure_rows, measures_table
@@ -44,7 +51,14 @@ def measures(as_json: AsJson = False, into: Into = None) -> None:
     _show((measure_rows, measures_table, fill), as_json, into)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("check-method magnitude"),
+        example("check-method my_file.py:score"),
+        files("your Python file", "nothing"),
+        "Exit status 0: the contract is kept, 2: it is broken.",
+    )
+)
 def check_method(
     name: Annotated[
         str,
@@ -53,6 +67,7 @@ def check_method(
     config: Annotated[
         Path | None, typer.Option(help="a configuration whose methods to know")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Hold a method to the contract that every method keeps, on a CNN, a transformer and an MLP."""
     from prunebench import config as settings
@@ -66,13 +81,15 @@ def check_method(
     else:
         method = settings.method(name)
     findings = contract.check(method, contract.standard_networks())
-    for found in findings:
+    if as_json:
+        print(json.dumps([asdict(found) for found in findings]))
+    for found in () if as_json else findings:
         print(f"{found.outcome:8} {found.network:12} {found.check}  {found.detail}".rstrip())
     if any(found.outcome == contract.BROKEN for found in findings):
         raise PrunebenchError(f"{name} breaks the contract")
 
 
-@app.command()
+@app.command(epilog=guide(example("schema"), files("nothing", "nothing")))
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
     from prunebench.catalog import json_schema

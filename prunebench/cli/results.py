@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from prunebench.bars import bar
 from prunebench.cli.app import (
     DATA,
     AsJson,
@@ -17,36 +18,61 @@ from prunebench.cli.app import (
     Results,
     app,
     cells_of,
+    example,
+    files,
+    guide,
     plan_of,
     write,
 )
 from prunebench.errors import PrunebenchError
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("run config/default.yaml"),
+        files(
+            "the configuration and data/",
+            "results/<experiment>/: cells, tables, figures, leaderboard, report",
+        ),
+        "Killed or interrupted, the same command goes on from the last finished cell."
+        " Snakemake runs the same jobs side by side:"
+        " snakemake --cores all --configfile config/default.yaml",
+    )
+)
 def run(config: Config, data: Data = DATA) -> None:
     """Run a whole grid in this process, without Snakemake, and write its reports."""
     from prunebench import pipeline
+    from prunebench.progress import grid_bar
 
     plan = plan_of(config)
-    pipeline.run(plan, data)
+    with grid_bar(plan):
+        pipeline.run(plan, data)
     results = plan.layout.root
     for step in (tables, figures, leaderboard, report, kit, summary):
         step(results)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("tables results/default"), files("cells.csv, latency.csv, config.json", "tables/")
+    )
+)
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
     from prunebench.report import declared, savings
     from prunebench.report import tables as report
 
     cells, layout = cells_of(results)
-    report.write(cells, layout.tables, declared.analysis(layout))
-    savings.write(cells, layout)
+    with bar("tables"):
+        report.write(cells, layout.tables, declared.analysis(layout))
+        savings.write(cells, layout)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("figures results/default"), files("cells.csv, layers.csv, config.json", "figures/")
+    )
+)
 def figures(results: Results) -> None:
     """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
     from prunebench.records import LAYER_COLUMNS
@@ -58,39 +84,75 @@ def figures(results: Results) -> None:
     report.write(cells, layout.figures, declared.analysis(layout), layers)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("leaderboard results/default"),
+        files("cells.csv, config.json, figures/", "leaderboard.html, .md, .csv"),
+    )
+)
 def leaderboard(results: Results) -> None:
     """Write leaderboard.html, .md and .csv from cells.csv."""
     from prunebench.report import leaderboard as report
 
-    report.write(*cells_of(results))
+    with bar("leaderboard"):
+        report.write(*cells_of(results))
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("report results/default"),
+        files("cells.csv, config.json, figures/", "report.html, .md"),
+    )
+)
 def report(results: Results) -> None:
     """Write report.html and .md from cells.csv, config.json and figures/."""
     from prunebench.report import paper
 
-    paper.write(*cells_of(results))
+    with bar("report"):
+        paper.write(*cells_of(results))
 
 
-@app.command()
+@app.command(
+    epilog=guide(example("kit results/default"), files("cells.csv, config.json", "paper/"))
+)
 def kit(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
     from prunebench.report import kit as report
 
-    report.write(*cells_of(results))
+    with bar("paper's kit"):
+        report.write(*cells_of(results))
 
 
-@app.command()
-def summary(results: Results) -> None:
-    """Print a short leaderboard and where everything lies."""
+@app.command(
+    epilog=guide(
+        example("summary results/default"), files("cells.csv, config.json, logs/", "nothing")
+    )
+)
+def summary(results: Results, as_json: AsJson = False) -> None:
+    """Print a short leaderboard, where everything lies, and what failed."""
+    from prunebench import faults
     from prunebench.report import summary as report
 
-    print(report.text(*cells_of(results)))
+    cells, layout = cells_of(results)
+    said = faults.text(plan_of(layout.config)) if layout.config.is_file() else ""
+    if as_json:
+        print(json.dumps({**report.as_json(cells, layout), "faults": said.splitlines()}))
+        return
+    print(report.text(cells, layout))
+    if said:
+        print(said)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("track results/default"),
+        files(
+            "cells.csv, config.json, histories, tables, figures, pages",
+            "results/mlflow.db and results/mlartifacts/, or to the server",
+        ),
+        "Look with: mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
+    )
+)
 def track(
     results: Results,
     uri: Annotated[
@@ -117,11 +179,17 @@ def track(
     write(output, {"exported": True, "message": str(done)})
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example("status results/default"),
+        files("config.json, every record, jobs/running/, logs/", "nothing"),
+        "Running is a job that holds its lock; killed, one that began and holds none. The time left"
+        " is reckoned from the seconds that cells like the missing ones took.",
+    )
+)
 def status(results: Results, as_json: AsJson = False) -> None:
-    """Say how far an experiment is."""
-    from prunebench.progress import counts
+    """Say what is done, running, failed, under-trained or missing, and how long the rest takes."""
+    from prunebench.progress import state
 
-    found = counts(plan_of(results / "config.json"))
-    text = "{done} of {total} cells done, {missing} missing".format(**found)
-    print(json.dumps(found) if as_json else text)
+    found = state(plan_of(results / "config.json"))
+    print(json.dumps(found.as_json()) if as_json else found)

@@ -9,10 +9,26 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import DATA, AsJson, Data, app, plan_of
+from prunebench.cli.app import (
+    DATA,
+    AsJson,
+    Data,
+    app,
+    example,
+    files,
+    guide,
+    plan_of,
+)
 
 
-@app.command()
+@app.command(
+    epilog=guide(
+        example(
+            "export results/default/cells/digits/clean/seed-cnn/seed-0/magnitude/0.9 --to onnx"
+        ),
+        files("the cell and data/prepared/", "results/default/export/… or --output"),
+    )
+)
 def export(
     cell: Annotated[
         Path,

@@ -1,13 +1,19 @@
-"""How far a grid is: counted from the cells that are there, so that every job sees all of them."""
+"""What a job says of the whole grid while it works: a line per cell, and a bar on a terminal."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from prunebench.jobs import Baseline, expected_epochs
-from prunebench.layout import RECORD, Layout
+from prunebench import bars
+from prunebench.jobs import Baseline
 from prunebench.plan import Plan
+from prunebench.progress.effort import Effort, Rates, efforts
+
+_LOOK = 2.0  # seconds between two looks of the bar at the files, at least
 
 
 def duration(seconds: float) -> str:
@@ -20,58 +26,85 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Prints a line per cell: what was done, how much is done, and how long the rest may take."""
+    """Prints a line per cell: what was done, how much is done, and how long the rest may take.
+
+    Cells that other jobs finish in the meantime are counted, so that the time left is that of the
+    whole grid with as many jobs at a time as there were.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._pending = dict(_cells(plan))
-        self._total = len(self._pending)
-        self._start, self._seen, self._cost = time.monotonic(), 0.0, 0.0
-        self._scan()
-        self._work = sum(self._pending.values())  # what was left when this job began
+        self._pending = {effort.key: effort for effort in efforts(plan)}
+        self.total = len(self._pending)
+        self._rates = Rates()
+        self._since: list[Effort] = []
+        self.scan()
+        self._since.clear()
+        self._start = time.monotonic()
 
-    def _scan(self) -> None:
+    @property
+    def done(self) -> int:
+        """Cells that were there at the last look."""
+        return self.total - len(self._pending)
+
+    def scan(self) -> None:
+        """Look which cells have come."""
         begin = time.monotonic()
-        there = [c for c in self._pending if (self.plan.layout.cell(*c) / RECORD).exists()]
-        for cell in there:
-            del self._pending[cell]
+        for effort in [effort for effort in self._pending.values() if effort.done]:
+            del self._pending[effort.key]
+            self._since.append(effort)
+            if record := effort.record():
+                self._rates.add(effort, record)
         self._seen = time.monotonic()
-        self._cost = self._seen - begin
+        self.cost = self._seen - begin  # seconds that looking took
 
     def cell(self, baseline: Baseline, method: str, sparsity: float, status: str) -> None:
         """Say that a cell is done."""
         # looking at every cell of a large grid takes a while: at most a twentieth of the time
-        if time.monotonic() - self._seen > 20 * self._cost:
-            self._scan()
+        if time.monotonic() - self._seen > 20 * self.cost:
+            self.scan()
         task, regime, model, seed = baseline.key
-        done = self._total - len(self._pending)
         what = f"{task} {regime} {model} seed {seed} {method}"
         at = f" {100 * sparsity:.4g} %" if sparsity else ""
-        line = f"[{done}/{self._total}] {what}{at}: {status}{self._left()}"
+        left = self.left()
+        said = "" if left is None else f" (about {duration(left)} of training left)"
+        line = f"[{self.done}/{self.total}] {what}{at}: {status}{said}"
         print(line, file=sys.stderr, flush=True)
 
-    def _left(self) -> str:
-        left = sum(self._pending.values())
-        achieved, elapsed = self._work - left, time.monotonic() - self._start
+    def left(self) -> float | None:
+        """Seconds until the grid is done, at the pace since this job began; None: not known yet."""
+        achieved, elapsed = self._seconds(self._since), time.monotonic() - self._start
         if achieved <= 0 or elapsed < 1:
-            return ""
-        return f" (about {duration(left * elapsed / achieved)} of training left)"
+            return None
+        return self._seconds(list(self._pending.values())) * elapsed / achieved
+
+    def _seconds(self, cells: list[Effort]) -> float:
+        return sum(self._rates.seconds(effort) or 0.0 for effort in cells)
 
 
-def _cells(plan: Plan) -> list[tuple[tuple[str, str, str, int, str, float], float]]:
-    """Every cell of the grid with its expected training, in epochs."""
-    cells = []
-    for baseline in plan.baselines:
-        cells.append(((*baseline.key, "dense", 0.0), float(baseline.training.epochs)))
-        for method in plan.experiment.methods:
-            work = expected_epochs(method, baseline.training)
-            for sparsity in plan.sparsities(method):
-                cells.append(((*baseline.key, method.name, sparsity), work))
-    return cells
+@contextmanager
+def grid_bar(plan: Plan) -> Iterator[None]:
+    """A bar over all cells of a grid while something computes them; on a terminal only."""
+    if not bars.shown():
+        yield
+        return
+    progress, over = Progress(plan), threading.Event()
+    with bars.bar(plan.experiment.experiment, progress.total) as advance:
 
+        def look() -> None:
+            shown = 0
+            while True:
+                for _ in range(progress.done - shown):
+                    advance()
+                shown = progress.done
+                if over.wait(max(_LOOK, 20 * progress.cost)):
+                    return
+                progress.scan()
 
-def counts(plan: Plan) -> dict[str, int]:
-    """How many cells of the grid are there and how many are missing."""
-    layout: Layout = plan.layout
-    there = sum((layout.cell(*cell) / RECORD).exists() for cell, _ in _cells(plan))
-    return {"done": there, "total": plan.cell_count, "missing": plan.cell_count - there}
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -1,8 +1,9 @@
 """Export of an experiment to MLflow: from its files only, by one writer, as often as wanted.
 
 One MLflow experiment ``prunebench/<name>`` (or ``MLFLOW_EXPERIMENT_NAME``); in it one run for the
-whole, with tables and figures; under it one per baseline; under each, one per cell. A cell's run
-is never changed: other content replaces it. What a killed export leaves, the next one mends.
+whole, with tables and figures; under it one per baseline; beside it one per curve, whose metrics
+MLflow draws over sparsity; under each, one per cell. Apart from the first, a run is never changed:
+other content replaces it. What a killed export leaves, the next one mends.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from prunebench.track.sync import Sync
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export did: counts of runs, the one of the whole experiment not among them."""
+    """What an export did: counts of cells' runs, baselines among them."""
 
     uri: str
     experiment: str

@@ -5,23 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from prunebench import records
 from prunebench.errors import PrunebenchError
-from prunebench.files import read_json, sha256_file
+from prunebench.files import read_json
 from prunebench.layout import HISTORY, Layout
+from prunebench.track.rows import Place, Row, key_of, number, place_of, read_rows
 
-EXPERIMENT_KEY = "experiment"  # the key of the run that all others hang under
-HISTORY_PREFIX = "history/"  # a section of its own in MLflow's charts; also val_error is twofold
+EXPERIMENT_KEY = "experiment"  # the key of the run of the whole grid
+# what a run is, as a tag to filter by
+LEVEL, EXPERIMENT, BASELINE, CURVE, CELL = "level", "experiment", "baseline", "curve", "cell"
+# sections of their own in MLflow's charts; val_error is in all three
+HISTORY_PREFIX, CURVE_PREFIX = "history/", "curve/"
 _METRICS = (*records.SIZE, *records.QUALITY, *records.COST)
+# what a curve is looked at for, and what it can be drawn against; the cells below it have the rest
+_CURVE_METRICS = (
+    *(f"{split}_error" for split in records.SPLITS), "generalization_gap", "test_nll", "test_ece",
+    "memorized", "flips", "corrupted_error", "compression_ratio",
+)  # fmt: skip
 _HASHES = tuple(name for name in records.PROVENANCE if name.endswith(("hash", "commit", "dirty")))
 _SETUP = tuple(name for name in records.PROVENANCE if name not in {*_HASHES, "identity"})
 # of no use as a parameter: names are there already, prose has its own place, paths are private
@@ -29,22 +37,29 @@ _NOT_PARAMETERS = {"name", "description", "paper", "path", "family", "training"}
 # columns of the record, with the key of the configuration that lists their entries
 _ENTRIES = (("task", "tasks"), ("regime", "regimes"), ("model", "models"), ("method", "methods"))
 
-Row = dict[str, str | None]
-Place = tuple[str, str, str, int, str, float]  # task, regime, model, seed, method, sparsity
+Metrics = tuple[tuple[str, float, int], ...]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it shall be: ``metrics`` are (name, value, step), ``seconds`` its duration."""
+    """One run as it shall be: ``metrics`` are (name, value, step), ``seconds`` its duration.
+
+    ``parent``: the key of the run that it hangs under, None at the top.
+    """
 
     key: str
     parent: str | None
     name: str
     tags: dict[str, str]
     params: dict[str, str] = field(default_factory=dict)
-    metrics: tuple[tuple[str, float, int], ...] = ()
+    metrics: Metrics = ()
     failed: bool = False
     seconds: float = 0.0
+
+    @property
+    def is_cell(self) -> bool:
+        """Whether it shows a row of the table; a curve gathers several."""
+        return self.tags[LEVEL] != CURVE
 
     @cached_property
     def content(self) -> str:
@@ -54,51 +69,12 @@ class Run:
 
 
 def step_of(sparsity: float) -> int:
-    """The step of a cell's metrics: its target sparsity in hundredths of a percent."""
-    return round(sparsity * 10_000)
+    """The step of a cell's metrics: its nominal compression in hundredths of an octave.
 
-
-def read_rows(layout: Layout) -> list[Row]:
-    """The rows of ``cells.csv`` as text, missing values None.
-
-    Raises PrunebenchError where the table is absent, unreadable or lacks columns.
+    MLflow's axis is linear in steps: in steps of sparsity, all that is above 90 % would be one
+    point. 100 is half of the weights left, 200 a quarter; 0 is the dense baseline.
     """
-    path = layout.cells_csv
-    try:
-        # a regime may well be called "none" or "NA"
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except FileNotFoundError:
-        raise PrunebenchError(f"{path} is missing: run the grid first") from None
-    except (ValueError, OSError) as error:
-        raise PrunebenchError(f"{path} is damaged: {error}") from error
-    missing = [column for column in records.COLUMNS if column not in table]
-    if missing:
-        raise PrunebenchError(f"{path} lacks the columns {', '.join(missing)}")
-    cells = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(column): value for column, value in cell.items()} for cell in cells]
-
-
-def _number(row: Row, column: str, path: Path) -> float | None:
-    text = row[column]
-    try:
-        value = math.nan if text is None else float(text)
-    except ValueError:
-        raise PrunebenchError(f"{path}: {column} is {text!r}, not a number") from None
-    return value if math.isfinite(value) else None
-
-
-def _place(row: Row, path: Path) -> Place:
-    """Where a row stands in the grid; PrunebenchError where it does not say so."""
-    names = [row[column] for column in ("task", "regime", "model", "method")]
-    seed, sparsity = _number(row, "seed", path), _number(row, "sparsity", path)
-    task, regime, model, method = names
-    if not (task and regime and model and method) or seed is None or sparsity is None:
-        raise PrunebenchError(f"{path}: a row does not say which cell it is")
-    return task, regime, model, int(seed), method, sparsity
-
-
-def _key(task: str, regime: str, model: str, seed: int, method: str, sparsity: float) -> str:
-    return f"{task}/{regime}/{model}/seed-{seed}/{method}/{sparsity:.10g}"
+    return round(-100 * math.log2(1 - sparsity))
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -138,6 +114,11 @@ class Settings:
             flat.update(_flat(column, self.entry(column, row)))
         return flat
 
+    def about(self, row: Row) -> list[str]:
+        """What the configuration says in words of the row's method."""
+        method = self.entry("method", row)
+        return [text for key in ("description", "paper") if (text := method.get(key))]
+
 
 def _history(path: Path) -> Iterator[tuple[str, float, int]]:
     """Per-epoch values, where there are any; null and non-numbers are left out."""
@@ -158,78 +139,115 @@ def _history(path: Path) -> Iterator[tuple[str, float, int]]:
                 yield HISTORY_PREFIX + name, float(value), step
 
 
-def _cell(
-    layout: Layout,
-    row: Row,
-    place: Place,
-    settings: Settings,
-    known: frozenset[str],
-    several_tasks: bool,
-) -> Run:
-    """The run of one row, ``known`` being the keys of all rows."""
-    path = layout.cells_csv
-    task, regime, model, seed, method, sparsity = place
-    baseline = _key(task, regime, model, seed, records.DENSE, 0.0)
-    dense = method == records.DENSE
-    where = [*([task] if several_tasks else []), regime, model, f"seed {seed}"]
-    head = method if dense else f"{method} {100 * sparsity:.6g} %"
-    values = {name: _number(row, name, path) for name in _METRICS}
-    metrics = [(name, v, step_of(sparsity)) for name, v in values.items() if v is not None]
-    about = settings.entry("method", row)
-    note = [row["message"], about.get("description"), about.get("paper")]
-    tags = {
-        **{name: row[name] for name in (*records.IDENTITY, "status", *_HASHES)},
-        "prunebench.identity": row["identity"],
-        "mlflow.source.git.commit": row["commit"],
-        "mlflow.note.content": "\n\n".join(filter(None, note)) or None,
-    }
-    params = {name: row[name] for name in (*records.IDENTITY[1:], *_SETUP)}
-    folder = layout.cell(task, regime, model, seed, method, sparsity)
-    return Run(
-        key=_key(*place),
-        parent=baseline if not dense and baseline in known else EXPERIMENT_KEY,
-        name=" · ".join([head, *where]),
-        tags={name: value for name, value in tags.items() if value is not None},
-        params={k: v for k, v in params.items() if v is not None} | settings.params(row),
-        metrics=(*metrics, *_history(folder / HISTORY)),
-        failed=row["status"] in (records.FAILED, records.DIVERGED),
-        seconds=(values["train_seconds"] or 0.0) + (values["prune_seconds"] or 0.0),
-    )
+def _present(values: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def artifacts(layout: Layout) -> dict[str, Path]:
-    """Files for people, by the path that they get in MLflow."""
-    pages = [page(kind) for page in (layout.leaderboard, layout.report) for kind in ("html", "md")]
-    found = [layout.cells_csv, layout.config, *pages]
-    found += [*layout.figures.glob("*.png"), *(p for p in layout.tables.glob("*") if p.is_file())]
-    return {
-        path.relative_to(layout.root).as_posix(): path for path in sorted(found) if path.is_file()
-    }
+class _Reader:
+    """Turns the rows of one experiment into its runs."""
+
+    def __init__(self, layout: Layout, rows: Sequence[Row], settings: Settings) -> None:
+        self.layout, self.path, self.settings = layout, layout.cells_csv, settings
+        self.rows = {place_of(row, self.path): row for row in rows}
+
+    def runs(self) -> Iterator[Run]:
+        """Baselines, curves and cells: each after the one that it hangs under.
+
+        Curves hang under nothing: MLflow's charts leave out what is folded in below another run.
+        """
+        curves: dict[tuple[str, str, str, int, str], list[Place]] = {}
+        for place, row in self.rows.items():
+            if place[4] == records.DENSE:
+                yield self._cell(place, row, BASELINE)
+            else:
+                curves.setdefault(place[:5], []).append(place)
+        for places in curves.values():
+            yield self._curve(sorted(places))
+        for places in curves.values():
+            for place in places:
+                yield self._cell(place, self.rows[place], CELL)
+
+    def _value(self, row: Row, name: str) -> float | None:
+        return number(row, name, self.path)
+
+    def _seconds(self, row: Row) -> float:
+        return sum(self._value(row, name) or 0.0 for name in ("train_seconds", "prune_seconds"))
+
+    def _cell(self, place: Place, row: Row, level: str) -> Run:
+        sparsity = place[-1]
+        head = place[4] if level == BASELINE else f"{place[4]} {100 * sparsity:.6g} %"
+        values = {name: self._value(row, name) for name in _METRICS}
+        metrics = [(name, v, step_of(sparsity)) for name, v in values.items() if v is not None]
+        note = [row["message"], *self.settings.about(row)]
+        tags = {
+            **{name: row[name] for name in (*records.IDENTITY, "status", *_HASHES)},
+            "prunebench.identity": row["identity"],
+            "mlflow.source.git.commit": row["commit"],
+            "mlflow.note.content": "\n\n".join(filter(None, note)) or None,
+        }
+        params = {name: row[name] for name in (*records.IDENTITY[1:], *_SETUP)}
+        return Run(
+            key=key_of(*place),
+            parent=EXPERIMENT_KEY if level == BASELINE else key_of(*place[:5]),
+            name=f"{head} · {_setting(place)}",
+            tags={**_present(tags), LEVEL: level},
+            params=_present(params) | self.settings.params(row),
+            metrics=(*metrics, *_history(self.layout.cell(*place) / HISTORY)),
+            failed=row["status"] in (records.FAILED, records.DIVERGED),
+            seconds=self._seconds(row),
+        )
+
+    def _curve(self, places: Sequence[Place]) -> Run:
+        """One method on one baseline: its metrics over sparsity, from the baseline on."""
+        first, rows = self.rows[places[0]], [self.rows[place] for place in places]
+        dense = (*places[0][:4], records.DENSE, 0.0)
+        points = [*([dense] if dense in self.rows else []), *places]
+        metrics = tuple(
+            (CURVE_PREFIX + name, value, step_of(place[-1]))
+            for place in points
+            for name in _CURVE_METRICS
+            if (value := self._value(self.rows[place], name)) is not None
+        )
+        counts = Counter(row["status"] or "unknown" for row in rows)
+        said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        names = [name for name in records.IDENTITY if name != "sparsity"]
+        note = [*self.settings.about(first), f"{len(rows)} sparsities: {said}"]
+        return Run(
+            key=key_of(*places[0][:5]),
+            parent=None,
+            name=f"{places[0][4]} · {_setting(places[0])}",
+            tags={
+                **_present({name: first[name] for name in names}),
+                LEVEL: CURVE,
+                "status": next(iter(counts)) if len(counts) == 1 else said,
+                "mlflow.note.content": "\n\n".join(note),
+            },
+            params=_present({name: first[name] for name in names[1:]})
+            | self.settings.params(first),
+            metrics=metrics,
+            seconds=sum(self._seconds(row) for row in rows),
+        )
 
 
-def experiment_digest(files: dict[str, Path], description: str) -> str:
-    """Changes when any of the artifacts or the description does."""
-    parts = [description, *([name, sha256_file(path)] for name, path in files.items())]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _setting(place: Place) -> str:
+    task, regime, model, seed, *_ = place
+    return f"{task} {regime} · {model} · seed {seed}"
+
+
+def read_config(layout: Layout) -> dict[str, Any]:
+    """The resolved configuration; empty where there is none, as of tables that were copied."""
+    config = read_json(layout.config) if layout.config.exists() else {}
+    return config if isinstance(config, dict) else {}
 
 
 def read_runs(layout: Layout) -> list[Run]:
-    """The runs of all cells, each after the one that it hangs under, in the order of the table.
+    """The runs of all cells and curves, each after the one that it hangs under.
 
     Raises PrunebenchError where a file is missing or damaged, or a cell is there twice.
     """
     rows = read_rows(layout)
-    config = read_json(layout.config) if layout.config.exists() else {}
-    settings = Settings(config if isinstance(config, dict) else {})
-    places = [_place(row, layout.cells_csv) for row in rows]
-    keys = [_key(*place) for place in places]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise PrunebenchError(f"{layout.cells_csv}: {twice} is there twice")
-    known = frozenset(keys)
-    several = len({task for task, *_ in places}) > 1
-    runs = [
-        _cell(layout, row, place, settings, known=known, several_tasks=several)
-        for row, place in zip(rows, places, strict=True)
-    ]
-    return sorted(runs, key=lambda run: run.parent != EXPERIMENT_KEY)
+    counts = Counter(key_of(*place_of(row, layout.cells_csv)) for row in rows)
+    for key, count in counts.items():
+        if count > 1:
+            raise PrunebenchError(f"{layout.cells_csv}: {key} is there twice")
+    return list(_Reader(layout, rows, Settings(read_config(layout))).runs())

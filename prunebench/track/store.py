@@ -33,15 +33,17 @@ _PATIENCE = {
 }
 _NOISE = ("mlflow", "alembic", "urllib3.connectionpool")  # say twice what the error says once
 # only its first line is seen before a click
-_ABOUT = """One run per cell, under its dense baseline, under the run of the whole grid (tables, \
-figures and leaderboard in its Artifacts). If `Runs` is not in the menu, switch to *Model training*.
+_ABOUT = """`... the whole grid` holds tables, figures and leaderboard; beside it stands one run \
+per curve, over its cells. If `Runs` is not in the menu, switch to *Model training*.
 
-- **Error over compression:** chart view, *Group by* the tag `method` (*Load more* if runs are \
-missing), chart `test_error`: means over all runs shown, against the target sparsity in hundredths \
-of a percent (step 9375 is 93.75 %, 0 is the dense baseline).
+- **Error over sparsity:** chart view, filter `tags.level = 'curve'`, section *curve*; the step is \
+the compression in hundredths of an octave (0 is dense, 100 is 50 % sparsity, 200 is 75 %, 332 is \
+90 %, 664 is 99 %). *Group by* the tag `method` draws means over all runs shown. \
+*Load more* if runs are missing.
 - **Filter:** `tags.regime = 'noisy-40' and tags.model = 'seed-cnn'`; also `task`, `method`, \
-`family`, `seed`, `sparsity`, `status`; `metrics.test_error < 0.1`.
-- **Training curves:** `history/...` of a run; the step is the epoch.
+`family`, `seed`, `sparsity`, `status`, `level` (experiment, baseline, curve, cell); \
+`metrics.test_error < 0.1`.
+- **Training curves:** `history/...` of a baseline or cell; the step is the epoch.
 - *Duration* is the seconds of training and pruning, *Created* the time of the export.
 - Made by `python -m prunebench track`, which replaces what is changed by hand here.
 """

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from prunebench.bars import watched
 from prunebench.layout import Layout
-from prunebench.track.runs import (
-    EXPERIMENT_KEY,
-    Run,
-    artifacts,
-    experiment_digest,
-)
+from prunebench.track.runs import EXPERIMENT, EXPERIMENT_KEY, LEVEL, Run
 from prunebench.track.store import NOTE, experiment_name
+from prunebench.track.words import artifacts, description, experiment_digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,13 +21,12 @@ KEY = "prunebench.cell"
 CONTENT = "prunebench.content"  # written last: a run without it is not whole
 PARENT, SOURCE = "mlflow.parentRunId", "mlflow.source.name"
 _BATCH, _SMALL_BATCH = 1000, 100  # MLflow's limits for metrics, and for parameters or tags
-_NOTE_LENGTH = 6000  # of the 8000 characters that a tag may hold
 # An export that needs longer than this has a sick server; what is there stays, a repeat goes on.
 GRACE, GRACE_PER_RUN = 60.0, 1.0  # seconds
 
 
 class Done(NamedTuple):
-    """Counts of cells' runs."""
+    """Counts of cells' runs, baselines among them, curves not."""
 
     created: int
     replaced: int
@@ -60,23 +55,24 @@ class Sync:
         """
         kept, stale = self._sort_out()
         self._delete(stale)
-        note = self._note()
+        note = description(self.layout, self.runs, list(self.files))
         digest = experiment_digest(self.files, note)
         top = self._open(kept.pop(EXPERIMENT_KEY, None), digest)
-        for number, run in enumerate(self.runs):
+        for number, run in enumerate(watched(self.runs, "to MLflow")):
             self._in_time(number)
             self.ids[run.key] = (
                 self._keep(kept[run.key], run) if run.key in kept else self._create(run, number)
             )
         if top is not None:
             self._seal(top, note, digest)
-        missing = [run.key for run in self.runs if run.key not in kept]
+        missing = {run.key for run in self.runs if run.key not in kept}
         if missing:
             self._delete_doubles()
-        outdated = {live.data.tags.get(KEY, "") for live in stale}
-        replaced = len(outdated.intersection(missing))
-        removed = len(outdated - set(self.ids))
-        return Done(len(missing) - replaced, replaced, removed, len(kept))
+        cells = {run.key for run in self.runs if run.is_cell}
+        outdated = {live.data.tags.get(KEY, "") for live in stale if "sparsity" in live.data.tags}
+        replaced = len(outdated & missing & cells)
+        created = len(missing & cells) - replaced
+        return Done(created, replaced, len(outdated - set(self.ids)), len(cells & set(kept)))
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -128,8 +124,8 @@ class Sync:
 
     def _keep(self, live: Live, run: Run) -> str:
         """Leave a run as it is, but for the run above it, which may be new."""
-        parent = self.ids[run.parent or EXPERIMENT_KEY]
-        if live.data.tags.get(PARENT) != parent:
+        parent = self.ids[run.parent] if run.parent else None
+        if parent and live.data.tags.get(PARENT) != parent:
             self.client.set_tag(live.info.run_id, PARENT, parent)
         return str(live.info.run_id)
 
@@ -139,7 +135,8 @@ class Sync:
 
         start = self.now - number - 1
         tags = {**run.tags, OWNER: self.name, KEY: run.key, SOURCE: "prunebench"}
-        tags[PARENT] = self.ids[run.parent or EXPERIMENT_KEY]
+        if run.parent:
+            tags[PARENT] = self.ids[run.parent]
         made = self.client.create_run(self.experiment, start, tags, run.name)
         run_id = str(made.info.run_id)
         metrics = [Metric(name, value, start, step) for name, value, step in run.metrics]
@@ -174,8 +171,9 @@ class Sync:
                     self.client.set_tag(run_id, CONTENT, "")
                 return None if whole else run_id
             self.client.delete_run(run_id)
-        tags = {OWNER: self.name, KEY: EXPERIMENT_KEY, SOURCE: "prunebench"}
-        made = self.client.create_run(self.experiment, self.now, tags, self.name)
+        tags = {OWNER: self.name, KEY: EXPERIMENT_KEY, SOURCE: "prunebench", LEVEL: EXPERIMENT}
+        name = f"{self.name}: the whole grid"
+        made = self.client.create_run(self.experiment, self.now, tags, name)
         self.ids[EXPERIMENT_KEY] = str(made.info.run_id)
         return self.ids[EXPERIMENT_KEY]
 
@@ -194,16 +192,3 @@ class Sync:
         self.client.set_tag(run_id, NOTE, note)
         self.client.set_tag(run_id, CONTENT, digest)
         self.client.set_terminated(run_id)
-
-    def _note(self) -> str:
-        """What the experiment's run says of itself, in Markdown."""
-        statuses = Counter(run.tags.get("status", "unknown") for run in self.runs)
-        counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-        text = f"{len(self.runs)} cells: {counts}.\n"
-        board = self.layout.leaderboard("md")
-        if board.exists():
-            lines = board.read_text(encoding="utf-8").splitlines()
-            while lines and sum(map(len, lines)) + len(lines) > _NOTE_LENGTH:
-                lines.pop()
-            text += "\n" + "\n".join(lines) + "\n"
-        return text + "\nReport, tables, figures and the whole leaderboard: under Artifacts.\n"

@@ -1,0 +1,103 @@
+"""A server: one that answers nonsense or nothing, and a real one that is killed and comes back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from prunebench.track import export
+from tests import track_helpers as made_up
+from tests.track.looking import (
+    assert_equal_to_files,
+    counts,
+    free_port,
+    refused,
+    runs_of,
+    server,
+)  # fmt: skip
+
+# third parties' own, met inside mlflow
+pytestmark = [
+    pytest.mark.filterwarnings("error"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*"),
+]
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """What stands between: a broken server, or a page of something else."""
+
+    status, body = 500, b"<html>oops"
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Retry-After", "3600")
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent."""
+
+
+@pytest.mark.parametrize(("status", "says"), [(500, "500"), (404, "404"), (200, "")])
+def test_a_server_that_answers_nonsense(tmp_path: Path, status: int, says: str) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    handler = type("Handler", (_Answers,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as broken:
+        thread = threading.Thread(target=broken.serve_forever)
+        thread.start()
+        text = refused(layout, f"http://127.0.0.1:{broken.server_port}")
+        broken.shutdown()
+        thread.join()
+    assert says in text
+
+
+def test_a_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # the user's own goes before ours
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = refused(layout, f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert "timed out" in text
+    assert "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR" not in os.environ  # ours are gone afterwards
+
+
+def test_a_server_that_dies_in_the_middle_and_comes_back(
+    tmp_path: Path, results: Path, schema: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, _ = made_up.experiment(results / "smoke", seeds=2)
+    (tmp_path / "server.db").write_bytes(schema)
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    original = MlflowClient.log_batch
+    calls = [0]
+    with server(tmp_path, port) as kill, monkeypatch.context() as patch:
+
+        def dies(self: MlflowClient, *args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == 4:
+                kill()
+            return original(self, *args, **kwargs)
+
+        patch.setattr(MlflowClient, "log_batch", dies)
+        assert uri in refused(layout)
+    assert uri in refused(layout)
+    with server(tmp_path, port):
+        done = export(layout)
+        assert done.created + done.replaced == 8
+        assert done.unchanged == 2  # and one curve
+        assert_equal_to_files(layout, runs_of(layout, uri))
+        assert counts(export(layout)) == (0, 0, 0, 10)
+        client = MlflowClient(uri)
+        top = runs_of(layout, uri)["experiment"].info.run_id
+        assert "leaderboard.html" in {item.path for item in client.list_artifacts(top)}
+    assert not (results / "mlartifacts").exists()
