@@ -10,7 +10,7 @@ CONFIG ?= config/default.yaml
 BIN := .venv/bin
 EXPERIMENT = $$($(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["experiment"])' $(CONFIG))
 
-.PHONY: help setup benchmark test test-slow test-slurm check lock clean
+.PHONY: help setup benchmark test test-slow test-slurm check audit lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ setup: .venv/installed ## the environment in .venv, from the hashed lock file
 	touch $@
 
 benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on CORES cores
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --workflow-profile workflows/profiles/default
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
 
 test: setup ## the tests, less those marked slow
@@ -46,8 +46,11 @@ check: setup ## lint, format, types, workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile config/smoke.yaml
 
+audit: setup ## known vulnerabilities of the locked packages; asks the network
+	.uv/bin/uvx --from pip-audit pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+
 lock: setup ## compile requirements.lock anew from pyproject.toml
-	.uv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 
 clean: ## remove results, prepared data and the environment

@@ -3,6 +3,7 @@
 
 
 include: "workflows/common.smk"
+include: "workflows/resources.smk"
 include: "workflows/data.smk"
 include: "workflows/grid.smk"
 include: "workflows/report.smk"
@@ -23,11 +24,17 @@ rule all:
         rules.track.output,
 
 
+onstart:
+    work_alone()
+
+
 onsuccess:
+    audit.seal(PLAN.layout)
     shell("prunebench summary {ROOT:q}")
 
 
 onerror:
+    print(faults.text(PLAN, since=BEGUN), file=sys.stderr)
     print(
         f"Some jobs failed; the messages stand above and in {ROOT}/logs. What is finished is kept:"
         " mend the cause and run the same command again.",

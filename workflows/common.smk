@@ -1,20 +1,20 @@
-import math
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
 
-from snakemake.exceptions import WorkflowError
-
+from prunebench import audit, faults
 from prunebench import config as settings
 from prunebench import plan as planning
 from prunebench import provenance
 from prunebench.errors import PrunebenchError
-from prunebench.identity import canonical
+from prunebench.identity import canonical, code_hash
 from prunebench.jobs import expected_epochs
+from prunebench.lock import Lock
 from prunebench.pipeline import prepared
 
 # Jobs run in the working directory, which need not be where the package stands. A function of the
@@ -54,6 +54,30 @@ ROOT = PLAN.layout.root
 CONFIG = str(PLAN.layout.config)
 THREADS = PLAN.experiment.compute.threads
 TASKS = {task.name: task for task in PLAN.experiment.tasks}
+
+
+# Snakemake's own lock outlives a kill and must then be taken away by hand; this one does not.
+# Jobs on other machines read this file too, while the one that sent them holds it.
+BEGUN = time.time()
+LOCK = None
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    LOCK = Lock(PLAN.layout.root)
+    if LOCK.taken:
+        for path in audit.damaged(PLAN, [prepared(task) for task in TASKS.values()]):
+            print(
+                f"damaged: {path} is missing or not as it was written: computed anew",
+                file=sys.stderr,
+            )
+
+
+def work_alone():
+    """End here where another command is at work on this experiment, or nothing can be written."""
+    try:
+        LOCK.require()
+        audit.unseal(PLAN.layout)
+    except PrunebenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        os._exit(2)  # Snakemake would show a traceback
 
 
 wildcard_constraints:
@@ -98,49 +122,9 @@ def looks_of(wildcards):
     return [f"{ROOT}/jobs/{kind}/{job}.json" for kind, job in looks]
 
 
-def every_core():
-    """All of this machine's; on a cluster, where none are counted, those that networks are given."""
-    try:
-        return workflow.cores
-    except WorkflowError:
-        return THREADS
-
-
-def network_mb(wildcards, attempt):
-    """Memory of a job that holds a network: 0.95 GB with the smoke grid's, 0.9 GB of it libraries."""
-    return 2000 * 2 ** (attempt - 1)
-
-
-# An epoch of what was measured took 1.4 s at most (results/reference, one thread); networks and data
-# that take longer than a minute need --set-resources. A job that is cut off has twice the time when
-# it is tried again, and goes on from its last finished cell.
-MINUTES_PER_EPOCH = 1
-START = 20  # minutes: imports, data, a slow file system
-LOOK_MINUTES = 240
-
-
-def minutes_of(kind):
-    """How long the jobs of a rule that trains may take, from the epochs that they have to train."""
-
-    def minutes(wildcards, attempt):
-        job = PLAN.find(kind, wildcards.job)
-        epochs = sum(
-            (
-                baseline.training.epochs
-                if kind == "baselines"
-                else expected_epochs(job.method, baseline.training)
-                * len(PLAN.sparsities(job.method))
-            )
-            for baseline in job.baselines
-        )
-        return math.ceil(START + MINUTES_PER_EPOCH * epochs) * 2 ** (attempt - 1)
-
-    return minutes
-
-
-MEASURES = [
-    str(path) for path in Path(workflow.basedir, "prunebench/measure").glob("*.py")
-]
+# The code of jobs that there are thousands of is a parameter, as in ``digest_of``: with twenty source
+# files as inputs of each, a dry run of a large grid takes half as long again.
+MEASURES = code_hash(Path(workflow.basedir, "prunebench/measure").glob("*.py"))
 
 
 MEASURED = [
@@ -152,6 +136,10 @@ MEASURED = [
 REPORT = Path(workflow.basedir, "prunebench/report")
 # how the records are judged is declared in the configuration: an edit judges them again
 ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
+
+
+# what others published and was imported beside the records: a new import is shown at once
+PUBLISHED = sorted(map(str, PLAN.layout.published.glob("*.csv")))
 
 
 def code_of(*names):

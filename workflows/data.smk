@@ -1,6 +1,11 @@
 # Data: fetched once, turned into one verified file of tensors.
 
 
+# nodes of a cluster often have no way out
+localrules:
+    download,
+
+
 rule download:
     output:
         touch("data/raw/{task}.done"),
@@ -31,6 +36,9 @@ for task in PLAN.experiment.tasks:
             f"{ROOT}/logs/prepare/{task.name}.log",
         conda:
             "envs/prunebench.yaml"
+        resources:
+            mem_mb=doubling(DATA_MB),
+            runtime=doubling(START),
         params:
             config=CONFIG,
             task=task.name,

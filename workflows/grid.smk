@@ -5,7 +5,6 @@ rule baselines:
     input:
         # of every task: each job builds all models for all tasks before it trains
         data=[str(prepared(task)) for task in PLAN.experiment.tasks],
-        code=[str(path) for path in PLAN.baseline_sources()],
     output:
         f"{ROOT}/jobs/baselines/{{job}}.json",
     log:
@@ -15,7 +14,7 @@ rule baselines:
     threads: THREADS
     resources:
         gpu=PLAN.gpus_per_job,
-        mem_mb=network_mb,
+        mem_mb=doubling(NETWORK_MB),
         runtime=minutes_of("baselines"),
     params:
         config=CONFIG,
@@ -33,7 +32,6 @@ for method in PLAN.experiment.methods:
             f"curves_{rule_name(method.name)}"
         input:
             baselines=baselines_of("curves"),
-            code=[str(path) for path in PLAN.curve_sources(method)],
         output:
             f"{ROOT}/jobs/curves/{{job}}.json",
         log:
@@ -46,7 +44,7 @@ for method in PLAN.experiment.methods:
         threads: THREADS
         resources:
             gpu=PLAN.gpus_per_job,
-            mem_mb=network_mb,
+            mem_mb=doubling(NETWORK_MB),
             runtime=minutes_of("curves"),
         params:
             config=CONFIG,
@@ -70,8 +68,8 @@ rule probes:
     threads: THREADS
     resources:
         gpu=PLAN.gpus_per_job,
-        mem_mb=network_mb,
-        runtime=LOOK_MINUTES,
+        mem_mb=doubling(NETWORK_MB),
+        runtime=doubling(LOOK),
     params:
         config=CONFIG,
         probes=canonical(PLAN.experiment.probes.model_dump()),
@@ -97,8 +95,8 @@ rule latencies:
     threads: every_core()
     resources:
         gpu=PLAN.gpus_per_job,
-        mem_mb=network_mb,
-        runtime=LOOK_MINUTES,
+        mem_mb=doubling(NETWORK_MB),
+        runtime=doubling(LOOK),
     params:
         config=CONFIG,
         latency=canonical(PLAN.experiment.latency.model_dump()),
@@ -111,15 +109,18 @@ rule measure:
     input:
         job=f"{ROOT}/jobs/{{kind}}/{{job}}.json",
         looks=looks_of,
-        code=MEASURES,
     output:
         f"{ROOT}/jobs/measures/{{kind}}/{{job}}.json",
     log:
         f"{ROOT}/logs/measures/{{kind}}/{{job}}.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(MEASURE_MB),
+        runtime=doubling(START),
     params:
         config=CONFIG,
+        code=MEASURES,
     shell:
         "prunebench measure {params.config:q} {wildcards.kind} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"
@@ -135,6 +136,9 @@ rule collect:
         f"{ROOT}/logs/collect.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         config=CONFIG,
         # thousands of paths do not fit on a command line

@@ -4,6 +4,7 @@
 rule tables:
     input:
         cells=rules.collect.output,
+        published=PUBLISHED,
         code=code_of("tables.py", "savings.py", "markup.py", "style.py"),
     output:
         report(
@@ -22,6 +23,9 @@ rule tables:
         f"{ROOT}/logs/tables.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         root=ROOT,
     shell:
@@ -31,6 +35,7 @@ rule tables:
 rule figures:
     input:
         cells=rules.collect.output,
+        published=PUBLISHED,
         code=code_of("figures", "savings.py", "style.py"),
     output:
         report(
@@ -44,6 +49,9 @@ rule figures:
         f"{ROOT}/logs/figures.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         root=ROOT,
         analysis=ANALYSIS,
@@ -54,6 +62,7 @@ rule figures:
 rule leaderboard:
     input:
         cells=rules.collect.output,
+        published=PUBLISHED,
         figures=rules.figures.output,
         code=code_of(
             "leaderboard",
@@ -76,6 +85,9 @@ rule leaderboard:
         f"{ROOT}/logs/leaderboard.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         root=ROOT,
         analysis=ANALYSIS,
@@ -86,6 +98,7 @@ rule leaderboard:
 rule report:
     input:
         cells=rules.collect.output,
+        published=PUBLISHED,
         figures=rules.figures.output,
         code=code_of("paper", "savings.py", "checklist.py", "markup.py", "style.py"),
         templates=templates_of("report"),
@@ -101,6 +114,9 @@ rule report:
         f"{ROOT}/logs/report.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         root=ROOT,
         analysis=ANALYSIS,
@@ -112,6 +128,7 @@ rule report:
 rule kit:
     input:
         cells=rules.collect.output,
+        published=PUBLISHED,
         tables=rules.tables.output,
         code=code_of("kit", "figures", "paper", "tables.py", "markup.py", "style.py"),
         templates=[
@@ -134,9 +151,13 @@ rule kit:
         f"{ROOT}/logs/kit.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         root=ROOT,
-        experiment=canonical(PLAN.experiment.model_dump(mode="json")),
+        # a function: in a text, Snakemake would take a path's {braces} for a wildcard
+        experiment=lambda wildcards: canonical(PLAN.experiment.model_dump(mode="json")),
     shell:
         "prunebench kit {params.root:q} 2> >(tee {log:q} >&2)"
 
@@ -154,6 +175,9 @@ rule track:
         f"{ROOT}/logs/track.log",
     conda:
         "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
     params:
         root=ROOT,
     shell:
