@@ -59,8 +59,8 @@ def description(layout: Layout, runs: Sequence[Run], files: Sequence[str]) -> st
 
 
 def _cell(text: str) -> str:
-    """A text as a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """A text as a cell of a Markdown table; MLflow shows them without any space between."""
+    return text.replace("|", "\\|").replace("\n", " ") + "&emsp;"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -86,7 +86,7 @@ def _grid(config: dict[str, Any], runs: Sequence[Run]) -> str:
     baselines = sum(run.tags["level"] == BASELINE for run in cells)
     rows.append(("Baselines", str(baselines)))
     rows.append(("Cells", f"{len(cells)}: {counts}"))
-    return "### The grid\n\n" + _table([("", ""), *rows])
+    return "### The grid\n\n" + "\n".join(f"- **{name}** {text}" for name, text in rows)
 
 
 def _leaderboard(layout: Layout) -> list[dict[str, str]]:

@@ -14,7 +14,6 @@ from prunebench.errors import PrunebenchError
 from prunebench.measure.catalog import fill, measure_rows, measures_table
 from prunebench.records import QUALITY, SHRUNK, SIZE
 
-
 PROBED = [column for spec in builtin("probe").values() for column in spec.traits["columns"]]
 SIZES = [column for column in (*SIZE, *SHRUNK) if column in PROBED]
 

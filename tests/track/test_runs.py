@@ -152,9 +152,9 @@ def test_the_description_tells_question_grid_leaderboard_and_places(results: Pat
     text = runs_of(layout)["experiment"].data.tags["mlflow.note.content"]
     assert text.startswith("**Does pruning reduce overfitting")
     for line in (
-        "| Tasks | 1: digits |", "| Seeds | 2: 0, 1 |", "| Sparsities | 50 %, 93.75 % |",
-        "| Baselines | 2 |", "| Cells | 10: 10 ok |",
-        "| 1 | imp | weight | -1.25 | -2.5 | 0.0 | -9.47 |", "| digits · noisy-40 · test_resnet",
+        "- **Tasks** 1: digits", "- **Seeds** 2: 0, 1", "- **Sparsities** 50 %, 93.75 %",
+        "- **Baselines** 2", "- **Cells** 10: 10 ok",
+        "| 1&emsp; | imp&emsp; | weight&emsp; | -1.25&emsp; |", "| digits · noisy-40 · test_resnet",
         "- `leaderboard.html`: the whole leaderboard, to sort and filter", "- `figures/`: 1 files",
         "`results/smoke/`",
     ):  # fmt: skip
@@ -179,7 +179,7 @@ def test_a_description_without_leaderboard_or_configuration(tmp_path: Path) -> N
         path.unlink()
     text = description(layout, read_runs(layout), list(artifacts(layout)))
     assert "### Leaderboard" not in text
-    assert "| Cells | 1: 1 ok |" in text
+    assert "- **Cells** 1: 1 ok" in text
     write_text(layout.leaderboard("csv"), "other,columns\n1,2\n")
     assert "### Leaderboard" not in description(layout, [], [])
 

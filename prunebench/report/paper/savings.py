@@ -13,6 +13,11 @@ from prunebench.report.style import NONE, number
 from prunebench.statistics.origin import own
 from prunebench.statistics.savings import at_equal_bytes
 
+# columns with their digits
+SHOWN = {
+    "compression_ratio": 1, "theoretical_speedup": 2, "shrunk_speedup": 2, "measured_speedup": 2,
+    "measured_speedup_batch": 2,
+}  # fmt: skip
 FIGURES = ("pareto", "speedup-measured", "quantization", "layers")
 CONVENTION = (
     "One multiply-accumulate (MAC) is one multiplication and one addition. Compression ratio: all"
@@ -54,19 +59,14 @@ def _saved(pruned: pd.DataFrame) -> Table:
         outcomes = cells["shrink"].value_counts()
         others = [f"{n} {what}" for what, n in outcomes.items() if what != VERIFIED]
         highest = cells[cells["sparsity"] == cells["sparsity"].max()]
-        mean = highest.mean(numeric_only=True)
+        mean = highest[list(SHOWN)].apply(_numbers).mean()
         rows.append(
             [
                 str(name),
                 f"{outcomes.get(VERIFIED, 0)} of {cells['shrink'].notna().sum()}",
                 ", ".join(others) or NONE,
                 *(
-                    number(mean.get(column), digits)
-                    for column, digits in (
-                        ("compression_ratio", 1), ("theoretical_speedup", 2),
-                        ("shrunk_speedup", 2), ("measured_speedup", 2),
-                        ("measured_speedup_batch", 2),
-                    )
+                    number(mean[column], digits) for column, digits in SHOWN.items()
                 ),
                 number(_ratio(highest), 1),
             ]
@@ -85,7 +85,12 @@ def _saved(pruned: pd.DataFrame) -> Table:
 
 
 def _ratio(cells: pd.DataFrame) -> float:
-    return float((cells["bytes_dense"] / cells["bytes_compressed"]).mean())
+    return float((_numbers(cells["bytes_dense"]) / _numbers(cells["bytes_compressed"])).mean())
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """As float64: a column without any value may be of any kind."""
+    return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
 def _block(table: markup.Table, folded: bool = False) -> Table:
