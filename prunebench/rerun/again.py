@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,16 @@ def rerun(stored: Stored, cells: list[Cell], data: Path) -> Outcome:
     rows = stored.rows
     raw = stored.raw.to_dict("records")
     compared = [
-        compare(cell, raw[rows[cell]], found[cell], errors_of(stored.cells, cell))
+        compare(cell, _texts(raw[rows[cell]]), found[cell], errors_of(stored.cells, cell))
         for cell in sorted({*cells, *(cell.baseline for cell in cells)}, key=_order)
         if cell in rows and cell in found
     ]
     differing = differences(stored.provenance, surroundings())
     return Outcome(len(cells), tuple(compared), differing)
+
+
+def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(column): value for column, value in row.items()}
 
 
 def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Cell, dict[str, Any]]:
