@@ -80,7 +80,7 @@ def test_an_edited_method_reruns_only_its_curves(smoke: Smoke) -> None:
     text = file.read_text()
     try:
         file.write_text(text.replace("norm(1, dim=1)", "norm(1, dim=1) * 2"))
-        output = workflow.snakemake()
+        output = workflow.snakemake("--quiet", "none")
         assert methods(changed(before, workflow.records())) == {"l1-filter"}
         assert "rule curves_l1_filter" in output
         assert "rule curves_imp" not in output
