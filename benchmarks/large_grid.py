@@ -55,19 +55,17 @@ def made_up(plan: Plan) -> list[Path]:
         name: "0123456789abcdef" * 4 for name in filled if name.endswith(("hash", "identity"))
     }
     paths = []
-    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
-        for name in jobs:
-            cells = [
-                filled | cell.coordinates | {
-                    "experiment": "large", "status": OK, "message": "", "test_error": draw.random(),
-                    "family": cell.method.family if cell.method else DENSE,
-                }
-                for cell in plan.cells_of(kind, name)
-            ]  # fmt: skip
-            path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(path, {"cells": cells, "latency": [], "layers": []})
-            paths.append(path)
+    for name in plan.measure_jobs:
+        cells = [
+            filled | cell.coordinates | {
+                "experiment": "large", "status": OK, "message": "", "test_error": draw.random(),
+                "family": cell.method.family if cell.method else DENSE,
+            }
+            for cell in plan.cells_of("measures", name)
+        ]  # fmt: skip
+        path = plan.layout.measured(name)
+        write_sealed(path, {"cells": cells, "latency": [], "layers": []})
+        paths.append(path)
     return paths
 
 

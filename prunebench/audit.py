@@ -55,12 +55,8 @@ def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[str, list[Path], Check]]
             yield f"{kind}/{name}", cells, partial(_cell, thorough=thorough)
     looks = (("probes", PROBES, plan.probe_jobs), ("latencies", LATENCY, plan.latency_jobs))
     for kind, file, looking in looks:
-        for name, job in looking.items():
-            cells = [
-                plan.layout.cell(*baseline.key, method, sparsity)
-                for baseline in job.baselines
-                for method, sparsity in plan.cells_of_baseline()
-            ]
+        for name in looking:
+            cells = [cell.folder for cell in plan.cells_of(kind, name)]
             yield f"{kind}/{name}", cells, partial(_look, name=file)
 
 
@@ -82,15 +78,18 @@ def _measures(plan: Plan, gone: set[str]) -> Iterator[Path]:
 
     Snakemake would not ask for the file of a job as long as what is made of it is there.
     """
-    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
-        for name, job in jobs.items():
-            path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
-            stands_on = {f"{kind}/{name}", *("/".join(look) for look in plan.looks_of(job))}
-            if path.exists() and _unreadable(read_sealed, path):
-                path.unlink()
-                yield path
-            elif stands_on & gone:
-                path.unlink(missing_ok=True)
+    for name, job in plan.measure_jobs.items():
+        path = plan.layout.measured(name)
+        stands_on = {
+            *(f"baselines/{other}" for other in plan.baseline_jobs_of(job)),
+            *(f"curves/{other}" for other in plan.curve_jobs_of(job)),
+            *("/".join(look) for look in plan.looks_of(job)),
+        }
+        if path.exists() and _unreadable(read_sealed, path):
+            path.unlink()
+            yield path
+        elif stands_on & gone:
+            path.unlink(missing_ok=True)
 
 
 def _unreadable(read: Callable[[Path], Any], path: Path) -> bool:

@@ -59,9 +59,9 @@ def _jobs(plan: Plan, since: float | None) -> Iterator[str]:
         known: dict[str, Container[str]] = {
             "baselines": plan.baseline_jobs, "curves": plan.curve_jobs,
             "probes": plan.probe_jobs, "latencies": plan.latency_jobs,
+            "measures": plan.measure_jobs,
         }  # fmt: skip
-        place = kind.removeprefix("measures/")
-        if place not in known or job not in known[place]:
+        if job not in known.get(kind, ()):
             continue
         old = since is not None and log.stat().st_mtime < since
         if not old and not (root / "jobs" / f"{name}.json").exists():

@@ -63,6 +63,10 @@ class Layout:
         """What made the experiment: code, machine, packages, command."""
         return self.root / "provenance.json"
 
+    def measured(self, job: str) -> Path:
+        """The rows of a job's cells, from which the tables are collected."""
+        return self.root / "jobs" / "measures" / f"{job}.json"
+
     def leaderboard(self, kind: str) -> Path:
         return self.root / f"leaderboard.{kind}"
 

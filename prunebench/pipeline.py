@@ -207,15 +207,15 @@ def _look(
     return done
 
 
-def measure(plan: Plan, kind: str, name: str) -> dict[str, list[dict[str, Any]]]:
+def measure(plan: Plan, name: str) -> dict[str, list[dict[str, Any]]]:
     """Rows of a job's cells for each table: ``cells``, ``latency`` and ``layers``."""
     from prunebench.measure import tidy
     from prunebench.measure.rows import rows
 
     return {
-        "cells": rows(plan, kind, name),
-        "latency": tidy.latencies(plan, kind, name),
-        "layers": tidy.layers(plan, kind, name),
+        "cells": rows(plan, name),
+        "latency": tidy.latencies(plan, name),
+        "layers": tidy.layers(plan, name),
     }
 
 
@@ -291,9 +291,8 @@ def _run(plan: Plan, data: Path) -> Path:
     for name in plan.latency_jobs:
         latencies(plan, name, data)
     measured = []
-    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
-        for name in jobs:
-            path = plan.layout.root / "jobs" / "measures" / kind / f"{name}.json"
-            write_sealed(path, measure(plan, kind, name))
-            measured.append(path)
+    for name in plan.measure_jobs:
+        path = plan.layout.measured(name)
+        write_sealed(path, measure(plan, name))
+        measured.append(path)
     return collect(plan, measured, started)

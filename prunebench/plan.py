@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class Plan:
         ]
         self.baseline_jobs = {job.name: job for job in self._baseline_jobs()}
         self.curve_jobs = {job.name: job for job in self._curve_jobs()}
-        self.probe_jobs = {job.name: job for job in self._probe_jobs()}
+        self.measure_jobs = {job.name: job for job in self._measure_jobs()}
+        self.probe_jobs = self.measure_jobs if experiment.probes.run else {}
         self.latency_jobs = {job.name: job for job in self._latency_jobs()}
         self._baseline_job_of = _jobs_by_baseline(self.baseline_jobs)
         self._curve_jobs_of = _jobs_by_baseline(self.curve_jobs)
@@ -90,10 +92,9 @@ class Plan:
                 # a sign that names cannot hold: no two jobs are named alike
                 yield CurveJob(f"{method.name}@{name}", method, chunk)
 
-    def _probe_jobs(self) -> Iterator[BaselineJob]:
-        if self.experiment.probes.run:
-            for name, chunk in self._by_task(self.experiment.probes.baselines_per_job):
-                yield BaselineJob(name, chunk)
+    def _measure_jobs(self) -> Iterator[BaselineJob]:
+        for name, chunk in self._by_task(self.experiment.probes.baselines_per_job):
+            yield BaselineJob(name, chunk)
 
     def _latency_jobs(self) -> Iterator[BaselineJob]:
         """One a task: they run alone, one after the other, in any case."""
@@ -103,10 +104,10 @@ class Plan:
             yield BaselineJob(task.name, tuple(own))
 
     def curve_jobs_of(self, job: BaselineJob) -> list[str]:
-        """The curve jobs that a look waits for: every method on its baselines."""
+        """The curve jobs that looks and measures wait for: every method on their baselines."""
         return _named(job.baselines, self._curve_jobs_of)
 
-    def looks_of(self, job: BaselineJob | CurveJob) -> list[tuple[str, str]]:
+    def looks_of(self, job: BaselineJob) -> list[tuple[str, str]]:
         """Kinds and names of the looks that the measures of a job wait for."""
         return [
             (kind, name)
@@ -164,13 +165,9 @@ class Plan:
         """Changes when anything that the job must compute changes; a rule's parameter."""
         if isinstance(job, BaselineJob):
             return digest([self.baseline_settings(baseline) for baseline in job.baselines])
-        return digest(
-            [
-                self.cell_settings(baseline, job.method, sparsity)
-                for baseline in job.baselines
-                for sparsity in self.sparsities(job.method)
-            ]
-        )
+        sparsities = self.sparsities(job.method)
+        settings = [self.cell_settings(baseline, job.method, 0.0) for baseline in job.baselines]
+        return digest([settings, sparsities])
 
     def sparsities(self, method: Method) -> list[float]:
         """The sparsities of a method's cells."""
@@ -194,6 +191,7 @@ class Plan:
             "curves": self.curve_jobs,
             "probes": self.probe_jobs,
             "latencies": self.latency_jobs,
+            "measures": self.measure_jobs,
         }
         if kind not in every:
             raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, every)}")
@@ -221,12 +219,13 @@ class Plan:
                 yield method.name, sparsity
 
     def cells_of(self, kind: str, name: str) -> Iterator[Cell]:
-        """The cells of a job: of its baselines, or of its curves."""
+        """The cells of a job: its baselines, its curves', or all that it looks at."""
         job = self.find(kind, name)
-        method = job.method if kind == "curves" else None
-        own = method.name if method else DENSE
-        for baseline in job.baselines:
+        every: tuple[Method | None, ...] = (None, *self.experiment.methods)
+        methods = {"baselines": every[:1], "curves": (getattr(job, "method", None),)}
+        for baseline, method in product(job.baselines, methods.get(kind, every)):
             task, regime, model, seed = baseline.key
+            own = method.name if method else DENSE
             for sparsity in self.sparsities(method) if method else (0.0,):
                 folder = self.layout.cell(task, regime, model, seed, own, sparsity)
                 yield Cell(baseline, method, sparsity, folder)

@@ -104,17 +104,13 @@ def test_a_damaged_file_of_a_cell_takes_its_job_along(
     before = jobs(grid)
     damage(grid / name)
     assert found(grid) == [name]
-    job = KINDS[name]
-    made_of_it = {"measures/baselines/digits-0.json", "measures/curves/imp@digits-0.json"}
-    if not job.startswith("probes"):
-        made_of_it = {f"measures/{job}"}
-    assert before - jobs(grid) == {job, "outputs.json"} | made_of_it
+    assert before - jobs(grid) == {KINDS[name], "outputs.json", "measures/digits-0.json"}
     assert not plan_in(grid).layout.cells_csv.exists()
 
 
 @pytest.mark.parametrize("damage", DAMAGES[:3])
 def test_damaged_measures_are_taken_away(grid: Path, damage: Callable[[Path], None]) -> None:
-    name = "results/tiny/jobs/measures/curves/imp@digits-0.json"
+    name = "results/tiny/jobs/measures/digits-0.json"
     damage(grid / name)
     assert found(grid) == [name]
     assert not (grid / name).exists()

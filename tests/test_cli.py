@@ -254,8 +254,11 @@ def test_a_configuration_that_is_wrong(
         (("check", "grid.yaml"), "digits-"),  # nothing is prepared yet
         (("prepare", "grid.yaml", "digts"), "no task 'digts'; did you mean 'digits'?"),
         (("download", "grid.yaml", "x"), "no task 'x'; known: digits"),
-        (("measure", "grid.yaml", "curve", "x"), "no kind of job 'curve'"),
-        (("measure", "grid.yaml", "curves", "x"), "no curves job 'x'"),
+        (
+            ("measure", "grid.yaml", "digits-1"),
+            "no measures job 'digits-1'; did you mean 'digits-0'",
+        ),
+        (("curves", "grid.yaml", "x"), "no curves job 'x'"),
         (("collect", "grid.yaml", "none.txt"), "none.txt: No such file"),
         (("status", "results/none"), "config.json: No such file"),
         (("tables", "results/none"), "cells.csv"),

@@ -82,7 +82,6 @@ def work_alone():
 
 wildcard_constraints:
     task="|".join(map(re.escape, TASKS)),
-    kind="baselines|curves",
 
 
 def digest_of(kind):
@@ -118,20 +117,16 @@ def curves_of(kind):
 
 
 def looks_of(wildcards):
-    looks = PLAN.looks_of(PLAN.find(wildcards.kind, wildcards.job))
+    looks = PLAN.looks_of(PLAN.find("measures", wildcards.job))
     return [f"{ROOT}/jobs/{kind}/{job}.json" for kind, job in looks]
 
 
-# The code of jobs that there are thousands of is a parameter, as in ``digest_of``: with twenty source
-# files as inputs of each, a dry run of a large grid takes half as long again.
+# The code of jobs that there are many of is a parameter, as in ``digest_of``: source files as inputs
+# of each would make a dry run of a large grid take half as long again.
 MEASURES = code_hash(Path(workflow.basedir, "prunebench/measure").glob("*.py"))
 
 
-MEASURED = [
-    f"{ROOT}/jobs/measures/{kind}/{job}.json"
-    for kind, jobs in (("baselines", PLAN.baseline_jobs), ("curves", PLAN.curve_jobs))
-    for job in jobs
-]
+MEASURED = done("measures", PLAN.measure_jobs)
 
 REPORT = Path(workflow.basedir, "prunebench/report")
 # how the records are judged is declared in the configuration: an edit judges them again

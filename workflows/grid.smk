@@ -107,12 +107,13 @@ rule latencies:
 
 rule measure:
     input:
-        job=f"{ROOT}/jobs/{{kind}}/{{job}}.json",
+        baselines=baselines_of("measures"),
+        curves=curves_of("measures"),
         looks=looks_of,
     output:
-        f"{ROOT}/jobs/measures/{{kind}}/{{job}}.json",
+        f"{ROOT}/jobs/measures/{{job}}.json",
     log:
-        f"{ROOT}/logs/measures/{{kind}}/{{job}}.log",
+        f"{ROOT}/logs/measures/{{job}}.log",
     conda:
         "envs/prunebench.yaml"
     resources:
@@ -122,7 +123,7 @@ rule measure:
         config=CONFIG,
         code=MEASURES,
     shell:
-        "prunebench measure {params.config:q} {wildcards.kind} {wildcards.job:q} --output {output:q}"
+        "prunebench measure {params.config:q} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"
 
 

@@ -141,16 +141,16 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
 
 @app.command(
     epilog=guide(
-        example("measure results/default/config.json curves magnitude@digits-0 --output rows.json"),
-        files("the stored predictions of the job", "its rows, as JSON, to --output"),
+        example("measure results/default/config.json digits-0 --output rows.json"),
+        files("the stored predictions of the job's cells", "its rows, as JSON, to --output"),
     )
 )
-def measure(config: Config, kind: str, job: Job, output: Output = None) -> None:
-    """Gather a job's rows and measure its stored predictions (KIND: baselines or curves)."""
+def measure(config: Config, job: Job, output: Output = None) -> None:
+    """Gather the rows of all cells on some baselines and measure their stored predictions."""
     from prunebench import pipeline
     from prunebench.files import write_sealed
 
-    found = pipeline.measure(plan_of(config), kind, job)
+    found = pipeline.measure(plan_of(config), job)
     if output is not None:
         write_sealed(output, found)
 

@@ -92,11 +92,11 @@ def _composition(method: Method | None) -> dict[str, Any]:
     return {"control": method.control} | {part: getattr(method, part).name for part in PARTS}
 
 
-def rows(plan: Plan, kind: str, name: str) -> list[dict[str, Any]]:
-    """The rows of a job's cells: of its baselines, or of its curves."""
+def rows(plan: Plan, name: str) -> list[dict[str, Any]]:
+    """The rows of the cells of a job, each baseline's own first."""
     found: list[dict[str, Any]] = []
     targets: _Targets | None = None
-    for cell in plan.cells_of(kind, name):
+    for cell in plan.cells_of("measures", name):
         if targets is None or targets.baseline != cell.baseline:
             targets = _Targets(plan, cell.baseline)
         found.append(targets.row(cell.folder, _composition(cell.method)))

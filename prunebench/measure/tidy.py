@@ -16,11 +16,11 @@ from prunebench.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
 Row = dict[str, Any]
 
 
-def latencies(plan: Plan, kind: str, name: str) -> list[Row]:
+def latencies(plan: Plan, name: str) -> list[Row]:
     """Every time that was measured on a job's cells: LATENCY_COLUMNS, missing ones None."""
     found: list[Row] = []
     timed = plan.timed
-    for cell in plan.cells_of(kind, name):
+    for cell in plan.cells_of("measures", name):
         if cell.baseline.key in timed and _has_network(cell.folder):
             found += [
                 dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates | row
@@ -29,10 +29,10 @@ def latencies(plan: Plan, kind: str, name: str) -> list[Row]:
     return found
 
 
-def layers(plan: Plan, kind: str, name: str) -> list[Row]:
+def layers(plan: Plan, name: str) -> list[Row]:
     """What each layer's weight kept: LAYER_COLUMNS. Of the first seed: it is for a picture."""
     found: list[Row] = []
-    for cell in plan.cells_of(kind, name):
+    for cell in plan.cells_of("measures", name):
         first = cell.baseline.seed == plan.experiment.seeds[0]
         if not first or cell.method is None or not _has_network(cell.folder):
             continue

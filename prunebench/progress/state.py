@@ -16,7 +16,7 @@ from prunebench.plan import Plan
 from prunebench.progress.effort import Effort, Rates, efforts
 from prunebench.progress.lines import duration
 from prunebench.progress.running import Running, running
-from prunebench.records import FAILED, MEMORIZED_AT, OK
+from prunebench.records import DENSE, FAILED, MEMORIZED_AT, OK
 
 _SHOWN = 12  # failed cells, and jobs, that people are shown
 
@@ -208,13 +208,14 @@ def _failed_jobs(plan: Plan, cells: Sequence[Effort], found: dict[Any, Any]) -> 
 def _under_trained(plan: Plan) -> list[str]:
     """Baselines in noise that did not memorize their labels, as far as they are measured."""
     found = []
-    for name in plan.baseline_jobs:
-        path = plan.layout.root / "jobs" / "measures" / "baselines" / f"{name}.json"
+    for name in plan.measure_jobs:
         try:
-            rows = read_sealed(path)["cells"]
+            rows = read_sealed(plan.layout.measured(name))["cells"]
         except (PrunebenchError, KeyError):
             continue
         for row in rows:
+            if row.get("method") != DENSE:
+                continue
             late = (row.get("train_error") or 0.0) > MEMORIZED_AT
             if late and row.get("memorized") is not None:
                 found.append(

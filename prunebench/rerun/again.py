@@ -72,12 +72,7 @@ def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Cell, dict
         pipeline.curves(plan, name, data)
     for name in plan.probe_jobs:
         pipeline.probes(plan, name, data)
-    rows = [
-        row
-        for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs))
-        for name in jobs
-        for row in pipeline.measure(plan, kind, name)["cells"]
-    ]
+    rows = [row for name in plan.measure_jobs for row in pipeline.measure(plan, name)["cells"]]
     return {cell_of(row): row for row in rows}
 
 

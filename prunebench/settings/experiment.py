@@ -63,7 +63,9 @@ class Probes(Settings):
     round_to: int = Field(
         1, gt=0, description="keep the channels of shrunk networks at a multiple of it"
     )
-    baselines_per_job: int = Field(6, gt=0, description="all cells on which share a process")
+    baselines_per_job: int = Field(
+        6, gt=0, description="all cells on which share a process, here and when they are measured"
+    )
 
     @field_validator("run")
     @classmethod

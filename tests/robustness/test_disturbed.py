@@ -64,7 +64,7 @@ def test_the_same_bits_disturbed_or_not(tmp_path: Path) -> None:
     damaged = [
         group / "dense/0/initial.safetensors", group / "imp/0.5/predictions.safetensors",
         group / "random/0.75/record.json", group / "imp/0.75/probes.json",
-        two.results / "jobs/measures/curves/random@digits-0.json",
+        two.results / "jobs/measures/digits-0.json",
     ]  # fmt: skip
     for path in damaged:
         path.write_bytes(path.read_bytes()[:-7])
