@@ -18,6 +18,7 @@ from prunebench.files import read_json, read_sealed, sha256_file, write_sealed
 from prunebench.layout import LATENCY, PROBES, RECORD, Layout
 from prunebench.plan import Plan
 from prunebench.records import DIVERGED, FAILED
+from prunebench.removal import note
 
 # what is made of cells.csv; removing that makes all of it anew
 _DERIVED = ("cells.csv", "latency.csv", "layers.csv", "tables/*", "figures/*", "leaderboard.*",
@@ -103,14 +104,16 @@ def _unreadable(read: Callable[[Path], Any], path: Path) -> bool:
 def _cell(folder: Path, thorough: bool) -> list[Path]:
     record = folder / RECORD
     try:
-        files = read_sealed(record)["files"]
+        said = read_sealed(record)
+        files = said["files"]
     except (PrunebenchError, KeyError):
         return [record]
     written = record.stat().st_mtime_ns
+    removed = note(folder, said)["removed"]
     return [
         folder / name
         for name, sha in files.items()
-        if not _as_written(folder / name, sha, written, thorough)
+        if name not in removed and not _as_written(folder / name, sha, written, thorough)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,17 @@ VAL_BEFORE, VAL_AFTER = "val_before", "val_after"  # of validation, around the r
 HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_error
 # int64: train (given), train_clean, val, test, in some regimes noisy_val; of a baseline
 TARGETS = "targets.safetensors"
+REMOVED = "removed.json"  # of a pruned cell: what is gone since it was measured (compute.keep)
 PROBES = "probes.json"  # what looking at the stored weights found, and what it stands on
 LATENCY = "latency.json"  # how long its networks take, each engine and batch
 # beside the cells of a baseline or curve, until it is finished: states of long trainings
 CHECKPOINTS = "checkpoints"
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
+
+
+def rule_name(name: str) -> str:
+    """A name of the configuration as a name of a rule of the workflow."""
+    return re.sub(r"\W", "_", name)
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,18 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunebench.collect import collect
 from prunebench.errors import Passing, PrunebenchError, Refused
 from prunebench.faults import named, out_of_memory
-from prunebench.files import read_sealed, replacing, write_json, write_sealed
+from prunebench.files import write_sealed
 from prunebench.identity import digest
 from prunebench.jobs import Baseline
 from prunebench.plan import Plan
 from prunebench.progress import Progress, at_work
-from prunebench.records import COLUMNS, DENSE, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.records import DENSE, FAILED
+from prunebench.removal import FILES
 from prunebench.settings import Method, Task
+from prunebench.store import finished
 
 if TYPE_CHECKING:
     from prunebench.work.job import Job
@@ -148,6 +151,15 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
     from prunebench.work.curves import compute_curve, store_failure
 
     sparsities = work.plan.sparsities(method)
+    # what a finished curve was freed of is not computed again
+    freed = FILES[work.plan.experiment.compute.keep]
+    places = [
+        (work.folder(baseline, method.name, s), work.cell_identity(baseline, method, s))
+        for s in sparsities
+    ]
+    there = [record for place in places if (record := finished(*place, freed)) is not None]
+    if freed and len(there) == len(sparsities):
+        return there
     try:
         compute_curve(work, baseline, method, say)
         why = "was not reached: an earlier round diverged"
@@ -207,60 +219,25 @@ def _look(
     return done
 
 
-def measure(plan: Plan, name: str) -> dict[str, list[dict[str, Any]]]:
-    """Rows of a job's cells for each table: ``cells``, ``latency`` and ``layers``."""
+def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a job's cells for each table: ``cells``, ``latency`` and ``layers``.
+
+    Once they are written to ``output``, what the configuration does not keep of these cells
+    (``compute.keep``) is removed.
+    """
     from prunebench.measure import tidy
+    from prunebench.measure.free import free
     from prunebench.measure.rows import rows
 
-    return {
+    found = {
         "cells": rows(plan, name),
         "latency": tidy.latencies(plan, name),
         "layers": tidy.layers(plan, name),
     }
-
-
-def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
-    """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
-
-    A table without rows is not written, and removed where it was. Beside them provenance.json;
-    ``started``: when the command began that computed the grid.
-    """
-    from prunebench.provenance import experiment_origin
-
-    layout = plan.layout
-    # cells.csv last: where it is, the others are
-    tables = {
-        "layers": (layout.layers_csv, LAYER_COLUMNS),
-        "latency": (layout.latency_csv, LATENCY_COLUMNS),
-        "cells": (layout.cells_csv, COLUMNS),
-    }
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
-    for path in measured:
-        for name, rows in read_sealed(path).items():
-            found[name] += rows
-    for name, (target, columns) in tables.items():
-        _write_table(plan, found[name], target, columns)
-    origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
-    write_json(layout.provenance, origin)
-    return layout.cells_csv
-
-
-def _write_table(
-    plan: Plan, rows: list[dict[str, Any]], target: Path, columns: tuple[str, ...]
-) -> None:
-    import pandas as pd
-
-    if not rows:
-        target.unlink(missing_ok=True)
-        return
-    order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
-    table = pd.DataFrame(rows, columns=list(columns)).sort_values(
-        ["task", "regime", "model", "method", "seed", "sparsity"],
-        key=lambda column: column.map(order) if column.name == "method" else column,
-        kind="stable", ignore_index=True,
-    )  # fmt: skip
-    with replacing(target) as temporary:
-        table.to_csv(temporary, index=False)
+    if output is not None:
+        write_sealed(output, found)
+        free(plan, name, found)
+    return found
 
 
 def run(plan: Plan, data: Path = DATA) -> Path:
@@ -292,7 +269,6 @@ def _run(plan: Plan, data: Path) -> Path:
         latencies(plan, name, data)
     measured = []
     for name in plan.measure_jobs:
-        path = plan.layout.measured(name)
-        write_sealed(path, measure(plan, name))
-        measured.append(path)
+        measured.append(plan.layout.measured(name))
+        measure(plan, name, measured[-1])
     return collect(plan, measured, started)

@@ -161,6 +161,11 @@ class Plan:
         names = self.experiment.latency.engines
         return with_helpers([components.find("engine", name).source for name in names])
 
+    @staticmethod
+    def measure_sources() -> list[Path]:
+        """The source files that decide what is measured of stored predictions."""
+        return sorted(Path(__file__).with_name("measure").glob("*.py"))
+
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Changes when anything that the job must compute changes; a rule's parameter."""
         if isinstance(job, BaselineJob):

@@ -57,15 +57,15 @@ COLUMNS = (
     *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *SIZE, *SHRUNK, *QUALITY, *COST, *PROVENANCE,
 )  # fmt: skip
 
-_COORDINATES = ("task", "regime", "model", "method", "seed", "sparsity")
+COORDINATES = ("task", "regime", "model", "method", "seed", "sparsity")
 # latency.csv: milliseconds a batch (median, quartiles), images a second
 LATENCY_COLUMNS = (
-    *_COORDINATES, "network", "engine", "batch", "median_ms", "low_ms", "high_ms", "throughput",
+    *COORDINATES, "network", "engine", "batch", "median_ms", "low_ms", "high_ms", "throughput",
     "repeats", "threads", "device", "message",
 )  # fmt: skip
 # layers.csv: of the first seed; units are the rows of a layer's weight: filters, neurons
 LAYER_COLUMNS = (
-    *_COORDINATES, "layer", "place", "weights", "kept", "units", "units_kept",
+    *COORDINATES, "layer", "place", "weights", "kept", "units", "units_kept",
 )  # fmt: skip
 
 OK, DIVERGED, COLLAPSED, FAILED = "ok", "diverged", "collapsed", "failed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from prunebench.errors import Damaged, PrunebenchError
 from prunebench.files import read_sealed, replacing, sha256_file, write_sealed
 from prunebench.layout import RECORD
 from prunebench.records import FAILED
+from prunebench.removal import missing, note
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise Damaged(f"{path} is missing or damaged: {error}") from error
+        raise Damaged(missing(path, error)) from error
 
 
 def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
@@ -41,16 +42,24 @@ def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
     write_sealed(folder / RECORD, {**record, "files": hashes})
 
 
-def finished(folder: Path, identity: str) -> dict[str, Any] | None:
+def finished(folder: Path, identity: str, removable: Collection[str] = ()) -> dict[str, Any] | None:
     """The record of a cell, if it is whole and is the one that ``identity`` names.
 
-    None where it is missing, failed, of other settings, or where a file of it is damaged.
+    None where it is missing, failed, of other settings, or where a file of it is damaged. Those
+    of ``removable`` may be gone if they were removed on purpose.
     """
     try:
         record = read_sealed(folder / RECORD)
         if record["identity"] != identity or record["status"] == FAILED:
             return None
-        whole = all(sha256_file(folder / name) == sha for name, sha in record["files"].items())
+        freed = note(folder, record)
+        # where nothing was measured of them, nothing stands for them
+        gone = set(freed["removed"]) & set(removable) if freed["measured"] else set()
+        whole = all(
+            sha256_file(folder / name) == sha
+            for name, sha in record["files"].items()
+            if name not in gone
+        )
         return record if whole else None
     except (OSError, PrunebenchError, KeyError, TypeError, AttributeError):
         return None

@@ -31,11 +31,12 @@ LAYERS = (
     {"report"},
     {"statistics", "track"},
     {"catalog"},  # from here on neither
-    {"config"},
+    {"config", "collect"},
     {"plan"},
     {"jobs"},
     {"settings"},
     {"components", "store"},
+    {"removal"},
     {"validation", "layout", "identity", "provenance", "ranges"},
     {"files", "lock", "bars"},
     {"errors", "records"},

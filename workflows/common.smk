@@ -14,6 +14,7 @@ from prunebench import provenance
 from prunebench.errors import PrunebenchError
 from prunebench.identity import canonical, code_hash
 from prunebench.jobs import expected_epochs
+from prunebench.layout import rule_name
 from prunebench.lock import Lock
 from prunebench.pipeline import prepared
 
@@ -94,11 +95,6 @@ def source_of(task):
     return canonical(task.model_dump(include={"source", "dataset", "path"}))
 
 
-def rule_name(name):
-    """A name of the configuration as a name of a rule."""
-    return re.sub(r"\W", "_", name)
-
-
 def done(kind, jobs):
     """The files that say that jobs are done."""
     return [f"{ROOT}/jobs/{kind}/{job}.json" for job in jobs]
@@ -123,7 +119,7 @@ def looks_of(wildcards):
 
 # The code of jobs that there are many of is a parameter, as in ``digest_of``: source files as inputs
 # of each would make a dry run of a large grid take half as long again.
-MEASURES = code_hash(Path(workflow.basedir, "prunebench/measure").glob("*.py"))
+MEASURES = code_hash(PLAN.measure_sources())
 
 
 MEASURED = done("measures", PLAN.measure_jobs)

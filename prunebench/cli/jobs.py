@@ -148,11 +148,8 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
 def measure(config: Config, job: Job, output: Output = None) -> None:
     """Gather the rows of all cells on some baselines and measure their stored predictions."""
     from prunebench import pipeline
-    from prunebench.files import write_sealed
 
-    found = pipeline.measure(plan_of(config), job)
-    if output is not None:
-        write_sealed(output, found)
+    pipeline.measure(plan_of(config), job, output)
 
 
 @app.command(
@@ -165,9 +162,9 @@ def measure(config: Config, job: Job, output: Output = None) -> None:
 )
 def collect(config: Config, measured: Path) -> None:
     """Write cells.csv from the measured jobs that the file MEASURED lists, a path a line."""
-    from prunebench import pipeline
+    from prunebench.collect import collect as collected
     from prunebench.files import read_text
 
     paths = [Path(line) for line in read_text(measured).splitlines()]
     with bar("tables of all cells"):
-        pipeline.collect(plan_of(config), paths)
+        collected(plan_of(config), paths)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
+from prunebench.removal import missing
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -19,4 +20,4 @@ def load_arrays(path: Path) -> Arrays:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise PrunebenchError(f"{path} is missing or damaged: {error}") from error
+        raise PrunebenchError(missing(path, error)) from error

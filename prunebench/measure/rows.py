@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from prunebench.files import read_sealed
+from prunebench.identity import code_hash
 from prunebench.jobs import Baseline
 from prunebench.layout import (
     LATENCY,
@@ -23,7 +24,11 @@ from prunebench.measure.generalization import quality
 from prunebench.measure.predictions import Predictions
 from prunebench.plan import Plan
 from prunebench.records import ASIDE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
+from prunebench.removal import note
 from prunebench.settings import PARTS, Method
+
+# a row says it, since other rows may be measured by newer code
+STALE = "measured by earlier code: its predictions were removed (compute: keep)"
 
 
 class _Targets:
@@ -31,6 +36,7 @@ class _Targets:
 
     def __init__(self, plan: Plan, baseline: Baseline) -> None:
         self.baseline = baseline
+        self.code = code_hash(plan.measure_sources())
         folder = plan.layout.baseline(*baseline.key)
         timed = baseline.key in plan.timed
         self.looks = {PROBES: bool(plan.experiment.probes.run), LATENCY: timed}
@@ -57,15 +63,33 @@ class _Targets:
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
         """A cell's record with its measures."""
-        record = {k: v for k, v in read_sealed(folder / RECORD).items() if k not in ASIDE}
+        stored = read_sealed(folder / RECORD)
+        record = {k: v for k, v in stored.items() if k not in ASIDE}
         record |= composition | self.regime
         if record["status"] in (FAILED, DIVERGED):
             return row(record)
+        removed = note(folder, stored)
+        if PREDICTIONS in removed["removed"]:
+            record |= removed["measured"]["values"]
+            notes = [STALE] if removed["measured"]["code"] != self.code else []
+        else:
+            record |= self.measures(folder)
+            notes = []
+        for name, wanted in self.looks.items():
+            if wanted:
+                record |= read_sealed(folder / name)["values"]
+        if self.under_trained:
+            notes.append(f"under-trained: the baseline's training error is {self.train_error:.3f}")
+        record["message"] = "; ".join(part for part in (record["message"], *notes) if part)
+        return row(record)
+
+    def measures(self, folder: Path) -> dict[str, Any]:
+        """What is measured of a cell's stored predictions."""
         logits = {
             name: value.astype(np.float64)
             for name, value in load_arrays(folder / PREDICTIONS).items()
         }
-        record |= quality(
+        return quality(
             Predictions(
                 {split: logits[split] for split in SPLITS},
                 self.labels,
@@ -76,13 +100,6 @@ class _Targets:
                 val_after=logits.get(VAL_AFTER),
             )
         )
-        for name, wanted in self.looks.items():
-            if wanted:
-                record |= read_sealed(folder / name)["values"]
-        if self.under_trained:
-            note = f"under-trained: the baseline's training error is {self.train_error:.3f}"
-            record["message"] = "; ".join(part for part in (record["message"], note) if part)
-        return row(record)
 
 
 def _composition(method: Method | None) -> dict[str, Any]:

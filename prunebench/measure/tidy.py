@@ -12,6 +12,7 @@ from prunebench.layout import LATENCY, MASKS, RECORD
 from prunebench.measure.arrays import load_arrays
 from prunebench.plan import Plan
 from prunebench.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.removal import note
 
 Row = dict[str, Any]
 
@@ -36,19 +37,26 @@ def layers(plan: Plan, name: str) -> list[Row]:
         first = cell.baseline.seed == plan.experiment.seeds[0]
         if not first or cell.method is None or not _has_network(cell.folder):
             continue
-        # in the network's order, which a file of tensors does not keep
-        masks = load_arrays(cell.folder / MASKS)
-        named = [
-            name for name in read_sealed(cell.folder / RECORD)["layers"] if masks[name].ndim > 1
-        ]
-        for place, layer in enumerate(named):
-            kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
-            units = kept.reshape(kept.shape[0], -1).any(axis=1)
-            row = {
-                "layer": layer, "place": place, "weights": kept.size, "kept": int(kept.sum()),
-                "units": units.size, "units_kept": int(units.sum()),
-            }  # fmt: skip
-            found.append(dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row)
+        record = read_sealed(cell.folder / RECORD)
+        removed = note(cell.folder, record)
+        gone = MASKS in removed["removed"]
+        kept = removed["measured"]["layers"] if gone else _layers(cell.folder, record["layers"])
+        found += [dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row for row in kept]
+    return found
+
+
+def _layers(folder: Path, order: list[str]) -> list[Row]:
+    """``order``: the network's, which a file of tensors does not keep."""
+    masks = load_arrays(folder / MASKS)
+    found = []
+    for place, layer in enumerate(name for name in order if masks[name].ndim > 1):
+        kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
+        units = kept.reshape(kept.shape[0], -1).any(axis=1)
+        row = {
+            "layer": layer, "place": place, "weights": kept.size, "kept": int(kept.sum()),
+            "units": units.size, "units_kept": int(units.sum()),
+        }  # fmt: skip
+        found.append(row)
     return found
 
 

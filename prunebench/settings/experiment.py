@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench import components
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.layout import rule_name
 from prunebench.records import DENSE
 from prunebench.settings.data import Regime, Task
 from prunebench.settings.method import Method
@@ -29,6 +29,10 @@ class Compute(Settings):
     curves_per_job: int = Field(1, gt=0, description="curves of one method that share a process")
     checkpoint_minutes: float = Field(
         10, ge=0, description="how often a training keeps its state on disk; 0: after every epoch"
+    )
+    keep: Literal["everything", "predictions", "records"] = Field(
+        "everything",
+        description="of pruned cells, once they are measured; predictions: all but the weights",
     )
 
 
@@ -134,7 +138,7 @@ class Experiment(Settings):
     def _unique_names(cls, values: list[Any]) -> list[Any]:
         names = [value.name for value in values]
         # folders that ignore case, and rules of the DAG, know only letters and digits
-        alike = [re.sub(r"\W", "_", name).casefold() for name in names]
+        alike = [rule_name(name).casefold() for name in names]
         doubled = [name for name, key in zip(names, alike, strict=True) if alike.count(key) > 1]
         if len(set(doubled)) == 1:
             raise ValueError(f"named more than once: {doubled[0]}")

@@ -13,6 +13,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.files import write_text
 from prunebench.layout import MASKS, Layout
 from prunebench.records import DENSE, FAILED
+from prunebench.removal import missing
 from prunebench.rerun.stored import cell_of, load
 from prunebench.submission.form import FORM, Form
 from prunebench.submission.plugins import file_of, renamed
@@ -41,7 +42,7 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
             wanted.append((here.cell(*place) / MASKS, there.cell(*place) / MASKS))
     for source, _ in wanted:
         if not source.is_file():
-            raise PrunebenchError(f"{source} is missing: run the experiment again")
+            raise PrunebenchError(missing(source, "run the experiment again"))
     for source, copy in wanted:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)

@@ -15,11 +15,12 @@ from prunebench.compress.export import Deployed, Format, Package, format_of
 from prunebench.compress.fresh import SHARE, Agreement, agreement, predict_fresh
 from prunebench.compress.smallest import CHECKED, smallest
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.files import read_json, sha256_file, write_json, write_text
+from prunebench.files import read_sealed, sha256_file, write_json, write_text
 from prunebench.jobs import Baseline
 from prunebench.layout import MASKS, PREDICTIONS, RECORD, WEIGHTS
 from prunebench.plan import Plan
 from prunebench.records import DENSE, DIVERGED, FAILED
+from prunebench.removal import missing
 from prunebench.settings import Method
 from prunebench.work.facts import Cell, facts
 from prunebench.work.job import Job
@@ -130,17 +131,15 @@ def _cell(plan: Plan, place: Place, prepared: Path) -> Cell:
 
 def _sound(place: Place) -> dict[str, Any]:
     """The record of a cell that has a network, its files as they were written."""
-    record: dict[str, Any] = read_json(place.folder / RECORD)
+    record = read_sealed(place.folder / RECORD)
     if record["status"] in (FAILED, DIVERGED):
         why = f": {record['message']}" if record["message"] else ""
         raise PrunebenchError(f"{place.folder} {record['status']}{why}; it has nothing to export")
     for name, expected in record["files"].items():
         path = place.folder / name
         if not path.is_file() or sha256_file(path) != expected:
-            raise PrunebenchError(
-                f"{path} is missing or damaged (its SHA-256 is not the record's): delete"
-                f" {place.folder / RECORD} and run the experiment again"
-            )
+            why = "its SHA-256 is not the record's: run the experiment again"
+            raise PrunebenchError(missing(path, why))
     return record
 
 

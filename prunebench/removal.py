@@ -1,0 +1,74 @@
+"""What of a pruned cell is removed once it is measured (``compute.keep``), and what stands for it.
+
+A note beside the record says which files are gone and what was measured of them, so that the cell
+still counts as finished, and its rows can be written again. It belongs to one record: a cell that
+is computed anew has another, and the note no longer counts. Dense baselines stay whole, since
+whatever is added to a grid stands on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.files import read_sealed, write_sealed
+from prunebench.identity import digest
+from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS, rule_name
+
+# of ``compute.keep``; histories of a few bytes an epoch always stay
+FILES: dict[str, tuple[str, ...]] = {
+    "everything": (),
+    "predictions": (WEIGHTS,),
+    "records": (WEIGHTS, MASKS, PREDICTIONS),
+}
+
+
+def note(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """What was removed of the cell with this record: ``removed`` and, of its files, ``measured``.
+
+    Without anything removed both are empty.
+    """
+    nothing: dict[str, Any] = {"removed": [], "measured": {}}
+    try:
+        found = read_sealed(folder / REMOVED)
+    except PrunebenchError:  # there is none, or it is damaged: then files are missing
+        return nothing
+    return found if found.get("record") == digest(record) else nothing
+
+
+def remove(
+    folder: Path, record: dict[str, Any], files: Iterable[str], measured: dict[str, Any]
+) -> None:
+    """Remove ``files`` of a finished cell, as far as it has them, once the note of it is written.
+
+    ``measured``: what must be known of them afterwards; without it the cell must be computed anew
+    when it is asked for. Raises Unwritable.
+    """
+    before = note(folder, record)
+    gone = before["removed"]
+    now = [name for name in files if name in record["files"] and name not in gone]
+    if now:
+        said = {"removed": [*gone, *now], "measured": measured or before["measured"]}
+        write_sealed(folder / REMOVED, {"record": digest(record), **said})
+    try:
+        for name in [*gone, *now]:  # those before too: the process may have ended in between
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Unwritable(f"cannot write {folder}: {error.strerror}") from error
+
+
+def missing(path: Path, why: object) -> str:
+    """The sentence on a file of a cell that cannot be read; ``why``: what the reader said."""
+    try:
+        gone = path.name in note(path.parent, read_sealed(path.parent / RECORD))["removed"]
+    except PrunebenchError:
+        gone = False
+    if not gone:
+        return f"{path} is missing or damaged: {why}"
+    rule = f"curves_{rule_name(path.parent.parent.name)}"
+    return (
+        f"{path} was removed once it was measured (compute: keep): set keep: everything and run"
+        f" again with --forcerun {rule}"
+    )

@@ -1,0 +1,177 @@
+"""``compute.keep``: pruned cells without their files: the same rows, and nothing computed twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from prunebench import audit, config, pipeline, removal, store
+from prunebench.errors import PrunebenchError
+from prunebench.files import read_sealed, write_sealed
+from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS
+from prunebench.measure.rows import STALE
+from prunebench.plan import Plan
+from tests.robustness.disturbed import GRID, assert_same, bits
+
+SMALL = {**GRID, "seeds": [0], "sparsities": [0.5, 0.75]}
+FILES = (MASKS, PREDICTIONS, WEIGHTS)
+TIMES = ["train_seconds", "prune_seconds"]
+
+
+def plan_in(folder: Path, keep: str, **changes: Any) -> Plan:
+    grid = {**SMALL, **changes, "compute": {**GRID["compute"], "keep": keep}}
+    return Plan(config.parse(grid), folder / "results")
+
+
+def run(folder: Path, keep: str, **changes: Any) -> pd.DataFrame:
+    return pd.read_csv(pipeline.run(plan_in(folder, keep, **changes), folder / "data"))
+
+
+def there(folder: Path, *names: str) -> set[str]:
+    """Methods and sparsities of the cells that have a file of these names."""
+    cells = folder / "results/tiny/cells/digits/clean/seed-cnn/seed-0"
+    return {str(p.parent.relative_to(cells)) for name in names for p in cells.rglob(name)}
+
+
+def written(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in plan_in(folder, "records").layout.records()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_before() -> Iterator[None]:
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("everything")
+    run(folder, "everything")
+    return folder
+
+
+@pytest.fixture
+def grid(everything: Path, tmp_path: Path) -> Path:
+    """A finished grid of one's own that has everything."""
+    shutil.copytree(everything, tmp_path, dirs_exist_ok=True, copy_function=shutil.copy2)
+    return tmp_path
+
+
+@pytest.fixture
+def freed(grid: Path) -> Path:
+    """The same grid with its records only."""
+    run(grid, "records")
+    return grid
+
+
+@pytest.mark.parametrize("keep", ["predictions", "records"])
+def test_the_tables_are_the_same_and_the_files_gone(grid: Path, keep: str) -> None:
+    tables = ("cells.csv", "layers.csv")
+    before = [pd.read_csv(grid / "results/tiny" / name) for name in tables]
+    first = written(grid)
+    pruned = there(grid, RECORD) - {"dense/0"}
+    assert len(pruned) == 4
+    for _ in range(2):  # the second finds them freed
+        run(grid, keep)
+        for table, name in zip(before, tables, strict=True):
+            pd.testing.assert_frame_equal(pd.read_csv(grid / "results/tiny" / name), table)
+        assert written(grid) == first
+        for name in FILES:
+            gone = name in removal.FILES[keep]
+            assert (there(grid, name) - {"dense/0"}) == (set() if gone else pruned)
+        assert there(grid, WEIGHTS, PREDICTIONS, "targets.safetensors") >= {"dense/0"}
+        assert audit.damaged(plan_in(grid, keep)) == []
+
+
+def test_nothing_is_removed_before_the_rows_are_written(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(path: Path, value: Any) -> None:
+        raise PrunebenchError("no room")
+
+    monkeypatch.setattr(pipeline, "write_sealed", no_room)
+    before = there(grid, *FILES)
+    with pytest.raises(PrunebenchError, match="no room"):
+        run(grid, "records")
+    assert there(grid, *FILES) == before
+    assert not there(grid, REMOVED)
+
+
+def test_a_removal_that_was_cut_short_is_finished(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, calls, unlink = pd.read_csv(grid / "results/tiny/cells.csv"), 0, Path.unlink
+
+    def dies(self: Path, missing_ok: bool = False) -> None:
+        nonlocal calls
+        if self.name in FILES:
+            calls += 1
+            if calls == 5:
+                raise KeyboardInterrupt
+        unlink(self, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(grid, "records")
+    assert there(grid, REMOVED) & there(grid, *FILES)
+    pd.testing.assert_frame_equal(run(grid, "records"), table)
+    assert there(grid, *FILES) == {"dense/0"}
+
+
+def test_another_sparsity_computes_the_curve_anew_to_the_same_bits(freed: Path) -> None:
+    table = pd.read_csv(freed / "results/tiny/cells.csv")
+    more = run(freed, "records", sparsities=[0.5, 0.75, 0.9])
+    known = more[more["sparsity"] < 0.9].reset_index(drop=True)
+    pd.testing.assert_frame_equal(known.drop(columns=TIMES), table.drop(columns=TIMES))
+    assert there(freed, *FILES) == {"dense/0"}
+
+
+def test_asked_to_keep_everything_it_is_all_there_again(freed: Path, everything: Path) -> None:
+    run(freed, "everything")
+    computed = {n: v for n, v in bits(freed / "results/tiny").items() if not n.endswith(REMOVED)}
+    assert_same(computed, bits(everything / "results/tiny"))
+    # the notes are of records that are gone
+    assert all(not removal.note(p.parent, read_sealed(p))["removed"] for p in written(freed))
+
+
+def test_a_damaged_note_costs_its_cells_and_no_more(freed: Path) -> None:
+    plan = plan_in(freed, "records")
+    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
+        for name in jobs:  # as Snakemake would
+            path = plan.layout.root / "jobs" / kind / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("[]\n")
+    folder = plan.layout.cell("digits", "clean", "seed-cnn", 0, "imp", 0.5)
+    (folder / REMOVED).write_text("{")
+    found = audit.damaged(plan)
+    assert {str(folder / name) for name in FILES} == set(found)
+    first = written(freed)
+    run(freed, "records")
+    again = written(freed)
+    assert {path.parts[-3] for path in first if again[path] != first[path]} == {"imp"}
+
+
+def test_a_probe_that_needs_what_is_gone_says_what_to_do(freed: Path) -> None:
+    with pytest.raises(PrunebenchError, match="was removed once it was measured") as caught:
+        run(freed, "records", probes={"run": ["sharpness"], "samples": 50})
+    assert "--forcerun curves_random" in str(caught.value)
+    folder = freed / "results/tiny/cells/digits/clean/seed-cnn/seed-0"
+    with pytest.raises(PrunebenchError, match="missing or damaged"):
+        store.load_tensors(folder / "dense/0" / MASKS)
+
+
+def test_rows_that_earlier_code_measured_say_so(freed: Path) -> None:
+    path = freed / "results/tiny/cells/digits/clean/seed-cnn/seed-0/imp/0.5" / REMOVED
+    said = read_sealed(path)
+    said["measured"]["code"] = "of earlier code"
+    write_sealed(path, said)
+    messages = run(freed, "records").set_index(["method", "sparsity"])["message"].fillna("")
+    assert messages[messages.str.contains(STALE, regex=False)].index.tolist() == [("imp", 0.5)]
