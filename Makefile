@@ -30,8 +30,8 @@ benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on C
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
 
-test: setup ## the tests, less those marked slow
-	$(BIN)/python -m pytest
+test: setup ## the tests, less those marked slow; COVERAGE=yes says which lines they ran
+	$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term)
 
 test-slow: setup ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
