@@ -29,6 +29,8 @@ from prunebench.layout import Layout
 from prunebench.records import DENSE
 from prunebench.settings import Experiment, Method, Task
 
+DEV = Path("/dev")
+
 
 def _jobs_by_baseline(jobs: Mapping[str, Any]) -> dict[tuple[str, str, str, int], list[str]]:
     """Which jobs each baseline is of; searching them all would be quadratic."""
@@ -244,7 +246,8 @@ class Plan:
     def gpus_per_job(self) -> int:
         """1 where jobs are to use a GPU; ``--resources gpu=N`` says how many there are."""
         device = self.experiment.compute.device
-        here = device == "auto" and Path("/dev/nvidia0").exists()  # as asking torch costs seconds
+        # asking torch costs seconds; a container may have the third GPU alone
+        here = device == "auto" and any(DEV.glob("nvidia[0-9]*"))
         return 1 if here or device.startswith("cuda") else 0
 
     @property

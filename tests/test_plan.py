@@ -259,6 +259,26 @@ def test_results_that_cannot_be_written_are_a_message(tmp_path: Path) -> None:
         Plan(config.parse(GRID), tmp_path / "results").write()
 
 
+@pytest.mark.parametrize(
+    ("device", "files", "gpus"),
+    [
+        ("auto", ["nvidia0", "nvidia1"], 1),
+        ("auto", ["nvidia3", "nvidiactl"], 1),
+        ("auto", ["nvidiactl", "nvidia-uvm"], 0),
+        ("cpu", ["nvidia0"], 0),
+        ("cuda", [], 1),
+        ("cuda:1", [], 1),
+    ],
+)
+def test_a_job_is_given_a_gpu_where_it_will_use_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, files: list[str], gpus: int
+) -> None:
+    monkeypatch.setattr("prunebench.plan.DEV", tmp_path)
+    for name in files:
+        (tmp_path / name).touch()
+    assert plan(compute={"device": device}).gpus_per_job == gpus
+
+
 def test_expected_work() -> None:
     grid = plan(methods=["magnitude", "imp", {"name": "long", "base": "magnitude", "recovery": {
         "name": "fine-tuning", "epochs": 9}}])  # fmt: skip

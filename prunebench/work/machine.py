@@ -13,15 +13,29 @@ import torch
 
 from prunebench.errors import PrunebenchError
 from prunebench.settings import Compute
+from prunebench.work import devices
 
 
 def device_of(compute: Compute) -> torch.device:
-    """The device that the configuration names; ``auto`` is a GPU where there is one."""
+    """The device that the configuration names; ``auto`` is a GPU where there is one.
+
+    Where there are several and it names none by its number (``cuda:1``), this process sees one of
+    them from now on. Raises PrunebenchError where there is none, or where that cannot be.
+    """
     wanted = compute.device
+    # first: asking whether there is a usable GPU starts CUDA
+    claimed = wanted in ("auto", "cuda") and devices.claim()
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise PrunebenchError(f"compute.device: {wanted}, but this machine has no usable GPU")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if claimed and wanted == "cuda":
+        torch.cuda.init()  # until then the count is what the environment says, not what CUDA sees
+        if torch.cuda.device_count() != 1:
+            raise PrunebenchError(
+                "this machine has several GPUs, and CUDA had started before this process took one"
+                f" of them: set {devices.VISIBLE} to one, such as 0"
+            )
     return torch.device(wanted)
 
 
