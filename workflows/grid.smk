@@ -97,6 +97,8 @@ rule latencies:
         gpu=PLAN.gpus_per_job,
         mem_mb=doubling(NETWORK_MB),
         runtime=doubling(LOOK),
+        # and of its node, where Slurm gives one
+        slurm_extra="--exclusive",
     params:
         config=CONFIG,
         latency=canonical(PLAN.experiment.latency.model_dump()),

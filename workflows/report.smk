@@ -1,6 +1,12 @@
 # What people read: from cells.csv alone.
 
 
+# one machine writes MLflow's database: two on a shared file system harm it where its locks fail, and
+# nodes of a cluster often have no way out to a server
+localrules:
+    track,
+
+
 rule tables:
     input:
         cells=rules.collect.output,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT
 
+PROFILES = ROOT / "workflows" / "profiles"
 RULES = {
     re.split(r"[:\s]", block, maxsplit=1)[0] or "curves": block
     for file in sorted((ROOT / "workflows").glob("*.smk"))
     for block in re.split(r"(?m)^ *rule ?(?=\w+:|:)", file.read_text(encoding="utf-8"))[1:]
 }
-HERE = {"download"}  # runs where Snakemake does
+HERE = {"download", "track"}  # run where Snakemake does, whatever the executor
 
 
-@pytest.mark.parametrize("rule", sorted(set(RULES) - HERE))
+@pytest.mark.parametrize("rule", sorted(set(RULES) - {"download"}))
 def test_every_rule_says_what_it_takes(rule: str) -> None:
     resources = RULES[rule].partition("resources:")[2].partition("params:")[0]
     assert "mem_mb=" in resources
@@ -26,12 +30,11 @@ def test_every_rule_says_what_it_takes(rule: str) -> None:
 
 def test_the_rules_were_found() -> None:
     assert {"download", "baselines", "probes", "latencies", "measure", "collect"} <= set(RULES)
-    assert "localrules:\n    download," in (ROOT / "workflows" / "data.smk").read_text()
 
 
 @pytest.mark.parametrize(
     "path",
-    sorted((ROOT / "workflows" / "profiles").glob("*/config.yaml")),
+    sorted(PROFILES.glob("*/config.yaml")),
     ids=lambda p: p.parent.name,
 )
 def test_a_profile_goes_on_where_it_was_cut_off(path) -> None:
@@ -40,7 +43,32 @@ def test_a_profile_goes_on_where_it_was_cut_off(path) -> None:
     assert profile["keep-going"]
 
 
+@pytest.mark.parametrize("name", sorted(HERE))
+def test_what_needs_the_network_or_one_writer_runs_where_snakemake_does(name: str) -> None:
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "workflows").glob("*.smk")]
+    assert any(re.search(rf"^localrules:\n(    \w+,\n)*    {name},$", f, re.M) for f in files)
+
+
 def test_times_are_taken_with_nothing_else_on_the_node() -> None:
-    profile = yaml.safe_load((ROOT / "workflows/profiles/slurm/config.yaml").read_text())
-    assert "--exclusive" in profile["set-resources"]["latencies"]["slurm_extra"]
+    # in the rule: --set-resources replaces all that a profile sets
+    assert 'slurm_extra="--exclusive"' in RULES["latencies"]
+    profile = yaml.safe_load((PROFILES / "slurm/config.yaml").read_text())
+    assert "set-resources" not in profile
     assert profile["latency-wait"] >= 30
+
+
+@pytest.mark.parametrize("name", ["gpu", "slurm"])
+def test_snakemake_takes_a_profile_and_the_workflows_own(name: str, tmp_path: Path) -> None:
+    if name == "slurm":
+        pytest.importorskip("snakemake_executor_plugin_slurm")
+    command = [
+        str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--snakefile",
+        str(ROOT / "Snakefile"), "--profile", str(PROFILES / name), "--configfile",
+        str(ROOT / "config" / "smoke.yaml"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"{PROFILES / name} and workflow specific profile" in done.stdout
+    assert "Workflow ID" not in done.stdout  # quiet, as profiles/default has it
