@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,37 @@ def test_snakemake_takes_a_profile_and_the_workflows_own(name: str, tmp_path: Pa
     assert done.returncode == 0, done.stdout
     assert f"{PROFILES / name} and workflow specific profile" in done.stdout
     assert "Workflow ID" not in done.stdout  # quiet, as profiles/default has it
+
+
+def test_a_pod_works_where_its_volume_is_and_finds_its_files() -> None:
+    job = yaml.safe_load((PROFILES / "kubernetes" / "job.yaml").read_text(encoding="utf-8"))
+    [pod] = job["spec"]["template"]["spec"]["containers"]
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    code, work = re.findall(r"(?m)^WORKDIR (.*)$", text)
+    assert [volume["mountPath"] for volume in pod["volumeMounts"]] == [work]
+    named = [part for arg in pod["args"] for part in arg.split("=") if part.startswith(f"{code}/")]
+    assert named
+    assert all((ROOT / Path(path).relative_to(code)).is_file() for path in named)
+
+
+def test_no_file_that_git_knows_is_left_out_of_the_image() -> None:
+    """It would differ from its commit, which every record says."""
+    left_out = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in left_out if line and not line.startswith("#")]
+    known = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert len(known) > 100
+    assert [path for path in known if ignored(path, patterns)] == []
+    assert ignored("results/mine/cells.csv", patterns)
+
+
+def ignored(path: str, patterns: list[str]) -> bool:
+    """Whether podman would leave a path out: the last pattern that fits decides."""
+    found = False
+    for pattern in patterns:
+        name = pattern.removeprefix("!")
+        parts = [path, *map(str, Path(path).parents)]
+        if any(fnmatch(part, name.removeprefix("**/")) for part in parts):
+            found = not pattern.startswith("!")
+    return found
