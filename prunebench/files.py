@@ -79,9 +79,14 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def json_text(value: Any) -> str:
+    """``value`` as the text of a JSON file; NaN and infinity raise ValueError."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as JSON whole or not at all; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
 
 
 def write_sealed(path: str | Path, value: dict[str, Any]) -> None:
@@ -91,9 +96,12 @@ def write_sealed(path: str | Path, value: dict[str, Any]) -> None:
 
 def read_sealed(path: str | Path) -> dict[str, Any]:
     """Read what ``write_sealed`` wrote; missing, damaged or altered raises PrunebenchError."""
-    value = read_json(path)
+    text = read_text(path)
+    value = _parsed(text, path)
     if not isinstance(value, dict) or SEAL not in value:
         raise PrunebenchError(f"{path} is damaged: it has no {SEAL}")
+    if not text.endswith("\n"):
+        raise PrunebenchError(f"{path} is damaged: its end is missing")
     if value.pop(SEAL) != _seal(value):
         raise PrunebenchError(f"{path} is damaged: its content is not what its {SEAL} says")
     return value
@@ -115,7 +123,10 @@ def read_text(path: str | Path) -> str:
 
 def read_json(path: str | Path) -> Any:
     """Read a JSON file; a missing or damaged one raises PrunebenchError naming it."""
-    text = read_text(path)
+    return _parsed(read_text(path), path)
+
+
+def _parsed(text: str, path: str | Path) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from prunebench import components
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.files import read_json, write_json
+from prunebench.files import json_text, read_text, write_text
 from prunebench.identity import (
     BASELINE_SOURCES,
     PRUNING_SOURCES,
@@ -209,13 +209,13 @@ class Plan:
 
     def write(self) -> Path:
         """Write the resolved configuration where the jobs read it, if it changed."""
-        resolved = self.experiment.model_dump(mode="json")
+        resolved = json_text(self.experiment.model_dump(mode="json"))
         path = self.layout.config
         stored = None
         with suppress(PrunebenchError):  # missing, or damaged: written anew
-            stored = read_json(path)
+            stored = read_text(path)
         if stored != resolved:
-            write_json(path, resolved)
+            write_text(path, resolved)
         return path
 
     def cells_of_baseline(self) -> Iterator[tuple[str, float]]:

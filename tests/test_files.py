@@ -180,6 +180,9 @@ def test_a_seal_shows_every_change(tmp_path: Path) -> None:
             assert read_sealed(path) == value  # a space for another says the same
         except PrunebenchError as error:
             assert "is damaged" in str(error)  # noqa: PT017
+    path.write_bytes(content[:-1])
+    with pytest.raises(PrunebenchError, match="its end is missing"):
+        read_sealed(path)
     path.write_text("[1]")
     with pytest.raises(PrunebenchError, match="has no sha256"):
         read_sealed(path)
