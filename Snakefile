@@ -29,7 +29,6 @@ onstart:
 
 
 onsuccess:
-    audit.seal(PLAN.layout)
     # of a batch before the last (--batch collect=1/4) there is no table yet
     told = "summary" if PLAN.layout.cells_csv.exists() else "status"
     shell("prunebench {told} {ROOT:q}")

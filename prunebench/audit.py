@@ -2,8 +2,8 @@
 
 Snakemake sees whether the file of a job is there, not what lies in the cells. So before it looks,
 the cells of finished jobs are looked at here; the file of a job with a damaged cell is removed.
-A file that is older than the record that names its hash is taken for what it was: all were synced
-before the record was written. ``thorough`` reads every file: after a failure of the disk itself.
+A file that is older than the record that names its hash is taken for what it was (see ``notes``),
+unless the look is ``thorough``.
 """
 
 from __future__ import annotations
@@ -11,38 +11,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from prunebench.errors import PrunebenchError, Unwritable
-from prunebench.files import read_json, read_sealed, sha256_file, write_sealed
+from prunebench import inputs, made
+from prunebench.errors import PrunebenchError
+from prunebench.files import read_sealed
 from prunebench.layout import LATENCY, PROBES, RECORD, Layout
+from prunebench.notes import as_written
 from prunebench.plan import Plan
 from prunebench.records import DIVERGED, FAILED
 from prunebench.removal import note
 
-# what is made of cells.csv; removing that makes all of it anew
-_DERIVED = ("cells.csv", "latency.csv", "layers.csv", "tables/*", "figures/*", "leaderboard.*",
-            "report.*")  # fmt: skip
-_OUTPUTS = "jobs/outputs.json"
 
-
-def damaged(plan: Plan, prepared: Iterable[Path] = (), thorough: bool = False) -> list[str]:
+def damaged(plan: Plan, data: Path = inputs.DATA, thorough: bool = False) -> list[str]:
     """Remove what stands on damaged files, so that it is computed anew; name these files.
 
-    ``prepared``: the prepared data of the tasks. Nothing is removed that is whole, but for what is
-    made of it in seconds: the measures of a job and cells.csv.
+    ``data``: where the tasks' data lie. Nothing is removed that is whole, but for what is made of
+    it in seconds: the measures of a job, and what is made of the records.
     """
     by_job = {
         name: found for name, cells, check in _jobs(plan, thorough)
         if (found := _of_job(plan, name, cells, check))
     }  # fmt: skip
     measures = list(_measures(plan, set(by_job)))
-    data = [path for file in prepared for path in _prepared(file, thorough)]
-    found = [*data, *(path for paths in by_job.values() for path in paths), *measures]
+    of_data = [p for task in plan.experiment.tasks for p in inputs.damaged(task, data, thorough)]
+    found = [*of_data, *(path for paths in by_job.values() for path in paths), *measures]
     if by_job or measures:
-        plan.layout.cells_csv.unlink(missing_ok=True)
-        unseal(plan.layout)
-    return list(dict.fromkeys(map(str, [*found, *_derived(plan.layout, thorough)])))
+        made.remove(plan.layout, "collect")
+    return list(dict.fromkeys(map(str, [*found, *made.damaged(plan.layout, thorough)])))
+
+
+def said(found: Iterable[str], layout: Layout) -> str:
+    """Damaged files in words, a line each; "" where there are none."""
+    lines = []
+    for path in found:
+        line = f"damaged: {path} is missing or not as it was written: computed anew"
+        kept = made.aside(layout, Path(path))
+        lines.append(f"{line} (what it held: {kept})" if kept else line)
+    return "\n".join(lines)
 
 
 Check = Callable[[Path], list[Path]]  # the damaged files of a cell's folder
@@ -67,7 +72,7 @@ def _of_job(plan: Plan, name: str, cells: Iterable[Path], check: Check) -> list[
     if not target.exists():
         return []
     found = [path for cell in cells for path in check(cell)]
-    if _unreadable(read_json, target):
+    if _unreadable(target):
         found.append(target)
     if found:
         target.unlink()
@@ -86,16 +91,16 @@ def _measures(plan: Plan, gone: set[str]) -> Iterator[Path]:
             *(f"curves/{other}" for other in plan.curve_jobs_of(job)),
             *("/".join(look) for look in plan.looks_of(job)),
         }
-        if path.exists() and _unreadable(read_sealed, path):
+        if path.exists() and _unreadable(path):
             path.unlink()
             yield path
         elif stands_on & gone:
             path.unlink(missing_ok=True)
 
 
-def _unreadable(read: Callable[[Path], Any], path: Path) -> bool:
+def _unreadable(path: Path) -> bool:
     try:
-        read(path)
+        read_sealed(path)
     except PrunebenchError:
         return True
     return False
@@ -113,17 +118,8 @@ def _cell(folder: Path, thorough: bool) -> list[Path]:
     return [
         folder / name
         for name, sha in files.items()
-        if name not in removed and not _as_written(folder / name, sha, written, thorough)
+        if name not in removed and not as_written(folder / name, sha, written, thorough)
     ]
-
-
-def _as_written(path: Path, sha: str, written: int, thorough: bool) -> bool:
-    """Whether a file has the content that was said of it at the time ``written`` (ns)."""
-    try:
-        unchanged = path.stat().st_mtime_ns <= written
-        return (unchanged and not thorough) or sha256_file(path) == sha
-    except OSError:
-        return False
 
 
 def _look(folder: Path, name: str) -> list[Path]:
@@ -131,59 +127,4 @@ def _look(folder: Path, name: str) -> list[Path]:
         looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)
     except (PrunebenchError, KeyError):
         return []  # its own job is told of it
-    return [folder / name] if looked_at and _unreadable(read_sealed, folder / name) else []
-
-
-def _prepared(path: Path, thorough: bool) -> list[Path]:
-    sidecar = Path(f"{path}.json")
-    if not path.exists() or not sidecar.exists():
-        return []
-    try:
-        sha = read_json(sidecar)["sha256"]
-    except (PrunebenchError, KeyError, TypeError):
-        found = [sidecar]
-    else:
-        whole = _as_written(path, sha, sidecar.stat().st_mtime_ns, thorough)
-        found = [] if whole else [path]
-    if found:
-        path.unlink()
-        sidecar.unlink()
-    return found
-
-
-def _outputs(layout: Layout) -> Iterator[Path]:
-    for pattern in _DERIVED:
-        yield from (path for path in sorted(layout.root.glob(pattern)) if path.is_file())
-
-
-def seal(layout: Layout) -> None:
-    """Note the hashes of what was made of the records."""
-    hashes = {str(p.relative_to(layout.root)): sha256_file(p) for p in _outputs(layout)}
-    write_sealed(layout.root / _OUTPUTS, {"files": hashes})
-
-
-def unseal(layout: Layout) -> None:
-    """Say that some of it is about to be made anew."""
-    try:
-        (layout.root / _OUTPUTS).unlink(missing_ok=True)
-    except OSError as error:
-        raise Unwritable(f"cannot write {layout.root}: {error.strerror}") from error
-
-
-def _derived(layout: Layout, thorough: bool) -> list[Path]:
-    """Tables, figures and pages that are not what was sealed; they go, and cells.csv with them."""
-    sealed = layout.root / _OUTPUTS
-    try:
-        files = read_sealed(sealed)["files"]
-    except (PrunebenchError, KeyError):
-        return []
-    written = sealed.stat().st_mtime_ns
-    found = [
-        layout.root / name
-        for name, sha in files.items()
-        if not _as_written(layout.root / name, sha, written, thorough)
-    ]
-    if found:
-        layout.cells_csv.unlink(missing_ok=True)
-        sealed.unlink()
-    return found
+    return [folder / name] if looked_at and _unreadable(folder / name) else []

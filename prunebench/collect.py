@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.files import read_sealed, replacing, write_json
+from prunebench.made import making
 from prunebench.plan import Plan
 from prunebench.provenance import experiment_origin
 from prunebench.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
@@ -28,21 +29,24 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     for path in measured:
         for name, rows in read_sealed(path).items():
             found[name] += rows
-    for name, (target, columns) in tables.items():
-        _write_table(plan, found[name], target, columns)
-    origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
-    write_json(layout.provenance, origin)
+    with making(layout, "collect") as made:
+        for name, (target, columns) in tables.items():
+            made += _write_table(plan, found[name], target, columns)
+        origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
+        write_json(layout.provenance, origin)
+        made.append(layout.provenance)
     return layout.cells_csv
 
 
 def _write_table(
     plan: Plan, rows: list[dict[str, Any]], target: Path, columns: tuple[str, ...]
-) -> None:
+) -> list[Path]:
+    """Write a table, or remove it where it has no rows; the paths of what there is."""
     import pandas as pd
 
     if not rows:
         target.unlink(missing_ok=True)
-        return
+        return []
     order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
     table = pd.DataFrame(rows, columns=list(columns)).sort_values(
         ["task", "regime", "model", "method", "seed", "sparsity"],
@@ -51,3 +55,4 @@ def _write_table(
     )  # fmt: skip
     with replacing(target) as temporary:
         table.to_csv(temporary, index=False)
+    return [target]

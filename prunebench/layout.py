@@ -70,6 +70,11 @@ class Layout:
         """What made the experiment: code, machine, packages, command."""
         return self.root / "provenance.json"
 
+    @property
+    def paper(self) -> Path:
+        """The kit of a paper."""
+        return self.root / "paper"
+
     def measured(self, job: str) -> Path:
         """The rows of a job's cells, from which the tables are collected."""
         return self.root / "jobs" / "measures" / f"{job}.json"
@@ -90,6 +95,18 @@ class Layout:
         """The folder of one cell."""
         group = self.root / "cells" / task / regime / model / f"seed-{seed}"
         return group / method / f"{sparsity:.10g}"
+
+    def steps(self) -> dict[str, Path]:
+        """What each step makes of the records, by its name: the output that stands for all of it.
+
+        In their order: a later one may stand on an earlier one.
+        """
+        return {
+            "collect": self.cells_csv, "tables": self.tables / "generalization.csv",
+            "figures": self.figures, "leaderboard": self.leaderboard("html"),
+            "report": self.report("html"), "kit": self.paper / "macros.tex",
+            "track": self.root / "jobs" / "track.json",
+        }  # fmt: skip
 
     def records(self) -> list[Path]:
         """Every record.json of the experiment that is there, in a fixed order."""

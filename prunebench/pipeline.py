@@ -17,29 +17,19 @@ from prunebench.collect import collect
 from prunebench.errors import Passing, PrunebenchError, Refused
 from prunebench.faults import named, out_of_memory
 from prunebench.files import write_sealed
-from prunebench.identity import digest
+from prunebench.inputs import DATA, note_prepared, prepared
 from prunebench.jobs import Baseline
 from prunebench.plan import Plan
 from prunebench.progress import Progress, at_work
 from prunebench.records import DENSE, FAILED
 from prunebench.removal import FILES
-from prunebench.settings import Method, Task
+from prunebench.settings import Method
 from prunebench.store import finished
 
 if TYPE_CHECKING:
     from prunebench.work.job import Job
 
-DATA = Path("data")
 Say = Callable[[float, str], None]  # sparsity, status
-
-
-def prepared(task: Task, data: Path = DATA) -> Path:
-    """Where a task's tensors lie; the name changes with the task's settings."""
-    return (
-        data
-        / "prepared"
-        / f"{task.name}-{digest(task.model_dump(exclude={'name'}))[:8]}.safetensors"
-    )
 
 
 def download(plan: Plan, name: str, data: Path = DATA) -> None:
@@ -54,10 +44,13 @@ def download(plan: Plan, name: str, data: Path = DATA) -> None:
 
 def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
     """Turn a task's source into one verified file of tensors."""
-    from prunebench.tasks.prepare import prepare
+    from prunebench.tasks.prepare import prepare, sidecar
 
     task = plan.task(name)
-    prepare(task, data / "raw" / task.source, prepared(task, data))
+    path = prepared(task, data)
+    note_prepared(path).remove()
+    prepare(task, data / "raw" / task.source, path)
+    note_prepared(path).write([path, sidecar(path)])
 
 
 def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:

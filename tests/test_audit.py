@@ -12,9 +12,19 @@ import pytest
 import torch
 
 from prunebench import audit, config, pipeline
+from prunebench.files import write_sealed, write_text
+from prunebench.inputs import prepared
+from prunebench.layout import Layout
+from prunebench.made import making
 from prunebench.plan import Plan
 from tests.robustness.disturbed import GRID, assert_same, bits
 
+PAGES = {
+    "tables": ["tables/generalization.csv", "tables/scores.md"],
+    "figures": ["figures/forest.pdf"],
+    "report": ["report.html", "report.md"],
+    "kit": ["paper/macros.tex", "paper/figures/forest.pdf"],
+}
 CHANGES = {"seeds": [0], "methods": GRID["methods"][1:], "sparsities": [0.5]}
 
 
@@ -27,11 +37,12 @@ def _grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs),
                        ("probes", plan.probe_jobs)):  # fmt: skip
         for name in jobs:  # as Snakemake would
-            path = plan.layout.root / "jobs" / kind / f"{name}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("[]\n")
-    (plan.layout.root / "report.md").write_text("# report\n")
-    audit.seal(plan.layout)
+            write_sealed(plan.layout.root / "jobs" / kind / f"{name}.json", {"cells": []})
+    for step, names in PAGES.items():
+        with making(plan.layout, step) as made:
+            for page in names:
+                write_text(plan.layout.root / page, "a page\n")
+                made.append(plan.layout.root / page)
     yield folder
     torch.use_deterministic_algorithms(deterministic)
 
@@ -48,11 +59,11 @@ def plan_in(folder: Path) -> Plan:
 
 
 def prepared_in(folder: Path) -> list[Path]:
-    return [pipeline.prepared(task, folder / "data") for task in plan_in(folder).experiment.tasks]
+    return [prepared(task, folder / "data") for task in plan_in(folder).experiment.tasks]
 
 
 def found(folder: Path, thorough: bool = False) -> list[str]:
-    named = audit.damaged(plan_in(folder), prepared_in(folder), thorough)
+    named = audit.damaged(plan_in(folder), folder / "data", thorough)
     return [str(Path(name).relative_to(folder)) for name in named]
 
 
@@ -104,7 +115,7 @@ def test_a_damaged_file_of_a_cell_takes_its_job_along(
     before = jobs(grid)
     damage(grid / name)
     assert found(grid) == [name]
-    assert before - jobs(grid) == {KINDS[name], "outputs.json", "measures/digits-0.json"}
+    assert before - jobs(grid) == {KINDS[name], "made/collect.json", "measures/digits-0.json"}
     assert not plan_in(grid).layout.cells_csv.exists()
 
 
@@ -116,27 +127,76 @@ def test_damaged_measures_are_taken_away(grid: Path, damage: Callable[[Path], No
     assert not (grid / name).exists()
 
 
+@pytest.mark.parametrize("ending", ["", ".json", ".note.json"])
 @pytest.mark.parametrize("damage", DAMAGES[:3])
-def test_damaged_data_are_prepared_anew(grid: Path, damage: Callable[[Path], None]) -> None:
+def test_damaged_data_are_prepared_anew(
+    grid: Path, ending: str, damage: Callable[[Path], None]
+) -> None:
     (data,) = prepared_in(grid)
-    damage(data)
-    assert found(grid) == [str(data.relative_to(grid))]
+    path, before = Path(f"{data}{ending}"), Path(f"{data}.json").read_text()
+    damage(path)
+    assert found(grid) == [str(path.relative_to(grid))]
     assert not data.exists()
     pipeline.prepare(plan_in(grid), "digits", grid / "data")
     assert found(grid) == []
+    assert Path(f"{data}.json").read_text() == before
 
 
-@pytest.mark.parametrize("name", ["cells.csv", "report.md", "layers.csv"])
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_made_of_the_records_is_made_anew(
-    grid: Path, name: str, damage: Callable[[Path], None]
-) -> None:
-    damage(grid / "results" / "tiny" / name)
-    assert found(grid) == [f"results/tiny/{name}"]
-    assert not (grid / "results" / "tiny" / "cells.csv").exists()
-    audit.unseal(plan_in(grid).layout)
-    audit.unseal(plan_in(grid).layout)  # there is none any more
+def test_prepared_data_that_nothing_is_noted_of_vouch_for_each_other(grid: Path) -> None:
+    (data,) = prepared_in(grid)
+    note = Path(f"{data}.note.json")
+    note.unlink()
     assert found(grid) == []
+    assert note.exists()
+    note.unlink()
+    truncate(data)
+    assert found(grid) == [str(note.relative_to(grid))]
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("cells.csv", "cells.csv"), ("layers.csv", "cells.csv"), ("provenance.json", "cells.csv"),
+        ("tables/scores.md", "tables/generalization.csv"), ("figures/forest.pdf", "figures"),
+        ("report.md", "report.html"), ("paper/macros.tex", "paper/macros.tex"),
+        ("paper/figures/forest.pdf", "paper/macros.tex"),
+        ("jobs/made/report.json", "report.html"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", DAMAGES[:3])
+def test_what_is_made_of_the_records_is_made_anew(
+    grid: Path, name: str, output: str, damage: Callable[[Path], None]
+) -> None:
+    root = grid / "results" / "tiny"
+    there = [root / each for each in ("cells.csv", *(names[0] for names in PAGES.values()))]
+    damage(root / name)
+    held = (root / name).read_bytes()
+    assert found(grid) == [f"results/tiny/{name}"]
+    assert not (root / output).exists()
+    gone = {path for path in there if not path.exists()}
+    assert gone == {path for path in there if path.is_relative_to(root / output)}
+    if held and "jobs" not in name:
+        assert (root / "damaged" / name).read_bytes() == held
+        assert str(root / "damaged" / name) in audit.said([str(root / name)], Layout(root))
+    assert found(grid) == []
+
+
+@pytest.mark.parametrize("name", ["cells.csv", "figures", "report.html"])
+def test_an_output_that_is_gone_is_named(grid: Path, name: str) -> None:
+    path = grid / "results" / "tiny" / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert found(grid) == [f"results/tiny/{name}"]
+    assert found(grid) == []
+
+
+def test_what_was_killed_on_its_way_is_made_anew_without_a_word(grid: Path) -> None:
+    layout = plan_in(grid).layout
+    with pytest.raises(KeyboardInterrupt), making(layout, "report"):
+        raise KeyboardInterrupt
+    assert layout.report("html").exists()
+    assert found(grid) == []
+    assert not layout.report("html").exists()
 
 
 def test_a_disk_that_fails_quietly_is_found_by_a_thorough_look(grid: Path) -> None:

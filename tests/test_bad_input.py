@@ -13,6 +13,7 @@ import pytest
 from prunebench import config, pipeline
 from prunebench.errors import PrunebenchError
 from prunebench.files import write_json, write_text
+from prunebench.inputs import prepared
 from prunebench.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,8 +126,8 @@ def test_a_missing_prepared_file_says_what_to_do(tmp_path: Path, data: Path) -> 
 def test_a_file_that_describes_other_data_is_refused(tmp_path: Path, data: Path) -> None:
     copy = tmp_path / "data"
     grid = plan(tmp_path)
-    path = pipeline.prepared(grid.experiment.tasks[0], data)
-    other = pipeline.prepared(grid.experiment.tasks[0], copy)
+    path = prepared(grid.experiment.tasks[0], data)
+    other = prepared(grid.experiment.tasks[0], copy)
     other.parent.mkdir(parents=True)
     other.write_bytes(path.read_bytes())
     about = json.loads(path.with_name(f"{path.name}.json").read_text())

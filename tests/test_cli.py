@@ -17,9 +17,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from prunebench import catalog, cli, config, pipeline
+from prunebench import catalog, cli, config
 from prunebench.cli.app import EXITS
 from prunebench.files import write_json
+from prunebench.inputs import prepared
 from prunebench.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -278,7 +279,7 @@ def test_something_is_missing_or_cannot_be_written(
 def test_prepared_data_that_are_damaged(grid: Path, monkeypatch: Any, capsys: Any) -> None:
     invoke("prepare", "grid.yaml", "digits")
     plan = Plan(config.load(grid))
-    path = pipeline.prepared(plan.experiment.tasks[0])
+    path = prepared(plan.experiment.tasks[0])
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     line = refusal(monkeypatch, capsys, "baselines", "grid.yaml", "digits-0")

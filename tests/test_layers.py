@@ -33,11 +33,11 @@ LAYERS = (
     {"catalog"},  # from here on neither
     {"config", "collect"},
     {"plan"},
-    {"jobs"},
+    {"jobs", "inputs"},
     {"settings"},
-    {"components", "store"},
+    {"components", "store", "made"},
     {"removal"},
-    {"validation", "layout", "identity", "provenance", "ranges"},
+    {"validation", "layout", "identity", "provenance", "ranges", "notes"},
     {"files", "lock", "bars"},
     {"errors", "records"},
 )

@@ -13,10 +13,10 @@ from prunebench import plan as planning
 from prunebench import provenance
 from prunebench.errors import PrunebenchError
 from prunebench.identity import canonical, code_hash
+from prunebench.inputs import prepared
 from prunebench.jobs import expected_epochs
 from prunebench.layout import rule_name
 from prunebench.lock import Lock
-from prunebench.pipeline import prepared
 
 # Jobs run in the working directory, which need not be where the package stands. A function of the
 # shell, not a parameter: moving the environment must not run anything again.
@@ -64,18 +64,14 @@ LOCK = None
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     LOCK = Lock(PLAN.layout.root)
     if LOCK.taken:
-        for path in audit.damaged(PLAN, [prepared(task) for task in TASKS.values()]):
-            print(
-                f"damaged: {path} is missing or not as it was written: computed anew",
-                file=sys.stderr,
-            )
+        if found := audit.said(audit.damaged(PLAN), PLAN.layout):
+            print(found, file=sys.stderr)
 
 
 def work_alone():
     """End here where another command is at work on this experiment, or nothing can be written."""
     try:
         LOCK.require()
-        audit.unseal(PLAN.layout)
     except PrunebenchError as error:
         print(f"error: {error}", file=sys.stderr)
         os._exit(2)  # Snakemake would show a traceback

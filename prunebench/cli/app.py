@@ -65,12 +65,12 @@ def plan_of(path: Path) -> Any:
     return Plan(config.load(path), path.resolve().parent.parent if resolved else "results")
 
 
-def write(output: Path | None, value: Any) -> None:
-    """Write what a command did where --output asks for it."""
-    from prunebench.files import write_json
+def write(output: Path | None, value: dict[str, Any]) -> None:
+    """Write what a command did where --output asks for it, with its hash."""
+    from prunebench.files import write_sealed
 
     if output is not None:
-        write_json(output, value)
+        write_sealed(output, value)
 
 
 def cells_of(results: Path) -> tuple[Any, Any]:

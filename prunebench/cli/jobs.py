@@ -73,7 +73,7 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
             f" {item['macs_dense']:,} MACs an image",
             file=sys.stderr,
         )
-    write(output, found)
+    write(output, {"models": found})
 
 
 @app.command(
@@ -93,7 +93,7 @@ def baselines(config: Config, job: Job, data: Data = DATA, output: Output = None
     plan = plan_of(config)
     with grid_bar(plan):
         records = pipeline.baselines(plan, job, data)
-    write(output, _manifest(records))
+    write(output, {"cells": _manifest(records)})
 
 
 @app.command(
@@ -110,7 +110,7 @@ def curves(config: Config, job: Job, data: Data = DATA, output: Output = None) -
     plan = plan_of(config)
     with grid_bar(plan):
         records = pipeline.curves(plan, job, data)
-    write(output, _manifest(records))
+    write(output, {"cells": _manifest(records)})
 
 
 @app.command(

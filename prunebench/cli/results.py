@@ -25,6 +25,7 @@ from prunebench.cli.app import (
     write,
 )
 from prunebench.errors import PrunebenchError
+from prunebench.made import making
 
 
 @app.command(
@@ -63,9 +64,9 @@ def tables(results: Results) -> None:
     from prunebench.report import tables as report
 
     cells, layout = cells_of(results)
-    with bar("tables"):
-        report.write(cells, layout.tables, declared.analysis(layout))
-        savings.write(cells, layout)
+    with bar("tables"), making(layout, "tables") as made:
+        made += report.write(cells, layout.tables, declared.analysis(layout))
+        made += savings.write(cells, layout)
 
 
 @app.command(
@@ -81,7 +82,8 @@ def figures(results: Results) -> None:
 
     cells, layout = cells_of(results)
     layers = savings.read(layout.layers_csv, LAYER_COLUMNS)
-    report.write(cells, layout.figures, declared.analysis(layout), layers)
+    with making(layout, "figures") as made:
+        made += report.write(cells, layout.figures, declared.analysis(layout), layers)
 
 
 @app.command(
@@ -94,8 +96,9 @@ def leaderboard(results: Results) -> None:
     """Write leaderboard.html, .md and .csv from cells.csv."""
     from prunebench.report import leaderboard as report
 
-    with bar("leaderboard"):
-        report.write(*cells_of(results))
+    cells, layout = cells_of(results)
+    with bar("leaderboard"), making(layout, "leaderboard") as made:
+        made += report.write(cells, layout)
 
 
 @app.command(
@@ -108,8 +111,9 @@ def report(results: Results) -> None:
     """Write report.html and .md from cells.csv, config.json and figures/."""
     from prunebench.report import paper
 
-    with bar("report"):
-        paper.write(*cells_of(results))
+    cells, layout = cells_of(results)
+    with bar("report"), making(layout, "report") as made:
+        made += paper.write(cells, layout)
 
 
 @app.command(
@@ -119,8 +123,9 @@ def kit(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
     from prunebench.report import kit as report
 
-    with bar("paper's kit"):
-        report.write(*cells_of(results))
+    cells, layout = cells_of(results)
+    with bar("paper's kit"), making(layout, "kit") as made:
+        made += report.write(cells, layout)
 
 
 @app.command(

@@ -44,7 +44,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a cell's network as a file with its model card, once the file predicts the same."""
-    from prunebench.pipeline import prepared
+    from prunebench.inputs import prepared
     from prunebench.work.take import locate, take
 
     place = locate(cell)

@@ -11,6 +11,7 @@ from typing import Any
 
 from prunebench import pipeline
 from prunebench.errors import PrunebenchError
+from prunebench.inputs import prepared
 from prunebench.plan import Plan
 from prunebench.provenance import differences, surroundings
 from prunebench.records import DENSE
@@ -85,7 +86,7 @@ def make_ready(stored: Stored, name: str, data: Path) -> None:
 
     plan = Plan(stored.experiment)
     task = plan.task(name)
-    if pipeline.prepared(task, data).is_file():
+    if prepared(task, data).is_file():
         return
     print(f"preparing the data of {name}", file=sys.stderr, flush=True)
     try:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunebench import models, pipeline, store
+from prunebench import models, store
 from prunebench.errors import PrunebenchError
 from prunebench.files import sha256_file
+from prunebench.inputs import prepared
 from prunebench.jobs import Baseline
 from prunebench.layout import MASKS, Layout
 from prunebench.plan import Plan
@@ -59,7 +60,7 @@ def masks(submission: Submission, data: Path) -> Iterator[Finding]:
 
 def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:
     make_ready(submission.stored, baseline.task.name, data)
-    about = load(pipeline.prepared(baseline.task, data))
+    about = load(prepared(baseline.task, data))
     channels, side, _ = about.shape
     width = baseline.regime.width
     network = models.create(

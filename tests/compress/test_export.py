@@ -28,6 +28,7 @@ from prunebench.compress.shrink import shrink
 from prunebench.compress.structure import describe, restore
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.files import read_json, sha256_file, write_json
+from prunebench.inputs import prepared
 from prunebench.layout import PREDICTIONS, RECORD, WEIGHTS
 from prunebench.plan import Plan
 from prunebench.settings import Model
@@ -59,8 +60,8 @@ class Ran:
         return self.plan.layout.cell("digits", "noisy", "seed-cnn", 0, method, sparsity)
 
     def take(self, place: Place, kind: str = "onnx", target: Path | None = None) -> Taken:
-        prepared = pipeline.prepared(self.plan.experiment.tasks[0], self.data)
-        return take(self.plan, place, kind, target, prepared)
+        data = prepared(self.plan.experiment.tasks[0], self.data)
+        return take(self.plan, place, kind, target, data)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +99,8 @@ def test_the_file_predicts_what_the_cell_did(ran: Ran, taken: Taken) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(taken.folder / "model.onnx")
-    prepared = load_file(pipeline.prepared(ran.plan.experiment.tasks[0], ran.data))
-    test = prepared["test_images"].numpy()
+    data = load_file(prepared(ran.plan.experiment.tasks[0], ran.data))
+    test = data["test_images"].numpy()
     assert test.dtype == np.uint8
     stored = load_file(ran.folder("l1-filter") / PREDICTIONS)["test"].numpy()
     for batch in (1, 7, 80):

@@ -24,7 +24,6 @@ from prunebench.report.paper.material import Material
 from prunebench.statistics import SETTING
 from prunebench.statistics.origin import own
 
-FOLDER = "paper"  # below the experiment's
 HEAD = "% Written by prunebench from config.json and cells.csv; needs methods.bib.\n"
 
 
@@ -38,7 +37,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     experiment, unread = declared.experiment(layout)
     if experiment is None:
         raise PrunebenchError(f"{layout.root}: the methods are written from config.json: {unread}")
-    folder = layout.root / FOLDER
+    folder = layout.paper
     material = Material(own(cells), layout, [], experiment)
     said = methods.paragraphs(material, experiment)
     numbers = macros.numbers(material)
@@ -79,4 +78,4 @@ def _markdown(paragraph: Paragraph) -> str:
     return f"**{cite.markdown(paragraph.heading)}.** {cite.markdown(paragraph.text)}"
 
 
-__all__ = ["FOLDER", "write"]
+__all__ = ["write"]
