@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError
 from prunebench.files import read_sealed
+from prunebench.inputs import DATA, prepared
 from prunebench.jobs import Baseline
 from prunebench.layout import RECORD
 from prunebench.plan import Plan
@@ -51,30 +52,35 @@ def text(plan: Plan, since: float | None = None) -> str:
 
 def _jobs(plan: Plan, since: float | None) -> Iterator[str]:
     """Jobs that began, as their log says, and have no output."""
-    layout = plan.layout
-    root = layout.root
-    for log in sorted((root / "logs").rglob("*.log")):
-        name = log.relative_to(root / "logs").with_suffix("").as_posix()
-        kind, _, job = name.rpartition("/")
-        known: dict[str, Container[str]] = {
-            "baselines": plan.baseline_jobs, "curves": plan.curve_jobs,
-            "probes": plan.probe_jobs, "latencies": plan.latency_jobs,
-            "measures": plan.measure_jobs,
-        }  # fmt: skip
-        if job not in known.get(kind, ()):
+    # data may lie elsewhere by now, and pages be unwanted: only of a run do these say something
+    expected = (
+        _jobs_of(plan)
+        if since is None
+        else {**_data(plan), **_jobs_of(plan), **plan.layout.steps()}
+    )
+    for name, output in expected.items():
+        log = plan.layout.root / "logs" / f"{name}.log"
+        if output.exists() or not log.exists():
             continue
-        old = since is not None and log.stat().st_mtime < since
-        if not old and not (root / "jobs" / f"{name}.json").exists():
+        if since is None or log.stat().st_mtime >= since:
             yield f"{name}: {_last_words(log)}; log: {log}"
-    if since is not None:
-        made = {
-            "collect": layout.cells_csv, "tables": layout.tables, "figures": layout.figures,
-            "leaderboard": layout.leaderboard("html"), "report": layout.report("html"),
-        }  # fmt: skip
-        for name, output in made.items():
-            log = root / "logs" / f"{name}.log"
-            if log.exists() and log.stat().st_mtime >= since and not output.exists():
-                yield f"{name}: {_last_words(log)}; log: {log}"
+
+
+def _data(plan: Plan) -> dict[str, Path]:
+    """What the workflow makes of each task's data, by the name of the job."""
+    tasks = plan.experiment.tasks
+    fetched = {f"download/{task.name}": DATA / "raw" / f"{task.name}.done" for task in tasks}
+    return fetched | {f"prepare/{task.name}": prepared(task) for task in tasks}
+
+
+def _jobs_of(plan: Plan) -> dict[str, Path]:
+    """The file that says that a job is done, by the job's name."""
+    jobs: dict[str, Iterable[str]] = {
+        "baselines": plan.baseline_jobs, "curves": plan.curve_jobs, "probes": plan.probe_jobs,
+        "latencies": plan.latency_jobs, "measures": plan.measure_jobs,
+    }  # fmt: skip
+    names = [f"{kind}/{job}" for kind, known in jobs.items() for job in known]
+    return {name: plan.layout.root / "jobs" / f"{name}.json" for name in names}
 
 
 def _last_words(log: Path) -> str:

@@ -134,8 +134,22 @@ def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None
     (logs / "other@digits-0.log").write_text("of an earlier configuration\n")
     told = faults.text(plan).splitlines()
     assert told[1:] == [
-        f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
         "  - curves/random@digits-0: it was killed, perhaps for want of memory;"
         f" log: {logs}/random@digits-0.log",
+        f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
     ]
     assert faults.text(plan, since=2e10) == ""
+
+
+@pytest.mark.parametrize("name", ["download/digits", "prepare/digits", "tables", "kit", "track"])
+def test_what_is_no_job_of_the_grid_is_told_of_in_the_run_where_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = plan_in(Path())
+    log = plan.layout.root / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: no such thing\n")
+    told = faults.text(plan, since=0)
+    assert told.splitlines()[1:] == [f"  - {name}: error: no such thing; log: {log}"]
+    assert faults.text(plan) == faults.text(plan, since=2e10) == ""
