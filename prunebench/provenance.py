@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -144,13 +145,15 @@ def command() -> str:
 
 
 def command_line(arguments: list[str]) -> str:
-    """``arguments`` (``sys.argv``) as one would type them."""
+    """``arguments`` (``sys.argv``) as one would type them; the home folder, a user's name, is ~."""
     program = Path(arguments[0])
     if program.name in ("__main__.py", "-m"):  # python -m prunebench
         named = ["python", "-m", program.parent.name or "prunebench"]
     else:
         named = [program.name]
-    return shlex.join([*named, *arguments[1:]])
+    typed = shlex.join([*named, *arguments[1:]])
+    home = os.environ.get("HOME", "").rstrip("/")
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
 
 
 def now() -> str:

@@ -77,10 +77,26 @@ def test_what_a_record_says_is_in_its_columns() -> None:
         (["/home/me/.venv/bin/snakemake", "--cores", "2"], "snakemake --cores 2"),
         (["/a/prunebench/__main__.py", "run", "my grid.yaml"],
          "python -m prunebench run 'my grid.yaml'"),
+        # the home folder says who the user is
+        (["/home/me/bin/snakemake", "--configfile", "/home/me/my grid.yaml", "-d=/home/me/x"],
+         "snakemake --configfile '~/my grid.yaml' -d=~/x"),
+        (["snakemake", "/data/home/me/x", "/home/meg/x"], "snakemake /data/home/me/x /home/meg/x"),
     ],
 )  # fmt: skip
-def test_a_command_as_one_types_it(arguments: list[str], said: str) -> None:
+@pytest.mark.parametrize("home", ["/home/me", "/home/me/"])
+def test_a_command_as_one_types_it(
+    arguments: list[str], said: str, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", home)
     assert provenance.command_line(arguments) == said
+
+
+@pytest.mark.parametrize("home", ["", "/"])
+def test_a_command_of_somebody_without_a_home(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
+    monkeypatch.delenv("HOME")
+    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
 
 
 def test_differences() -> None:
