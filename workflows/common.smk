@@ -12,7 +12,7 @@ from prunebench import config as settings
 from prunebench import plan as planning
 from prunebench import provenance
 from prunebench.errors import PrunebenchError
-from prunebench.identity import canonical, code_hash
+from prunebench.identity import canonical, code_hash, digest
 from prunebench.inputs import prepared
 from prunebench.jobs import expected_epochs
 from prunebench.layout import rule_name
@@ -45,7 +45,9 @@ def read_experiment():
 
 try:
     PLAN = planning.Plan(read_experiment())
-    PLAN.write()
+    # what records stand on does not change by looking
+    if not (workflow.output_settings.dryrun and PLAN.layout.config.exists()):
+        PLAN.write()
 except PrunebenchError as error:
     # not a WorkflowError, which Snakemake would show with a part of this file
     print(f"error: {error}", file=sys.stderr)

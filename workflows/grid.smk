@@ -144,6 +144,8 @@ rule collect:
         runtime=doubling(START),
     params:
         config=CONFIG,
+        # provenance.json names the configuration, also what no record stands on
+        experiment=digest(PLAN.experiment.model_dump(mode="json")),
         # thousands of paths do not fit on a command line
         measured=f"{ROOT}/jobs/measured.txt",
     shell:

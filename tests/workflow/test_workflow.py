@@ -73,6 +73,20 @@ def test_again_nothing_is_done(smoke: Smoke) -> None:
     assert workflow.records() == before
 
 
+def test_an_edited_analysis_is_named_anew(smoke: Smoke) -> None:
+    """By provenance.json, though no record changes; a dry run leaves the configuration alone."""
+    workflow, _ = smoke
+    grid = yaml.safe_load((workflow.folder / SMOKE).read_text())
+    config = workflow.folder / "config" / "judged.yaml"
+    config.write_text(yaml.safe_dump(grid | {"analysis": {"equivalence": 1.25}}))
+    resolved = workflow.folder / "results" / "smoke" / "config.json"
+    before = resolved.read_bytes()
+    output = workflow.snakemake("--dry-run", config=config)
+    assert re.search(r"collect\s+1\b", output), output
+    assert not re.search(r"measure\s+\d", output)
+    assert resolved.read_bytes() == before
+
+
 def test_an_edited_method_reruns_only_its_curves(smoke: Smoke) -> None:
     workflow, _ = smoke
     before = workflow.records()
