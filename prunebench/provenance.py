@@ -20,7 +20,8 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
-from prunebench.files import sha256_file
+from prunebench.errors import PrunebenchError
+from prunebench.files import read_json, sha256_file
 
 _ROOT = Path(__file__).parents[1]
 LOCK = "requirements.lock"
@@ -137,6 +138,42 @@ def differences(
         one, two = (", ".join(f"{name} {side[name]}" for name in other) for side in (there, now))
         found.append(("packages", one, two))
     return tuple(found)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The content of a ``provenance.json``; None where there is none. Damaged: PrunebenchError."""
+    if not path.is_file():
+        return None
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise PrunebenchError(f"{path} is damaged: it is no mapping")
+    return stored
+
+
+def unlike(stored: Mapping[str, Any], config: Path, cells: Path) -> list[tuple[str, str]]:
+    """Which of ``config`` and ``cells`` a ``provenance.json`` does not name by hash: key and name.
+
+    Both are there.
+    """
+    named = {"config_sha256": config, "cells_sha256": cells}
+    return [(key, path.name) for key, path in named.items() if stored.get(key) != sha256_file(path)]
+
+
+def doubt(stored: Mapping[str, Any] | None, config: Path, cells: Path) -> str:
+    """Why a ``provenance.json`` (None: there is none) says nothing of records; empty: it does.
+
+    ``config``, ``cells``: the files that lie beside it.
+    """
+    if stored is None:
+        return (
+            "there is no provenance.json: the command, machine, system and packages of these"
+            " records are not known"
+        )
+    other = " and ".join(name for _, name in unlike(stored, config, cells))
+    return other and (
+        f"provenance.json names another {other}, changed since or someone else's: what it says need"
+        " not be of these records"
+    )
 
 
 def command() -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from prunebench import provenance
+from prunebench.errors import PrunebenchError
 from prunebench.records import PROVENANCE
 from tests.conftest import ROOT
 
@@ -97,6 +98,27 @@ def test_a_command_of_somebody_without_a_home(home: str, monkeypatch: pytest.Mon
     assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
     monkeypatch.delenv("HOME")
     assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
+
+
+def test_whether_it_is_of_what_lies_beside_it(origin: dict[str, Any], tmp_path: Path) -> None:
+    beside = (tmp_path / "config.json", tmp_path / "cells.csv")
+    assert provenance.doubt(origin, *beside) == ""
+    assert provenance.doubt(None, *beside).startswith("there is no provenance.json: the command")
+    (tmp_path / "cells.csv").write_text("another")
+    assert provenance.unlike(origin, *beside) == [("cells_sha256", "cells.csv")]
+    assert "names another cells.csv, changed since" in provenance.doubt(origin, *beside)
+    assert "another config.json and cells.csv" in provenance.doubt({}, *beside)
+
+
+def test_what_was_written_is_read(origin: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "provenance.json"
+    assert provenance.read(path) is None
+    path.write_text(json.dumps(origin))
+    assert provenance.read(path) == origin
+    for content in ("[]", "{"):
+        path.write_text(content)
+        with pytest.raises(PrunebenchError, match="is damaged"):
+            provenance.read(path)
 
 
 def test_differences() -> None:

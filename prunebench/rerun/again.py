@@ -12,8 +12,9 @@ from typing import Any
 from prunebench import pipeline
 from prunebench.errors import PrunebenchError
 from prunebench.inputs import prepared
+from prunebench.layout import Layout
 from prunebench.plan import Plan
-from prunebench.provenance import differences, surroundings
+from prunebench.provenance import differences, doubt, surroundings
 from prunebench.records import DENSE
 from prunebench.rerun.compare import CONFIRMED, Compared, compare, errors_of
 from prunebench.rerun.stored import Cell, Stored, cell_of, reduced
@@ -27,6 +28,7 @@ class Outcome:
     drawn: int
     cells: tuple[Compared, ...]  # those drawn, and their baselines
     environment: tuple[tuple[str, str, str], ...]  # of provenance.json: what, the record's, here
+    doubt: str = ""  # why provenance.json says nothing of these records, where it does not
 
     @property
     def confirmed(self) -> bool:
@@ -56,8 +58,10 @@ def rerun(stored: Stored, cells: list[Cell], data: Path) -> Outcome:
         for cell in sorted({*cells, *(cell.baseline for cell in cells)}, key=_order)
         if cell in rows and cell in found
     ]
+    layout = Layout(stored.folder)
+    told = doubt(stored.provenance, layout.config, layout.cells_csv)
     differing = differences(stored.provenance, surroundings())
-    return Outcome(len(cells), tuple(compared), differing)
+    return Outcome(len(cells), tuple(compared), differing, told)
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from prunebench import config
+from prunebench import config, provenance
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.files import read_json
 from prunebench.layout import Layout
 from prunebench.records import DENSE
 from prunebench.settings import Experiment
@@ -77,8 +76,7 @@ def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     experiment = config.load(layout.config) if experiment is None else experiment
     raw = read_text(layout.cells_csv, "; run the grid first")
     cells = typed(raw, str(layout.cells_csv))
-    origin = read_json(layout.provenance) if layout.provenance.is_file() else None
-    return Stored(folder, experiment, raw, cells, origin)
+    return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance))
 
 
 def draw(cells: Iterable[Cell], count: int, seed: int) -> list[Cell]:

@@ -29,6 +29,8 @@ def as_text(outcome: Outcome) -> str:
     lines += [f"environment: {name}: {there}, here {here}" for name, there, here in differing]
     if not differing:
         lines.append("environment: nothing that is recorded differs")
+    if outcome.doubt:
+        lines.append(f"environment: {outcome.doubt}")
     return "\n".join([*lines, summary(outcome)])
 
 
@@ -76,6 +78,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             {"name": name, "record": there, "here": here}
             for name, there, here in environment(outcome)
         ],
+        "doubt": outcome.doubt or None,
     }
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from prunebench.files import sha256_file
 from prunebench.identity import digest
 from prunebench.jobs import Baseline
 from prunebench.layout import Layout
 from prunebench.plan import Plan
+from prunebench.provenance import unlike
 from prunebench.records import COLLAPSED, COLUMNS, DENSE, DIVERGED, FAILED, OK, PROVENANCE
 from prunebench.rerun.stored import Cell, cell_of
 from prunebench.settings import PARTS, Method
@@ -158,10 +158,9 @@ def _files(submission: Submission) -> Iterator[Finding]:
         told = "is missing: lock file, machine, packages and command are not known"
         yield Finding(WARNING, "provenance", name, told)
         return
-    for key, path in (("config_sha256", layout.config), ("cells_sha256", layout.cells_csv)):
-        if origin.get(key) != sha256_file(path):
-            told = f"{key} is not that of {path.name}, which was changed since, or is another's"
-            yield Finding(BROKEN, "provenance", name, told)
+    for key, file in unlike(origin, layout.config, layout.cells_csv):
+        told = f"{key} is not that of {file}, which was changed since, or is another's"
+        yield Finding(BROKEN, "provenance", name, told)
 
 
 def budgets(submission: Submission) -> Iterator[Finding]:

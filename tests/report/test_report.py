@@ -18,6 +18,7 @@ from prunebench import cli, config
 from prunebench.errors import PrunebenchError
 from prunebench.files import write_json
 from prunebench.layout import Layout
+from prunebench.provenance import experiment_origin
 from prunebench.report import declared, paper, summary
 from prunebench.report.paper import answers, pictures, protocol
 from prunebench.settings import PARTS, Analysis
@@ -161,6 +162,29 @@ def test_without_settings_the_defaults_are_named(half: pd.DataFrame, tmp_path: P
         "has not been drawn", "snakemake --cores all --configfile CONFIGURATION",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_it_says_what_made_the_records_or_that_nobody_knows(
+    half: pd.DataFrame, tmp_path: Path
+) -> None:
+    made = Layout(tmp_path)
+
+    def text() -> str:
+        return paper.markdown(paper.compose(paper.material_of(half, made)))
+
+    absent = "Mind: there is no provenance.json: the command, machine, system and packages of these"
+    assert absent in text()
+    half.to_csv(made.cells_csv, index=False)
+    write_json(made.config, settings())
+    stored = experiment_origin(made.config, made.cells_csv, [])
+    write_json(made.provenance, stored | {"command": "snakemake --cores 7", "diff_hash": "f" * 64})
+    found = text()
+    assert "Mind: " not in found
+    assert "- Command: snakemake --cores 7\n" in found
+    assert f"- SHA-256 of what was not committed: {'f' * 64}\n" in found
+    assert f"- Machine: {stored['machine']['processor']}, " in found
+    write_json(made.provenance, stored | {"cells_sha256": "0" * 64})
+    assert "Mind: provenance.json names another cells.csv, changed since" in text()
 
 
 @pytest.mark.parametrize("content", ["{", '{"experiment": "trial", "tasks": 3}'])

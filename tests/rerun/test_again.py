@@ -56,6 +56,7 @@ def test_other_records(ran: Ran, tmp_path: Path) -> None:
     assert told["torch_version"][0] == "1.0.0"
     assert told["packages"][0] == "numpy 1.0"
     text = as_text(found)
+    assert "environment: provenance.json names another cells.csv, changed since" in text
     assert "NOT confirmed" in text
     assert "test_error" in text
     assert "interval [0.9900, 0.9900]" in text
@@ -76,6 +77,7 @@ def test_the_command(ran: Ran) -> None:
     assert said["confirmed"]
     [drawn] = draw(load(ran.results).rows, 1, 4)
     assert said["cells"][-1]["method"] == drawn.method
+    assert said["doubt"] is None
     assert "re-running 1 of 1" in done.stderr
 
 
@@ -93,6 +95,8 @@ def test_the_command_says_no(ran: Ran, tmp_path: Path) -> None:
     assert "--seed 4" in done.stdout
     assert "2 not decidable" in done.stdout
     assert "no interval with fewer than 3 seeds" in done.stdout
+    told = "environment: there is no provenance.json: the command, machine, system and packages of"
+    assert told in done.stdout
 
 
 def test_data_that_are_not_here(ran: Ran, tmp_path: Path) -> None:

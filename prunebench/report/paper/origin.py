@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import pandas as pd
 
+from prunebench.layout import Layout
+from prunebench.provenance import doubt, read
 from prunebench.records import DENSE
 from prunebench.report.paper.blocks import (
     NAME,
@@ -39,7 +44,8 @@ SHORT = 12  # of a hash's 64 digits
 def section(material: Material) -> Section:
     """Where the records come from."""
     cells = material.cells
-    blocks: list[Block] = [Facts(_facts(cells)), _hashes(cells), *_again(material)]
+    blocks: list[Block] = [Facts(_facts(cells)), *_made(material.layout), _hashes(cells)]
+    blocks += _again(material)
     return Section("Provenance", "provenance", blocks)
 
 
@@ -72,6 +78,36 @@ def _facts(cells: pd.DataFrame) -> dict[str, str]:
         "Training, baselines": _hours(cells[cells["method"] == DENSE], "train_seconds"),
         "Pruning": _hours(cells, "prune_seconds"),
     }
+
+
+def _made(layout: Layout) -> list[Block]:
+    """What provenance.json says of the command that collected the records; that it does not."""
+    stored = read(layout.provenance)
+    files = (layout.config, layout.cells_csv)
+    told = doubt(stored, *files) if stored is None or all(map(Path.is_file, files)) else ""
+    blocks: list[Block] = [Text(f"Mind: {told}.")] if told else []
+    if stored is None:
+        return blocks
+    machine = stored.get("machine") or {}
+    parts = (machine.get("processor"), machine.get("architecture"), _cores(machine))
+    made = {
+        "Command": stored.get("command"),
+        "Began": stored.get("started"),
+        "Last record": stored.get("ended"),
+        "Commit then": stored.get("commit"),
+        "SHA-256 of what was not committed": stored.get("diff_hash"),
+        "SHA-256 of the lock file": stored.get("lock_hash"),
+        "Machine": ", ".join(filter(None, parts)),
+        "System": stored.get("system"),
+        "Packages": f"{len(stored.get('packages') or ())}, with their versions in"
+        f" {layout.provenance.name}",
+    }
+    said = Text("The command that collected the records; earlier ones may have computed some:")
+    return [*blocks, said, Facts({name: str(value) for name, value in made.items() if value})]
+
+
+def _cores(machine: Mapping[str, Any]) -> str:
+    return f"{machine['usable_cores']} cores" if machine.get("usable_cores") else ""
 
 
 def _counted(cells: pd.DataFrame, column: str) -> str:
@@ -125,6 +161,6 @@ def _again(material: Material) -> list[Block]:
     if dirty(cells):
         words = (
             "This repeats it only in part: the checkout differed from its commit, and what was not"
-            " committed is not known."
+            " committed is not kept."
         )
     return [Text(words), Commands(tuple(lines))]
