@@ -21,6 +21,7 @@ rule all:
         rules.leaderboard.output,
         rules.report.output,
         rules.kit.output,
+        rules.crate.output,
         rules.track.output,
 
 

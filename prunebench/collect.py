@@ -8,15 +8,15 @@ from typing import Any
 from prunebench.files import read_sealed, replacing, write_json
 from prunebench.made import making
 from prunebench.plan import Plan
-from prunebench.provenance import experiment_origin
+from prunebench.provenance import experiment_origin, keep_workflow
 from prunebench.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
 
 
 def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
     """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
 
-    A table without rows is not written, and removed where it was. Beside them provenance.json;
-    ``started``: when the command began that computed the grid.
+    A table without rows is not written, and removed where it was. Beside them provenance.json and
+    the workflow that ran; ``started``: when the command began that computed the grid.
     """
     layout = plan.layout
     # cells.csv last: where it is, the others are
@@ -34,7 +34,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
             made += _write_table(plan, found[name], target, columns)
         origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
         write_json(layout.provenance, origin)
-        made.append(layout.provenance)
+        made += [layout.provenance, *keep_workflow(layout.workflow)]
     return layout.cells_csv
 
 

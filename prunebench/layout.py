@@ -20,6 +20,9 @@ LATENCY = "latency.json"  # how long its networks take, each engine and batch
 # beside the cells of a baseline or curve, until it is finished: states of long trainings
 CHECKPOINTS = "checkpoints"
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
+# what is made of the records, in an experiment's folder
+DERIVED = ("cells.csv", "latency.csv", "layers.csv", "tables/*", "figures/*", "leaderboard.*",
+           "report.*", "provenance.json")  # fmt: skip
 
 
 def rule_name(name: str) -> str:
@@ -75,6 +78,16 @@ class Layout:
         """The kit of a paper."""
         return self.root / "paper"
 
+    @property
+    def workflow(self) -> Path:
+        """The folder of the workflow that collected the records: Snakefile and what it includes."""
+        return self.root / "workflow"
+
+    @property
+    def crate(self) -> Path:
+        """What makes the folder a Workflow Run RO-Crate."""
+        return self.root / "ro-crate-metadata.json"
+
     def measured(self, job: str) -> Path:
         """The rows of a job's cells, from which the tables are collected."""
         return self.root / "jobs" / "measures" / f"{job}.json"
@@ -104,9 +117,15 @@ class Layout:
         return {
             "collect": self.cells_csv, "tables": self.tables / "generalization.csv",
             "figures": self.figures, "leaderboard": self.leaderboard("html"),
-            "report": self.report("html"), "kit": self.paper / "macros.tex",
+            "report": self.report("html"), "kit": self.paper / "macros.tex", "crate": self.crate,
             "track": self.root / "jobs" / "track.json",
         }  # fmt: skip
+
+    def derived(self) -> list[Path]:
+        """Every file of DERIVED that is there, in a fixed order."""
+        found = (path for pattern in DERIVED for path in sorted(self.root.glob(pattern)))
+        # Snakemake leaves a hidden file in a folder that it asked for
+        return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
     def records(self) -> list[Path]:
         """Every record.json of the experiment that is there, in a fixed order."""

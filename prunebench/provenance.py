@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
-from prunebench.files import read_json, sha256_file
+from prunebench.files import read_json, replacing, sha256_file
 
 _ROOT = Path(__file__).parents[1]
 LOCK = "requirements.lock"
@@ -191,6 +192,24 @@ def command_line(arguments: list[str]) -> str:
     typed = shlex.join([*named, *arguments[1:]])
     home = os.environ.get("HOME", "").rstrip("/")
     return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
+
+
+def keep_workflow(folder: Path) -> list[Path]:
+    """Copy the workflow that this runs in, Snakefile and what it includes; else remove ``folder``.
+
+    The paths inside are those of the checkout. Returns the copies. Raises Unwritable.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    if COMMAND not in os.environ:
+        return []
+    copies = {
+        folder / source.relative_to(_ROOT): source
+        for source in (_ROOT / "Snakefile", *sorted((_ROOT / "workflows").glob("*.smk")))
+    }
+    for copy, source in copies.items():
+        with replacing(copy) as temporary:
+            shutil.copyfile(source, temporary)
+    return list(copies)
 
 
 def now() -> str:

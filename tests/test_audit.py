@@ -24,6 +24,7 @@ PAGES = {
     "figures": ["figures/forest.pdf"],
     "report": ["report.html", "report.md"],
     "kit": ["paper/macros.tex", "paper/figures/forest.pdf"],
+    "crate": ["ro-crate-metadata.json"],
 }
 CHANGES = {"seeds": [0], "methods": GRID["methods"][1:], "sparsities": [0.5]}
 
@@ -161,6 +162,7 @@ def test_prepared_data_that_nothing_is_noted_of_vouch_for_each_other(grid: Path)
         ("tables/scores.md", "tables/generalization.csv"), ("figures/forest.pdf", "figures"),
         ("report.md", "report.html"), ("paper/macros.tex", "paper/macros.tex"),
         ("paper/figures/forest.pdf", "paper/macros.tex"),
+        ("ro-crate-metadata.json", "ro-crate-metadata.json"),
         ("jobs/made/report.json", "report.html"),
     ],
 )  # fmt: skip

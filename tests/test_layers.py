@@ -29,7 +29,7 @@ LAYERS = (
     {"tasks"},  # to here
     {"others"},  # pandas, never torch
     {"report"},
-    {"statistics", "track"},
+    {"statistics", "track", "crate"},
     {"catalog"},  # from here on neither
     {"config", "collect"},
     {"plan"},
@@ -43,7 +43,7 @@ LAYERS = (
 )
 HEAVY = {"torch", "torchvision", "timm", "torch_pruning", "safetensors"}
 TABLES = {"pandas", "mlflow", "matplotlib", "seaborn", "scipy"}
-NEVER = ("others", "report", "statistics", "track", "pipeline", "cli")  # torch
+NEVER = ("others", "report", "statistics", "track", "crate", "pipeline", "cli")  # torch
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}
 TORCH = RANK["tasks"]
 # the command line and the order of things import what they call when they call it

@@ -135,6 +135,7 @@ rule collect:
     output:
         str(PLAN.layout.cells_csv),
         str(PLAN.layout.provenance),
+        directory(str(PLAN.layout.workflow)),
     log:
         f"{ROOT}/logs/collect.log",
     conda:

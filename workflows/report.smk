@@ -168,6 +168,29 @@ rule kit:
         "prunebench kit {params.root:q} 2> >(tee {log:q} >&2)"
 
 
+rule crate:
+    input:
+        rules.collect.output,
+        rules.tables.output,
+        rules.figures.output,
+        rules.leaderboard.output,
+        rules.report.output,
+        code=str(REPORT.with_name("crate.py")),
+    output:
+        str(PLAN.layout.crate),
+    log:
+        f"{ROOT}/logs/crate.log",
+    conda:
+        "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(START),
+    params:
+        root=ROOT,
+    shell:
+        "prunebench crate {params.root:q} 2> >(tee {log:q} >&2)"
+
+
 rule track:
     input:
         rules.collect.output,

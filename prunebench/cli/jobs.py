@@ -156,7 +156,8 @@ def measure(config: Config, job: Job, output: Output = None) -> None:
     epilog=guide(
         example("collect results/default/config.json results/default/jobs/measured.txt"),
         files(
-            "the files that MEASURED lists", "cells.csv, latency.csv, layers.csv, provenance.json"
+            "the files that MEASURED lists",
+            "cells.csv, latency.csv, layers.csv, provenance.json, workflow/",
         ),
     )
 )

@@ -130,6 +130,27 @@ def kit(results: Results) -> None:
 
 @app.command(
     epilog=guide(
+        example("crate results/default"),
+        files(
+            "provenance.json, workflow/ and what it describes: config.json, records, tables,"
+            " figures, leaderboard, report",
+            "ro-crate-metadata.json",
+        ),
+        "The profile is Workflow Run Crate 0.5: of experiments that Snakemake ran.",
+    )
+)
+def crate(results: Results) -> None:
+    """Make an experiment's folder a Workflow Run RO-Crate: what ran, on what, and what came out."""
+    from prunebench import crate as run_crate
+    from prunebench.layout import Layout
+
+    layout = Layout(results)
+    with making(layout, "crate") as made:
+        made.append(run_crate.write(layout))
+
+
+@app.command(
+    epilog=guide(
         example("summary results/default"), files("cells.csv, config.json, logs/", "nothing")
     )
 )

@@ -23,6 +23,7 @@ from prunebench import catalog, config
 from prunebench.measure import catalog as measures
 from prunebench.records import COLUMNS
 from tests.conftest import ROOT
+from tests.crates import conforms, files
 
 from .conftest import SMOKE, Workflow
 
@@ -71,6 +72,21 @@ def test_again_nothing_is_done(smoke: Smoke) -> None:
     before = workflow.records()
     assert "Nothing to be done" in workflow.snakemake()
     assert workflow.records() == before
+
+
+def test_the_results_are_a_crate(smoke: Smoke) -> None:
+    workflow, _ = smoke
+    results = workflow.folder / "results" / "smoke"
+    crate = conforms(results)
+    described = set(files(crate, results))
+    made = [path.relative_to(results) for path in results.rglob("*") if path.is_file()]
+    beside = {"cells", "jobs", "logs", "paper", "ro-crate-metadata.json"}
+    assert described == {
+        str(p) for p in made if p.parts[0] not in beside and not p.name.startswith(".")
+    }
+    run = crate.root_dataset["mentions"]
+    assert run["description"].startswith(f"snakemake --cores 2 --configfile {SMOKE}\n")
+    assert run["instrument"].id == "workflow/Snakefile"
 
 
 def test_an_edited_analysis_is_named_anew(smoke: Smoke) -> None:
