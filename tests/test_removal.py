@@ -146,9 +146,7 @@ def test_a_damaged_note_costs_its_cells_and_no_more(freed: Path) -> None:
     plan = plan_in(freed, "records")
     for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
         for name in jobs:  # as Snakemake would
-            path = plan.layout.root / "jobs" / kind / f"{name}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("[]\n")
+            write_sealed(plan.layout.root / "jobs" / kind / f"{name}.json", {"cells": []})
     folder = plan.layout.cell("digits", "clean", "seed-cnn", 0, "imp", 0.5)
     (folder / REMOVED).write_text("{")
     found = audit.damaged(plan)
