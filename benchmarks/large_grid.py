@@ -4,8 +4,8 @@
 
 Run by hand. Each is measured in a process of its own, at a quarter, a half and the whole of the
 curves, so that growth shows: what is linear doubles. Nothing is trained: the records are made up,
-five sparsities a curve, every column filled. The leaderboard of as many records:
-benchmarks/leaderboard_page.py.
+five sparsities a curve, every column filled, with the layers of the first seed. The leaderboard of
+as many records: benchmarks/leaderboard_page.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from prunebench import config
 from prunebench.files import write_json, write_sealed, write_text
 from prunebench.plan import Plan
-from prunebench.records import DENSE, OK, row
+from prunebench.records import DENSE, LAYER_COLUMNS, OK, row
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARSITIES = [0.5, 0.75, 0.875, 0.9375, 0.96875]
@@ -32,6 +32,7 @@ SPARSITIES = [0.5, 0.75, 0.875, 0.9375, 0.96875]
 METHODS = [{"name": f"method-{number:02d}", "base": "magnitude"} for number in range(20)]
 REGIMES = [{"name": f"noisy-{share}", "label_noise": share / 100} for share in (10, 20, 30, 40)]
 MODELS = [{"name": f"net-{number}", "architecture": "seed-cnn"} for number in range(5)]
+LAYERS = 20
 EACH = len(METHODS) * len(REGIMES) * len(MODELS)
 PLAN = "import sys; from pathlib import Path; from prunebench.cli.app import plan_of; "
 SCAN = "from prunebench.progress import Progress; Progress(plan_of(Path(sys.argv[1])))"
@@ -54,6 +55,7 @@ def made_up(plan: Plan) -> list[Path]:
     filled |= {
         name: "0123456789abcdef" * 4 for name in filled if name.endswith(("hash", "identity"))
     }
+    filled |= {"published": None, "control": False, "augmentation": False, "dirty": False}
     paths = []
     for name in plan.measure_jobs:
         cells = [
@@ -64,9 +66,21 @@ def made_up(plan: Plan) -> list[Path]:
             for cell in plan.cells_of("measures", name)
         ]  # fmt: skip
         path = plan.layout.measured(name)
-        write_sealed(path, {"cells": cells, "latency": [], "layers": []})
+        write_sealed(path, {"cells": cells, "latency": [], "layers": _layers(cells)})
         paths.append(path)
     return paths
+
+
+def _layers(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The layers of the first seed's cells, as many as a ResNet-20 has."""
+    sizes = {"weights": 2304, "kept": 1152, "units": 16, "units_kept": 16}
+    return [
+        {name: cell[name] for name in LAYER_COLUMNS if name in cell}
+        | {"layer": f"layer1.{place}.conv1.weight", "place": place, **sizes}
+        for cell in cells
+        if cell["seed"] == 0
+        for place in range(LAYERS)
+    ]
 
 
 def measured(folder: Path, *command: str) -> tuple[float, float, float]:

@@ -142,7 +142,7 @@ rule collect:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         config=CONFIG,
         # provenance.json names the configuration, also what no record stands on

@@ -31,7 +31,7 @@ rule tables:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
     shell:
@@ -57,7 +57,7 @@ rule figures:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
         analysis=ANALYSIS,
@@ -93,7 +93,7 @@ rule leaderboard:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
         analysis=ANALYSIS,
@@ -122,7 +122,7 @@ rule report:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
         analysis=ANALYSIS,
@@ -159,7 +159,7 @@ rule kit:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
         # a function: in a text, Snakemake would take a path's {braces} for a wildcard
@@ -206,7 +206,7 @@ rule track:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
     shell:

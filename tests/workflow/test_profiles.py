@@ -7,6 +7,8 @@ import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -27,6 +29,24 @@ def test_every_rule_says_what_it_takes(rule: str) -> None:
     resources = RULES[rule].partition("resources:")[2].partition("params:")[0]
     assert "mem_mb=" in resources
     assert "runtime=" in resources
+
+
+# megabytes that were measured, benchmarks/large_grid.py and leaderboard_page.py
+@pytest.mark.parametrize(("records", "peak"), [(2_544, 310), (6_060, 490), (100_500, 1_730)])
+def test_what_reads_all_records_asks_for_more_where_there_are_more(records: int, peak: int) -> None:
+    text = (ROOT / "workflows" / "resources.smk").read_text(encoding="utf-8")
+    said: dict[str, Any] = {"PLAN": SimpleNamespace(cell_count=records)}
+    exec(text, said)
+    memory, again = (said["doubling"](said["TABLE_MB"])(None, attempt) for attempt in (1, 2))
+    assert type(memory) is int  # as Snakemake wants it
+    assert 2 * peak <= memory <= 5 * peak
+    assert again == 2 * memory
+
+
+@pytest.mark.parametrize("rule", ["collect", "tables", "figures", "leaderboard", "report", "kit"])
+def test_a_rule_of_all_records_takes_as_much_as_they_need(rule: str) -> None:
+    assert "mem_mb=doubling(TABLE_MB)" in RULES[rule]
+    assert "runtime=doubling(TABLE)" in RULES[rule]
 
 
 def test_the_rules_were_found() -> None:
