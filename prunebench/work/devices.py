@@ -1,9 +1,9 @@
-"""One of several GPUs for each process: Snakemake counts them, not which of them a job is given.
+"""One of several GPUs for each process: Snakemake counts them and does not choose (its issue 281).
 
 A process takes the lowest free place and keeps it until it ends, however that is: a lock of the
 operating system on an empty file, in a local folder. All GPUs are taken once before one is taken
-twice, so that of n processes at most ceil(n / GPUs) share one. Processes of other users, and of
-containers with a folder of their own, are not seen.
+twice, so that where n processes run at a time, at most ceil(n / GPUs) share one. Processes of other
+users, and of containers with a folder of their own, are not seen.
 """
 
 from __future__ import annotations
