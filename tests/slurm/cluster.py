@@ -38,7 +38,9 @@ StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
@@ -90,7 +92,7 @@ class Cluster:
 def cluster(cpus: int = 2, memory: int = 20_000) -> Iterator[Cluster]:
     """Start munged, slurmctld and slurmd; stop them, and remove the folder, whatever happens.
 
-    ``memory``: MiB that jobs may ask for together; nothing enforces it here.
+    ``memory``: MiB that jobs may ask for together. One that takes more than it asked for is killed.
     """
     # munged refuses a socket in a folder that others may not enter, as pytest's are
     folder = Path(tempfile.mkdtemp(prefix="prunebench-slurm-"))

@@ -7,6 +7,7 @@ starts them on loopback in a folder of its own.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -115,7 +116,12 @@ def test_a_killed_job_is_tried_again_and_the_bits_are_those_of_a_local_run(
             if run.poll() is None:
                 run.terminate()
                 run.wait()
+    # nobody took more memory or time than its rule says: Slurm kills who does
+    states = [state for state, _, _ in jobs.values() if state != "COMPLETED"]
+    assert states == ["CANCELLED"], {j: said for j, said in jobs.items() if said[0] != "COMPLETED"}
     assert jobs[job][0] == "CANCELLED"
+    # what needs the network or one writer ran here
+    assert not [said for _, said, _ in jobs.values() if re.search("rule_(download|track)", said)]
     # tried again in another job, which went on from the cells that were there
     tried = [state for state, comment, _ in jobs.values() if "rule_curves_imp" in comment]
     assert sorted(tried) == ["CANCELLED", "COMPLETED"]
