@@ -184,7 +184,7 @@ rule crate:
         "envs/prunebench.yaml"
     resources:
         mem_mb=doubling(TABLE_MB),
-        runtime=doubling(START),
+        runtime=doubling(TABLE),
     params:
         root=ROOT,
     shell:

@@ -43,7 +43,9 @@ def test_what_reads_all_records_asks_for_more_where_there_are_more(records: int,
     assert again == 2 * memory
 
 
-@pytest.mark.parametrize("rule", ["collect", "tables", "figures", "leaderboard", "report", "kit"])
+@pytest.mark.parametrize(
+    "rule", ["collect", "tables", "figures", "leaderboard", "report", "kit", "crate", "track"]
+)
 def test_a_rule_of_all_records_takes_as_much_as_they_need(rule: str) -> None:
     assert "mem_mb=doubling(TABLE_MB)" in RULES[rule]
     assert "runtime=doubling(TABLE)" in RULES[rule]
