@@ -92,6 +92,11 @@ class Layout:
         """The rows of a job's cells, from which the tables are collected."""
         return self.root / "jobs" / "measures" / f"{job}.json"
 
+    @property
+    def database(self) -> Path:
+        """MLflow's, of all experiments beside this one."""
+        return self.root.parent / "mlflow.db"
+
     def leaderboard(self, kind: str) -> Path:
         return self.root / f"leaderboard.{kind}"
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prunebench import database
 from prunebench.errors import Unwritable
+from prunebench.files import read_sealed
 from prunebench.layout import Layout
 from prunebench.notes import Note
 
@@ -34,6 +36,19 @@ def making(layout: Layout, step: str) -> Iterator[list[Path]]:
     note.write(made)
 
 
+def _changed(layout: Layout, step: str, thorough: bool) -> list[Path]:
+    """Files of a step that are not as it wrote them."""
+    output = layout.steps()[step]
+    if not output.exists():
+        return [output]
+    changed = note_of(layout, step).changed(thorough)
+    if changed or step != "track":
+        return changed
+    # other experiments write into the database too, so no hash can be noted of it
+    beside = read_sealed(output).get("beside")
+    return [layout.database] if beside and database.fault(layout.database, beside) else []
+
+
 def damaged(layout: Layout, thorough: bool = False) -> list[Path]:
     """Files that are not as their step wrote them; that step's output goes, so it is made anew."""
     found = []
@@ -41,7 +56,7 @@ def damaged(layout: Layout, thorough: bool = False) -> list[Path]:
         note = note_of(layout, step)
         if not output.exists() and not note.path.exists():
             continue  # not made yet
-        changed = note.changed(thorough) if output.exists() else [output]
+        changed = _changed(layout, step, thorough)
         if not changed:
             continue
         if note.path.exists():  # else the step was killed on its way
@@ -70,12 +85,14 @@ def aside(layout: Layout, path: Path) -> Path | None:
 
 
 def _put_aside(layout: Layout, changed: list[Path]) -> None:
-    """Keep what somebody may have written by hand; an empty file says nothing."""
+    """Keep what somebody may have written by hand; not what is empty, or a copy elsewhere."""
     for path in changed:
-        if path.is_file() and path.stat().st_size and path.is_relative_to(layout.root):
-            target = layout.root / ASIDE / path.relative_to(layout.root)
-            try:
+        try:
+            if not path.is_relative_to(layout.root) or not path.is_file():
+                path.unlink(missing_ok=True)
+            elif path.stat().st_size:
+                target = layout.root / ASIDE / path.relative_to(layout.root)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
-            except OSError as error:
-                raise Unwritable(f"cannot write {target}: {error.strerror}") from error
+        except OSError as error:
+            raise Unwritable(f"cannot write {path}: {error.strerror}") from error

@@ -51,6 +51,8 @@ class Note:
 
     def remove(self) -> None:
         """Vouch for nothing any more. Raises Unwritable where the folder may not be written."""
+        if not self.path.exists():
+            return  # asking to delete it would fail on a disk that is not to be written
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:

@@ -37,7 +37,7 @@ LAYERS = (
     {"settings"},
     {"components", "store", "made"},
     {"removal"},
-    {"validation", "layout", "identity", "provenance", "ranges", "notes"},
+    {"validation", "layout", "identity", "provenance", "ranges", "notes", "database"},
     {"files", "lock", "bars"},
     {"errors", "records"},
 )

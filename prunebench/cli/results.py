@@ -192,17 +192,25 @@ def track(
     """
     from prunebench import track as tracking
     from prunebench.layout import Layout
+    from prunebench.made import making, note_of
 
-    try:
-        done = tracking.export(Layout(results), uri)
-    except PrunebenchError as error:
-        if output is None:
-            raise
-        print(f"warning: not exported: {error}", file=sys.stderr)
-        write(output, {"exported": False, "message": str(error)})
+    layout = Layout(results)
+    if output is None:
+        note_of(layout, "track").remove()  # the workflow shall not take what is new for damage
+        print(tracking.export(layout, uri), file=sys.stderr)
         return
-    print(done, file=sys.stderr)
-    write(output, {"exported": True, "message": str(done)})
+    with making(layout, "track") as made:
+        try:
+            done = tracking.export(layout, uri)
+        except PrunebenchError as error:
+            print(f"warning: not exported: {error}", file=sys.stderr)
+            write(output, {"exported": False, "message": str(error)})
+        else:
+            print(done, file=sys.stderr)
+            write(output, {"exported": True, "message": str(done), "beside": done.beside})
+            made += done.files
+        if output.resolve() == layout.steps()["track"].resolve():
+            made.append(layout.steps()["track"])
 
 
 @app.command(

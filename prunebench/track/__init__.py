@@ -13,6 +13,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,9 @@ class Exported:
     removed: int
     unchanged: int
     seconds: float
+    # of the store beside the results: the experiment's name in it, and its copies of the files
+    beside: str | None = None
+    files: tuple[Path, ...] = ()
 
     @property
     def total(self) -> int:
@@ -59,9 +63,13 @@ class Exported:
 
 
 def tracking_uri(layout: Layout) -> str:
-    """``MLFLOW_TRACKING_URI``, else the SQLite file that all experiments share."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"sqlite:///{layout.root.resolve().parent / 'mlflow.db'}"
+    """``MLFLOW_TRACKING_URI``, else the SQLite file beside the results."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or _beside(layout)
+
+
+def _beside(layout: Layout) -> str:
+    """The SQLite file beside the results, which all experiments share."""
+    return f"sqlite:///{layout.database.resolve()}"
 
 
 def server_command(layout: Layout) -> str:
@@ -92,8 +100,18 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     runs = read_runs(layout)
     uri = uri or tracking_uri(layout)
     with patience(), one_line(layout, uri):
-        client = connect(uri)
+        ours = uri == _beside(layout)
+        client = connect(uri, ours)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{experiment_name(layout)}"
         experiment = open_experiment(client, name, artifact_root(uri))
-        done = Sync(client, experiment, layout, runs).run()
-    return Exported(uri, name, *done, seconds=time.monotonic() - start)
+        sync = Sync(client, experiment, layout, runs)
+        done = sync.run()
+        files = _below(layout.root.parent, sync.artifacts()) if ours else ()
+    seconds, beside = time.monotonic() - start, name if ours else None
+    return Exported(uri, name, *done, seconds=seconds, beside=beside, files=files)
+
+
+def _below(folder: Path, files: Sequence[Path]) -> tuple[Path, ...]:
+    """The files that lie in ``folder``, their paths beginning with it as it is written."""
+    here = folder.resolve()
+    return tuple(folder / path.relative_to(here) for path in files if path.is_relative_to(here))

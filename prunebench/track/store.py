@@ -7,13 +7,15 @@ import os
 import re
 import shlex
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prunebench import database
 from prunebench.errors import PrunebenchError
 from prunebench.layout import Layout
 
@@ -107,23 +109,40 @@ def artifact_root(uri: str) -> str | None:
     return (path.resolve().parent / "mlartifacts").as_uri() if path else None
 
 
-def connect(uri: str) -> MlflowClient:
-    """A client; of SQLite, the file is there with its schema, and can be written."""
+def connect(uri: str, ours: bool = False) -> MlflowClient:
+    """A client; of SQLite, the file is there with its schema, whole, and can be written.
+
+    ``ours``: a damaged file holds nothing that another export could not bring back, so it is put
+    aside and a new one made.
+    """
     from mlflow import MlflowClient
 
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and (fault := database.fault(path)):
+            if not ours:
+                raise sqlite3.DatabaseError(f"{fault}; move it away and a new one is made")
+            _put_aside(path, fault)
         if not path.exists():
             _create_database(path)
         # MLflow itself tries ten times for two minutes where it cannot write
-        database = sqlite3.connect(path, timeout=20)
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            database.rollback()
-        finally:
-            database.close()
+        with closing(sqlite3.connect(path, timeout=20)) as opened:
+            opened.execute("BEGIN IMMEDIATE")
+            opened.rollback()
     return MlflowClient(tracking_uri=uri)
+
+
+def _put_aside(path: Path, fault: str) -> None:
+    kept = path.with_name(f"{path.name}.damaged")
+    path.replace(kept)
+    for ending in ("-journal", "-wal", "-shm"):  # of the old file, and harmful to a new one
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+    print(
+        f"warning: {path} is damaged ({fault}): put aside as {kept.name}; a new one is made. The"
+        " other experiments come back with: python -m prunebench track results/<experiment>",
+        file=sys.stderr,
+    )
 
 
 def _create_database(path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from prunebench.bars import watched
 from prunebench.layout import Layout
@@ -164,8 +167,13 @@ class Sync:
         """
         if live is not None:
             run_id = str(live.info.run_id)
+            stored = self._stored(run_id)
             whole = live.info.status != "RUNNING" and live.data.tags.get(CONTENT) == digest
-            if whole or not self._stored(run_id) - set(self.files):
+            whole = whole and all(
+                stored.get(name, -1) in (None, path.stat().st_size)
+                for name, path in self.files.items()
+            )
+            if whole or not set(stored) - set(self.files):
                 self.ids[EXPERIMENT_KEY] = run_id
                 if not whole:
                     self.client.set_tag(run_id, CONTENT, "")
@@ -177,12 +185,21 @@ class Sync:
         self.ids[EXPERIMENT_KEY] = str(made.info.run_id)
         return self.ids[EXPERIMENT_KEY]
 
-    def _stored(self, run_id: str, folder: str | None = None) -> set[str]:
-        """Paths of the files that MLflow holds of a run."""
-        found: set[str] = set()
+    def _stored(self, run_id: str, folder: str | None = None) -> dict[str, int | None]:
+        """Files that MLflow holds of a run, by their path, with their bytes where it knows them."""
+        found: dict[str, int | None] = {}
         for item in self.client.list_artifacts(run_id, folder):
-            found |= self._stored(run_id, item.path) if item.is_dir else {item.path}
+            inside = self._stored(run_id, item.path) if item.is_dir else {item.path: item.file_size}
+            found |= inside
         return found
+
+    def artifacts(self) -> list[Path]:
+        """Where MLflow keeps the files of the experiment's run, if that is on this machine."""
+        place = self.client.get_run(self.ids[EXPERIMENT_KEY]).info.artifact_uri or ""
+        if not place.startswith("file:"):
+            return []
+        folder = Path(url2pathname(urlsplit(place).path))
+        return [folder / name for name in self.files]
 
     def _seal(self, run_id: str, note: str, digest: str) -> None:
         for number, (name, path) in enumerate(self.files.items()):
