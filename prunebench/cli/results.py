@@ -25,7 +25,7 @@ from prunebench.cli.app import (
     write,
 )
 from prunebench.errors import PrunebenchError
-from prunebench.made import making
+from prunebench.made import making, note_of
 
 
 @app.command(
@@ -192,7 +192,6 @@ def track(
     """
     from prunebench import track as tracking
     from prunebench.layout import Layout
-    from prunebench.made import making, note_of
 
     layout = Layout(results)
     if output is None:

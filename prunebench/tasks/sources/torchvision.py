@@ -1,12 +1,14 @@
 """torchvision's CIFAR10, CIFAR100, FashionMNIST, SVHN and GTSRB: downloaded, or read from a path.
 
 torchvision checks the MD5 sum of everything it downloads, and of CIFAR's and SVHN's files again
-whenever it reads them.
+whenever it reads them. What was unpacked is noted with sizes and hashes, and looked at before it is
+read: torchvision takes a file of FashionMNIST or GTSRB for whole that is not.
 """
 
 from __future__ import annotations
 
 import http.client
+import os
 import pickle
 import shutil
 import socket
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.inputs import note_fetched
 from prunebench.tasks.images import Encoded, decode
 from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
 
@@ -73,14 +76,15 @@ DATASETS = {
 
 
 def download(task: Task, folder: Path) -> None:
-    """Download both splits into ``folder/<dataset>``, whole or not at all; once only.
+    """Download both splits into ``folder/<dataset>``, whole or not at all; once.
 
     Raises PrunebenchError where a server cannot be reached or a checksum is wrong; to be called
-    again then. A task with a ``path`` is never downloaded.
+    again then, or where files are no longer what they were. A task with a ``path`` is never
+    downloaded.
     """
     known = _known(task)
     home = folder / str(task.dataset)
-    if task.path is not None or _filled(home):
+    if task.path is not None or (_filled(home) and not _damaged(home)):
         return
     partial: Path | None = None
     before = socket.getdefaulttimeout()
@@ -92,6 +96,10 @@ def download(task: Task, folder: Path) -> None:
         root.mkdir()
         for value in (known.train, known.test):
             _dataset(task)(root=root, download=True, **{known.argument: value})
+        os.sync()  # torchvision leaves that to chance
+        note_fetched(root).write(sorted(path for path in root.rglob("*") if path.is_file()))
+        if _damaged(home):
+            shutil.rmtree(home)
         if not _filled(home):  # two tasks may have fetched the same data at once
             root.replace(home)
     except (
@@ -116,6 +124,11 @@ def read(task: Task, folder: Path) -> Raw:
     known = _known(task)
     home = folder / str(task.dataset)
     root = home if task.path is None else local_path(task, f"the root of {task.dataset}")
+    if task.path is None and (damaged := _damaged(home)):
+        raise PrunebenchError(
+            f"task {task.name!r}: {damaged[0]} is missing or not as it was fetched: run the same"
+            " command again, which fetches it anew"
+        )
     splits = []
     names = known.names
     for value, size in zip((known.train, known.test), known.sizes, strict=True):
@@ -142,6 +155,12 @@ def read(task: Task, folder: Path) -> Raw:
 
 def _filled(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
+
+
+def _damaged(folder: Path) -> list[Path]:
+    """Files that are not as they were fetched; none where nothing is noted of them."""
+    note = note_fetched(folder)
+    return note.changed() if note.path.exists() else []
 
 
 def _known(task: Task) -> Known:

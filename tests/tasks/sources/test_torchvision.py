@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from prunebench import inputs
 from prunebench.errors import PrunebenchError
 from prunebench.tasks.prepare import check, split
 from prunebench.tasks.sources import torchvision as source
@@ -167,7 +168,7 @@ def test_a_download_is_done_once(
     source.download(task, folder)
     source.download(task, folder)
     assert server.asked == [True, False]
-    assert sorted(file.name for file in home.iterdir()) == ["False.bin", "True.bin"]
+    assert sorted(file.name for file in home.iterdir()) == ["False.bin", "True.bin", "note.json"]
     assert list(folder.iterdir()) == [home]
 
 
@@ -178,7 +179,57 @@ def test_two_data_sets_share_a_folder(
     for dataset in ("CIFAR10", "CIFAR100"):
         source.download(make_task(source="torchvision", dataset=dataset), tmp_path)
     assert sorted(home.name for home in tmp_path.iterdir()) == ["CIFAR10", "CIFAR100"]
-    assert all(len(list(home.iterdir())) == 2 for home in tmp_path.iterdir())
+    assert all(len(list(home.iterdir())) == 3 for home in tmp_path.iterdir())
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    # without a note nothing is known of them
+    [*(("True.bin", damage) for damage in (cut, flip, Path.unlink)), ("note.json", cut)],
+)
+def test_damaged_downloads_are_refused_and_fetched_again(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, name: str,
+    damage: Callable[[Path], None],
+) -> None:  # fmt: skip
+    server = _Server()
+    monkeypatch.setattr(source, "_dataset", lambda task: server)
+    task = make_task(source="torchvision", dataset="FashionMNIST")
+    folder, data = tmp_path / "raw" / "torchvision", tmp_path
+    source.download(task, folder)
+    before = {path.name: path.read_bytes() for path in (folder / "FashionMNIST").iterdir()}
+    (done := tmp_path / "raw" / f"{task.name}.done").touch()
+    assert inputs.damaged(task, data) == []
+    damage(folder / "FashionMNIST" / name)
+    assert f"FashionMNIST/{name} is missing or not as it was fetched" in _refusal(task, folder)
+    assert inputs.damaged(task, data) == [folder / "FashionMNIST" / name]
+    assert not done.exists()  # so the workflow fetches again
+    source.download(task, folder)
+    assert len(server.asked) == 4
+    assert {p.name: p.read_bytes() for p in (folder / "FashionMNIST").iterdir()} == before
+    assert inputs.damaged(task, data) == []
+
+
+def test_nobody_asks_for_downloads_once_they_are_prepared(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_dataset", lambda task: _Server())
+    task = make_task(source="torchvision", dataset="FashionMNIST")
+    source.download(task, tmp_path / "raw" / "torchvision")
+    cut(tmp_path / "raw" / "torchvision" / "FashionMNIST" / "True.bin")
+    prepared = inputs.prepared(task, tmp_path)
+    prepared.parent.mkdir()
+    prepared.touch()
+    assert inputs.damaged(task, tmp_path) == []
 
 
 @pytest.mark.parametrize(
