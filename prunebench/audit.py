@@ -50,7 +50,8 @@ def said(found: Iterable[str], layout: Layout) -> str:
     return "\n".join(lines)
 
 
-Check = Callable[[Path], list[Path]]  # the damaged files of a cell's folder
+# the damaged files of a cell's folder; False: it need not have any yet
+Check = Callable[[Path, bool], list[Path]]
 
 
 def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[str, list[Path], Check]]:
@@ -67,15 +68,17 @@ def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[str, list[Path], Check]]
 
 
 def _of_job(plan: Plan, name: str, cells: Iterable[Path], check: Check) -> list[Path]:
-    """Damaged files of a finished job; its file goes if there are any."""
+    """Damaged files of a job; if there are any, the file goes that says that it is finished.
+
+    One that is not, or leaves no such file, finds the damage itself, and computes what is missing.
+    """
     target = plan.layout.root / "jobs" / f"{name}.json"
-    if not target.exists():
-        return []
-    found = [path for cell in cells for path in check(cell)]
-    if _unreadable(target):
+    finished = target.exists()
+    found = [path for cell in cells for path in check(cell, finished)]
+    if finished and _unreadable(target):
         found.append(target)
     if found:
-        target.unlink()
+        target.unlink(missing_ok=True)
     return found
 
 
@@ -84,17 +87,12 @@ def _measures(plan: Plan, gone: set[str]) -> Iterator[Path]:
 
     Snakemake would not ask for the file of a job as long as what is made of it is there.
     """
-    for name, job in plan.measure_jobs.items():
+    for name in plan.measure_jobs:
         path = plan.layout.measured(name)
-        stands_on = {
-            *(f"baselines/{other}" for other in plan.baseline_jobs_of(job)),
-            *(f"curves/{other}" for other in plan.curve_jobs_of(job)),
-            *("/".join(look) for look in plan.looks_of(job)),
-        }
         if path.exists() and _unreadable(path):
             path.unlink()
             yield path
-        elif stands_on & gone:
+        elif plan.waits_for("measures", name) & gone:
             path.unlink(missing_ok=True)
 
 
@@ -106,8 +104,10 @@ def _unreadable(path: Path) -> bool:
     return False
 
 
-def _cell(folder: Path, thorough: bool) -> list[Path]:
+def _cell(folder: Path, finished: bool, thorough: bool) -> list[Path]:
     record = folder / RECORD
+    if not finished and not record.exists():
+        return []
     try:
         said = read_sealed(record)
         files = said["files"]
@@ -122,7 +122,9 @@ def _cell(folder: Path, thorough: bool) -> list[Path]:
     ]
 
 
-def _look(folder: Path, name: str) -> list[Path]:
+def _look(folder: Path, finished: bool, name: str) -> list[Path]:
+    if not finished and not (folder / name).exists():
+        return []
     try:
         looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)
     except (PrunebenchError, KeyError):

@@ -15,7 +15,7 @@ from prunebench.layout import RECORD
 from prunebench.plan import Plan
 from prunebench.records import FAILED
 
-_SHOWN = 12  # lines of a kind
+SHOWN = 12  # faults of a kind
 
 
 def named(baseline: Baseline, method: str, error: Exception) -> str:
@@ -44,9 +44,9 @@ def text(plan: Plan, since: float | None = None) -> str:
         ("Cells that failed (nothing else depends on them):", cells),
     ):
         if lines:
-            parts += [title, *(f"  - {line}" for line in lines[:_SHOWN])]
-        if len(lines) > _SHOWN:
-            parts.append(f"  - and {len(lines) - _SHOWN} more")
+            parts += [title, *(f"  - {line}" for line in lines[:SHOWN])]
+        if len(lines) > SHOWN:
+            parts.append(f"  - and {len(lines) - SHOWN} more")
     return "\n".join(parts)
 
 

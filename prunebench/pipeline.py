@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.collect import collect
 from prunebench.errors import Passing, PrunebenchError, Refused
-from prunebench.faults import named, out_of_memory
+from prunebench.faults import SHOWN, named, out_of_memory
 from prunebench.files import write_sealed
 from prunebench.inputs import DATA, note_prepared, prepared
 from prunebench.jobs import Baseline
@@ -236,7 +237,8 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
 def run(plan: Plan, data: Path = DATA) -> Path:
     """The whole grid in this process, without Snakemake: the same records. Returns cells.csv.
 
-    Raises PrunebenchError where another command is at work on the experiment.
+    Raises PrunebenchError where another command is at work on the experiment, and, once all is done
+    that does not depend on them, where jobs failed.
     """
     from prunebench.lock import locked
 
@@ -245,23 +247,38 @@ def run(plan: Plan, data: Path = DATA) -> Path:
 
 
 def _run(plan: Plan, data: Path) -> Path:
+    from prunebench import audit
     from prunebench.provenance import now
 
     started = now()
     plan.write()
+    if said := audit.said(audit.damaged(plan, data), plan.layout):
+        print(said, file=sys.stderr)
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
         prepare(plan, task.name, data)
-    for name in plan.baseline_jobs:
-        baselines(plan, name, data)
-    for name in plan.curve_jobs:
-        curves(plan, name, data)
-    for name in plan.probe_jobs:
-        probes(plan, name, data)
-    for name in plan.latency_jobs:
-        latencies(plan, name, data)
-    measured = []
-    for name in plan.measure_jobs:
-        measured.append(plan.layout.measured(name))
-        measure(plan, name, measured[-1])
-    return collect(plan, measured, started)
+    failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
+    for kind, names, work in (
+        ("baselines", plan.baseline_jobs, partial(baselines, plan, data=data)),
+        ("curves", plan.curve_jobs, partial(curves, plan, data=data)),
+        ("probes", plan.probe_jobs, partial(probes, plan, data=data)),
+        ("latencies", plan.latency_jobs, partial(latencies, plan, data=data)),
+        (
+            "measures",
+            plan.measure_jobs,
+            lambda name: measure(plan, name, plan.layout.measured(name)),
+        ),
+    ):
+        for name in names:
+            try:
+                if plan.waits_for(kind, name).isdisjoint(failed):
+                    work(name)
+                else:
+                    failed[f"{kind}/{name}"] = ""
+            except PrunebenchError as error:
+                failed[f"{kind}/{name}"] = str(error)
+    if failed:
+        faults = list(filter(None, failed.values()))
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
+    return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)

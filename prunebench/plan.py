@@ -121,6 +121,18 @@ class Plan:
         """The baseline jobs that a job waits for."""
         return _named(job.baselines, self._baseline_job_of)
 
+    def waits_for(self, kind: str, name: str) -> set[str]:
+        """The jobs that a job waits for, as kind/name."""
+        job = self.find(kind, name)
+        if kind == "baselines":
+            return set()
+        found = {f"baselines/{other}" for other in self.baseline_jobs_of(job)}
+        if kind != "curves":
+            found |= {f"curves/{other}" for other in self.curve_jobs_of(job)}
+        if kind == "measures":
+            found |= {"/".join(look) for look in self.looks_of(job)}
+        return found
+
     def baseline_settings(self, baseline: Baseline) -> dict[str, Any]:
         """Everything that names a baseline's result, but the content of its data."""
         compute = self.experiment.compute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,11 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from prunebench import audit, config, pipeline
+from prunebench.cli import app
 from prunebench.files import write_sealed, write_text
 from prunebench.inputs import prepared
 from prunebench.layout import Layout
+from prunebench.lock import locked
 from prunebench.made import making
 from prunebench.plan import Plan
 from tests.robustness.disturbed import GRID, assert_same, bits
@@ -201,17 +205,54 @@ def test_what_was_killed_on_its_way_is_made_anew_without_a_word(grid: Path) -> N
     assert not layout.report("html").exists()
 
 
-def test_a_disk_that_fails_quietly_is_found_by_a_thorough_look(grid: Path) -> None:
-    name = f"{CELL}/imp/0.5/masks.safetensors"
-    path = grid / name
+def quietly(path: Path) -> None:
+    """Alter a file as a failing disk does, which tells nobody."""
     times = path.stat()
     alter(path)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_disk_that_fails_quietly_is_found_by_a_thorough_look(grid: Path) -> None:
+    names = [f"{CELL}/imp/0.5/masks.safetensors", "results/tiny/tables/scores.md"]
+    for name in names:
+        quietly(grid / name)
     assert found(grid) == []
-    assert found(grid, thorough=True) == [name]
+    assert found(grid, thorough=True) == names
 
 
-def test_all_of_it_damaged_comes_back_to_the_bit(grid: Path) -> None:
+def test_the_command_that_reads_every_file(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(grid)
+    command, says = ["check-files", "results/tiny"], "every file is as it was written"
+    plan_in(grid).write()
+    assert says in CliRunner().invoke(app, command).output
+    path = grid / CELL / "imp/0.5/weights.safetensors"
+    quietly(path)
+    with locked(grid / "results/tiny"):
+        assert "at work on it" in str(CliRunner().invoke(app, command).exception)
+    result = CliRunner().invoke(app, [*command, "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"damaged": [str(path)]}
+    assert "curves/imp@digits-0.json" not in jobs(grid)  # computed anew
+    result = CliRunner().invoke(app, command)
+    assert f"damaged: {path} is missing or not as it was written" in result.output
+    shutil.rmtree(path.parent)
+    assert CliRunner().invoke(app, command).exit_code == 0
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_of_an_unfinished_job_is_named(
+    grid: Path, damage: Callable[[Path], None]
+) -> None:
+    (grid / "results/tiny/jobs/curves/imp@digits-0.json").unlink()
+    assert found(grid) == []
+    name = f"{CELL}/imp/0.5/masks.safetensors"
+    damage(grid / name)
+    assert found(grid) == [name]
+
+
+def test_all_of_it_damaged_comes_back_to_the_bit(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = bits(grid / "results" / "tiny")
     table = pd.read_csv(grid / "results" / "tiny" / "cells.csv")
     # a damaged record hides what else is damaged
@@ -220,9 +261,10 @@ def test_all_of_it_damaged_comes_back_to_the_bit(grid: Path) -> None:
         DAMAGES[number % len(DAMAGES)](grid / name)
     for path in prepared_in(grid):
         truncate(path)
-    named = found(grid)
-    assert set(names) < set(named)
     pipeline.run(plan_in(grid), grid / "data")
+    said = capsys.readouterr().err
+    for name in [*names, *(str(path.relative_to(grid)) for path in prepared_in(grid))]:
+        assert f"damaged: {grid / name} is missing or not as it was written" in said
     assert_same(bits(grid / "results" / "tiny"), before)
     again = pd.read_csv(grid / "results" / "tiny" / "cells.csv")
     times = ["train_seconds", "prune_seconds"]

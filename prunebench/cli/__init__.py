@@ -1,7 +1,8 @@
 """The command line: one subcommand per rule of the workflow, and a few for people. No logic.
 
-Exit status: 0 done, 1 a check that says no (``verify``, ``submit check``,
-``compare``) or a bug (with a traceback), 2 something that the user can mend (one line says what).
+Exit status: 0 done, 1 a check that says no (``verify``, ``submit check``, ``compare``,
+``check-files``) or a bug (with a traceback), 2 something that the user can mend (one line says
+what).
 """
 
 from __future__ import annotations

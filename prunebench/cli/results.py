@@ -226,3 +226,30 @@ def status(results: Results, as_json: AsJson = False) -> None:
 
     found = state(plan_of(results / "config.json"))
     print(json.dumps(found.as_json()) if as_json else found)
+
+
+@app.command(
+    epilog=guide(
+        example("check-files results/default"),
+        files("every file of the experiment, and its data", "nothing; see below"),
+        "Every run looks at files that were touched since they were written. This reads them all:"
+        " after a failure of the disk, or once they were copied. What is damaged is named and taken"
+        " out of the list of what is done, so that the command that made the experiment computes it"
+        " anew, and nothing else.",
+    )
+)
+def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
+    """Compare every file of an experiment with its hash, and give back what is damaged."""
+    from prunebench import audit
+    from prunebench.lock import locked
+
+    plan = plan_of(results / "config.json")
+    with locked(plan.layout.root), bar("reading every file"):
+        found = audit.damaged(plan, data, thorough=True)
+    if as_json:
+        print(json.dumps({"damaged": found}))
+    else:
+        print(audit.said(found, plan.layout) or "every file is as it was written")
+    if found:
+        print("run the experiment's command again: it computes these anew", file=sys.stderr)
+        raise typer.Exit(1)

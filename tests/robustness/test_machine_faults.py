@@ -141,6 +141,19 @@ def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None
     assert faults.text(plan, since=2e10) == ""
 
 
+def test_a_baseline_that_fails_stops_no_other(tmp_path: Path) -> None:
+    regimes = [{"name": "still", "training": {"learning_rate": 1e-9}}, "clean"]
+    plan = plan_in(tmp_path, regimes=regimes, compute={"baselines_per_job": 1})
+    with pytest.raises(
+        PrunebenchError, match=r"^the baseline digits/still/.* learned nothing"
+    ) as no:
+        pipeline.run(plan, tmp_path / "data")
+    assert "missing" not in str(no.value)  # what stands on it is not tried
+    assert {path.parts[-6] for path in plan.layout.records()} == {"clean"}
+    assert len(plan.layout.records()) == 1 + 2
+    assert not plan.layout.cells_csv.exists()
+
+
 @pytest.mark.parametrize("name", ["download/digits", "prepare/digits", "tables", "kit", "track"])
 def test_what_is_no_job_of_the_grid_is_told_of_in_the_run_where_it_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
