@@ -10,7 +10,7 @@ from pathlib import Path
 from prunebench.errors import PrunebenchError
 from prunebench.files import read_sealed
 from prunebench.inputs import DATA, prepared
-from prunebench.jobs import Baseline
+from prunebench.jobs import Baseline, Cell
 from prunebench.layout import RECORD
 from prunebench.plan import Plan
 from prunebench.records import FAILED
@@ -94,18 +94,23 @@ def _last_words(log: Path) -> str:
 
 
 def _cells(plan: Plan) -> Iterator[str]:
-    """Failed cells, those of one curve that say the same in one line."""
-    for job in plan.curve_jobs.values():
-        log = plan.layout.root / "logs" / "curves" / f"{job.name}.log"
-        for baseline in job.baselines:
-            found: dict[str, list[float]] = {}
-            for sparsity in plan.sparsities(job.method):
-                folder = plan.layout.cell(*baseline.key, job.method.name, sparsity)
-                with suppress(PrunebenchError):
-                    record = read_sealed(folder / RECORD)
-                    if record["status"] == FAILED:
-                        found.setdefault(str(record["message"]), []).append(sparsity)
-            where = "/".join(map(str, baseline.key[:3])) + f"/seed {baseline.seed}"
-            for message, sparsities in found.items():
-                many = f"{len(sparsities)} cells" if len(sparsities) > 1 else "1 cell"
-                yield f"{where} {job.method.name} ({many}): {message}; log: {log}"
+    """Failed cells: those of a method that say the same in one line, the most of them first."""
+    alike: dict[tuple[str, str], list[Cell]] = {}
+    logs: dict[tuple[str, str], Path] = {}
+    for name, job in plan.curve_jobs.items():
+        for cell in plan.cells_of("curves", name):
+            with suppress(PrunebenchError):
+                record = read_sealed(cell.folder / RECORD)
+                if record["status"] == FAILED:
+                    key = job.method.name, str(record["message"])
+                    alike.setdefault(key, []).append(cell)
+                    logs.setdefault(key, plan.layout.root / "logs" / "curves" / f"{name}.log")
+    for key, cells in sorted(alike.items(), key=lambda item: -len(item[1])):
+        method, message = key
+        baselines = list(dict.fromkeys(cell.baseline.key for cell in cells))
+        task, regime, model, seed = baselines[0]
+        others = f" and {len(baselines) - 1} more" if len(baselines) > 1 else ""
+        many = f"{len(cells)} cells" if len(cells) > 1 else "1 cell"
+        # without the workflow there are no logs: what was said is on the screen
+        log = f"; log: {logs[key]}" if logs[key].exists() else ""
+        yield f"{task}/{regime}/{model}/seed {seed}{others}: {method} ({many}): {message}{log}"

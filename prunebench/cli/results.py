@@ -42,12 +42,17 @@ from prunebench.made import making, note_of
 )
 def run(config: Config, data: Data = DATA) -> None:
     """Run a whole grid in this process, without Snakemake, and write its reports."""
-    from prunebench import pipeline
+    from prunebench import faults, pipeline
     from prunebench.progress import grid_bar
 
     plan = plan_of(config)
-    with grid_bar(plan):
-        pipeline.run(plan, data)
+    try:
+        with grid_bar(plan):
+            pipeline.run(plan, data)
+    except PrunebenchError:
+        if said := faults.text(plan):
+            print(said, file=sys.stderr)
+        raise
     results = plan.layout.root
     for step in (tables, figures, leaderboard, report, kit, summary):
         step(results)

@@ -16,7 +16,10 @@ import torch
 
 from prunebench import config, faults, pipeline
 from prunebench.errors import PrunebenchError
+from prunebench.files import write_sealed, write_text
+from prunebench.layout import RECORD
 from prunebench.plan import Plan
+from prunebench.records import FAILED
 
 from .disturbed import GRID
 
@@ -120,9 +123,29 @@ def test_a_bug_of_a_method_is_its_result_and_is_told(tmp_path: Path) -> None:
     pipeline.run(plan, tmp_path / "data")
     assert statuses(plan) == {"dense": "ok", "mine": "failed", "random": "ok"}
     told = faults.text(plan)
-    assert "digits/clean/seed-cnn/seed 0 mine (2 cells): AttributeError" in told
-    assert f"log: {plan.layout.root}/logs/curves/mine@digits-0.log" in told
+    assert "digits/clean/seed-cnn/seed 0: mine (2 cells): AttributeError" in told
+    assert "log:" not in told  # in one process there is none
+    log = plan.layout.root / "logs" / "curves" / "mine@digits-0.log"
+    write_text(log, "a traceback\n")
+    assert f"; log: {log}" in faults.text(plan)
     assert "random" not in told
+
+
+def test_a_thousand_failures_of_one_method_do_not_hide_those_of_another(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, seeds=list(range(500)), sparsities=[0.5, 0.75])
+    for name, job in plan.curve_jobs.items():
+        for cell in plan.cells_of("curves", name):
+            seed = cell.baseline.seed
+            if job.method.name == "imp" or seed == 7:
+                own = f" of seed {seed}" if job.method.name == "imp" and seed % 20 == 0 else ""
+                record = {"status": FAILED, "message": f"a bug{own}"}
+                write_sealed(cell.folder / RECORD, record)
+    title, most, *rest, last = faults.text(plan).splitlines()
+    assert title == "Cells that failed (nothing else depends on them):"
+    assert most == "  - digits/clean/seed-cnn/seed 1 and 474 more: imp (950 cells): a bug"
+    assert "  - digits/clean/seed-cnn/seed 7: random (2 cells): a bug" in rest
+    assert last == "  - and 15 more"
+    assert len(rest) == faults.SHOWN - 1
 
 
 def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None:
