@@ -145,14 +145,8 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
     from prunebench.work.curves import compute_curve, store_failure
 
     sparsities = work.plan.sparsities(method)
-    # what a finished curve was freed of is not computed again
-    freed = FILES[work.plan.experiment.compute.keep]
-    places = [
-        (work.folder(baseline, method.name, s), work.cell_identity(baseline, method, s))
-        for s in sparsities
-    ]
-    there = [record for place in places if (record := finished(*place, freed)) is not None]
-    if freed and len(there) == len(sparsities):
+    there = _freed(work, baseline, method)
+    if len(there) == len(sparsities):
         return there
     try:
         compute_curve(work, baseline, method, say)
@@ -174,6 +168,20 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
             say(sparsity, f"{FAILED}: {record['message']}")
         records.append(record)
     return records
+
+
+def _freed(work: Job, baseline: Baseline, method: Method) -> list[dict[str, Any]]:
+    """Records of a curve that are finished although files of theirs were removed on purpose."""
+    files = FILES[work.plan.experiment.compute.keep]
+    places = [
+        (
+            work.folder(baseline, method.name, sparsity),
+            work.cell_identity(baseline, method, sparsity),
+        )
+        for sparsity in (work.plan.sparsities(method) if files else ())
+    ]
+    found = (finished(*place, files) for place in places)
+    return [record for record in found if record is not None]
 
 
 def probes(plan: Plan, name: str, data: Path = DATA) -> int:
