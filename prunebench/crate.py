@@ -132,9 +132,10 @@ def _context(crate: ROCrate, identifier: str, kind: str, /, **properties: Any) -
     return entity
 
 
-def _file(crate: ROCrate, layout: Layout, path: Path) -> File:
-    """Add a file of the folder."""
-    return crate.add_file(path, path.relative_to(layout.root), properties=_of_file(layout, path))
+def _file(crate: ROCrate, layout: Layout, path: Path, *kinds: str) -> File:
+    """Add a file of the folder, of the type File and what else it is."""
+    about = _of_file(layout, path) | ({"@type": ["File", *kinds]} if kinds else {})
+    return crate.add_file(path, path.relative_to(layout.root), properties=about)
 
 
 def _of_file(layout: Layout, path: Path) -> dict[str, Any]:
@@ -161,7 +162,10 @@ def _workflow(crate: ROCrate, layout: Layout, origin: Mapping[str, Any]) -> Comp
         main, main.relative_to(layout.root), properties=_of_file(layout, main), main=True,
         lang="snakemake", lang_version=origin["packages"].get("snakemake"),
     )  # fmt: skip
-    included = [_file(crate, layout, path) for path in sorted(layout.workflow.rglob("*.smk"))]
+    included = [
+        _file(crate, layout, path, "SoftwareSourceCode")
+        for path in sorted(layout.workflow.rglob("*.smk"))
+    ]
     for source in (workflow, *included):
         source["license"] = licence
         source["programmingLanguage"] = workflow["programmingLanguage"]

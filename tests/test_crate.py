@@ -24,7 +24,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.files import read_json, write_json, write_text
 from prunebench.layout import Layout
 from tests.conftest import ROOT
-from tests.crates import conforms, files
+from tests.crates import conforms, files, types
 
 COMMIT = "0123456789012345678901234567890123456789"
 RESULTS = {
@@ -64,6 +64,9 @@ def test_it_has_what_the_profile_demands(layout: Layout) -> None:
     results = {*RESULTS, "provenance.json"}
     assert {part["name"] for part in run["result"]} == results
     assert [entity.id for entity in run["object"]] == ["config.json", "#data-digits"]
+    assert {frozenset(types(part)) for part in workflow["hasPart"]} == {
+        frozenset({"File", "SoftwareSourceCode"})
+    }
     sources = {"workflow/Snakefile", *(part.id for part in workflow["hasPart"])}
     assert set(files(found, layout.root)) == results | sources | {"config.json"}
     assert {part.id for part in found.root_dataset["hasPart"]} == {
