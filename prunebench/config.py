@@ -17,13 +17,12 @@ import yaml
 
 from prunebench import components
 from prunebench.errors import PrunebenchError, shown, suggest
+from prunebench.plain_yaml import check_extent, read_yaml
 from prunebench.records import FAMILIES
 from prunebench.settings import PARTS, SCORING, Experiment, Method
 from prunebench.validation import validated
 
 _PRESETS = Path(__file__).parent / "presets"
-_MOST = 100_000  # values of a configuration, aliases expanded
-_DEEPEST = 32  # lists and mappings within one another
 
 
 @cache
@@ -177,7 +176,7 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
     """
     if not isinstance(value, dict):
         raise PrunebenchError(f"{where}: must be a mapping of keys to values, found {shown(value)}")
-    _check_extent(value, where)
+    check_extent(value, where)
     for key in value:
         if key not in Experiment.model_fields:
             raise PrunebenchError(
@@ -200,51 +199,6 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
     return experiment
 
 
-def _check_extent(value: Any, where: str) -> None:
-    """Refuse what would fill the memory once its YAML aliases are written out."""
-    waiting, count = [(value, 0)], 0
-    while waiting:
-        item, depth = waiting.pop()
-        count += 1
-        if count > _MOST or depth > _DEEPEST:
-            raise PrunebenchError(f"{where}: too large or too deep: aliases that expand?")
-        if isinstance(item, dict):
-            item = list(item.values())
-        if isinstance(item, list):
-            waiting += [(inner, depth + 1) for inner in item[: _MOST + 1]]
-
-
 def load(path: str | Path) -> Experiment:
     """Read and check a configuration file (YAML; a resolved JSON is YAML too)."""
     return parse(read_yaml(path), str(path))
-
-
-def read_yaml(path: str | Path) -> Any:
-    """Plain YAML: no tags, no key twice."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise PrunebenchError(f"{path}: {error.strerror}") from error
-    except RecursionError as error:
-        raise PrunebenchError(f"{path}: not valid YAML: too deep") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, and the like
-        raise PrunebenchError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise ValueError(
-                    f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
-                )
-            lines[key.value] = line
-        return node

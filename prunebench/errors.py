@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 _LONGEST = 120  # signs of a value that a message shows
+_MOST = 60  # names that a message lists
+_LONG = 4000  # signs of a whole message
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _LONGEST
 
@@ -17,7 +19,8 @@ class PrunebenchError(ValueError):
 
     def __init__(self, message: str) -> None:
         # other people's messages, keys and names of files may hold line breaks
-        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+        text = " ".join(line.strip() for line in message.splitlines())
+        super().__init__(printable(text if len(text) <= _LONG else f"{text[:_LONG]}…"))
 
 
 class Refused(PrunebenchError):
@@ -36,6 +39,16 @@ class Damaged(Passing):
     """A file that was computed is missing or is not what was written; it can be computed anew."""
 
 
+def printable(text: str) -> str:
+    """Return a text with what cannot be seen written out: it could command a terminal.
+
+    ``\\x1b`` for an escape, ``\\u202e`` for what turns the direction of writing.
+    """
+    if text.isprintable():
+        return text
+    return "".join(s if s.isprintable() else s.encode("unicode_escape").decode() for s in text)
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it: one line, cut where it is long."""
     try:
@@ -51,4 +64,5 @@ def suggest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"; known: {', '.join(names[:_MOST])}{more}" if names else ""

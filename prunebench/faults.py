@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, printable
 from prunebench.files import read_sealed
 from prunebench.inputs import DATA, prepared
 from prunebench.jobs import Baseline, Cell
@@ -44,7 +44,7 @@ def text(plan: Plan, since: float | None = None) -> str:
         ("Cells that failed (nothing else depends on them):", cells),
     ):
         if lines:
-            parts += [title, *(f"  - {line}" for line in lines[:SHOWN])]
+            parts += [title, *(f"  - {printable(line)}" for line in lines[:SHOWN])]
         if len(lines) > SHOWN:
             parts.append(f"  - and {len(lines) - SHOWN} more")
     return "\n".join(parts)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.collect import collect
-from prunebench.errors import Passing, PrunebenchError, Refused
+from prunebench.errors import Passing, PrunebenchError, printable
 from prunebench.faults import SHOWN, named, out_of_memory
 from prunebench.files import write_sealed
 from prunebench.inputs import DATA, note_prepared, prepared
@@ -153,18 +153,18 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
         why = "was not reached: an earlier round diverged"
     except Passing:
         raise
-    except Refused as error:
+    except PrunebenchError as error:
         why = str(error)
     except Exception as error:  # a bug in one method is that method's result
         if out_of_memory(error):
             raise Passing("out of memory: " + " ".join(str(error).split())) from error
         traceback.print_exc(file=sys.stderr)
-        why = f"{type(error).__name__}: {error}"
+        why = printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
     records = []
     for sparsity in sparsities:
         record = work.finished(baseline, method, sparsity)
         if record is None:
-            record = store_failure(work, baseline, method, sparsity, " ".join(why.split()))
+            record = store_failure(work, baseline, method, sparsity, why)
             say(sparsity, f"{FAILED}: {record['message']}")
         records.append(record)
     return records

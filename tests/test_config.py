@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from prunebench import config
 from prunebench.errors import PrunebenchError
+from prunebench.plain_yaml import read_yaml
 from prunebench.plan import Plan
 from prunebench.settings import PARTS
 
 ROOT = Path(__file__).resolve().parents[1]
 GRIDS = sorted((ROOT / "config").glob("*.yaml"))
-SMOKE = config.read_yaml(ROOT / "config" / "smoke.yaml")
+SMOKE = read_yaml(ROOT / "config" / "smoke.yaml")
 PLUGIN = """
 from prunebench.components import criterion
 @criterion(patterns=("weight",))
@@ -208,7 +209,7 @@ def test_yaml_that_is_no_configuration_is_refused(
 
 def test_anchors_and_merges_that_stay_small_are_welcome(tmp_path: Path) -> None:
     text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, x: 4}\nd: *a"
-    assert config.read_yaml(yaml_file(tmp_path, text)) == {
+    assert read_yaml(yaml_file(tmp_path, text)) == {
         "a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 4, "y": 2}, "d": {"x": 1, "y": 2},
     }  # fmt: skip
 

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from prunebench import config
+from prunebench import config, harmless
 from prunebench.errors import PrunebenchError
-from prunebench.others import reading
 from prunebench.others.conversion import convert
 from prunebench.others.mapping import Mapping, read_mapping
+from prunebench.plain_yaml import read_yaml
 from prunebench.store import load_tensors
 
 ROOT = Path(__file__).resolve().parents[1]
-SMOKE = config.read_yaml(ROOT / "config" / "smoke.yaml")
+SMOKE = read_yaml(ROOT / "config" / "smoke.yaml")
 
 
 class _Trap:
@@ -154,7 +154,7 @@ def test_a_foreign_table_is_read_or_refused_and_nothing_else(
         assert str(path) in str(error)  # noqa: PT017
         return
     for column in ("task", "regime", "model", "method"):
-        assert all(reading.name(str(name)) for name in cells[column])
+        assert all(harmless.name(str(name)) for name in cells[column])
 
 
 @pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+cmd", "-2+3", "\t=1", "＝1", "'=1", '"=1'])

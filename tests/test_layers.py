@@ -38,7 +38,7 @@ LAYERS = (
     {"components", "store", "made"},
     {"removal"},
     {"validation", "layout", "identity", "provenance", "ranges", "notes", "database"},
-    {"files", "lock", "bars"},
+    {"files", "lock", "bars", "plain_yaml", "harmless", "memory"},
     {"errors", "records"},
 )
 HEAVY = {"torch", "torchvision", "timm", "torch_pruning", "safetensors"}

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from prunebench import config
 from prunebench.errors import PrunebenchError
+from prunebench.plain_yaml import read_yaml
 from prunebench.settings import Experiment, Name, Training
 from prunebench.validation import Settings, takes_numbers, validated
 
-SMOKE = config.read_yaml(Path(__file__).resolve().parents[1] / "config" / "smoke.yaml")
+SMOKE = read_yaml(Path(__file__).resolve().parents[1] / "config" / "smoke.yaml")
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

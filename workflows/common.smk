@@ -17,6 +17,7 @@ from prunebench.inputs import prepared
 from prunebench.jobs import expected_epochs
 from prunebench.layout import rule_name
 from prunebench.lock import Lock
+from prunebench.plain_yaml import read_yaml
 
 # Jobs run in the working directory, which need not be where the package stands. A function of the
 # shell, not a parameter: moving the environment must not run anything again.
@@ -35,9 +36,9 @@ def read_experiment():
     """What --configfile and --config gave; the embedded default where no file was given."""
     if not workflow.configfiles:
         default = Path(workflow.basedir) / "config" / "default.yaml"
-        return settings.parse(settings.read_yaml(default) | config, str(default))
+        return settings.parse(read_yaml(default) | config, str(default))
     for file in workflow.configfiles:
-        settings.read_yaml(
+        read_yaml(
             file
         )  # Snakemake, which reads them too, overlooks keys given twice
     return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))

@@ -59,10 +59,13 @@ DATA = Path("data")
 def plan_of(path: Path) -> Any:
     """The plan of a configuration, resolved or not."""
     from prunebench import config
+    from prunebench.layout import Layout
     from prunebench.plan import Plan
 
-    resolved = path.name == "config.json"  # it lies in results/<experiment>/
-    return Plan(config.load(path), path.resolve().parent.parent if resolved else "results")
+    plan = Plan(config.load(path))
+    if path.name == "config.json":  # it lies in its experiment's folder, whatever that is called
+        plan.layout = Layout(path.resolve().parent)
+    return plan
 
 
 def write(output: Path | None, value: dict[str, Any]) -> None:

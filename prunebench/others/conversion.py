@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from prunebench import harmless
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.others import reading
 from prunebench.others.mapping import COLUMNS, NAMES, NEEDED, Mapping
@@ -124,7 +125,7 @@ class _Row:
         text = "" if place is None else self.fields[place] if isinstance(place, int) else place
         text = self.mapping.values.get(column, {}).get(text, text).strip() or USUAL.get(column, "")
         if column in WORDS and (text or column != "message"):
-            self.attempt(column, reading.name, text)
+            self.attempt(column, harmless.name, text)
         if column in NAMES:
             try:
                 _NAME.validate_python(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from prunebench import harmless
 from prunebench.errors import PrunebenchError, shown
 from prunebench.files import sha256_file, write_text
 from prunebench.layout import Layout
@@ -46,7 +47,7 @@ def import_results(
         raise PrunebenchError(f"{layout.root} is no experiment{_known(layout)}")
     for what, text in (("the name", name), ("the file's name", source.name)):
         try:
-            reading.name(text)
+            harmless.name(text)
         except ValueError as error:
             raise PrunebenchError(f"{what} {shown(text)} {error}") from None
     cells, notes = convert(source, mapping)

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from prunebench import config
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.others.units import UNITS, USUAL, Unit
+from prunebench.plain_yaml import read_yaml
 from prunebench.records import DENSE
 from prunebench.validation import Settings, validated
 
@@ -97,7 +97,7 @@ def read_mapping(
 
     Raises PrunebenchError for what is no mapping, in one line that says where.
     """
-    written = {} if path is None else config.read_yaml(path)
+    written = {} if path is None else read_yaml(path)
     if not isinstance(written, dict):
         raise PrunebenchError(f"{path}: a mapping has keys: {', '.join(Mapping.model_fields)}")
     flags: dict[str, Any] = {"columns": _pairs(columns, "--column")}

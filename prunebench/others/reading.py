@@ -12,11 +12,7 @@ from pathlib import Path
 from prunebench.errors import PrunebenchError, shown
 
 LARGEST = 64 * 2**20  # bytes
-LONGEST = 100  # signs of a name
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-# what a spreadsheet reads as the beginning of a formula (OWASP, "CSV injection"), also behind
-# what other spreadsheets take for the border of a cell
-_FORMULA = re.compile(r"""(^|[;\t])[\s"']*[=+\-@＝＋－＠]""")
 
 
 @dataclass(frozen=True)
@@ -101,16 +97,3 @@ def number(text: str) -> float:
     elif re.fullmatch(r"[+-]?\d+,\d+", text):
         advice = ": is the comma a decimal point?"
     raise ValueError(f"is no number{advice}")
-
-
-def name(text: str) -> str:
-    """A name that does no harm wherever it is shown; raise ValueError as ``number`` does."""
-    if not text:
-        raise ValueError("is empty")
-    if len(text) > LONGEST:
-        raise ValueError(f"is longer than {LONGEST} signs")
-    if _FORMULA.search(text):
-        raise ValueError("begins as a formula, which a spreadsheet would run: write it without")
-    if not text.isprintable():
-        raise ValueError("holds signs that cannot be seen: write it anew")
-    return text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.bars import watched
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, printable
 from prunebench.files import read_sealed
 from prunebench.plan import Plan
 from prunebench.progress.effort import Effort, Rates, efforts
@@ -186,7 +186,9 @@ def _failed_cells(plan: Plan, cells: Sequence[Effort], found: dict[Any, Any]) ->
             where = f"{task} {regime} {model} seed {seed} {method}"
             log = _log(plan, effort.job)
             alike[where, str(record.get("message")), str(log) if log.exists() else ""] += 1
-    return [Failure(where, count, why, log) for (where, why, log), count in alike.items()]
+    return [
+        Failure(where, count, printable(why), log) for (where, why, log), count in alike.items()
+    ]
 
 
 def _failed_jobs(plan: Plan, cells: Sequence[Effort], found: dict[Any, Any]) -> list[Failure]:
@@ -201,7 +203,7 @@ def _failed_jobs(plan: Plan, cells: Sequence[Effort], found: dict[Any, Any]) -> 
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         last = next((line for line in reversed(lines) if line.strip()), "")
         if "rror" in last.partition(":")[0]:  # error: …, or a traceback's last line
-            failures.append(Failure(job, missing[job], last.strip(), str(log)))
+            failures.append(Failure(job, missing[job], printable(last.strip()), str(log)))
     return sorted(failures, key=lambda failure: failure.where)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench import harmless
 from prunebench.errors import PrunebenchError
 from prunebench.files import write_text
 from prunebench.layout import Layout
@@ -30,11 +31,13 @@ def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         return None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise PrunebenchError(f"{path} is no table: {error}") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise PrunebenchError(f"{path} lacks the column(s) {', '.join(missing)}; collect again")
+    for column in (*SETTING, "method"):
+        harmless.check(table[column].unique(), column, str(path))
     return table
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench.errors import suggest
-from prunebench.settings.names import Name, Share
+from prunebench.settings.names import Count, Name, Seed, Share
 from prunebench.validation import Settings
 
 
 class Augmentation(Settings):
     """Random crop after padding by ``crop`` pixels, random horizontal flip."""
 
-    crop: int = Field(0, ge=0)
+    crop: int = Field(0, ge=0, le=256)
     flip: bool = False
 
 
@@ -26,12 +26,14 @@ class Task(Settings):
     source: str = Field(description="digits, torchvision, folder, parquet or medmnist")
     dataset: str | None = Field(None, description="torchvision's class, e.g. CIFAR10")
     path: str | None = Field(None, description="local data; nothing is then downloaded")
-    image_size: int | None = Field(None, ge=4, description="pixels; empty keeps the size")
+    image_size: int | None = Field(None, ge=4, le=8192, description="pixels; empty keeps the size")
     mode: Literal["native", "grey", "rgb"] = "native"
-    train: int | None = Field(None, gt=0)
-    val: int | float = Field(0.1, gt=0, description="a number, or a share of the training split")
-    test: int | None = Field(None, gt=0)
-    split_seed: int = Field(0, ge=0)
+    train: Count | None = None
+    val: int | float = Field(
+        0.1, gt=0, le=1_000_000_000, description="a number, or a share of the training split"
+    )
+    test: Count | None = None
+    split_seed: Seed = 0
     augmentation: Augmentation = Augmentation()
 
     @field_validator("val")
@@ -57,14 +59,14 @@ class Regime(Settings):
     name: Name
     label_noise: Share = Field(0.0, description="share of training labels set to another class")
     noise: Literal["symmetric", "asymmetric", "pair-flip"] = "symmetric"
-    class_map: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+    class_map: dict[Seed, Seed] = Field(
         {}, description="of asymmetric noise: a class, and the one its samples are mislabelled as"
     )
     noisy_val: bool = Field(False, description="also keep validation labels with such noise")
     train_fraction: float = Field(1.0, gt=0, le=1)
-    train_samples: int | None = Field(None, gt=0, description="in place of train_fraction")
+    train_samples: Count | None = Field(None, description="in place of train_fraction")
     augmentation: bool = False
-    width: float = Field(1.0, gt=0, description="factor on the channels of the network")
+    width: float = Field(1.0, gt=0, le=1000, description="factor on the channels of the network")
     training: dict[str, JsonValue] = Field(
         {}, description="what differs from the common training: fewer samples need more epochs"
     )

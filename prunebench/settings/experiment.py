@@ -13,7 +13,7 @@ from prunebench.layout import rule_name
 from prunebench.records import DENSE
 from prunebench.settings.data import Regime, Task
 from prunebench.settings.method import Method
-from prunebench.settings.names import Name, Share
+from prunebench.settings.names import Count, Name, Seed, Share
 from prunebench.settings.training import Model, Training
 from prunebench.validation import Settings, validated
 
@@ -21,12 +21,12 @@ from prunebench.validation import Settings, validated
 class Compute(Settings):
     """How jobs run. Threads come from here, never from the machine, so that bits agree."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    threads: int = Field(1, gt=0)
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")
+    threads: int = Field(1, gt=0, le=1024)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
-    baselines_per_job: int = Field(1, gt=0)
-    curves_per_job: int = Field(1, gt=0, description="curves of one method that share a process")
+    baselines_per_job: Count = 1
+    curves_per_job: Count = Field(1, description="curves of one method that share a process")
     checkpoint_minutes: float = Field(
         10, ge=0, description="how often a training keeps its state on disk; 0: after every epoch"
     )
@@ -63,12 +63,12 @@ class Probes(Settings):
         ["shrunk", "encoded"],
         description="shrunk, encoded, quantized; corruptions, distance, sharpness",
     )
-    samples: int = Field(250, gt=0, description="images that a probe looks at")
-    round_to: int = Field(
-        1, gt=0, description="keep the channels of shrunk networks at a multiple of it"
+    samples: Count = Field(250, description="images that a probe looks at")
+    round_to: Count = Field(
+        1, description="keep the channels of shrunk networks at a multiple of it"
     )
-    baselines_per_job: int = Field(
-        6, gt=0, description="all cells on which share a process, here and when they are measured"
+    baselines_per_job: Count = Field(
+        6, description="all cells on which share a process, here and when they are measured"
     )
 
     @field_validator("run")
@@ -83,10 +83,10 @@ class Latency(Settings):
     engines: list[str] = Field(
         [], description="eager, compile, onnxruntime, half, semi-structured; the first is shown"
     )
-    batches: list[Annotated[int, Field(gt=0)]] = Field([1, 128], min_length=1)
-    seeds: int = Field(1, gt=0, description="how many seeds' cells: times hang on sizes alone")
-    repeats: int = Field(30, gt=0)
-    warm_up: int = Field(5, ge=0)
+    batches: list[Annotated[int, Field(gt=0, le=65_536)]] = Field([1, 128], min_length=1)
+    seeds: Count = Field(1, description="how many seeds' cells: times hang on sizes alone")
+    repeats: Count = 30
+    warm_up: int = Field(5, ge=0, le=1_000_000)
 
     @field_validator("engines")
     @classmethod
@@ -106,7 +106,7 @@ class Experiment(Settings):
     tasks: list[Task] = Field(min_length=1)
     regimes: list[Regime] = Field(min_length=1)
     models: list[Model] = Field(min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     methods: list[Method] = Field(min_length=1)
     sparsities: list[Share] = Field(min_length=1)
     training: Training = Training()

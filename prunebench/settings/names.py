@@ -21,3 +21,8 @@ Name = Annotated[
     BeforeValidator(_name),
 ]
 Share = Annotated[float, Field(ge=0, lt=1)]
+# a table holds a seed as a floating-point number: beyond, two seeds would be one
+LARGEST_SEED = 2**53 - 1
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+# of images, epochs, jobs …: more than there can be, and less than breaks a library
+Count = Annotated[int, Field(gt=0, le=1_000_000_000)]

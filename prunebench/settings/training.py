@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from prunebench.settings.names import Name
+from prunebench.settings.names import Count, Name
 from prunebench.validation import Settings
 
 
@@ -17,7 +17,7 @@ class Training(Settings):
     recovery_epochs: int | None = Field(
         None, gt=0, le=1_000_000, description="of fine-tuning; default: epochs"
     )
-    batch_size: int = Field(128, gt=1)
+    batch_size: int = Field(128, gt=1, le=1_000_000_000)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(0.1, gt=0)
     schedule: Literal["cosine", "step", "constant"] = "cosine"
@@ -28,7 +28,7 @@ class Training(Settings):
     nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0, description="not on norms and biases")
     gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    validate_every: int = Field(1, gt=0, description="epochs between two looks at validation")
+    validate_every: Count = Field(1, description="epochs between two looks at validation")
     rewind_epochs: list[int] = Field([], description="epochs whose weights a rewinding may ask for")
 
     @model_validator(mode="after")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prunebench.errors import PrunebenchError, suggest
+from prunebench import harmless
+from prunebench.errors import PrunebenchError, printable, suggest
 from prunebench.records import (
     COLUMNS,
     COST,
@@ -33,6 +34,7 @@ NUMBERS = (
 )  # fmt: skip
 SHARES = ("test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right")
 FRACTIONS = (*(column for column in QUALITY if column.endswith("_error")), *SHARES, "label_noise")
+MOST_COLUMNS = 1000
 CLASSES = "classes"  # of the task; tables of others may lack it
 
 
@@ -55,13 +57,21 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     try:
         # "none" and "NA" are names that a method may have: only an empty field is missing
         # -sig: spreadsheets put a byte-order mark before the first column's name
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-        )
+        # what is compressed could be a thousand times as large as its file
+        raw = pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig",
+            compression=None,
+        )  # fmt: skip
     except (FileNotFoundError, IsADirectoryError):
         raise PrunebenchError(f"{path} is not there{hint}") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # pandas' own errors, and text that is not UTF-8
         raise PrunebenchError(f"{path} is no table of cells: {error}") from error
+    if len(raw.columns) > MOST_COLUMNS:
+        raise PrunebenchError(f"{path} is no table of cells: it has {len(raw.columns):,} columns")
+    raw = raw.rename(columns=printable)
+    for column in raw.columns.difference(list(NUMBERS)):  # of numbers there may be millions
+        raw[column] = raw[column].map(printable, na_action="ignore").astype(raw[column].dtype)
+    return raw
 
 
 def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -73,6 +83,8 @@ def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
     for column in FLAGS:
         cells[column] = flags(cells[column], where)
     check_cells(cells, where)
+    for column in TEXT:
+        harmless.check(cells[column].unique(), column, where)
     cells["seed"] = cells["seed"].astype("int64")
     return cells.copy()  # in one piece: a hundred columns were set one by one
 

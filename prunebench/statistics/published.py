@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from prunebench import harmless
 from prunebench.errors import PrunebenchError
 from prunebench.layout import Layout
 from prunebench.records import DENSE, OK
@@ -46,6 +47,7 @@ def read_published(path: Path, experiment: str) -> pd.DataFrame:
     sources = set(cells[SOURCE].fillna(""))
     if len(sources) != 1 or sources == {""}:
         raise PrunebenchError(f"{path}: {SOURCE} must be one name in all rows; import it again")
+    harmless.check(sources, SOURCE, str(path))
     [source] = sources
     cells["method"] = [named(method, source) for method in cells["method"]]
     return cells.assign(**{COLUMN: source})

@@ -11,6 +11,7 @@ from pydantic import Field
 from prunebench import config
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.layout import Layout
+from prunebench.plain_yaml import read_yaml
 from prunebench.rerun.stored import Stored
 from prunebench.rerun.stored import load as load_stored
 from prunebench.settings import Method, Name
@@ -60,7 +61,7 @@ def load(folder: Path) -> Submission:
     if not folder.is_dir():
         raise PrunebenchError(f"{folder} is no folder: a submission has {FORM}, config.json, …")
     path = folder / FORM
-    form: Form = validated(Form, config.read_yaml(path), str(path))
+    form: Form = validated(Form, read_yaml(path), str(path))
     layout, written = Layout(folder), {}
 
     def local(name: str) -> str:
@@ -68,7 +69,7 @@ def load(folder: Path) -> Submission:
         written[found] = name
         return found
 
-    given = config.read_yaml(layout.config)
+    given = read_yaml(layout.config)
     given = renamed(given, local) if isinstance(given, dict) else given
     experiment = config.parse(given, str(layout.config))
     names = [method.name for method in experiment.methods]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunebench import models, store
+from prunebench import store
 from prunebench.errors import PrunebenchError
 from prunebench.files import sha256_file
 from prunebench.inputs import prepared
@@ -25,6 +25,7 @@ from prunebench.settings import Method
 from prunebench.submission.findings import BROKEN, Finding
 from prunebench.submission.form import Submission
 from prunebench.tasks.data import load
+from prunebench.work.describe import build
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,8 @@ def masks(submission: Submission, data: Path) -> Iterator[Finding]:
 def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:
     make_ready(submission.stored, baseline.task.name, data)
     about = load(prepared(baseline.task, data))
-    channels, side, _ = about.shape
-    width = baseline.regime.width
-    network = models.create(
-        baseline.model.model_copy(update={"pretrained": False}),
-        about.classes, channels, side, seed=0, width=width,
-    )  # fmt: skip
+    bare = baseline.model.model_copy(update={"pretrained": False})
+    network = build(bare, about.classes, about.shape, baseline.regime.width)
     named = dict(network.named_parameters())
     return Weights(
         {name: tuple(value.shape) for name, value in named.items()},

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from prunebench import config
 from prunebench.errors import PrunebenchError
 from prunebench.files import write_text
 from prunebench.layout import MASKS, Layout
+from prunebench.plain_yaml import read_yaml
 from prunebench.records import DENSE, FAILED
 from prunebench.removal import missing
 from prunebench.rerun.stored import cell_of, load
@@ -34,7 +34,7 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
     here, there = Layout(results), Layout(target)
     wanted = [(here.config, there.config), (here.cells_csv, there.cells_csv)]
     wanted += [(here.provenance, there.provenance)] if here.provenance.is_file() else []
-    wanted += [(path, target / path.name) for path in plugins(config.read_yaml(here.config))]
+    wanted += [(path, target / path.name) for path in plugins(read_yaml(here.config))]
     for row in stored.cells.to_dict("records"):
         cell = cell_of(row)
         if cell.method != DENSE and row["status"] != FAILED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.memory import gib, memory
 
 if TYPE_CHECKING:
     from prunebench.settings import Task
 
+COPIES = 3  # of the pixels at once, when a data set is prepared: measured
 Images = NDArray[np.uint8]  # [N, H, W, C], 0..255, C is 1 or 3
 Labels = NDArray[np.int64]  # [N]
 
@@ -67,12 +68,11 @@ def check_fits(size: int, where: str) -> None:
 
     ``size`` in bytes, ``where`` names file and row. Raises PrunebenchError.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if size > memory:
+    if COPIES * size > memory():
         raise PrunebenchError(
-            f"{where}: decoded, this would take {size / 2**30:,.1f} GiB of memory, and this machine"
-            f" has {memory / 2**30:,.1f}; is the file what it should be? image_size: makes images"
-            " smaller"
+            f"{where}: decoded and prepared, this would take {gib(COPIES * size)} GiB of memory,"
+            f" and there are {gib(memory())}; is the file what it should be? image_size: makes"
+            " images smaller"
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench import records
+from prunebench import harmless, records
 from prunebench.errors import PrunebenchError
 from prunebench.layout import Layout
 
@@ -33,6 +33,8 @@ def read_rows(layout: Layout) -> list[Row]:
     missing = [column for column in _NEEDED if column not in table]
     if missing:
         raise PrunebenchError(f"{path} lacks the columns {', '.join(missing)}")
+    for column in records.IDENTITY[:-2]:
+        harmless.check(table[column].dropna().unique(), column, str(path))
     table = table.reindex(columns=list(records.COLUMNS))
     cells = table.astype(object).where(table.notna(), None).to_dict("records")
     return [{str(column): value for column, value in cell.items()} for cell in cells]

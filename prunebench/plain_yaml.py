@@ -1,0 +1,116 @@
+"""YAML from anybody: plain values alone, no key twice, and no larger than a person would write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prunebench.errors import PrunebenchError
+
+LARGEST = 2 * 2**20  # bytes of a file; PyYAML takes seconds for it
+_MOST = 100_000  # values of a file, aliases expanded
+_DEEPEST = 32  # lists and mappings within one another
+_MERGED = 32  # mappings that one ``<<`` takes
+_LONGEST = 100  # signs of a number
+_TAG = "tag:yaml.org,2002:"
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Plain YAML: no tags, no key twice, nothing that expands beyond reason.
+
+    Raises PrunebenchError naming the file for whatever else it is.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)  # also of what has no size, or no end
+    except OSError as error:
+        raise PrunebenchError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # a zero byte in its name
+        raise PrunebenchError(f"{path}: {error}") from error
+    if len(content) > LARGEST:
+        raise PrunebenchError(f"{path} is larger than {LARGEST >> 20} MiB: too large for settings")
+    try:
+        value = yaml.load(content.decode(), Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except RecursionError as error:
+        raise PrunebenchError(f"{path}: not valid YAML: too deep") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, and the like
+        raise PrunebenchError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    check_extent(value, str(path))
+    return value
+
+
+def check_extent(value: Any, where: str) -> None:
+    """Refuse what would fill the memory once its aliases are written out.
+
+    Raises PrunebenchError.
+    """
+    waiting, count = [(value, 0)], 0
+    while waiting:
+        item, depth = waiting.pop()
+        count += 1
+        if count > _MOST or depth > _DEEPEST:
+            raise PrunebenchError(f"{where}: too large or too deep: aliases that expand?")
+        if isinstance(item, dict):
+            item = list(item.values())
+        if isinstance(item, list):
+            waiting += [(inner, depth + 1) for inner in item[: _MOST + 1]]
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._nodes = 0
+        self._merged = 0  # keys that ``<<`` brought
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > _MOST:
+            raise ValueError(f"more than {_MOST:,} values")
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ValueError(f"a key must be a text, line {line}")
+            if key.value in lines:
+                raise ValueError(
+                    f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
+                )
+            lines[key.value] = line
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Take over what ``<<`` names, each key once: PyYAML keeps every copy of all of them."""
+        taken = [value for key, value in node.value if key.tag == f"{_TAG}merge"]
+        if any(isinstance(v, yaml.SequenceNode) and len(v.value) > _MERGED for v in taken):
+            raise ValueError(f"<< takes at most {_MERGED} mappings")
+        super().flatten_mapping(node)
+        if taken:
+            node.value = list({(k.tag, k.value): (k, value) for k, value in node.value}.values())
+            self._merged += len(node.value)
+        if self._merged > _MOST:
+            raise ValueError("too large: << that expands?")
+
+    def _number(self, node: yaml.ScalarNode) -> int | float:
+        if len(node.value) > _LONGEST:  # 59:59:59… takes PyYAML for ever, or is an OverflowError
+            raise ValueError(
+                f"a number of {len(node.value)} digits, line {node.start_mark.line + 1}"
+            )
+        whole = node.tag == f"{_TAG}int"
+        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
+    def _refused(self, node: yaml.Node) -> None:
+        self.construct_undefined(node)
+
+
+for _name in ("int", "float"):
+    _Loader.add_constructor(f"{_TAG}{_name}", _Loader._number)
+for _name in ("binary", "omap", "pairs", "set"):  # what JSON, as which settings are kept, has not
+    _Loader.add_constructor(f"{_TAG}{_name}", _Loader._refused)
