@@ -40,10 +40,11 @@ def damaged(task: Task, data: Path = DATA, thorough: bool = False) -> list[Path]
 
 def _prepared(path: Path, thorough: bool) -> list[Path]:
     description, note = path.with_name(f"{path.name}.json"), note_prepared(path)
-    if not path.exists() or not description.exists():
-        return []
-    if not note.path.exists() and _agree(path, description):
-        note.write([path, description])
+    if not note.path.exists():
+        if not (path.exists() and description.exists()):
+            return []  # not prepared yet
+        if _agree(path, description):
+            note.write([path, description])
     found = note.changed(thorough)
     if found:
         path.unlink(missing_ok=True)

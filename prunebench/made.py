@@ -39,9 +39,9 @@ def making(layout: Layout, step: str) -> Iterator[list[Path]]:
 def _changed(layout: Layout, step: str, thorough: bool) -> list[Path]:
     """Files of a step that are not as it wrote them."""
     output = layout.steps()[step]
-    if not output.exists():
-        return [output]
     changed = note_of(layout, step).changed(thorough)
+    if not output.exists():
+        return [output, *(path for path in changed if not path.is_relative_to(output))]
     if changed or step != "track":
         return changed
     # other experiments write into the database too, so no hash can be noted of it

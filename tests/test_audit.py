@@ -132,8 +132,13 @@ def test_damaged_measures_are_taken_away(grid: Path, damage: Callable[[Path], No
     assert not (grid / name).exists()
 
 
-@pytest.mark.parametrize("ending", ["", ".json", ".note.json"])
-@pytest.mark.parametrize("damage", DAMAGES[:3])
+@pytest.mark.parametrize(
+    ("ending", "damage"),
+    [
+        *((ending, damage) for ending in ("", ".json") for damage in DAMAGES),
+        *((".note.json", damage) for damage in DAMAGES[:3]),
+    ],
+)
 def test_damaged_data_are_prepared_anew(
     grid: Path, ending: str, damage: Callable[[Path], None]
 ) -> None:
@@ -167,7 +172,7 @@ def test_prepared_data_that_nothing_is_noted_of_vouch_for_each_other(grid: Path)
         ("report.md", "report.html"), ("paper/macros.tex", "paper/macros.tex"),
         ("paper/figures/forest.pdf", "paper/macros.tex"),
         ("ro-crate-metadata.json", "ro-crate-metadata.json"),
-        ("jobs/made/report.json", "report.html"),
+        ("jobs/made/report.json", "report.html"), ("jobs/made/collect.json", "cells.csv"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", DAMAGES[:3])

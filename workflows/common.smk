@@ -99,6 +99,11 @@ def done(kind, jobs):
     return [f"{ROOT}/jobs/{kind}/{job}.json" for job in jobs]
 
 
+def data_of(kind):
+    """The data of a job's task: to be there. Once they change, so do the baselines."""
+    return lambda wildcards: ancient(str(prepared(PLAN.find(kind, wildcards.job).task)))
+
+
 def baselines_of(kind):
     return lambda wildcards: done(
         "baselines", PLAN.baseline_jobs_of(PLAN.find(kind, wildcards.job))

@@ -31,6 +31,7 @@ for method in PLAN.experiment.methods:
         name:
             f"curves_{rule_name(method.name)}"
         input:
+            data=data_of("curves"),
             baselines=baselines_of("curves"),
         output:
             f"{ROOT}/jobs/curves/{{job}}.json",
@@ -56,6 +57,7 @@ for method in PLAN.experiment.methods:
 
 rule probes:
     input:
+        data=data_of("probes"),
         baselines=baselines_of("probes"),
         curves=curves_of("probes"),
         code=[str(path) for path in PLAN.probe_sources()],
@@ -80,6 +82,7 @@ rule probes:
 
 rule latencies:
     input:
+        data=data_of("latencies"),
         baselines=baselines_of("latencies"),
         curves=curves_of("latencies"),
         # whatever else trains or looks: nothing may run beside

@@ -70,6 +70,10 @@ class Place:
         """The user's command, as far as the records."""
         return ["snakemake", target, "--cores", "2", "--configfile", "tiny.yaml", *options]
 
+    def everything(self, *options: str) -> list[str]:
+        """The user's command."""
+        return ["snakemake", "--cores", "2", "--configfile", "tiny.yaml", *options]
+
     def run(self, *command: str, status: int = 0, **environment: str) -> str:
         """Run to the end; what it printed. Fails the test where it ends otherwise."""
         process = self.start(*command, **environment)
