@@ -45,7 +45,7 @@ def says_nothing(path: Path, damage: object) -> bool:
     """Whether the damage may look as if something had not been finished yet."""
     if path.name == "collect.json":  # goes with the damaged cells
         return True
-    note = path.parts[2] == "jobs" or path.name.endswith(".note.json")
+    note = path.parts[2:3] == ("jobs",) or path.name.endswith(".note.json")
     return note and damage == Path.unlink
 
 
