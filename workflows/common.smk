@@ -38,9 +38,7 @@ def read_experiment():
         default = Path(workflow.basedir) / "config" / "default.yaml"
         return settings.parse(read_yaml(default) | config, str(default))
     for file in workflow.configfiles:
-        read_yaml(
-            file
-        )  # Snakemake, which reads them too, overlooks keys given twice
+        read_yaml(file)  # Snakemake, which reads them too, overlooks keys given twice
     return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
 
 
