@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +17,7 @@ import pytest
 from .disturbed import CELLS, Place, assert_same, kill
 
 pytestmark = pytest.mark.slow
+LATER = "+400d"
 SUICIDE = """
 import os, pathlib, signal
 def score(view):
@@ -99,3 +103,16 @@ def test_a_kill_needs_no_unlocking(tmp_path: Path) -> None:
     wait_for(place.results / "cells", process)
     kill(process)
     place.run(*place.snakemake())
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="needs Debian's faketime")
+def test_on_another_day_the_bits_are_the_same(tmp_path: Path) -> None:
+    today, later = (Place.make(tmp_path / name, seeds=[0]) for name in ("today", "later"))
+    today.run(*today.snakemake())
+    later.run("faketime", "-f", LATER, *later.snakemake())
+    assert_same(today.bits(), later.bits())
+    begun = []
+    for place in (today, later):
+        said = json.loads((place.results / "provenance.json").read_text())
+        begun.append(datetime.fromisoformat(said["started"]))
+    assert (begun[1] - begun[0]).days == 400
