@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import pytest
@@ -139,15 +138,16 @@ def test_standardized_weights_are_refused() -> None:
 # --------------------------------------------------------------------------------- width
 
 DRAWN_WITH = "2.15"  # other versions of torch may draw other numbers
-# the hash of the weights of seed 1 (10 classes) that the first release drew
+# what the first release drew, seed 1, 10 classes: the sum of each weight by its place. No hash: the
+# truncated normal of transformers differs in its last bits between kinds of processors
 UNWIDENED = {
-    "seed-cnn": (1, 8, "c5017c52f95fbbda"),
-    "resnet20": (3, 32, "9233facf5376c04e"),
-    "vgg16-cifar": (3, 32, "49d51b332fcea822"),
-    "test_resnet": (3, 32, "a8fab615f7cb6f18"),
-    "test_vit": (3, 64, "9c15b5efc22d28b4"),
-    "test_efficientnet": (3, 32, "d66a9357f3536cc8"),
-    "test_convnext": (3, 32, "a6bd48748eade2db"),
+    "seed-cnn": (1, 8, 44.38227743),
+    "resnet20": (3, 32, 5814.222538),
+    "vgg16-cifar": (3, 32, 33408.85894),
+    "test_resnet": (3, 32, 6627.084698),
+    "test_vit": (3, 64, 3296.010382),
+    "test_efficientnet": (3, 32, 10212.23254),
+    "test_convnext": (3, 32, 2364.35261),
 }
 
 
@@ -158,10 +158,11 @@ def test_a_width_of_one_changes_no_bit(name: str) -> None:
     one = create(Model(name=name), 10, channels, size, 1, width=1.0)
     torch.testing.assert_close(plain.state_dict(), one.state_dict(), rtol=0, atol=0)
     if torch.__version__.startswith(DRAWN_WITH):
-        content = hashlib.sha256()
-        for key, value in one.state_dict().items():
-            content.update(key.encode() + value.numpy().tobytes())
-        assert content.hexdigest()[:16] == expected
+        drawn = [
+            (value.double().flatten() * (1 + torch.arange(value.numel()) % 7)).sum().item()
+            for value in one.state_dict().values()
+        ]
+        assert sum(drawn) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("width", [0.5, 1.5, 2])

@@ -27,7 +27,7 @@ from prunebench.compress.fresh import agreement, predict_fresh
 from prunebench.compress.shrink import shrink
 from prunebench.compress.structure import describe, restore
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.files import read_json, sha256_file, write_json
+from prunebench.files import read_json, read_sealed, sha256_file, write_json, write_sealed
 from prunebench.inputs import prepared
 from prunebench.layout import PREDICTIONS, RECORD, WEIGHTS
 from prunebench.plan import Plan
@@ -199,9 +199,9 @@ def test_what_is_no_cell_is_told_with_the_nearest_one(ran: Ran) -> None:
 
 def test_a_cell_without_a_network_has_nothing_to_export(ran: Ran, tmp_path: Path) -> None:
     folder = changed(ran, tmp_path)
-    record = read_json(folder / RECORD)
+    record = read_sealed(folder / RECORD)
     for status in ("failed", "diverged"):
-        write_json(folder / RECORD, {**record, "status": status, "message": "the reason"})
+        write_sealed(folder / RECORD, {**record, "status": status, "message": "the reason"})
         with pytest.raises(PrunebenchError, match=rf"{status}: the reason; it has nothing to"):
             ran.take(locate(folder))
     (folder / RECORD).unlink()
@@ -220,8 +220,8 @@ def test_damaged_weights_are_found_before_anything_is_built(ran: Ran, tmp_path: 
 
 def test_other_data_and_another_configuration_are_refused(ran: Ran, tmp_path: Path) -> None:
     folder = changed(ran, tmp_path)
-    record = read_json(folder / RECORD)
-    write_json(folder / RECORD, {**record, "data_hash": "0" * 64})
+    record = read_sealed(folder / RECORD)
+    write_sealed(folder / RECORD, {**record, "data_hash": "0" * 64})
     with pytest.raises(PrunebenchError, match="was computed on other data"):
         ran.take(locate(folder))
     other = Ran(Plan(config.parse({**GRID, "methods": ["imp"]}), tmp_path), ran.data, ran.cells)
@@ -234,9 +234,9 @@ def test_a_file_that_predicts_otherwise_is_not_written(ran: Ran, tmp_path: Path)
     stored = load_file(folder / PREDICTIONS)
     stored["test"][0] = -stored["test"][0]  # one image of 80: 98.75 %
     save_file(stored, folder / PREDICTIONS)
-    record = read_json(folder / RECORD)
+    record = read_sealed(folder / RECORD)
     record["files"][PREDICTIONS] = sha256_file(folder / PREDICTIONS)
-    write_json(folder / RECORD, record)
+    write_sealed(folder / RECORD, record)
     with pytest.raises(PrunebenchError, match=r"98\.75% of 80 test images, less than 99\.9%"):
         ran.take(locate(folder), target=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -77,11 +77,10 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(
     path = tmp_path / "set.npz"
     np.savez_compressed(path, train_images=np.zeros((40, 1024, 1024), np.uint8), train_labels=[0])
     assert path.stat().st_size < 2**20
-    memory = {"SC_PHYS_PAGES": 2**13, "SC_PAGE_SIZE": 2**12}  # 32 MiB
-    monkeypatch.setattr(raw.os, "sysconf", memory.__getitem__)
+    monkeypatch.setattr(raw, "memory", lambda: 2**25)
     monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", None)  # nothing is read
     message = _refusal(make_task, path)
-    assert message.startswith(f"{path}: decoded, this would take 0.0 GiB of memory")
+    assert message.startswith(f"{path}: decoded and prepared, this would take 0.1 GiB")
 
 
 def test_a_truncated_file(tmp_path: Path, make_task: MakeTask, pictures: Pictures) -> None:
