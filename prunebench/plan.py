@@ -192,10 +192,6 @@ class Plan:
         """The sparsities of a method's cells."""
         return method.sparsities(self.experiment.sparsities)
 
-    def chunks_of(self, method: Method) -> list[str]:
-        """The names of a method's curve jobs."""
-        return [job.name for job in self.curve_jobs.values() if job.method == method]
-
     def task(self, name: str) -> Task:
         """A task by its name; PrunebenchError where there is none."""
         tasks = {task.name: task for task in self.experiment.tasks}

@@ -38,7 +38,8 @@ for method in PLAN.experiment.methods:
         log:
             f"{ROOT}/logs/curves/{{job}}.log",
         wildcard_constraints:
-            job="|".join(map(re.escape, PLAN.chunks_of(method))),
+            # not each job's name: Snakemake reads the pattern again for each file of each job
+            job=re.escape(method.name) + "@.+",
         priority: round(expected_epochs(method, PLAN.experiment.training))
         conda:
             "envs/prunebench.yaml"

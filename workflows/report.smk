@@ -130,7 +130,6 @@ rule report:
         "prunebench report {params.root:q} 2> >(tee {log:q} >&2)"
 
 
-# on demand: snakemake kit
 rule kit:
     input:
         cells=rules.collect.output,
