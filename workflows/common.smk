@@ -42,6 +42,16 @@ def read_experiment():
     return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
 
 
+# a dry run too writes there, and fails with a traceback where it cannot
+NOTES = next(filter(Path.exists, (Path(".snakemake"), Path())))
+if workflow.is_main_process and not os.access(NOTES, os.W_OK):
+    print(
+        f"error: cannot write {NOTES.resolve()}, where Snakemake keeps its notes: make it writable,"
+        " or work in another folder with --directory",
+        file=sys.stderr,
+    )
+    sys.exit(2)
+
 try:
     PLAN = planning.Plan(read_experiment())
     # what records stand on does not change by looking

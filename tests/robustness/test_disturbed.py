@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import time
-from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +14,6 @@ import pytest
 from .disturbed import CELLS, Place, assert_same, kill
 
 pytestmark = pytest.mark.slow
-LATER = "+400d"
 SUICIDE = """
 import os, pathlib, signal
 def score(view):
@@ -103,17 +99,3 @@ def test_a_kill_needs_no_unlocking(tmp_path: Path) -> None:
     wait_for(place.results / "cells", process)
     kill(process)
     place.run(*place.snakemake())
-
-
-@pytest.mark.skipif(shutil.which("faketime") is None, reason="needs Debian's faketime")
-def test_on_another_day_the_bits_are_the_same(tmp_path: Path) -> None:
-    today, later = (Place.make(tmp_path / name, seeds=[0]) for name in ("today", "later"))
-    today.run(*today.snakemake())
-    # clocks that only measure go on as they are: to wait on them would take 400 days
-    later.run("faketime", "-f", LATER, *later.snakemake(), FAKETIME_DONT_FAKE_MONOTONIC="1")
-    assert_same(today.bits(), later.bits())
-    begun = []
-    for place in (today, later):
-        said = json.loads((place.results / "provenance.json").read_text())
-        begun.append(datetime.fromisoformat(said["started"]))
-    assert (begun[1] - begun[0]).days == 400

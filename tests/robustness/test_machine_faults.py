@@ -5,7 +5,6 @@ A method with a bug is another thing: its cells say so, and nobody tries again.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,29 +31,6 @@ def _as_before() -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     yield
     torch.use_deterministic_algorithms(deterministic)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a disk with options, or mounts it again with others."""
-    place, mounted = tmp_path / "disk", False
-    place.mkdir()
-
-    def mount(options: str) -> Path:
-        nonlocal mounted
-        also = "remount," if mounted else ""
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", also + options, "tmpfs", str(place)],
-            check=False, capture_output=True,
-        )  # fmt: skip
-        if done.returncode and not mounted:
-            pytest.skip("this user may not mount a disk")
-        assert done.returncode == 0, done.stderr
-        mounted = True
-        return place
-
-    yield mount
-    subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
 
 
 def plan_in(folder: Path, **changes: Any) -> Plan:

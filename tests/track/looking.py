@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -79,6 +82,37 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """What stands between: a broken server, or a page of something else."""
+
+    status, body = 500, b"<html>oops"
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Retry-After", "3600")
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent."""
+
+
+@contextmanager
+def nonsense(status: int) -> Iterator[str]:
+    """The address of something that answers everything with a status and a page."""
+    handler = type("Handler", (_Answers,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as broken:
+        thread = threading.Thread(target=broken.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{broken.server_port}"
+        finally:
+            broken.shutdown()
+            thread.join()
 
 
 # -- a real server -------------------------------------------------------------------------------

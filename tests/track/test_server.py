@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from tests.track.looking import (
     assert_equal_to_files,
     counts,
     free_port,
+    nonsense,
     refused,
     runs_of,
     server,
@@ -30,34 +29,11 @@ pytestmark = [
 ]
 
 
-class _Answers(BaseHTTPRequestHandler):
-    """What stands between: a broken server, or a page of something else."""
-
-    status, body = 500, b"<html>oops"
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        self.send_header("Retry-After", "3600")
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    do_POST = do_GET
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent."""
-
-
 @pytest.mark.parametrize(("status", "says"), [(500, "500"), (404, "404"), (200, "")])
 def test_a_server_that_answers_nonsense(tmp_path: Path, status: int, says: str) -> None:
     layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
-    handler = type("Handler", (_Answers,), {"status": status})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as broken:
-        thread = threading.Thread(target=broken.serve_forever)
-        thread.start()
-        text = refused(layout, f"http://127.0.0.1:{broken.server_port}")
-        broken.shutdown()
-        thread.join()
-    assert says in text
+    with nonsense(status) as uri:
+        assert says in refused(layout, uri)
 
 
 def test_a_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
