@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.files import read_sealed, replacing, write_json
-from prunebench.made import making
+from prunebench.made import making, remove
 from prunebench.plan import Plan
 from prunebench.provenance import experiment_origin, keep_workflow
 from prunebench.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
@@ -15,8 +15,9 @@ from prunebench.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
 def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
     """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
 
-    A table without rows is not written, and removed where it was. Beside them provenance.json and
-    the workflow that ran; ``started``: when the command began that computed the grid.
+    A table without rows is not written, and removed where it was, as is a crate of what was here
+    before. Beside them provenance.json and the workflow that ran; ``started``: when the command
+    began that computed the grid.
     """
     layout = plan.layout
     # cells.csv last: where it is, the others are
@@ -29,6 +30,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     for path in measured:
         for name, rows in read_sealed(path).items():
             found[name] += rows
+    remove(layout, "crate")  # it names the hashes of what was here
     with making(layout, "collect") as made:
         for name, (target, columns) in tables.items():
             made += _write_table(plan, found[name], target, columns)

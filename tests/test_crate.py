@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from prunebench import cli, crate, provenance
+from prunebench import cli, config, crate, provenance
+from prunebench.collect import collect
 from prunebench.errors import PrunebenchError
-from prunebench.files import read_json, write_json, write_text
+from prunebench.files import read_json, write_json, write_sealed, write_text
 from prunebench.layout import Layout
+from prunebench.plan import Plan
+from prunebench.records import row
 from tests.conftest import ROOT
 from tests.crates import conforms, files, types
 
@@ -192,6 +195,18 @@ def test_what_cannot_be_described_is_refused(layout: Layout, what: str) -> None:
         crate.write(layout)
     assert told in str(caught.value)
     assert not layout.crate.exists()
+
+
+def test_what_is_collected_again_is_described_no_longer(tmp_path: Path) -> None:
+    grid = {"experiment": "x", "tasks": ["digits"], "regimes": ["clean"], "models": ["seed-cnn"],
+            "seeds": [0], "methods": ["random"], "sparsities": [0.5]}  # fmt: skip
+    plan = Plan(config.parse(grid), tmp_path)
+    write_text(plan.layout.crate, "of other records")
+    rows = [row(ROWS[0] | cell.coordinates) for cell in plan.cells_of("measures", "digits-0")]
+    write_sealed(plan.layout.measured("digits-0"), {"cells": rows})
+    collect(plan, [plan.layout.measured("digits-0")])
+    assert plan.layout.cells_csv.is_file()
+    assert not plan.layout.crate.exists()
 
 
 def test_the_command(layout: Layout) -> None:
