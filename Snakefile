@@ -30,8 +30,10 @@ onstart:
 
 
 onsuccess:
-    # of a batch before the last (--batch collect=1/4) there is no table yet
-    told = "summary" if PLAN.layout.cells_csv.exists() else "status"
+    # of a batch before the last (--batch collect=1/4) there is no table yet, or an old one
+    table = PLAN.layout.cells_csv
+    old = provenance.outdated(PLAN.layout.provenance, PLAN.layout.config, table)
+    told = "summary" if table.exists() and not old else "status"
     shell("prunebench {told} {ROOT:q}")
 
 

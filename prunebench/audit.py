@@ -1,99 +1,155 @@
 """What was damaged since it was written: found by hash, named, and given back to be computed anew.
 
 Snakemake sees whether the file of a job is there, not what lies in the cells. So before it looks,
-the cells of finished jobs are looked at here; the file of a job with a damaged cell is removed.
+the cells of finished jobs are looked at here; the file of a job goes if one of its cells is
+damaged, or is no longer what the job computed: ``prunebench run`` may have put another there.
 A file that is older than the record that names its hash is taken for what it was (see ``notes``),
 unless the look is ``thorough``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prunebench import inputs, made
 from prunebench.errors import PrunebenchError
-from prunebench.files import read_sealed
+from prunebench.files import read_sealed, remove_file
 from prunebench.layout import LATENCY, PROBES, RECORD, Layout
 from prunebench.notes import as_written
 from prunebench.plan import Plan
 from prunebench.records import DIVERGED, FAILED
 from prunebench.removal import note
 
+Found = dict[Path, Path | None]  # damaged files, and where what they hold was put, if anywhere
 
-def damaged(plan: Plan, data: Path = inputs.DATA, thorough: bool = False) -> list[str]:
-    """Remove what stands on damaged files, so that it is computed anew; name these files.
 
-    ``data``: where the tasks' data lie. Nothing is removed that is whole, but for what is made of
-    it in seconds: the measures of a job, and what is made of the records.
+def damaged(
+    plan: Plan, data: Path = inputs.DATA, thorough: bool = False, mend: bool = True
+) -> Found:
+    """Damaged files of an experiment and its data; what says that they are done is removed.
+
+    So they are computed anew. Nothing else goes but what is made in seconds: the measures of such a
+    job, and what is made of the records. ``data``: where the tasks' data lie. Without ``mend`` all
+    is left as it is. Raises Unwritable.
     """
-    by_job = {
-        name: found for name, cells, check in _jobs(plan, thorough)
-        if (found := _of_job(plan, name, cells, check))
-    }  # fmt: skip
-    measures = list(_measures(plan, set(by_job)))
-    of_data = [p for task in plan.experiment.tasks for p in inputs.damaged(task, data, thorough)]
-    found = [*of_data, *(path for paths in by_job.values() for path in paths), *measures]
-    if by_job or measures:
+    found: Found = {}
+    for task in plan.experiment.tasks:
+        found |= dict.fromkeys(inputs.damaged(task, data, thorough, mend))
+    again = set()
+    for target, of_job, stale in _jobs(plan, thorough):
+        found |= dict.fromkeys(of_job)
+        if of_job or stale:
+            again.add(f"{target.parent.name}/{target.stem}")
+            if mend:
+                remove_file(target)
+    measures = list(_measures(plan, again, mend))
+    found |= dict.fromkeys(measures)
+    found |= made.damaged(plan.layout, thorough, mend)
+    if mend and (again or measures):
         made.remove(plan.layout, "collect")
-    return list(dict.fromkeys(map(str, [*found, *made.damaged(plan.layout, thorough)])))
-
-
-def said(found: Iterable[str], layout: Layout) -> str:
-    """Damaged files in words, a line each; "" where there are none."""
-    lines = []
-    for path in found:
-        line = f"damaged: {path} is missing or not as it was written: computed anew"
-        kept = made.aside(layout, Path(path))
-        lines.append(f"{line} (what it held: {kept})" if kept else line)
-    return "\n".join(lines)
-
-
-# the damaged files of a cell's folder; False: it need not have any yet
-Check = Callable[[Path, bool], list[Path]]
-
-
-def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[str, list[Path], Check]]:
-    """Every job that writes into cells: its name, its cells, and what to look at in each."""
-    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
-        for name in jobs:
-            cells = [cell.folder for cell in plan.cells_of(kind, name)]
-            yield f"{kind}/{name}", cells, partial(_cell, thorough=thorough)
-    looks = (("probes", PROBES, plan.probe_jobs), ("latencies", LATENCY, plan.latency_jobs))
-    for kind, file, looking in looks:
-        for name in looking:
-            cells = [cell.folder for cell in plan.cells_of(kind, name)]
-            yield f"{kind}/{name}", cells, partial(_look, name=file)
-
-
-def _of_job(plan: Plan, name: str, cells: Iterable[Path], check: Check) -> list[Path]:
-    """Damaged files of a job; if there are any, the file goes that says that it is finished.
-
-    One that is not, or leaves no such file, finds the damage itself, and computes what is missing.
-    """
-    target = plan.layout.root / "jobs" / f"{name}.json"
-    finished = target.exists()
-    found = [path for cell in cells for path in check(cell, finished)]
-    if finished and _unreadable(target):
-        found.append(target)
-    if found:
-        target.unlink(missing_ok=True)
     return found
 
 
-def _measures(plan: Plan, gone: set[str]) -> Iterator[Path]:
-    """Damaged measures; these go, and those of jobs that are ``gone``.
+def said(found: Mapping[Path, Path | None]) -> str:
+    """Damaged files in words, a line each; "" where there are none."""
+    return "\n".join(
+        f"damaged: {path} is missing or not as it was written: made anew where it is needed"
+        + (f" (what it held: {kept})" if kept else "")
+        for path, kept in found.items()
+    )
+
+
+def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[Path, list[Path], bool]]:
+    """Of every job that writes into cells its file, damaged files, and whether it is stale.
+
+    Stale: a record is no longer the one that the job computed. What a job was not asked for when it
+    finished, under other settings, need not be there; what has not finished finds damage itself.
+    """
+    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
+        for name in jobs:
+            yield _of_job(plan, kind, name, partial(_computed, thorough=thorough))
+    for kind, jobs, file in (
+        ("probes", plan.probe_jobs, PROBES), ("latencies", plan.latency_jobs, LATENCY)
+    ):  # fmt: skip
+        for name in jobs:
+            yield _of_job(plan, kind, name, partial(_looked, name=file))
+
+
+def _of_job(
+    plan: Plan, kind: str, name: str, look: Callable[..., tuple[list[Path], bool]]
+) -> tuple[Path, list[Path], bool]:
+    target = plan.layout.root / "jobs" / kind / f"{name}.json"
+    try:
+        said = read_sealed(target)["cells"] if target.exists() else None
+    except (PrunebenchError, KeyError):
+        return target, [target], False
+    cells = [cell.folder for cell in plan.cells_of(kind, name)]
+    return target, *look(plan.layout, cells, said)
+
+
+def _computed(
+    layout: Layout, cells: list[Path], said: Any, thorough: bool
+) -> tuple[list[Path], bool]:
+    """Of a job that computed cells; ``said``: its rows of them, None where it has not finished."""
+    listed = {
+        layout.cell(
+            row["task"], row["regime"], row["model"], row["seed"], row["method"], row["sparsity"]
+        ): row["identity"]
+        for row in said or ()
+    }
+    damaged: list[Path] = []
+    stale = False
+    for folder in cells:
+        record = folder / RECORD
+        if folder not in listed and not record.exists():
+            continue
+        try:
+            content = read_sealed(record)
+            files, identity = content["files"], content["identity"]
+        except (PrunebenchError, KeyError):
+            damaged.append(record)
+            continue
+        stale |= listed.get(folder, identity) != identity
+        written = record.stat().st_mtime_ns
+        removed = note(folder, content)["removed"]
+        damaged += [
+            folder / name
+            for name, sha in files.items()
+            if name not in removed and not as_written(folder / name, sha, written, thorough)
+        ]
+    return damaged, stale
+
+
+def _looked(layout: Layout, cells: list[Path], said: Any, name: str) -> tuple[list[Path], bool]:
+    """Of a job that looked at cells; ``said``: at how many. What it wrote is sealed in itself."""
+    damaged = []
+    for folder in cells:
+        if said != len(cells) and not (folder / name).exists():
+            continue
+        try:
+            looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)
+        except (PrunebenchError, KeyError):
+            continue  # its own job is told of it
+        if looked_at and _unreadable(folder / name):
+            damaged.append(folder / name)
+    return damaged, False
+
+
+def _measures(plan: Plan, again: set[str], mend: bool) -> Iterator[Path]:
+    """Damaged measures; these go, and those of jobs that run ``again``.
 
     Snakemake would not ask for the file of a job as long as what is made of it is there.
     """
     for name in plan.measure_jobs:
         path = plan.layout.measured(name)
-        if path.exists() and _unreadable(path):
-            path.unlink()
+        fault = path.exists() and _unreadable(path)
+        if fault:
             yield path
-        elif plan.waits_for("measures", name) & gone:
-            path.unlink(missing_ok=True)
+        if mend and (fault or plan.waits_for("measures", name) & again):
+            remove_file(path)
 
 
 def _unreadable(path: Path) -> bool:
@@ -102,31 +158,3 @@ def _unreadable(path: Path) -> bool:
     except PrunebenchError:
         return True
     return False
-
-
-def _cell(folder: Path, finished: bool, thorough: bool) -> list[Path]:
-    record = folder / RECORD
-    if not finished and not record.exists():
-        return []
-    try:
-        said = read_sealed(record)
-        files = said["files"]
-    except (PrunebenchError, KeyError):
-        return [record]
-    written = record.stat().st_mtime_ns
-    removed = note(folder, said)["removed"]
-    return [
-        folder / name
-        for name, sha in files.items()
-        if name not in removed and not as_written(folder / name, sha, written, thorough)
-    ]
-
-
-def _look(folder: Path, finished: bool, name: str) -> list[Path]:
-    if not finished and not (folder / name).exists():
-        return []
-    try:
-        looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)
-    except (PrunebenchError, KeyError):
-        return []  # its own job is told of it
-    return [folder / name] if looked_at and _unreadable(folder / name) else []

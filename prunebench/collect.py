@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.files import read_sealed, replacing, write_json
-from prunebench.made import making, remove
+from prunebench.made import making
 from prunebench.plan import Plan
 from prunebench.provenance import experiment_origin, keep_workflow
 from prunebench.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
@@ -30,7 +30,6 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     for path in measured:
         for name, rows in read_sealed(path).items():
             found[name] += rows
-    remove(layout, "crate")  # it names the hashes of what was here
     with making(layout, "collect") as made:
         for name, (target, columns) in tables.items():
             made += _write_table(plan, found[name], target, columns)

@@ -11,7 +11,7 @@ from prunebench.errors import PrunebenchError, printable
 from prunebench.files import read_sealed
 from prunebench.inputs import DATA, prepared
 from prunebench.jobs import Baseline, Cell
-from prunebench.layout import RECORD
+from prunebench.layout import LATENCY, PROBES, RECORD
 from prunebench.plan import Plan
 from prunebench.records import FAILED
 
@@ -60,7 +60,7 @@ def _jobs(plan: Plan, since: float | None) -> Iterator[str]:
     )
     for name, output in expected.items():
         log = plan.layout.root / "logs" / f"{name}.log"
-        if output.exists() or not log.exists():
+        if output.exists() or not log.exists() or (since is None and _mended(plan, name)):
             continue
         if since is None or log.stat().st_mtime >= since:
             yield f"{name}: {_last_words(log)}; log: {log}"
@@ -81,6 +81,16 @@ def _jobs_of(plan: Plan) -> dict[str, Path]:
     }  # fmt: skip
     names = [f"{kind}/{job}" for kind, known in jobs.items() for job in known]
     return {name: plan.layout.root / "jobs" / f"{name}.json" for name in names}
+
+
+def _mended(plan: Plan, name: str) -> bool:
+    """Whether a job's cells are there all the same: ``prunebench run`` leaves no job's file."""
+    kind, _, job = name.partition("/")
+    files = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
+    file = files.get(kind)
+    return file is not None and all(
+        (cell.folder / file).exists() for cell in plan.cells_of(kind, job)
+    )
 
 
 def _last_words(log: Path) -> str:

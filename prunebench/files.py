@@ -79,6 +79,14 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remove_file(path: Path) -> None:
+    """Delete a file, if it is there. Raises Unwritable where that may not be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
+
+
 def json_text(value: Any) -> str:
     """``value`` as the text of a JSON file; NaN and infinity raise ValueError."""
     return json.dumps(value, indent=1, allow_nan=False) + "\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from prunebench.errors import PrunebenchError
-from prunebench.files import read_json, sha256_file
+from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.files import read_json, remove_file, sha256_file
 from prunebench.identity import digest
 from prunebench.notes import Note
 from prunebench.settings import Task
@@ -29,26 +30,33 @@ def note_fetched(folder: Path) -> Note:
     return Note(folder / "note.json", folder)
 
 
-def damaged(task: Task, data: Path = DATA, thorough: bool = False) -> list[Path]:
-    """Files of a task's data that are not what was written; what stands on them is made anew."""
+def damaged(task: Task, data: Path = DATA, thorough: bool = False, mend: bool = True) -> list[Path]:
+    """Files of a task's data that are not what was written.
+
+    They go, so that they are made anew where they are needed; none without ``mend``. Raises
+    Unwritable where they cannot.
+    """
     path = prepared(task, data)
-    found = _prepared(path, thorough)
+    found = _prepared(path, thorough, mend)
     if not path.exists() and task.path is None:  # else nobody reads what was fetched
-        found += _fetched(task, data, thorough)
+        found += _fetched(task, data, thorough, mend)
     return found
 
 
-def _prepared(path: Path, thorough: bool) -> list[Path]:
+def _prepared(path: Path, thorough: bool, mend: bool) -> list[Path]:
     description, note = path.with_name(f"{path.name}.json"), note_prepared(path)
-    if not note.path.exists():
-        if not (path.exists() and description.exists()):
-            return []  # not prepared yet
-        if _agree(path, description):
-            note.write([path, description])
-    found = note.changed(thorough)
-    if found:
-        path.unlink(missing_ok=True)
-        description.unlink(missing_ok=True)
+    if note.path.exists():
+        found = note.changed(thorough)
+    elif path.exists() and description.exists():
+        found = [] if _agree(path, description) else [path]
+        if mend and not found:
+            with suppress(Unwritable):  # they are looked at again then
+                note.write([path, description])
+    else:
+        found = []  # not prepared yet
+    if found and mend:
+        remove_file(path)
+        remove_file(description)
         note.remove()
     return found
 
@@ -60,9 +68,8 @@ def _agree(path: Path, description: Path) -> bool:
         return False
 
 
-def _fetched(task: Task, data: Path, thorough: bool) -> list[Path]:
-    note = note_fetched(data / "raw" / task.source / str(task.dataset))
-    found = note.changed(thorough) if note.path.exists() else []
-    if found:
-        (data / "raw" / f"{task.name}.done").unlink(missing_ok=True)
+def _fetched(task: Task, data: Path, thorough: bool, mend: bool) -> list[Path]:
+    found = note_fetched(data / "raw" / task.source / str(task.dataset)).changed(thorough)
+    if found and mend:
+        remove_file(data / "raw" / f"{task.name}.done")
     return found

@@ -36,6 +36,10 @@ class Layout:
 
     root: Path  # results/<experiment>
 
+    def __post_init__(self) -> None:
+        if self.root.name in ("", ".."):  # of ".", the folder above has no name
+            object.__setattr__(self, "root", self.root.resolve())
+
     @property
     def cells_csv(self) -> Path:
         return self.root / "cells.csv"
@@ -96,6 +100,11 @@ class Layout:
     def database(self) -> Path:
         """MLflow's, of all experiments beside this one."""
         return self.root.parent / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of MLflow's copies of files, of all experiments beside this one."""
+        return self.root.parent / "mlartifacts"
 
     def leaderboard(self, kind: str) -> Path:
         return self.root / f"leaderboard.{kind}"

@@ -1,8 +1,9 @@
 """What is made of the records, from cells.csv to the paper's kit: whole, or made anew.
 
-Each step notes what it wrote. The note is taken away before the step begins and written when it is
-done, so that it vouches for nothing half made. A file that is not as it was noted, by the disk's
-fault or by hand, is put aside, never deleted.
+Each step notes what it wrote: that it has begun, so that it vouches for nothing half made, and in
+the end each file. A step of which nothing is noted (an earlier version's, a table that was brought
+here) is taken as it is. What a file that is not as it was noted holds, by the disk's fault or by
+hand, is put aside, never deleted.
 """
 
 from __future__ import annotations
@@ -10,30 +11,78 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 
 from prunebench import database
-from prunebench.errors import Unwritable
-from prunebench.files import read_sealed
+from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.files import read_sealed, remove_file
 from prunebench.layout import Layout
 from prunebench.notes import Note
 
 ASIDE = "damaged"  # below the experiment's folder
+# what a crate names the hashes of
+_DESCRIBED = ("collect", "tables", "figures", "leaderboard", "report")
 
 
 def note_of(layout: Layout, step: str) -> Note:
-    """Where a step notes what it wrote."""
-    return Note(layout.root / "jobs" / "made" / f"{step}.json", layout.root.parent)
+    """Where a step notes what it wrote: below the experiment's folder, or MLflow's copies."""
+    root = layout.artifacts if step == "track" else layout.root
+    return Note(layout.root / "jobs" / "noted" / f"{step}.json", root)
 
 
 @contextmanager
 def making(layout: Layout, step: str) -> Iterator[list[Path]]:
     """Note, when the block is done, the files that it puts into the list."""
     note = note_of(layout, step)
-    note.remove()
+    note.begin()
+    if step in _DESCRIBED:
+        remove(layout, "crate")
     made: list[Path] = []
     yield made
     note.write(made)
+
+
+def damaged(layout: Layout, thorough: bool = False, mend: bool = True) -> dict[Path, Path | None]:
+    """Files that are not as their step wrote them, and where what they hold was put, if anywhere.
+
+    That step's output goes, so that it is made anew; nothing is touched without ``mend``.
+    """
+    found: dict[Path, Path | None] = {}
+    for step, output in layout.steps().items():
+        note = note_of(layout, step)
+        if not note.path.exists():
+            continue
+        again = note.begun()  # it was killed on its way
+        changed = [] if again else _changed(layout, step, thorough)
+        if step == "track" and not (layout.database.exists() or layout.artifacts.exists()):
+            again, changed = True, []  # moved away from where it was exported to
+        kept = _put_aside(layout, _others(note, output, changed)) if mend and changed else {}
+        if mend and (again or changed):
+            remove(layout, step)
+        found |= {path: kept.get(path) for path in changed}
+    return found
+
+
+def unnoted(layout: Layout) -> list[str]:
+    """Steps whose output is there with nothing noted of it."""
+    return [
+        step for step, output in layout.steps().items()
+        if output.exists() and not note_of(layout, step).path.exists()
+    ]  # fmt: skip
+
+
+def remove(layout: Layout, step: str) -> None:
+    """Take away a step's output, and what is noted of it. Raises Unwritable where that fails."""
+    output = layout.steps()[step]
+    if output.is_dir():
+        try:
+            shutil.rmtree(output)
+        except OSError as error:
+            raise Unwritable(f"cannot write {output}: {error.strerror}") from error
+    else:
+        remove_file(output)
+    note_of(layout, step).remove()
 
 
 def _changed(layout: Layout, step: str, thorough: bool) -> list[Path]:
@@ -45,54 +94,42 @@ def _changed(layout: Layout, step: str, thorough: bool) -> list[Path]:
     if changed or step != "track":
         return changed
     # other experiments write into the database too, so no hash can be noted of it
-    beside = read_sealed(output).get("beside")
+    try:
+        beside = read_sealed(output).get("beside")
+    except PrunebenchError:
+        return [output]
     return [layout.database] if beside and database.fault(layout.database, beside) else []
 
 
-def damaged(layout: Layout, thorough: bool = False) -> list[Path]:
-    """Files that are not as their step wrote them; that step's output goes, so it is made anew."""
-    found = []
-    for step, output in layout.steps().items():
-        note = note_of(layout, step)
-        if not output.exists() and not note.path.exists():
-            continue  # not made yet
-        changed = _changed(layout, step, thorough)
-        if not changed:
-            continue
-        if note.path.exists():  # else the step was killed on its way
-            found += changed
-        _put_aside(layout, [path for path in changed if path in note.files()])
-        remove(layout, step)
+def _others(note: Note, output: Path, changed: list[Path]) -> list[Path]:
+    """Files that may hold what the step did not write."""
+    noted = set(note.files())
+    # Snakemake leaves a hidden file in a folder that it asked for
+    inside = (path for path in output.rglob("*") if path.is_file() and path.name[0] != ".")
+    there = sorted(inside) if output.is_dir() else [output]
+    return [*(path for path in changed if path in noted), *(p for p in there if p not in noted)]
+
+
+def _put_aside(layout: Layout, files: list[Path]) -> dict[Path, Path]:
+    """Keep what files hold, but what is empty; of a copy elsewhere MLflow is given another.
+
+    Returns where each was put.
+    """
+    found: dict[Path, Path] = {}
+    for path in files:
+        if not path.is_relative_to(layout.root):
+            remove_file(path)
+        elif path.is_file() and path.stat().st_size:
+            place = layout.root / ASIDE / path.relative_to(layout.root)
+            numbered = (place.with_name(f"{place.name}.{number}") for number in count(2))
+            found[path] = next(p for p in chain([place], numbered) if not p.exists())
+            _move(path, found[path])
     return found
 
 
-def remove(layout: Layout, step: str) -> None:
-    """Take away a step's output, and what is noted of it. Raises Unwritable where that fails."""
-    output = layout.steps()[step]
-    note_of(layout, step).remove()
+def _move(path: Path, target: Path) -> None:
     try:
-        shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
     except OSError as error:
-        raise Unwritable(f"cannot write {output}: {error.strerror}") from error
-
-
-def aside(layout: Layout, path: Path) -> Path | None:
-    """Where the content of a damaged file was put; None where it was not."""
-    if not path.is_relative_to(layout.root):
-        return None
-    target = layout.root / ASIDE / path.relative_to(layout.root)
-    return target if target.exists() else None
-
-
-def _put_aside(layout: Layout, changed: list[Path]) -> None:
-    """Keep what somebody may have written by hand; not what is empty, or a copy elsewhere."""
-    for path in changed:
-        try:
-            if not path.is_relative_to(layout.root) or not path.is_file():
-                path.unlink(missing_ok=True)
-            elif path.stat().st_size:
-                target = layout.root / ASIDE / path.relative_to(layout.root)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
-        except OSError as error:
-            raise Unwritable(f"cannot write {path}: {error.strerror}") from error
+        raise Unwritable(f"cannot write {path}: {error.strerror}") from error

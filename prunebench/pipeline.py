@@ -260,7 +260,7 @@ def _run(plan: Plan, data: Path) -> Path:
 
     started = now()
     plan.write()
-    if said := audit.said(audit.damaged(plan, data), plan.layout):
+    if said := audit.said(audit.damaged(plan, data)):
         print(said, file=sys.stderr)
     for task in plan.experiment.tasks:
         download(plan, task.name, data)

@@ -177,6 +177,18 @@ def doubt(stored: Mapping[str, Any] | None, config: Path, cells: Path) -> str:
     )
 
 
+def outdated(stored: Path, config: Path, cells: Path) -> str:
+    """That a table of cells is of other settings than ``config``, in words; "" where it is not.
+
+    ``stored``: the ``provenance.json`` beside it. What is not there says nothing.
+    """
+    if not all(path.is_file() for path in (stored, config, cells)):
+        return ""
+    if "config_sha256" not in dict(unlike(read(stored) or {}, config, cells)):
+        return ""
+    return f"{cells} is of other settings than {config}, or older: run the grid to have it anew"
+
+
 def command() -> str:
     """The command line that the user gave, less the folders that its program lies in."""
     return os.environ.get(COMMAND) or command_line(sys.argv)

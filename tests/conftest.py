@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,26 @@ def copy_of_checkout(target: Path) -> Path:
 def repository() -> Path:
     """The checkout under test."""
     return ROOT
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk with options, or mounts it again with others."""
+    place, mounted = tmp_path / "disk", False
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        nonlocal mounted
+        also = "remount," if mounted else ""
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", also + options, "tmpfs", str(place)],
+            check=False, capture_output=True,
+        )  # fmt: skip
+        if done.returncode and not mounted:
+            pytest.skip("this user may not mount a disk")
+        assert done.returncode == 0, done.stderr
+        mounted = True
+        return place
+
+    yield mount
+    subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)

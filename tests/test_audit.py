@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,9 +16,9 @@ from typer.testing import CliRunner
 
 from prunebench import audit, config, pipeline
 from prunebench.cli import app
-from prunebench.files import write_sealed, write_text
+from prunebench.cli import jobs as jobs_cli
+from prunebench.files import write_text
 from prunebench.inputs import prepared
-from prunebench.layout import Layout
 from prunebench.lock import locked
 from prunebench.made import making
 from prunebench.plan import Plan
@@ -39,10 +40,14 @@ def _grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     plan = plan_in(folder)
     pipeline.run(plan, folder / "data")
-    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs),
-                       ("probes", plan.probe_jobs)):  # fmt: skip
-        for name in jobs:  # as Snakemake would
-            write_sealed(plan.layout.root / "jobs" / kind / f"{name}.json", {"cells": []})
+    plan.write()
+    config_json = plan.layout.config
+    for command, kind in ((jobs_cli.baselines, "baselines"), (jobs_cli.curves, "curves"),
+                          (jobs_cli.probes, "probes")):  # fmt: skip
+        for cell in ("digits-0", "imp@digits-0"):  # as Snakemake would
+            if (kind == "curves") == ("@" in cell):
+                target = plan.layout.root / "jobs" / kind / f"{cell}.json"
+                command(config_json, cell, folder / "data", target)
     for step, names in PAGES.items():
         with making(plan.layout, step) as made:
             for page in names:
@@ -59,8 +64,8 @@ def grid(_grid: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def plan_in(folder: Path) -> Plan:
-    return Plan(config.parse({**GRID, **CHANGES}), folder / "results")
+def plan_in(folder: Path, **changes: Any) -> Plan:
+    return Plan(config.parse({**GRID, **CHANGES, **changes}), folder / "results")
 
 
 def prepared_in(folder: Path) -> list[Path]:
@@ -69,7 +74,7 @@ def prepared_in(folder: Path) -> list[Path]:
 
 def found(folder: Path, thorough: bool = False) -> list[str]:
     named = audit.damaged(plan_in(folder), folder / "data", thorough)
-    return [str(Path(name).relative_to(folder)) for name in named]
+    return [str(path.relative_to(folder)) for path in named]
 
 
 def jobs(folder: Path) -> set[str]:
@@ -120,7 +125,7 @@ def test_a_damaged_file_of_a_cell_takes_its_job_along(
     before = jobs(grid)
     damage(grid / name)
     assert found(grid) == [name]
-    assert before - jobs(grid) == {KINDS[name], "made/collect.json", "measures/digits-0.json"}
+    assert before - jobs(grid) == {KINDS[name], "noted/collect.json", "measures/digits-0.json"}
     assert not plan_in(grid).layout.cells_csv.exists()
 
 
@@ -160,7 +165,7 @@ def test_prepared_data_that_nothing_is_noted_of_vouch_for_each_other(grid: Path)
     assert note.exists()
     note.unlink()
     truncate(data)
-    assert found(grid) == [str(note.relative_to(grid))]
+    assert found(grid) == [str(data.relative_to(grid))]
     assert not data.exists()
 
 
@@ -172,7 +177,7 @@ def test_prepared_data_that_nothing_is_noted_of_vouch_for_each_other(grid: Path)
         ("report.md", "report.html"), ("paper/macros.tex", "paper/macros.tex"),
         ("paper/figures/forest.pdf", "paper/macros.tex"),
         ("ro-crate-metadata.json", "ro-crate-metadata.json"),
-        ("jobs/made/report.json", "report.html"), ("jobs/made/collect.json", "cells.csv"),
+        ("jobs/noted/report.json", "report.html"), ("jobs/noted/collect.json", "cells.csv"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", DAMAGES[:3])
@@ -183,13 +188,14 @@ def test_what_is_made_of_the_records_is_made_anew(
     there = [root / each for each in ("cells.csv", *(names[0] for names in PAGES.values()))]
     damage(root / name)
     held = (root / name).read_bytes()
-    assert found(grid) == [f"results/tiny/{name}"]
+    named = audit.damaged(plan_in(grid), grid / "data")
+    assert list(named) == [root / name]
     assert not (root / output).exists()
     gone = {path for path in there if not path.exists()}
     assert gone == {path for path in there if path.is_relative_to(root / output)}
-    if held and "jobs" not in name:
+    if held and "jobs" not in name:  # a damaged note says of nothing what it was
         assert (root / "damaged" / name).read_bytes() == held
-        assert str(root / "damaged" / name) in audit.said([str(root / name)], Layout(root))
+        assert f"(what it held: {root / 'damaged' / name})" in audit.said(named)
     assert found(grid) == []
 
 
@@ -210,6 +216,30 @@ def test_what_was_killed_on_its_way_is_made_anew_without_a_word(grid: Path) -> N
     assert not layout.report("html").exists()
 
 
+def test_what_a_grid_is_asked_for_anew_is_no_damage(grid: Path) -> None:
+    larger = {"seeds": [0, 1], "sparsities": [0.5, 0.75], "methods": GRID["methods"]}
+    before = jobs(grid)
+    assert audit.damaged(plan_in(grid, **larger), grid / "data") == {}
+    assert jobs(grid) == before
+    assert plan_in(grid).layout.cells_csv.exists()
+
+
+def test_cells_that_another_command_put_there_are_computed_anew_without_a_word(grid: Path) -> None:
+    before = jobs(grid)
+    cells = "cells/digits/clean/seed-cnn/seed-0/imp/0.5"
+    original = bits(grid / "results" / "tiny")[f"{cells}/record.json"]["identity"]
+    other = {"training": {**GRID["training"], "epochs": 7}}
+    pipeline.run(plan_in(grid, **other), grid / "data")  # touches no file of a job
+    assert before - jobs(grid) == {"noted/crate.json"}
+    assert found(grid) == []
+    # "probes" waits for both: Snakemake sees that they are new
+    gone = {"baselines/digits-0.json", "curves/imp@digits-0.json", "measures/digits-0.json"}
+    assert before - jobs(grid) == {*gone, "noted/collect.json", "noted/crate.json"}
+    assert not plan_in(grid).layout.cells_csv.exists()
+    pipeline.run(plan_in(grid), grid / "data")
+    assert bits(grid / "results" / "tiny")[f"{cells}/record.json"]["identity"] == original
+
+
 def quietly(path: Path) -> None:
     """Alter a file as a failing disk does, which tells nobody."""
     times = path.stat()
@@ -227,7 +257,7 @@ def test_a_disk_that_fails_quietly_is_found_by_a_thorough_look(grid: Path) -> No
 
 def test_the_command_that_reads_every_file(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(grid)
-    command, says = ["check-files", "results/tiny"], "every file is as it was written"
+    command, says = ["check-files", "results/tiny"], "every file that was looked at is as it was"
     plan_in(grid).write()
     assert says in CliRunner().invoke(app, command).output
     path = grid / CELL / "imp/0.5/weights.safetensors"
@@ -236,7 +266,8 @@ def test_the_command_that_reads_every_file(grid: Path, monkeypatch: pytest.Monke
         assert "at work on it" in str(CliRunner().invoke(app, command).exception)
     result = CliRunner().invoke(app, [*command, "--json"])
     assert result.exit_code == 1
-    assert json.loads(result.stdout) == {"damaged": [str(path)]}
+    said = json.loads(result.stdout)
+    assert said == {"damaged": [str(path)], "not_noted": [], "without_data": []}
     assert "curves/imp@digits-0.json" not in jobs(grid)  # computed anew
     result = CliRunner().invoke(app, command)
     assert f"damaged: {path} is missing or not as it was written" in result.output

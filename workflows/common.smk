@@ -19,6 +19,24 @@ from prunebench.layout import rule_name
 from prunebench.lock import Lock
 from prunebench.plain_yaml import read_yaml
 
+
+def refuse(why):
+    """End here in a line: of a WorkflowError, Snakemake would show a part of this file."""
+    print(f"error: {why}", file=sys.stderr)
+    sys.exit(2)
+
+
+if set("{}") & set(str(workflow.basedir)):
+    refuse(f"{workflow.basedir}: Snakemake takes {{}} in a path for wildcards: move the checkout")
+
+# a dry run too writes there, and fails with a traceback where it cannot
+NOTES = next(filter(Path.exists, (Path(".snakemake"), Path())))
+if workflow.is_main_process and not os.access(NOTES, os.W_OK):
+    refuse(
+        f"cannot write {NOTES.resolve()}, where Snakemake keeps its notes: make it writable, or work"
+        " in another folder with --directory"
+    )
+
 # Jobs run in the working directory, which need not be where the package stands. A function of the
 # shell, not a parameter: moving the environment must not run anything again.
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
@@ -42,41 +60,27 @@ def read_experiment():
     return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
 
 
-# a dry run too writes there, and fails with a traceback where it cannot
-NOTES = next(filter(Path.exists, (Path(".snakemake"), Path())))
-if workflow.is_main_process and not os.access(NOTES, os.W_OK):
-    print(
-        f"error: cannot write {NOTES.resolve()}, where Snakemake keeps its notes: make it writable,"
-        " or work in another folder with --directory",
-        file=sys.stderr,
-    )
-    sys.exit(2)
-
+# Snakemake's own lock outlives a kill and must then be taken away by hand; this one does not.
+# Jobs on other machines read this file too, while the one that sent them holds it.
+BEGUN = time.time()
+LOCK = None
 try:
     PLAN = planning.Plan(read_experiment())
-    # what records stand on does not change by looking
-    if not (workflow.output_settings.dryrun and PLAN.layout.config.exists()):
+    if workflow.is_main_process and not workflow.output_settings.dryrun:
+        LOCK = Lock(PLAN.layout.root)
+    # another command's settings are not to change under it, nor those of records by looking
+    if LOCK.taken if LOCK else not PLAN.layout.config.exists():
         PLAN.write()
+    if LOCK and LOCK.taken:
+        if found := audit.said(audit.damaged(PLAN)):
+            print(found, file=sys.stderr)
 except PrunebenchError as error:
-    # not a WorkflowError, which Snakemake would show with a part of this file
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+    refuse(error)
 
 ROOT = PLAN.layout.root
 CONFIG = str(PLAN.layout.config)
 THREADS = PLAN.experiment.compute.threads
 TASKS = {task.name: task for task in PLAN.experiment.tasks}
-
-
-# Snakemake's own lock outlives a kill and must then be taken away by hand; this one does not.
-# Jobs on other machines read this file too, while the one that sent them holds it.
-BEGUN = time.time()
-LOCK = None
-if workflow.is_main_process and not workflow.output_settings.dryrun:
-    LOCK = Lock(PLAN.layout.root)
-    if LOCK.taken:
-        if found := audit.said(audit.damaged(PLAN), PLAN.layout):
-            print(found, file=sys.stderr)
 
 
 def work_alone():

@@ -64,7 +64,7 @@ def plan_of(path: Path) -> Any:
 
     plan = Plan(config.load(path))
     if path.name == "config.json":  # it lies in its experiment's folder, whatever that is called
-        plan.layout = Layout(path.resolve().parent)
+        plan.layout = Layout(path.absolute().parent)
     return plan
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -161,7 +162,7 @@ def crate(results: Results) -> None:
 )
 def summary(results: Results, as_json: AsJson = False) -> None:
     """Print a short leaderboard, where everything lies, and what failed."""
-    from prunebench import faults
+    from prunebench import faults, provenance
     from prunebench.report import summary as report
 
     cells, layout = cells_of(results)
@@ -170,6 +171,8 @@ def summary(results: Results, as_json: AsJson = False) -> None:
         print(json.dumps({**report.as_json(cells, layout), "faults": said.splitlines()}))
         return
     print(report.text(cells, layout))
+    if old := provenance.outdated(layout.provenance, layout.config, layout.cells_csv):
+        print(f"warning: {old}\n")
     if said:
         print(said)
 
@@ -236,25 +239,35 @@ def status(results: Results, as_json: AsJson = False) -> None:
 @app.command(
     epilog=guide(
         example("check-files results/default"),
-        files("every file of the experiment, and its data", "nothing; see below"),
+        files("every file of the experiment, and its data", "nothing new; see below"),
         "Every run looks at files that were touched since they were written. This reads them all:"
         " after a failure of the disk, or once they were copied. What is damaged is named and taken"
         " out of the list of what is done, so that the command that made the experiment computes it"
-        " anew, and nothing else.",
+        " anew, and nothing else. Where the folder may not be written, it is named alone.",
     )
 )
 def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
     """Compare every file of an experiment with its hash, and give back what is damaged."""
-    from prunebench import audit
-    from prunebench.lock import locked
+    from prunebench import audit, inputs, made
+    from prunebench.lock import Lock
 
-    plan = plan_of(results / "config.json")
-    with locked(plan.layout.root), bar("reading every file"):
-        found = audit.damaged(plan, data, thorough=True)
+    plan, lock = plan_of(results / "config.json"), Lock(results)
+    mend = os.access(results, os.W_OK)
+    if mend:
+        lock.require()
+    with bar("reading every file"):
+        found = audit.damaged(plan, data, thorough=True, mend=mend)
+    lock.release()
+    absent = [t.name for t in plan.experiment.tasks if not inputs.prepared(t, data).exists()]
+    unnoted = made.unnoted(plan.layout)
     if as_json:
-        print(json.dumps({"damaged": found}))
+        named = list(map(str, found))
+        print(json.dumps({"damaged": named, "not_noted": unnoted, "without_data": absent}))
     else:
-        print(audit.said(found, plan.layout) or "every file is as it was written")
+        print(audit.said(found) or "every file that was looked at is as it was written")
+        for what, names in (("no hash is noted", unnoted), (f"no data in {data}", absent)):
+            if names:
+                print(f"not looked at, {what}: {', '.join(names)}")
     if found:
         print("run the experiment's command again: it computes these anew", file=sys.stderr)
         raise typer.Exit(1)

@@ -63,7 +63,7 @@ ROUNDS = {
         *(rf"results/tiny/{name}\.csv" for name in ("cells", "latency", "layers")),
         r"results/tiny/provenance\.json", r"results/tiny/workflow/.*",
         r"results/tiny/jobs/track\.json", r"results/mlartifacts/.*",
-        r"results/tiny/jobs/made/(?!collect|track).*",
+        r"results/tiny/jobs/noted/(?!collect|track).*",
     ],
     "curves": [
         rf"{CURVE}record\.json",
@@ -71,14 +71,14 @@ ROUNDS = {
         *(rf"{CURVE}{name}\.json" for name in ("history", "probes", "latency")),
         *(rf"results/tiny/jobs/{kind}/.*" for kind in
           ("curves", "probes", "latencies", "measures")),
-        r"data/prepared/.*\.note\.json", r"results/tiny/jobs/made/collect\.json",
+        r"data/prepared/.*\.note\.json", r"results/tiny/jobs/noted/collect\.json",
     ],
     "baselines": [
         rf"{DENSE}record\.json",
         *(rf"{DENSE}{name}\.safetensors" for name in
           ("initial", "rewind-2", "weights", "predictions", "targets")),
         *(rf"{DENSE}{name}\.json" for name in ("history", "probes", "latency")),
-        r"results/tiny/jobs/baselines/.*", r"results/tiny/jobs/made/track\.json",
+        r"results/tiny/jobs/baselines/.*", r"results/tiny/jobs/noted/track\.json",
         r"data/prepared/.*\.safetensors", r"data/prepared/.*\.safetensors\.json",
     ],
 }  # fmt: skip

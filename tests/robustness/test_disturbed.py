@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from .disturbed import CELLS, Place, assert_same, kill
+from .disturbed import CELLS, GRID, Place, assert_same, kill
 
 pytestmark = pytest.mark.slow
 SUICIDE = """
@@ -43,7 +43,11 @@ def test_the_same_bits_disturbed_or_not(tmp_path: Path) -> None:
     # two commands at once: the second is refused; Ctrl-C ends the first; the same command goes on
     first = two.start(*two.snakemake())
     wait_for(two.results / "cells/digits/clean/seed-cnn/seed-0/dense/0/record.json", first)
+    settings = (two.results / "config.json").read_text()
+    two.config(training={**GRID["training"], "epochs": 7})  # a job reads config.json alone
     refused = two.run(*two.snakemake(), status=2)
+    two.config()
+    assert (two.results / "config.json").read_text() == settings
     assert f"at work on it (process {first.pid})" in refused
     assert "Traceback" not in refused
     assert "at work on it" in two.api(status=1)

@@ -22,7 +22,7 @@ import prunebench
 from prunebench import catalog, config
 from prunebench.measure import catalog as measures
 from prunebench.records import COLUMNS
-from tests.conftest import ROOT
+from tests.conftest import ROOT, copy_of_checkout
 from tests.crates import conforms, files
 
 from .conftest import SMOKE, Workflow
@@ -141,6 +141,15 @@ def test_an_added_sparsity_computes_only_its_cells(smoke: Smoke) -> None:
     assert "(Rule: baselines)" not in output
     cells = pd.read_csv(workflow.folder / "results" / "smoke" / "cells.csv")
     assert len(cells) == 4 * (1 + 3 * 3)
+
+
+def test_a_checkout_whose_path_snakemake_would_read_wrong_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "a {b} é"
+    place.mkdir()
+    done = Workflow(copy_of_checkout(place)).run("snakemake", "-n", "--configfile", str(SMOKE))
+    assert done.returncode == 2
+    assert f"error: {place}: Snakemake takes {{}} in a path for wildcards" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_method_that_fails_does_not_stop_the_others(smoke: Smoke) -> None:
