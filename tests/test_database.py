@@ -1,4 +1,4 @@
-"""MLflow's database looked at without MLflow: whole, damaged, empty, missing, in use."""
+"""MLflow's database looked at without MLflow: whole, damaged, empty, missing, out of reach."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.database import fault
+from prunebench.database import fault, look
 
 
 @pytest.fixture
@@ -45,14 +45,16 @@ def test_a_whole_one_has_no_fault(database: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "says"),
-    [(cut, "malformed"), (blank, ""), (other, "not a database"),
+    [(cut, "malformed"), (blank, "btreeInitPage"), (other, "not a database"),
      (lambda path: path.write_bytes(b""), "empty"), (Path.unlink, "missing")],
 )  # fmt: skip
 def test_a_damaged_one_is_described(
     database: Path, damage: Callable[[Path], None], says: str
 ) -> None:
     damage(database)
-    assert says in fault(database)
+    found = fault(database)
+    assert says in found
+    assert "\n" not in found
     assert database.exists() == (says != "missing")
 
 
@@ -64,4 +66,41 @@ def test_one_that_somebody_writes_into_is_not_damaged(
     writer = connect(database)
     writer.execute("BEGIN EXCLUSIVE")
     assert fault(database) == ""
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        look(database)
     writer.close()
+
+
+def test_one_whose_journal_cannot_be_read_is_not_damaged(database: Path) -> None:
+    database.with_name("mlflow.db-journal").mkdir()
+    assert fault(database) == ""
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        look(database)
+
+
+def test_one_of_something_else_is_whole_but_has_no_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with sqlite3.connect(path) as made:
+        made.execute("CREATE TABLE notes (text TEXT)")
+    made.close()
+    assert fault(path) == ""
+    assert fault(path, "prunebench/mine") == "it has no experiment 'prunebench/mine'"
+
+
+# the extended codes too; these cannot be provoked in a moment
+@pytest.mark.parametrize(
+    ("code", "damaged"),
+    [("SQLITE_FULL", False), ("SQLITE_NOMEM", False), ("SQLITE_BUSY_RECOVERY", False),
+     ("SQLITE_BUSY_SNAPSHOT", False), ("SQLITE_READONLY_ROLLBACK", False),
+     ("SQLITE_CANTOPEN_ISDIR", False), ("SQLITE_CORRUPT_INDEX", True)],
+)  # fmt: skip
+def test_only_some_of_the_errors_are_damage(
+    database: Path, monkeypatch: pytest.MonkeyPatch, code: str, damaged: bool
+) -> None:
+    def fails(*args: object, **kwargs: object) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("as SQLite says it")
+        error.sqlite_errorcode = getattr(sqlite3, code)
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", fails)
+    assert fault(database) == ("as SQLite says it" if damaged else "")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,14 +113,15 @@ def connect(uri: str, ours: bool = False) -> MlflowClient:
     """A client; of SQLite, the file is there with its schema, whole, and can be written.
 
     ``ours``: a damaged file holds nothing that another export could not bring back, so it is put
-    aside and a new one made.
+    aside and a new one made. Raises sqlite3.Error where a file cannot be read or written, and
+    leaves it as it is.
     """
     from mlflow import MlflowClient
 
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and (fault := database.fault(path)):
+        if path.is_file() and (fault := database.look(path)):
             if not ours:
                 raise sqlite3.DatabaseError(f"{fault}; move it away and a new one is made")
             _put_aside(path, fault)
@@ -134,10 +135,17 @@ def connect(uri: str, ours: bool = False) -> MlflowClient:
 
 
 def _put_aside(path: Path, fault: str) -> None:
-    kept = path.with_name(f"{path.name}.damaged")
+    """Keep a damaged file, beside any that were kept before, with what SQLite mends it by."""
+    kept, number = path.with_name(f"{path.name}.damaged"), 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.damaged-{number}")
+    # They would harm a new file of the old name, so they go first: killed after that, the next
+    # export finds the name of the kept one still free, and brings the file to them.
+    for ending in ("-journal", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}{ending}").replace(kept.with_name(f"{kept.name}{ending}"))
     path.replace(kept)
-    for ending in ("-journal", "-wal", "-shm"):  # of the old file, and harmful to a new one
-        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
     print(
         f"warning: {path} is damaged ({fault}): put aside as {kept.name}; a new one is made. The"
         " other experiments come back with: python -m prunebench track results/<experiment>",

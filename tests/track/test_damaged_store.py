@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,44 @@ def test_a_damaged_database_is_put_aside(results: Path) -> None:
     assert_equal_to_files(two, runs_of(two))
     assert_equal_to_files(one, runs_of(one))
     assert made.damaged(one) == made.damaged(two) == []
+
+
+def test_what_sqlite_mends_a_database_by_goes_with_it(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout, _ = made_up.experiment(results / "one", methods=())
+    content = layout.database.read_bytes()
+    with closing(sqlite3.connect(layout.database)) as writer:
+        writer.execute("PRAGMA journal_mode = wal")
+        writer.execute("CREATE TABLE mine (note TEXT)")
+        writer.execute("INSERT INTO mine VALUES ('written last')")
+        writer.commit()
+        half(layout.database)
+        assert counts(export(layout)) == (1, 0, 0, 0)
+        assert "put aside as mlflow.db.damaged;" in capsys.readouterr().err
+        assert_equal_to_files(layout, runs_of(layout))
+        # as somebody may do who has a copy of the file, but not of what was written last
+        (tmp_path / "mended.db").write_bytes(content)
+        for ending in ("-wal", "-shm"):
+            kept = (results / f"mlflow.db.damaged{ending}").read_bytes()
+            (tmp_path / f"mended.db{ending}").write_bytes(kept)
+    with closing(sqlite3.connect(tmp_path / "mended.db")) as mended:
+        assert mended.execute("SELECT note FROM mine").fetchone() == ("written last",)
+
+
+def test_one_that_was_put_aside_before_is_kept(results: Path) -> None:
+    layout, _ = made_up.experiment(results / "one", methods=())
+    (results / "mlflow.db.damaged").write_text("the first")
+    layout.database.write_text("the second")
+    # of the second, only the journal was put aside before the export was killed
+    (results / "mlflow.db.damaged-2-journal").write_text("of the second")
+    export(layout)
+    kept = {path.name: path.read_text() for path in results.glob("mlflow.db.damaged*")}
+    assert kept == {
+        "mlflow.db.damaged": "the first",
+        "mlflow.db.damaged-2": "the second",
+        "mlflow.db.damaged-2-journal": "of the second",
+    }
 
 
 def test_somebody_elses_database_is_not_moved(results: Path, tmp_path: Path) -> None:
