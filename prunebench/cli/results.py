@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ from prunebench.cli.app import (
     plan_of,
     write,
 )
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.made import making, note_of
 
 
@@ -203,7 +204,8 @@ def track(
 
     layout = Layout(results)
     if output is None:
-        note_of(layout, "track").remove()  # the workflow shall not take what is new for damage
+        with suppress(Unwritable):  # where nothing can be made anew, to read is enough
+            note_of(layout, "track").remove()  # the workflow shall not take what is new for damage
         print(tracking.export(layout, uri), file=sys.stderr)
         return
     with making(layout, "track") as made:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from prunebench import database
+from prunebench.cli import app
+from prunebench.made import making, note_of
 from prunebench.track import export
 from tests import track_helpers as made_up
-from tests.track.looking import counts, refused
+from tests.track.looking import assert_equal_to_files, counts, refused, runs_of
 
 # third parties' own, met inside mlflow
 pytestmark = [
@@ -105,3 +108,22 @@ def test_a_journal_that_cannot_be_read_is_one_line(results: Path) -> None:
     assert layout.database.read_bytes() == before
     (results / "mlflow.db-journal").rmdir()
     assert counts(export(layout)) == (1, 0, 0, 0)
+
+
+def test_results_that_are_not_to_be_written_go_to_another_store(
+    small_disk: Callable[[str], Path], tmp_path: Path, schema: bytes
+) -> None:
+    (tmp_path / "other.db").write_bytes(schema)
+    uri = f"sqlite:///{tmp_path / 'other.db'}"
+    layout, _ = made_up.experiment(small_disk("size=16m,mode=755") / "results" / "one", methods=())
+    with making(layout, "track"):
+        pass
+    command = ["track", str(layout.root), "--uri", uri]
+    small_disk("ro")
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert_equal_to_files(layout, runs_of(layout, uri))
+    assert note_of(layout, "track").path.exists()
+    small_disk("rw")
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert not note_of(layout, "track").path.exists()
