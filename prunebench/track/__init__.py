@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from prunebench.errors import PrunebenchError
 from prunebench.layout import Layout
 from prunebench.track.runs import read_runs
 from prunebench.track.store import (
@@ -63,13 +64,20 @@ class Exported:
 
 
 def tracking_uri(layout: Layout) -> str:
-    """``MLFLOW_TRACKING_URI``, else the SQLite file beside the results."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or _beside(layout)
+    """``MLFLOW_TRACKING_URI``, else the SQLite file of all experiments beside this one.
 
-
-def _beside(layout: Layout) -> str:
-    """The SQLite file beside the results, which all experiments share."""
-    return f"sqlite:///{layout.database.resolve()}"
+    Raises PrunebenchError where no address can name that file.
+    """
+    if given := os.environ.get("MLFLOW_TRACKING_URI"):
+        return given
+    path = layout.database.resolve()
+    # SQLAlchemy takes what follows for options, and decodes no "%3F": the file would lie elsewhere
+    if "?" in str(path):
+        raise PrunebenchError(
+            f"cannot export to MLflow at {path}: its address may hold no '?'; rename the folder,"
+            " or name another store with --uri or MLFLOW_TRACKING_URI"
+        )
+    return f"sqlite:///{path}"
 
 
 def server_command(layout: Layout) -> str:
@@ -100,7 +108,7 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     runs = read_runs(layout)
     uri = uri or tracking_uri(layout)
     with patience(), one_line(layout, uri):
-        ours = uri == _beside(layout)
+        ours = sqlite_path(uri) == layout.database.resolve()
         client = connect(uri, ours)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{experiment_name(layout)}"
         experiment = open_experiment(client, name, artifact_root(uri))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from prunebench import database
 from prunebench.cli import app
+from prunebench.errors import PrunebenchError
 from prunebench.made import making, note_of
 from prunebench.track import export
 from tests import track_helpers as made_up
@@ -127,3 +129,32 @@ def test_results_that_are_not_to_be_written_go_to_another_store(
     small_disk("rw")
     assert CliRunner().invoke(app, command).exit_code == 0
     assert not note_of(layout, "track").path.exists()
+
+
+@pytest.mark.parametrize("name", ["a#b", "50%", "a%3Fb%d", "a b;c&d=e@f:g+'h"])
+def test_signs_that_mean_something_in_an_address(tmp_path: Path, schema: bytes, name: str) -> None:
+    layout, _ = made_up.experiment(tmp_path / name / "one", methods=())
+    layout.database.write_bytes(schema)
+    done = export(layout)
+    assert_equal_to_files(layout, runs_of(layout))
+    assert all(path.is_file() and path.is_relative_to(tmp_path / name) for path in done.files)
+    assert "mlartifacts" in {path.parts[len(tmp_path.parts) + 1] for path in done.files}
+    assert database.fault(layout.database, done.beside) == ""
+    assert counts(export(layout)) == (0, 0, 0, 1)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_place_that_no_address_can_name_is_refused(tmp_path: Path, schema: bytes) -> None:
+    layout, _ = made_up.experiment(tmp_path / "why?" / "one", methods=())
+    before = sorted(tmp_path.rglob("*"))
+    says = "its address may hold no '?'"
+    with pytest.raises(PrunebenchError, match=re.escape(says)):
+        export(layout)
+    assert sorted(tmp_path.rglob("*")) == before
+    output = tmp_path / "track.json"
+    done = CliRunner().invoke(app, ["track", str(layout.root), "--output", str(output)])
+    assert done.exit_code == 0
+    assert says in output.read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.rglob("*.db")] == []
+    (tmp_path / "other.db").write_bytes(schema)
+    assert counts(export(layout, f"sqlite:///{tmp_path / 'other.db'}")) == (1, 0, 0, 0)
