@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from prunebench.errors import PrunebenchError
 from prunebench.layout import Layout
 from prunebench.records import DENSE
 from prunebench.report import board, declared, style
@@ -13,9 +15,9 @@ from prunebench.report.board import EVERYTHING
 from prunebench.report.columns import Row
 from prunebench.statistics import best_on_validation
 from prunebench.statistics.origin import own
+from prunebench.track import server_command
 
 TOP = 8
-MLFLOW = ".venv/bin/mlflow ui --backend-store-uri sqlite:///results/mlflow.db"
 
 
 def text(cells: pd.DataFrame, layout: Layout) -> str:
@@ -96,6 +98,7 @@ def _places(layout: Layout) -> list[str]:
         "tables": f"{layout.tables}/",
         "figures": f"{layout.figures}/",
         "leaderboard": f"{layout.leaderboard('html')} (also .md, .csv)",
-        "MLflow": MLFLOW,
     }
+    with suppress(PrunebenchError):  # it was not exported then, which was said
+        places["MLflow"] = server_command(layout)
     return [f"  {name:<12} {place}" for name, place in places.items()]

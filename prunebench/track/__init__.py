@@ -114,7 +114,7 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
         experiment = open_experiment(client, name, artifact_root(uri))
         sync = Sync(client, experiment, layout, runs)
         done = sync.run()
-        files = _below(layout.root.parent, sync.artifacts()) if ours else ()
+        files = _below(layout.artifacts, sync.artifacts()) if ours else ()
     seconds, beside = time.monotonic() - start, name if ours else None
     return Exported(uri, name, *done, seconds=seconds, beside=beside, files=files)
 

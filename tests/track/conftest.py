@@ -10,7 +10,6 @@ from mlflow import MlflowClient
 
 from prunebench.track import export
 from tests import track_helpers as made_up
-from tests.robustness.conftest import small_disk as small_disk  # a fixture here too
 
 
 @pytest.fixture(autouse=True)

@@ -70,11 +70,11 @@ def test_a_damaged_database_is_put_aside(results: Path) -> None:
     noted(two)
     in_a_process(one)
     in_a_process(two)
-    assert made.damaged(one) == made.damaged(two) == []
+    assert made.damaged(one) == made.damaged(two) == {}
     before = one.database.stat().st_size
     half(one.database)
     content = one.database.read_bytes()
-    assert made.damaged(one) == [one.database]
+    assert list(made.damaged(one)) == [one.database]
     assert not one.steps()["track"].exists()  # so the workflow exports again
     warning, _ = in_a_process(one).splitlines()
     assert one.database.with_name("mlflow.db.damaged").read_bytes() == content
@@ -83,11 +83,11 @@ def test_a_damaged_database_is_put_aside(results: Path) -> None:
     assert_equal_to_files(one, runs_of(one))
     assert one.database.stat().st_size > before / 2
     # the other's runs were in it too; nobody told its own workflow
-    assert made.damaged(two) == [two.database]
+    assert list(made.damaged(two)) == [two.database]
     in_a_process(two)
     assert_equal_to_files(two, runs_of(two))
     assert_equal_to_files(one, runs_of(one))
-    assert made.damaged(one) == made.damaged(two) == []
+    assert made.damaged(one) == made.damaged(two) == {}
 
 
 def test_what_sqlite_mends_a_database_by_goes_with_it(
@@ -154,11 +154,11 @@ def test_a_damaged_copy_is_copied_again(results: Path, damage: Callable[[Path], 
     (copy,) = (path for path in (results / "mlartifacts").rglob("leaderboard.html"))
     content = copy.read_bytes()
     damage(copy)
-    assert made.damaged(layout) == [copy]
+    assert list(made.damaged(layout)) == [copy]
     assert CliRunner().invoke(app, command(layout)).exit_code == 0
     assert copy.read_bytes() == content
     assert counts(export(layout)) == (0, 0, 0, 1)
-    assert made.damaged(layout) == []
+    assert made.damaged(layout) == {}
 
 
 def test_an_export_by_hand_sees_copies_of_another_length(results: Path) -> None:
