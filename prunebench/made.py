@@ -53,10 +53,8 @@ def damaged(layout: Layout, thorough: bool = False, mend: bool = True) -> dict[P
         note = note_of(layout, step)
         if not note.path.exists():
             continue
-        again = note.begun()  # it was killed on its way
+        again = note.begun() or (step == "track" and _moved(layout))  # begun: killed on its way
         changed = [] if again else _changed(layout, step, thorough)
-        if step == "track" and not (layout.database.exists() or layout.artifacts.exists()):
-            again, changed = True, []  # moved away from where it was exported to
         kept = _put_aside(layout, _others(note, output, changed)) if mend and changed else {}
         if mend and (again or changed):
             remove(layout, step)
@@ -93,12 +91,22 @@ def _changed(layout: Layout, step: str, thorough: bool) -> list[Path]:
         return [output, *(path for path in changed if not path.is_relative_to(output))]
     if changed or step != "track":
         return changed
-    # other experiments write into the database too, so no hash can be noted of it
     try:
-        beside = read_sealed(output).get("beside")
+        name = read_sealed(output).get("beside")
     except PrunebenchError:
         return [output]
-    return [layout.database] if beside and database.fault(layout.database, beside) else []
+    # other experiments write into the database too, so no hash can be noted of it
+    return [layout.database] if name and database.fault(layout.database, name) else []
+
+
+def _moved(layout: Layout) -> bool:
+    """Whether the experiment was exported beside itself, and is no longer there."""
+    if layout.database.exists() or layout.artifacts.exists():
+        return False
+    try:
+        return bool(read_sealed(layout.steps()["track"]).get("beside"))
+    except PrunebenchError:
+        return False
 
 
 def _others(note: Note, output: Path, changed: list[Path]) -> list[Path]:

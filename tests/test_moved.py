@@ -6,7 +6,9 @@ Nothing that is whole is taken for damage, and nothing of anybody is lost.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,8 +44,12 @@ def root(tmp_path: Path) -> Path:
     with making(plan.layout, "track") as written:
         copy = plan.layout.artifacts / "1" / "report.html"
         write_text(copy, "a copy\n")
-        write_sealed(plan.layout.steps()["track"], {"exported": True, "beside": None})
+        write_sealed(plan.layout.steps()["track"], {"exported": True, "beside": "x"})
         written.append(copy)
+    with closing(sqlite3.connect(plan.layout.database)) as made_up:
+        made_up.execute("CREATE TABLE experiments (name TEXT)")
+        made_up.execute("INSERT INTO experiments VALUES ('x')")
+        made_up.commit()
     return plan.layout.root
 
 
@@ -83,9 +89,20 @@ def test_a_folder_that_was_moved_is_whole(root: Path, move: Callable[[Path], Pat
     result = check(place)
     assert result.exit_code == 0, result.output
     assert "damaged" not in result.output
-    # of an export to elsewhere nobody knows here
+    # it is exported anew where it is
     gone = {"jobs/track.json", "jobs/noted/track.json"} if move is elsewhere else set()
     assert files(place) == before - gone
+
+
+def test_an_export_to_a_server_is_left_alone(root: Path) -> None:
+    layout = Layout(root)
+    layout.database.unlink()
+    shutil.rmtree(layout.artifacts)
+    with making(layout, "track"):
+        write_sealed(layout.steps()["track"], {"exported": True, "beside": None})
+    before = files(root)
+    assert made.damaged(layout) == {}
+    assert files(root) == before
 
 
 @pytest.mark.parametrize("move", [copied, elsewhere])

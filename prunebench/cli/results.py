@@ -218,8 +218,6 @@ def track(
             print(done, file=sys.stderr)
             write(output, {"exported": True, "message": str(done), "beside": done.beside})
             made += done.files
-        if output.resolve() == layout.steps()["track"].resolve():
-            made.append(layout.steps()["track"])
 
 
 @app.command(
