@@ -178,7 +178,8 @@ class Plan:
     @staticmethod
     def measure_sources() -> list[Path]:
         """The source files that decide what is measured of stored predictions."""
-        return sorted(Path(__file__).with_name("measure").glob("*.py"))
+        every = Path(__file__).with_name("measure").glob("*.py")
+        return sorted(path for path in every if path.stem != "free")  # it measures nothing itself
 
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Changes when anything that the job must compute changes; a rule's parameter."""
