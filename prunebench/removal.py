@@ -8,6 +8,7 @@ whatever is added to a grid stands on them.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.files import read_sealed, write_sealed
 from prunebench.identity import digest
-from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS, rule_name
+from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS
 
 # of ``compute.keep``; histories of a few bytes an epoch always stay
 FILES: dict[str, tuple[str, ...]] = {
@@ -67,8 +68,9 @@ def missing(path: Path, why: object) -> str:
         gone = False
     if not gone:
         return f"{path} is missing or damaged: {why}"
-    rule = f"curves_{rule_name(path.parent.parent.name)}"
+    every = f"find {shlex.quote(str(path.parents[6]))} -name {REMOVED} -delete"
     return (
-        f"{path} was removed once it was measured (compute: keep): set keep: everything and run"
-        f" again with --forcerun {rule}"
+        f"{path} was removed once it was measured (compute: keep). To compute it anew, remove"
+        f" {REMOVED} beside it, or of all cells by `{every}`, and run again; keep: everything keeps"
+        " it then"
     )

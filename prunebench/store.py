@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,19 +42,19 @@ def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
     write_sealed(folder / RECORD, {**record, "files": hashes})
 
 
-def finished(folder: Path, identity: str, removable: Collection[str] = ()) -> dict[str, Any] | None:
+def finished(folder: Path, identity: str, freed: bool = False) -> dict[str, Any] | None:
     """The record of a cell, if it is whole and is the one that ``identity`` names.
 
-    None where it is missing, failed, of other settings, or where a file of it is damaged. Those
-    of ``removable`` may be gone if they were removed on purpose.
+    None where it is missing, failed, of other settings, or where a file of it is damaged. Where
+    ``freed``, files may be gone that were removed on purpose.
     """
     try:
         record = read_sealed(folder / RECORD)
         if record["identity"] != identity or record["status"] == FAILED:
             return None
-        freed = note(folder, record)
+        removed = note(folder, record)
         # where nothing was measured of them, nothing stands for them
-        gone = set(freed["removed"]) & set(removable) if freed["measured"] else set()
+        gone = set(removed["removed"]) if freed and removed["measured"] else set()
         whole = all(
             sha256_file(folder / name) == sha
             for name, sha in record["files"].items()

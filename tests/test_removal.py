@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,20 +128,28 @@ def test_a_removal_that_was_cut_short_is_finished(
     assert there(grid, *FILES) == {"dense/0"}
 
 
-def test_another_sparsity_computes_the_curve_anew_to_the_same_bits(freed: Path) -> None:
+@pytest.mark.parametrize("keep", ["records", "everything"])
+def test_another_sparsity_computes_the_curve_anew_to_the_same_bits(freed: Path, keep: str) -> None:
     table = pd.read_csv(freed / "results/tiny/cells.csv")
-    more = run(freed, "records", sparsities=[0.5, 0.75, 0.9])
+    more = run(freed, keep, sparsities=[0.5, 0.75, 0.9])
     known = more[more["sparsity"] < 0.9].reset_index(drop=True)
     pd.testing.assert_frame_equal(known.drop(columns=TIMES), table.drop(columns=TIMES))
+    assert (there(freed, *FILES) == {"dense/0"}) == (keep == "records")
+
+
+@pytest.mark.parametrize("keep", ["predictions", "everything"])
+def test_what_is_gone_stays_gone_and_valid_if_more_is_to_be_kept(freed: Path, keep: str) -> None:
+    table, first = pd.read_csv(freed / "results/tiny/cells.csv"), written(freed)
+    pd.testing.assert_frame_equal(run(freed, keep), table)
+    assert written(freed) == first
     assert there(freed, *FILES) == {"dense/0"}
 
 
-def test_asked_to_keep_everything_it_is_all_there_again(freed: Path, everything: Path) -> None:
+def test_without_the_notes_it_is_all_there_again(freed: Path, everything: Path) -> None:
+    for path in freed.rglob(REMOVED):
+        path.unlink()
     run(freed, "everything")
-    computed = {n: v for n, v in bits(freed / "results/tiny").items() if not n.endswith(REMOVED)}
-    assert_same(computed, bits(everything / "results/tiny"))
-    # the notes are of records that are gone
-    assert all(not removal.note(p.parent, read_sealed(p))["removed"] for p in written(freed))
+    assert_same(bits(freed / "results/tiny"), bits(everything / "results/tiny"))
 
 
 def test_a_damaged_note_costs_its_cells_and_no_more(freed: Path) -> None:
@@ -158,9 +168,12 @@ def test_a_damaged_note_costs_its_cells_and_no_more(freed: Path) -> None:
 
 
 def test_a_probe_that_needs_what_is_gone_says_what_to_do(freed: Path) -> None:
+    sharpness = {"run": ["sharpness"], "samples": 50}
     with pytest.raises(PrunebenchError, match="was removed once it was measured") as caught:
-        run(freed, "records", probes={"run": ["sharpness"], "samples": 50})
-    assert "--forcerun curves_random" in str(caught.value)
+        run(freed, "records", probes=sharpness)
+    command = str(caught.value).split("`")[1]
+    subprocess.run(shlex.split(command), check=True)
+    assert run(freed, "records", probes=sharpness)["sharpness"].notna().all()
     folder = freed / "results/tiny/cells/digits/clean/seed-cnn/seed-0"
     with pytest.raises(PrunebenchError, match="missing or damaged"):
         store.load_tensors(folder / "dense/0" / MASKS)

@@ -128,6 +128,8 @@ rule measure:
     params:
         config=CONFIG,
         code=MEASURES,
+        # once rows are written, the job removes what is not kept
+        keep=PLAN.experiment.compute.keep,
     shell:
         "prunebench measure {params.config:q} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"
