@@ -183,6 +183,13 @@ def test_rows_that_earlier_code_measured_say_so(freed: Path) -> None:
     path = freed / "results/tiny/cells/digits/clean/seed-cnn/seed-0/imp/0.5" / REMOVED
     said = read_sealed(path)
     said["measured"]["code"] = "of earlier code"
+    said["measured"]["values"]["renamed_since"] = 0.5
     write_sealed(path, said)
     messages = run(freed, "records").set_index(["method", "sparsity"])["message"].fillna("")
     assert messages[messages.str.contains(STALE, regex=False)].index.tolist() == [("imp", 0.5)]
+
+
+def test_what_frees_is_not_what_measures() -> None:
+    names = {path.name for path in Plan.measure_sources()}
+    assert "free.py" not in names
+    assert {"generalization.py", "rows.py", "tidy.py"} <= names

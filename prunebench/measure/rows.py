@@ -20,7 +20,7 @@ from prunebench.layout import (
     VAL_BEFORE,
 )  # fmt: skip
 from prunebench.measure.arrays import load_arrays
-from prunebench.measure.generalization import quality
+from prunebench.measure.generalization import MEASURES, quality
 from prunebench.measure.predictions import Predictions
 from prunebench.plan import Plan
 from prunebench.records import ASIDE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
@@ -31,7 +31,7 @@ from prunebench.settings import PARTS, Method
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
 
 
-class _Targets:
+class Targets:
     """A baseline's labels and its own predictions, read once for all cells on it."""
 
     def __init__(self, plan: Plan, baseline: Baseline) -> None:
@@ -70,7 +70,8 @@ class _Targets:
             return row(record)
         removed = note(folder, stored)
         if PREDICTIONS in removed["removed"]:
-            record |= removed["measured"]["values"]
+            # a measure of then may have another name by now, or be gone
+            record |= {k: v for k, v in removed["measured"]["values"].items() if k in MEASURES}
             notes = [STALE] if removed["measured"]["code"] != self.code else []
         else:
             record |= self.measures(folder)
@@ -112,9 +113,9 @@ def _composition(method: Method | None) -> dict[str, Any]:
 def rows(plan: Plan, name: str) -> list[dict[str, Any]]:
     """The rows of the cells of a job, each baseline's own first."""
     found: list[dict[str, Any]] = []
-    targets: _Targets | None = None
+    targets: Targets | None = None
     for cell in plan.cells_of("measures", name):
         if targets is None or targets.baseline != cell.baseline:
-            targets = _Targets(plan, cell.baseline)
+            targets = Targets(plan, cell.baseline)
         found.append(targets.row(cell.folder, _composition(cell.method)))
     return found
