@@ -242,7 +242,7 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
     }
     if output is not None:
         write_sealed(output, found)
-        free(plan, name, found)
+        free(plan, name, found["cells"])
     return found
 
 

@@ -19,6 +19,7 @@ from prunebench.files import read_sealed, write_sealed
 from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS
 from prunebench.measure.rows import STALE
 from prunebench.plan import Plan
+from prunebench.work import curves
 from tests.robustness.disturbed import GRID, assert_same, bits
 
 SMALL = {**GRID, "seeds": [0], "sparsities": [0.5, 0.75]}
@@ -193,3 +194,69 @@ def test_what_frees_is_not_what_measures() -> None:
     names = {path.name for path in Plan.measure_sources()}
     assert "free.py" not in names
     assert {"generalization.py", "rows.py", "tidy.py"} <= names
+
+
+def test_layers_of_another_first_seed_are_known_too(grid: Path) -> None:
+    layers = grid / "results/tiny/layers.csv"
+    run(grid, "everything", seeds=[1])
+    table = pd.read_csv(layers)
+    run(grid, "records", seeds=[0, 1])
+    run(grid, "records", seeds=[1])
+    pd.testing.assert_frame_equal(pd.read_csv(layers), table)
+
+
+def test_what_an_earlier_grid_asked_for_is_measured_before_it_goes(grid: Path) -> None:
+    tables = ("cells.csv", "layers.csv")
+    before = [pd.read_csv(grid / "results/tiny" / name) for name in tables]
+    first = written(grid)
+    run(grid, "records", sparsities=[0.5])
+    assert there(grid, *FILES) == {"dense/0"}
+    run(grid, "records")
+    assert written(grid) == first
+    for table, name in zip(before, tables, strict=True):
+        pd.testing.assert_frame_equal(pd.read_csv(grid / "results/tiny" / name), table)
+
+
+def test_a_round_that_nobody_looked_at_is_computed_when_it_is_asked_for(
+    everything: Path, tmp_path: Path
+) -> None:
+    run(tmp_path, "records", sparsities=[0.75])
+    assert "imp/0.5" in there(tmp_path, REMOVED)
+    assert there(tmp_path, *FILES) == {"dense/0"}
+    table = pd.read_csv(everything / "results/tiny/cells.csv")
+    found = run(tmp_path, "records")
+    pd.testing.assert_frame_equal(found.drop(columns=TIMES), table.drop(columns=TIMES))
+
+
+def test_cells_of_other_settings_that_nobody_asks_for_are_left_alone(grid: Path) -> None:
+    training = {**GRID["training"], "recovery_epochs": 2}
+    run(grid, "records", sparsities=[0.5], training=training)
+    assert there(grid, *FILES) == {"dense/0", "imp/0.75", "random/0.75"}
+
+
+def test_a_damaged_record_that_nobody_asks_for_is_left_alone(grid: Path) -> None:
+    path = grid / "results/tiny/cells/digits/clean/seed-cnn/seed-0/imp/0.75" / RECORD
+    path.write_text("{")
+    run(grid, "records", sparsities=[0.5])
+    assert there(grid, *FILES) == {"dense/0", "imp/0.75"}
+
+
+def test_a_curve_with_a_failed_cell_goes_on_from_the_others(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve = grid / "results/tiny/cells/digits/clean/seed-cnn/seed-0/imp"
+    shutil.rmtree(curve / "0.75")
+
+    def refuses(*arguments: Any) -> None:
+        raise PrunebenchError("this one cannot be")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(curves, "_store_cell", refuses)
+        assert run(grid, "records")["status"].tolist().count("failed") == 1
+    assert there(grid, *FILES) == {"dense/0", "imp/0.5"}
+    first = written(grid)
+    assert set(run(grid, "records")["status"]) == {"ok"}
+    assert {path.parent for path, when in written(grid).items() if when != first[path]} == {
+        curve / "0.75"
+    }
+    assert there(grid, *FILES) == {"dense/0"}

@@ -6,51 +6,84 @@ from pathlib import Path
 from typing import Any
 
 from prunebench import removal
+from prunebench.errors import PrunebenchError
 from prunebench.files import read_sealed
-from prunebench.identity import code_hash
+from prunebench.identity import code_hash, digest
+from prunebench.jobs import Baseline
 from prunebench.layout import RECORD
 from prunebench.measure.generalization import MEASURES
+from prunebench.measure.rows import Targets
+from prunebench.measure.tidy import layers_of
 from prunebench.plan import Plan
-from prunebench.records import COORDINATES
+from prunebench.records import DIVERGED, FAILED
 from prunebench.removal import FILES
+from prunebench.settings import Method
+from prunebench.store import finished
 
 Row = dict[str, Any]
 
 
-def free(plan: Plan, name: str, found: dict[str, list[Row]]) -> None:
+def free(plan: Plan, name: str, rows: list[Row]) -> None:
     """Remove what the configuration does not keep of a job's pruned cells.
 
-    ``found``: the rows of the job, which must be on the disk: what was measured of the files is
-    noted from them, layers of the first seed alone, as in the table.
+    ``rows``: of the job's cells, which must be on the disk: what was measured of the files is noted
+    from them. A curve with a failed cell stays whole: that cell is tried again from the others.
+
+    So are freed the other cells of these curves: rounds between the grid's sparsities, and what an
+    earlier grid asked for. They are measured first, and need not be computed again when they are
+    asked for, if they have what this grid looks at (probes, times); else nothing stands for them.
+    Cells of other settings or methods are left alone.
     """
     files = FILES[plan.experiment.compute.keep]
     if not files:
         return
-    code = code_hash(plan.measure_sources())
-    by_cell: dict[tuple[Any, ...], list[Row]] = {}
-    for row in found["layers"]:
-        kept = {column: value for column, value in row.items() if column not in COORDINATES}
-        by_cell.setdefault(tuple(row[column] for column in COORDINATES), []).append(kept)
-    for cell, row in zip(plan.cells_of("measures", name), found["cells"], strict=True):
-        if cell.method is None:
-            continue
-        measured = {
-            "code": code,
-            "values": {c: row[c] for c in MEASURES if row[c] is not None},
-            "layers": by_cell.get(tuple(cell.coordinates.values()), []),
-        }
-        removal.remove(cell.folder, read_sealed(cell.folder / RECORD), files, measured)
-    for folder in _beside(plan, name):
-        removal.remove(folder, read_sealed(folder / RECORD), files, {})
+    cells = list(zip(plan.cells_of("measures", name), rows, strict=True))
+    whole = {cell.folder.parent for cell, row in cells if row["status"] == FAILED}
+    curves: dict[Path, tuple[Baseline, Method, str]] = {}
+    for cell, row in cells:
+        if cell.method is not None and cell.folder.parent not in whole:
+            curves[cell.folder.parent] = cell.baseline, cell.method, row["data_hash"]
+            record = read_sealed(cell.folder / RECORD)
+            removal.remove(cell.folder, record, files, _measured(plan, row, cell.folder))
+    asked = {cell.folder for cell, _ in cells}
+    for curve, its in curves.items():
+        for folder in sorted(path.parent for path in curve.glob(f"*/{RECORD}")):
+            if folder not in asked:
+                _free_beside(plan, *its, folder)
 
 
-def _beside(plan: Plan, name: str) -> list[Path]:
-    """Cells of a job's curves that the grid does not ask for: rounds between its sparsities."""
-    asked = {cell.folder for cell in plan.cells_of("measures", name) if cell.method}
-    curves = dict.fromkeys(folder.parent for folder in asked)
-    return [
-        record.parent
-        for curve in curves
-        for record in curve.glob(f"*/{RECORD}")
-        if record.parent not in asked
-    ]
+def _free_beside(plan: Plan, baseline: Baseline, method: Method, data: str, folder: Path) -> None:
+    """Free a cell that the grid does not ask for, of a curve (on ``data``) that it does ask for."""
+    try:
+        record = read_sealed(folder / RECORD)
+        settings = plan.cell_settings(baseline, method, record["sparsity"])
+        identity = digest({**settings, "data": data})
+        if record["identity"] != identity:
+            return
+    except (PrunebenchError, KeyError):  # damaged: it is found when somebody asks for the cell
+        return
+    files = FILES[plan.experiment.compute.keep]
+    there = set(files) - set(removal.note(folder, record)["removed"])
+    stands = there and finished(folder, identity, freed=True)
+    measured = _measure_beside(plan, baseline, folder, record) if stands else {}
+    removal.remove(folder, record, files, measured)
+
+
+def _measure_beside(plan: Plan, baseline: Baseline, folder: Path, record: Row) -> dict[str, Any]:
+    """What is measured of it; nothing where it lacks a look that this grid takes."""
+    if record["status"] == DIVERGED:
+        return _measured(plan, {}, folder)
+    targets = Targets(plan, baseline)
+    looks = [folder / look for look, wanted in targets.looks.items() if wanted]
+    if not all(look.exists() for look in looks):
+        return {}
+    return _measured(plan, targets.measures(folder), folder)
+
+
+def _measured(plan: Plan, values: Row, folder: Path) -> dict[str, Any]:
+    """What must be known of a cell without its files: layers of every seed, whichever is first."""
+    return {
+        "code": code_hash(plan.measure_sources()),
+        "values": {c: values[c] for c in MEASURES if values.get(c) is not None},
+        "layers": layers_of(folder),
+    }

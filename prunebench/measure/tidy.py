@@ -35,14 +35,24 @@ def layers(plan: Plan, name: str) -> list[Row]:
     found: list[Row] = []
     for cell in plan.cells_of("measures", name):
         first = cell.baseline.seed == plan.experiment.seeds[0]
-        if not first or cell.method is None or not _has_network(cell.folder):
-            continue
-        record = read_sealed(cell.folder / RECORD)
-        removed = note(cell.folder, record)
-        gone = MASKS in removed["removed"]
-        kept = removed["measured"]["layers"] if gone else _layers(cell.folder, record["layers"])
-        found += [dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row for row in kept]
+        if first and cell.method is not None:
+            found += [
+                dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row
+                for row in layers_of(cell.folder)
+            ]
     return found
+
+
+def layers_of(folder: Path) -> list[Row]:
+    """What each layer's weight kept in a pruned cell: LAYER_COLUMNS without its coordinates."""
+    if not _has_network(folder):
+        return []
+    record = read_sealed(folder / RECORD)
+    removed = note(folder, record)
+    if MASKS in removed["removed"]:
+        kept: list[Row] = removed["measured"]["layers"]
+        return kept
+    return _layers(folder, record["layers"])
 
 
 def _layers(folder: Path, order: list[str]) -> list[Row]:
