@@ -16,7 +16,7 @@ import torch
 from prunebench import audit, config, pipeline, removal, store
 from prunebench.errors import PrunebenchError
 from prunebench.files import read_sealed, write_sealed
-from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS
+from prunebench.layout import MASKS, PREDICTIONS, PROBES, RECORD, REMOVED, WEIGHTS
 from prunebench.measure.rows import STALE
 from prunebench.plan import Plan
 from prunebench.work import curves
@@ -215,6 +215,18 @@ def test_what_an_earlier_grid_asked_for_is_measured_before_it_goes(grid: Path) -
     assert written(grid) == first
     for table, name in zip(before, tables, strict=True):
         pd.testing.assert_frame_equal(pd.read_csv(grid / "results/tiny" / name), table)
+
+
+def test_a_diverged_cell_of_an_earlier_grid_is_known_too(grid: Path) -> None:
+    path = grid / "results/tiny/cells/digits/clean/seed-cnn/seed-0/imp/0.75" / RECORD
+    write_sealed(path, {**read_sealed(path), "status": "diverged"})
+    (path.parent / PROBES).unlink()  # it has no network to look at
+    first = written(grid)
+    run(grid, "records", sparsities=[0.5])
+    assert there(grid, *FILES) == {"dense/0"}
+    found = run(grid, "records").set_index(["method", "sparsity"])
+    assert found.loc[("imp", 0.75), "status"] == "diverged"
+    assert written(grid) == first
 
 
 def test_a_round_that_nobody_looked_at_is_computed_when_it_is_asked_for(
