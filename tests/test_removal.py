@@ -90,7 +90,7 @@ def test_the_tables_are_the_same_and_the_files_gone(grid: Path, keep: str) -> No
             gone = name in removal.FILES[keep]
             assert (there(grid, name) - {"dense/0"}) == (set() if gone else pruned)
         assert there(grid, WEIGHTS, PREDICTIONS, "targets.safetensors") >= {"dense/0"}
-        assert audit.damaged(plan_in(grid, keep)) == []
+        assert audit.damaged(plan_in(grid, keep)) == {}
 
 
 def test_nothing_is_removed_before_the_rows_are_written(
@@ -161,7 +161,7 @@ def test_a_damaged_note_costs_its_cells_and_no_more(freed: Path) -> None:
     folder = plan.layout.cell("digits", "clean", "seed-cnn", 0, "imp", 0.5)
     (folder / REMOVED).write_text("{")
     found = audit.damaged(plan)
-    assert {str(folder / name) for name in FILES} == set(found)
+    assert {folder / name for name in FILES} == set(found)
     first = written(freed)
     run(freed, "records")
     again = written(freed)
