@@ -140,6 +140,15 @@ def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None
     assert faults.text(plan, since=2e10) == ""
 
 
+def test_a_job_that_was_made_good_without_the_workflow_is_told_of_no_more(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, methods=["random"], probes={"run": ["distance"], "samples": 20})
+    for job in ("baselines/digits-0", "curves/random@digits-0", "probes/digits-0"):
+        write_text(plan.layout.root / "logs" / f"{job}.log", "error: no room\n")
+    assert len(faults.text(plan).splitlines()) == 1 + 3
+    pipeline.run(plan, tmp_path / "data")
+    assert faults.text(plan) == ""
+
+
 def test_a_baseline_that_fails_stops_no_other(tmp_path: Path) -> None:
     regimes = [{"name": "still", "training": {"learning_rate": 1e-9}}, "clean"]
     plan = plan_in(tmp_path, regimes=regimes, compute={"baselines_per_job": 1})
