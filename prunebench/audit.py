@@ -23,6 +23,7 @@ from prunebench.plan import Plan
 from prunebench.records import DIVERGED, FAILED
 from prunebench.removal import note
 
+EVERY = "every"  # cell is taken for one that a job had finished
 Found = dict[Path, Path | None]  # damaged files, and where what they hold was put, if anywhere
 
 
@@ -82,24 +83,27 @@ def _of_job(
     plan: Plan, kind: str, name: str, look: Callable[..., tuple[list[Path], bool]]
 ) -> tuple[Path, list[Path], bool]:
     target = plan.layout.root / "jobs" / kind / f"{name}.json"
+    cells = [cell.folder for cell in plan.cells_of(kind, name)]
     try:
         said = read_sealed(target)["cells"] if target.exists() else None
     except (PrunebenchError, KeyError):
-        return target, [target], False
-    cells = [cell.folder for cell in plan.cells_of(kind, name)]
-    return target, *look(plan.layout, cells, said)
+        # which cells it had finished is not known: all, or it would be at work
+        damaged, _ = look(plan.layout, cells, said=EVERY)
+        return target, [*damaged, target], False
+    return target, *look(plan.layout, cells, said=said)
 
 
 def _computed(
     layout: Layout, cells: list[Path], said: Any, thorough: bool
 ) -> tuple[list[Path], bool]:
     """Of a job that computed cells; ``said``: its rows of them, None where it has not finished."""
-    listed = {
+    rows = said if isinstance(said, list) else []
+    listed: dict[Path, str | None] = dict.fromkeys(cells) if said == EVERY else {
         layout.cell(
             row["task"], row["regime"], row["model"], row["seed"], row["method"], row["sparsity"]
         ): row["identity"]
-        for row in said or ()
-    }
+        for row in rows
+    }  # fmt: skip
     damaged: list[Path] = []
     stale = False
     for folder in cells:
@@ -112,7 +116,7 @@ def _computed(
         except (PrunebenchError, KeyError):
             damaged.append(record)
             continue
-        stale |= listed.get(folder, identity) != identity
+        stale |= listed.get(folder) not in (None, identity)
         written = record.stat().st_mtime_ns
         removed = note(folder, content)["removed"]
         damaged += [
@@ -127,7 +131,7 @@ def _looked(layout: Layout, cells: list[Path], said: Any, name: str) -> tuple[li
     """Of a job that looked at cells; ``said``: at how many. What it wrote is sealed in itself."""
     damaged = []
     for folder in cells:
-        if said != len(cells) and not (folder / name).exists():
+        if said not in (EVERY, len(cells)) and not (folder / name).exists():
             continue
         try:
             looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)

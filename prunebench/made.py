@@ -89,8 +89,12 @@ def _changed(layout: Layout, step: str, thorough: bool) -> list[Path]:
     changed = note_of(layout, step).changed(thorough)
     if not output.exists():
         return [output, *(path for path in changed if not path.is_relative_to(output))]
-    if changed or step != "track":
-        return changed
+    return changed + (_of_export(layout) if step == "track" else [])
+
+
+def _of_export(layout: Layout) -> list[Path]:
+    """What is damaged of an export beside MLflow's copies: what it said, or the database."""
+    output = layout.steps()["track"]
     try:
         name = read_sealed(output).get("beside")
     except PrunebenchError:
