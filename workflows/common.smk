@@ -27,7 +27,9 @@ def refuse(why):
 
 
 if set("{}") & set(str(workflow.basedir)):
-    refuse(f"{workflow.basedir}: Snakemake takes {{}} in a path for wildcards: move the checkout")
+    refuse(
+        f"{workflow.basedir}: Snakemake takes {{}} in a path for wildcards: move the checkout"
+    )
 
 # a dry run too writes there, and fails with a traceback where it cannot
 NOTES = next(filter(Path.exists, (Path(".snakemake"), Path())))
