@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from prunebench.errors import PrunebenchError, Unwritable
 
 SEAL = "sha256"  # of the rest of a JSON file
 _TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of what fails inside that ``path`` cannot be written: raises Unwritable."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -28,12 +38,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     folder cannot be written or the disk is full.
     """
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
     temporary = Path(name)
     try:
         with suppress(OSError):  # some file systems know no locks
@@ -81,10 +89,14 @@ def write_text(path: str | Path, text: str) -> None:
 
 def remove_file(path: Path) -> None:
     """Delete a file, if it is there. Raises Unwritable where that may not be."""
-    try:
+    with writing(path):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
+
+
+def unused(path: Path, sign: str = ".") -> Path:
+    """The path, or where that is taken the first that is not: with ``sign`` and 2, 3, … behind."""
+    numbered = (path.with_name(f"{path.name}{sign}{number}") for number in count(2))
+    return next(p for p in chain([path], numbered) if not p.exists())
 
 
 def json_text(value: Any) -> str:

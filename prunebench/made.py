@@ -11,12 +11,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, count
 from pathlib import Path
 
 from prunebench import database
-from prunebench.errors import PrunebenchError, Unwritable
-from prunebench.files import read_sealed, remove_file
+from prunebench.errors import PrunebenchError
+from prunebench.files import read_sealed, remove_file, unused, writing
 from prunebench.layout import Layout
 from prunebench.notes import Note
 
@@ -74,10 +73,8 @@ def remove(layout: Layout, step: str) -> None:
     """Take away a step's output, and what is noted of it. Raises Unwritable where that fails."""
     output = layout.steps()[step]
     if output.is_dir():
-        try:
+        with writing(output):
             shutil.rmtree(output)
-        except OSError as error:
-            raise Unwritable(f"cannot write {output}: {error.strerror}") from error
     else:
         remove_file(output)
     note_of(layout, step).remove()
@@ -132,16 +129,9 @@ def _put_aside(layout: Layout, files: list[Path]) -> dict[Path, Path]:
         if not path.is_relative_to(layout.root):
             remove_file(path)
         elif path.is_file() and path.stat().st_size:
-            place = layout.root / ASIDE / path.relative_to(layout.root)
-            numbered = (place.with_name(f"{place.name}.{number}") for number in count(2))
-            found[path] = next(p for p in chain([place], numbered) if not p.exists())
-            _move(path, found[path])
+            target = unused(layout.root / ASIDE / path.relative_to(layout.root))
+            with writing(path):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+            found[path] = target
     return found
-
-
-def _move(path: Path, target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-    except OSError as error:
-        raise Unwritable(f"cannot write {path}: {error.strerror}") from error

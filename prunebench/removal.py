@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prunebench.errors import PrunebenchError, Unwritable
-from prunebench.files import read_sealed, write_sealed
+from prunebench.errors import PrunebenchError
+from prunebench.files import read_sealed, remove_file, write_sealed
 from prunebench.identity import digest
 from prunebench.layout import MASKS, PREDICTIONS, RECORD, REMOVED, WEIGHTS
 
@@ -53,11 +53,8 @@ def remove(
     if now:
         said = {"removed": [*gone, *now], "measured": measured or before["measured"]}
         write_sealed(folder / REMOVED, {"record": digest(record), **said})
-    try:
-        for name in [*gone, *now]:  # those before too: the process may have ended in between
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise Unwritable(f"cannot write {folder}: {error.strerror}") from error
+    for name in [*gone, *now]:  # those before too: the process may have ended in between
+        remove_file(folder / name)
 
 
 def missing(path: Path, why: object) -> str:

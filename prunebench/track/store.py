@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from prunebench import database
 from prunebench.errors import PrunebenchError
+from prunebench.files import unused
 from prunebench.layout import Layout
 
 if TYPE_CHECKING:
@@ -136,10 +137,7 @@ def connect(uri: str, ours: bool = False) -> MlflowClient:
 
 def _put_aside(path: Path, fault: str) -> None:
     """Keep a damaged file, beside any that were kept before, with what SQLite mends it by."""
-    kept, number = path.with_name(f"{path.name}.damaged"), 1
-    while kept.exists():
-        number += 1
-        kept = path.with_name(f"{path.name}.damaged-{number}")
+    kept = unused(path.with_name(f"{path.name}.damaged"), "-")
     # They would harm a new file of the old name, so they go first: killed after that, the next
     # export finds the name of the kept one still free, and brings the file to them.
     for ending in ("-journal", "-wal", "-shm"):
