@@ -9,21 +9,21 @@ unless the look is ``thorough``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prunebench import inputs, made
 from prunebench.errors import PrunebenchError
 from prunebench.files import read_sealed, remove_file
-from prunebench.layout import LATENCY, PROBES, RECORD, Layout
+from prunebench.layout import LEFT, RECORD, Layout
 from prunebench.notes import as_written
 from prunebench.plan import Plan
 from prunebench.records import DIVERGED, FAILED
 from prunebench.removal import note
 
-EVERY = "every"  # cell is taken for one that a job had finished
+# folders of the cells that a job is done with, and the identities that it gave them, where known
+Done = Mapping[Path, str | None]
 Found = dict[Path, Path | None]  # damaged files, and where what they hold was put, if anywhere
 
 
@@ -40,12 +40,12 @@ def damaged(
     for task in plan.experiment.tasks:
         found |= dict.fromkeys(inputs.damaged(task, data, thorough, mend))
     again = set()
-    for target, of_job, stale in _jobs(plan, thorough):
+    for name, of_job, stale in _jobs(plan, thorough):
         found |= dict.fromkeys(of_job)
         if of_job or stale:
-            again.add(f"{target.parent.name}/{target.stem}")
+            again.add(name)
             if mend:
-                remove_file(target)
+                remove_file(plan.layout.job(*name.split("/")))
     measures = list(_measures(plan, again, mend))
     found |= dict.fromkeys(measures)
     found |= made.damaged(plan.layout, thorough, mend)
@@ -63,52 +63,49 @@ def said(found: Mapping[Path, Path | None]) -> str:
     )
 
 
-def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[Path, list[Path], bool]]:
-    """Of every job that writes into cells its file, damaged files, and whether it is stale.
+def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[str, list[Path], bool]]:
+    """Of every job that writes into cells its name, damaged files, and whether it is stale.
 
     Stale: a record is no longer the one that the job computed. What a job was not asked for when it
     finished, under other settings, need not be there; what has not finished finds damage itself.
     """
-    for kind, jobs in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
-        for name in jobs:
-            yield _of_job(plan, kind, name, partial(_computed, thorough=thorough))
-    for kind, jobs, file in (
-        ("probes", plan.probe_jobs, PROBES), ("latencies", plan.latency_jobs, LATENCY)
-    ):  # fmt: skip
-        for name in jobs:
-            yield _of_job(plan, kind, name, partial(_looked, name=file))
+    for kind, file in LEFT.items():
+        look = partial(_computed, thorough=thorough) if file == RECORD else partial(_looked, file)
+        for name in plan.jobs[kind]:
+            path = plan.layout.job(kind, name)
+            cells = [cell.folder for cell in plan.cells_of(kind, name)]
+            own = []
+            try:
+                done = _done(plan.layout, path, cells) if path.exists() else {}
+            except PrunebenchError:
+                # of which cells it was done is not known: of all, or there would be no such file
+                own, done = [path], dict.fromkeys(cells)
+            damaged, stale = look(cells, done)
+            yield f"{kind}/{name}", damaged + own, stale
 
 
-def _of_job(
-    plan: Plan, kind: str, name: str, look: Callable[..., tuple[list[Path], bool]]
-) -> tuple[Path, list[Path], bool]:
-    target = plan.layout.root / "jobs" / kind / f"{name}.json"
-    cells = [cell.folder for cell in plan.cells_of(kind, name)]
-    try:
-        said = read_sealed(target)["cells"] if target.exists() else None
-    except (PrunebenchError, KeyError):
-        # which cells it had finished is not known: all, or it would be at work
-        damaged, _ = look(plan.layout, cells, said=EVERY)
-        return target, [*damaged, target], False
-    return target, *look(plan.layout, cells, said=said)
-
-
-def _computed(
-    layout: Layout, cells: list[Path], said: Any, thorough: bool
-) -> tuple[list[Path], bool]:
-    """Of a job that computed cells; ``said``: its rows of them, None where it has not finished."""
-    rows = said if isinstance(said, list) else []
-    listed: dict[Path, str | None] = dict.fromkeys(cells) if said == EVERY else {
+def _done(layout: Layout, path: Path, cells: list[Path]) -> Done:
+    """The cells that a job's file says to be done; PrunebenchError where it is damaged."""
+    said = read_sealed(path).get("cells")
+    if isinstance(said, int):  # it looked at so many
+        return dict.fromkeys(cells) if said == len(cells) else {}
+    if not isinstance(said, list):
+        raise PrunebenchError(f"{path} is damaged: it lists no cells")
+    return {
         layout.cell(
             row["task"], row["regime"], row["model"], row["seed"], row["method"], row["sparsity"]
         ): row["identity"]
-        for row in rows
-    }  # fmt: skip
+        for row in said
+    }
+
+
+def _computed(cells: list[Path], done: Done, thorough: bool) -> tuple[list[Path], bool]:
+    """Of a job that computed cells: damaged files, and whether another record stands there now."""
     damaged: list[Path] = []
     stale = False
     for folder in cells:
         record = folder / RECORD
-        if folder not in listed and not record.exists():
+        if folder not in done and not record.exists():
             continue
         try:
             content = read_sealed(record)
@@ -116,7 +113,7 @@ def _computed(
         except (PrunebenchError, KeyError):
             damaged.append(record)
             continue
-        stale |= listed.get(folder) not in (None, identity)
+        stale |= done.get(folder) not in (None, identity)
         written = record.stat().st_mtime_ns
         removed = note(folder, content)["removed"]
         damaged += [
@@ -127,11 +124,11 @@ def _computed(
     return damaged, stale
 
 
-def _looked(layout: Layout, cells: list[Path], said: Any, name: str) -> tuple[list[Path], bool]:
-    """Of a job that looked at cells; ``said``: at how many. What it wrote is sealed in itself."""
+def _looked(name: str, cells: list[Path], done: Done) -> tuple[list[Path], bool]:
+    """Of a job that looked at cells. What it wrote, ``name`` in each, is sealed in itself."""
     damaged = []
     for folder in cells:
-        if said not in (EVERY, len(cells)) and not (folder / name).exists():
+        if folder not in done and not (folder / name).exists():
             continue
         try:
             looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)

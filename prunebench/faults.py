@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from prunebench.errors import PrunebenchError, printable
 from prunebench.files import read_sealed
 from prunebench.inputs import DATA, prepared
 from prunebench.jobs import Baseline, Cell
-from prunebench.layout import LATENCY, PROBES, RECORD
+from prunebench.layout import LEFT, RECORD
 from prunebench.plan import Plan
 from prunebench.records import FAILED
 
@@ -75,21 +75,18 @@ def _data(plan: Plan) -> dict[str, Path]:
 
 def _jobs_of(plan: Plan) -> dict[str, Path]:
     """The file that says that a job is done, by the job's name."""
-    jobs: dict[str, Iterable[str]] = {
-        "baselines": plan.baseline_jobs, "curves": plan.curve_jobs, "probes": plan.probe_jobs,
-        "latencies": plan.latency_jobs, "measures": plan.measure_jobs,
-    }  # fmt: skip
-    names = [f"{kind}/{job}" for kind, known in jobs.items() for job in known]
-    return {name: plan.layout.root / "jobs" / f"{name}.json" for name in names}
+    return {
+        f"{kind}/{name}": plan.layout.job(kind, name)
+        for kind, jobs in plan.jobs.items()
+        for name in jobs
+    }
 
 
 def _mended(plan: Plan, name: str) -> bool:
     """Whether a job's cells are there all the same: ``prunebench run`` leaves no job's file."""
     kind, _, job = name.partition("/")
-    files = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
-    file = files.get(kind)
-    return file is not None and all(
-        (cell.folder / file).exists() for cell in plan.cells_of(kind, job)
+    return kind in LEFT and all(
+        (cell.folder / LEFT[kind]).exists() for cell in plan.cells_of(kind, job)
     )
 
 

@@ -19,6 +19,8 @@ PROBES = "probes.json"  # what looking at the stored weights found, and what it 
 LATENCY = "latency.json"  # how long its networks take, each engine and batch
 # beside the cells of a baseline or curve, until it is finished: states of long trainings
 CHECKPOINTS = "checkpoints"
+# what each kind of job leaves in the folder of every cell that it is done with
+LEFT = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
 # what is made of the records, in an experiment's folder
 DERIVED = ("cells.csv", "latency.csv", "layers.csv", "tables/*", "figures/*", "leaderboard.*",
@@ -92,9 +94,13 @@ class Layout:
         """What makes the folder a Workflow Run RO-Crate."""
         return self.root / "ro-crate-metadata.json"
 
+    def job(self, kind: str, name: str) -> Path:
+        """What says that a job is done, and of which cells."""
+        return self.root / "jobs" / kind / f"{name}.json"
+
     def measured(self, job: str) -> Path:
         """The rows of a job's cells, from which the tables are collected."""
-        return self.root / "jobs" / "measures" / f"{job}.json"
+        return self.job("measures", job)
 
     @property
     def database(self) -> Path:

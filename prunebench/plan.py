@@ -70,6 +70,14 @@ class Plan:
         self.measure_jobs = {job.name: job for job in self._measure_jobs()}
         self.probe_jobs = self.measure_jobs if experiment.probes.run else {}
         self.latency_jobs = {job.name: job for job in self._latency_jobs()}
+        # in the order in which they can run
+        self.jobs: dict[str, Mapping[str, Any]] = {
+            "baselines": self.baseline_jobs,
+            "curves": self.curve_jobs,
+            "probes": self.probe_jobs,
+            "latencies": self.latency_jobs,
+            "measures": self.measure_jobs,
+        }
         self._baseline_job_of = _jobs_by_baseline(self.baseline_jobs)
         self._curve_jobs_of = _jobs_by_baseline(self.curve_jobs)
         self._looks_of = {
@@ -202,16 +210,9 @@ class Plan:
 
     def find(self, kind: str, name: str) -> Any:
         """A job by its name; PrunebenchError where there is none."""
-        every: dict[str, dict[str, Any]] = {
-            "baselines": self.baseline_jobs,
-            "curves": self.curve_jobs,
-            "probes": self.probe_jobs,
-            "latencies": self.latency_jobs,
-            "measures": self.measure_jobs,
-        }
-        if kind not in every:
-            raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, every)}")
-        jobs = every[kind]
+        if kind not in self.jobs:
+            raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, self.jobs)}")
+        jobs = self.jobs[kind]
         if name not in jobs:
             raise PrunebenchError(f"no {kind} job {name!r}{suggest(name, jobs)}")
         return jobs[name]

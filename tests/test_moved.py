@@ -23,6 +23,7 @@ from prunebench.layout import Layout
 from prunebench.lock import Lock
 from prunebench.made import making, note_of
 from prunebench.plan import Plan
+from prunebench.provenance import outdated
 from tests.robustness.disturbed import GRID
 
 PAGES = {
@@ -199,8 +200,6 @@ def test_without_the_right_to_write_damage_is_named_alone(
 
 def test_a_table_of_other_settings_is_told_of(root: Path) -> None:
     write_text(root / "provenance.json", '{"config_sha256": "0", "cells_sha256": "0"}')
-    from prunebench.provenance import outdated
-
     layout = Layout(root)
     told = outdated(layout.provenance, layout.config, layout.cells_csv)
     assert "is of other settings" in told

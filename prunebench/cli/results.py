@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
@@ -249,15 +249,11 @@ def status(results: Results, as_json: AsJson = False) -> None:
 def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
     """Compare every file of an experiment with its hash, and give back what is damaged."""
     from prunebench import audit, inputs, made
-    from prunebench.lock import Lock
+    from prunebench.lock import locked
 
-    plan, lock = plan_of(results / "config.json"), Lock(results)
-    mend = os.access(results, os.W_OK)
-    if mend:
-        lock.require()
-    with bar("reading every file"):
+    plan, mend = plan_of(results / "config.json"), os.access(results, os.W_OK)
+    with locked(plan.layout.root) if mend else nullcontext(), bar("reading every file"):
         found = audit.damaged(plan, data, thorough=True, mend=mend)
-    lock.release()
     absent = [t.name for t in plan.experiment.tasks if not inputs.prepared(t, data).exists()]
     unnoted = made.unnoted(plan.layout)
     if as_json:
