@@ -9,7 +9,7 @@ whatever is added to a grid stands on them.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,21 @@ def note(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove(
-    folder: Path, record: dict[str, Any], files: Iterable[str], measured: dict[str, Any]
+    folder: Path,
+    record: dict[str, Any],
+    files: Iterable[str],
+    measure: Callable[[], dict[str, Any]],
 ) -> None:
     """Remove ``files`` of a finished cell, as far as it has them, once the note of it is written.
 
-    ``measured``: what must be known of them afterwards; without it the cell must be computed anew
-    when it is asked for. Raises Unwritable.
+    ``measure`` finds what must be known of them afterwards, where they are there yet; if that is
+    nothing, the cell must be computed anew when it is asked for. Raises Unwritable.
     """
     before = note(folder, record)
     gone = before["removed"]
     now = [name for name in files if name in record["files"] and name not in gone]
     if now:
-        said = {"removed": [*gone, *now], "measured": measured or before["measured"]}
+        said = {"removed": [*gone, *now], "measured": measure() or before["measured"]}
         write_sealed(folder / REMOVED, {"record": digest(record), **said})
     for name in [*gone, *now]:  # those before too: the process may have ended in between
         remove_file(folder / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,40 +45,47 @@ def free(plan: Plan, name: str, rows: list[Row]) -> None:
         if cell.method is not None and cell.folder.parent not in whole:
             curves[cell.folder.parent] = cell.baseline, cell.method, row["data_hash"]
             record = read_sealed(cell.folder / RECORD)
-            removal.remove(cell.folder, record, files, _measured(plan, row, cell.folder))
+            removal.remove(cell.folder, record, files, partial(_measured, plan, row, cell.folder))
     asked = {cell.folder for cell, _ in cells}
+    beside = _Beside(plan)
     for curve, its in curves.items():
         for folder in sorted(path.parent for path in curve.glob(f"*/{RECORD}")):
             if folder not in asked:
-                _free_beside(plan, *its, folder)
+                beside.free(folder, *its)
 
 
-def _free_beside(plan: Plan, baseline: Baseline, method: Method, data: str, folder: Path) -> None:
-    """Free a cell that the grid does not ask for, of a curve (on ``data``) that it does ask for."""
-    try:
-        record = read_sealed(folder / RECORD)
-        settings = plan.cell_settings(baseline, method, record["sparsity"])
-        identity = digest({**settings, "data": data})
-        if record["identity"] != identity:
+class _Beside:
+    """Frees cells that the grid does not ask for, of curves that it does ask for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._targets: Targets | None = None  # of the last baseline, for the next cell on it
+
+    def free(self, folder: Path, baseline: Baseline, method: Method, data: str) -> None:
+        """``data``: the hash of what the curve was computed on."""
+        try:
+            record = read_sealed(folder / RECORD)
+            settings = self.plan.cell_settings(baseline, method, record["sparsity"])
+            identity = digest({**settings, "data": data})
+            if record["identity"] != identity:
+                return
+        except (PrunebenchError, KeyError):  # damaged: it is found when somebody asks for the cell
             return
-    except (PrunebenchError, KeyError):  # damaged: it is found when somebody asks for the cell
-        return
-    files = FILES[plan.experiment.compute.keep]
-    there = set(files) - set(removal.note(folder, record)["removed"])
-    stands = there and finished(folder, identity, freed=True)
-    measured = _measure_beside(plan, baseline, folder, record) if stands else {}
-    removal.remove(folder, record, files, measured)
+        files = FILES[self.plan.experiment.compute.keep]
+        removal.remove(folder, record, files, partial(self._measure, folder, baseline, record))
 
-
-def _measure_beside(plan: Plan, baseline: Baseline, folder: Path, record: Row) -> dict[str, Any]:
-    """What is measured of it; nothing where it lacks a look that this grid takes."""
-    if record["status"] == DIVERGED:
-        return _measured(plan, {}, folder)
-    targets = Targets(plan, baseline)
-    looks = [folder / look for look, wanted in targets.looks.items() if wanted]
-    if not all(look.exists() for look in looks):
-        return {}
-    return _measured(plan, targets.measures(folder), folder)
+    def _measure(self, folder: Path, baseline: Baseline, record: Row) -> dict[str, Any]:
+        """What is measured of it; nothing where it is damaged, or lacks a look of this grid's."""
+        if not finished(folder, record["identity"], freed=True):
+            return {}
+        if record["status"] == DIVERGED:
+            return _measured(self.plan, {}, folder)
+        if self._targets is None or self._targets.baseline != baseline:
+            self._targets = Targets(self.plan, baseline)
+        looks = [folder / look for look, wanted in self._targets.looks.items() if wanted]
+        if not all(look.exists() for look in looks):
+            return {}
+        return _measured(self.plan, self._targets.measures(folder), folder)
 
 
 def _measured(plan: Plan, values: Row, folder: Path) -> dict[str, Any]:
