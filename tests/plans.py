@@ -1,0 +1,37 @@
+"""A grid for tests of plans, and what names its results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunebench import config
+from prunebench.identity import digest
+from prunebench.plan import Plan
+
+GRID: dict[str, Any] = {
+    "experiment": "grid",
+    "tasks": [{"name": "digits", "train": 200}],
+    "regimes": ["clean", "noisy-40"],
+    "models": ["seed-cnn", {"name": "test_resnet", "training": {"epochs": 7}}],
+    "seeds": [0, 1],
+    "methods": ["magnitude", "imp", "l1-filter"],
+    "sparsities": [0.5, 0.9],
+    "training": {"epochs": 4, "recovery_epochs": 2},
+}
+
+
+def plan(**changes: Any) -> Plan:
+    return Plan(config.parse({**GRID, **changes}))
+
+
+def baselines(plan: Plan) -> dict[tuple, str]:
+    return {b.key: digest(plan.baseline_settings(b)) for b in plan.baselines}
+
+
+def cells(plan: Plan) -> dict[tuple, str]:
+    return {
+        (*b.key, m.name, s): digest(plan.cell_settings(b, m, s))
+        for b in plan.baselines
+        for m in plan.experiment.methods
+        for s in plan.sparsities(m)
+    }
