@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).parent
+_DECLARED = Path(__file__).with_name("unchanged_code.json")
 # what decides the bits of a trained baseline, whatever the method
 BASELINE_SOURCES = (
     "models.py", "widths.py", "train.py", "optimizers.py", "checkpoints.py", "tasks/batches.py",
@@ -40,35 +41,71 @@ def derive_seed(*parts: str | int | float) -> int:
 
 
 class _Meaning(ast.NodeTransformer):
-    """Drops docstrings: they change nothing that is computed."""
+    """Drops docstrings and, of the package's own files, where in the package a name comes from."""
+
+    def __init__(self, own: bool) -> None:
+        self.own, self.names = own, set[str]()
 
     def _strip(self, node: Any) -> Any:
         self.generic_visit(node)
         if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
+            node.body = node.body[1:]
         return node
 
     visit_Module = visit_FunctionDef = visit_ClassDef = visit_AsyncFunctionDef = _strip
 
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        if not self.own or (node.module or "").partition(".")[0] != _PACKAGE.name:
+            return node
+        self.names |= {f"{alias.name} as {alias.asname or alias.name}" for alias in node.names}
+        return None
+
+
+def code_of_file(path: Path) -> str:
+    """Hash of what one source file says, without comments, docstrings and layout.
+
+    Mending a word must not cost a week of training. Of a file of the package it does not count
+    either where in the package its imports stand.
+    """
+    meaning = _Meaning(path.is_relative_to(_PACKAGE))
+    tree = meaning.visit(ast.parse(path.read_text(encoding="utf-8")))
+    names = "".join(sorted(meaning.names))
+    return hashlib.sha256((ast.dump(tree) + names).encode()).hexdigest()
+
 
 @cache
-def _code_hash_of_file(path: Path) -> str:
-    # comments, docstrings and layout do not count: mending a word must not cost a week of training
-    tree = _Meaning().visit(ast.parse(path.read_text(encoding="utf-8")))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+def declared() -> dict[str, dict[str, str]]:
+    """The declared names and equivalences of source files, by their path in the package.
+
+    ``name``: the logical name, which survives moving the file. ``counts_as``: the hash that counts
+    instead as long as the file's own is ``code``: an earlier version that computes the same bits.
+    """
+    return json.loads(_DECLARED.read_text(encoding="utf-8"))
+
+
+@cache
+def _named_code(path: Path) -> tuple[str, str]:
+    """The logical name of a source file, and the hash that counts for it."""
+    entry = {}
+    if path.is_relative_to(_PACKAGE):
+        entry = declared().get(path.relative_to(_PACKAGE).as_posix(), {})
+    name, code = entry.get("name", f"{path.parent.name}/{path.name}"), code_of_file(path)
+    return name, entry["counts_as"] if entry.get("code") == code else code
 
 
 def code_hash(sources: Iterable[Path]) -> str:
-    """Hash of what the sources compute: comments, docstrings and layout do not count."""
+    """Hash of what the sources compute: comments, docstrings, layout and place do not count.
+
+    Args:
+        sources: paths of Python files.
+    """
     return _code_hash(tuple(sources))
 
 
 @cache
 def _code_hash(sources: tuple[Path, ...]) -> str:
-    return digest(
-        # pairs, not a mapping: plugins in different folders may share a name
-        sorted({(f"{path.parent.name}/{path.name}", _code_hash_of_file(path)) for path in sources})
-    )
+    # pairs, not a mapping: plugins in different folders may share a name
+    return digest(sorted({_named_code(path) for path in sources}))
 
 
 def with_helpers(sources: Iterable[Path]) -> list[Path]:

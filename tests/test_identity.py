@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,61 @@ def test_helpers_of_a_file_count_with_it(tmp_path: Path) -> None:
 def test_the_sources_that_count_exist() -> None:
     for path in identity.package_sources([*identity.BASELINE_SOURCES, *identity.PRUNING_SOURCES]):
         ast.parse(path.read_text())
+
+
+# ----------------------------------------------------------- logical names, and equal code
+
+
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, dict], str]:
+    """Hashes a file of a package of its own: path in it, its text, what is declared of it."""
+
+    def hashed(name: str, text: str, entries: dict[str, dict[str, str]]) -> str:
+        root = tmp_path / str(abs(hash((name, text, str(entries))))) / "prunebench"
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text(text)
+        monkeypatch.setattr(identity, "_PACKAGE", root)
+        monkeypatch.setattr(identity, "declared", lambda: entries)
+        return code_hash([root / name])
+
+    return hashed
+
+
+def test_a_file_of_the_package_may_move(own_package: Callable[..., str]) -> None:
+    before = own_package("work/a.py", f"from prunebench.b import f\n{CODE}", {})
+    entries = {"runner/deep/c.py": {"name": "work/a.py"}}
+    assert (
+        own_package("runner/deep/c.py", f"from prunebench.x.y import f\n{CODE}", entries) == before
+    )
+    assert own_package("runner/deep/c.py", f"from prunebench.x.y import f\n{CODE}", {}) != before
+    assert own_package("work/a.py", f"from prunebench.b import g as f\n{CODE}", {}) != before
+    assert own_package("work/a.py", f"from other.b import f\n{CODE}", {}) != before
+
+
+def test_an_edit_that_is_declared_to_change_nothing_keeps_the_hash(
+    own_package: Callable[..., str], tmp_path: Path
+) -> None:
+    after = CODE.replace("math.sin(x) + RATE", "RATE + math.sin(x)")
+    (tmp_path / "a.py").write_text(CODE)
+    (tmp_path / "b.py").write_text(after)
+    one, two = (identity.code_of_file(tmp_path / name) for name in ("a.py", "b.py"))
+    before = own_package("work/a.py", CODE, {})
+    entries = {"work/a.py": {"code": two, "counts_as": one}}
+    assert own_package("work/a.py", after, {}) != before
+    assert own_package("work/a.py", after, entries) == before
+    edited = after.replace("RATE = 1", "RATE = 2")
+    assert own_package("work/a.py", edited, entries) == own_package("work/a.py", edited, {})
+
+
+def test_what_is_declared_of_the_sources_holds() -> None:
+    package = Path(identity.__file__).parent
+    declared = identity.declared()
+    stale = [
+        name
+        for name, entry in declared.items()
+        if identity.code_of_file(package / name) != entry.get("code", "")
+        and entry.keys() != {"name"}
+    ]
+    assert not stale, "edited since: say that their bits are the same, or remove code and counts_as"
+    names = [entry["name"] for entry in declared.values() if "name" in entry]
+    assert len(set(names)) == len(names)
