@@ -49,7 +49,7 @@ class _Meaning(ast.NodeTransformer):
     def _strip(self, node: Any) -> Any:
         self.generic_visit(node)
         if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
+            node.body = node.body[1:] or [ast.Pass()]
         return node
 
     visit_Module = visit_FunctionDef = visit_ClassDef = visit_AsyncFunctionDef = _strip
