@@ -1,5 +1,5 @@
 # One command answers the question: snakemake --cores all [--configfile config/x.yaml]
-# The grid, its jobs and their settings come from prunebench.plan; here stands only their order.
+# The grid, its jobs and their settings come from prunebench.experiment.plan; here stands only their order.
 
 
 include: "workflows/common.smk"
@@ -38,7 +38,7 @@ onsuccess:
 
 
 onerror:
-    print(faults.text(PLAN, since=BEGUN), file=sys.stderr)
+    print(failures.text(PLAN, since=BEGUN), file=sys.stderr)
     print(
         f"Some jobs failed; the messages stand above and in {ROOT}/logs. What is finished is kept:"
         " mend the cause and run the same command again.",

@@ -21,10 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prunebench import config
-from prunebench.files import write_json, write_sealed, write_text
-from prunebench.plan import Plan
-from prunebench.records import DENSE, LAYER_COLUMNS, OK, row
+from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
+from prunebench.storage.files import write_json, write_sealed, write_text
+from prunebench.storage.records import DENSE, LAYER_COLUMNS, OK, row
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARSITIES = [0.5, 0.75, 0.875, 0.9375, 0.96875]
@@ -35,7 +35,7 @@ MODELS = [{"name": f"net-{number}", "architecture": "seed-cnn"} for number in ra
 LAYERS = 20
 EACH = len(METHODS) * len(REGIMES) * len(MODELS)
 PLAN = "import sys; from pathlib import Path; from prunebench.cli.app import plan_of; "
-SCAN = "from prunebench.progress import Progress; Progress(plan_of(Path(sys.argv[1])))"
+SCAN = "from prunebench.runner.progress import Progress; Progress(plan_of(Path(sys.argv[1])))"
 
 
 def grid(curves: int, per_job: int) -> dict[str, Any]:

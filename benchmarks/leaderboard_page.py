@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prunebench.layout import Layout
-from prunebench.records import COLUMNS, DENSE, FAMILIES
 from prunebench.report import leaderboard
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import COLUMNS, DENSE, FAMILIES
 
 METHODS = ("random", *(f"method-{i:02d}" for i in range(1, 40)))
 SPARSITIES = (0.5, 0.75, 0.875, 0.9375, 0.96875)

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from prunebench import models
-from prunebench.settings import Augmentation, Model, Training
-from prunebench.train import Samples, learning_rate, train
+from prunebench.experiment.settings import Augmentation, Model, Training
+from prunebench.training import models
+from prunebench.training.loop import Samples, learning_rate, train
 
 
 class Images(Dataset):

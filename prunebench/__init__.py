@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunebench.compress.encoding import load_compressed as load_compressed
-    from prunebench.compress.encoding import save_compressed as save_compressed
-    from prunebench.compress.shrink import shrink as shrink
+    from prunebench.compression.encoding import load_compressed as load_compressed
+    from prunebench.compression.encoding import save_compressed as save_compressed
+    from prunebench.compression.shrink import shrink as shrink
     from prunebench.pruning.api import prune as prune
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_compressed", "prune", "save_compressed", "shrink"]
 _HOMES = {
-    "load_compressed": "prunebench.compress.encoding",
+    "load_compressed": "prunebench.compression.encoding",
     "prune": "prunebench.pruning.api",
-    "save_compressed": "prunebench.compress.encoding",
-    "shrink": "prunebench.compress.shrink",
+    "save_compressed": "prunebench.compression.encoding",
+    "shrink": "prunebench.compression.shrink",
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunebench import config
-from prunebench.identity import digest
-from prunebench.plan import Plan
+from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
+from prunebench.storage.hashing import digest
 
 GRID: dict[str, Any] = {
     "experiment": "grid",

@@ -7,17 +7,20 @@ from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
 
-from prunebench import audit, faults
-from prunebench import config as settings
-from prunebench import plan as planning
-from prunebench import provenance
 from prunebench.errors import PrunebenchError
-from prunebench.identity import canonical, code_hash, digest
-from prunebench.inputs import prepared
-from prunebench.jobs import expected_epochs
-from prunebench.layout import rule_name
-from prunebench.lock import Lock
-from prunebench.plain_yaml import read_yaml
+from prunebench.experiment import config as settings
+from prunebench.experiment import plan as planning
+from prunebench.experiment import sources
+from prunebench.experiment.code_identity import code_hash
+from prunebench.experiment.jobs import expected_epochs
+from prunebench.experiment.prepared_data import prepared
+from prunebench.experiment.strict_yaml import read_yaml
+from prunebench.runner import audit
+from prunebench.runner.progress import failures
+from prunebench.storage import provenance
+from prunebench.storage.hashing import canonical, digest
+from prunebench.storage.layout import rule_name
+from prunebench.storage.lock import Lock
 
 
 def refuse(why):
@@ -142,7 +145,6 @@ MEASURES = code_hash(PLAN.measure_sources())
 
 MEASURED = done("measures", PLAN.measure_jobs)
 
-REPORT = Path(workflow.basedir, "prunebench/report")
 # how the records are judged is declared in the configuration: an edit judges them again
 ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
 
@@ -151,16 +153,6 @@ ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
 PUBLISHED = sorted(map(str, PLAN.layout.published.glob("*.csv")))
 
 
-def code_of(*names):
-    """The source of statistics and of these modules or packages of the report."""
-    places = [REPORT.with_name("statistics"), *(REPORT / name for name in names)]
-    found = [
-        path
-        for place in places
-        for path in ([place] if place.suffix else place.rglob("*.py"))
-    ]
-    return sorted(map(str, found))
-
-
-def templates_of(name):
-    return sorted(map(str, (REPORT / "templates").glob(f"{name}.*")))
+def code_of(output):
+    """The code and the templates that an output of the records stands on."""
+    return [str(path) for path in sources.paths(sources.OUTPUTS[output])]

@@ -11,7 +11,7 @@ rule tables:
     input:
         cells=rules.collect.output,
         published=PUBLISHED,
-        code=code_of("tables.py", "savings.py", "markup.py", "style.py"),
+        code=code_of("tables"),
     output:
         report(
             str(PLAN.layout.tables / "generalization.csv"),
@@ -42,7 +42,7 @@ rule figures:
     input:
         cells=rules.collect.output,
         published=PUBLISHED,
-        code=code_of("figures", "savings.py", "style.py"),
+        code=code_of("figures"),
     output:
         report(
             directory(str(PLAN.layout.figures)),
@@ -70,15 +70,7 @@ rule leaderboard:
         cells=rules.collect.output,
         published=PUBLISHED,
         figures=rules.figures.output,
-        code=code_of(
-            "leaderboard",
-            "board.py",
-            "columns.py",
-            "declared.py",
-            "markup.py",
-            "style.py",
-        ),
-        templates=templates_of("leaderboard") + templates_of("vendor/*"),
+        code=code_of("leaderboard"),
     output:
         html=report(
             str(PLAN.layout.leaderboard("html")),
@@ -106,8 +98,7 @@ rule report:
         cells=rules.collect.output,
         published=PUBLISHED,
         figures=rules.figures.output,
-        code=code_of("paper", "savings.py", "checklist.py", "markup.py", "style.py"),
-        templates=templates_of("report"),
+        code=code_of("report"),
     output:
         html=report(
             str(PLAN.layout.report("html")),
@@ -135,10 +126,7 @@ rule kit:
         cells=rules.collect.output,
         published=PUBLISHED,
         tables=rules.tables.output,
-        code=code_of("kit", "figures", "paper", "tables.py", "markup.py", "style.py"),
-        templates=[
-            str(REPORT / "kit" / name) for name in ("paper.tex.j2", "references.bib")
-        ],
+        code=code_of("kit"),
     output:
         figures=directory(f"{ROOT}/paper/figures"),
         rest=[
@@ -174,7 +162,7 @@ rule crate:
         rules.figures.output,
         rules.leaderboard.output,
         rules.report.output,
-        code=str(REPORT.with_name("crate.py")),
+        code=code_of("crate"),
     output:
         str(PLAN.layout.crate),
     log:

@@ -10,7 +10,16 @@ from __future__ import annotations
 import sys
 
 # each of these files registers its commands
-from prunebench.cli import analyse, jobs, library, others, results, submit, take, verify  # noqa: F401
+from prunebench.cli import (  # noqa: F401
+    analyse_command,
+    catalog_commands,
+    export_command,
+    job_commands,
+    published_commands,
+    results_commands,
+    submit_command,
+    verify_command,
+)
 from prunebench.cli.app import app
 from prunebench.errors import PrunebenchError
 

@@ -58,9 +58,9 @@ DATA = Path("data")
 
 def plan_of(path: Path) -> Any:
     """The plan of a configuration, resolved or not."""
-    from prunebench import config
-    from prunebench.layout import Layout
-    from prunebench.plan import Plan
+    from prunebench.experiment import config
+    from prunebench.experiment.plan import Plan
+    from prunebench.storage.layout import Layout
 
     plan = Plan(config.load(path))
     if path.name == "config.json":  # it lies in its experiment's folder, whatever that is called
@@ -70,7 +70,7 @@ def plan_of(path: Path) -> Any:
 
 def write(output: Path | None, value: dict[str, Any]) -> None:
     """Write what a command did where --output asks for it, with its hash."""
-    from prunebench.files import write_sealed
+    from prunebench.storage.files import write_sealed
 
     if output is not None:
         write_sealed(output, value)
@@ -78,8 +78,8 @@ def write(output: Path | None, value: dict[str, Any]) -> None:
 
 def cells_of(results: Path) -> tuple[Any, Any]:
     """The checked table of an experiment's cells, what was imported included, and its layout."""
-    from prunebench.layout import Layout
-    from prunebench.statistics.published import read_all
+    from prunebench.statistics.published_results import read_all
+    from prunebench.storage.layout import Layout
 
     layout = Layout(results)
     return read_all(layout), layout

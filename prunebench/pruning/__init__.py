@@ -1,0 +1,1 @@
+"""Methods and their parts: criteria, patterns, allocations, schedules, recoveries."""

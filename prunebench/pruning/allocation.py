@@ -14,8 +14,8 @@ from fnmatch import fnmatch
 import torch
 from torch import Tensor
 
-from prunebench.components import allocation, check_parameters, find, load
 from prunebench.errors import Refused
+from prunebench.experiment.registry import allocation, check_parameters, find, load
 from prunebench.pruning.view import Scores
 
 Draw = Callable[[str], torch.Generator]  # purpose -> a generator of its own

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from prunebench import config
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.settings import Prunable
+from prunebench.experiment.validation import validated
 from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Batches, Loss, View
-from prunebench.settings import Prunable
-from prunebench.validation import validated
 
 
 def prune(

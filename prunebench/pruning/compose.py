@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench import components
-from prunebench.identity import derive_seed
+from prunebench.experiment import registry
+from prunebench.experiment.settings import First, Method, Part
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Compensated, Scores, Swept, View
-from prunebench.settings import First, Method, Part
+from prunebench.storage.hashing import derive_seed
 
 
 def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The function of a part and the parameters that the method gives it."""
-    return components.load(method.spec(kind)), dict(getattr(method, kind).parameters)
+    return registry.load(method.spec(kind)), dict(getattr(method, kind).parameters)
 
 
 def score(method: Method | First, view: View) -> Compensated:

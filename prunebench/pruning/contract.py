@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunebench import models
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Method, Model
 from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
-from prunebench.settings import Method, Model
+from prunebench.training import models
 
 Batches = list[tuple[Tensor, Tensor]]
 Network = tuple[nn.Module, Batches]

@@ -14,15 +14,24 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from prunebench.checkpoints import Checkpoints
 from prunebench.errors import PrunebenchError
-from prunebench.identity import derive_seed
+from prunebench.experiment.settings import Method, Prunable, Training
 from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Compensated, Scores, View
-from prunebench.settings import Method, Prunable, Training
+from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import steps_per_epoch
-from prunebench.train import NO_HOOKS, Hooks, Rate, Run, Samples, learning_rate, predict, train
+from prunebench.training.checkpoints import Checkpoints
+from prunebench.training.loop import (
+    NO_HOOKS,
+    Hooks,
+    Rate,
+    Run,
+    Samples,
+    learning_rate,
+    predict,
+    train,
+)
 
 State = Mapping[str, Tensor]  # a state dict
 _LEAST_EVERY = 10  # steps: what was grown or left must learn a little before it is judged again

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import Refused
-from prunebench.models import head_of
 from prunebench.pruning.layers import Layer, evaluating
 from prunebench.pruning.masks import Masks
-from prunebench.train import logits_of
+from prunebench.training.loop import logits_of
+from prunebench.training.models import head_of
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

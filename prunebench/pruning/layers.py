@@ -10,8 +10,8 @@ from fnmatch import fnmatch
 from torch import nn
 
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.models import head_of
-from prunebench.settings import Prunable
+from prunebench.experiment.settings import Prunable
+from prunebench.training.models import head_of
 
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding)
 # timm's convolutions that standardize their weights: a weight at zero is not zero when it is used

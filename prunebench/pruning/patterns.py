@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from prunebench.components import pattern
 from prunebench.errors import Refused
+from prunebench.experiment.registry import pattern
 from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
 from prunebench.pruning.masks import Masks, ones
 from prunebench.pruning.view import GroupScores, Scores, View

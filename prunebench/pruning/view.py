@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.errors import Refused
-from prunebench.identity import derive_seed
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
 from prunebench.pruning.groups import Group, find_groups
 from prunebench.pruning.layers import Layer, evaluating, prunable_layers
 from prunebench.pruning.masks import Masks
-from prunebench.settings import Prunable
-from prunebench.train import logits_of
+from prunebench.storage.hashing import derive_seed
+from prunebench.training.loop import logits_of
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs [B, ...], targets [B])
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> mean loss, a scalar

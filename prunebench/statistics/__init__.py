@@ -6,7 +6,8 @@ checks a grid's table, ``read_table`` also one of others, with fewer columns.
 
 from prunebench.statistics.bands import bands, best_on_validation
 from prunebench.statistics.bootstrap import DRAWS
-from prunebench.statistics.cells import (
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.cells_table import (
     chance_errors,
     check_cells,
     counted,
@@ -23,8 +24,7 @@ from prunebench.statistics.estimate import (
     estimate,
     in_words,
 )
-from prunebench.statistics.foreign import read_table
-from prunebench.statistics.grid import SETTING
+from prunebench.statistics.foreign_tables import read_table
 from prunebench.statistics.score import EQUIVALENCE, RANDOM, score, score_subsets
 from prunebench.statistics.significance import (
     ALPHA,

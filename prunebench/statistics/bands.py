@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from prunebench.records import DENSE, OK
 from prunebench.statistics.bootstrap import t_quantile
-from prunebench.statistics.cells import counted
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.origin import COLUMN, origin, others, own
-from prunebench.statistics.published import against_own_dense
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.cells_table import counted
+from prunebench.statistics.own_and_published import COLUMN, origin, others, own
+from prunebench.statistics.published_results import against_own_dense
+from prunebench.storage.records import DENSE, OK
 
 POINT = [*SETTING, "method", "family", "sparsity"]  # a cell, seeds apart
 

@@ -11,8 +11,8 @@ import pandas as pd
 from prunebench.errors import PrunebenchError
 from prunebench.statistics import bootstrap
 from prunebench.statistics.bootstrap import DRAWS, Floats
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.pool import SEEDS, pool, seed_shares
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.pooled import SEEDS, pool, seed_shares
 from prunebench.statistics.significance import ALPHA, p_text, sign_flip, unable
 
 LOWER, HIGHER, EQUIVALENT, UNRESOLVED = "lower", "higher", "equivalent", "unresolved"

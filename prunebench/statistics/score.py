@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.records import DENSE, OK
 from prunebench.statistics.bootstrap import DRAWS
-from prunebench.statistics.cells import check_cells, counted, flags
-from prunebench.statistics.combine import Question, combine
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.origin import COLUMN, named, others, own
-from prunebench.statistics.parts import Part, split
-from prunebench.statistics.published import comparable
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.cells_table import check_cells, counted, flags
+from prunebench.statistics.own_and_published import COLUMN, named, others, own
+from prunebench.statistics.per_setting import Part, split
+from prunebench.statistics.published_results import comparable
+from prunebench.statistics.score_table import Question, combine
 from prunebench.statistics.significance import ALPHA
+from prunebench.storage.records import DENSE, OK
 
 RANDOM = "random"
 ALL = "all"

@@ -1,0 +1,1 @@
+"""Data sets with their splits: sources, preparation, regimes, minibatches."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from prunebench.settings import Augmentation
+    from prunebench.experiment.settings import Augmentation
 
 Normalize = Callable[[Tensor], Tensor]  # uint8 [B, C, H, W] -> float32, e.g. TaskData.normalized
 

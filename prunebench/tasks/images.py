@@ -14,7 +14,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.tasks.raw import Images, Split, check_fits, one_line
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 # EPS and the like start other programs when opened: data sets need none of them
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
-from prunebench.files import replacing, sha256_file, write_json
+from prunebench.storage.files import replacing, sha256_file, write_json
 from prunebench.tasks import sources
 from prunebench.tasks.images import fit
 from prunebench.tasks.raw import Images, Raw, Split
-from prunebench.tasks.strata import Integers, permuter, stratified
+from prunebench.tasks.stratified import Integers, permuter, stratified
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 SPLITS = ("train", "val", "test")
 Parts = dict[str, tuple[Split, Integers]]  # split -> (where it comes from, positions in that)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
-from prunebench.memory import gib, memory
+from prunebench.tasks.memory import gib, memory
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 COPIES = 3  # of the pixels at once, when a data set is prepared: measured
 Images = NDArray[np.uint8]  # [N, H, W, C], 0..255, C is 1 or 3

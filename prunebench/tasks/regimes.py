@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from prunebench.errors import PrunebenchError
-from prunebench.identity import derive_seed
-from prunebench.tasks.strata import stratified
+from prunebench.storage.hashing import derive_seed
+from prunebench.tasks.stratified import stratified
 
 if TYPE_CHECKING:
-    from prunebench.settings import Regime
+    from prunebench.experiment.settings import Regime
 
 # labels [n], classes, regime, generator -> positions in the order in which they are mislabelled
 # [m <= n], and the wrong label of each [m]. What it draws depends on n and classes alone, never

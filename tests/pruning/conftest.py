@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench import config
+from prunebench.experiment import config
+from prunebench.experiment.settings import Method, Prunable, Training
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.pruning.masks import Masks
-from prunebench.settings import Method, Prunable, Training
-from prunebench.train import Samples, learning_rate, train
+from prunebench.training.loop import Samples, learning_rate, train
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench import config
+from prunebench.experiment import config
+from prunebench.experiment.settings import Prunable, Training
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
-from prunebench.settings import Prunable, Training
-from prunebench.train import Samples, learning_rate, train
+from prunebench.training.loop import Samples, learning_rate, train
 
 torch.set_num_threads(1)
 CLASSES, SIDE = 3, 4

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.utils import prune as torch_prune
 
-from prunebench import models
 from prunebench.errors import Refused
-from prunebench.identity import derive_seed
+from prunebench.experiment.settings import Model
 from prunebench.pruning.allocation import global_, quotas, remove_lowest, uniform
 from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
-from prunebench.settings import Model
+from prunebench.storage.hashing import derive_seed
+from prunebench.training import models
 
 Scores = dict[str, Tensor]
 ALLOCATIONS = pytest.mark.parametrize("allocation", [global_, uniform])

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import prunebench
 from prunebench.errors import Refused
-from prunebench.models import SeedCNN
 from prunebench.pruning import masks as masking
 from prunebench.pruning.criteria.block_similarity import block_similarity
 from prunebench.pruning.patterns import block
 from prunebench.pruning.view import GroupScores, Scores, View
+from prunebench.training.models import SeedCNN
 
 METHOD = {"criterion": "block-similarity", "pattern": "block"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunebench import config
+from prunebench.experiment import config
 from prunebench.pruning import contract
 from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, Network
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from prunebench.errors import PrunebenchError
-from prunebench.pruning.recovery.anew import narrowing
-from prunebench.train import learning_rate, predict, train
+from prunebench.pruning.recovery.re_initialization import narrowing
+from prunebench.training.loop import learning_rate, predict, train
 from tests.pruning.in_memory import build_from, cells, curve_of, normalize, same
 
 

@@ -9,7 +9,7 @@ import torch
 
 from prunebench.errors import PrunebenchError
 from prunebench.pruning.recovery.distillation import divergence
-from prunebench.train import Hooks
+from prunebench.training.loop import Hooks
 from tests.pruning.in_memory import cells, curve_of, same
 
 

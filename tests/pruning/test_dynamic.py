@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from prunebench.errors import PrunebenchError
-from prunebench.optimizers import optimizer_of
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.schedules.dynamic import drop_and_grow, drop_share
-from prunebench.train import Enforcer, Hooks
+from prunebench.training.loop import Enforcer, Hooks
+from prunebench.training.optimizers import optimizer_of
 from tests.pruning.in_memory import build_from, cells, curve_of, remember, same
 
 RIGL = {"criterion": "random", "allocation": "uniform", "schedule": {"name": "dynamic", "every": 2}}

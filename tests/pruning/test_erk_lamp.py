@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.identity import derive_seed
 from prunebench.pruning import allocation
 from prunebench.pruning.api import prune
+from prunebench.storage.hashing import derive_seed
 
 SHAPES = {"stem": (16, 3, 3, 3), "wide": (64, 32, 3, 3), "point": (64, 64, 1, 1), "head": (10, 640)}
 WEIGHTS = ("global_", "uniform", "erk", "lamp", "per_row", "explicit", "shuffled")

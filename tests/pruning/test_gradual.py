@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning.curve import Curve, update_steps
 from prunebench.pruning.schedules.gradual import cubic
-from prunebench.train import Hooks, learning_rate, train
+from prunebench.training.loop import Hooks, learning_rate, train
 from tests.pruning.in_memory import cells, curve_of, remember, same
 
 GRADUAL = {"criterion": "magnitude", "schedule": {"name": "gradual", "every": 2}}

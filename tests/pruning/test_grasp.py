@@ -10,10 +10,10 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.criteria.grasp import grasp
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 

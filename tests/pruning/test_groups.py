@@ -11,13 +11,13 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from prunebench import models
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Model, Prunable
 from prunebench.pruning.groups import Group, expand, find_groups, kept_dims, kept_weights
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import apply
 from prunebench.pruning.view import View
-from prunebench.settings import Model, Prunable
+from prunebench.training import models
 
 
 class Concat(nn.Module):

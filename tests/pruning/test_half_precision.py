@@ -7,9 +7,9 @@ from copy import deepcopy
 import pytest
 import torch
 
-from prunebench import config
-from prunebench.components import builtin
 from prunebench.errors import Refused
+from prunebench.experiment import config
+from prunebench.experiment.registry import builtin
 from prunebench.pruning import compose, contract
 from prunebench.pruning.view import View
 

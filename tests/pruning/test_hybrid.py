@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import prunebench
-from prunebench import config
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.models import SeedCNN
+from prunebench.experiment import config
 from prunebench.pruning import compose
 from prunebench.pruning.criteria.apoz import apoz
 from prunebench.pruning.view import View
+from prunebench.training.models import SeedCNN
 
 METHOD = {
     "criterion": "magnitude",

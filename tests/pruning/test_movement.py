@@ -8,7 +8,7 @@ import torch
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning.criteria.movement import movement
 from prunebench.pruning.view import View
-from prunebench.train import Hooks
+from prunebench.training.loop import Hooks
 from tests.pruning.in_memory import build_from, cells, curve_of, remember, same
 
 MOVEMENT = {

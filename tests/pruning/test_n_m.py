@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from prunebench.config import method
 from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.config import method
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.patterns import n_m
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 

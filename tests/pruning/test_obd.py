@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from prunebench.pruning.criteria._network import network, sample_gradients
+from prunebench.experiment.settings import Prunable
+from prunebench.pruning.criteria._functional import network, sample_gradients
 from prunebench.pruning.criteria.obd import obd
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 

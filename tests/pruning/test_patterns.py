@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench import config, models
 from prunebench.errors import Refused
+from prunebench.experiment import config
+from prunebench.experiment.settings import Model, Prunable
 from prunebench.pruning import compose
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
 from prunebench.pruning.masks import Masks, collapsed
 from prunebench.pruning.masks import sparsity as sparsity_of
 from prunebench.pruning.patterns import filter_
 from prunebench.pruning.view import View
-from prunebench.settings import Model, Prunable
+from prunebench.training import models
 
 FILTERS = {"name": "filters", "criterion": "l1-norm", "pattern": "filter"}
 CHANNELS = {"seed-cnn": 1}

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench import components, config
-from prunebench.identity import derive_seed
+from prunebench.experiment import config, registry
 from prunebench.pruning import compose
 from prunebench.pruning.masks import apply
-from prunebench.train import learning_rate, train
+from prunebench.storage.hashing import derive_seed
+from prunebench.training.loop import learning_rate, train
 
 PARTS = [
     "none", "fine-tuning", "learning-rate-rewinding", "weight-rewinding", "re-initialization",
@@ -72,7 +72,7 @@ def test_nothing_revives(bench, recovery, changes, criterion) -> None:
 
 
 def test_every_recovery_that_goes_on_is_tried() -> None:
-    assert set(PARTS) <= set(components.builtin("recovery"))
+    assert set(PARTS) <= set(registry.builtin("recovery"))
 
 
 def test_none_changes_nothing_else(bench) -> None:

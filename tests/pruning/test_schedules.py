@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from prunebench import config
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
 from prunebench.pruning.curve import Finished, Pruned
 from prunebench.pruning.masks import sparsity as sparsity_of
 from prunebench.pruning.schedules import rounds

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.criteria import sparsegpt as module
 from prunebench.pruning.criteria.sparsegpt import inverse_factor, sparsegpt
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 TINY = 1e-8  # damping so small that the least squares are the plain ones

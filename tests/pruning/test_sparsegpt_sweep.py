@@ -11,18 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench import config
+from prunebench.experiment import config
 from prunebench.pruning import compose
 from prunebench.pruning.api import prune
 from prunebench.pruning.view import View
-from tests.pruning.test_sparsegpt import (
-    ALL,
-    TINY,
-    correlated,
-    labelled,
-    least_squares,
-    unfolded,
-)
+from tests.pruning.test_sparsegpt import ALL, TINY, correlated, labelled, least_squares, unfolded
 
 
 def naive(

@@ -12,12 +12,12 @@ from torch.nn import functional
 
 import prunebench
 from prunebench.errors import Refused
-from prunebench.models import SeedCNN
 from prunebench.pruning.criteria.group_norm import group_norm
 from prunebench.pruning.criteria.hrank import hrank
 from prunebench.pruning.criteria.slimming import network_slimming
 from prunebench.pruning.criteria.taylor_fo import taylor_fo
 from prunebench.pruning.view import View
+from prunebench.training.models import SeedCNN
 
 
 @pytest.fixture(autouse=True)

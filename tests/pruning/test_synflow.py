@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.criteria.synflow import synflow
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 

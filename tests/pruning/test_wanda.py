@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.api import prune
-from prunebench.pruning.criteria._inputs import input_rows, input_sums, matrix
+from prunebench.pruning.criteria._layer_inputs import input_rows, input_sums, matrix
 from prunebench.pruning.criteria.wanda import wanda
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 

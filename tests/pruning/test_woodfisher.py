@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.criteria import woodfisher as module
 from prunebench.pruning.criteria.woodfisher import woodfisher
 from prunebench.pruning.view import View
-from prunebench.settings import Prunable
 
 ALL = Prunable(head=True)
 BLOCK = 5

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench.records import COLUMNS, row
+from prunebench.storage.records import COLUMNS, row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

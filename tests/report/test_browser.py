@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from prunebench import config
-from prunebench.files import write_text
-from prunebench.layout import Layout
-from prunebench.report import board, columns, leaderboard, style
-from prunebench.report.columns import Row
+from prunebench.experiment import config
+from prunebench.experiment.settings import Analysis
+from prunebench.report import leaderboard, style
+from prunebench.report.leaderboard import columns, ranking
+from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.recipes import recipes
 from prunebench.report.leaderboard.subsets import EVERYTHING, Tables, tables
-from prunebench.settings import Analysis
+from prunebench.storage.files import write_text
+from prunebench.storage.layout import Layout
 from tests.report.conftest import METHODS, MODELS, REGIMES, SPARSITIES
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def test_a_choice_that_the_page_does_not_hold_is_said(
     made = browser.new_page()
     made.goto((tmp_path / "page.html").as_uri())
     made.get_by_role("combobox", name="Regime").select_option("clean")
-    assert len(column(made, "Method")) == len(board.boards(cells, Analysis())[board.EVERYTHING])
+    assert len(column(made, "Method")) == len(ranking.boards(cells, Analysis())[ranking.EVERYTHING])
     made.get_by_role("combobox", name="Sparsity").select_option("75 %")
     assert made.locator("#state").inner_text().startswith("no scores for clean · 75 %")
     assert made.locator("#board tbody").inner_text() == "nothing to show"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench.records import COLUMNS, row
-from prunebench.report import checklist
-from prunebench.report.checklist import CANNOT_TELL, FULFILLED, NOT_FULFILLED, Records
+from prunebench.report.document import checklist
+from prunebench.report.document.checklist import CANNOT_TELL, FULFILLED, NOT_FULFILLED, Records
+from prunebench.storage.records import COLUMNS, row
 
 FIGURES = frozenset(f"{curve}-{task}" for curve in checklist.CURVES for task in "abc")
 SPARSITIES = (0.5, 0.75, 0.875, 0.9375, 0.96875)

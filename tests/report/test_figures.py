@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prunebench.experiment.settings import Analysis
 from prunebench.report import figures, style
-from prunebench.report.figures.scene import EMPHASISED, Scene
-from prunebench.settings import Analysis
+from prunebench.report.figures.figure_context import EMPHASISED, Scene
 from tests.report.figures_helpers import every_column
 
 OLD = {"error-compression-digits", "error-speedup-digits", "harm-digits", "forest", "controls",

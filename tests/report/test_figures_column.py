@@ -9,8 +9,8 @@ import pytest
 from matplotlib.text import Text
 
 from prunebench.report import figures, style
-from prunebench.report.figures import column
-from prunebench.report.figures.scene import Scene
+from prunebench.report.figures import one_column
+from prunebench.report.figures.figure_context import Scene
 from tests.report.conftest import synthetic
 from tests.report.figures_helpers import every_column
 
@@ -26,7 +26,7 @@ def table() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def folder(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("column")
-    assert {path.name for path in column.write(table, made)} == {p.name for p in made.iterdir()}
+    assert {path.name for path in one_column.write(table, made)} == {p.name for p in made.iterdir()}
     return made
 
 
@@ -96,5 +96,5 @@ def test_the_title_is_left_to_the_caption(table: pd.DataFrame) -> None:
     drawn = figures.draw("forest", table)
     assert drawn is not None
     before = drawn.get_figheight()
-    assert column.untitled(drawn).get_suptitle() == ""
+    assert one_column.untitled(drawn).get_suptitle() == ""
     assert drawn.get_figheight() < before

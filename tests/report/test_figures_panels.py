@@ -9,7 +9,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from prunebench.report import figures
-from prunebench.report.figures.scene import Scene
+from prunebench.report.figures.figure_context import Scene
 from tests.report.conftest import synthetic
 from tests.report.figures_helpers import every_column
 

@@ -10,14 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench import catalog, components
 from prunebench.errors import PrunebenchError
-from prunebench.layout import Layout
-from prunebench.measure.catalog import measure_rows
-from prunebench.report import declared
-from prunebench.report.kit import cite, example, macros, methods, sources, write
-from prunebench.report.paper.material import Material
+from prunebench.evaluation.measures_table import measure_rows
+from prunebench.experiment import catalog, registry, sources
+from prunebench.report import declared_analysis
+from prunebench.report.document.inputs import Material
+from prunebench.report.paper import (
+    citations,
+    cited_papers,
+    example_paper,
+    macros,
+    methods_text,
+    write,
+)
 from prunebench.statistics import SETTING, read_cells
+from prunebench.storage.layout import Layout
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "default"
 REQUIRED = {
@@ -37,7 +44,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     for name in ("cells.csv", "config.json"):
         shutil.copy(REFERENCE / name, root)
     layout = Layout(root)
-    experiment, unread = declared.experiment(layout)
+    experiment, unread = declared_analysis.experiment(layout)
     return Material(read_cells(layout.cells_csv), layout, [], experiment, unread)
 
 
@@ -61,9 +68,9 @@ def _fields(entry: str) -> tuple[str, str, dict[str, str]]:
     return head.group(1), head.group(2), {m.group(1): m.group(2) for m in found if m}
 
 
-@pytest.mark.parametrize("key", cite.entries())
+@pytest.mark.parametrize("key", citations.entries())
 def test_every_entry_is_whole(key: str) -> None:
-    kind, own, fields = _fields(cite.entries()[key])
+    kind, own, fields = _fields(citations.entries()[key])
     assert own == key
     assert set(fields) >= REQUIRED[kind]
     surname = fields["author"].split(" and ")[0].split()[-1]
@@ -75,32 +82,34 @@ def test_every_entry_is_whole(key: str) -> None:
 
 
 def test_entries_are_sorted_and_all_are_read() -> None:
-    text = cite.SOURCE.read_text(encoding="utf-8")
-    assert list(cite.entries()) == sorted(cite.entries())
-    assert text.count("\n@") == len(cite.entries()) > 70
+    text = citations.SOURCE.read_text(encoding="utf-8")
+    assert list(citations.entries()) == sorted(citations.entries())
+    assert text.count("\n@") == len(citations.entries()) > 70
 
 
 def test_every_source_that_the_package_names_has_an_entry() -> None:
     named = {method.name: method.paper for method in catalog.methods()}
-    for kind in components.HOMES:
-        named |= {f"{kind} {spec.name}": spec.summary for spec in components.builtin(kind).values()}
-    named |= {name: paper for name, (_, paper) in sources.MEASURES.items()}
-    for table in (sources.DATA, sources.NOISE, sources.OPTIMIZERS, sources.SCHEDULES,
-                  sources.NETWORKS, methods.STATISTICS):  # fmt: skip
+    for kind in sources.PARTS:
+        named |= {f"{kind} {spec.name}": spec.summary for spec in registry.builtin(kind).values()}
+    named |= {name: paper for name, (_, paper) in cited_papers.MEASURES.items()}
+    for table in (
+        cited_papers.DATA, cited_papers.NOISE, cited_papers.OPTIMIZERS, cited_papers.SCHEDULES,
+        cited_papers.NETWORKS, methods_text.STATISTICS,
+    ):  # fmt: skip
         named |= table
     lacking = {
-        name: key for name, text in named.items() for key in cite.keys(text)
-        if key not in cite.entries()
+        name: key for name, text in named.items() for key in citations.keys(text)
+        if key not in citations.entries()
     }  # fmt: skip
     assert lacking == {}
-    assert sum(bool(cite.keys(text)) for text in named.values()) > 60
+    assert sum(bool(citations.keys(text)) for text in named.values()) > 60
 
 
 def test_sources_of_measures_are_those_that_the_measures_name() -> None:
-    said = {row["column"]: cite.keys(row["source"]) for row in measure_rows()}
-    for column, (_, paper) in sources.MEASURES.items():
-        assert set(cite.keys(paper)) <= set(said[column]), column
-    assert {key for found in said.values() for key in found} <= set(cite.entries())
+    said = {row["column"]: citations.keys(row["source"]) for row in measure_rows()}
+    for column, (_, paper) in cited_papers.MEASURES.items():
+        assert set(citations.keys(paper)) <= set(said[column]), column
+    assert {key for found in said.values() for key in found} <= set(citations.entries())
 
 
 @pytest.mark.parametrize(
@@ -115,15 +124,15 @@ def test_sources_of_measures_are_those_that_the_measures_name() -> None:
     ],
 )
 def test_papers_are_found_in_texts(text: str, found: list[str]) -> None:
-    assert cite.keys(text) == found
+    assert citations.keys(text) == found
 
 
 def test_citations_are_set_for_both_readers() -> None:
-    text = f"50 % of a_b{cite.cite(['han2015', 'nobody2099', 'renda2020', 'han2015'])}."
-    assert cite.latex(text) == r"50~\% of a\_b~\cite{han2015,renda2020}."
-    assert cite.markdown(text) == "50 % of a_b [@han2015; @renda2020]."
-    assert cite.cited(text) == ["han2015", "renda2020"]
-    assert cite.cite(["nobody2099"]) == ""
+    text = f"50 % of a_b{citations.cite(['han2015', 'nobody2099', 'renda2020', 'han2015'])}."
+    assert citations.latex(text) == r"50~\% of a\_b~\cite{han2015,renda2020}."
+    assert citations.markdown(text) == "50 % of a_b [@han2015; @renda2020]."
+    assert citations.cited(text) == ["han2015", "renda2020"]
+    assert citations.cite(["nobody2099"]) == ""
 
 
 def test_numbers_are_those_of_the_cells(material: Material, numbers: dict[str, str]) -> None:
@@ -177,7 +186,7 @@ def test_two_names_with_one_key_are_refused(material: Material) -> None:
 
 def test_methods_say_what_the_configuration_says(material: Material) -> None:
     assert material.experiment is not None
-    said = {p.heading: p.text for p in methods.paragraphs(material, material.experiment)}
+    said = {p.heading: p.text for p in methods_text.paragraphs(material, material.experiment)}
     assert "500 training, 297 validation and 1,000 test images" in said["Data"]
     assert "noisy-40 (40 % of the training labels wrong, symmetric [@zhang2017])" in said["Data"]
     assert "test_resnet [@wightman2019] (373,370 weights)" in said["Training"]
@@ -186,7 +195,7 @@ def test_methods_say_what_the_configuration_says(material: Material) -> None:
     assert "3 seeds" in said["Training"]
     for method in material.experiment.methods:
         assert f"{method.name}: " in said["Pruning"]
-        assert set(cite.keys(method.paper)) <= set(cite.cited(said["Pruning"]))
+        assert set(citations.keys(method.paper)) <= set(citations.cited(said["Pruning"]))
     assert "50 %, 75 %, 87.5 %, 93.75 %, 96.88 % and 98.44 %" in said["Pruning"]
     assert "2× to 64× compression" in said["Pruning"]
     assert (
@@ -195,7 +204,7 @@ def test_methods_say_what_the_configuration_says(material: Material) -> None:
     )
     assert material.cells["torch_version"].iloc[0] in said["Software"]
     everything = " ".join(said.values())
-    assert set(cite.cited(everything)) <= set(cite.entries())
+    assert set(citations.cited(everything)) <= set(citations.entries())
     assert "nan" not in everything.lower().split()
 
 
@@ -210,22 +219,22 @@ def test_methods_say_what_the_configuration_says(material: Material) -> None:
     ],
 )  # fmt: skip
 def test_regimes_are_described(regime: dict, wanted: str, material: Material) -> None:
-    from prunebench.settings import Regime
+    from prunebench.experiment.settings import Regime
 
     assert material.experiment is not None
     changed = material.experiment.model_copy(update={"regimes": [Regime(name="r", **regime)]})
-    said = methods.paragraphs(material, changed)[0].text
+    said = methods_text.paragraphs(material, changed)[0].text
     assert f"Regime of training: r ({wanted})." in said
 
 
 def test_lists_read_well() -> None:
-    assert [methods.listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+    assert [methods_text.listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
 
 
 def test_the_example_shows_the_noisiest_setting(material: Material) -> None:
-    assert example.setting_of(material.cells) == ("digits", "noisy-40", "seed-cnn")
+    assert example_paper.setting_of(material.cells) == ("digits", "noisy-40", "seed-cnn")
     silent = material.cells.assign(label_noise=np.nan, train_samples=np.nan)
-    assert example.setting_of(silent) == ("digits", "clean", "seed-cnn")
+    assert example_paper.setting_of(silent) == ("digits", "clean", "seed-cnn")
 
 
 def test_without_its_configuration_there_are_no_methods(material: Material, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_example_is_a_paper_of_two_pages(experiment: str, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
 def test_an_unknown_number_stops_latex(tmp_path: Path) -> None:
-    from prunebench.report.kit import macros
+    from prunebench.report.paper import macros
 
     (tmp_path / "macros.tex").write_text(macros.text({"a-1/b": "−1 %"}))
     title = r"\section{\pb{%s} and in a formula $\pb{a-1/b}$}"

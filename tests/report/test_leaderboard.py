@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench.layout import Layout
-from prunebench.report import board, columns, leaderboard, style
-from prunebench.report.leaderboard import page
-from prunebench.report.leaderboard.points import points
+from prunebench.experiment.settings import Analysis
+from prunebench.report import leaderboard, style
+from prunebench.report.leaderboard import columns, page, ranking
+from prunebench.report.leaderboard.row_details import points
 from prunebench.report.leaderboard.subsets import EVERYTHING, tables
-from prunebench.settings import Analysis
 from prunebench.statistics import read_cells, score
-from prunebench.statistics.origin import named
+from prunebench.statistics.own_and_published import named
+from prunebench.storage.layout import Layout
 from tests.report.html_tables import of_html
 
 HOSTILE = "</script><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\""
@@ -104,18 +104,18 @@ def test_the_script_reads_the_same_figures(layout: Layout) -> None:
 
 
 def test_each_subset_is_scored_by_itself(cells: pd.DataFrame) -> None:
-    found = board.boards(cells, Analysis())
+    found = ranking.boards(cells, Analysis())
     assert len(found) == 2 * 3 * 3
-    alone = board.boards(cells[cells["regime"] == "noisy-40"], Analysis())
-    assert found["all", "noisy-40", "all"] == alone[board.EVERYTHING]
+    alone = ranking.boards(cells[cells["regime"] == "noisy-40"], Analysis())
+    assert found["all", "noisy-40", "all"] == alone[ranking.EVERYTHING]
     one = ("all", "clean", "all")
-    assert board.boards(cells, Analysis(), [one]) == {one: found[one]}
+    assert ranking.boards(cells, Analysis(), [one]) == {one: found[one]}
 
 
 def test_costs_are_means_over_the_cells_of_the_row(cells: pd.DataFrame) -> None:
     clean = cells[cells["regime"] == "clean"].assign(measured_speedup=np.nan)
     clean.loc[clean["seed"] == 0, "measured_speedup"] = 3.0
-    [(_, rows)] = board.boards(clean, Analysis(), [("all", "clean", "all")]).items()
+    [(_, rows)] = ranking.boards(clean, Analysis(), [("all", "clean", "all")]).items()
     for row in rows:
         own = clean[clean["method"] == row["method"]]
         assert row["train_seconds"] == pytest.approx(own["train_seconds"].mean(), abs=0.0501)
@@ -126,11 +126,11 @@ def test_costs_are_means_over_the_cells_of_the_row(cells: pd.DataFrame) -> None:
 
 
 def test_costs_that_nobody_measured_are_no_column(cells: pd.DataFrame) -> None:
-    everything = [board.EVERYTHING]
-    [rows] = board.boards(cells, Analysis(), everything).values()
+    everything = [ranking.EVERYTHING]
+    [rows] = ranking.boards(cells, Analysis(), everything).values()
     assert "Latency (ms)" in columns.unmeasured(rows)
     assert "Latency (ms)" not in [column.title for column in columns.shown(rows)]
-    [rows] = board.boards(cells.assign(latency_ms=2.5), Analysis(), everything).values()
+    [rows] = ranking.boards(cells.assign(latency_ms=2.5), Analysis(), everything).values()
     assert [row["latency_ms"] for row in rows] == [2.5] * 8
     assert "Latency (ms)" in [column.title for column in columns.shown(rows)]
 
@@ -143,20 +143,20 @@ def test_published_rows_are_marked_and_have_no_rank(cells: pd.DataFrame, tmp_pat
     both = pd.concat([cells.assign(published=None).astype(object), theirs.astype(object)])
     both.to_csv(tmp_path / "both.csv", index=False)
     both = read_cells(tmp_path / "both.csv")
-    [rows] = board.boards(both, Analysis(), [board.EVERYTHING]).values()
-    [mine] = board.boards(cells, Analysis(), [board.EVERYTHING]).values()
+    [rows] = ranking.boards(both, Analysis(), [ranking.EVERYTHING]).values()
+    [mine] = ranking.boards(cells, Analysis(), [ranking.EVERYTHING]).values()
     assert rows[: len(mine)] == mine  # nothing of one's own changes
     row = next(row for row in rows if row["method"] == "imp (He 2022)")
     assert row["published"] == "He 2022"
     assert row["rank"] is None
     assert row["score"] is not None
     assert columns.METHOD.text(row) == "imp (He 2022) (published, not re-run)"
-    said = board.warnings(both, rows)
-    assert said[:-1] == board.warnings(cells, mine)
+    said = ranking.warnings(both, rows)
+    assert said[:-1] == ranking.warnings(cells, mine)
     assert said[-1].startswith("Published, not re-run, and not ranked: He 2022.")
-    ground = board.stands_on(both)
+    ground = ranking.stands_on(both)
     assert ground.pop("Published, not re-run") == "He 2022"
-    assert ground == board.stands_on(cells)
+    assert ground == ranking.stands_on(cells)
     made = Layout(tmp_path)
     leaderboard.write(both, made)
     data = embedded(made.leaderboard("html"))
@@ -182,14 +182,14 @@ def test_libraries_come_with_their_licence_and_version(layout: Layout) -> None:
 
 
 def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame) -> None:
-    rows = board.boards(cells, Analysis())[board.EVERYTHING]
-    first, second = board.warnings(cells, rows)
+    rows = ranking.boards(cells, Analysis())[ranking.EVERYTHING]
+    first, second = ranking.warnings(cells, rows)
     assert "With 3 seeds no difference can be significant" in first
     assert "0.25" in first
     assert "2 collapsed, 1 diverged, 1 failed" in second
     late = cells.assign(train_error=cells["train_error"].mask(cells["method"] == "dense", 0.1))
     gone = late.drop(index=late.index[(late["method"] == "imp") & (late["sparsity"] > 0.98)])
-    said = board.warnings(gone, board.boards(gone, Analysis())[board.EVERYTHING])
+    said = ranking.warnings(gone, ranking.boards(gone, Analysis())[ranking.EVERYTHING])
     assert any("under-trained (noisy-40 · seed-cnn, noisy-40 · test_resnet)" in s for s in said)
     assert any(s == "Not ranked, since cells are missing: imp." for s in said)
 

@@ -14,13 +14,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench import config
-from prunebench.files import write_text
-from prunebench.layout import Layout
-from prunebench.report.leaderboard.points import points
+from prunebench.experiment import config
+from prunebench.experiment.settings import Analysis
 from prunebench.report.leaderboard.recipes import recipes
+from prunebench.report.leaderboard.row_details import points
 from prunebench.report.leaderboard.subsets import ALL, EVERYTHING, _depth, _ways, tables
-from prunebench.settings import Analysis
+from prunebench.storage.files import write_text
+from prunebench.storage.layout import Layout
 
 
 def test_a_sparsity_is_scored_on_its_own_cells(cells: pd.DataFrame) -> None:

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from prunebench import cli, config
+from prunebench import cli
 from prunebench.errors import PrunebenchError
-from prunebench.files import write_json
-from prunebench.layout import Layout
-from prunebench.provenance import experiment_origin
-from prunebench.report import declared, paper, summary
-from prunebench.report.paper import answers, pictures, protocol
-from prunebench.settings import PARTS, Analysis
+from prunebench.experiment import config
+from prunebench.experiment.settings import PARTS, Analysis
+from prunebench.report import declared_analysis, terminal_summary
+from prunebench.report import document as paper
+from prunebench.report.document import answers_section, embedded_figures, protocol_section
 from prunebench.statistics import smallest_p
 from prunebench.statistics.hypotheses import Finding
+from prunebench.storage.files import write_json
+from prunebench.storage.layout import Layout
+from prunebench.storage.provenance import experiment_origin
 from tests.report.html_tables import of_html
 
 HOSTILE = "</table><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\"[a](http://b.c)"
@@ -191,10 +193,10 @@ def test_it_says_what_made_the_records_or_that_nobody_knows(
 def test_damaged_settings_are_none_and_say_why(tmp_path: Path, content: str) -> None:
     made = Layout(tmp_path)
     made.config.write_text(content)
-    experiment, why = declared.experiment(made)
+    experiment, why = declared_analysis.experiment(made)
     assert experiment is None
     assert str(made.config) in why
-    assert declared.analysis(made) == Analysis()
+    assert declared_analysis.analysis(made) == Analysis()
 
 
 def test_one_seed_supports_nothing_and_says_so(half: pd.DataFrame, tmp_path: Path) -> None:
@@ -252,28 +254,28 @@ def test_figures_are_scaled_to_fit_and_left_out_at_last(
     paths = [tmp_path / f"{i}.png" for i in range(3)]
     for path in paths:
         picture(path, (1600, 40), noise=True)
-    whole = pictures.embedded(paths)
+    whole = embedded_figures.embedded(paths)
     assert list(whole) == paths
-    monkeypatch.setattr(pictures, "BUDGET", sum(map(len, whole.values())) - 1)
-    smaller = pictures.embedded(paths)
+    monkeypatch.setattr(embedded_figures, "BUDGET", sum(map(len, whole.values())) - 1)
+    smaller = embedded_figures.embedded(paths)
     assert list(smaller) == paths
-    assert sum(map(len, smaller.values())) <= pictures.BUDGET
-    monkeypatch.setattr(pictures, "WIDTHS", pictures.WIDTHS[-1:])
-    narrowest = [len(uri) for uri in pictures.embedded(paths).values()]
-    monkeypatch.setattr(pictures, "BUDGET", sum(narrowest) - 1)
-    assert list(pictures.embedded(paths)) == paths[:2]
+    assert sum(map(len, smaller.values())) <= embedded_figures.BUDGET
+    monkeypatch.setattr(embedded_figures, "WIDTHS", embedded_figures.WIDTHS[-1:])
+    narrowest = [len(uri) for uri in embedded_figures.embedded(paths).values()]
+    monkeypatch.setattr(embedded_figures, "BUDGET", sum(narrowest) - 1)
+    assert list(embedded_figures.embedded(paths)) == paths[:2]
 
 
 def test_a_damaged_figure_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG no picture")
     with pytest.raises(PrunebenchError, match=r"a\.png is damaged"):
-        pictures.embedded([tmp_path / "a.png"])
+        embedded_figures.embedded([tmp_path / "a.png"])
 
 
 @given(st.integers(1, 60), st.sampled_from([0.01, 0.05, 0.1, 1.0]))
 def test_the_fewest_seeds_are_the_fewest(size: int, alpha: float) -> None:
     wanted = next(n for n in range(1, 99) if smallest_p(n) * size <= alpha * (1 + 1e-12))
-    assert protocol.seeds_needed(size, alpha) == wanted
+    assert protocol_section.seeds_needed(size, alpha) == wanted
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_the_fewest_seeds_are_the_fewest(size: int, alpha: float) -> None:
      (1e-9, "1.0e−09"), (float("nan"), "–")],
 )  # fmt: skip
 def test_numbers_show_what_counts(value: float, text: str) -> None:
-    assert answers.significant(value) == text
+    assert answers_section.significant(value) == text
 
 
 def test_the_command_line_writes_it_and_the_summary_names_it(
@@ -294,4 +296,4 @@ def test_the_command_line_writes_it_and_the_summary_names_it(
     assert done.exit_code == 0, done.output
     assert made.report("html").exists()
     assert made.report("md").read_text(encoding="utf-8").startswith("# Report: trial\n")
-    assert str(made.report("html")) in summary.text(half, made)
+    assert str(made.report("html")) in terminal_summary.text(half, made)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from prunebench.layout import Layout
-from prunebench.report import paper
+from prunebench.report import document
+from prunebench.storage.layout import Layout
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -24,7 +24,7 @@ def path(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     wide = np.full((600, 1500, 3), 255, dtype="uint8")
     Image.fromarray(wide).save(layout.figures / "error-compression-digits.png")
     some = cells[cells["model"] == "seed-cnn"].replace({"method": {"imp": "long-" * 20}})
-    paper.write(some, layout)
+    document.write(some, layout)
     return layout.report("html")
 
 

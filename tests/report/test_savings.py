@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.layout import Layout
-from prunebench.records import LATENCY_COLUMNS, LAYER_COLUMNS
-from prunebench.report import figures, savings
-from prunebench.statistics.savings import at_equal_bytes
+from prunebench.report import figures
+from prunebench.report.tables import compression_tables
+from prunebench.statistics.trade_offs import at_equal_bytes
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import LATENCY_COLUMNS, LAYER_COLUMNS
 
 WHERE = {"task": "digits", "regime": "clean", "model": "seed-cnn", "seed": 0}
 HOW = {"repeats": 9, "threads": 1, "device": "a processor"}
@@ -69,7 +70,7 @@ def saved(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_speeds_by_hand() -> None:
-    found = savings.speeds(times()).set_index("batch")
+    found = compression_tables.speeds(times()).set_index("batch")
     assert found["masked_speedup"].tolist() == [0.8, 0.8]
     assert found["shrunk_speedup"].tolist() == [2, 2]
     assert found.loc[128, "dense_ms"] == 512
@@ -77,7 +78,7 @@ def test_speeds_by_hand() -> None:
 
 
 def test_a_table_of_times_names_what_it_stands_on() -> None:
-    (table,) = savings.latency_tables(times())
+    (table,) = compression_tables.latency_tables(times())
     assert "median [quartiles] of 9 runs" in table.caption
     assert "1 thread(s), a processor" in table.caption
     assert table.rows[0] == [
@@ -87,16 +88,16 @@ def test_a_table_of_times_names_what_it_stands_on() -> None:
 
 
 def test_what_was_not_measured_is_said() -> None:
-    assert savings.unmeasured(times()) == [
+    assert compression_tables.unmeasured(times()) == [
         "not measured on this hardware (semi-structured, 1 times)."
     ]
 
 
 def test_files_are_written_where_there_is_something(tmp_path: Path, cells: pd.DataFrame) -> None:
     layout = Layout(tmp_path)
-    assert savings.write(cells, layout) == []
+    assert compression_tables.write(cells, layout) == []
     times().to_csv(layout.latency_csv, index=False)
-    written = savings.write(saved(cells), layout)
+    written = compression_tables.write(saved(cells), layout)
     assert {path.name for path in written} == {
         f"{name}.{kind}" for name in ("latency", "quantization") for kind in ("csv", "md", "tex")
     }
@@ -110,15 +111,15 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latency.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(PrunebenchError, match=r"latency\.csv lacks the column\(s\) task"):
-        savings.read(path)
-    assert savings.read(tmp_path / "none.csv") is None
+        compression_tables.read(path)
+    assert compression_tables.read(tmp_path / "none.csv") is None
 
 
 def test_the_verdict_counts_budgets(cells: pd.DataFrame) -> None:
-    assert "Nothing was quantized" in savings.verdict(pd.DataFrame())
+    assert "Nothing was quantized" in compression_tables.verdict(pd.DataFrame())
     budgets = at_equal_bytes(saved(cells))
     contested = budgets.groupby(["task", "regime", "model", "ratio"])["way"].nunique()
-    assert f"over {(contested > 1).sum()} pairs" in savings.verdict(budgets)
+    assert f"over {(contested > 1).sum()} pairs" in compression_tables.verdict(budgets)
 
 
 def test_figures_are_drawn_where_there_is_something(tmp_path: Path, cells: pd.DataFrame) -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.layout import Layout
-from prunebench.report import summary
+from prunebench.report import terminal_summary
 from prunebench.statistics import score
+from prunebench.storage.layout import Layout
 
 
 def test_the_terminal_says_who_leads_what_failed_and_where_to_look(cells: pd.DataFrame) -> None:
-    text = summary.text(cells, Layout(Path("results/trial")))
+    text = terminal_summary.text(cells, Layout(Path("results/trial")))
     lines = text.splitlines()
     assert lines[0] == "prunebench: trial: 516 cells, 3 seeds"
     leader = score(cells).iloc[0]
@@ -30,7 +30,7 @@ def test_the_terminal_says_who_leads_what_failed_and_where_to_look(cells: pd.Dat
 def test_dense_and_random_are_always_shown(cells: pd.DataFrame) -> None:
     imp = cells[cells["method"] == "imp"]
     copies = [imp.assign(method=f"imp{i}") for i in range(10)]
-    lines = summary.text(pd.concat([cells, *copies]), Layout(Path("r"))).splitlines()
+    lines = terminal_summary.text(pd.concat([cells, *copies]), Layout(Path("r"))).splitlines()
     shown = [line.split()[1] for line in lines if line.strip()[:1].isdigit()]
     assert {"dense", "random"} <= set(shown)
     assert any("more in the leaderboard" in line for line in lines)

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.records import COLUMNS
-from prunebench.report import markup, tables
-from prunebench.settings import Analysis
+from prunebench.experiment.settings import Analysis
+from prunebench.report.tables import paper_tables
 from prunebench.statistics import counted
+from prunebench.storage.records import COLUMNS
+from prunebench.text import markup
 
 
 @pytest.fixture(scope="module")
 def folder(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("tables")
-    names = {path.name for path in tables.write(cells, made, Analysis())}
+    names = {path.name for path in paper_tables.write(cells, made, Analysis())}
     assert names == {path.name for path in made.iterdir()}
     return made
 
@@ -55,7 +56,7 @@ def test_one_seed_and_missing_columns_are_shown_as_such(
     cells: pd.DataFrame, tmp_path: Path
 ) -> None:
     few = cells[cells["seed"] == 0].assign(macs_kept=np.nan, theoretical_speedup=np.nan)
-    tables.write(few, tmp_path, Analysis())
+    paper_tables.write(few, tmp_path, Analysis())
     text = (tmp_path / "generalization.md").read_text()
     assert "over 1 seed," in text
     assert "± " not in text.replace("mean ± standard", "")
@@ -91,7 +92,7 @@ def planted(gaps: dict[str, float], seeds: int, spread: float = 0.0) -> pd.DataF
 
 
 def written(cells: pd.DataFrame, folder: Path) -> tuple[str, str]:
-    tables.write(cells, folder, Analysis())
+    paper_tables.write(cells, folder, Analysis())
     name = "test_error-digits-clean-seed-cnn.tex"
     return (folder / "generalization.md").read_text(), (folder / name).read_text()
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from prunebench.files import sha256_file
+from prunebench.storage.files import sha256_file
 
 
 def empty(path: Path) -> None:

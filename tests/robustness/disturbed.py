@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from prunebench.files import sha256_file
+from prunebench.storage.files import sha256_file
 from tests.conftest import copy_of_checkout
 
 GRID: dict[str, Any] = {
@@ -84,7 +84,8 @@ class Place:
     def api(self, status: int = 0, **environment: str) -> str:
         """The grid through Python."""
         code = (
-            "from prunebench import config, pipeline; from prunebench.plan import Plan;"
+            "from prunebench.experiment import config; from prunebench.experiment.plan import Plan;"
+            " from prunebench.runner import pipeline;"
             " from pathlib import Path; pipeline.run(Plan(config.load(Path('tiny.yaml'))))"
         )
         return self.run(sys.executable, "-c", code, status=status, **environment)

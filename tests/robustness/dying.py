@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from prunebench import pipeline
 from prunebench.cli.app import plan_of
-from prunebench.work import baselines, curves, probes  # noqa: F401  # once, not in every child
+from prunebench.runner import baselines, curves, pipeline, probes  # noqa: F401  # once, not in every child
 
 STATUS = 9
 

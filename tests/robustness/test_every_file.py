@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prunebench.records import COST
+from prunebench.storage.records import COST
 
 from .damages import DAMAGES, ROUNDS, by_kind, choose, files, hashes, restore
 from .disturbed import GRID, Place, assert_same

@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 import torch
 
-from prunebench import config, faults, pipeline
 from prunebench.errors import PrunebenchError
-from prunebench.files import write_sealed, write_text
-from prunebench.layout import RECORD
-from prunebench.plan import Plan
-from prunebench.records import FAILED
+from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
+from prunebench.runner import pipeline
+from prunebench.runner.progress import failures
+from prunebench.storage.files import write_sealed, write_text
+from prunebench.storage.layout import RECORD
+from prunebench.storage.records import FAILED
 
 from .disturbed import GRID
 
@@ -98,12 +100,12 @@ def test_a_bug_of_a_method_is_its_result_and_is_told(tmp_path: Path) -> None:
     plan = plan_in(tmp_path, methods=[mine, "random"], sparsities=[0.5, 0.75])
     pipeline.run(plan, tmp_path / "data")
     assert statuses(plan) == {"dense": "ok", "mine": "failed", "random": "ok"}
-    told = faults.text(plan)
+    told = failures.text(plan)
     assert "digits/clean/seed-cnn/seed 0: mine (2 cells): AttributeError" in told
     assert "log:" not in told  # in one process there is none
     log = plan.layout.root / "logs" / "curves" / "mine@digits-0.log"
     write_text(log, "a traceback\n")
-    assert f"; log: {log}" in faults.text(plan)
+    assert f"; log: {log}" in failures.text(plan)
     assert "random" not in told
 
 
@@ -116,12 +118,12 @@ def test_a_thousand_failures_of_one_method_do_not_hide_those_of_another(tmp_path
                 own = f" of seed {seed}" if job.method.name == "imp" and seed % 20 == 0 else ""
                 record = {"status": FAILED, "message": f"a bug{own}"}
                 write_sealed(cell.folder / RECORD, record)
-    title, most, *rest, last = faults.text(plan).splitlines()
+    title, most, *rest, last = failures.text(plan).splitlines()
     assert title == "Cells that failed (nothing else depends on them):"
     assert most == "  - digits/clean/seed-cnn/seed 1 and 474 more: imp (950 cells): a bug"
     assert "  - digits/clean/seed-cnn/seed 7: random (2 cells): a bug" in rest
     assert last == "  - and 15 more"
-    assert len(rest) == faults.SHOWN - 1
+    assert len(rest) == failures.SHOWN - 1
 
 
 def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None:
@@ -131,22 +133,22 @@ def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None
     (logs / "imp@digits-0.log").write_text("[1/3] digits: ok\nerror: cannot write x: No space\n")
     (logs / "random@digits-0.log").write_text("[1/3] digits clean seed-cnn seed 0: ok\n")
     (logs / "other@digits-0.log").write_text("of an earlier configuration\n")
-    told = faults.text(plan).splitlines()
+    told = failures.text(plan).splitlines()
     assert told[1:] == [
         "  - curves/random@digits-0: it was killed, perhaps for want of memory;"
         f" log: {logs}/random@digits-0.log",
         f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
     ]
-    assert faults.text(plan, since=2e10) == ""
+    assert failures.text(plan, since=2e10) == ""
 
 
 def test_a_job_that_was_made_good_without_the_workflow_is_told_of_no_more(tmp_path: Path) -> None:
     plan = plan_in(tmp_path, methods=["random"], probes={"run": ["distance"], "samples": 20})
     for job in ("baselines/digits-0", "curves/random@digits-0", "probes/digits-0"):
         write_text(plan.layout.root / "logs" / f"{job}.log", "error: no room\n")
-    assert len(faults.text(plan).splitlines()) == 1 + 3
+    assert len(failures.text(plan).splitlines()) == 1 + 3
     pipeline.run(plan, tmp_path / "data")
-    assert faults.text(plan) == ""
+    assert failures.text(plan) == ""
 
 
 def test_a_baseline_that_fails_stops_no_other(tmp_path: Path) -> None:
@@ -171,6 +173,6 @@ def test_what_is_no_job_of_the_grid_is_told_of_in_the_run_where_it_failed(
     log = plan.layout.root / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True)
     log.write_text("error: no such thing\n")
-    told = faults.text(plan, since=0)
+    told = failures.text(plan, since=0)
     assert told.splitlines()[1:] == [f"  - {name}: error: no such thing; log: {log}"]
-    assert faults.text(plan) == faults.text(plan, since=2e10) == ""
+    assert failures.text(plan) == failures.text(plan, since=2e10) == ""

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prunebench.cli import app
-from tests import track_helpers as made_up
+from tests.tracking import helpers as made_up
 
 pytestmark = [
     pytest.mark.filterwarnings("error"),

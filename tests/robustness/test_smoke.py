@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from prunebench.plain_yaml import read_yaml
-from prunebench.records import COST
+from prunebench.experiment.strict_yaml import read_yaml
+from prunebench.storage.records import COST
 from tests.conftest import ROOT
 
 from .disturbed import Place, assert_same, kill

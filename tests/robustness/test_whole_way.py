@@ -15,8 +15,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from prunebench.layout import Layout
-from tests.track.looking import assert_equal_to_files, free_port, nonsense, runs_of, server
+from prunebench.storage.layout import Layout
+from tests.tracking.looking import assert_equal_to_files, free_port, nonsense, runs_of, server
 
 from .disturbed import Place, assert_same
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from prunebench.statistics.best import areas, lead
-from prunebench.statistics.parts import split
+from prunebench.statistics.best_methods import areas, lead
+from prunebench.statistics.per_setting import split
 from tests.report.conftest import synthetic
 
 PLACE = {"task": "t", "regime": "r", "model": "m"}

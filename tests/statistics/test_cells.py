@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.records import COLUMNS, COST, QUALITY, SIZE
 from prunebench.statistics import chance_errors, counted, read_cells, score, under_trained
+from prunebench.storage.records import COLUMNS, COST, QUALITY, SIZE
 
 
 def write(path: Path, cells: pd.DataFrame) -> Path:

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.records import COLUMNS
 from prunebench.statistics import read_cells, read_table, score
+from prunebench.storage.records import COLUMNS
 
 PUBLISHED = """method,sparsity,test_error,venue
 dense,0,0.05,

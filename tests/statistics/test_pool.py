@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prunebench.statistics import bootstrap
-from prunebench.statistics.pool import SEEDS, SEEDS_AND_TASKS, Pooled, pool, seed_shares
+from prunebench.statistics.pooled import SEEDS, SEEDS_AND_TASKS, Pooled, pool, seed_shares
 
 Values = list[np.ndarray]
 

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
-from prunebench.layout import Layout
 from prunebench.statistics import bands, score, score_subsets, under_trained
 from prunebench.statistics.bands import best_on_validation, paired_difference
-from prunebench.statistics.origin import origin, others, own
-from prunebench.statistics.published import read_all
+from prunebench.statistics.own_and_published import origin, others, own
+from prunebench.statistics.published_results import read_all
+from prunebench.storage.layout import Layout
 from tests.statistics.conftest import Points, table
 
 HEAD = "task,regime,model,method,family,seed,sparsity,status,test_error,source,source_file"

@@ -7,8 +7,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.records import COLUMNS
-from prunebench.statistics.savings import at_equal_bytes, front, ways
+from prunebench.statistics.trade_offs import at_equal_bytes, front, ways
+from prunebench.storage.records import COLUMNS
 
 POINTS = st.lists(
     st.tuples(st.integers(0, 6), st.integers(0, 6) | st.just(float("nan"))), max_size=25

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prunebench.settings import Task
+from prunebench.experiment.settings import Task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"  # beside the checkout
 

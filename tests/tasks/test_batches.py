@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from prunebench.settings import Augmentation
+from prunebench.experiment.settings import Augmentation
 from prunebench.tasks.batches import augment, epoch_batches, ordered_batches, steps_per_epoch
 
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from prunebench.errors import PrunebenchError
-from prunebench.files import sha256_file, write_json
-from prunebench.settings import Task
-from prunebench.tasks.data import load
+from prunebench.experiment.settings import Task
+from prunebench.storage.files import sha256_file, write_json
 from prunebench.tasks.prepare import prepare, sidecar
+from prunebench.tasks.task_data import load
 
 
 @pytest.fixture

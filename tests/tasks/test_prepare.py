@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
-from prunebench.files import sha256_file
-from prunebench.settings import Task
+from prunebench.experiment.settings import Task
+from prunebench.storage.files import sha256_file
 from prunebench.tasks.prepare import check, moments, prepare, sidecar, split
 from prunebench.tasks.raw import Raw, Split
 
@@ -157,7 +157,7 @@ def test_digits_are_prepared_the_same_twice(tmp_path: Path, make_task: MakeTask)
 def test_preparing_digits_imports_neither_torch_nor_torchvision(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\n"
-        "from prunebench.settings import Task\n"
+        "from prunebench.experiment.settings import Task\n"
         "from prunebench.tasks.prepare import prepare\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "task = Task(name='d', source='digits', image_size=16, val=100, test=100)\n"

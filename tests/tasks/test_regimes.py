@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
-from prunebench.settings import Regime
+from prunebench.experiment.settings import Regime
 from prunebench.tasks.regimes import NOISES, Regimen, _hash, apply
 
 KINDS = ("symmetric", "asymmetric", "pair-flip")

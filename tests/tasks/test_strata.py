@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.tasks.strata import permuter, quotas, stratified
+from prunebench.tasks.stratified import permuter, quotas, stratified
 
 sizes_and_count = st.lists(st.integers(0, 60), min_size=1, max_size=12).flatmap(
     lambda sizes: st.tuples(st.just(sizes), st.integers(0, sum(sizes)))

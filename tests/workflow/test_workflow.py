@@ -19,11 +19,11 @@ import pytest
 import yaml
 
 import prunebench
-from prunebench import catalog, config
-from prunebench.measure import catalog as measures
-from prunebench.records import COLUMNS
+from prunebench.evaluation import measures_table as measures
+from prunebench.experiment import catalog, config
+from prunebench.storage.records import COLUMNS
 from tests.conftest import ROOT, copy_of_checkout
-from tests.crates import conforms, files
+from tests.storage.crates import conforms, files
 
 from .conftest import SMOKE, Workflow
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench.components import criterion
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.blocks import Block
 from prunebench.pruning.view import GroupScores, View
 

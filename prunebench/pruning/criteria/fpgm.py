@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from prunebench.components import criterion
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.view import Scores, View
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunebench.components import criterion
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.view import Scores, View
 
 

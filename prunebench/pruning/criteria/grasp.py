@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prunebench.components import criterion
-from prunebench.pruning.criteria._network import hessian_product, mean_gradient, network
+from prunebench.experiment.registry import criterion
+from prunebench.pruning.criteria._functional import hessian_product, mean_gradient, network
 from prunebench.pruning.view import Scores, View
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from prunebench.components import criterion
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.view import GroupScores, View
 
 

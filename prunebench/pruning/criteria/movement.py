@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prunebench.components import criterion
 from prunebench.errors import Refused
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.curve import TrainedView
 from prunebench.pruning.view import Scores, View
 

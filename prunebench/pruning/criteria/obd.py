@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from prunebench.components import criterion
-from prunebench.pruning.criteria._network import (
+from prunebench.experiment.registry import criterion
+from prunebench.pruning.criteria._functional import (
     hessian_product,
     network,
     sample_count,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from prunebench.components import criterion
 from prunebench.errors import Refused
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.view import BATCH_NORMS, GroupScores, View
 
 

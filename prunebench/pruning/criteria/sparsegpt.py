@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.components import criterion
 from prunebench.errors import Refused
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.allocation import quotas
-from prunebench.pruning.criteria._inputs import input_sums, matrix
-from prunebench.pruning.criteria._network import MEMORY, sample_count
+from prunebench.pruning.criteria._functional import MEMORY, sample_count
+from prunebench.pruning.criteria._layer_inputs import input_sums, matrix
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Masks
 from prunebench.pruning.view import Choice, Compensated, Swept, View

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from prunebench.components import criterion
 from prunebench.errors import Refused
-from prunebench.pruning.criteria._network import gradient, network
+from prunebench.experiment.registry import criterion
+from prunebench.pruning.criteria._functional import gradient, network
 from prunebench.pruning.view import Scores, View
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from prunebench.components import criterion
 from prunebench.errors import Refused
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.groups import Group
 from prunebench.pruning.view import GroupScores, View
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prunebench.components import criterion
-from prunebench.pruning.criteria._inputs import input_sums, matrix
+from prunebench.experiment.registry import criterion
+from prunebench.pruning.criteria._layer_inputs import input_sums, matrix
 from prunebench.pruning.view import Scores, View
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from prunebench.components import criterion
+from prunebench.experiment.registry import criterion
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.view import Scores, View
 

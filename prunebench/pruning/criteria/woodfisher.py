@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prunebench.components import criterion
 from prunebench.errors import Refused
-from prunebench.pruning.criteria._network import MEMORY, sample_count, sample_gradients, zeros
+from prunebench.experiment.registry import criterion
+from prunebench.pruning.criteria._functional import MEMORY, sample_count, sample_gradients, zeros
 from prunebench.pruning.view import Compensated, View
 
 _INVERTED = 1 << 24  # numbers of blocks to factorize at a time, in double precision

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench.components import recovery
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.registry import recovery
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks
-from prunebench.train import Hooks, Run, logits_of
+from prunebench.training.loop import Hooks, Run, logits_of
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -1,6 +1,6 @@
 """When it is removed: a file per kind of schedule."""
 
-from prunebench.pruning.schedules.between import (
+from prunebench.pruning.schedules.one_shot_iterative import (
     at_initialization,
     dense,
     iterative,

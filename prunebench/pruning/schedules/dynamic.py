@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from prunebench.checkpoints import Memory, Tensors
-from prunebench.components import schedule
 from prunebench.errors import PrunebenchError
-from prunebench.identity import derive_seed
+from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
 from prunebench.pruning.masks import Masks
-from prunebench.train import Hooks
+from prunebench.storage.hashing import derive_seed
+from prunebench.training.checkpoints import Memory, Tensors
+from prunebench.training.loop import Hooks
 
 
 def drop_share(share: float, t: float) -> float:

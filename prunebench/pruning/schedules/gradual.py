@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunebench.checkpoints import Memory, Tensors
-from prunebench.components import schedule
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
 from prunebench.pruning.masks import Masks, ones
 from prunebench.pruning.view import Scores
-from prunebench.train import Hooks
+from prunebench.training.checkpoints import Memory, Tensors
+from prunebench.training.loop import Hooks
 
 
 def cubic(first: float, last: float, t: float) -> float:

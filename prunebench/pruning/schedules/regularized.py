@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from prunebench.components import schedule
 from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.registry import schedule
 from prunebench.pruning.curve import Cost, Curve, Pruned
 from prunebench.pruning.masks import ones
-from prunebench.pruning.schedules.between import prune_each
-from prunebench.train import Hooks
+from prunebench.pruning.schedules.one_shot_iterative import prune_each
+from prunebench.training.loop import Hooks
 
 
 def scales(model: nn.Module) -> list[Tensor]:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prunebench.bars import watched
-from prunebench.files import replacing
-from prunebench.records import DENSE
+from prunebench.experiment.settings import Analysis
 from prunebench.report import style
-from prunebench.report.figures import registry
-from prunebench.report.figures.registry import TASK, plain, styled
-from prunebench.report.figures.scene import Scene
-from prunebench.settings import Analysis
+from prunebench.report.figures import figure_registry
+from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures.figure_registry import TASK, plain, styled
+from prunebench.storage.files import replacing
+from prunebench.storage.records import DENSE
+from prunebench.text.progress_bars import watched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,11 +36,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def figures() -> dict[str, registry.Figure]:
+def figures() -> dict[str, figure_registry.Figure]:
     """All figures of this folder's files by stem, in alphabetical order."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    found = [v for m in modules for v in vars(m).values() if isinstance(v, registry.Figure)]
+    found = [v for m in modules for v in vars(m).values() if isinstance(v, figure_registry.Figure)]
     return {each.stem: each for each in sorted(found, key=lambda each: each.stem)}
 
 

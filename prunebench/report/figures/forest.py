@@ -11,10 +11,10 @@ import pandas as pd
 
 from prunebench.report import style
 from prunebench.report.figures import panels
-from prunebench.report.figures.registry import figure
-from prunebench.report.figures.scene import EVERYTHING, Scene, measured
-from prunebench.statistics.origin import MARK, own
-from prunebench.statistics.pool import SEEDS_AND_TASKS
+from prunebench.report.figures.figure_context import EVERYTHING, Scene, measured
+from prunebench.report.figures.figure_registry import figure
+from prunebench.statistics.own_and_published import MARK, own
+from prunebench.statistics.pooled import SEEDS_AND_TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

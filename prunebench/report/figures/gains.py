@@ -10,8 +10,8 @@ import pandas as pd
 
 from prunebench.report import style
 from prunebench.report.figures import panels
-from prunebench.report.figures.registry import figure
-from prunebench.report.figures.scene import Scene
+from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from prunebench.report import style
-from prunebench.report.figures.scene import Scene
-from prunebench.statistics.origin import MARK
+from prunebench.report.figures.figure_context import Scene
+from prunebench.statistics.own_and_published import MARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.files import write_text
-from prunebench.layout import Layout
-from prunebench.report import board, columns, declared, markup
-from prunebench.report.columns import Row
-from prunebench.report.leaderboard import page, subsets
+from prunebench.report import declared_analysis
+from prunebench.report.leaderboard import columns, page, ranking, subsets
+from prunebench.report.leaderboard.columns import Row
+from prunebench.storage.files import write_text
+from prunebench.storage.layout import Layout
+from prunebench.text import markup
 
 EXPLAINED = (
     "Score: test error minus that of the dense baseline with the same seed, in percentage points,"
@@ -37,10 +38,10 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     or draws them when they are not there. Raises PrunebenchError for cells that
     ``statistics.check_cells`` refuses.
     """
-    tables = subsets.tables(cells, declared.analysis(layout))
+    tables = subsets.tables(cells, declared_analysis.analysis(layout))
     rows = tables.rows[subsets.EVERYTHING]
     made = {
-        "csv": pd.DataFrame(rows, columns=list(board.KEYS), dtype=object).to_csv(
+        "csv": pd.DataFrame(rows, columns=list(ranking.KEYS), dtype=object).to_csv(
             index=False, lineterminator="\n"
         ),
         "md": markdown(rows, cells),
@@ -58,11 +59,11 @@ def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
         [column.title for column in shown], [columns.texts(row, shown) for row in rows],
         right_from=3,
     )  # fmt: skip
-    said = "".join(f"> {markup.markdown_text(w)}\n>\n" for w in board.warnings(cells, rows))
+    said = "".join(f"> {markup.markdown_text(w)}\n>\n" for w in ranking.warnings(cells, rows))
     explained = "".join(f"- {markup.markdown_text(line)}\n" for line in EXPLAINED)
     ground = "".join(
         f"- {markup.markdown_text(name)}: {markup.markdown_text(value)}\n"
-        for name, value in board.stands_on(cells).items()
+        for name, value in ranking.stands_on(cells).items()
     )
     title = markup.markdown_text(str(cells["experiment"].iloc[0]))
     return (

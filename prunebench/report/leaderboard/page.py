@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from prunebench.layout import Layout
-from prunebench.report import board, columns
-from prunebench.report.columns import Column, Row
-from prunebench.report.leaderboard.points import Points, points
+from prunebench.report.leaderboard import columns, ranking
+from prunebench.report.leaderboard.columns import Column, Row
 from prunebench.report.leaderboard.recipes import END, Recipes, recipes
+from prunebench.report.leaderboard.row_details import Points, points
 from prunebench.report.leaderboard.subsets import EVERYTHING, Tables
+from prunebench.storage.layout import Layout
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 LIBRARIES = ("datatables-3.1.5", "d3-7.9.2", "plot-0.6.17")  # in the order that they load
@@ -47,9 +47,9 @@ def html(tables: Tables, cells: pd.DataFrame, layout: Layout, explained: Sequenc
         data=_data(tables, shown, held, known),
         axes=tables.axes,
         families=sorted({str(row["family"]) for row in rows}),
-        warnings=board.warnings(cells, rows),
+        warnings=ranking.warnings(cells, rows),
         explained=[*explained, *limits],
-        stands_on=board.stands_on(cells),
+        stands_on=ranking.stands_on(cells),
         images=images,
         libraries=[_library(name) for name in LIBRARIES],
     )  # fmt: skip

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from prunebench.layout import Layout
-from prunebench.records import DENSE
-from prunebench.report import declared
-from prunebench.settings import Experiment
+from prunebench.experiment.settings import Experiment
+from prunebench.report import declared_analysis
 from prunebench.statistics import RANDOM
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import DENSE
 
 END = "END_OF_RECIPE"  # of the here-document
 LONGEST = 64  # letters of an experiment's name
@@ -55,7 +55,7 @@ def recipes(layout: Layout) -> Recipes:
     original: the same seeds, so that its cells are the same. Holm's correction is then over one
     method, so adjusted p-values are not.
     """
-    experiment, why = declared.experiment(layout)
+    experiment, why = declared_analysis.experiment(layout)
     if experiment is None:
         return Recipes({}, missing=why)
     resolved = experiment.model_dump(mode="json")

@@ -8,9 +8,10 @@ from itertools import product
 
 import pandas as pd
 
-from prunebench.report import board, style
-from prunebench.report.columns import Row
-from prunebench.settings import Analysis
+from prunebench.experiment.settings import Analysis
+from prunebench.report import style
+from prunebench.report.leaderboard import ranking
+from prunebench.report.leaderboard.columns import Row
 from prunebench.statistics import SETTING
 
 ROWS = 8_000  # of all tables together: about 2 MB
@@ -48,7 +49,7 @@ def tables(cells: pd.DataFrame, analysis: Analysis, limit: int = ROWS) -> Tables
             there = set(inside["method"])
             primary = [method for method in analysis.primary if method in there]
             judged = analysis.model_copy(update={"primary": primary})
-        for subset, rows in board.boards(inside, judged, wanted).items():
+        for subset, rows in ranking.boards(inside, judged, wanted).items():
             found[*subset, sparsity] = rows
     return Tables(found, axes, depth)
 
@@ -64,9 +65,9 @@ def _targets(cells: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def _choices(axes: dict[str, list[str]], depth: int) -> dict[str, list[board.Subset]]:
+def _choices(axes: dict[str, list[str]], depth: int) -> dict[str, list[ranking.Subset]]:
     """The choices that change at most ``depth`` axes, by sparsity."""
-    found: dict[str, list[board.Subset]] = {}
+    found: dict[str, list[ranking.Subset]] = {}
     for task, regime, model, sparsity in product(*map(_offered, axes.values())):
         if sum(value != ALL for value in (task, regime, model, sparsity)) <= depth:
             found.setdefault(sparsity, []).append((task, regime, model))

@@ -1,6 +1,8 @@
-"""report.html and report.md: the question, the answers, and everything they stand on.
+"""What an experiment gives to a paper: numbers, sources, methods, figures, and an example of it.
 
-One document, set twice: ``compose`` makes it from the records, ``html`` and ``markdown`` set it.
+``results/<experiment>/paper/``: macros.tex, methods.tex, measures.tex, methods.md with both,
+methods.bib, figures/ for one column, and paper.tex, which shows how they and the experiment's
+tables go together.
 """
 
 from __future__ import annotations
@@ -9,115 +11,74 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.files import write_text
-from prunebench.layout import Layout
-from prunebench.report import checklist, declared
-from prunebench.report.paper import (
-    answers,
-    cautions,
-    gates,
-    origin,
-    pictures,
-    protocol,
-    ran,
-    savings,
-    standings,
-)
-from prunebench.report.paper.blocks import (
-    BAD,
-    GOOD,
-    OPEN,
-    WORDS,
-    Block,
-    Cell,
-    Document,
-    Mark,
-    Points,
-    Section,
-    Table,
-    Text,
-)
-from prunebench.report.paper.html import html
-from prunebench.report.paper.markdown import markdown
-from prunebench.report.paper.material import Material
-from prunebench.settings import Analysis
-from prunebench.statistics.hypotheses import findings
-from prunebench.statistics.origin import own
+from prunebench.errors import PrunebenchError
+from prunebench.report import declared_analysis, figures
+from prunebench.report.document.inputs import Material
+from prunebench.report.figures import one_column
+from prunebench.report.figures.figure_context import Scene
+from prunebench.report.paper import citations, example_paper, macros, methods_text
+from prunebench.report.paper.methods_text import Paragraph
+from prunebench.report.tables import compression_tables
+from prunebench.statistics import SETTING
+from prunebench.statistics.own_and_published import own
+from prunebench.storage.files import write_text
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import LAYER_COLUMNS
 
-QUESTION = "Does pruning reduce overfitting, at which sparsity, by which method, at what cost?"
-TONES = {checklist.FULFILLED: GOOD, checklist.NOT_FULFILLED: BAD, checklist.CANNOT_TELL: OPEN}
+HEAD = "% Written by prunebench from config.json and cells.csv; needs methods.bib.\n"
 
 
 def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
-    """Write both files below ``layout.root``; return their paths.
+    """Write the folder ``paper`` below ``layout.root``; return the paths.
 
-    Works on cells alone; with config.json beside them as well, the run's own analysis settings
-    count, and with figures/ the page shows those. Raises PrunebenchError for cells that
-    ``statistics.check_cells`` refuses and for damaged figures.
+    The example shows the tables of ``layout.tables`` that are there. Raises PrunebenchError where
+    the resolved configuration cannot be read, which the methods are written from, and for cells
+    that ``statistics.check_cells`` refuses.
     """
-    document = compose(material_of(cells, layout))
-    made = {"html": html(document, layout.root), "md": markdown(document)}
-    for kind, text in made.items():
-        write_text(layout.report(kind), text)
-    return [layout.report(kind) for kind in made]
+    experiment, unread = declared_analysis.experiment(layout)
+    if experiment is None:
+        raise PrunebenchError(f"{layout.root}: the methods are written from config.json: {unread}")
+    folder = layout.paper
+    material = Material(own(cells), layout, [], experiment)
+    said = methods_text.paragraphs(material, experiment)
+    numbers = macros.numbers(material)
+    layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
+    drawn = one_column.write(cells, folder / "figures", material.analysis, layers)
+    drawn += _wide(material, folder / "figures")
+    measured = methods_text.measures(material)
+    used = citations.cited("\n".join(each.text for each in [*said, measured]))
+    made = {
+        "macros.tex": macros.text(numbers),
+        "methods.tex": HEAD + "\n\n".join(map(_latex, said)) + "\n",
+        "measures.tex": f"{HEAD}{_latex(measured)}\n",
+        "methods.md": "\n\n".join(map(_markdown, [*said, measured])) + "\n",
+        "methods.bib": citations.bibliography(used),
+        "paper.tex": example_paper.text(material, numbers, folder),
+    }
+    for name, text in made.items():
+        write_text(folder / name, text)
+    return [*drawn, *(folder / name for name in made)]
 
 
-def material_of(cells: pd.DataFrame, layout: Layout) -> Material:
-    """The records judged by the settings beside them, or by the defaults."""
-    experiment, unread = declared.experiment(layout)
-    analysis = Analysis() if experiment is None else experiment.analysis
-    mine = own(cells)
-    every = cells if len(mine) < len(cells) else None
-    return Material(mine, layout, findings(mine, analysis), experiment, unread, every)
+def _wide(material: Material, folder: Path) -> list[Path]:
+    """The example's figure that is as wide as a page."""
+    scene = Scene.of(material.cells, material.analysis)
+    setting = example_paper.setting_of(own(material.cells))
+    here = (scene.cells[SETTING] == list(setting)).all(axis=1)
+    drawn = figures.figures()[example_paper.WIDE].draw(scene.cells[here], scene)
+    if drawn is None:
+        return []
+    return figures.save(one_column.untitled(drawn), folder, example_paper.stems(setting)[1])
 
 
-def compose(material: Material) -> Document:
-    """The document, in the order in which it is read."""
-    said = cautions.warnings(material)
-    head = [Section("Before you believe it", "mind", [Points(tuple(said), warning=True)])]
-    main = [
-        answers.short(material),
-        *(head if said else []),
-        ran.section(material),
-        protocol.section(material),
-        gates.section(material),
-        *answers.sections(material),
-        standings.section(material),
-        *([saved] if (saved := savings.section(material)) else []),
-        _checklist(material),
-    ]
-    return Document(
-        f"Report: {material.cells['experiment'].iloc[0]}",
-        QUESTION,
-        [*main, *_further(material, main), origin.section(material)],
+def _latex(paragraph: Paragraph) -> str:
+    return (
+        f"\\paragraph{{{citations.latex(paragraph.heading)}.}}\n{citations.latex(paragraph.text)}"
     )
 
 
-def _checklist(material: Material) -> Section:
-    stems = frozenset(path.stem for path in material.layout.figures.glob("*.png"))
-    answered = checklist.checklist(checklist.Records(material.cells, stems))
-    rows: list[list[Cell]] = [
-        [asks, Mark(answer.outcome, TONES[answer.outcome]), answer.why] for asks, answer in answered
-    ]
-    count = sum(answer.outcome == checklist.FULFILLED for _, answer in answered)
-    words = (
-        f"What the field asks of a paper on pruning (Blalock 2020), answered from these records:"
-        f" {count} of {len(rows)} fulfilled."
-    )
-    columns = {"The checklist asks": WORDS, "Here": WORDS, "Why": WORDS}
-    return Section("The checklist of the field", "checklist", [Text(words), Table(columns, rows)])
+def _markdown(paragraph: Paragraph) -> str:
+    return f"**{citations.markdown(paragraph.heading)}.** {citations.markdown(paragraph.text)}"
 
 
-def _further(material: Material, main: list[Section]) -> list[Section]:
-    """The figures of the folder that no section shows."""
-    shown = {figure.path for figure in Document("", "", main).figures()}
-    root = material.layout.root
-    blocks: list[Block] = [
-        pictures.figure(path, root, material.captions)
-        for path in pictures.every(material.layout.figures)
-        if str(path.relative_to(root)) not in shown
-    ]
-    return [Section("Further figures", "figures", blocks)] if blocks else []
-
-
-__all__ = ["Material", "compose", "html", "markdown", "material_of", "write"]
+__all__ = ["write"]

@@ -11,7 +11,7 @@ import pkgutil
 
 import pandas as pd
 
-from prunebench.settings import Analysis
+from prunebench.experiment.settings import Analysis
 from prunebench.statistics.hypotheses.base import (
     EQUIVALENT,
     EVIDENCE,
@@ -21,8 +21,8 @@ from prunebench.statistics.hypotheses.base import (
     Finding,
     Hypothesis,
 )
-from prunebench.statistics.hypotheses.curve import phases
-from prunebench.statistics.hypotheses.table import prepare
+from prunebench.statistics.hypotheses.paired_cells import prepare
+from prunebench.statistics.hypotheses.phases import phases
 
 __all__ = [
     "EQUIVALENT", "EVIDENCE", "NOT_SHOWN", "SHOWN", "UNTESTED", "Finding", "Hypothesis",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from prunebench.statistics.hypotheses.compare import EQUIVALENT, EVIDENCE, evidence
-from prunebench.statistics.hypotheses.table import Lacking, Table
+from prunebench.statistics.hypotheses.comparisons import EQUIVALENT, EVIDENCE, evidence
+from prunebench.statistics.hypotheses.paired_cells import Lacking, Table
 
 SHOWN, NOT_SHOWN, UNTESTED = "shown", "not shown", "not tested"
 

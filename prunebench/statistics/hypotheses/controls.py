@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     EQUIVALENT,
     HIGHER,
     UNRESOLVED,
@@ -20,8 +20,8 @@ from prunebench.statistics.hypotheses.compare import (
     judged,
     largest_p,
 )
-from prunebench.statistics.hypotheses.pairs import composed, paired_areas
-from prunebench.statistics.hypotheses.table import ALL, CLEAN, NOISY, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_cells import ALL, CLEAN, NOISY, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_methods import composed, paired_areas
 from prunebench.statistics.significance import holm, p_text
 
 ADVANTAGE = "gain minus that of the control"
@@ -59,8 +59,8 @@ def equal_budget(table: Table) -> Judgement:
         what = f" the gain exceeds that of training the dense model as long ({items[0].against})"
         said.append(
             f"{WORDS[scope]}{what if len(verdicts) == 1 else ''} for"
-            f" {words.of(sum(hold), len(hold))} ({words.seeds(items)})."
-            f" {words.by_decision(items, table.analysis.alpha)}."
+            f" {phrases.of(sum(hold), len(hold))} ({phrases.seeds(items)})."
+            f" {phrases.by_decision(items, table.analysis.alpha)}."
         )
     if not said:
         raise Lacking("no setting has a method of the family and the control with the same seeds")
@@ -112,8 +112,8 @@ def simple_controls(table: Table) -> Judgement:
 
 def _count(claims: list[Comparison]) -> str:
     hold = [claim.method for claim in claims if claim.decision == HIGHER]
-    for_whom = f": {words.names(hold)}" if hold and len(hold) < len(claims) else ""
-    return f"{words.of(len(hold), len(claims))}{for_whom}"
+    for_whom = f": {phrases.names(hold)}" if hold and len(hold) < len(claims) else ""
+    return f"{phrases.of(len(hold), len(claims))}{for_whom}"
 
 
 def _simple_words(
@@ -123,11 +123,11 @@ def _simple_words(
     for against in dict.fromkeys(item.against for item in items):
         own = [item for item in items if item.against == against]
         above = [item.decision == HIGHER for item in own]
-        text = words.by_decision(own, alpha)
-        each.append(f"Against {against}: for {words.of(sum(above), len(above))}. {text}.")
+        text = phrases.by_decision(own, alpha)
+        each.append(f"Against {against}: for {phrases.of(sum(above), len(above))}. {text}.")
     return (
         f"{WORDS[scope]} the gain exceeds every one of these controls for {_count(claims)}"
-        f" ({words.seeds(items)}). {' '.join(each)}"
+        f" ({phrases.seeds(items)}). {' '.join(each)}"
     )
 
 
@@ -165,7 +165,7 @@ def _against(
     """The advantage of each method over a control, a Holm family; and what stands beside it."""
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
     values = within(advantage(table, family, controls), settings)
-    against = name or words.names(controls)
+    against = name or phrases.names(controls)
     items = judged(compared(values, ADVANTAGE, scope, against, "value", margin), alpha)
     beside = []
     if name != BEST:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import UNTESTED, Judgement, hypothesis, summed
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     EQUIVALENT,
     HIGHER,
     LOWER,
@@ -19,8 +19,8 @@ from prunebench.statistics.hypotheses.compare import (
     evidence,
     judged,
 )
-from prunebench.statistics.hypotheses.pairs import Pair, composed, paired_areas, partner
-from prunebench.statistics.hypotheses.table import ALL, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_cells import ALL, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_methods import Pair, composed, paired_areas, partner
 
 CHOSEN = "gain minus that of the control, each at its chosen sparsity"
 LESS = "integrated gain minus that of the control"
@@ -59,10 +59,10 @@ def criterion(table: Table) -> Judgement:
     against = [f"{item.method} against {item.against}" for item in fair]
     sentence = (
         f"Integrated over the sparsities that both have, the chosen weights do better than random"
-        f" or shuffled ones in {words.of(sum(above), len(above), 'comparison')}"
-        f" ({words.seeds(fair)}; noisy and clean settings weighted equally)."
-        f" {words.by_decision(fair, alpha, labels=against)}."
-        + (f" The criterion harms: {words.names(below)}." if below else "")
+        f" or shuffled ones in {phrases.of(sum(above), len(above), 'comparison')}"
+        f" ({phrases.seeds(fair)}; noisy and clean settings weighted equally)."
+        f" {phrases.by_decision(fair, alpha, labels=against)}."
+        + (f" The criterion harms: {phrases.names(below)}." if below else "")
         + f"{_kinds_missing(table, pairs)}{said}"
     )
     kinds = {kind for _, kind in pairs}
@@ -124,7 +124,7 @@ def _own_sparsity(table: Table, pairs: list[Pair]) -> list[Comparison]:
 def _own_words(items: list[Comparison], alpha: float) -> str:
     if not items:
         return ""
-    said = words.by_decision(items, alpha, labels=[_label(item) for item in items])
+    said = phrases.by_decision(items, alpha, labels=[_label(item) for item in items])
     return (
         f" The gain minus that of the control, each at its own sparsity chosen on validation"
         f" ({items[0].scope}): {said[0].lower()}{said[1:]}."
@@ -141,7 +141,7 @@ def _unfair_words(items: list[Comparison], alpha: float) -> str:
     if not items:
         return ""
     labels = [f"{_label(item)} ({item.note})" for item in items]
-    said = words.by_decision(items, alpha, labels=labels)
+    said = phrases.by_decision(items, alpha, labels=labels)
     return (
         f" Beside the verdict, since more than the criterion differs: {said[0].lower()}{said[1:]}."
     )

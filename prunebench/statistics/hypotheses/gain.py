@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     EQUIVALENT,
     HIGHER,
     LOWER,
@@ -16,7 +16,7 @@ from prunebench.statistics.hypotheses.compare import (
     evidence,
     judged,
 )
-from prunebench.statistics.hypotheses.table import CLEAN, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_cells import CLEAN, Lacking, Table, within
 
 GAIN = "gain"
 LEFT_OUT = "gain, seed left out of the choice of sparsity"
@@ -52,9 +52,9 @@ def clean_labels(table: Table) -> Judgement:
     outside = [item for item in items if item.decision in (HIGHER, LOWER)]
     sentence = (
         f"With clean labels the gain at the sparsity chosen on validation lies inside"
-        f" ±{margin:g} points for {words.of(sum(same), len(same))}"
-        f" ({words.plural(len(settings), 'setting')}, {words.seeds(items)})."
-        f" {words.by_decision(items, alpha, undecided='the interval reaches beyond the region')}."
+        f" ±{margin:g} points for {phrases.of(sum(same), len(same))}"
+        f" ({phrases.plural(len(settings), 'setting')}, {phrases.seeds(items)})."
+        f" {phrases.by_decision(items, alpha, undecided='the interval reaches beyond the region')}."
         + _left_out(beside)
         + (f" {_outside(outside, margin)}" if outside else "")
     )
@@ -76,8 +76,8 @@ def _left_out(beside: list[Comparison]) -> str:
     own = [item.found.value for item in beside if item.measure == LEFT_OUT]
     if not own:
         return ""
-    span = f"{words.signed(min(own))} to {words.signed(max(own))}"
-    where = span if len(own) > 1 else words.signed(own[0])
+    span = f"{phrases.signed(min(own))} to {phrases.signed(max(own))}"
+    where = span if len(own) > 1 else phrases.signed(own[0])
     return f" With the sparsity chosen by the other seeds alone: {where} points."
 
 
@@ -85,4 +85,4 @@ def _outside(items: list[Comparison], margin: float) -> str:
     beyond = [item.method for item in items if item.found.low > margin or item.found.high < -margin]
     if not beyond:
         return "Differences from 0 were shown, but not beyond the region."
-    return f"The claim is contradicted by {words.names(beyond)}, wholly outside the region."
+    return f"The claim is contradicted by {phrases.names(beyond)}, wholly outside the region."

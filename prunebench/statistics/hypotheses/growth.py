@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import NOT_SHOWN, SHOWN, Judgement, hypothesis
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     HIGHER,
     Comparison,
     compared,
@@ -18,7 +18,7 @@ from prunebench.statistics.hypotheses.compare import (
     judged,
 )
 from prunebench.statistics.hypotheses.correlation import slope
-from prunebench.statistics.hypotheses.table import CLEAN, NOISY, Lacking, Table
+from prunebench.statistics.hypotheses.paired_cells import CLEAN, NOISY, Lacking, Table
 
 REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 UNITS = {  # one step of each axis: a tenth of the labels, half the samples
@@ -56,8 +56,8 @@ def noise_and_size(table: Table) -> Judgement:
         hold.append(all(each))
         where = f", {scope}" if axis == "train_samples" else ""
         said.append(
-            f"The gain grows {CLAIMS[axis]} for {words.of(sum(each), len(each))} ({measure}"
-            f"{where}, {words.seeds(items)}). {words.by_decision(items, table.analysis.alpha)}."
+            f"The gain grows {CLAIMS[axis]} for {phrases.of(sum(each), len(each))} ({measure}"
+            f"{where}, {phrases.seeds(items)}). {phrases.by_decision(items, table.analysis.alpha)}."
         )
     if not hold:
         raise Lacking(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import NOT_SHOWN, SHOWN, Judgement, hypothesis
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     HIGHER,
     LOWER,
     Comparison,
@@ -17,7 +17,7 @@ from prunebench.statistics.hypotheses.compare import (
     judged,
 )
 from prunebench.statistics.hypotheses.correlation import CELLS, partial_spearman, spearman
-from prunebench.statistics.hypotheses.table import ALL, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_cells import ALL, Lacking, Table, within
 
 PREDICTORS = {
     "instability": "instability at pruning",
@@ -55,11 +55,11 @@ def predictors(table: Table) -> Judgement:
     hold = [item.method for item in main if item.decision in (HIGHER, LOWER)]
     missing = [text for name, text in PREDICTORS.items() if name not in {i.method for i in main}]
     labels = [PREDICTORS[item.method] for item in main]
-    said = words.by_decision(main, table.analysis.alpha, unit="", labels=labels)
+    said = phrases.by_decision(main, table.analysis.alpha, unit="", labels=labels)
     sentence = (
         f"Given sparsity, {len(hold)} of {len(main)} measures of a cell"
         f" predict{'s' if len(hold) == 1 else ''} its gain (mean partial rank correlation over"
-        f" methods and sparsities within a setting and seed, {words.seeds(main)}). {said}."
+        f" methods and sparsities within a setting and seed, {phrases.seeds(main)}). {said}."
         f" Without regard to sparsity: {_raw(items)}."
         " Cells of one method are alike: that methods differ in both is part of the correlation."
         + (f" Not recorded or without change: {', '.join(missing)}." if missing else "")
@@ -78,7 +78,7 @@ def _items(values: pd.DataFrame, scope: str, alpha: float) -> list[Comparison]:
 
 def _raw(items: list[Comparison]) -> str:
     own = [item for item in items if item.measure == RAW]
-    return "; ".join(f"{PREDICTORS[item.method]} {words.number(item, '')}" for item in own)
+    return "; ".join(f"{PREDICTORS[item.method]} {phrases.number(item, '')}" for item in own)
 
 
 def per_seed(table: Table, methods: tuple[str, ...]) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     HIGHER,
     LOWER,
     Comparison,
@@ -19,9 +19,9 @@ from prunebench.statistics.hypotheses.compare import (
     judged,
     largest_p,
 )
-from prunebench.statistics.hypotheses.pairs import Pair, composed, paired_areas, partner
+from prunebench.statistics.hypotheses.paired_cells import NOISY, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_methods import Pair, composed, paired_areas, partner
 from prunebench.statistics.hypotheses.shape import noisy_settings
-from prunebench.statistics.hypotheses.table import NOISY, Lacking, Table, within
 from prunebench.statistics.significance import holm, p_text, unable
 
 REWINDING = ("weight-rewinding", "learning-rate-rewinding")
@@ -65,9 +65,9 @@ def rewinding(table: Table) -> Judgement:
             parts[[p for p, _ in found].index(pair)] += f": {sign}"
     sentence = (
         "With noisy labels the gains of rewinding and of fine-tuning the trained weights have"
-        f" opposite signs, both shown, for {words.of(sum(map(bool, signs)), len(signs), 'pair')}"
-        f" of methods. {words.listed(parts)}."
-        f" Rewinding minus fine-tuning, integrated: {words.by_decision(beside, alpha)}."
+        f" opposite signs, both shown, for {phrases.of(sum(map(bool, signs)), len(signs), 'pair')}"
+        f" of methods. {phrases.listed(parts)}."
+        f" Rewinding minus fine-tuning, integrated: {phrases.by_decision(beside, alpha)}."
     )
     return Judgement(summed([bool(sign) for sign in signs]), sentence, evidence([*rows, *beside]))
 
@@ -132,6 +132,6 @@ def _words(pair: Pair, own: list[Comparison], p: float, family: int, table: Tabl
     never = unable(rewound.found.seeds, family, "pairs", table.analysis.alpha)
     note = f"; {rewound.note}" if rewound.note else ""
     return (
-        f"{pair.method} {words.number(rewound)}, {pair.other} {words.number(going_on)}"
-        f" ({never or f'{words.seeds(own)}, {p_text(p)}'}{note})"
+        f"{pair.method} {phrases.number(rewound)}, {pair.other} {phrases.number(going_on)}"
+        f" ({never or f'{phrases.seeds(own)}, {p_text(p)}'}{note})"
     )

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED, Estimate, estimate
-from prunebench.statistics.grid import SETTING
-from prunebench.statistics.hypotheses import words
+from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
-from prunebench.statistics.hypotheses.compare import (
+from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     compared,
     correlations,
@@ -19,8 +19,8 @@ from prunebench.statistics.hypotheses.compare import (
     judged,
 )
 from prunebench.statistics.hypotheses.correlation import POINTS, slope, spearman
-from prunebench.statistics.hypotheses.curve import PHASES, curves, seed_values
-from prunebench.statistics.hypotheses.table import NOISY, Lacking, Table, within
+from prunebench.statistics.hypotheses.paired_cells import NOISY, Lacking, Table, within
+from prunebench.statistics.hypotheses.phases import PHASES, curves, seed_values
 from prunebench.statistics.significance import holm, p_text, unable
 
 SIDES = {"rise": HIGHER, "fall": LOWER, "collapse": HIGHER}
@@ -33,7 +33,7 @@ def noisy_settings(table: Table) -> pd.DataFrame:
         return scopes[NOISY]
     if table.left_out:
         raise Lacking(
-            f"every baseline with noisy labels is under-trained ({words.names(table.left_out)})"
+            f"every baseline with noisy labels is under-trained ({phrases.names(table.left_out)})"
         )
     if table.rows["noisy"].isna().all():
         raise Lacking("the records do not say which regimes have noisy labels (label_noise)")
@@ -60,10 +60,10 @@ def double_descent(table: Table) -> Judgement:
     ]
     counts = {phase: int(found[f"{phase}_shown"].sum()) for phase in PHASES}
     whole = int(found[[f"{phase}_shown" for phase in PHASES]].all(axis=1).sum())
-    curves_of = words.plural(len(found), "curve")
+    curves_of = phrases.plural(len(found), "curve")
     sentence = (
         f"Over the noisy settings together all three phases are shown for"
-        f" {words.of(sum(hold), len(hold))}: {words.listed(_of_methods(pooled, table))}."
+        f" {phrases.of(sum(hold), len(hold))}: {phrases.listed(_of_methods(pooled, table))}."
         f" By their 95 % intervals alone, of {curves_of} (a method in a setting)"
         f" {counts['rise']} rise{'s' if counts['rise'] == 1 else ''} above dense first,"
         f" {counts['fall']} fall{'s' if counts['fall'] == 1 else ''} more than"
@@ -132,7 +132,7 @@ def _size(item: Comparison) -> str:
     """The size of a phase; where no curve has a place for it, all its values are 0."""
     if item.found.value == item.found.low == item.found.high == 0:
         return "none recorded (the minimum is at the grid's end)"
-    return words.number(item)
+    return phrases.number(item)
 
 
 def _methods(items: list[Comparison]) -> list[str]:
@@ -176,12 +176,12 @@ def memorization(table: Table) -> Judgement:
     none = [method for method in family if method not in {item.method for item in ranks}]
     sentence = (
         "From dense to the minimum that validation chooses, test error falls with the memorized"
-        f" share for {words.of(sum(hold), len(hold))}"
-        + (f" that reach a minimum late enough (not {words.names(none)})" if none else "")
-        + f" (mean rank correlation within a seed, {words.seeds(ranks)})."
-        f" {words.by_decision(ranks, alpha, unit='')}."
+        f" share for {phrases.of(sum(hold), len(hold))}"
+        + (f" that reach a minimum late enough (not {phrases.names(none)})" if none else "")
+        + f" (mean rank correlation within a seed, {phrases.seeds(ranks)})."
+        f" {phrases.by_decision(ranks, alpha, unit='')}."
         " Points of test error lost with each point of memorization: "
-        + words.listed([f"{item.method} {words.number(item, '')}" for item in slopes])
+        + phrases.listed([f"{item.method} {phrases.number(item, '')}" for item in slopes])
         + ". Both also change with sparsity alone: the correlation shows that they go together,"
         " not which causes which."
     )

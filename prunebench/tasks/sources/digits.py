@@ -10,7 +10,7 @@ import numpy as np
 from prunebench.tasks.raw import Raw, Split
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 
 def read(task: Task, folder: Path) -> Raw:

@@ -14,7 +14,7 @@ from prunebench.tasks.images import SUFFIXES, Encoded, decode
 from prunebench.tasks.raw import Raw, Split, local_path
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 
 def read(task: Task, folder: Path) -> Raw:

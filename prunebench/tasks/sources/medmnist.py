@@ -21,7 +21,7 @@ from prunebench.tasks.raw import (
 )
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 
 def read(task: Task, folder: Path) -> Raw:

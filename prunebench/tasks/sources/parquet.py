@@ -13,7 +13,7 @@ from prunebench.tasks.images import Encoded, decode
 from prunebench.tasks.raw import Raw, Split, local_path, one_line
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 # the names under which splits are stored: <name>.parquet, or <name>-*.parquet for shards
 SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.inputs import note_fetched
+from prunebench.experiment.prepared_data import note_fetched
 from prunebench.tasks.images import Encoded, decode
 from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
 
 if TYPE_CHECKING:
-    from prunebench.settings import Task
+    from prunebench.experiment.settings import Task
 
 SILENCE = 60.0  # seconds without a byte after which a download has failed
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from prunebench.settings import Analysis
+from prunebench.experiment.settings import Analysis
 from prunebench.statistics.hypotheses import Finding, hypotheses
-from prunebench.statistics.hypotheses.table import prepare
+from prunebench.statistics.hypotheses.paired_cells import prepare
 
 Judge = Callable[..., Finding]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prunebench.settings import Analysis
+from prunebench.experiment.settings import Analysis
 from prunebench.statistics import estimate
 from prunebench.statistics.hypotheses import (
     EQUIVALENT,
@@ -19,7 +19,7 @@ from prunebench.statistics.hypotheses import (
     SHOWN,
     UNTESTED,
     Finding,
-    compare,
+    comparisons,
     findings,
     shape,
 )
@@ -35,7 +35,7 @@ REGIMES = (Regime("clean"), Regime("noisy-20", 0.2), Regime("noisy-40", 0.4))
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = partial(estimate, draws=200)
-    monkeypatch.setattr(compare, "estimate", quick)
+    monkeypatch.setattr(comparisons, "estimate", quick)
     monkeypatch.setattr(shape, "estimate", quick)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench.settings import Analysis
+from prunebench.experiment.settings import Analysis
 from prunebench.statistics.hypotheses import EQUIVALENT, NOT_SHOWN, SHOWN, UNTESTED
 from prunebench.statistics.hypotheses.controls import advantage
-from prunebench.statistics.hypotheses.table import prepare
+from prunebench.statistics.hypotheses.paired_cells import prepare
 from tests.statistics.hypotheses.conftest import Judge
 from tests.statistics.hypotheses.planted import (
     CLEAN,

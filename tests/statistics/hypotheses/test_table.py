@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.settings import Analysis
-from prunebench.statistics.hypotheses.table import Lacking, prepare
+from prunebench.experiment.settings import Analysis
+from prunebench.statistics.hypotheses.paired_cells import Lacking, prepare
 from tests.statistics.hypotheses.planted import (
     CLEAN,
     METHODS,

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
-from prunebench.tasks.data import load
 from prunebench.tasks.prepare import prepare
 from prunebench.tasks.sources.parquet import read
+from prunebench.tasks.task_data import load
 
 from ..conftest import Encode, MakeTask
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prunebench import inputs
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import prepared_data
 from prunebench.tasks.prepare import check, split
 from prunebench.tasks.sources import torchvision as source
 
@@ -208,15 +208,15 @@ def test_damaged_downloads_are_refused_and_fetched_again(
     source.download(task, folder)
     before = {path.name: path.read_bytes() for path in (folder / "FashionMNIST").iterdir()}
     (done := tmp_path / "raw" / f"{task.name}.done").touch()
-    assert inputs.damaged(task, data) == []
+    assert prepared_data.damaged(task, data) == []
     damage(folder / "FashionMNIST" / name)
     assert f"FashionMNIST/{name} is missing or not as it was fetched" in _refusal(task, folder)
-    assert inputs.damaged(task, data) == [folder / "FashionMNIST" / name]
+    assert prepared_data.damaged(task, data) == [folder / "FashionMNIST" / name]
     assert not done.exists()  # so the workflow fetches again
     source.download(task, folder)
     assert len(server.asked) == 4
     assert {p.name: p.read_bytes() for p in (folder / "FashionMNIST").iterdir()} == before
-    assert inputs.damaged(task, data) == []
+    assert prepared_data.damaged(task, data) == []
 
 
 def test_nobody_asks_for_downloads_once_they_are_prepared(
@@ -226,10 +226,10 @@ def test_nobody_asks_for_downloads_once_they_are_prepared(
     task = make_task(source="torchvision", dataset="FashionMNIST")
     source.download(task, tmp_path / "raw" / "torchvision")
     cut(tmp_path / "raw" / "torchvision" / "FashionMNIST" / "True.bin")
-    prepared = inputs.prepared(task, tmp_path)
+    prepared = prepared_data.prepared(task, tmp_path)
     prepared.parent.mkdir()
     prepared.touch()
-    assert inputs.damaged(task, tmp_path) == []
+    assert prepared_data.damaged(task, tmp_path) == []
 
 
 @pytest.mark.parametrize(

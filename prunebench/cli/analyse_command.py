@@ -1,0 +1,47 @@
+"""``analyse``: the statistics on any table of cells."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prunebench.cli.app import AsJson, app, example, files, guide
+
+
+@app.command(
+    epilog=guide(
+        example("analyse results/reference/default/cells.csv --json"),
+        files("the table", "nothing but --output"),
+    )
+)
+def analyse(
+    table: Annotated[Path, typer.Argument(help="a tidy CSV: method, sparsity, test_error, …")],
+    baseline: Annotated[str, typer.Option(help="the method to compare with")] = "dense",
+    reference: Annotated[str, typer.Option(help="another method to compare with")] = "random",
+    primary: Annotated[
+        str, typer.Option(help="the methods that Holm adjusts for: a,b; default: no controls")
+    ] = "",
+    equivalence: Annotated[
+        float, typer.Option(help="± points: the region of practical equivalence")
+    ] = 0.5,
+    output: Annotated[
+        Path | None, typer.Option(help="a folder for scores.csv, scores.md and the forest plot")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the methods of any table of results, also of published ones."""
+    from prunebench.report import analyse as analysis
+    from prunebench.statistics import read_table
+
+    cells, notes = read_table(table)
+    names = [name.strip() for name in primary.split(",") if name.strip()]
+    found = analysis.analyse(cells, baseline, reference, names, equivalence)
+    for note in notes:
+        print(f"note: {table}: {note}", file=sys.stderr)
+    if output is not None:
+        for path in analysis.write(found, output):
+            print(f"wrote {path}", file=sys.stderr)
+    print(analysis.as_json(found) if as_json else analysis.text(found))

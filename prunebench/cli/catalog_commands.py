@@ -1,0 +1,91 @@
+"""What ships, and whether a method keeps its contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from prunebench.cli.app import AsJson, app, example, files, guide
+from prunebench.errors import PrunebenchError
+
+# rows for programs, a table for people, and what renews that table in a text
+Catalog = tuple[Callable[[], Any], Callable[[], str], Callable[[str], str]]
+Into = Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")]
+
+
+def _show(catalog: Catalog, as_json: bool, into: Path | None) -> None:
+    """Print a catalog as a table or as JSON, or renew its table in a file."""
+    from prunebench.storage.files import write_text
+
+    rows, table, fill = catalog
+    if into is not None:
+        write_text(into, fill(into.read_text(encoding="utf-8")))
+        return
+    print(json.dumps(rows(), indent=1) if as_json else table())
+
+
+@app.command(epilog=guide(example("methods --json"), files("what ships", "nothing but --into")))
+def methods(as_json: AsJson = False, into: Into = None) -> None:
+    """List the methods that ship."""
+    from prunebench.experiment.catalog import fill, markdown_table, method_rows
+
+    _show((method_rows, markdown_table, fill), as_json, into)
+
+
+@app.command(epilog=guide(example("measures"), files("what ships", "nothing but --into")))
+def measures(as_json: AsJson = False, into: Into = None) -> None:
+    """List what is measured: columns, directions, units, formulas and sources."""
+    from prunebench.evaluation.measures_table import fill, measure_rows, measures_table
+
+    _show((measure_rows, measures_table, fill), as_json, into)
+
+
+@app.command(
+    epilog=guide(
+        example("check-method magnitude"),
+        example("check-method my_file.py:score"),
+        files("your Python file", "nothing"),
+        "Exit status 0: the contract is kept, 2: it is broken.",
+    )
+)
+def check_method(
+    name: Annotated[
+        str,
+        typer.Argument(help="a preset, a criterion (my_file.py:score), or one of --config's"),
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="a configuration whose methods to know")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a method to the contract that every method keeps, on a CNN, a transformer and an MLP."""
+    from prunebench.experiment import config as settings
+    from prunebench.pruning import contract
+
+    if config is not None:
+        known = {method.name: method for method in settings.load(config).methods}
+        method = known[name] if name in known else settings.method(name)
+    elif ":" in name:
+        method = settings.method({"name": "mine", "criterion": name})
+    else:
+        method = settings.method(name)
+    findings = contract.check(method, contract.standard_networks())
+    if as_json:
+        print(json.dumps([asdict(found) for found in findings]))
+    for found in () if as_json else findings:
+        print(f"{found.outcome:8} {found.network:12} {found.check}  {found.detail}".rstrip())
+    if any(found.outcome == contract.BROKEN for found in findings):
+        raise PrunebenchError(f"{name} breaks the contract")
+
+
+@app.command(epilog=guide(example("schema"), files("nothing", "nothing")))
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors."""
+    from prunebench.experiment.catalog import json_schema
+
+    print(json.dumps(json_schema(), indent=1))

@@ -1,0 +1,171 @@
+"""The rules of the workflow: one command each, and ``run`` for all of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from prunebench.cli.app import (
+    DATA,
+    Config,
+    Data,
+    Output,
+    app,
+    example,
+    files,
+    guide,
+    plan_of,
+    write,
+)
+from prunebench.text.progress_bars import bar
+
+Job = Annotated[str, typer.Argument(help="the name of a job of the plan")]
+
+
+def _manifest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = ("task", "regime", "model", "method", "seed", "sparsity", "identity", "status")
+    return [{key: record[key] for key in kept} for record in records]
+
+
+@app.command(
+    epilog=guide(
+        example("download config/cifar10.yaml cifar10"), files("the configuration", "data/raw/")
+    )
+)
+def download(config: Config, task: str, data: Data = DATA, output: Output = None) -> None:
+    """Fetch a task's official files, verified by their checksums."""
+    from prunebench.runner import pipeline
+
+    pipeline.download(plan_of(config), task, data)
+    write(output, {"task": task})
+
+
+@app.command(
+    epilog=guide(
+        example("prepare config/default.yaml digits"), files("data/raw/", "data/prepared/")
+    )
+)
+def prepare(config: Config, task: str, data: Data = DATA) -> None:
+    """Turn a task's source into one verified file of tensors."""
+    from prunebench.runner import pipeline
+
+    pipeline.prepare(plan_of(config), task, data)
+
+
+@app.command(
+    epilog=guide(
+        example("check config/default.yaml"),
+        files("the configuration and data/prepared/", "nothing but --output"),
+    )
+)
+def check(config: Config, data: Data = DATA, output: Output = None) -> None:
+    """Build every model of a grid before anything is trained."""
+    from prunebench.runner import pipeline
+
+    found = pipeline.check(plan_of(config), data)
+    for item in found:
+        print(
+            f"{item['task']}: {item['model']}: {item['params_total']:,} weights in"
+            f" {item['prunable_layers']} prunable layers and the rest,"
+            f" {item['macs_dense']:,} MACs an image",
+            file=sys.stderr,
+        )
+    write(output, {"models": found})
+
+
+@app.command(
+    epilog=guide(
+        example("baselines results/default/config.json digits-0"),
+        files(
+            "config.json and data/prepared/",
+            "cells/…/dense/0/: record, weights, predictions, history",
+        ),
+    )
+)
+def baselines(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
+    """Train the dense baselines of a job that are missing."""
+    from prunebench.runner import pipeline
+    from prunebench.runner.progress import grid_bar
+
+    plan = plan_of(config)
+    with grid_bar(plan):
+        records = pipeline.baselines(plan, job, data)
+    write(output, {"cells": _manifest(records)})
+
+
+@app.command(
+    epilog=guide(
+        example("curves results/default/config.json magnitude@digits-0"),
+        files("config.json, data/prepared/ and the baselines", "cells/…/<method>/<sparsity>/"),
+    )
+)
+def curves(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
+    """Compute the cells of a job's curves that are missing."""
+    from prunebench.runner import pipeline
+    from prunebench.runner.progress import grid_bar
+
+    plan = plan_of(config)
+    with grid_bar(plan):
+        records = pipeline.curves(plan, job, data)
+    write(output, {"cells": _manifest(records)})
+
+
+@app.command(
+    epilog=guide(
+        example("probes results/default/config.json digits-0"),
+        files("the cells of the job", "probes.json beside each"),
+    )
+)
+def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
+    """Look at a job's stored networks: corruptions, sharpness, distance, as configured."""
+    from prunebench.runner import pipeline
+
+    write(output, {"cells": pipeline.probes(plan_of(config), job, data)})
+
+
+@app.command(
+    epilog=guide(
+        example("latencies results/default/config.json digits"),
+        files("the cells of the task", "latency.json beside each"),
+    )
+)
+def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
+    """Measure how long a task's networks take. To be run with nothing else on the machine."""
+    from prunebench.runner import pipeline
+
+    write(output, {"cells": pipeline.latencies(plan_of(config), job, data)})
+
+
+@app.command(
+    epilog=guide(
+        example("measure results/default/config.json digits-0 --output rows.json"),
+        files("the stored predictions of the job's cells", "its rows, as JSON, to --output"),
+    )
+)
+def measure(config: Config, job: Job, output: Output = None) -> None:
+    """Gather the rows of all cells on some baselines and measure their stored predictions."""
+    from prunebench.runner import pipeline
+
+    pipeline.measure(plan_of(config), job, output)
+
+
+@app.command(
+    epilog=guide(
+        example("collect results/default/config.json results/default/jobs/measured.txt"),
+        files(
+            "the files that MEASURED lists",
+            "cells.csv, latency.csv, layers.csv, provenance.json, workflow/",
+        ),
+    )
+)
+def collect(config: Config, measured: Path) -> None:
+    """Write cells.csv from the measured jobs that the file MEASURED lists, a path a line."""
+    from prunebench.runner.collect import collect as collected
+    from prunebench.storage.files import read_text
+
+    paths = [Path(line) for line in read_text(measured).splitlines()]
+    with bar("tables of all cells"):
+        collected(plan_of(config), paths)

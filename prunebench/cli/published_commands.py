@@ -1,0 +1,84 @@
+"""``import`` and ``compare``: an experiment beside what others found, or beside another."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prunebench.cli.app import AsJson, app, example, files, guide
+
+DEFAULT = Path("results/default")
+
+
+@app.command(
+    name="import",
+    epilog=guide(
+        example("import their.csv --as Tanaka2020 --into results/default --column method=Algo"),
+        files("the table, config.json", "published/ of the experiment"),
+    ),
+)
+def import_(
+    table: Annotated[Path, typer.Argument(help="a tidy CSV, a row for each cell")],
+    name: Annotated[str, typer.Option("--as", help='whose results they are: "Tanaka 2020"')],
+    into: Annotated[Path, typer.Option(help="the experiment to show them in")] = DEFAULT,
+    column: Annotated[
+        list[str] | None, typer.Option(help="which of their columns is what: method=Algo")
+    ] = None,
+    constant: Annotated[
+        list[str] | None, typer.Option("--set", help="what all rows have: task=cifar10")
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(help="accuracy-percent, error-share, compression-ratio, density-percent, …"),
+    ] = None,
+    dense: Annotated[
+        str | None, typer.Option(help="what they call the network that was not pruned")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="a YAML file: columns, constants, values, units, dense")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="another file of that name was imported before")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show published results beside an experiment's own, marked: published, not re-run."""
+    from prunebench.published.column_mapping import read_mapping
+    from prunebench.published.import_table import import_results
+    from prunebench.storage.layout import Layout
+
+    how = read_mapping(mapping, column or (), constant or (), unit or (), dense)
+    done = import_results(table, name, Layout(into), how, replace)
+    for note in done.notes:
+        print(f"note: {table}: {note}", file=sys.stderr)
+    said = {"path": str(done.path), "outcome": done.outcome, "cells": len(done.cells)}
+    text = f"{done.path}: {done.outcome}, {len(done.cells)} cells; make tables and pages again"
+    print(json.dumps({**said, "notes": done.notes}) if as_json else text)
+
+
+@app.command(
+    epilog=guide(
+        example("compare results/default results/reference/default --tolerance 0.5"),
+        files("cells.csv of both", "nothing"),
+    )
+)
+def compare(
+    a: Annotated[Path, typer.Argument(help="an experiment's folder, or a cells.csv")],
+    b: Annotated[Path, typer.Argument(help="the other one")],
+    tolerance: Annotated[
+        float, typer.Option(help="points of test error that make no difference; 0: bit by bit")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two experiments cell by cell; exit status 0: they agree, 1: they differ."""
+    from prunebench.published import compare_experiments as others
+
+    cells = others.read(a), others.read(b)
+    found = others.compare(*cells, (str(a), str(b)), tolerance)
+    print(others.as_json(found) if as_json else others.text(found))
+    if not found.agrees:
+        raise typer.Exit(1)

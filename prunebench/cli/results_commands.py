@@ -1,0 +1,274 @@
+"""What is made of an experiment's records, and ``run``, which makes them too."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import nullcontext, suppress
+from typing import Annotated
+
+import typer
+
+from prunebench.cli.app import (
+    DATA,
+    AsJson,
+    Config,
+    Data,
+    Output,
+    Results,
+    app,
+    cells_of,
+    example,
+    files,
+    guide,
+    plan_of,
+    write,
+)
+from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.storage.outputs import making, note_of
+from prunebench.text.progress_bars import bar
+
+
+@app.command(
+    epilog=guide(
+        example("run config/default.yaml"),
+        files(
+            "the configuration and data/",
+            "results/<experiment>/: cells, tables, figures, leaderboard, report",
+        ),
+        "Killed or interrupted, the same command goes on from the last finished cell."
+        " Snakemake runs the same jobs side by side:"
+        " snakemake --cores all --configfile config/default.yaml",
+    )
+)
+def run(config: Config, data: Data = DATA) -> None:
+    """Run a whole grid in this process, without Snakemake, and write its reports."""
+    from prunebench.runner import pipeline
+    from prunebench.runner.progress import failures, grid_bar
+
+    plan = plan_of(config)
+    try:
+        with grid_bar(plan):
+            pipeline.run(plan, data)
+    except PrunebenchError:
+        if said := failures.text(plan):
+            print(said, file=sys.stderr)
+        raise
+    results = plan.layout.root
+    for step in (tables, figures, leaderboard, report, kit, summary):
+        step(results)
+
+
+@app.command(
+    epilog=guide(
+        example("tables results/default"), files("cells.csv, latency.csv, config.json", "tables/")
+    )
+)
+def tables(results: Results) -> None:
+    """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
+    from prunebench.report import declared_analysis
+    from prunebench.report.tables import compression_tables
+    from prunebench.report.tables import paper_tables as report
+
+    cells, layout = cells_of(results)
+    with bar("tables"), making(layout, "tables") as outputs:
+        outputs += report.write(cells, layout.tables, declared_analysis.analysis(layout))
+        outputs += compression_tables.write(cells, layout)
+
+
+@app.command(
+    epilog=guide(
+        example("figures results/default"), files("cells.csv, layers.csv, config.json", "figures/")
+    )
+)
+def figures(results: Results) -> None:
+    """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
+    from prunebench.report import declared_analysis
+    from prunebench.report import figures as report
+    from prunebench.report.tables import compression_tables
+    from prunebench.storage.records import LAYER_COLUMNS
+
+    cells, layout = cells_of(results)
+    layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
+    with making(layout, "figures") as outputs:
+        outputs += report.write(cells, layout.figures, declared_analysis.analysis(layout), layers)
+
+
+@app.command(
+    epilog=guide(
+        example("leaderboard results/default"),
+        files("cells.csv, config.json, figures/", "leaderboard.html, .md, .csv"),
+    )
+)
+def leaderboard(results: Results) -> None:
+    """Write leaderboard.html, .md and .csv from cells.csv."""
+    from prunebench.report import leaderboard as report
+
+    cells, layout = cells_of(results)
+    with bar("leaderboard"), making(layout, "leaderboard") as outputs:
+        outputs += report.write(cells, layout)
+
+
+@app.command(
+    epilog=guide(
+        example("report results/default"),
+        files("cells.csv, config.json, figures/", "report.html, .md"),
+    )
+)
+def report(results: Results) -> None:
+    """Write report.html and .md from cells.csv, config.json and figures/."""
+    from prunebench.report import document
+
+    cells, layout = cells_of(results)
+    with bar("report"), making(layout, "report") as outputs:
+        outputs += document.write(cells, layout)
+
+
+@app.command(
+    epilog=guide(example("kit results/default"), files("cells.csv, config.json", "paper/"))
+)
+def kit(results: Results) -> None:
+    """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
+    from prunebench.report import paper as report
+
+    cells, layout = cells_of(results)
+    with bar("paper's kit"), making(layout, "kit") as outputs:
+        outputs += report.write(cells, layout)
+
+
+@app.command(
+    epilog=guide(
+        example("crate results/default"),
+        files(
+            "provenance.json, workflow/ and what it describes: config.json, records, tables,"
+            " figures, leaderboard, report",
+            "ro-crate-metadata.json",
+        ),
+        "The profile is Workflow Run Crate 0.5: of experiments that Snakemake ran.",
+    )
+)
+def crate(results: Results) -> None:
+    """Make an experiment's folder a Workflow Run RO-Crate: what ran, on what, and what came out."""
+    from prunebench.storage import ro_crate as run_crate
+    from prunebench.storage.layout import Layout
+
+    layout = Layout(results)
+    with making(layout, "crate") as outputs:
+        outputs.append(run_crate.write(layout))
+
+
+@app.command(
+    epilog=guide(
+        example("summary results/default"), files("cells.csv, config.json, logs/", "nothing")
+    )
+)
+def summary(results: Results, as_json: AsJson = False) -> None:
+    """Print a short leaderboard, where everything lies, and what failed."""
+    from prunebench.report import terminal_summary as report
+    from prunebench.runner.progress import failures
+    from prunebench.storage import provenance
+
+    cells, layout = cells_of(results)
+    said = failures.text(plan_of(layout.config)) if layout.config.is_file() else ""
+    if as_json:
+        print(json.dumps({**report.as_json(cells, layout), "faults": said.splitlines()}))
+        return
+    print(report.text(cells, layout))
+    if old := provenance.outdated(layout.provenance, layout.config, layout.cells_csv):
+        print(f"warning: {old}\n")
+    if said:
+        print(said)
+
+
+@app.command(
+    epilog=guide(
+        example("track results/default"),
+        files(
+            "cells.csv, config.json, histories, tables, figures, pages",
+            "results/mlflow.db and results/mlartifacts/, or to the server",
+        ),
+        "Look with: mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
+    )
+)
+def track(
+    results: Results,
+    uri: Annotated[
+        str | None, typer.Option(help="an MLflow server; default MLFLOW_TRACKING_URI, else SQLite")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Export an experiment to MLflow; again whenever wanted, nothing is doubled.
+
+    With --output an unreachable server is reported there and does not fail the workflow.
+    """
+    from prunebench import tracking as tracking
+    from prunebench.storage.layout import Layout
+
+    layout = Layout(results)
+    if output is None:
+        with suppress(Unwritable):  # where nothing can be made anew, to read is enough
+            note_of(layout, "track").remove()  # the workflow shall not take what is new for damage
+        print(tracking.export(layout, uri), file=sys.stderr)
+        return
+    with making(layout, "track") as outputs:
+        try:
+            done = tracking.export(layout, uri)
+        except PrunebenchError as error:
+            print(f"warning: not exported: {error}", file=sys.stderr)
+            write(output, {"exported": False, "message": str(error)})
+        else:
+            print(done, file=sys.stderr)
+            write(output, {"exported": True, "message": str(done), "beside": done.beside})
+            outputs += done.files
+
+
+@app.command(
+    epilog=guide(
+        example("status results/default"),
+        files("config.json, every record, jobs/running/, logs/", "nothing"),
+        "Running is a job that holds its lock; killed, one that began and holds none. The time left"
+        " is reckoned from the seconds that cells like the missing ones took.",
+    )
+)
+def status(results: Results, as_json: AsJson = False) -> None:
+    """Say what is done, running, failed, under-trained or missing, and how long the rest takes."""
+    from prunebench.runner.progress import state
+
+    found = state(plan_of(results / "config.json"))
+    print(json.dumps(found.as_json()) if as_json else found)
+
+
+@app.command(
+    epilog=guide(
+        example("check-files results/default"),
+        files("every file of the experiment, and its data", "nothing new; see below"),
+        "Every run looks at files that were touched since they were written. This reads them all:"
+        " after a failure of the disk, or once they were copied. What is damaged is named and taken"
+        " out of the list of what is done, so that the command that made the experiment computes it"
+        " anew, and nothing else. Where the folder may not be written, it is named alone.",
+    )
+)
+def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
+    """Compare every file of an experiment with its hash, and give back what is damaged."""
+    from prunebench.experiment import prepared_data
+    from prunebench.runner import audit
+    from prunebench.storage import outputs
+    from prunebench.storage.lock import locked
+
+    plan, mend = plan_of(results / "config.json"), os.access(results, os.W_OK)
+    with locked(plan.layout.root) if mend else nullcontext(), bar("reading every file"):
+        found = audit.damaged(plan, data, thorough=True, mend=mend)
+    absent = [t.name for t in plan.experiment.tasks if not prepared_data.prepared(t, data).exists()]
+    unnoted = outputs.unnoted(plan.layout)
+    if as_json:
+        named = list(map(str, found))
+        print(json.dumps({"damaged": named, "not_noted": unnoted, "without_data": absent}))
+    else:
+        print(audit.said(found) or "every file that was looked at is as it was written")
+        for what, names in (("no hash is noted", unnoted), (f"no data in {data}", absent)):
+            if names:
+                print(f"not looked at, {what}: {', '.join(names)}")
+    if found:
+        print("run the experiment's command again: it computes these anew", file=sys.stderr)
+        raise typer.Exit(1)

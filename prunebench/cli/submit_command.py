@@ -1,0 +1,68 @@
+"""``submit``: a method and its records, packed and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prunebench.cli.app import DATA, AsJson, Data, app, example, files, guide
+from prunebench.cli.verify_command import Sample, Seed, seed_of
+
+submit = typer.Typer(no_args_is_help=True, help="Submit a method with its records.")
+app.add_typer(submit, name="submit")
+
+
+@submit.command(
+    epilog=guide(
+        example("submit pack results/mine submissions/mine --method mine"),
+        files("a finished experiment", "the folder"),
+    )
+)
+def pack(
+    results: Annotated[Path, typer.Argument(help="a finished experiment: results/x")],
+    folder: Annotated[Path, typer.Argument(help="the folder to make")],
+    method: Annotated[str, typer.Option(help="the method that is submitted")],
+    description: Annotated[str, typer.Option(help="what it does, in a sentence")] = "",
+    paper: Annotated[str, typer.Option(help="where it is described, e.g. Han 2015")] = "",
+    contact: Annotated[str, typer.Option(help="whom to ask; public")] = "",
+) -> None:
+    """Copy what a submission needs: configuration, records, masks, your Python files."""
+    from prunebench.experiment.validation import validated
+    from prunebench.reproduce.submission import pack as packing
+    from prunebench.reproduce.submission.submission_folder import Form
+
+    given = {"name": folder.name, "method": method, "description": description}
+    form = validated(Form, {**given, "paper": paper, "contact": contact}, "submit pack")
+    files = packing.pack(results, folder, form)
+    size = sum(path.stat().st_size for path in files)
+    print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB")
+
+
+@submit.command(
+    epilog=guide(
+        example("submit check submissions/mine --sample 1"), files("the folder, data/", "nothing")
+    )
+)
+def check(
+    folder: Annotated[Path, typer.Argument(help="a submission's folder, with submission.yaml")],
+    sample: Sample = 3,
+    seed: Seed = None,
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Check a submission and compute some of its cells anew. It runs the submission's Python.
+
+    A line for each finding. Exit status: 0 nothing is broken, 1 something is, 2 bad input.
+    """
+    from prunebench.reproduce.submission.check import check as findings
+    from prunebench.reproduce.submission.findings import BROKEN, shown
+    from prunebench.reproduce.submission.submission_folder import load
+
+    found = list(findings(load(folder), data, sample, seed_of(seed)))
+    print(json.dumps([asdict(f) for f in found], indent=1) if as_json else "\n".join(shown(found)))
+    if any(finding.outcome == BROKEN for finding in found):
+        raise typer.Exit(1)

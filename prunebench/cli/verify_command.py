@@ -1,0 +1,54 @@
+"""``verify``: a finished experiment's cells, a few of them, computed anew."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prunebench.cli.app import DATA, AsJson, Data, app, example, files, guide
+
+REFERENCE = Path("results/reference/default")
+Sample = Annotated[int, typer.Option(help="how many cells to compute anew, drawn at random")]
+Seed = Annotated[int | None, typer.Option(help="of the draw; default: another one each time")]
+
+
+def seed_of(seed: int | None) -> int:
+    """The seed that was given, else one that nobody chose."""
+    return secrets.randbelow(1_000_000) if seed is None else seed
+
+
+@app.command(
+    epilog=guide(
+        example("verify results/reference/default --sample 1"),
+        files("cells.csv, config.json, data/", "nothing: cells are computed in a temporary folder"),
+    )
+)
+def verify(
+    results: Annotated[
+        Path, typer.Argument(help="an experiment's folder, with config.json and cells.csv")
+    ] = REFERENCE,
+    sample: Sample = 3,
+    seed: Seed = None,
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Compute some cells of an experiment anew and compare them with its records.
+
+    Each is bit-identical, inside the interval over seeds, or different. Exit status: 0 all are the
+    same or inside, 1 one is different or cannot be decided, 2 bad input.
+    """
+    from prunebench.reproduce.verify.recompute import rerun
+    from prunebench.reproduce.verify.stored_experiment import draw, load
+    from prunebench.reproduce.verify.verdict_text import as_json as said
+    from prunebench.reproduce.verify.verdict_text import as_text
+
+    stored, seed = load(results), seed_of(seed)
+    outcome = rerun(stored, draw(stored.rows, sample, seed), data)
+    found = {"seed": seed, **said(outcome)}
+    print(json.dumps(found, indent=1) if as_json else f"--seed {seed}\n{as_text(outcome)}")
+    if not outcome.confirmed:
+        raise typer.Exit(1)

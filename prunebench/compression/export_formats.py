@@ -1,0 +1,235 @@
+"""A network as a file that is used without the suite: ONNX, torch.export, safetensors.
+
+The file takes images as they are stored, uint8 [N, C, H, W], normalizes them itself and returns
+logits, float32 [N, classes], for any N.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.compression.shrunk_description import describe, restore
+from prunebench.errors import PrunebenchError, Refused, suggest
+from prunebench.experiment.settings import Model
+from prunebench.storage import cell_files
+from prunebench.storage.files import read_json, replacing, write_json
+from prunebench.training import models
+from prunebench.training.loop import logits_of
+
+# pinned: what a file asks of a runtime must not change with the version of torch
+OPSET = 20
+ONNX, PT2, WEIGHTS, NETWORK, MASKS = (
+    "model.onnx", "model.pt2", "model.safetensors", "model.json", "masks.safetensors",
+)  # fmt: skip
+
+
+class Deployed(nn.Module):
+    """A network with its preprocessing: uint8 images to float32 logits.
+
+    ``mean`` and ``std`` [C] are on the scale of the pixels, 0 to 255 (``TaskData.moments``).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        # runtimes lay the images out as they like: nothing of that belongs into a file
+        network = deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
+        self.network = network.eval().requires_grad_(False)
+        self.register_buffer("mean", mean.detach().cpu().view(-1, 1, 1))
+        self.register_buffer("std", std.detach().cpu().view(-1, 1, 1))
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] to logits [N, classes]."""
+        pixels = images.to(torch.float32)
+        return logits_of(self.network((pixels - self.mean) / self.std))
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is exported, and what tells others what it is."""
+
+    deployed: Deployed
+    dense: nn.Module  # as it was built, before anything was removed
+    masks: Mapping[str, Tensor]  # parameter of ``dense`` -> bool, True is kept
+    model: Model  # how ``dense`` is built
+    width: float  # factor on its channels
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]  # of an image: channels, height, width
+    about: Mapping[str, str]  # provenance that goes into the file
+
+    @property
+    def example(self) -> Tensor:
+        # of two images: torch.export takes a batch of one for a constant
+        return torch.zeros(2, *self.shape, dtype=torch.uint8)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write a network, and the code with which a user predicts with it.
+
+    ``loader`` runs in the folder of the files and defines ``predict(images)``, uint8 arrays
+    [N, C, H, W] to float32 logits [N, classes]; it is run to verify a file, and shown in its card.
+    """
+
+    file: str
+    library: str
+    write: Callable[[Package, Path], dict[str, Any]]  # into a folder; what is to be recorded
+    loader: str
+
+
+def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | None = None) -> bytes:
+    """A module of one input [N, ...] and one output as ONNX, for any N.
+
+    The input is named ``images``, the output ``logits``; batch norms are folded into the layers
+    before them. ``example`` has two samples or more. Raises Refused where it cannot be exported.
+    """
+    try:
+        with torch.no_grad():
+            program = torch.onnx.export(
+                module, (example,), dynamo=True, opset_version=OPSET, optimize=True, verbose=False,
+                input_names=["images"], output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )  # fmt: skip
+    except Exception as error:  # whatever a network does that the exporter cannot follow
+        raise Refused(f"cannot export to onnx: {_first_line(error)}") from error
+    if program is None:
+        raise Refused("cannot export to onnx: the exporter returned nothing")
+    proto = program.model_proto
+    for key, value in (about or {}).items():
+        proto.metadata_props.add(key=key, value=value)
+    return proto.SerializeToString()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
+
+
+def _write_onnx(package: Package, folder: Path) -> dict[str, Any]:
+    about = {**package.about, "classes": json.dumps(package.classes)}
+    data = onnx_bytes(package.deployed, package.example, about)
+    with replacing(folder / ONNX) as temporary:
+        temporary.write_bytes(data)
+    return {"opset": OPSET}
+
+
+def _write_torch_export(package: Package, folder: Path) -> dict[str, Any]:
+    try:
+        with torch.no_grad():
+            program = torch.export.export(
+                package.deployed, (package.example,),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )  # fmt: skip
+    except Exception as error:
+        raise Refused(f"cannot export to torch-export: {_first_line(error)}") from error
+    about = {**package.about, "classes": json.dumps(package.classes)}
+    # torch.export asks for a name that ends so, which a temporary file's does not
+    torch.export.save(program, folder / PT2, extra_files={"about.json": json.dumps(about)})
+    return {"torch": torch.__version__}
+
+
+def _write_safetensors(package: Package, folder: Path) -> dict[str, Any]:
+    network = package.deployed.network
+    write_json(
+        folder / NETWORK,
+        {
+            # the weights are in the file: none are fetched
+            "model": package.model.model_copy(update={"pretrained": False}).model_dump(mode="json"),
+            "width": package.width,
+            "classes": list(package.classes),
+            "shape": list(package.shape),
+            "structure": describe(package.dense, network),
+            "preprocessing": {
+                "input": "uint8 [N, C, H, W]", "formula": "(pixels - mean) / std",
+                "mean": package.deployed.mean.flatten().tolist(),
+                "std": package.deployed.std.flatten().tolist(),
+            },
+            "masks": MASKS,
+            "about": dict(package.about),
+        },
+    )  # fmt: skip
+    # clones: the format refuses tensors that share their memory
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    cell_files.save_tensors(folder / WEIGHTS, state)
+    masks = {name: mask.to(torch.uint8) for name, mask in package.masks.items()}
+    cell_files.save_tensors(folder / MASKS, masks)
+    return {}
+
+
+def load_network(folder: str | Path) -> Deployed:
+    """The network that an export to safetensors holds, in eval mode, on the CPU.
+
+    Raises PrunebenchError where a file of the folder is missing or damaged.
+    """
+    folder = Path(folder)
+    said = read_json(folder / NETWORK)
+    try:
+        channels, side, _ = said["shape"]
+        settings = Model(**said["model"])
+        network = models.create(
+            settings, len(said["classes"]), channels, side, seed=0, width=said["width"]
+        )
+        restore(network, said["structure"], cell_files.load_tensors(folder / WEIGHTS))
+        mean, std = (torch.tensor(said["preprocessing"][key]) for key in ("mean", "std"))
+    except (KeyError, TypeError) as error:
+        raise PrunebenchError(f"{folder / NETWORK} is damaged: {error}") from error
+    return Deployed(network, mean, std)
+
+
+FORMATS = {
+    "onnx": Format(
+        ONNX, "onnx", _write_onnx,
+        f"""import onnxruntime
+
+session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvider"])
+
+
+def predict(images):
+    return session.run(["logits"], {{"images": images}})[0]
+""",
+    ),
+    "torch-export": Format(
+        PT2, "pytorch", _write_torch_export,
+        f"""import torch
+
+network = torch.export.load("{PT2}").module()
+
+
+@torch.no_grad()
+def predict(images):
+    return network(torch.from_numpy(images)).numpy()
+""",
+    ),
+    "safetensors": Format(
+        WEIGHTS, "safetensors", _write_safetensors,
+        """import torch
+
+from prunebench.compress.export import load_network
+
+network = load_network(".")
+
+
+@torch.no_grad()
+def predict(images):
+    return network(torch.from_numpy(images)).numpy()
+""",
+    ),
+}  # fmt: skip
+
+
+def format_of(name: str) -> Format:
+    """A format by its name; PrunebenchError where there is none."""
+    if name not in FORMATS:
+        raise PrunebenchError(f"--to: no format {name!r}{suggest(name, FORMATS)}")
+    return FORMATS[name]

@@ -1,0 +1,236 @@
+"""The model card of an exported network: Markdown in the sections of Hugging Face's model cards.
+
+Mitchell 2019, "Model Cards for Model Reporting"; every figure is from the record or measured on the
+file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prunebench.compression.shrink import Removed
+from prunebench.compression.timing import Speed
+from prunebench.compression.verify_export import Agreement
+from prunebench.text.markup import markdown_rows, markdown_text
+
+TEMPLATES = Path(__file__).with_name("templates")
+_PERCENT, _PLAIN = "{:.2%}", "{:.4f}"
+# column -> what the card calls it, and how it is written
+MEASURES = {
+    "test_error": ("test error", _PERCENT),
+    "val_error": ("validation error", _PERCENT),
+    "train_error": ("training error, labels trained on", _PERCENT),
+    "train_clean_error": ("training error, labels of the source", _PERCENT),
+    "generalization_gap": ("generalization gap", _PERCENT),
+    "worst_class_error": ("test error of the worst class", _PERCENT),
+    "flips": ("test predictions unlike the dense network's", _PERCENT),
+    "test_nll": ("negative log-likelihood, test", _PLAIN),
+    "test_mse": ("Brier score, test", _PLAIN),
+    "test_ece": ("calibration error (ECE), test", _PLAIN),
+}
+_PROVENANCE = (
+    "experiment", "identity", "config_hash", "data_hash", "label_hash", "mask_hash", "code_hash",
+    "commit", "dirty", "device", "threads", "python_version", "torch_version",
+    "torchvision_version", "timm_version",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a card says."""
+
+    title: str
+    format: str
+    file: str
+    library: str
+    loader: str  # the code that was run to verify the file
+    record: Mapping[str, Any]
+    task: str  # its name
+    data: Mapping[str, str]  # of the task and the regime: what -> value
+    composition: Mapping[str, str]  # part of the method -> name and parameters
+    description: str  # of the method
+    paper: str
+    training: Mapping[str, str]
+    classes: Sequence[str]
+    shape: tuple[int, int, int]  # of an image: channels, height, width
+    mean: Sequence[float]
+    std: Sequence[float]
+    network: str  # what the file holds: dense, masked or shrunk
+    reason: str  # why it is that one
+    removed: Sequence[Removed]
+    notes: Sequence[str]
+    quality: Mapping[str, float | None]
+    dense_quality: Mapping[str, float | None]
+    sizes: Mapping[str, tuple[int | None, int]]  # what -> of the dense network, of this one
+    agreement: Agreement
+    speed: Mapping[str, Speed] = field(default_factory=dict)
+
+
+def card(facts: Facts) -> str:
+    """The card, ready to be a README.md; every text that is not the suite's own is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # markup is escaped for Markdown, which escaping for HTML would spoil
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["text"] = markdown_text
+    return environment.get_template("card.md.j2").render(
+        facts=facts, front=_front(facts), summary=_summary(facts), details=_pairs(_details(facts)),
+        removed=_removed(facts), limits=_limits(facts),
+        shape="×".join(map(str, facts.shape)) + " (channels, height, width)",
+        mean=_numbers(facts.mean), std=_numbers(facts.std),
+        classes=", ".join(f"{n}: {markdown_text(name)}" for n, name in enumerate(facts.classes)),
+        agreed=f"{facts.agreement.share:.2%}", difference=f"{facts.agreement.difference:.1e}",
+        tolerance=f"{facts.agreement.tolerance:g}",
+        data=_pairs(facts.data), training=_pairs(facts.training), results=_results(facts),
+        sizes=_sizes(facts), size_note=_size_note(facts), speed=_speed(facts),
+        provenance=_pairs({name: facts.record.get(name) for name in _PROVENANCE}),
+    )  # fmt: skip
+
+
+def _front(facts: Facts) -> str:
+    """The YAML header that model hubs read."""
+    tags = ["pruning", "prunebench", "image-classification", facts.format]
+    front: dict[str, Any] = {
+        "library_name": facts.library,
+        "pipeline_tag": "image-classification",
+        "tags": tags,
+    }
+    error = facts.quality.get("test_error")
+    if error is not None:
+        front["model-index"] = [
+            {
+                "name": facts.title,
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": facts.task, "type": facts.task, "split": "test"},
+                        "metrics": [{"type": "accuracy", "value": round(1 - error, 6)}],
+                    }
+                ],
+            }
+        ]
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+
+
+def _summary(facts: Facts) -> str:
+    record = facts.record
+    if not facts.composition:
+        what = f"The dense {markdown_text(record['model'])}, nothing removed"
+    else:
+        what = (
+            f"{markdown_text(record['model'])} pruned by {markdown_text(record['method'])}:"
+            f" {record['sparsity_achieved']:.2%} of its prunable weights are removed"
+            f" (the target was {record['sparsity']:.2%})"
+        )
+    error, dense = (q.get("test_error") for q in (facts.quality, facts.dense_quality))
+    if error is None or dense is None:
+        return f"{what}."
+    return f"{what}. Test error {error:.2%}, the dense network's {dense:.2%}."
+
+
+def _details(facts: Facts) -> dict[str, Any]:
+    record = facts.record
+    return {
+        "architecture": record["model"],
+        "method": record["method"],
+        "what it does": facts.description,
+        **facts.composition,
+        "sparsity, target": f"{record['sparsity']:.4g}",
+        "sparsity, achieved": f"{record.get('sparsity_achieved', 0.0):.6g}",
+        "seed": record["seed"],
+        "status of the record": " – ".join(filter(None, (record["status"], record["message"]))),
+        "network in the file": f"{facts.network}: {facts.reason}",
+        "file": f"{facts.file} ({facts.format})",
+    }
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    shown = {key: value for key, value in values.items() if value not in (None, "")}
+    # not a table: the values are of any length
+    return "\n".join(
+        f"- **{markdown_text(key)}**: {markdown_text(str(value))}" for key, value in shown.items()
+    )
+
+
+def _removed(facts: Facts) -> str:
+    rows = [[item.name, item.unit, str(item.before), str(item.after)] for item in facts.removed]
+    return markdown_rows(["layer", "unit", "dense", "here"], rows, right_from=2).rstrip()
+
+
+def _results(facts: Facts) -> str:
+    rows = []
+    for column, (name, form) in MEASURES.items():
+        values = [quality.get(column) for quality in (facts.quality, facts.dense_quality)]
+        if any(value is not None for value in values):
+            rows.append([name, *("" if v is None else form.format(v) for v in values)])
+    return markdown_rows(["measure", "this network", "dense"], rows).rstrip()
+
+
+def _sizes(facts: Facts) -> str:
+    rows = [
+        [what, f"{here:,}", "" if dense is None else f"{dense:,}"]
+        for what, (dense, here) in facts.sizes.items()
+    ]
+    return markdown_rows(["size", "this network", "dense"], rows).rstrip()
+
+
+def _size_note(facts: Facts) -> str:
+    if facts.network == "masked":
+        return (
+            "The file holds the removed weights as zeros: it is no smaller than the dense"
+            " network's, and no faster with ordinary kernels."
+        )
+    if facts.network == "shrunk":
+        return "Whole units are gone; single weights removed in those that stay are zeros."
+    return "Nothing was removed."
+
+
+def _speed(facts: Facts) -> str:
+    rows = [
+        [
+            name, speed.engine, speed.device, str(speed.threads), str(speed.batch),
+            f"{speed.median_ms:.3f} ({speed.low_ms:.3f}–{speed.high_ms:.3f})",
+            f"{speed.throughput:,.0f}",
+        ]
+        for name, speed in facts.speed.items()
+    ]  # fmt: skip
+    header = ["network", "engine", "device", "threads", "batch", "ms", "images/s"]
+    return markdown_rows(header, rows, right_from=3).rstrip()
+
+
+def _limits(facts: Facts) -> list[str]:
+    """What speaks against using it, from its own figures."""
+    found = [
+        "One network of one seed: its error says nothing of how far another seed's would differ.",
+        "The errors hold for the test split named here, and for no other source of images.",
+        "Where it was picked from many cells by its test error, that error is too low: pick by the"
+        " validation error.",
+    ]
+    error, dense = (q.get("test_error") for q in (facts.quality, facts.dense_quality))
+    if error is not None and dense is not None and error > dense:
+        found.append(f"It errs {100 * (error - dense):.2f} points more often than the dense one.")
+    flips = facts.quality.get("flips")
+    if flips:
+        found.append(
+            f"It answers otherwise than the dense network on {flips:.2%} of the test images, also"
+            " where both have the same error."
+        )
+    if facts.record["message"] or facts.record["status"] != "ok":
+        found.append(f"Its record says {facts.record['status']}: {facts.record['message']}")
+    found.append(
+        "No license is stated: those of the data, and of pretrained weights where there are any,"
+        " apply."
+    )
+    return found
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.6g}" for value in values) + "]"

@@ -1,0 +1,222 @@
+"""From masks to a smaller network that computes the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.compression.constants import layer_inputs
+from prunebench.compression.dead_units import Eliminator
+from prunebench.compression.grouped_convolutions import Working, strip, working_copy
+from prunebench.compression.surgery import attentions, cut, identities, mendable, settle
+from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.settings import Prunable
+from prunebench.pruning.groups import Group, find_groups, kept_dims
+from prunebench.pruning.layers import PRUNABLE, evaluating, prunable_layers
+from prunebench.training.loop import logits_of
+
+TOLERANCE = 1e-4  # of ``verify``, in single precision
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a layer lost."""
+
+    name: str  # of the module
+    unit: str  # "filters" (rows of its weight), "heads", or "block" (1 before, 0 after)
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A smaller network, in eval mode, and what it lacks."""
+
+    model: nn.Module
+    removed: tuple[Removed, ...]
+    notes: tuple[str, ...]  # what could have gone but had to stay, and why
+
+
+def shrink(
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor, round_to: int = 1
+) -> Shrunk:
+    """Remove from a copy of ``model`` every filter, head and block that the masks leave no use.
+
+    Besides whole masked filters these are units whose inputs are all dead, whose outputs nobody
+    reads, and those that are the same for every input: exact in eval mode, up to rounding.
+
+    Args:
+        model: any module that torch-pruning can trace; it is not changed.
+        masks: parameter name -> bool tensor of its shape, True is kept; applied to the copy.
+        example: an input [1, C, H, W] on the model's device, to trace with.
+        round_to: the channels of a layer are kept at a multiple of it, where it has as many.
+
+    Raises:
+        PrunebenchError: masks that do not fit the model, or ``round_to`` below 1.
+        Refused: the model cannot be traced, or computes its weights from others; its masks hold.
+    """
+    if round_to < 1:
+        raise PrunebenchError(f"round_to must be 1 or more, found {round_to}")
+    _check(model, masks)
+    work = working_copy(_masked(model, masks))
+    example = example[:1]
+    groups, notes = _groups(work, example)
+    before = {name: _units(module) for name, module in _layers(work.model)}
+    heads = {name: int(cast(Any, m).num_heads) for name, m in attentions(work.model).items()}
+    diagonal = {work.model.get_submodule(name) for name in work.groups}
+    dead = Eliminator(work.model, groups, layer_inputs(work.model, example), diagonal)
+    dead.run()
+    if constants := dead.constants():
+        notes.append(
+            f"{constants} units that are the same for every input stay: a layer that pads with"
+            " zeros reads them, and its border would change"
+        )
+    blocks = identities(work.model, example)
+    for name in blocks:
+        work.model.set_submodule(name, nn.Identity())
+    work.groups = {name: count for name, count in work.groups.items() if _has(work.model, name)}
+    left = dict(work.model.named_parameters())
+    groups = [g for g in groups if any(item.parameter in left for item in g.filters())]
+    keep = {group.name: dead.keep[group.name] for group in groups}
+    for name in settle(work, groups, keep, round_to):
+        notes.append(f"{name} would lose its last channel: one is kept, at zero")
+    _finish(work, groups, keep, example, notes)
+    removed = [Removed(name, "block", 1, 0) for name in blocks]
+    removed += _changes(work.model, before, heads)
+    return Shrunk(work.model, tuple(removed), tuple(notes))
+
+
+def _check(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    for name, mask in masks.items():
+        if shapes.get(name) != tuple(mask.shape):
+            found = shapes.get(name, "no parameter of that name")
+            raise PrunebenchError(
+                f"masks: {name!r} is of shape {tuple(mask.shape)}, the model has {found}"
+            )
+
+
+@torch.no_grad()
+def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
+    copy = deepcopy(model)
+    parameters = dict(copy.named_parameters())
+    for name, mask in masks.items():
+        parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+    return copy
+
+
+def _groups(work: Working, example: Tensor) -> tuple[list[Group], list[str]]:
+    """The coupled channels and heads, with a note for those that cannot be cut."""
+    # a copy: the trials of find_groups leave their draws in a module that has two names
+    trial = deepcopy(work.model)
+    layers = prunable_layers(trial, Prunable(head=True))
+    try:
+        # two images: torch-pruning would take a batch of one apart
+        groups = find_groups(trial, layers, torch.cat([example, example]))
+    except Refused as error:
+        if error.__cause__ is not None:  # the tracing failed
+            raise Refused(f"cannot shrink: {error}; the masks still hold") from error
+        return [], [str(error)]
+    shared = _shared(work.model)
+    tied = [g.name for g in groups if any(item.parameter in shared for item in g.slices)]
+    heads = attentions(work.model)
+    fixed = [g.name for g in groups if g.name in heads and not mendable(heads[g.name])]
+    notes = [f"the heads of {name} stay: its attention has parts of their size" for name in fixed]
+    notes += [f"the channels of {name} stay: layers share a weight of theirs" for name in tied]
+    return [group for group in groups if group.name not in (*fixed, *tied)], notes
+
+
+def _shared(model: nn.Module) -> set[str]:
+    """The weights that several layers hold: what one reads, another may write."""
+    names = {id(value): name for name, value in model.named_parameters()}
+    uses = Counter(names[id(module.weight)] for _, module in _layers(model))
+    return {name for name, count in uses.items() if count > 1}
+
+
+def _finish(
+    work: Working, groups: list[Group], keep: dict[str, Tensor], example: Tensor, notes: list[str]
+) -> None:
+    """Cut, mend and try the network."""
+    found = {name: module for name, module in attentions(work.model).items() if name in keep}
+    left = dict(work.model.named_parameters())
+    dims = {place: kept for place, kept in kept_dims(groups, keep).items() if place[0] in left}
+    cut(work, dims)
+    for name, module in found.items():
+        attention = cast(Any, module)
+        attention.num_heads = int(keep[name].sum())
+        attention.attn_dim = attention.num_heads * attention.head_dim
+    needed = strip(work)
+    if needed:
+        notes.append(f"{needed} layers got a bias, for the constants that were removed before them")
+    try:
+        with torch.no_grad(), evaluating(work.model):
+            work.model(example)
+    except Exception as error:
+        raise Refused(
+            f"cannot shrink: {type(work.model).__name__} does not run with fewer channels: {error};"
+            " the masks still hold"
+        ) from error
+
+
+def _has(model: nn.Module, name: str) -> bool:
+    return name in dict(model.named_modules())
+
+
+def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, PRUNABLE)]
+
+
+def _units(module: nn.Module) -> int:
+    return int(cast(Tensor, module.weight).shape[0])
+
+
+def _changes(
+    model: nn.Module, before: Mapping[str, int], heads: Mapping[str, int]
+) -> list[Removed]:
+    """What the layers that are still there lost, in the network's order."""
+    found = []
+    owners = {id(module): name for name, module in attentions(model).items()}
+    for name, module in model.named_modules():
+        if id(module) in owners:
+            old, now = heads[owners[id(module)]], int(cast(Any, module).num_heads)
+            if now < old:
+                found.append(Removed(name, "heads", old, now))
+        elif name in before and _units(module) < before[name]:
+            found.append(Removed(name, "filters", before[name], _units(module)))
+    return found
+
+
+@torch.no_grad()
+def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
+    """The largest difference of the outputs, relative to the largest magnitude of the masked one's.
+
+    On ``inputs`` [B, C, H, W] and on as many of normal noise, each relative to its own, in eval
+    mode and single precision. Infinite where an output is not finite. To be compared with
+    ``TOLERANCE``.
+    """
+    inputs = inputs.float()
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(inputs.shape, generator=draw).to(inputs.device)
+    one, two = (_single(model) for model in (masked, shrunk))
+    worst = 0.0
+    with evaluating(one), evaluating(two):
+        for given in (inputs, noise):
+            # clones: some networks overwrite their input
+            want, have = logits_of(one(given.clone())), logits_of(two(given.clone()))
+            if want.shape != have.shape or not (want.isfinite().all() and have.isfinite().all()):
+                return float("inf")
+            difference, size = float((want - have).abs().max()), float(want.abs().max())
+            worst = max(worst, difference / size if size else (torch.inf if difference else 0.0))
+    return worst
+
+
+def _single(model: nn.Module) -> nn.Module:
+    """The model, or a copy of it in single precision where it is not."""
+    single = all(value.dtype == torch.float32 for value in model.parameters())
+    return model if single else deepcopy(model).float()

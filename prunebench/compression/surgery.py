@@ -1,0 +1,172 @@
+"""The physical step: parameters, buffers and attributes of the layers made smaller."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.compression.constants import CONVOLUTIONS
+from prunebench.compression.grouped_convolutions import Dims, Working, is_depthwise, regroup
+from prunebench.pruning.groups import Group, kept_dims
+from prunebench.pruning.layers import PRUNABLE, evaluating
+from prunebench.pruning.view import BATCH_NORMS
+
+
+def mendable(module: nn.Module) -> bool:
+    """Whether attention can lose heads: what its forward pass reads can be set, as in timm's own.
+
+    Nothing in it may have a size that goes with the number of heads: no norm of all heads, no gate,
+    no parameter of its own, such as a table of relative positions.
+    """
+    return (
+        hasattr(module, "head_dim")
+        and hasattr(module, "attn_dim")
+        and isinstance(getattr(module, "norm", nn.Identity()), nn.Identity)
+        and getattr(module, "gate", None) is None
+        and not list(module.parameters(recurse=False))
+    )
+
+
+def attentions(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules built as timm's attention, by the name of their ``qkv`` weight."""
+    names = {id(value): name for name, value in model.named_parameters()}
+    return {
+        names[id(cast(Any, module).qkv.weight)]: module
+        for module in model.modules()
+        if isinstance(getattr(module, "qkv", None), nn.Linear) and hasattr(module, "num_heads")
+    }
+
+
+@torch.no_grad()
+def identities(model: nn.Module, example: Tensor) -> list[str]:
+    """Names of the outermost modules without a weight left that return their input.
+
+    Where every weight is zero, what a branch adds cannot depend on the input, so that a few inputs
+    show it: the example [B, C, H, W] and noise. Left out are layers themselves, modules called with
+    more than one argument, and those whose input is the same everywhere.
+    """
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn((3, *example.shape[1:]), generator=draw).to(example)
+    waiting: dict[nn.Module, list[Tensor]] = {}
+    verdict: dict[nn.Module, bool] = {}
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        single = len(args) == 1 and not kwargs and isinstance(args[0], Tensor)
+        waiting.setdefault(module, []).append(args[0].clone() if single else torch.empty(0))
+
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        given = waiting[module].pop()
+        varies = given.numel() > 0 and bool((given != given.flatten()[0]).any())
+        same = varies and isinstance(output, Tensor) and torch.equal(output, given)
+        verdict[module] = same and verdict.get(module, True)
+
+    handles = []
+    for module in model.modules():
+        inside = [m for m in module.modules() if isinstance(m, PRUNABLE)]
+        if inside and module not in inside and not any(m.weight.any() for m in inside):
+            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(module.register_forward_hook(after))
+    try:
+        with evaluating(model):
+            model(torch.cat([example, noise]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    found: list[str] = []
+    for name, module in model.named_modules():
+        inner = any(name.startswith(f"{outer}.") for outer in found)
+        if name and not inner and verdict.get(module):
+            found.append(name)
+    return found
+
+
+def settle(work: Working, groups: list[Group], keep: dict[str, Tensor], round_to: int) -> list[str]:
+    """Keep units that could go where the layers' shapes ask for it; the groups that were emptied.
+
+    Every group keeps one unit and a multiple of ``round_to`` (heads excepted); the groups of a
+    convolution keep as many channels as each other. Units that are kept are zero, so that nothing
+    changes; those of lowest number come back first.
+    """
+    emptied = [group.name for group in groups if not keep[group.name].any()]
+    heads = attentions(work.model)
+    while True:
+        before = {name: flags.clone() for name, flags in keep.items()}
+        for group in groups:
+            flags = keep[group.name]
+            step = 1 if group.name in heads else round_to
+            count = -(-max(1, int(flags.sum())) // step) * step
+            flags[(~flags).nonzero().flatten()[: max(0, count - int(flags.sum()))]] = True
+        for name in work.groups:
+            _even(work, name, groups, keep)
+        if all(torch.equal(before[name], flags) for name, flags in keep.items()):
+            return emptied
+
+
+def _even(work: Working, name: str, groups: list[Group], keep: dict[str, Tensor]) -> None:
+    """Let the groups of a convolution of which something stays keep as much as each other."""
+    sides = work.blocks(name, kept_dims(groups, keep))
+    some = sides[0].any(1) | sides[1].any(1)
+    for dim, flags in enumerate(sides):
+        most = max(1, int(flags.sum(1).max()))
+        for g in some.nonzero().flatten().tolist():
+            short = most - int(flags[g].sum())
+            for at in (~flags[g]).nonzero().flatten()[:short].tolist():
+                position = g * flags.shape[1] + at
+                for group in groups:
+                    for item in group.slices:
+                        if (item.parameter, item.dim) == (f"{name}.weight", dim):
+                            unit = int(item.unit[position])
+                            keep[group.name][unit] |= unit >= 0
+
+
+@torch.no_grad()
+def cut(work: Working, dims: Dims) -> None:
+    """Make the working copy as small as ``dims`` says, in place."""
+    depthwise = {module for module in work.model.modules() if is_depthwise(module)}
+    regroup(work, dims)
+    grouped = {work.model.get_submodule(name) for name in work.groups}
+    norms = [m for m in work.model.modules() if isinstance(m, BATCH_NORMS)]
+    names = {id(value): name for name, value in work.model.named_parameters()}
+    flags = {module: dims.get((names[id(module.weight)], 0)) for module in norms}
+    smaller: dict[int, nn.Parameter] = {}  # by the old one's: a shared one stays shared
+    for name, value in list(work.model.named_parameters(remove_duplicate=False)):
+        place, _, own = name.rpartition(".")
+        module = work.model.get_submodule(place)
+        if own == "weight" and module in grouped:
+            continue
+        first = names[id(value)]
+        if id(value) not in smaller:
+            new: Tensor = value
+            for (parameter, dim), kept in dims.items():
+                if parameter == first and not kept.all():
+                    new = new.index_select(dim, kept.nonzero().flatten().to(value.device))
+            smaller[id(value)] = nn.Parameter(new.detach().clone(), value.requires_grad)
+        setattr(module, own, smaller[id(value)])
+    for norm, left in flags.items():
+        if left is not None:
+            _cut_buffers(norm, left)
+    for module in work.model.modules():
+        _resize(module, module in depthwise)
+
+
+def _cut_buffers(norm: nn.Module, kept: Tensor) -> None:
+    for own, value in list(norm.named_buffers(recurse=False)):
+        if value.shape == kept.shape:
+            setattr(norm, own, value[kept.to(value.device)].clone())
+
+
+def _resize(module: nn.Module, depthwise: bool) -> None:
+    """Set the sizes that a layer says it has."""
+    layer = cast(Any, module)
+    if isinstance(module, nn.Linear):
+        layer.out_features, layer.in_features = module.weight.shape
+    elif isinstance(module, CONVOLUTIONS):
+        layer.out_channels = module.weight.shape[0]
+        layer.groups = layer.out_channels if depthwise else module.groups
+        layer.in_channels = module.weight.shape[1] * layer.groups
+    elif isinstance(module, BATCH_NORMS):
+        layer.num_features = len(module.weight)
+    elif isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels:
+        layer.num_channels = layer.num_groups = len(module.weight)

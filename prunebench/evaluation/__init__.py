@@ -1,0 +1,1 @@
+"""Measures of stored predictions, and probes of stored networks."""

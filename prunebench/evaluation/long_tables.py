@@ -1,0 +1,74 @@
+"""What does not fit into a row a cell: tidy tables of their own. numpy alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunebench.evaluation.arrays import load_arrays
+from prunebench.experiment.plan import Plan
+from prunebench.storage.files import read_sealed
+from prunebench.storage.layout import LATENCY, MASKS, RECORD
+from prunebench.storage.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.removed_files import note
+
+Row = dict[str, Any]
+
+
+def latencies(plan: Plan, name: str) -> list[Row]:
+    """Every time that was measured on a job's cells: LATENCY_COLUMNS, missing ones None."""
+    found: list[Row] = []
+    timed = plan.timed
+    for cell in plan.cells_of("measures", name):
+        if cell.baseline.key in timed and _has_network(cell.folder):
+            found += [
+                dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates | row
+                for row in read_sealed(cell.folder / LATENCY)["rows"]
+            ]
+    return found
+
+
+def layers(plan: Plan, name: str) -> list[Row]:
+    """What each layer's weight kept: LAYER_COLUMNS. Of the first seed: it is for a picture."""
+    found: list[Row] = []
+    for cell in plan.cells_of("measures", name):
+        first = cell.baseline.seed == plan.experiment.seeds[0]
+        if first and cell.method is not None:
+            found += [
+                dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row
+                for row in layers_of(cell.folder)
+            ]
+    return found
+
+
+def layers_of(folder: Path) -> list[Row]:
+    """What each layer's weight kept in a pruned cell: LAYER_COLUMNS without its coordinates."""
+    if not _has_network(folder):
+        return []
+    record = read_sealed(folder / RECORD)
+    removed = note(folder, record)
+    if MASKS in removed["removed"]:
+        kept: list[Row] = removed["measured"]["layers"]
+        return kept
+    return _layers(folder, record["layers"])
+
+
+def _layers(folder: Path, order: list[str]) -> list[Row]:
+    """``order``: the network's, which a file of tensors does not keep."""
+    masks = load_arrays(folder / MASKS)
+    found = []
+    for place, layer in enumerate(name for name in order if masks[name].ndim > 1):
+        kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
+        units = kept.reshape(kept.shape[0], -1).any(axis=1)
+        row = {
+            "layer": layer, "place": place, "weights": kept.size, "kept": int(kept.sum()),
+            "units": units.size, "units_kept": int(units.sum()),
+        }  # fmt: skip
+        found.append(row)
+    return found
+
+
+def _has_network(folder: Path) -> bool:
+    return read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)

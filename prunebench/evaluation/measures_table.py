@@ -1,0 +1,55 @@
+"""The table of measures, for people and programs: of predictions, and of probes. Without torch."""
+
+from __future__ import annotations
+
+from prunebench.evaluation.generalization import MEASURES
+from prunebench.experiment.catalog import insert
+from prunebench.experiment.registry import builtin
+from prunebench.storage.records import QUALITY, SHRUNK, SIZE
+
+
+def measure_rows() -> list[dict[str, str]]:
+    """A row per column that is measured of predictions or by a probe, quality first.
+
+    ``column``, ``better`` (lower, higher, zero, or empty where no direction is better), ``unit``,
+    ``formula``, ``source``, ``summary`` and ``probe``: the probe that computes it, empty where
+    stored predictions do.
+    """
+    found = {
+        column: {
+            "column": column, "better": item.better, "unit": item.unit, "formula": item.formula,
+            "source": item.source, "summary": item.summary, "probe": "",
+        }
+        for column, item in MEASURES.items()
+    }  # fmt: skip
+    for name, spec in builtin("probe").items():
+        units = spec.traits["unit"]  # one for all columns, or each its own
+        for column, formula in spec.traits["columns"].items():
+            found[column] = {
+                "column": column, "better": spec.traits["better"],
+                "unit": units[column] if isinstance(units, dict) else units,
+                "formula": formula, "source": spec.traits["source"], "summary": spec.summary,
+                "probe": name,
+            }  # fmt: skip
+    return [found[column] for column in (*QUALITY, *SIZE, *SHRUNK) if column in found]
+
+
+def measures_table() -> str:
+    """The table of measures as the README shows it: names and formulas in code."""
+    from tabulate import tabulate
+
+    rows = [
+        {
+            key: f"`{value}`" if value and key in ("column", "formula", "probe") else value
+            for key, value in row.items()
+        }
+        for row in measure_rows()
+    ]
+    # a bar would end the table's field, also within code
+    cells = [[value.replace("|", r"\|") for value in row.values()] for row in rows]
+    return tabulate(cells, list(rows[0]), tablefmt="pipe", disable_numparse=True)
+
+
+def fill(text: str) -> str:
+    """A text with the table of measures between its marks ``<!-- measures -->``."""
+    return insert(text, "measures", measures_table())

@@ -1,0 +1,69 @@
+"""How steeply the loss rises around the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from prunebench.evaluation.stored_network import Subject
+from prunebench.experiment.registry import probe
+from prunebench.pruning.layers import evaluating
+from prunebench.training.loop import logits_of
+
+BATCH = 500  # images at a time
+
+
+def sharpness_of(
+    model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, labels: Tensor,
+    normalize: Callable[[Tensor], Tensor], rho: float = 0.05,
+) -> float:  # fmt: skip
+    """Loss after one ascent step of length ``rho`` minus loss, in nat (Foret 2021, eq. 2).
+
+    The step goes along the gradient g of the mean cross-entropy with respect to all parameters but
+    those that a mask has False: w + rho · g / ‖g‖₂. In eval mode; the model, its mode and its
+    gradients stay as they are. A gradient of zero gives 0.
+    """
+
+    def loss(weights: dict[str, Tensor], part: Tensor, wanted: Tensor) -> Tensor:
+        logits = logits_of(functional_call(model, weights, (normalize(part),)))
+        whole = functional.cross_entropy(logits.double(), wanted, reduction="sum")
+        return whole / len(labels)
+
+    weights = {name: w.detach().requires_grad_() for name, w in model.named_parameters()}
+    slopes = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+    before = after = 0.0
+    with evaluating(model):
+        for part, wanted in batches:
+            value = loss(weights, part, wanted)
+            found = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
+            before += value.item()
+            for name, slope in zip(weights, found, strict=True):
+                if slope is not None:
+                    slopes[name] += slope
+        with torch.no_grad():
+            for name, mask in masks.items():
+                slopes[name] *= mask.to(slopes[name].device)
+            length = math.sqrt(sum(s.double().square().sum().item() for s in slopes.values()))
+            if length == 0:
+                return 0.0
+            moved = {name: w + rho / length * slopes[name] for name, w in weights.items()}
+            after = sum(loss(moved, part, wanted).item() for part, wanted in batches)
+    return after - before
+
+
+@probe(
+    columns={"sharpness": "L(w + ρ m ⊙ g / ‖m ⊙ g‖₂) − L(w), g = ∇L(w), ρ = 0.05"},
+    better="lower",
+    unit="nat",
+    source="Foret 2021, eq. 2",
+)
+def sharpness(subject: Subject, *, rho: float = 0.05) -> dict[str, float]:
+    """Rise of the training loss after one ascent step on all parameters but the pruned."""
+    found = sharpness_of(subject.model, subject.masks, *subject.train, subject.normalize, rho)
+    return {"sharpness": found} if math.isfinite(found) else {}

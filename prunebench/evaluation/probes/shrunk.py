@@ -1,0 +1,38 @@
+"""What is left when filters, heads and blocks without use are really removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunebench.evaluation.size import macs
+from prunebench.evaluation.stored_network import Subject
+from prunebench.experiment.registry import probe
+
+
+@probe(
+    columns={
+        "shrink": "verified, unchanged, different or refused",
+        "shrink_message": "why, in words",
+        "shrink_difference": "max|z − z_shrunk| / max|z|, on test images and noise",
+        "params_shrunk": "parameters of the smallest verified network",
+        "macs_shrunk": "its multiply-accumulates an image, with dense kernels",
+        "shrunk_speedup": "macs_dense / macs_shrunk",
+    },
+    better="",
+    unit="1",
+    source="Fang 2023",
+)
+def shrunk(subject: Subject) -> dict[str, Any]:
+    """Size of the network without what its masks leave no use, once its outputs are the same."""
+    network = subject.smallest
+    image = subject.normalize(subject.test_images[:1])
+    left = macs(network.model, image, {})[0]
+    dense = macs(subject.model, image, {})[0]
+    return {
+        "shrink": network.outcome,
+        "shrink_message": "; ".join([network.reason, *network.notes]),
+        "shrink_difference": network.difference,
+        "params_shrunk": sum(value.numel() for value in network.model.parameters()),
+        "macs_shrunk": left,
+        "shrunk_speedup": dense / left if left else None,
+    }

@@ -1,0 +1,121 @@
+"""From stored cells to rows of cells.csv. numpy alone: it starts at once and runs anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunebench.evaluation.arrays import load_arrays
+from prunebench.evaluation.generalization import MEASURES, quality
+from prunebench.evaluation.predictions import Predictions
+from prunebench.experiment.code_identity import code_hash
+from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.plan import Plan
+from prunebench.experiment.settings import PARTS, Method
+from prunebench.storage.files import read_sealed
+from prunebench.storage.layout import (  # fmt: skip
+    LATENCY,
+    PREDICTIONS,
+    PROBES,
+    RECORD,
+    TARGETS,
+    VAL_AFTER,
+    VAL_BEFORE,
+)
+from prunebench.storage.records import ASIDE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
+from prunebench.storage.removed_files import note
+
+# a row says it, since other rows may be measured by newer code
+STALE = "measured by earlier code: its predictions were removed (compute: keep)"
+
+
+class Targets:
+    """A baseline's labels and its own predictions, read once for all cells on it."""
+
+    def __init__(self, plan: Plan, baseline: Baseline) -> None:
+        self.baseline = baseline
+        self.code = code_hash(plan.measure_sources())
+        folder = plan.layout.baseline(*baseline.key)
+        timed = baseline.key in plan.timed
+        self.looks = {PROBES: bool(plan.experiment.probes.run), LATENCY: timed}
+        labels = {
+            name: value.astype(np.int64) for name, value in load_arrays(folder / TARGETS).items()
+        }
+        self.clean = labels.pop("train_clean")
+        self.noisy_val = labels.pop("noisy_val", None)
+        self.labels = labels
+        logits = load_arrays(folder / PREDICTIONS)
+        self.test = logits["test"].argmax(1)
+        regime = baseline.regime
+        noisy = regime.label_noise > 0
+        self.regime = {
+            "label_noise": regime.label_noise, "noise": regime.noise if noisy else None,
+            "train_samples": len(self.clean), "augmentation": regime.augmentation,
+            "width": regime.width,
+        }  # fmt: skip
+        train_error = (logits["train"].argmax(1) != labels["train"]).mean()
+        # without augmentation a network interpolates clean labels too, or its training failed
+        interpolates = noisy or not regime.augmentation
+        self.under_trained = bool(interpolates and train_error > MEMORIZED_AT)
+        self.train_error = float(train_error)
+
+    def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
+        """A cell's record with its measures."""
+        stored = read_sealed(folder / RECORD)
+        record = {k: v for k, v in stored.items() if k not in ASIDE}
+        record |= composition | self.regime
+        if record["status"] in (FAILED, DIVERGED):
+            return row(record)
+        removed = note(folder, stored)
+        if PREDICTIONS in removed["removed"]:
+            # a measure of then may have another name by now, or be gone
+            record |= {k: v for k, v in removed["measured"]["values"].items() if k in MEASURES}
+            notes = [STALE] if removed["measured"]["code"] != self.code else []
+        else:
+            record |= self.measures(folder)
+            notes = []
+        for name, wanted in self.looks.items():
+            if wanted:
+                record |= read_sealed(folder / name)["values"]
+        if self.under_trained:
+            notes.append(f"under-trained: the baseline's training error is {self.train_error:.3f}")
+        record["message"] = "; ".join(part for part in (record["message"], *notes) if part)
+        return row(record)
+
+    def measures(self, folder: Path) -> dict[str, Any]:
+        """What is measured of a cell's stored predictions."""
+        logits = {
+            name: value.astype(np.float64)
+            for name, value in load_arrays(folder / PREDICTIONS).items()
+        }
+        return quality(
+            Predictions(
+                {split: logits[split] for split in SPLITS},
+                self.labels,
+                self.clean,
+                self.test,
+                noisy_val=self.noisy_val,
+                val_before=logits.get(VAL_BEFORE),
+                val_after=logits.get(VAL_AFTER),
+            )
+        )
+
+
+def _composition(method: Method | None) -> dict[str, Any]:
+    """What a method is made of; a dense baseline (None) is made of nothing."""
+    if method is None:
+        return {"control": True}
+    return {"control": method.control} | {part: getattr(method, part).name for part in PARTS}
+
+
+def rows(plan: Plan, name: str) -> list[dict[str, Any]]:
+    """The rows of the cells of a job, each baseline's own first."""
+    found: list[dict[str, Any]] = []
+    targets: Targets | None = None
+    for cell in plan.cells_of("measures", name):
+        if targets is None or targets.baseline != cell.baseline:
+            targets = Targets(plan, cell.baseline)
+        found.append(targets.row(cell.folder, _composition(cell.method)))
+    return found

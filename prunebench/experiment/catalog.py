@@ -1,0 +1,85 @@
+"""What ships, for people and programs: the table of methods and the schema of a configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method
+
+# a part is written as its name, or as a mapping with its parameters
+PART = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
+
+
+def methods() -> list[Method]:
+    """Every preset, checked."""
+    return [config.method(name) for name in config.presets("methods")]
+
+
+def method_rows() -> list[dict[str, str]]:
+    """A row per preset: name, family, its five parts, paper, description."""
+    return [
+        {
+            "name": method.name,
+            "family": method.family,
+            **{kind: getattr(method, kind).name for kind in PARTS},
+            "paper": method.paper,
+            "description": method.description,
+        }
+        for method in methods()
+    ]
+
+
+def markdown_table() -> str:
+    """The table of methods as the README shows it."""
+    from tabulate import tabulate
+
+    rows = method_rows()
+    return tabulate([list(row.values()) for row in rows], list(rows[0]), tablefmt="pipe")
+
+
+def insert(text: str, mark: str, table: str) -> str:
+    """A text with ``table`` between its marks ``<!-- mark -->`` and ``<!-- /mark -->``.
+
+    Raises PrunebenchError where one of the two is missing: nothing must be overwritten.
+    """
+    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise PrunebenchError(f"no place for the table: put {begin.strip()} and {end} on two lines")
+    return f"{before}{begin}\n{table}\n\n{end}{after}"
+
+
+def fill(text: str) -> str:
+    """A text with the table of methods between its marks ``<!-- methods -->``."""
+    return insert(text, "methods", markdown_table())
+
+
+def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a list: a preset's name, or a mapping that refines one."""
+    known = sorted(config.presets(kind))
+    mapping = {
+        **item,
+        "properties": {**item["properties"], "base": {"enum": known}},
+        "required": ["name"],
+    }
+    if kind == "methods":
+        mapping["properties"] |= dict.fromkeys(PARTS, PART)
+    name = {"enum": known} if known else {"type": "string"}
+    return {"anyOf": [name, mapping]}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a configuration as it is written, before presets are filled in."""
+    schema = Experiment.model_json_schema()
+    # a model may change any of it
+    first = schema["$defs"]["First"]
+    first["properties"] |= dict.fromkeys(SCORING, PART)
+    first["required"] = ["criterion"]
+    schema["$defs"]["Model"]["properties"]["training"] = {"$ref": "#/$defs/Training"}
+    for kind, model in (("tasks", "Task"), ("regimes", "Regime"), ("models", "Model"),
+                        ("methods", "Method")):  # fmt: skip
+        schema["properties"][kind]["items"] = _named(kind, schema["$defs"][model])
+    return schema

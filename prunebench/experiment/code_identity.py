@@ -1,0 +1,119 @@
+"""Hash of the code behind a result, which is part of the result's identity."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prunebench.experiment.sources import FOLLOWED, PACKAGE
+from prunebench.storage.hashing import digest
+
+_DECLARED = Path(__file__).with_name("unchanged_code.json")
+
+
+class _Meaning(ast.NodeTransformer):
+    """Drops docstrings and, of the package's own files, where in the package a name comes from."""
+
+    def __init__(self, own: bool) -> None:
+        self.own, self.names = own, set[str]()
+
+    def _strip(self, node: Any) -> Any:
+        self.generic_visit(node)
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+    visit_Module = visit_FunctionDef = visit_ClassDef = visit_AsyncFunctionDef = _strip
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        if not self.own or (node.module or "").partition(".")[0] != PACKAGE.name:
+            return node
+        self.names |= {f"{alias.name} as {alias.asname or alias.name}" for alias in node.names}
+        return None
+
+
+def code_of_file(path: Path) -> str:
+    """Hash of what one source file says, without comments, docstrings and layout.
+
+    Mending a word must not cost a week of training. Of a file of the package it does not count
+    either where in the package its imports stand.
+    """
+    meaning = _Meaning(path.is_relative_to(PACKAGE))
+    tree = meaning.visit(ast.parse(path.read_text(encoding="utf-8")))
+    names = "".join(sorted(meaning.names))
+    return hashlib.sha256((ast.dump(tree) + names).encode()).hexdigest()
+
+
+@cache
+def declared() -> dict[str, dict[str, str]]:
+    """The declared names and equivalences of source files, by their path in the package.
+
+    ``name``: the logical name, which survives moving the file. ``counts_as``: the hash that counts
+    instead as long as the file's own is ``code``: an earlier version that computes the same bits.
+    """
+    return json.loads(_DECLARED.read_text(encoding="utf-8"))
+
+
+@cache
+def _named_code(path: Path) -> tuple[str, str]:
+    """The logical name of a source file, and the hash that counts for it."""
+    entry = {}
+    if path.is_relative_to(PACKAGE):
+        entry = declared().get(path.relative_to(PACKAGE).as_posix(), {})
+    name, code = entry.get("name", f"{path.parent.name}/{path.name}"), code_of_file(path)
+    return name, entry["counts_as"] if entry.get("code") == code else code
+
+
+def code_hash(sources: Iterable[Path]) -> str:
+    """Hash of what the sources compute: comments, docstrings, layout and place do not count.
+
+    Args:
+        sources: paths of Python files.
+    """
+    return _code_hash(tuple(sources))
+
+
+@cache
+def _code_hash(sources: tuple[Path, ...]) -> str:
+    # pairs, not a mapping: plugins in different folders may share a name
+    return digest(sorted({_named_code(path) for path in sources}))
+
+
+def with_helpers(sources: Iterable[Path]) -> list[Path]:
+    """The sources and, over and over, what they import of ``_FOLLOWED`` or beside them."""
+    return list(_with_helpers(tuple(sources)))
+
+
+@cache
+def _with_helpers(sources: tuple[Path, ...]) -> list[Path]:
+    found, waiting = [], list(sources)
+    while waiting:
+        path = waiting.pop(0)
+        if path not in found:
+            found.append(path)
+            waiting += _imported(path)
+    return found
+
+
+_FOLLOWED = tuple(f"{PACKAGE.name}.{room}." for room in FOLLOWED)
+
+
+@cache
+def _imported(path: Path) -> list[Path]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names |= {module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)}
+    files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
+    for name in names:
+        if name.startswith(_FOLLOWED):
+            files.add(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
+    return sorted(file for file in files if file.is_file())

@@ -1,0 +1,263 @@
+"""The grid and its jobs: which baselines and curves an experiment has, and what names each.
+
+A curve is one method on one baseline over all sparsities; importing torch and timm costs longer
+than a small curve trains, so a job may run several curves of one method in one process
+(``compute.curves_per_job``), each still stored, resumed and named on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment import registry
+from prunebench.experiment.code_identity import (
+    code_hash,
+    with_helpers,
+)
+from prunebench.experiment.jobs import Baseline, BaselineJob, Cell, CurveJob
+from prunebench.experiment.settings import Experiment, Method, Task
+from prunebench.experiment.sources import BASELINE, MEASURES, PRUNING, paths
+from prunebench.storage.files import json_text, read_text, write_text
+from prunebench.storage.hashing import digest
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import DENSE
+
+DEV = Path("/dev")
+
+
+def _jobs_by_baseline(jobs: Mapping[str, Any]) -> dict[tuple[str, str, str, int], list[str]]:
+    """Which jobs each baseline is of; searching them all would be quadratic."""
+    found: dict[tuple[str, str, str, int], list[str]] = {}
+    for name, job in jobs.items():
+        for baseline in job.baselines:
+            found.setdefault(baseline.key, []).append(name)
+    return found
+
+
+def _named(
+    baselines: Sequence[Baseline], jobs: Mapping[tuple[str, str, str, int], list[str]]
+) -> list[str]:
+    return sorted({name for baseline in baselines for name in jobs.get(baseline.key, ())})
+
+
+def _chunks(items: Sequence[Baseline], size: int) -> Iterator[tuple[Baseline, ...]]:
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])
+
+
+class Plan:
+    """The jobs of an experiment, by name."""
+
+    def __init__(self, experiment: Experiment, results: str | Path = "results") -> None:
+        self.experiment = experiment
+        self.layout = Layout(Path(results) / experiment.experiment)
+        self.baselines = [
+            Baseline(task, regime, model, seed, experiment.training_of(model, regime))
+            for task in experiment.tasks
+            for regime in experiment.regimes
+            for model in experiment.models
+            for seed in experiment.seeds
+        ]
+        self.baseline_jobs = {job.name: job for job in self._baseline_jobs()}
+        self.curve_jobs = {job.name: job for job in self._curve_jobs()}
+        self.measure_jobs = {job.name: job for job in self._measure_jobs()}
+        self.probe_jobs = self.measure_jobs if experiment.probes.run else {}
+        self.latency_jobs = {job.name: job for job in self._latency_jobs()}
+        # in the order in which they can run
+        self.jobs: dict[str, Mapping[str, Any]] = {
+            "baselines": self.baseline_jobs,
+            "curves": self.curve_jobs,
+            "probes": self.probe_jobs,
+            "latencies": self.latency_jobs,
+            "measures": self.measure_jobs,
+        }
+        self._baseline_job_of = _jobs_by_baseline(self.baseline_jobs)
+        self._curve_jobs_of = _jobs_by_baseline(self.curve_jobs)
+        self._looks_of = {
+            "probes": _jobs_by_baseline(self.probe_jobs),
+            "latencies": _jobs_by_baseline(self.latency_jobs),
+        }
+
+    def _by_task(self, size: int) -> Iterator[tuple[str, tuple[Baseline, ...]]]:
+        for task in self.experiment.tasks:
+            own = [baseline for baseline in self.baselines if baseline.task == task]
+            for number, chunk in enumerate(_chunks(own, size)):
+                yield f"{task.name}-{number}", chunk
+
+    def _baseline_jobs(self) -> Iterator[BaselineJob]:
+        for name, chunk in self._by_task(self.experiment.compute.baselines_per_job):
+            yield BaselineJob(name, chunk)
+
+    def _curve_jobs(self) -> Iterator[CurveJob]:
+        chunks = list(self._by_task(self.experiment.compute.curves_per_job))
+        for method in self.experiment.methods:
+            for name, chunk in chunks:
+                # a sign that names cannot hold: no two jobs are named alike
+                yield CurveJob(f"{method.name}@{name}", method, chunk)
+
+    def _measure_jobs(self) -> Iterator[BaselineJob]:
+        for name, chunk in self._by_task(self.experiment.probes.baselines_per_job):
+            yield BaselineJob(name, chunk)
+
+    def _latency_jobs(self) -> Iterator[BaselineJob]:
+        """One a task: they run alone, one after the other, in any case."""
+        seeds = self.experiment.seeds[: self.experiment.latency.seeds]
+        for task in self.experiment.tasks if self.experiment.latency.engines else ():
+            own = [b for b in self.baselines if b.task == task and b.seed in seeds]
+            yield BaselineJob(task.name, tuple(own))
+
+    def curve_jobs_of(self, job: BaselineJob) -> list[str]:
+        """The curve jobs that looks and measures wait for: every method on their baselines."""
+        return _named(job.baselines, self._curve_jobs_of)
+
+    def looks_of(self, job: BaselineJob) -> list[tuple[str, str]]:
+        """Kinds and names of the looks that the measures of a job wait for."""
+        return [
+            (kind, name)
+            for kind, jobs in self._looks_of.items()
+            for name in _named(job.baselines, jobs)
+        ]
+
+    def baseline_jobs_of(self, job: CurveJob | BaselineJob) -> list[str]:
+        """The baseline jobs that a job waits for."""
+        return _named(job.baselines, self._baseline_job_of)
+
+    def waits_for(self, kind: str, name: str) -> set[str]:
+        """The jobs that a job waits for, as kind/name."""
+        job = self.find(kind, name)
+        if kind == "baselines":
+            return set()
+        found = {f"baselines/{other}" for other in self.baseline_jobs_of(job)}
+        if kind != "curves":
+            found |= {f"curves/{other}" for other in self.curve_jobs_of(job)}
+        if kind == "measures":
+            found |= {"/".join(look) for look in self.looks_of(job)}
+        return found
+
+    def baseline_settings(self, baseline: Baseline) -> dict[str, Any]:
+        """Everything that names a baseline's result, but the content of its data."""
+        compute = self.experiment.compute
+        return {
+            "baseline": baseline.settings(),
+            "precision": compute.precision,
+            "threads": compute.threads,
+            "code": code_hash(paths(BASELINE)),
+        }
+
+    def cell_settings(self, baseline: Baseline, method: Method, sparsity: float) -> dict[str, Any]:
+        """Everything that names a cell's result, but the content of its data."""
+        return {
+            **self.baseline_settings(baseline),
+            "method": method.settings(),
+            "method_name": method.name,
+            "recovery_epochs": baseline.training.recovery_epochs,
+            "prunable": self.experiment.prunable.model_dump(),
+            "sparsity": sparsity,
+            "method_code": code_hash(self.curve_sources(method)),
+        }
+
+    @staticmethod
+    def baseline_sources() -> list[Path]:
+        """The source files that a baseline depends on."""
+        return paths(BASELINE)
+
+    @staticmethod
+    def curve_sources(method: Method) -> list[Path]:
+        """The source files that a method's curves depend on, beyond those of its baselines."""
+        return with_helpers([*paths(PRUNING), *method.sources()])
+
+    def probe_sources(self) -> list[Path]:
+        """The source files that the probes depend on."""
+        names = self.experiment.probes.run
+        return with_helpers([registry.find("probe", name).source for name in names])
+
+    def latency_sources(self) -> list[Path]:
+        """The source files that the measured times depend on."""
+        names = self.experiment.latency.engines
+        return with_helpers([registry.find("engine", name).source for name in names])
+
+    @staticmethod
+    def measure_sources() -> list[Path]:
+        """The source files that decide what is measured of stored predictions."""
+        return paths(MEASURES)
+
+    def job_digest(self, job: BaselineJob | CurveJob) -> str:
+        """Changes when anything that the job must compute changes; a rule's parameter."""
+        if isinstance(job, BaselineJob):
+            return digest([self.baseline_settings(baseline) for baseline in job.baselines])
+        sparsities = self.sparsities(job.method)
+        settings = [self.cell_settings(baseline, job.method, 0.0) for baseline in job.baselines]
+        return digest([settings, sparsities])
+
+    def sparsities(self, method: Method) -> list[float]:
+        """The sparsities of a method's cells."""
+        return method.sparsities(self.experiment.sparsities)
+
+    def task(self, name: str) -> Task:
+        """A task by its name; PrunebenchError where there is none."""
+        tasks = {task.name: task for task in self.experiment.tasks}
+        if name not in tasks:
+            raise PrunebenchError(f"no task {name!r}{suggest(name, tasks)}")
+        return tasks[name]
+
+    def find(self, kind: str, name: str) -> Any:
+        """A job by its name; PrunebenchError where there is none."""
+        if kind not in self.jobs:
+            raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, self.jobs)}")
+        jobs = self.jobs[kind]
+        if name not in jobs:
+            raise PrunebenchError(f"no {kind} job {name!r}{suggest(name, jobs)}")
+        return jobs[name]
+
+    def write(self) -> Path:
+        """Write the resolved configuration where the jobs read it, if it changed."""
+        resolved = json_text(self.experiment.model_dump(mode="json"))
+        path = self.layout.config
+        stored = None
+        with suppress(PrunebenchError):  # missing, or damaged: written anew
+            stored = read_text(path)
+        if stored != resolved:
+            write_text(path, resolved)
+        return path
+
+    def cells_of_baseline(self) -> Iterator[tuple[str, float]]:
+        """(method, sparsity) of every cell on a baseline, its own first."""
+        yield DENSE, 0.0
+        for method in self.experiment.methods:
+            for sparsity in self.sparsities(method):
+                yield method.name, sparsity
+
+    def cells_of(self, kind: str, name: str) -> Iterator[Cell]:
+        """The cells of a job: its baselines, its curves', or all that it looks at."""
+        job = self.find(kind, name)
+        every: tuple[Method | None, ...] = (None, *self.experiment.methods)
+        methods = {"baselines": every[:1], "curves": (getattr(job, "method", None),)}
+        for baseline, method in product(job.baselines, methods.get(kind, every)):
+            task, regime, model, seed = baseline.key
+            own = method.name if method else DENSE
+            for sparsity in self.sparsities(method) if method else (0.0,):
+                folder = self.layout.cell(task, regime, model, seed, own, sparsity)
+                yield Cell(baseline, method, sparsity, folder)
+
+    @property
+    def timed(self) -> set[tuple[str, str, str, int]]:
+        """The baselines on which times are measured, by their keys."""
+        return {b.key for job in self.latency_jobs.values() for b in job.baselines}
+
+    @property
+    def gpus_per_job(self) -> int:
+        """1 where jobs are to use a GPU; ``--resources gpu=N`` says how many there are."""
+        device = self.experiment.compute.device
+        # asking torch costs seconds; a container may have the third GPU alone
+        here = device == "auto" and any(DEV.glob("nvidia[0-9]*"))
+        return 1 if here or device.startswith("cuda") else 0
+
+    @property
+    def cell_count(self) -> int:
+        """Rows of cells.csv: the dense baselines and every method at every sparsity."""
+        return len(self.baselines) * sum(1 for _ in self.cells_of_baseline())

@@ -1,0 +1,18 @@
+"""What may stand in a configuration: frozen, checked settings. Never torch."""
+
+from prunebench.experiment.settings.experiment import (
+    Analysis,
+    Compute,
+    Experiment,
+    Probes,
+    Prunable,
+)
+from prunebench.experiment.settings.method import PARTS, SCORING, First, Method, Part
+from prunebench.experiment.settings.names import Name
+from prunebench.experiment.settings.task import Augmentation, Regime, Task
+from prunebench.experiment.settings.training import Model, Training
+
+__all__ = [
+    "PARTS", "SCORING", "Analysis", "Augmentation", "Compute", "Experiment", "First", "Method",
+    "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Task", "Training",
+]  # fmt: skip

@@ -1,0 +1,89 @@
+"""Methods: compositions of criterion, pattern, allocation, schedule and recovery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from prunebench.experiment import registry
+from prunebench.experiment.settings.names import Name
+from prunebench.experiment.validation import Settings
+
+PARTS = ("criterion", "pattern", "allocation", "schedule", "recovery")  # of a method
+SCORING = ("criterion", "pattern", "allocation")  # the parts that choose what goes
+
+
+class Part(Settings):
+    """A part of a method with all its parameters."""
+
+    name: str
+    parameters: dict[str, Any] = Field({})
+
+
+class First(Settings):
+    """Pruning that comes before a method's own in the same step, e.g. of filters before weights."""
+
+    criterion: Part
+    pattern: Part
+    allocation: Part
+    share: float = Field(0.5, ge=0, lt=1, description="it leaves a density of density ** share")
+
+    def spec(self, kind: str) -> registry.Spec:
+        """What is known of one of its parts."""
+        return registry.find(kind, getattr(self, kind).name)
+
+
+class Method(Settings):
+    """A composition of criterion, pattern, allocation, schedule and recovery."""
+
+    name: Name
+    family: Literal["weight", "activation", "structure", "hybrid"]
+    description: str = ""
+    paper: str = ""
+    criterion: Part
+    pattern: Part
+    allocation: Part
+    schedule: Part
+    recovery: Part
+    first: First | None = None
+    control: bool = Field(False, description="it is there to compare with, no candidate itself")
+
+    def spec(self, kind: str) -> registry.Spec:
+        """What is known of one of its parts."""
+        return registry.find(kind, getattr(self, kind).name)
+
+    @property
+    def outcome(self) -> bool:
+        """Whether its sparsity is an outcome, not a target."""
+        return bool(self.spec("allocation").trait("outcome", False))
+
+    @property
+    def nested(self) -> bool:
+        """Whether what a larger sparsity keeps is part of what a smaller one keeps."""
+        once = self.schedule.parameters.get("rounds", 1) == 1 and self.first is None
+        once = once and not self.spec("criterion").trait("sweeps", False)
+        return once and bool(self.spec("allocation").trait("nested", False))
+
+    def sources(self) -> list[Path]:
+        """The files in which its parts stand."""
+        specs = [self.spec(kind) for kind in PARTS]
+        specs += [self.first.spec(kind) for kind in SCORING] if self.first else []
+        return sorted({spec.source for spec in specs})
+
+    def sparsities(self, grid: list[float]) -> list[float]:
+        """The grid's, or the only ones it knows: 1 − n/m of N:M; 0, which asks for none in
+        particular, of a dense control and of a threshold."""
+        for kind in ("schedule", "pattern", "allocation"):
+            own = self.spec(kind).trait("sparsities")
+            if own == "1 - n/m":
+                return [1 - self.pattern.parameters["n"] / self.pattern.parameters["m"]]
+            if own:
+                return list(own)
+        return grid
+
+    def settings(self) -> dict[str, Any]:
+        """What decides its results (not its name, family, or description)."""
+        first = {"first": self.first.model_dump()} if self.first else {}
+        return {kind: getattr(self, kind).model_dump() for kind in PARTS} | first

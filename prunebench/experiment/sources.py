@@ -1,0 +1,82 @@
+"""Which files of the package make which results: the one place where code names source files.
+
+Places are relative to the package: a file, a folder (every Python file below it) or a pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+# the bits of a trained baseline, whatever the method
+BASELINE = (
+    "training/models.py", "training/widen.py", "training/loop.py", "training/optimizers.py",
+    "training/checkpoints.py", "tasks/batches.py", "tasks/task_data.py", "tasks/prepare.py",
+    "tasks/regimes.py", "tasks/stratified.py", "runner/job_context.py", "runner/baselines.py",
+)  # fmt: skip
+# the bits of a mask, beside the method's own parts
+PRUNING = (
+    "pruning/layers.py", "pruning/masks.py", "pruning/groups.py", "pruning/view.py",
+    "pruning/compose.py", "pruning/curve.py", "runner/curves.py",
+)  # fmt: skip
+# the measures of stored predictions
+MEASURES = ("evaluation/*.py",)
+# rooms whose code a plug-in, a probe or an engine may stand on
+FOLLOWED = ("pruning", "evaluation", "compression")
+# kind of part -> where its built-in parts stand: a module, or a folder of one file each
+PARTS = {
+    "criterion": "pruning/criteria",
+    "pattern": "pruning/patterns.py",
+    "allocation": "pruning/allocation.py",
+    "schedule": "pruning/schedules",
+    "recovery": "pruning/recovery",
+    "probe": "evaluation/probes",
+    "engine": "compression/engines.py",
+}
+# a module for each kind of data source, and the folder of what ships by name
+TASK_SOURCES = "tasks/sources"
+PRESETS = "experiment/presets"
+# what is made of the records -> the code and the templates that it stands on
+OUTPUTS = {
+    "tables": ("statistics", "report/tables", "report/style.py", "text/markup.py"),
+    "figures": (
+        "statistics", "report/figures", "report/tables/compression_tables.py", "report/style.py",
+    ),
+    "leaderboard": (
+        "statistics", "report/leaderboard", "report/declared_analysis.py", "report/style.py",
+        "text/markup.py", "report/templates/leaderboard.*", "report/templates/vendor/*",
+    ),
+    "report": (
+        "statistics", "report/document", "report/tables/compression_tables.py", "report/style.py",
+        "text/markup.py", "report/templates/report.*",
+    ),
+    "kit": (
+        "statistics", "report/paper", "report/figures", "report/document", "report/tables",
+        "report/style.py", "text/markup.py", "report/paper/paper.tex.j2",
+        "report/paper/references.bib",
+    ),
+    "crate": ("storage/ro_crate.py",),
+}  # fmt: skip
+
+
+def paths(places: Iterable[str]) -> list[Path]:
+    """Return the files at ``places``, absolute, without repetition, in a fixed order."""
+    return list(_paths(tuple(places)))
+
+
+@cache
+def _paths(places: tuple[str, ...]) -> tuple[Path, ...]:
+    found: set[Path] = set()
+    for place in places:
+        for path in PACKAGE.glob(place):
+            found |= {path} if path.is_file() else set(path.rglob("*.py"))
+    return tuple(sorted(found))
+
+
+def modules(place: str) -> list[Path]:
+    """Return the files that hold parts at ``place``: the module itself, or those of a folder."""
+    path = PACKAGE / place
+    return sorted(path.glob("[!_]*.py")) if path.is_dir() else [path]

@@ -1,0 +1,164 @@
+"""The network as a differentiable function of its prunable weights, and derivatives of its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from prunebench.errors import Refused
+from prunebench.pruning.layers import evaluating
+from prunebench.pruning.view import View
+from prunebench.training.loop import logits_of
+
+MEMORY = (
+    1 << 30
+)  # bytes that a criterion may hold beside the network, unless its docstring says more
+
+
+@dataclass(frozen=True)
+class Network:
+    """``logits(inputs)`` depends on ``weights``: leaves that require gradients."""
+
+    weights: dict[str, Tensor]
+    logits: Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def network(
+    view: View,
+    names: Sequence[str] | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    change: Callable[[Tensor], Tensor] = lambda value: value,
+) -> Iterator[Network]:
+    """The view's network in eval mode as a function of the named weights (all prunable ones).
+
+    It computes in ``dtype`` (by default the model's own, in single precision at least), without
+    autocast, and with attention that can be differentiated twice. Every parameter and
+    floating-point buffer passes through ``change``. The model itself, its flags and its gradients
+    stay as they are.
+    """
+    model = view.model
+
+    def full(tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        return tensor.to(dtype or torch.promote_types(tensor.dtype, torch.float32))
+
+    def value_of(tensor: Tensor) -> Tensor:
+        return change(full(tensor.detach())) if tensor.is_floating_point() else tensor
+
+    state = {name: value_of(tensor) for name, tensor in model.named_parameters()}
+    state |= {name: value_of(tensor) for name, tensor in model.named_buffers()}
+    weights = {
+        name: state[name].detach().requires_grad_(True)
+        for name in (view.layers if names is None else names)
+    }
+    state |= weights
+
+    def logits(inputs: Tensor) -> Tensor:
+        return logits_of(functional_call(model, state, (full(inputs),)))
+
+    device = next(model.parameters()).device
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield Network(weights, logits)
+
+
+def gradient(
+    loss: Tensor, weights: Mapping[str, Tensor], *, create_graph: bool = False
+) -> dict[str, Tensor]:
+    """Gradient of a scalar by weight; zero where it does not depend on a weight."""
+    found = torch.autograd.grad(
+        loss, list(weights.values()), create_graph=create_graph, materialize_grads=True
+    )
+    return dict(zip(weights, found, strict=True))
+
+
+def mean_gradient(view: View, net: Network, temperature: float = 1.0) -> dict[str, Tensor]:
+    """Mean gradient of the loss over the calibration samples, logits divided by temperature."""
+    sums = {name: torch.zeros_like(weight) for name, weight in net.weights.items()}
+    count = 0
+    for inputs, targets in view.batches:
+        loss = view.loss(net.logits(inputs) / temperature, targets) * len(inputs)
+        for name, value in gradient(loss, net.weights).items():
+            sums[name] += value
+        count += len(inputs)
+    return {name: total / count for name, total in sums.items()}
+
+
+def hessian_product(
+    view: View, net: Network, vector: Mapping[str, Tensor], temperature: float = 1.0
+) -> dict[str, Tensor]:
+    """H·v, H the Hessian of the mean loss over the calibration samples; one batch at a time.
+
+    Raises Refused where the network cannot be differentiated twice.
+    """
+    sums = {name: torch.zeros_like(weight) for name, weight in net.weights.items()}
+    count = 0
+    for inputs, targets in view.batches:
+        loss = view.loss(net.logits(inputs) / temperature, targets) * len(inputs)
+        first = gradient(loss, net.weights, create_graph=True)
+        along = torch.stack([(first[name] * value).sum() for name, value in vector.items()]).sum()
+        try:
+            second = gradient(along, net.weights)
+        except RuntimeError as error:
+            raise Refused(
+                f"{type(view.model).__name__} cannot be differentiated twice: {error}"
+            ) from error
+        for name, value in second.items():
+            sums[name] += value
+        count += len(inputs)
+    return {name: total / count for name, total in sums.items()}
+
+
+def sample_gradients(view: View, names: Sequence[str], chunk: int) -> Iterator[dict[str, Tensor]]:
+    """Gradients of single samples' losses for the named weights: [up to chunk, *weight.shape] each.
+
+    One backward pass for each sample: right for every network, and on a CPU not slower than a
+    vectorized one. Weights outside ``view.within`` have no gradient. The tensors are written anew
+    for each chunk: use them before asking for the next.
+    """
+    with network(view, names) as net:
+        buffers = {
+            name: weight.detach().new_empty(chunk, *weight.shape)
+            for name, weight in net.weights.items()
+        }
+        filled = 0
+        for inputs, targets in view.batches:
+            for index in range(len(inputs)):
+                loss = view.loss(net.logits(inputs[index : index + 1]), targets[index : index + 1])
+                for name, value in gradient(loss, net.weights).items():
+                    within = view.within.get(name)
+                    buffers[name][filled] = value if within is None else value * within
+                filled += 1
+                if filled == chunk:
+                    yield buffers
+                    filled = 0
+        if filled:
+            yield {name: buffer[:filled] for name, buffer in buffers.items()}
+
+
+def sample_count(view: View) -> int:
+    """How many calibration samples there are."""
+    return sum(len(inputs) for inputs, _ in view.batches)
+
+
+def zeros(view: View) -> dict[str, Tensor]:
+    """A zero for every prunable weight, in single precision at least, contiguous."""
+    plain = torch.contiguous_format  # whose flat view is in the order of the indices
+    return {
+        name: torch.zeros_like(
+            weight, dtype=torch.promote_types(weight.dtype, torch.float32), memory_format=plain
+        )
+        for name, weight in view.weights.items()
+    }

@@ -1,0 +1,115 @@
+"""Training that fights overfitting without pruning: the controls, with the schedule ``dense``.
+
+Both start from the baseline's initialization and see its batches in its order. They choose on
+validation, and their record's cost is all that they tried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.registry import recovery
+from prunebench.pruning.curve import Curve
+from prunebench.pruning.masks import Masks, apply
+from prunebench.training.checkpoints import Memory, Tensors
+from prunebench.training.loop import Hooks, Run, predict
+
+# where nothing is said: around the values in use with each optimizer, whose scales differ
+_DECAYS = {"sgd": (0.0, 1e-4, 5e-4, 2e-3, 1e-2), "adamw": (0.0, 0.01, 0.05, 0.2, 1.0)}
+
+
+def validation(curve: Curve, model: nn.Module) -> tuple[float, float]:
+    """Error in [0, 1] and mean negative log-likelihood (nats) on the validation images."""
+    labels = curve.samples.val_labels.cpu()
+    logits = predict(model, curve.samples.val_images, curve.samples.normalize)
+    error = (logits.argmax(1) != labels).float().mean().item()
+    return error, functional.cross_entropy(logits, labels).item()
+
+
+def _start(curve: Curve, model: nn.Module, masks: Masks) -> None:
+    model.load_state_dict(dict(curve.states(0)))
+    apply(model, masks)
+
+
+@recovery(length="training", anew=True)
+def early_stopping(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+    """Train from initialization; keep the epoch of the lowest validation error (Prechelt 1998).
+
+    The first of equals is kept. Training runs to its end, to see that no later epoch is better,
+    and counts in full. The history names the epoch kept (``kept: true``).
+    """
+    _start(curve, model, masks)
+    errors: list[float] = []
+    state: dict[str, Tensor] = {}
+
+    def look(epoch: int) -> None:
+        nonlocal state
+        errors.append(validation(curve, model)[0])
+        if epoch == 1 or errors[-1] < min(errors[:-1]):
+            state = deepcopy(model.state_dict())
+
+    def keep() -> Tensors:
+        found = {f"best/{name}": value for name, value in state.items()}
+        return {**found, "errors": torch.tensor(errors, dtype=torch.float64)}
+
+    def recall(kept: Tensors) -> None:
+        nonlocal errors, state
+        errors = kept["errors"].tolist()
+        state = {name: kept[f"best/{name}"] for name in model.state_dict()}
+
+    hooks = Hooks(memory=Memory(keep, recall))
+    run = curve.train(model, masks, start=0, stop=curve.epochs, after_epoch=look, hooks=hooks)
+    for entry, error in zip(run.history, errors, strict=False):  # a diverged epoch has none
+        entry["val_error"] = error
+    if errors:
+        model.load_state_dict(state)
+        run.history[errors.index(min(errors))]["kept"] = True
+    return run
+
+
+@recovery(length="training", anew=True, ranges={"values": "[0, inf)"})
+def tuned_weight_decay(
+    curve: Curve, model: nn.Module, masks: Masks, *, values: list[float] | None = None
+) -> Run:
+    """Train from initialization with each weight decay; keep the lowest validation error.
+
+    ``values`` (None: five about the usual of the optimizer); equal errors are parted by the
+    negative log-likelihood, then by the order given. Every training counts. The history is that of
+    the one kept, which it names (``weight_decay``).
+
+    Raises PrunebenchError for values that are no weight decays.
+    """
+    tried = _checked(_DECAYS[curve.training.optimizer] if values is None else values)
+    total, chosen, best, state = Run(), Run(diverged=True), (math.inf, math.inf), None
+    for value in tried:
+        _start(curve, model, masks)
+        training = curve.training.model_copy(update={"weight_decay": value})
+        run = curve.train(model, masks, start=0, stop=curve.epochs, training=training)
+        total.epochs += run.epochs
+        total.seconds += run.seconds
+        found = (math.inf, math.inf) if run.diverged else validation(curve, model)
+        if state is None or found < best:
+            best, state, chosen = found, deepcopy(model.state_dict()), run
+            chosen.history = [{**entry, "weight_decay": value} for entry in run.history]
+    assert state is not None
+    model.load_state_dict(state)
+    return Run(chosen.history, total.epochs, total.seconds, chosen.diverged)
+
+
+def _checked(values: Sequence[float]) -> list[float]:
+    try:
+        numbers = [float(value) for value in values]  # YAML reads 1e-3 as a text
+    except (TypeError, ValueError):
+        numbers = []
+    if not numbers or not all(0 <= number < math.inf for number in numbers):
+        raise PrunebenchError(
+            f"tuned-weight-decay: values must be numbers of at least 0, found {values!r}"
+        )
+    return numbers

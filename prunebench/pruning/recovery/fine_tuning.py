@@ -1,0 +1,82 @@
+"""Recoveries that go on from the baseline's weights, trained or rewound."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.registry import recovery
+from prunebench.pruning.curve import Curve
+from prunebench.pruning.masks import Masks, apply
+from prunebench.training.loop import Run, learning_rate
+
+
+@recovery(length="none")
+def none(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+    """Nothing."""
+    return Run()
+
+
+@recovery(length="recovery", ranges={"epochs": "[1, inf)", "rate_share": "(0, inf)"})
+def fine_tuning(
+    curve: Curve,
+    model: nn.Module,
+    masks: Masks,
+    *,
+    epochs: int | None = None,
+    rate_share: float = 0.1,
+) -> Run:
+    """Train on at a small constant learning rate: ``rate_share`` of the baseline's (Han 2015).
+
+    ``epochs`` defaults to the configuration's ``training.recovery_epochs``.
+    """
+    length = epochs or curve.training.recovery_epochs or curve.training.epochs
+    rate = curve.training.learning_rate * rate_share
+    return curve.train(model, masks, start=0, stop=length, rate=lambda epoch: rate, own_order=True)
+
+
+@recovery(length="training", ranges={"to_epoch": "[0, inf)", "times": "[1, inf)"})
+def learning_rate_rewinding(
+    curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0, times: int = 1
+) -> Run:
+    """Keep the trained weights, repeat the schedule from ``to_epoch`` (Renda 2020).
+
+    ``times``: how often in a row; with the schedule ``dense`` that is the dense network trained as
+    long as a method of as many rounds. Raises PrunebenchError for less than once.
+    """
+    if times < 1:
+        raise PrunebenchError(f"learning-rate-rewinding: times must be at least 1, found {times}")
+    rate, length = learning_rate(curve.training), curve.training.epochs - to_epoch
+    return curve.train(
+        model, masks, start=to_epoch, stop=to_epoch + times * length,
+        rate=lambda epoch: rate(to_epoch + (epoch - to_epoch) % length),
+    )  # fmt: skip
+
+
+@recovery(length="training", ranges={"to_epoch": "[0, inf)"})
+def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0) -> Run:
+    """Set the kept weights back to ``to_epoch`` and train from there (Frankle 2019, 2020)."""
+    model.load_state_dict(dict(curve.states(to_epoch)))
+    apply(model, masks)
+    return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
+
+
+@recovery()
+@torch.no_grad()
+def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+    """Only the statistics of the batch norms are measured anew, on the training images."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        raise Refused(f"{type(model).__name__} has no batch norm to recalibrate")
+    momenta = [module.momentum for module in norms]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # a plain mean over the batches
+    model.train()
+    for images in curve.samples.images.split(curve.training.batch_size):
+        if len(images) > 1:
+            model(curve.samples.normalize(images))
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+    return Run()

@@ -1,0 +1,125 @@
+"""How a foreign table is to be read: which column is what, in which unit, and what is constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment.strict_yaml import read_yaml
+from prunebench.experiment.validation import Settings, validated
+from prunebench.published.units import UNITS, USUAL, Unit
+from prunebench.storage.records import DENSE
+
+NAMES = ("task", "regime", "model")  # as in a configuration
+NEEDED = (*NAMES, "method", "sparsity", "test_error")
+# what may be brought along; the units of these are those of the record
+MORE = (
+    "family", "seed", "status", "message", "classes", "params_total", "params_kept",
+    "compression_ratio", "macs_dense", "macs_kept", "theoretical_speedup", "train_error",
+    "val_error", "test_nll", "test_top5_error", "train_epochs",
+)  # fmt: skip
+COLUMNS = (*NEEDED, *MORE)
+
+
+class Mapping(Settings):
+    """``columns`` and ``constants`` by the record's names, ``values``: theirs to ours, by column.
+
+    ``units``: one of the error's and one of the sparsity's; ``dense``: what they call the network
+    that was not pruned.
+    """
+
+    columns: dict[str, str] = Field({})
+    constants: dict[str, str] = Field({})
+    values: dict[str, dict[str, str]] = Field({})
+    units: list[str] = Field([], max_length=2)
+    dense: str = DENSE
+
+    @field_validator("columns", "constants", "values", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        for name in value if isinstance(value, dict) else ():
+            if name not in COLUMNS:
+                raise ValueError(f"no column {name!r} can be imported{suggest(str(name), COLUMNS)}")
+        return value
+
+    @field_validator("constants", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: v if isinstance(v, bool) else _plain(v) for k, v in value.items()}
+
+    @field_validator("units")
+    @classmethod
+    def _units(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in UNITS:
+                raise ValueError(f"unknown unit {name!r}{suggest(name, UNITS)}")
+        kinds = [UNITS[name].column for name in names]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"{' and '.join(names)} are both units of {kinds[0]}; give one")
+        return names
+
+    @model_validator(mode="after")
+    def _once(self) -> Mapping:
+        both = sorted(set(self.columns) & set(self.constants))
+        if both:
+            raise ValueError(f"{both[0]} is both a column and a constant; give one")
+        return self
+
+    def unit(self, column: str) -> Unit:
+        """The unit of ``test_error`` or ``sparsity``: what is said, else a share."""
+        said = [UNITS[name] for name in self.units if UNITS[name].column == column]
+        return said[0] if said else UNITS[USUAL[column]]
+
+    def says(self, column: str) -> bool:
+        """Whether the unit of this column was said."""
+        return any(UNITS[name].column == column for name in self.units)
+
+
+def _plain(value: Any) -> Any:
+    """A number that YAML read where a name or a cell of a table is wanted."""
+    return str(value) if isinstance(value, int | float) else value
+
+
+def read_mapping(
+    path: Path | None,
+    columns: Iterable[str] = (),
+    constants: Iterable[str] = (),
+    units: Iterable[str] = (),
+    dense: str | None = None,
+) -> Mapping:
+    """The mapping of a YAML file with what flags say on top (``--column method=Algo`` …).
+
+    Raises PrunebenchError for what is no mapping, in one line that says where.
+    """
+    written = {} if path is None else read_yaml(path)
+    if not isinstance(written, dict):
+        raise PrunebenchError(f"{path}: a mapping has keys: {', '.join(Mapping.model_fields)}")
+    flags: dict[str, Any] = {"columns": _pairs(columns, "--column")}
+    flags["constants"] = _pairs(constants, "--set")
+    for key in ("columns", "constants"):
+        there = written.get(key) or {}
+        written[key] = {**there, **flags[key]} if isinstance(there, dict) else there
+    if units := list(units):
+        written["units"] = units
+    if dense is not None:
+        written["dense"] = dense
+    return validated(Mapping, written, "the flags" if path is None else str(path))
+
+
+def _pairs(texts: Iterable[str], flag: str) -> dict[str, str]:
+    """``name=value`` as a dict; each name once."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise PrunebenchError(f"{flag} {text!r}: write {flag} name=value")
+        if name.strip() in found:
+            raise PrunebenchError(f"{flag} {name.strip()} is given twice")
+        found[name.strip()] = value.strip()
+    return found

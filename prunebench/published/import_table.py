@@ -1,0 +1,134 @@
+"""``import``: a table of published results becomes a file beside an experiment's own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from prunebench.errors import PrunebenchError, shown
+from prunebench.published import read_foreign
+from prunebench.published.column_mapping import NAMES, Mapping
+from prunebench.published.convert import convert
+from prunebench.statistics import SETTING, read_cells
+from prunebench.statistics.published_results import FILE, SHA256, SOURCE, UNITS, is_paired
+from prunebench.storage.files import sha256_file, write_text
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import DENSE
+from prunebench.text import safe_names
+
+NEW, REPLACED, SAME = "written", "replaced", "unchanged"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did, for people and programs."""
+
+    path: Path
+    outcome: str  # NEW, REPLACED or SAME
+    cells: pd.DataFrame
+    notes: list[str]
+
+
+def import_results(
+    source: Path, name: str, layout: Layout, mapping: Mapping, replace: bool = False
+) -> Imported:
+    """Read, check and write ``source`` as ``published/<name>.csv`` of an experiment.
+
+    The same file may be imported again, with another mapping; another file of the same name
+    needs ``replace``. The same input gives the same bytes, and what is the same is not written.
+    Raises PrunebenchError, in one line, for whatever cannot be right.
+    """
+    if not (layout.cells_csv.is_file() or layout.config.is_file()):
+        raise PrunebenchError(f"{layout.root} is no experiment{_known(layout)}")
+    for what, text in (("the name", name), ("the file's name", source.name)):
+        try:
+            safe_names.name(text)
+        except ValueError as error:
+            raise PrunebenchError(f"{what} {shown(text)} {error}") from None
+    cells, notes = convert(source, mapping)
+    path = layout.published / f"{slug(name)}.csv"
+    digest = sha256_file(source)
+    units = ", ".join(mapping.unit(column).name for column in ("test_error", "sparsity"))
+    table = cells.assign(**{SOURCE: name, FILE: source.name, SHA256: digest, UNITS: units})
+    text = table.to_csv(index=False, lineterminator="\n")
+    outcome = _outcome(path, name, digest, replace, text)
+    if outcome != SAME:
+        write_text(path, text)
+    return Imported(path, outcome, cells, [*notes, *_pairing(cells), *_places(cells, layout)])
+
+
+def _known(layout: Layout) -> str:
+    """What the user may have meant."""
+    there = sorted(path.parent.name for path in layout.root.parent.glob("*/cells.csv"))
+    return f"; there is {', '.join(there)}: say --into" if there else ": run a grid first"
+
+
+def slug(name: str) -> str:
+    """``name`` as a file's name; names that differ in more than signs and case differ here, too."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    short = re.sub(r"[^a-z0-9]+", "-", plain.casefold()).strip("-")[:60]
+    if plain == name and short:
+        return short
+    return f"{short or 'published'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _outcome(path: Path, name: str, digest: str, replace: bool, text: str) -> str:
+    """What writing would do; raises PrunebenchError where it must not be done."""
+    if not path.is_file():
+        return NEW
+    there = path.read_bytes()
+    if there == text.encode():
+        return SAME
+    try:
+        old = read_foreign.read(path)
+        first = dict(zip(old.header, old.rows[0][1], strict=True))
+    except PrunebenchError as error:
+        if replace:
+            return REPLACED
+        raise PrunebenchError(f"{error}; say --replace to write it anew") from None
+    if first.get(SOURCE) != name:
+        raise PrunebenchError(
+            f"{path} holds {shown(first.get(SOURCE))}: choose a name that differs in more than"
+            " signs and case"
+        )
+    if first.get(SHA256) != digest and not replace:
+        raise PrunebenchError(
+            f"{path} was imported from another file ({shown(first.get(FILE))}); say --replace"
+        )
+    return REPLACED
+
+
+def _pairing(cells: pd.DataFrame) -> list[str]:
+    """What the statistics can make of the results."""
+    said: dict[str, list[str]] = {}
+    for key, group in cells.groupby(SETTING, sort=True):
+        where = "/".join(map(str, key))
+        if not (group["family"] == DENSE).any():
+            why = "no dense result, so absolute errors alone"
+        elif not is_paired(group):
+            why = "not every seed has a dense result, so differences of means, without interval"
+        elif group["seed"].nunique() == 1:
+            why = "one seed, so differences without interval"
+        else:
+            continue
+        said.setdefault(why, []).append(where)
+    return [f"{', '.join(places)}: {why}" for why, places in said.items()]
+
+
+def _places(cells: pd.DataFrame, layout: Layout) -> list[str]:
+    """Which names the experiment does not have."""
+    if not layout.cells_csv.is_file():
+        return []
+    mine = read_cells(layout.cells_csv)
+    notes = []
+    for column in NAMES:
+        new = sorted(set(cells[column]) - set(mine[column]))
+        if new:
+            known = ", ".join(sorted(set(mine[column])))
+            notes.append(f"{column} {', '.join(new)} was not run here (there is {known})")
+    return notes

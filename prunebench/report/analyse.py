@@ -1,0 +1,160 @@
+"""What ``analyse`` says of a table, whoever made it: scores in words, as files and for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment import settings
+from prunebench.report import figures, style
+from prunebench.statistics import RANDOM, SETTING, score
+from prunebench.statistics.pooled import SEEDS
+from prunebench.storage.files import write_text
+from prunebench.text import markup
+
+HEADER = ["method", "score", "95 % interval", "verdict", "against the baseline"]
+NAME = "scores"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A table's scores, and what they stand on."""
+
+    cells: pd.DataFrame
+    scores: pd.DataFrame
+    baseline: str
+    reference: str
+    equivalence: float  # ± points
+
+
+def analyse(
+    cells: pd.DataFrame, baseline: str, reference: str, primary: list[str], equivalence: float
+) -> Analysis:
+    """Score ``cells``, with ``primary`` ([]: all but controls) as the family of Holm.
+
+    Raises PrunebenchError as ``score`` does, for nothing to compare, and for a reference that is
+    not there, but for random: many a published table has none.
+    """
+    if not equivalence > 0:
+        raise PrunebenchError(f"equivalence must be above 0 points, found {equivalence:g}")
+    methods = set(cells["method"])
+    if reference not in methods | {RANDOM}:
+        raise PrunebenchError(f"no method {reference!r}{suggest(reference, methods)}")
+    if len(methods) < 2:
+        only = cells["method"].iloc[0]
+        raise PrunebenchError(f"there is nothing to compare: every row is {only!r}")
+    scores = score(cells, baseline, reference, primary=primary, equivalence=equivalence)
+    return Analysis(cells, scores, baseline, reference, equivalence)
+
+
+def caption(found: Analysis) -> str:
+    """What the scores are and what they stand on, in sentences."""
+    cells, scores = found.cells, found.scores
+    parts = [_count(cells[axis].nunique(), axis) for axis in SETTING]
+    seeds = style.seeds_text(cells.groupby(SETTING)["seed"].nunique())
+    family = int((scores["primary"] & scores["p_baseline"].notna()).sum())
+    sentences = [
+        f"{len(cells)} cells: {', '.join(parts)}, {seeds}.",
+        f"Score: test error minus that of {found.baseline} with the same seed, in points, mean over"
+        " log₂ compression; negative is better.",
+        _interval(scores),
+        f"Equivalent: the whole interval lies inside ±{found.equivalence:g} points.",
+        f"p: exact sign-flip test over seeds, Holm over {_count(family, 'method')}.",
+    ]
+    lost = int(scores["failed"].sum())
+    if lost:
+        sentences.append(
+            f"{_count(lost, 'cell')} failed, diverged or collapsed: unmeasured ones count as a"
+            " constant predictor."
+        )
+    outside = scores.loc[~scores["primary"] & (scores["method"] != found.baseline), "method"]
+    if len(outside):
+        sentences.append(f"Outside that family, exploratory: {_list(outside)}.")
+    holes = scores.loc[~scores["complete"], "method"]
+    if len(holes):
+        sentences.append(f"Cells are missing, so their scores stand on the rest: {_list(holes)}.")
+    return " ".join(sentences)
+
+
+def _interval(scores: pd.DataFrame) -> str:
+    there = scores["low"].notna()
+    if not there.any():
+        return "No interval: one seed in a setting has no spread."
+    over = " / ".join(sorted(set(scores.loc[there, "interval_over"])))
+    return f"Interval of 95 % over {over}{', on these tasks' if over == SEEDS else ''}."
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _list(names: pd.Series) -> str:
+    return ", ".join(map(str, names))
+
+
+def lines(found: Analysis) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the score table as texts, with the columns that hold something."""
+    scores = found.scores
+    header, columns = [*HEADER], [*_columns(scores)]
+    there = set(scores["method"])
+    if found.reference in there and found.reference != found.baseline:
+        header.append(f"against {found.reference}")
+        columns.append(scores["against_reference"].tolist())
+    if scores["p_tasks"].notna().any():
+        header.append("over tasks (Wilcoxon)")
+        columns.append(scores["against_tasks"].tolist())
+    return header, [list(row) for row in zip(*columns, strict=True)]
+
+
+def _columns(scores: pd.DataFrame) -> list[list[str]]:
+    ends = zip(scores["low"], scores["high"], strict=True)
+    return [
+        scores["method"].tolist(),
+        [style.number(value, 2, sign=True) for value in scores["score"]],
+        [style.interval(low, high) for low, high in ends],
+        scores["verdict"].tolist(),
+        scores["against_baseline"].tolist(),
+    ]
+
+
+def text(found: Analysis) -> str:
+    """The score table for the terminal."""
+    header, rows = lines(found)
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    shown = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+    sentences = caption(found).replace(". ", ".\n")
+    return "\n".join([sentences, "", *shown])
+
+
+def as_json(found: Analysis) -> str:
+    """All columns of the scores, one object a method; what is not known is null."""
+    rows: list[dict[str, Any]] = json.loads(found.scores.to_json(orient="records"))
+    about = {
+        "baseline": found.baseline, "reference": found.reference,
+        "equivalence": found.equivalence, "caption": caption(found),
+    }  # fmt: skip
+    return json.dumps({**about, "scores": rows}, indent=1, ensure_ascii=False)
+
+
+def write(found: Analysis, folder: Path) -> list[Path]:
+    """Write scores.csv (all columns, full precision), scores.md and the forest plot."""
+    table = markup.Table(f"Scores against {found.baseline}", caption(found), *lines(found))
+    texts = {
+        "csv": found.scores.to_csv(index=False, lineterminator="\n"),
+        "md": markup.markdown(table),
+    }
+    written = []
+    for kind, content in texts.items():
+        written.append(folder / f"{NAME}.{kind}")
+        write_text(written[-1], content)
+    judged = settings.Analysis(equivalence=found.equivalence)
+    figure = figures.draw_forest(found.cells, found.baseline, judged)
+    return written + figures.save(figure, folder, NAME)

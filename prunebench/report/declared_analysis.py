@@ -1,0 +1,24 @@
+"""What the run's own configuration declares, where it lies beside its records."""
+
+from __future__ import annotations
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.settings import Analysis, Experiment
+from prunebench.storage.layout import Layout
+
+
+def experiment(layout: Layout) -> tuple[Experiment | None, str]:
+    """The resolved configuration, or None and why it cannot be read."""
+    if not layout.config.is_file():
+        return None, f"{layout.config.name} is not there"
+    try:
+        return config.load(layout.config), ""
+    except PrunebenchError as error:
+        return None, str(error)
+
+
+def analysis(layout: Layout) -> Analysis:
+    """How the records are to be judged; the defaults where nobody declared it."""
+    found, _ = experiment(layout)
+    return Analysis() if found is None else found.analysis

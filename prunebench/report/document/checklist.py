@@ -1,0 +1,263 @@
+"""The checklist of the field (Blalock 2020), answered from the records alone.
+
+An item is a function of what the records hold, marked with ``item``; its place in this file is its
+registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from prunebench.report.figures import plain
+from prunebench.report.style import number
+from prunebench.statistics import SETTING
+from prunebench.statistics.cells_table import flags
+from prunebench.statistics.hypotheses.paired_cells import KINDS
+from prunebench.storage.records import COMPOSITION, DENSE
+
+FULFILLED, NOT_FULFILLED, CANNOT_TELL = "fulfilled", "not fulfilled", "cannot tell"
+RATIOS = (2, 4, 8, 16, 32)  # that Blalock 2020 names
+PAIRS, POINTS, TOP = 3, 5, 5
+DISCLOSED = (
+    "commit", "device", "threads", "python_version", "torch_version", "torchvision_version",
+    "timm_version", "train_epochs", "train_seconds",
+)  # fmt: skip
+ALIKE = (
+    "commit", "device", "threads", "python_version", "torch_version", "torchvision_version",
+    "timm_version",
+)  # fmt: skip
+CURVES = ("error-compression", "error-speedup")
+
+
+@dataclass(frozen=True)
+class Records:
+    """What an item looks at: the cells, and the stems of the figures drawn from them."""
+
+    cells: pd.DataFrame
+    figures: frozenset[str] = frozenset()
+
+    def column(self, name: str) -> pd.Series:
+        """A column of the cells; empty values where the table lacks it."""
+        return self.cells.reindex(columns=[name])[name]
+
+    @property
+    def pruned(self) -> pd.DataFrame:
+        """The cells from which something was removed, and that were measured."""
+        there = (self.cells["sparsity"] > 0) & self.cells["test_error"].notna()
+        return self.cells[there]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An item's outcome and why."""
+
+    outcome: str  # FULFILLED, NOT_FULFILLED or CANNOT_TELL
+    why: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """What the checklist asks, and the function that answers it."""
+
+    asks: str
+    answer: Callable[[Records], Answer]
+
+
+def item(asks: str) -> Callable[[Callable[[Records], Answer]], Item]:
+    """Mark a function of Records as an item of the checklist."""
+
+    def made(answer: Callable[[Records], Answer]) -> Item:
+        return Item(asks, answer)
+
+    return made
+
+
+def items() -> list[Item]:
+    """Every item of this file, in its order."""
+    return [value for value in globals().values() if isinstance(value, Item)]
+
+
+def checklist(records: Records) -> list[tuple[str, Answer]]:
+    """Every item with its answer."""
+    return [(each.asks, each.answer(records)) for each in items()]
+
+
+def _decided(holds: bool, why: str) -> Answer:
+    return Answer(FULFILLED if holds else NOT_FULFILLED, why)
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+@item("The exact architectures, data sets and metrics are named.")
+def named(records: Records) -> Answer:
+    """Names stand in every record; the data's hash and the network's size make them exact."""
+    lacking = [
+        what
+        for column, what in (("data_hash", "the hash of the data"), ("params_total", "weights"),
+                             ("macs_dense", "multiply-accumulates"))
+        if records.column(column).isna().all()
+    ]  # fmt: skip
+    tasks = sorted(map(str, records.cells["task"].unique()))
+    models = sorted(map(str, records.cells["model"].unique()))
+    said = f"{_listed(models)} on {_listed(tasks)}; top-1 test error"
+    if lacking:
+        return Answer(CANNOT_TELL, f"{said}; the records lack {', '.join(lacking)}.")
+    return Answer(FULFILLED, f"{said}; the data by their hash, the networks by their size.")
+
+
+@item(f"A claim stands on at least {PAIRS} pairs of data set and architecture.")
+def pairs(records: Records) -> Answer:
+    """Regimes of one data set are no further data sets."""
+    count = len(records.cells[["task", "model"]].drop_duplicates())
+    return _decided(count >= PAIRS, f"{count} pair{'' if count == 1 else 's'} in these records.")
+
+
+@item("Compression and theoretical speed-up are both reported for every pruned network.")
+def both_ratios(records: Records) -> Answer:
+    """Weights alone say nothing of time, and time nothing of memory."""
+    if records.pruned.empty:
+        return Answer(CANNOT_TELL, "No pruned network was measured.")
+    lacking = {
+        name: int(records.pruned.reindex(columns=[name])[name].isna().sum())
+        for name in ("compression_ratio", "theoretical_speedup")
+    }
+    missing = [f"{name} of {count}" for name, count in lacking.items() if count]
+    if missing:
+        said = f"Of {len(records.pruned)} measured pruned cells, missing: {', '.join(missing)}."
+        return Answer(NOT_FULFILLED, said)
+    return Answer(FULFILLED, f"Both, for all {len(records.pruned)} measured pruned cells.")
+
+
+@item("Top-1 and top-5 error are both reported.")
+def top_five(records: Records) -> Answer:
+    """Among five classes or fewer every answer is among the five."""
+    measured = records.cells[records.cells["test_error"].notna()]
+    if "classes" not in measured.columns or measured["classes"].isna().all():
+        return Answer(CANNOT_TELL, "The records do not say how many classes a task has.")
+    many = measured[~(measured["classes"].astype("float64") <= TOP)]
+    if many.empty:
+        return Answer(FULFILLED, f"No task has more than {TOP} classes: top-1 says all.")
+    lacking = int(many.reindex(columns=["test_top5_error"])["test_top5_error"].isna().sum())
+    if lacking:
+        return Answer(NOT_FULFILLED, f"test_top5_error is missing in {lacking} cells.")
+    return Answer(FULFILLED, "test_error and test_top5_error of every measured cell.")
+
+
+@item("The dense control is reported, raw and as the difference to it.")
+def dense_control(records: Records) -> Answer:
+    """Each pruned network needs the baseline of its own seed."""
+    key = [*SETTING, "seed"]
+    dense = records.cells[(records.cells["method"] == DENSE) & records.cells["test_error"].notna()]
+    known = set(dense[key].itertuples(index=False, name=None))
+    alone = [row for row in records.pruned[key].itertuples(index=False, name=None)
+             if row not in known]  # fmt: skip
+    if alone:
+        return Answer(NOT_FULFILLED, f"{len(alone)} pruned cells lack their dense network.")
+    return Answer(FULFILLED, f"{len(dense)} dense networks, one for each setting and seed.")
+
+
+@item(
+    f"At least {POINTS} points of compression, extreme ones included:"
+    f" {', '.join(map(str, RATIOS))} times."
+)
+def operating_points(records: Records) -> Answer:
+    """Of nominal ratios 1/(1 − sparsity), over the methods that go through a range at all."""
+    pruned = records.cells[records.cells["sparsity"] > 0]
+    if pruned.empty:
+        return Answer(NOT_FULFILLED, "Nothing was pruned.")
+    ratios = sorted(set((1 / (1 - pruned["sparsity"].to_numpy(float))).round(2)))
+    shown = ", ".join(f"{ratio:.4g}×" for ratio in ratios)
+    lacking = [f"{want}×" for want in RATIOS if not np.isclose(ratios, want, rtol=0.02).any()]
+    if len(ratios) >= POINTS and max(ratios) >= max(RATIOS):
+        more = f"; of those named, not {', '.join(lacking)}" if lacking else ""
+        return Answer(FULFILLED, f"{len(ratios)} points: {shown}{more}.")
+    return Answer(NOT_FULFILLED, f"{len(ratios)} points: {shown}; missing {', '.join(lacking)}.")
+
+
+@item("Trade-off curves are drawn, against compression and against speed-up.")
+def trade_off(records: Records) -> Answer:
+    """One of each for every task."""
+    if not records.figures:
+        return Answer(CANNOT_TELL, "No figures lie beside the records.")
+    tasks = [plain(task) for task in sorted(map(str, records.cells["task"].unique()))]
+    wanted = [f"{curve}-{task}" for task in tasks for curve in CURVES]
+    lacking = [name for name in wanted if name not in records.figures]
+    if lacking:
+        return Answer(NOT_FULFILLED, f"Missing: {_listed(lacking)}.")
+    return Answer(FULFILLED, f"{_listed(wanted)}.")
+
+
+@item("Mean and standard deviation over seeds are reported.")
+def spread(records: Records) -> Answer:
+    """A standard deviation needs two values at each point."""
+    point = [*SETTING, "method", "sparsity"]
+    if records.pruned.empty:
+        return Answer(CANNOT_TELL, "No pruned network was measured.")
+    counts = records.pruned.groupby(point)["seed"].nunique()
+    single = int((counts < 2).sum())
+    if single:
+        return Answer(NOT_FULFILLED, f"{single} of {len(counts)} points stand on a single seed.")
+    low, high = int(counts.min()), int(counts.max())
+    span = f"{low}" if low == high else f"{low} to {high}"
+    return Answer(FULFILLED, f"{len(counts)} points, each over {span} seeds.")
+
+
+@item("Random and magnitude pruning are among the methods.")
+def simple_baselines(records: Records) -> Answer:
+    """By what a method is made of; by its name where the records do not say."""
+    pruned = records.cells[records.cells["sparsity"] > 0]
+    parts = pruned.reindex(columns=list(COMPOSITION))
+    said = bool(parts["criterion"].notna().any())
+    is_ = {name: pruned["method"] == name for name in ("random", "magnitude")}
+    if said:
+        chosen = (parts["criterion"] == "magnitude") & (parts["recovery"] != "re-initialization")
+        is_ = {"random": KINDS["random"](parts), "magnitude": chosen & ~KINDS["shuffled"](parts)}
+    there = {
+        name: sorted(set(pruned.loc[rows, "method"].astype(str))) for name, rows in is_.items()
+    }
+    lacking = [name for name in there if not there[name]]
+    if lacking and not said:
+        why = f"No method is named {' or '.join(lacking)}, and the records name no criteria."
+        return Answer(CANNOT_TELL, why)
+    if lacking:
+        return Answer(NOT_FULFILLED, f"No method removes weights by: {', '.join(lacking)}.")
+    shown = [f"{name}: {_listed(names, 3)}" for name, names in there.items()]
+    return Answer(FULFILLED, f"{'; '.join(shown)}.")
+
+
+@item("All methods were run by the same code, on the same data, with the same libraries.")
+def alike(records: Records) -> Answer:
+    """Otherwise a difference may be that of the libraries."""
+    differ = [name for name in ALIKE if records.column(name).nunique() > 1]
+    data = records.cells.assign(data_hash=records.column("data_hash"))
+    if (data.groupby("task")["data_hash"].nunique() > 1).any():
+        differ.append("data_hash")
+    if differ:
+        return Answer(NOT_FULFILLED, f"Different between records: {', '.join(differ)}.")
+    unknown = [name for name in (*ALIKE, "data_hash") if records.column(name).isna().any()]
+    if unknown:
+        return Answer(CANNOT_TELL, f"Not recorded for every cell: {', '.join(unknown)}.")
+    said = "One commit, one device, one set of versions, one hash a data set"
+    if flags(records.column("dirty")).fillna(True).any():
+        return Answer(CANNOT_TELL, f"{said}; but the checkout differed from its commit.")
+    return Answer(FULFILLED, f"{said}.")
+
+
+@item("Software, hardware and the budget of training are disclosed.")
+def disclosed(records: Records) -> Answer:
+    """For every measured cell."""
+    measured = records.cells[records.cells["test_error"].notna()]
+    shown = measured.reindex(columns=list(DISCLOSED))
+    lacking = [name for name in DISCLOSED if shown[name].isna().any()]
+    if lacking:
+        return Answer(NOT_FULFILLED, f"Not recorded for every cell: {', '.join(lacking)}.")
+    epochs = shown["train_epochs"].astype("float64")
+    span = f"{number(epochs.min(), 1)} to {number(epochs.max(), 1)} epochs a cell"
+    return Answer(FULFILLED, f"Versions, device, threads and commit of each cell; {span}.")

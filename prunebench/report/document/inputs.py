@@ -1,0 +1,95 @@
+"""What a report is written from: the records, their settings, and what statistics say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from prunebench.experiment import registry
+from prunebench.experiment.settings import PARTS, Analysis, Experiment, Part
+from prunebench.report import figures
+from prunebench.statistics import score
+from prunebench.statistics.hypotheses import Finding
+from prunebench.statistics.hypotheses.paired_cells import Table, prepare
+from prunebench.statistics.own_and_published import COLUMN
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import COMPOSITION, DENSE
+
+
+@dataclass(frozen=True)
+class Material:
+    """One experiment, read and judged; what others published stands apart."""
+
+    cells: pd.DataFrame  # that were run here
+    layout: Layout
+    findings: list[Finding]
+    experiment: Experiment | None  # the resolved configuration, where it can be read
+    unread: str = ""  # why it cannot
+    every: pd.DataFrame | None = None  # the cells and what others published, where there is any
+
+    @property
+    def analysis(self) -> Analysis:
+        """How the records are judged; the defaults where nobody declared it."""
+        return Analysis() if self.experiment is None else self.experiment.analysis
+
+    @cached_property
+    def table(self) -> Table:
+        """The cells as the hypotheses see them: who is a control, who is in the family."""
+        return prepare(self.cells, self.analysis)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Scores of every method, by the declared family and region of equivalence."""
+        return score(
+            self.cells, alpha=self.analysis.alpha, equivalence=self.analysis.equivalence,
+            # what was declared and never recorded is a warning of the report
+            primary=[name for name in self.analysis.primary if name in self.methods] or None,
+        )  # fmt: skip
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """Scores of what others published."""
+        judged = self.analysis
+        if self.every is None:
+            return self.scores.iloc[:0]
+        found = score(self.every, alpha=judged.alpha, equivalence=judged.equivalence)
+        return found[found[COLUMN].notna()]
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Every method that was recorded, dense apart, by name."""
+        return sorted(set(self.cells["method"]) - {DENSE})
+
+    @cached_property
+    def composition(self) -> pd.DataFrame:
+        """Per method (the index) family, control and parts, as texts; missing is None.
+
+        The configuration also says which parameters differ from their defaults.
+        """
+        found = self.cells.groupby("method").first().reindex(columns=["family", *COMPOSITION])
+        found = found.astype(object).where(found.notna(), None).loc[self.methods]
+        found["control"] = [bool(self.table.made["control"].get(name)) for name in found.index]
+        for method in [] if self.experiment is None else self.experiment.methods:
+            if method.name in found.index:
+                for kind in PARTS:
+                    found.loc[method.name, kind] = _part(kind, getattr(method, kind))
+        return found
+
+    @cached_property
+    def captions(self) -> dict[str, str]:
+        """What each figure shows, by the stem of its file."""
+        return figures.captions(self.cells if self.every is None else self.every)
+
+    @cached_property
+    def seeds(self) -> int:
+        """The number of seeds of the setting that has the fewest."""
+        return int(self.cells.groupby(["task", "regime", "model"])["seed"].nunique().min())
+
+
+def _part(kind: str, part: Part) -> str:
+    """A part by its name, with the parameters that are not its defaults."""
+    usual = registry.find(kind, part.name).parameters
+    own = [f"{key} {value}" for key, value in part.parameters.items() if usual.get(key) != value]
+    return f"{part.name} ({', '.join(own)})" if own else part.name

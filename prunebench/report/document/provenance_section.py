@@ -1,0 +1,166 @@
+"""Provenance: what made the records, what it took, and the command that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import pandas as pd
+
+from prunebench.report.document.elements import (
+    NAME,
+    NUMBER,
+    WORDS,
+    Block,
+    Cell,
+    Commands,
+    Facts,
+    Section,
+    Table,
+    Text,
+)
+from prunebench.report.document.inputs import Material
+from prunebench.report.style import NONE, number
+from prunebench.statistics.cells_table import flags
+from prunebench.storage.layout import Layout
+from prunebench.storage.provenance import doubt, read
+from prunebench.storage.records import DENSE
+
+UNKNOWN = "not recorded"
+MACHINE = {
+    "Commit": "commit", "Device": "device", "Threads": "threads", "Python": "python_version",
+    "PyTorch": "torch_version", "torchvision": "torchvision_version", "timm": "timm_version",
+}  # fmt: skip
+HASHES = {
+    "config_hash": "resolved configuration of a cell", "data_hash": "prepared data",
+    "label_hash": "labels trained on, flipped ones included", "mask_hash": "mask",
+    "code_hash": "source files that a cell depends on", "identity": "all of these: the cell",
+}  # fmt: skip
+SHORT = 12  # of a hash's 64 digits
+
+
+def section(material: Material) -> Section:
+    """Where the records come from."""
+    cells = material.cells
+    blocks: list[Block] = [Facts(_facts(cells)), *_made(material.layout), _hashes(cells)]
+    blocks += _again(material)
+    return Section("Provenance", "provenance", blocks)
+
+
+def differing(cells: pd.DataFrame) -> list[str]:
+    """Names of what differs between records: commit, device, threads, versions."""
+    return [
+        name
+        for name, column in MACHINE.items()
+        if column in cells.columns and cells[column].nunique() > 1
+    ]
+
+
+def dirty(cells: pd.DataFrame) -> int:
+    """How many cells were computed in a checkout that differed from its commit."""
+    return int(flags(cells["dirty"]).fillna(False).sum()) if "dirty" in cells.columns else 0
+
+
+def _facts(cells: pd.DataFrame) -> dict[str, str]:
+    found = {name: _counted(cells, column) for name, column in MACHINE.items()}
+    count = dirty(cells)
+    known = "dirty" in cells.columns and cells["dirty"].notna().any()
+    found["Checkout"] = (
+        UNKNOWN if not known
+        else f"differed from its commit for {count} of {len(cells)} cells" if count
+        else "as committed"
+    )  # fmt: skip
+    return found | {
+        "Training": _hours(cells, "train_seconds")
+        + ", summed over cells; what cells share, such as a baseline, is in each of them",
+        "Training, baselines": _hours(cells[cells["method"] == DENSE], "train_seconds"),
+        "Pruning": _hours(cells, "prune_seconds"),
+    }
+
+
+def _made(layout: Layout) -> list[Block]:
+    """What provenance.json says of the command that collected the records; that it does not."""
+    stored = read(layout.provenance)
+    files = (layout.config, layout.cells_csv)
+    told = doubt(stored, *files) if stored is None or all(map(Path.is_file, files)) else ""
+    blocks: list[Block] = [Text(f"Mind: {told}.")] if told else []
+    if stored is None:
+        return blocks
+    machine = stored.get("machine") or {}
+    parts = (machine.get("processor"), machine.get("architecture"), _cores(machine))
+    made = {
+        "Command": stored.get("command"),
+        "Began": stored.get("started"),
+        "Last record": stored.get("ended"),
+        "Commit then": stored.get("commit"),
+        "SHA-256 of what was not committed": stored.get("diff_hash"),
+        "SHA-256 of the lock file": stored.get("lock_hash"),
+        "Machine": ", ".join(filter(None, parts)),
+        "System": stored.get("system"),
+        "Packages": f"{len(stored.get('packages') or ())}, with their versions in"
+        f" {layout.provenance.name}",
+    }
+    said = Text("The command that collected the records; earlier ones may have computed some:")
+    return [*blocks, said, Facts({name: str(value) for name, value in made.items() if value})]
+
+
+def _cores(machine: Mapping[str, Any]) -> str:
+    return f"{machine['usable_cores']} cores" if machine.get("usable_cores") else ""
+
+
+def _counted(cells: pd.DataFrame, column: str) -> str:
+    """The values of a column; with the number of cells where there are several."""
+    there = cells[column].dropna() if column in cells.columns else pd.Series(dtype=object)
+    if there.empty:
+        return UNKNOWN
+    counts = there.astype(str).value_counts().sort_index()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{value} ({count} cells)" for value, count in counts.items())
+
+
+def _hours(cells: pd.DataFrame, column: str) -> str:
+    total = cells[column].sum(min_count=1) if column in cells.columns else float("nan")
+    if pd.isna(total):
+        return UNKNOWN
+    minutes = float(total) / 60
+    return f"{number(minutes, 1)} minutes" if minutes < 120 else f"{number(minutes / 60, 1)} hours"
+
+
+def _hashes(cells: pd.DataFrame) -> Table:
+    rows: list[list[Cell]] = []
+    for column, what in HASHES.items():
+        found = cells[column].dropna().astype(str) if column in cells.columns else pd.Series([])
+        kinds = sorted(set(found))
+        only = kinds[0][:SHORT] if len(kinds) == 1 else NONE
+        rows.append([column, what, str(len(kinds)), only, f"{len(cells) - len(found)}"])
+    columns = {
+        "Column": NAME, "SHA-256 of": WORDS, "Different": NUMBER, "The only one": WORDS,
+        "Cells without": NUMBER,
+    }  # fmt: skip
+    return Table(columns, rows, "Hashes, in full in each row of cells.csv.")
+
+
+def _again(material: Material) -> list[Block]:
+    cells = material.cells
+    commits = set(cells["commit"].dropna() if "commit" in cells.columns else [])
+    if len(commits) != 1:
+        said = "Several commits made these records" if len(commits) else "No commit was recorded"
+        return [Text(f"{said}, so no single command repeats all of them.")]
+    lines = [f"git checkout {quote(str(commits.pop()))}"]
+    if material.experiment is None:
+        return [
+            Text("The configuration is not known here; with it, this repeats the records:"),
+            Commands((*lines, "snakemake --cores all --configfile CONFIGURATION")),
+        ]
+    path = quote(str(material.layout.config))
+    lines.append(f"snakemake --cores all --configfile {path}")
+    words = "This repeats it: the same bits on the same machine, the same conclusions elsewhere."
+    if dirty(cells):
+        words = (
+            "This repeats it only in part: the checkout differed from its commit, and what was not"
+            " committed is not kept."
+        )
+    return [Text(words), Commands(tuple(lines))]

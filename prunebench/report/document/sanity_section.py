@@ -1,0 +1,111 @@
+"""The gates: baselines that had not learned their training set, and cells that went wrong."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from prunebench.report.document.elements import (
+    BAD,
+    GOOD,
+    NAME,
+    NUMBER,
+    WORDS,
+    Block,
+    Cell,
+    Mark,
+    Section,
+    Table,
+    Text,
+)
+from prunebench.report.document.inputs import Material
+from prunebench.report.style import NONE, percent
+from prunebench.statistics import SETTING, under_trained
+from prunebench.statistics.cells_table import flags
+from prunebench.storage.records import DENSE, OK, STATUSES
+
+MESSAGES, LONGEST = 3, 160  # of a method's messages: how many are shown, and how much of each
+
+
+def section(material: Material) -> Section:
+    """What the records say of baselines and of cells that are not ok."""
+    return Section("The gates", "gates", [_baselines(material.cells), *_lost(material)])
+
+
+def _baselines(cells: pd.DataFrame) -> Table:
+    late = under_trained(cells)
+    dense = cells.assign(late=late)[cells["method"] == DENSE]
+    wanted = [*SETTING, "late", "augmentation", "train_error", "memorized", "test_error"]
+    rows = []
+    for setting, part in dense.reindex(columns=wanted).groupby(SETTING, sort=True):
+        numbers = part[["train_error", "memorized", "test_error"]].astype("float64")
+        rows.append(
+            [
+                *map(str, setting),
+                percent(numbers["train_error"].max()),
+                percent(numbers["memorized"].min(), 1),
+                percent(numbers["test_error"].mean(), 1),
+                _gate(part, bool(numbers["memorized"].notna().any())),
+            ]
+        )
+    columns = {
+        "Task": NAME, "Regime": NAME, "Model": NAME, "Worst training error": NUMBER,
+        "Least memorized": NUMBER, "Mean test error": NUMBER, "Gate": WORDS,
+    }  # fmt: skip
+    return Table(
+        columns, rows,
+        "Dense baselines, over seeds: error on the labels trained on (the gate: at most 1 % under"
+        " label noise, and without augmentation), share of the mislabelled training images whose"
+        " wrong label is reproduced, test error.",
+    )  # fmt: skip
+
+
+def _gate(part: pd.DataFrame, noisy: bool) -> Cell:
+    late = int(part["late"].sum())
+    if late:
+        return Mark(f"under-trained: {late} of {len(part)}", BAD)
+    plain = flags(part["augmentation"]).eq(False).any()
+    return Mark("interpolated", GOOD) if noisy or plain else "clean and augmented, no gate"
+
+
+def _lost(material: Material) -> list[Block]:
+    cells, scores = material.cells, material.scores
+    bad = cells[cells["status"] != OK]
+    blocks: list[Block] = []
+    if bad.empty:
+        blocks.append(Text(f"All {len(cells)} cells are ok: none failed, diverged or collapsed."))
+    else:
+        statuses = [status for status in STATUSES if status != OK]
+        rows: list[list[Cell]] = []
+        for name, part in bad.groupby("method", sort=True):
+            counts = part["status"].value_counts()
+            total = int((cells["method"] == name).sum())
+            shown = [str(int(counts.get(status, 0))) for status in statuses]
+            rows.append([str(name), str(total), *shown, _messages(part)])
+        columns = {
+            "Method": NAME, "Cells": NUMBER, **dict.fromkeys(map(str.title, statuses), NUMBER),
+            "Messages": WORDS,
+        }  # fmt: skip
+        blocks.append(Table(columns, rows, f"{len(bad)} of {len(cells)} cells are not ok."))
+    holes = scores.loc[scores["missing"] > 0, ["method", "missing"]]
+    if len(holes):
+        said = ", ".join(f"{name} ({count})" for name, count in holes.itertuples(index=False))
+        blocks.append(Text(f"Points of the grid without a record: {said}; these are not ranked."))
+    return blocks
+
+
+def _messages(part: pd.DataFrame) -> str:
+    """The most frequent messages, with how often each came."""
+    if "message" not in part.columns or part["message"].dropna().empty:
+        return NONE
+    counts = part["message"].dropna().astype(str).value_counts().sort_index(kind="stable")
+    counts = counts.sort_values(ascending=False, kind="stable")
+    said = [f"{count}× {_short(text)}" for text, count in counts.head(MESSAGES).items()]
+    rest = len(counts) - MESSAGES
+    if rest > 0:
+        said.append(f"and {rest} other message{'' if rest == 1 else 's'}")
+    return "; ".join(said)
+
+
+def _short(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -1,0 +1,184 @@
+"""What was run: tasks, regimes, models, methods and the budget of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from prunebench.experiment.settings import PARTS, Training
+from prunebench.report.document.elements import (
+    NAME,
+    NUMBER,
+    WORDS,
+    Block,
+    Facts,
+    Section,
+    Table,
+    Text,
+)
+from prunebench.report.document.inputs import Material
+from prunebench.report.style import NONE, number, percent
+from prunebench.statistics.cells_table import flags
+from prunebench.storage.records import DENSE
+
+# of the training settings, those that a reader needs to judge the budget
+SHOWN = (
+    "epochs", "recovery_epochs", "batch_size", "optimizer", "learning_rate", "schedule",
+    "warmup_epochs", "momentum", "weight_decay", "gradient_clip", "validate_every",
+)  # fmt: skip
+
+
+def section(material: Material) -> Section:
+    """The grid, as far as the records and their configuration say it."""
+    blocks: list[Block] = [
+        Facts(_grid(material)), _tasks(material), _regimes(material), _models(material),
+        _methods(material), *_training(material),
+    ]  # fmt: skip
+    return Section("What was run", "run", blocks)
+
+
+def values(column: pd.Series) -> str:
+    """The values of a column, each once, sorted, with commas; ``–`` for none."""
+    found = sorted(column.dropna().unique().tolist())
+    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in found]
+    return ", ".join(shown) or NONE
+
+
+def _grid(material: Material) -> dict[str, str]:
+    cells = material.cells
+    pruned = sorted(cells.loc[cells["sparsity"] > 0, "sparsity"].unique())
+    count = f"{len(cells)}: one for each method, sparsity, seed, task, regime and model"
+    return {
+        "Cells": count,
+        "Seeds": values(cells["seed"]),
+        "Sparsities": ", ".join(percent(value) for value in pruned) or NONE,
+        "Compression": ", ".join(f"{1 / (1 - value):.4g}×" for value in pruned) or NONE,
+    }
+
+
+def _tasks(material: Material) -> Table:
+    known = {task.name: task for task in material.experiment.tasks} if material.experiment else {}
+    rows = []
+    for name, cells in material.cells.groupby("task", sort=True):
+        task = known.get(str(name))
+        sizes = [getattr(task, split, None) for split in ("train", "val", "test")]
+        rows.append(
+            [
+                str(name),
+                values(cells["classes"]) if "classes" in cells.columns else NONE,
+                *(NONE if size is None else str(size) for size in sizes),
+                task.source if task else NONE,
+            ]
+        )
+    columns = {
+        "Task": NAME, "Classes": NUMBER, "Train": NUMBER, "Validation": NUMBER, "Test": NUMBER,
+        "Source": WORDS,
+    }  # fmt: skip
+    return Table(columns, rows, "Tasks, with their number of images in each split.")
+
+
+def _regimes(material: Material) -> Table:
+    columns = {
+        "Regime": NAME, "Label noise": NUMBER, "Kind of noise": WORDS, "Training images": NUMBER,
+        "Augmentation": WORDS, "Width": NUMBER,
+    }  # fmt: skip
+    wanted = ("label_noise", "noise", "train_samples", "augmentation", "width")
+    cells = material.cells.reindex(columns=["regime", *wanted])
+    rows = [
+        [str(name), *(_regime_value(column, part[column]) for column in wanted)]
+        for name, part in cells.groupby("regime", sort=True)
+    ]
+    return Table(columns, rows, "Regimes: what provokes overfitting.")
+
+
+def _regime_value(column: str, found: pd.Series) -> str:
+    if column == "label_noise":
+        noise = pd.to_numeric(found, errors="coerce").dropna().unique()
+        return ", ".join(percent(value) for value in sorted(noise)) or NONE
+    if column == "augmentation":
+        said = sorted(flags(found).dropna().unique())
+        return ", ".join("yes" if value else "no" for value in said) or NONE
+    return values(found)
+
+
+def _models(material: Material) -> Table:
+    rows = []
+    wanted = ["task", "model", "method", "params_total", "macs_dense", "train_epochs"]
+    known = material.cells.reindex(columns=wanted)
+    for (task, name), cells in known.groupby(["task", "model"], sort=True):
+        dense = cells[cells["method"] == DENSE]
+        rows.append(
+            [
+                str(name),
+                str(task),
+                _span(dense["params_total"]),
+                _span(dense["macs_dense"]),
+                number(dense["train_epochs"].astype("float64").mean(), 1),
+            ]
+        )
+    columns = {
+        "Model": NAME, "Task": NAME, "Weights": NUMBER, "Multiply-accumulates": NUMBER,
+        "Epochs, dense": NUMBER,
+    }  # fmt: skip
+    return Table(columns, rows, "Models, dense.")
+
+
+def _span(found: pd.Series) -> str:
+    """A whole number, or the range of them (a regime may change the width)."""
+    ends = sorted({found.min(), found.max()} - {None}) if found.notna().any() else []
+    return " to ".join(f"{end:,.0f}" for end in ends) or NONE
+
+
+def _methods(material: Material) -> Table:
+    made = material.composition
+    cost = material.cells.reindex(columns=["method", "train_epochs", "train_seconds"])
+    means = cost.groupby("method").mean().to_dict()
+    rows = [
+        [
+            str(name),
+            str(parts["family"]),
+            "control" if parts["control"] else "candidate",
+            *(NONE if parts[kind] is None else str(parts[kind]) for kind in PARTS),
+            number(means["train_epochs"][str(name)], 1),
+            number(means["train_seconds"][str(name)], 1),
+        ]
+        for name, parts in made.iterrows()
+    ]
+    columns = {
+        "Method": NAME, "Family": WORDS, "Role": WORDS,
+        **dict.fromkeys(map(str.title, PARTS), WORDS), "Epochs": NUMBER, "Seconds": NUMBER,
+    }  # fmt: skip
+    return Table(
+        columns, rows,
+        "Methods: their parts, and what a cell spent on training in all, its baseline included"
+        " (mean over cells).",
+    )  # fmt: skip
+
+
+def _training(material: Material) -> Iterable[Block]:
+    if material.experiment is None:
+        yield Text(
+            "How the networks were trained is not known here, since the resolved configuration"
+            f" cannot be read ({material.unread}); the epochs that each method used are above."
+        )
+        return
+    experiment = material.experiment
+    trained = {
+        f"{model.name}{f', {regime.name}' if regime.training else ''}": experiment.training_of(
+            model, regime
+        )
+        for model in experiment.models
+        for regime in experiment.regimes
+    }
+    yield Table(
+        {"Network": NAME, **{key.replace("_", " ").capitalize(): NUMBER for key in SHOWN}},
+        [[name, *(_setting(training, key) for key in SHOWN)] for name, training in trained.items()],
+        "How a network is trained: the baselines, and what the recoveries repeat. A regime is"
+        " named where it trains otherwise.",
+    )
+
+
+def _setting(training: Training, key: str) -> str:
+    value = getattr(training, key)
+    return NONE if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,146 @@
+"""Test error against compression, with the phases of sparse double descent, and against MACs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from prunebench.report import style
+from prunebench.report.figures import panels
+from prunebench.report.figures.figure_context import Scene, measured, points
+from prunebench.report.figures.figure_registry import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ERROR = "test_error"
+# what He 2022 calls the phases, by what the statistics find
+PHASES = {"maximum": "critical", "minimum": "sweet", "collapse": "collapsed"}
+HEADROOM = 0.2  # of a panel's height, for the phases' names
+SPEEDUP = "theoretical speed-up (dense / kept MACs, log scale)"
+
+
+@figure(
+    "error-compression-{task}",
+    "Test error against compression, a panel a regime (and model). Curves: methods, with 95 % bands"
+    " over seeds; grey: controls; black lines: dense networks (as trained, and controls of the same"
+    " budget). Dotted verticals name the phases of sparse double descent (He et al. 2022) of the"
+    " named method, as far as the statistics show them: critical, where its error peaks above the"
+    " dense network's; sweet, where it is lowest and below; collapsed, from where it stays above"
+    " its lowest. Error axes are logarithmic where errors differ more than threefold."
+    " Dotted curves with hollow markers, where there are any: published, not re-run.",
+    published=True,
+)
+def error_compression(cells: pd.DataFrame, scene: Scene) -> Figure | None:
+    """One panel a regime and model; phases where they are shown."""
+    if cells[ERROR].isna().all():
+        return None
+    rows = points(cells, [ERROR])
+    settings = scene.settings(rows)
+    followed = {setting: _followed(setting, rows, scene) for setting in settings}
+    named = [
+        f"{panels.named(setting, settings)}: {found['method']}"
+        for setting, found in followed.items()
+        if found is not None
+    ]
+    said = f"dotted: phases (He et al. 2022) of {', '.join(named)}" if named else ""
+    sheet = _sheet("Test error against compression", rows, settings, scene, said)
+    for axes, setting in zip(sheet.used(len(settings)), settings, strict=True):
+        _panel(axes, setting, rows, scene, "compression_ratio")
+        axes.set_title(panels.named(setting, settings))
+        if (found := followed[setting]) is not None:
+            _phases(axes, found, panels.inside(rows, setting), scene)
+    return sheet.finish(panels.COMPRESSION)
+
+
+@figure(
+    "error-speedup-{task}",
+    "Test error against the theoretical speed-up, dense over kept multiply-accumulates, a panel a"
+    " regime (and model). Curves: methods, with 95 % bands over seeds; grey: controls; black lines:"
+    " dense networks. Removed weights that no hardware skips count as well. Dotted curves"
+    " with hollow markers, where there are any: published, not re-run.",
+    published=True,
+)
+def error_speedup(cells: pd.DataFrame, scene: Scene) -> Figure | None:
+    """As against compression, without phases."""
+    if cells[ERROR].isna().all() or not measured(cells, "theoretical_speedup"):
+        return None
+    rows = points(cells, [ERROR])
+    settings = scene.settings(rows)
+    sheet = _sheet("Test error against theoretical speed-up", rows, settings, scene)
+    for axes, setting in zip(sheet.used(len(settings)), settings, strict=True):
+        _panel(axes, setting, rows, scene, "theoretical_speedup")
+        axes.set_title(panels.named(setting, settings))
+    return sheet.finish(SPEEDUP)
+
+
+def _sheet(
+    title: str, rows: pd.DataFrame, settings: list[tuple[str, str]], scene: Scene, said: str = ""
+) -> panels.Sheet:
+    below = panels.notes(rows, scene) + ([said] if said else [])
+    lines, across = panels.layout(settings)
+    where = panels.on(rows, settings)
+    height = 2.6 if across == 1 else 1.95
+    return panels.Sheet(
+        f"{title}: {where}", lines, across, panels.looks_of(rows, scene), below, height,
+        sharex=True,
+    )  # fmt: skip
+
+
+def _panel(
+    axes: Axes, setting: tuple[str, str], rows: pd.DataFrame, scene: Scene, ratio: str
+) -> None:
+    drawn = panels.curves(
+        axes, panels.inside(rows, setting), ERROR, scene.looks, 100, (0, 100), ratio
+    )
+    wide = panels.error_axis(axes, drawn["mean"])
+    panels.ratio_axis([axes], rows, ratio)
+    axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")
+
+
+def _followed(
+    setting: tuple[str, str], rows: pd.DataFrame, scene: Scene
+) -> pd.Series[float] | None:
+    """The phases of the method whose phases a panel names: most of them shown, lowest error.
+
+    Only with a minimum that is shown and one phase more: one alone is no descent.
+    """
+    found = scene.phases
+    found = found[found["task"] == rows["task"].iloc[0]]
+    found = panels.inside(found[found["method"].isin(scene.shown)], setting)
+    found = found.assign(many=found[list(PHASES)].notna().sum(axis=1))
+    found = found[found["minimum"].notna() & (found["many"] > 1)]
+    if found.empty:
+        return None
+    means = panels.inside(rows, setting).groupby("method")[f"{ERROR}_mean"].min()
+    found = found.assign(lowest=found["method"].map(means))
+    return found.sort_values(["many", "lowest", "method"], ascending=[False, True, True]).iloc[0]
+
+
+def _phases(axes: Axes, found: pd.Series, rows: pd.DataFrame, scene: Scene) -> None:
+    """Name the phases above the curves, each at its place, at alternate heights."""
+    own = rows[rows["method"] == found["method"]].set_index("sparsity")
+    ratios = own["compression_ratio_mean"].fillna(own["nominal"])
+    low, high = axes.get_ylim()
+    logarithmic = axes.get_yscale() == "log"
+    top = low * (high / low) ** (1 + HEADROOM) if logarithmic else high + HEADROOM * (high - low)
+    axes.set_ylim(low, top)
+    colour = scene.looks[str(found["method"])].colour
+    left, right = np.log2(axes.get_xlim())
+    for place, (mark, name) in enumerate(PHASES.items()):
+        if pd.isna(found[mark]):
+            continue
+        at = ratios.iloc[int(np.argmin(np.abs(ratios.index - found[mark])))]
+        share = (np.log2(at) - left) / (right - left)
+        side = "left" if share < 0.2 else "right" if share > 0.8 else "center"
+        height = 0.91 if place == 1 else 1.0
+        axes.axvline(
+            at, ymax=height - 0.07, color=colour, dashes=(1, 1.5), linewidth=0.8, zorder=1.2
+        )
+        axes.text(
+            at, height, name, transform=axes.get_xaxis_transform(), ha=side, va="top",
+            fontsize=6.5, style="italic", color=style.BLACK,
+        )  # fmt: skip

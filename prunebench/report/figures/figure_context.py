@@ -1,0 +1,158 @@
+"""What the figures of an experiment share: who is drawn how, the scores, the phases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from prunebench.experiment.settings import Analysis
+from prunebench.report import style
+from prunebench.statistics import RANDOM, bands, score_subsets
+from prunebench.statistics.bands import paired_difference
+from prunebench.statistics.cells_table import flags
+from prunebench.statistics.hypotheses import phases
+from prunebench.statistics.hypotheses.paired_cells import KINDS, PARTS, Table, prepare
+from prunebench.statistics.own_and_published import origin, own
+from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
+
+EMPHASISED = 8  # methods in colour; the rest are thin and grey
+CONTROLS = 4  # control curves with a look of their own
+PUBLISHED = 6  # curves of others with a look of their own
+EVERYTHING = ("all", "all", "all")
+NUMBERS = ("label_noise", "train_samples", "width", *SIZE, *QUALITY, *COST)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A whole table of cells, how it is judged, and what follows for all its figures."""
+
+    cells: pd.DataFrame  # as given to ``of``, with all columns, ``difference`` and ``gain``
+    analysis: Analysis
+    baseline: str = DENSE
+    layers: pd.DataFrame | None = None  # layers.csv
+
+    @classmethod
+    def of(
+        cls, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
+        layers: pd.DataFrame | None = None,
+    ) -> Scene:  # fmt: skip
+        """Add the columns that are missing, ``difference`` and ``gain`` (= −difference, points)."""
+        extra = [c for c in cells.columns if c not in COLUMNS]
+        cells = cells.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
+        for column in NUMBERS:
+            cells[column] = pd.to_numeric(cells[column], errors="coerce").astype("float64")
+        cells = paired_difference(cells, baseline).drop(columns="reference_error")
+        cells["gain"] = -cells["difference"]
+        return cls(cells, analysis or Analysis(), baseline, layers)
+
+    @cached_property
+    def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """``score_subsets``, each table with the method as its index."""
+        judged = self.analysis
+        primary = [m for m in judged.primary if m in set(self.cells["method"])]
+        found = score_subsets(
+            self.cells, self.baseline, alpha=judged.alpha, primary=primary or None,
+            equivalence=judged.equivalence,
+        )  # fmt: skip
+        return {key: table.set_index("method") for key, table in found.items()}
+
+    @cached_property
+    def phases(self) -> pd.DataFrame:
+        """The phases that the statistics show, of every setting and method."""
+        return phases(self.cells, self.analysis.equivalence)
+
+    @cached_property
+    def table(self) -> Table:
+        """The cells as the hypotheses see them."""
+        return prepare(self.cells, self.analysis)
+
+    @cached_property
+    def own(self) -> pd.DataFrame:
+        """The cells that were run here."""
+        return own(self.cells)
+
+    @cached_property
+    def published(self) -> list[str]:
+        """The methods that others published, by name; not their dense networks."""
+        theirs = self.cells.loc[origin(self.cells) != "", "method"]
+        return sorted(set(theirs) - set(self.levels))
+
+    @cached_property
+    def parts(self) -> pd.DataFrame:
+        """What each method is made of: PARTS, by method; empty where the records do not say."""
+        return self.cells.groupby("method", sort=True)[list(PARTS)].first()
+
+    @cached_property
+    def levels(self) -> list[str]:
+        """What has no curve: drawn as horizontal lines. The baseline first, published ones last."""
+        highest = self.cells.groupby("method")["sparsity"].max()
+        mine = set(self.own["method"])
+        still = highest.index[highest == 0]
+        return sorted(still, key=lambda name: (name != self.baseline, name not in mine, name))
+
+    @cached_property
+    def controls(self) -> list[str]:
+        """All controls but the baseline. Records that do not say have random and the levels."""
+        said = flags(self.own["control"])
+        named = set(self.own.loc[said.fillna(False), "method"])
+        if said.isna().all():
+            named = {RANDOM, *self.levels} & set(self.own["method"])
+        return sorted(named - {self.baseline})
+
+    @cached_property
+    def candidates(self) -> list[str]:
+        """The methods that are to be judged: neither controls nor the baseline."""
+        return sorted(set(self.own["method"]) - {self.baseline, *self.controls})
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """The methods in colour, in alphabetical order: the declared ones, then the best."""
+        if len(self.candidates) <= EMPHASISED:
+            return self.candidates
+        ranked = [*self.analysis.primary, *self.scores[EVERYTHING].index]
+        return sorted([m for m in dict.fromkeys(ranked) if m in self.candidates][:EMPHASISED])
+
+    @cached_property
+    def control_curves(self) -> list[str]:
+        """The controls with a curve: random, small dense and shuffled ones first."""
+        made = [KINDS[kind](self.parts) for kind in ("random", "small-dense", "shuffled")]
+
+        def place(name: str) -> tuple[bool, int, str]:
+            kinds = [i for i, kind in enumerate(made) if bool(kind.get(name, False))]
+            return name != RANDOM, min(kinds, default=len(made)), name
+
+        return sorted(set(self.controls) - set(self.levels), key=place)
+
+    @cached_property
+    def looks(self) -> dict[str, style.Look]:
+        """The looks of all but the muted, in the order of legends."""
+        named = [m for m in self.control_curves if m in self.control_curves[:CONTROLS]]
+        levels = [m for m in self.levels if m not in self.candidates]
+        return style.looks(self.shown, named, levels, self.published[:PUBLISHED])
+
+    @cached_property
+    def regimes(self) -> list[str]:
+        """By noise, then from large training sets to small ones, then by name."""
+        means = self.cells.groupby("regime", sort=True)[["label_noise", "train_samples"]].mean()
+        means = means.round(9).fillna({"label_noise": 0.0, "train_samples": 0.0})
+        keys = {str(name): (row.iloc[0], -row.iloc[1], name) for name, row in means.iterrows()}
+        return sorted(keys, key=lambda name: keys[name])
+
+    def settings(self, rows: pd.DataFrame) -> list[tuple[str, str]]:
+        """The pairs of regime and model in ``rows``, models apart, regimes in their order."""
+        there = set(rows[["regime", "model"]].itertuples(index=False, name=None))
+        models = sorted({model for _, model in there})
+        return [(r, m) for m in models for r in self.regimes if (r, m) in there]
+
+
+def points(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """``bands`` of the columns and of both ratios; ratios that are not known are the nominal."""
+    ratios = ["compression_ratio", "theoretical_speedup"]
+    return bands(cells, list(dict.fromkeys([*columns, *ratios])))
+
+
+def measured(cells: pd.DataFrame, column: str) -> bool:
+    """Whether there is anything to draw in ``column``: a curve of it, not a baseline alone."""
+    return bool(cells.loc[cells["sparsity"] > 0, column].notna().any())

@@ -1,0 +1,65 @@
+"""Prune, quantize, or both: error at equal bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from prunebench.report import style
+from prunebench.report.figures import panels
+from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures.figure_registry import figure
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.trade_offs import BOTH, PRUNED, QUANTIZED, front, ways
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS = {
+    f"{PRUNED}, single precision": (PRUNED, style.Look(style.PALETTE[0], "o")),
+    f"{QUANTIZED} the dense network": (QUANTIZED, style.Look(style.BLACK, "*")),
+    f"{BOTH}: pruned, then in 8 bits": (BOTH, style.Look(style.PALETTE[3], "s", (4, 1.5))),
+}
+
+
+@figure(
+    "quantization-{task}",
+    "Test error against bytes of the ONNX file behind zstd, for networks that were pruned,"
+    " quantized to 8 bits (weights and activations), or both; all methods but controls, means over"
+    " seeds, a panel a regime (and model). Lines join each way's Pareto front.",
+)
+def quantization(cells: pd.DataFrame, scene: Scene) -> Figure | None:
+    """Only with cells in 8 bits."""
+    rows = ways(cells)
+    if rows.empty:
+        return None
+    key = [*SETTING, "way", "method", "sparsity"]
+    rows = rows.groupby(key)[["error", "bytes"]].mean().reset_index()
+    settings = scene.settings(rows)
+    lines, across = panels.layout(settings)
+    sheet = panels.Sheet(
+        f"Prune, quantize, or both: {panels.on(rows, settings)}", lines, across,
+        {name: look for name, (_, look) in LOOKS.items()}, ["lines: Pareto fronts"],
+        height=2.2,
+    )  # fmt: skip
+    for axes, setting in zip(sheet.used(len(settings)), settings, strict=True):
+        _panel(axes, panels.inside(rows, setting))
+        axes.set_title(panels.named(setting, settings))
+    return sheet.finish("bytes of the file (kB, log scale)")
+
+
+def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+    for way, look in LOOKS.values():
+        own = rows[rows["way"] == way].sort_values("bytes")
+        faint = look.line() | {"linewidth": 0, "alpha": 0.45}
+        axes.plot(own["bytes"] / 1e3, 100 * own["error"], **faint)
+        best = own[front(own["bytes"].to_numpy(), own["error"].to_numpy())]
+        size = 8 if look.marker == "*" else style.RC["lines.markersize"]
+        line = look.line() | {"zorder": 3, "markersize": size}
+        axes.plot(best["bytes"] / 1e3, 100 * best["error"], **line)
+    axes.set_xscale("log")
+    panels.cost_axis(axes.xaxis)
+    wide = panels.error_axis(axes, 100 * rows["error"])
+    axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")

@@ -1,0 +1,150 @@
+"""The leaderboard's columns: what each says, how it reads, and what it sorts by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prunebench.report import style
+from prunebench.statistics.own_and_published import MARK
+from prunebench.storage.records import DENSE
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column to read: its title, what it says (a note), its text and what it sorts by."""
+
+    title: str
+    note: str
+    text: Callable[[Row], str]
+    sort: str  # the key whose value orders the rows
+    kind: str = "number"  # or "name", or "words" that wrap; the page's class
+    optional: bool = False  # left out where no row has a value
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A measured cost: a column of the record, averaged over a method's cells that have it."""
+
+    key: str
+    title: str
+    note: str
+    digits: int
+    geometric: bool = False  # the mean of ratios
+    scale: float = 1  # from the record's unit to the one shown
+
+
+COSTS = (
+    Cost("train_epochs", "Epochs", "of training, mean over cells", 1),
+    Cost("train_seconds", "Seconds", "of training, mean over cells", 1),
+    Cost("prune_seconds", "Pruning seconds", "scores and masks, mean over cells", 2),
+    Cost(
+        "compression_ratio", "Compression", "all weights over kept, geometric mean over cells",
+        2, geometric=True,
+    ),
+    Cost(
+        "theoretical_speedup", "Fewer MACs",
+        "multiply-accumulates, dense over kept, geometric mean over cells", 2, geometric=True,
+    ),
+    Cost(
+        "measured_speedup", "Measured speed-up",
+        "against the dense network, geometric mean over cells", 2, geometric=True,
+    ),
+    Cost("latency_ms", "Latency (ms)", "of one image, mean over cells", 3),
+    Cost(
+        "bytes_compressed", "Compressed (kB)", "the stored network, mean over cells", 1,
+        scale=1e-3,
+    ),
+)  # fmt: skip
+
+
+def _points(key: str) -> Callable[[Row], str]:
+    return lambda row: style.number(row[key], 2, sign=True)
+
+
+def _interval(prefix: str) -> Callable[[Row], str]:
+    return lambda row: style.interval(row[f"{prefix}low"], row[f"{prefix}high"])
+
+
+def _plain(key: str) -> Callable[[Row], str]:
+    return lambda row: style.NONE if row[key] is None else str(row[key])
+
+
+def _method(row: Row) -> str:
+    return f"{row['method']} ({MARK})" if row["published"] else str(row["method"])
+
+
+def _tally(row: Row) -> str:
+    if row["method"] == DENSE:
+        return style.NONE
+    return f"{row['wins']} / {row['ties']} / {row['losses']}"
+
+
+def _best(row: Row) -> str:
+    if row["best_cell"] is None:
+        return style.NONE
+    return f"{row['best_cell']}: {style.number(row['best_difference'], 2, sign=True)}"
+
+
+def _cost(cost: Cost) -> Column:
+    return Column(
+        cost.title, cost.note, lambda row: style.number(row[cost.key], cost.digits), cost.key,
+        optional=True,
+    )  # fmt: skip
+
+
+METHOD = Column("Method", "", _method, "method", "name")
+SHOWN = (
+    Column("Rank", "by score; – where cells are missing", _plain("rank"), "rank"),
+    METHOD,
+    Column("Family", "", _plain("family"), "family", "name"),
+    Column("Score", "points, lower is better, dense is 0", _points("score"), "score"),
+    Column("95 % interval", "of the score, over seeds, on these tasks", _interval(""), "low"),
+    Column(
+        "Verdict", "equivalent: within the declared region", _plain("verdict"), "verdict", "name"
+    ),
+    Column(
+        "Against dense", "exact sign-flip test over seeds, Holm over the declared family",
+        _plain("against_baseline"), "p_baseline", "words",
+    ),
+    Column(
+        "Against random", "the same test against random pruning",
+        _plain("against_reference"), "p_reference", "words",
+    ),
+    Column(
+        "At chosen sparsity", "points, sparsity chosen on validation", _points("chosen"), "chosen"
+    ),
+    Column("Its 95 % interval", "", _interval("chosen_"), "chosen_low"),
+    Column("Wins / ties / losses", "cells against dense of the same seed", _tally, "wins"),
+    Column(
+        "Best cell", "lowest validation error against dense; points on test",
+        _best, "best_difference", "words",
+    ),
+    *map(_cost, COSTS),
+    Column("Cells", "with a record", _plain("cells"), "cells"),
+    Column("Failed", "failed, diverged or collapsed cells", _plain("failed"), "failed"),
+    Column("Missing", "points of the grid without a record", _plain("missing"), "missing"),
+)  # fmt: skip
+
+
+def shown(rows: list[Row]) -> list[Column]:
+    """The columns to show for these rows: costs that nobody measured are left out."""
+    return [
+        column
+        for column in SHOWN
+        if not column.optional or any(row[column.sort] is not None for row in rows)
+    ]
+
+
+def unmeasured(rows: list[Row]) -> list[str]:
+    """The titles of the costs that no row has."""
+    there = shown(rows)
+    return [column.title for column in SHOWN if column not in there]
+
+
+def texts(row: Row, columns: list[Column]) -> list[str]:
+    """What a reader sees of a row, column by column."""
+    return [column.text(row) for column in columns]

@@ -1,0 +1,79 @@
+r"""Citations: entries of references.bib, and texts that cite them.
+
+A text cites as Pandoc's Markdown does, ``[@han2015; @renda2020]``; for LaTeX that becomes
+``~\cite{han2015,renda2020}``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from prunebench.text.markup import latex_text, markdown_text
+
+SOURCE = Path(__file__).with_name("references.bib")
+_ENTRY = re.compile(r"^@\w+\{(\w+),$.*?^\}$", re.MULTILINE | re.DOTALL)
+# "Han 2015", "Zhu & Gupta 2018", "He et al. 2022", "Frankle 2019, 2020"
+_YEAR = r"(?:1[89]|20)\d\d"
+_PAPER = re.compile(
+    rf"\b([A-Z][\w-]+)(?: (?:and|&) [A-Z][\w-]+| et al\.)?,? ({_YEAR}(?:, {_YEAR})*)"
+)
+_CITATION = re.compile(r" ?\[((?:@\w+(?:; )?)+)\]")
+
+
+@cache
+def entries() -> dict[str, str]:
+    """Every entry of references.bib as it stands there, by its key."""
+    text = SOURCE.read_text(encoding="utf-8")
+    return {found.group(1): found.group(0) for found in _ENTRY.finditer(text)}
+
+
+def keys(text: str) -> list[str]:
+    """The keys of the papers that a text names, such as ``han2015`` of "Han 2015", each once.
+
+    Also of those that have no entry.
+    """
+    found = [
+        f"{surname.lower()}{year}"
+        for surname, years in _PAPER.findall(text)
+        for year in years.split(", ")
+    ]
+    return list(dict.fromkeys(found))
+
+
+def cite(wanted: Iterable[str]) -> str:
+    """Cite keys, with a space before; those without an entry are left out."""
+    known = [key for key in dict.fromkeys(wanted) if key in entries()]
+    return f" [{'; '.join(f'@{key}' for key in known)}]" if known else ""
+
+
+def cited(text: str) -> list[str]:
+    """The keys that a text cites, each once, sorted."""
+    return sorted({key for found in _CITATION.findall(text) for key in _split(found)})
+
+
+def bibliography(wanted: Iterable[str]) -> str:
+    """A BibTeX file of these entries; raises KeyError for a key that has none."""
+    return "\n\n".join(entries()[key] for key in wanted) + "\n"
+
+
+def latex(text: str) -> str:
+    """The text for LaTeX, escaped, with its citations."""
+    return _rendered(text, latex_text, lambda found: f"~\\cite{{{','.join(found)}}}")
+
+
+def markdown(text: str) -> str:
+    """The text for Pandoc's Markdown, escaped, with its citations."""
+    return _rendered(text, markdown_text, cite)
+
+
+def _rendered(text: str, escape: Callable[[str], str], show: Callable[[Sequence[str]], str]) -> str:
+    # the pattern's one group makes every second piece a citation
+    pieces = _CITATION.split(text)
+    return "".join(show(_split(p)) if i % 2 else escape(p) for i, p in enumerate(pieces))
+
+
+def _split(found: str) -> list[str]:
+    return [key.strip().removeprefix("@") for key in found.split(";")]

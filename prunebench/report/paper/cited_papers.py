@@ -1,0 +1,77 @@
+"""Which papers an experiment stands on: of its methods, data, measures and training.
+
+Papers are named as everywhere in the package, "Han 2015"; their entries are in references.bib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prunebench.experiment.settings import PARTS, SCORING, Method, Model, Task, Training
+from prunebench.report.paper.citations import keys
+
+# of data sets, by the task's data set or, without one, its source
+DATA = {
+    "digits": "Alpaydin 1998; Pedregosa 2011",
+    "CIFAR10": "Krizhevsky 2009",
+    "CIFAR100": "Krizhevsky 2009",
+    "FashionMNIST": "Xiao 2017",
+    "SVHN": "Netzer 2011",
+    "GTSRB": "Stallkamp 2012",
+    "medmnist": "Yang 2023",
+}
+NOISE = {"symmetric": "Zhang 2017", "asymmetric": "Patrini 2017", "pair-flip": "Han 2018"}
+# of what a record holds, by the first column of the measure; the words for it
+MEASURES = {
+    "test_nll": ("negative log-likelihood", "Good 1952"),
+    "test_mse": ("Brier score", "Brier 1950"),
+    "test_ece": ("calibration error", "Guo 2017"),
+    "memorized": ("share of wrong labels memorized", "Arpit 2017"),
+    "recovered": ("share of true labels recovered", "Liu 2020"),
+    "flips": ("flips against the dense network", "Hooker 2019"),
+    "worst_class_change": ("change of the worst class", "Hooker 2020"),
+    "test_margin": ("margin", "Jiang 2020"),
+    "instability": ("instability at pruning", "Bartoldson 2020"),
+    "corrupted_error": ("error under corruptions", "Hendrycks 2019"),
+    "distance": ("distance from initialization", "Nagarajan 2019"),
+    "sharpness": ("sharpness", "Foret 2021"),
+    "params_shrunk": ("size after shrinking", "Fang 2023"),
+    "bytes_compressed": ("compressed size", "Han 2016"),
+    "quantized_error": ("error after quantization", "Jacob 2018"),
+}
+OPTIMIZERS = {"adamw": "Loshchilov 2019"}
+SCHEDULES = {"cosine": "Loshchilov 2017"}
+# networks of this package; the others are timm's
+NETWORKS = {"seed-cnn": "", "resnet20": "He 2016", "vgg16-cifar": "Simonyan 2015"}
+TIMM = "Wightman 2019"
+
+
+def of_task(task: Task) -> list[str]:
+    """Keys of a task's data."""
+    return keys(DATA.get(task.dataset or task.source, DATA.get(task.source, "")))
+
+
+def of_model(model: Model) -> list[str]:
+    """Keys of a network, or of the library that it is from."""
+    return keys(NETWORKS.get(model.architecture, TIMM))
+
+
+def of_training(training: Training) -> list[str]:
+    """Keys of the optimizer and the learning rate's schedule."""
+    return keys(
+        "; ".join([OPTIMIZERS.get(training.optimizer, ""), SCHEDULES.get(training.schedule, "")])
+    )
+
+
+def of_method(method: Method) -> list[str]:
+    """Keys of a method's paper and of what its parts' documentation names, the paper first."""
+    return list(dict.fromkeys(keys("; ".join([method.paper, *_parts(method)]))))
+
+
+def _parts(method: Method) -> Iterator[str]:
+    # a dense control removes nothing
+    for kind in PARTS[3:] if method.spec("schedule").trait("sparsities") else PARTS:
+        yield method.spec(kind).summary
+    for kind in SCORING if method.first else ():
+        assert method.first is not None
+        yield method.first.spec(kind).summary

@@ -1,0 +1,1 @@
+"""Tables of a paper, from cells.csv alone. Never torch."""

@@ -1,0 +1,172 @@
+"""Tables of what compression buys: measured times, and prune against quantize against both."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prunebench.errors import PrunebenchError
+from prunebench.report.style import NONE, mean_std, number, percent, seeds_text
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.trade_offs import at_equal_bytes
+from prunebench.storage.files import write_text
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import DENSE, LATENCY_COLUMNS
+from prunebench.text import markup, safe_names
+
+POINT = [*SETTING, "seed", "method", "sparsity"]
+NETWORKS = ("dense", "masked", "shrunk")
+
+
+def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame | None:
+    """latency.csv or layers.csv as written; None where it is not there.
+
+    Raises PrunebenchError for a file that is no such table.
+    """
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise PrunebenchError(f"{path} is no table: {error}") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise PrunebenchError(f"{path} lacks the column(s) {', '.join(missing)}; collect again")
+    for column in (*SETTING, "method"):
+        safe_names.check(table[column].unique(), column, str(path))
+    return table
+
+
+def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
+    """Write tables/latency and tables/quantization, as .csv, .md and .tex; those with data."""
+    times, budgets = read(layout.latency_csv), at_equal_bytes(cells)
+    made = {} if budgets.empty else {"quantization": (budgets, ways_tables(budgets))}
+    if times is not None:
+        made["latency"] = (speeds(times), latency_tables(times))
+    written = []
+    for name, (tidy, shown) in made.items():
+        text = tidy.to_csv(index=False, lineterminator="\n")
+        for file, content in ({f"{name}.csv": text} | markup.files(name, shown)).items():
+            written.append(layout.tables / file)
+            write_text(written[-1], content)
+    return written
+
+
+def speeds(times: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell, engine and batch: milliseconds of each network and what it gains on dense.
+
+    ``<network>_ms`` (median), ``<network>_low_ms``, ``<network>_high_ms`` (quartiles), and
+    ``masked_speedup``, ``shrunk_speedup``: dense over own median.
+    """
+    taken = times[times["median_ms"].notna() & times["network"].isin(NETWORKS)]
+    key = [*POINT, "engine", "batch"]
+    wide = taken.pivot(index=key, columns="network", values=["median_ms", "low_ms", "high_ms"])
+    found = pd.DataFrame(index=wide.index)
+    for network in NETWORKS:
+        for column, name in (("median_ms", "ms"), ("low_ms", "low_ms"), ("high_ms", "high_ms")):
+            there = (column, network) in wide.columns
+            found[f"{network}_{name}"] = wide[column, network] if there else float("nan")
+    for network in NETWORKS[1:]:
+        found[f"{network}_speedup"] = found["dense_ms"] / found[f"{network}_ms"]
+    return found.reset_index()
+
+
+def latency_tables(times: pd.DataFrame) -> list[markup.Table]:
+    """Per setting one long table: a row for each method, sparsity, engine and batch."""
+    found = speeds(times)
+    found = found[found["method"] != DENSE]
+    tables = []
+    for setting, rows in found.groupby(SETTING, sort=True):
+        inside = times[(times[SETTING] == list(setting)).all(axis=1)]
+        how = inside[inside["repeats"].notna()].iloc[0]
+        body = [
+            [
+                str(row["method"]), percent(row["sparsity"]), str(row["engine"]),
+                f"{row['batch']:g}", *(_spread(row, network) for network in NETWORKS),
+                *(number(row[f"{network}_speedup"], 2) for network in NETWORKS[1:]),
+            ]
+            for row in rows.to_dict("records")
+        ]  # fmt: skip
+        tables.append(
+            markup.Table(
+                title=f"Measured times: {' / '.join(map(str, setting))}",
+                caption=f"milliseconds a batch, median [quartiles] of {how['repeats']:g} runs,"
+                f" networks in turns, {how['threads']:g} thread(s), {how['device']};"
+                " shrunk only where verified; speed-up is dense over own",
+                header=["method", "sparsity", "engine", "batch", *NETWORKS, "masked ×", "shrunk ×"],
+                rows=body,
+                long=True,
+            )
+        )
+    return tables
+
+
+def _spread(row: dict[Hashable, Any], network: str) -> str:
+    middle, low, high = (row[f"{network}_{name}"] for name in ("ms", "low_ms", "high_ms"))
+    if pd.isna(middle):
+        return NONE
+    return f"{_ms(middle)} [{_ms(low)}, {_ms(high)}]"
+
+
+def _ms(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def unmeasured(times: pd.DataFrame) -> list[str]:
+    """What could not be measured, each reason once, with how many times; sentences."""
+    lacking = times[times["median_ms"].isna()]
+    counted = lacking.groupby(["engine", "message"], sort=True).size().reset_index(name="n")
+    return [
+        f"{message} ({engine}, {n} times)."
+        for engine, message, n in counted.itertuples(index=False, name=None)
+    ]
+
+
+def ways_tables(budgets: pd.DataFrame) -> list[markup.Table]:
+    """Per setting: what each way errs within each budget, of ``savings.at_equal_bytes``."""
+    if budgets.empty:
+        return []
+    tables = []
+    for setting, rows in budgets.groupby(SETTING, sort=True):
+        names = sorted(rows["way"].unique())
+        body = []
+        for ratio, inside in rows.groupby("ratio", sort=True):
+            own = inside.set_index("way")
+            cells = [_way(own.loc[name]) if name in own.index else NONE for name in names]
+            body.append([f"{own['budget'].iloc[0] / 1e3:.3g} kB (1/{ratio})", *cells])
+        tables.append(
+            markup.Table(
+                title=f"Prune, quantize or both at equal bytes: {' / '.join(map(str, setting))}",
+                caption="test error (%), mean ± standard deviation over"
+                f" {seeds_text(rows['n'])}, of the cell with the lowest validation error within"
+                " the budget; ONNX files behind zstd, budgets are shares of the dense one",
+                header=["bytes at most", *names],
+                rows=body,
+            )
+        )
+    return tables
+
+
+def _way(row: pd.Series) -> str:
+    error = mean_std(100 * row["error_mean"], 100 * row["error_std"], 1)
+    at = f" {percent(row['sparsity'])}" if row["sparsity"] else ""
+    return f"{error} ({row['method']}{at})"
+
+
+def verdict(budgets: pd.DataFrame) -> str:
+    """Which way is the best at equal bytes, counted over settings and budgets, as a sentence."""
+    if budgets.empty:
+        return "Nothing was quantized: the configuration's probes do not name it."
+    contested = budgets.groupby([*SETTING, "ratio"])["way"].transform("nunique") > 1
+    rows = budgets[contested]
+    total = len(rows.drop_duplicates([*SETTING, "ratio"]))
+    wins = rows[rows["first"]].groupby("way").size().sort_values(ascending=False)
+    said = ", ".join(f"{way} in {count}" for way, count in wins.items())
+    return (
+        f"At equal bytes, over {total} pairs of a setting and a budget that more than one way"
+        f" meets, the lowest mean test error has: {said or 'none'}. Means over seeds, without a"
+        " test: what is close is not told apart."
+    )

@@ -1,0 +1,276 @@
+"""The tables of a paper: generalization, compression and scores, as .csv, .md and .tex.
+
+In a column of a table the lowest error is bold where it is shown to be below every other (see
+``statistics.best``); otherwise a dagger marks it and what cannot be told from it. With too few
+seeds to show anything nothing is marked, and the caption says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prunebench.experiment.settings import Analysis
+from prunebench.report.figures import plain
+from prunebench.report.style import interval, mean_std, number, percent, seeds_text
+from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
+from prunebench.statistics.bands import paired_difference
+from prunebench.statistics.best_methods import Lead, areas, lead
+from prunebench.statistics.cells_table import flags
+from prunebench.statistics.own_and_published import MARK, own
+from prunebench.statistics.per_setting import split
+from prunebench.storage.files import write_text
+from prunebench.storage.records import DENSE
+from prunebench.text import markup
+
+KEY = [*SETTING, "method", "family", "sparsity"]
+Key = tuple[Any, ...]  # task, regime, model, sparsity
+BEHIND = (
+    "paired exact sign-flip test over seeds, Holm's correction over the others, level {:g}, and the"
+    " 95 % bootstrap interval of the paired difference"
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column to show: how it is named, in which unit, and by what it is multiplied."""
+
+    column: str
+    title: str
+    scale: float = 1
+    digits: int = 1
+    spread: bool = False  # show the standard deviation
+    judged: bool = False  # lower is better: the best is marked where it is shown
+
+
+GENERALIZATION = (
+    Measure("test_error", "Test error (%)", 100, 1, spread=True, judged=True),
+    Measure("difference", "Test error minus that of dense, same seed (points)", 1, 1, True, True),
+    Measure("generalization_gap", "Generalization gap: test minus training error (points)", 100),
+    Measure("memorized", "Mislabelled training samples memorized (%)", 100),
+)
+COMPRESSION = (
+    Measure("sparsity_achieved", "Sparsity (%)", 100, 2),
+    Measure("params_kept", "Weights kept", 1, 0),
+    Measure("compression_ratio", "Ratio", 1, 2),
+    Measure("macs_kept", "MACs (M)", 1e-6, 2),
+    Measure("theoretical_speedup", "Speed-up", 1, 2),
+    Measure("shrunk_speedup", "Shrunk", 1, 2),
+    Measure("measured_speedup", "Measured, 1", 1, 2),
+    Measure("measured_speedup_batch", "Measured, batch", 1, 2),
+    Measure("bytes_kept", "kB", 1e-3, 0),
+    Measure("bytes_compressed", "File (kB)", 1e-3, 1),
+    Measure("bytes_quantized", "In 8 bits (kB)", 1e-3, 1),
+    Measure("quantized_error", "Its error (%)", 100, 1),
+    Measure("quantized_speedup", "Its speed-up", 1, 2),
+    Measure("train_epochs", "Epochs", 1, 0),
+    Measure("train_seconds", "Seconds", 1, 1),
+)
+
+
+def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
+    """Write generalization, compression and scores into ``folder``; return the paths.
+
+    The .csv files are tidy (a row per setting, method, sparsity; of scores, per method), in the
+    units of the record and full precision; .md and .tex are for readers. Beside the .tex of all
+    settings stands each of its tables by itself, as ``<measure>-<setting>.tex``, for ``\\input``.
+    The LaTeX needs booktabs, graphicx and longtable.
+    """
+    generalization = summary(cells, GENERALIZATION)
+    compression = summary(cells, COMPRESSION)
+    scores = score(cells, **analysis.model_dump())
+    shown = {
+        "generalization": _matrices(generalization, leads(cells, analysis.alpha), analysis.alpha),
+        "compression": _lists(compression),
+        "scores": [scoreboard(cells, scores, analysis)],
+    }
+    tidy = {"generalization": generalization, "compression": compression, "scores": scores}
+    made = {f"{name}.csv": table.to_csv(index=False, lineterminator="\n")
+            for name, table in tidy.items()}  # fmt: skip
+    for name, tables in shown.items():
+        made |= markup.files(name, tables)
+        made |= {f"{table.label}.tex": markup.LATEX_HEAD + markup.latex(table) for table in tables}
+    for name, text in made.items():
+        write_text(folder / name, text)
+    return [folder / name for name in made]
+
+
+def label(what: str, setting: Iterable[str] = ()) -> str:
+    """The name of a table: of its file, and in LaTeX behind ``tab:``."""
+    return "-".join(plain(str(part)) for part in (what, *setting))
+
+
+def leads(cells: pd.DataFrame, alpha: float) -> dict[Key, Lead]:
+    """Who has the lowest test error, by setting and sparsity, where two methods are there."""
+    found = {}
+    for key, rows in counted(own(cells)).groupby([*SETTING, "sparsity"], sort=True):
+        best = lead(rows.dropna(subset=["test_error"]), "test_error", alpha)
+        if best is not None:
+            found[key] = best
+    return found
+
+
+def summary(cells: pd.DataFrame, measures: tuple[Measure, ...]) -> pd.DataFrame:
+    """Tidy means, standard deviations, bands and counts of ``measures``, dense first."""
+    table = bands(paired_difference(cells), [measure.column for measure in measures])
+    rank = {method: place for place, method in enumerate(methods_in_order(cells))}
+    return table.sort_values(
+        [*SETTING, "method", "sparsity"],
+        key=lambda column: column.map(rank) if column.name == "method" else column,
+    ).reset_index(drop=True)
+
+
+def methods_in_order(cells: pd.DataFrame) -> list[str]:
+    """Dense, the other controls as far as the records say, the rest, published; each by name."""
+    control = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
+    mine = set(own(cells)["method"])
+    order = {
+        name: (name != DENSE, name not in mine, not control[name], name) for name in control.index
+    }
+    return sorted(order, key=lambda name: order[name])
+
+
+def _matrices(tidy: pd.DataFrame, best: dict[Key, Lead], alpha: float) -> list[markup.Table]:
+    """Per setting and measure one matrix: methods down, sparsities across."""
+    tables = []
+    for setting, rows in tidy.groupby(SETTING, sort=True):
+        for measure in GENERALIZATION:
+            there = rows[rows[f"{measure.column}_n"] > 0]
+            if len(there):
+                here = {key[-1]: found for key, found in best.items() if key[:-1] == setting}
+                marked = here if measure.judged else {}
+                said = f"; {said_of(list(marked.values()), alpha)}" if marked else ""
+                tables.append(_matrix(setting, there, measure, marked, said))
+    return tables
+
+
+def _matrix(
+    setting: Key, rows: pd.DataFrame, measure: Measure, best: dict[float, Lead], said: str
+) -> markup.Table:
+    shown = rows.assign(text=_texts(rows, measure))
+    wide = shown.pivot(index="method", columns="sparsity", values="text").fillna(number(None))
+    wide = wide.reindex(rows["method"].unique())  # the order of the tidy table
+    how = "mean ± standard deviation" if measure.spread else "mean"
+    counts = seeds_text(rows[f"{measure.column}_n"])
+    lost = int(rows["failed"].sum())
+    fate = "count as a constant predictor" if measure.spread else "are left out"
+    cells = "cell" if lost == 1 else "cells"
+    note = f"; {lost} {cells} failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
+    return markup.Table(
+        title=f"{measure.title}: {' / '.join(map(str, setting))}",
+        caption=f"{how} over {counts}, by sparsity{said}{note}{published_note(rows)}",
+        header=["method", *(percent(float(s)) for s in wide.columns)],
+        rows=[
+            [
+                str(name),
+                *(cell(text, str(name), best.get(float(s)))
+                  for text, s in zip(values, wide.columns, strict=True)),
+            ]
+            for name, *values in wide.itertuples(name=None)
+        ],
+        over="sparsity",
+        label=label(measure.column, map(str, setting)),
+    )  # fmt: skip
+
+
+def published_note(rows: pd.DataFrame) -> str:
+    """Whose results stand among the rows, for a caption; "" where all were run here."""
+    whose = sorted(rows["published"].dropna().unique())
+    names = "), (".join(map(str, whose))
+    return f"; ({names}): {MARK}, compared with its own dense" if whose else ""
+
+
+def cell(text: str, method: str, best: Lead | None) -> str | markup.Cell:
+    """The text, marked as the best or as a tie where a test could tell."""
+    if best is None or best.unable or method not in (best.method, *best.tied):
+        return text
+    return markup.Cell(text, best=best.alone, tied=not best.alone)
+
+
+def said_of(best: Sequence[Lead], alpha: float) -> str:
+    """What bold and the dagger mean, or why there are none."""
+    behind = f" ({BEHIND.format(alpha)})"
+    able = [each for each in best if not each.unable]
+    if not able:
+        return f"nothing is bold: differences {best[0].unable}"
+    said = []
+    if any(each.alone for each in able):
+        said.append(f"bold: the lowest of its column, shown to be below every other{behind}")
+    if not all(each.alone for each in able):
+        once = "" if said else behind
+        said.append(f"†: the lowest, and what is not shown to differ from it{once}")
+    if len(able) < len(best):
+        said.append(f"elsewhere differences {next(e.unable for e in best if e.unable)}")
+    return "; ".join(said)
+
+
+def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) -> markup.Table:
+    """The scores with their intervals, best first; of those with all cells the best is marked."""
+    complete = set(scores.loc[scores["complete"], "method"]) - {DENSE}
+    values = areas(split(own(cells), DENSE, RANDOM, DRAWS))
+    best = lead(values[values["method"].isin(complete)], alpha=analysis.alpha)
+    controls = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
+    rows = [
+        [
+            f"{method} *" if controls.get(method) else str(method),
+            cell(number(v["score"], 2, sign=True), str(method), best),
+            interval(v["low"], v["high"]),
+            number(v["chosen"], 2, sign=True),
+            str(v["verdict"]),
+        ]
+        for method, v in scores.set_index("method").iterrows()
+        if method != DENSE
+    ]  # fmt: skip
+    seeds = seeds_text(own(cells).groupby(SETTING)["seed"].nunique())
+    over = ", ".join(sorted(set(scores.loc[scores["published"].isna(), "interval_over"])))
+    said = f"; {said_of([best], analysis.alpha)}" if best else ""
+    return markup.Table(
+        title="Score: change of test error by pruning, in points; negative is better than dense",
+        caption=f"mean over log₂ compression, over all settings and {seeds}, with its 95 %"
+        f" bootstrap interval over {over}; beside it the change at the sparsity chosen on"
+        f" validation; *: a control; equivalent: the interval lies inside"
+        f" ±{analysis.equivalence:g}{said}{published_note(scores)}",
+        header=["method", "score", "95 % interval", "at chosen", "verdict"],
+        rows=rows,
+        label=label("scores"),
+    )
+
+
+def _lists(tidy: pd.DataFrame) -> list[markup.Table]:
+    """Per setting one long table: a row for each method and sparsity."""
+    tables = []
+    for setting, rows in tidy.groupby(SETTING, sort=True):
+        shown = [m for m in COMPRESSION if rows[f"{m.column}_mean"].notna().any()]
+        columns = [_texts(rows, measure) for measure in shown]
+        body = [
+            [str(method), percent(sparsity), *texts]
+            for method, sparsity, *texts in zip(
+                rows["method"], rows["sparsity"], *columns, strict=True
+            )
+        ]
+        tables.append(
+            markup.Table(
+                title=f"Compression and cost: {' / '.join(map(str, setting))}",
+                caption=f"mean over {seeds_text(rows['cells'])}; ratio is all weights over kept "
+                "weights, speed-up is theoretical (dense over kept multiply-accumulates), shrunk is"
+                " dense over verified shrunk ones, measured is dense over own time"
+                f"{published_note(rows)}",
+                header=["method", "target", *(measure.title for measure in shown)],
+                rows=body,
+                long=True,
+                label=label("compression", map(str, setting)),
+            )
+        )
+    return tables
+
+
+def _texts(rows: pd.DataFrame, measure: Measure) -> list[str]:
+    means = rows[f"{measure.column}_mean"] * measure.scale
+    if not measure.spread:
+        return [number(mean, measure.digits) for mean in means]
+    spreads = rows[f"{measure.column}_std"] * measure.scale
+    return [mean_std(m, s, measure.digits) for m, s in zip(means, spreads, strict=True)]

@@ -1,0 +1,105 @@
+"""What the terminal says at the end: a short leaderboard, what went wrong, where to look."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pandas as pd
+
+from prunebench.errors import PrunebenchError
+from prunebench.report import declared_analysis, style
+from prunebench.report.leaderboard import ranking
+from prunebench.report.leaderboard.columns import Row
+from prunebench.report.leaderboard.ranking import EVERYTHING
+from prunebench.statistics import best_on_validation
+from prunebench.statistics.own_and_published import own
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import DENSE
+from prunebench.tracking import server_command
+
+TOP = 8
+
+
+def text(cells: pd.DataFrame, layout: Layout) -> str:
+    """The summary as plain text that ends in a newline; paths as they are in ``layout``."""
+    rows = ranking.boards(cells, declared_analysis.analysis(layout))[EVERYTHING]
+    experiment, mine = cells["experiment"].iloc[0], own(cells)
+    parts = [
+        f"prunebench: {experiment}: {len(mine)} cells, "
+        f"{style.seeds_text([mine['seed'].nunique()])}\n",
+        "Change of test error by pruning, in points (dense is 0, lower is better):",
+        *_ranking(rows),
+        "\nThe lowest validation error, by regime, and its test error against dense:",
+        *_best(cells),
+        *(["\nMind:"] if (said := ranking.warnings(cells, rows)) else []),
+        *(f"  - {sentence}" for sentence in said),
+        "\nWhere to look:",
+        *_places(layout),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:
+    """What the text says, for programs: the leaderboard over everything, and where things lie."""
+    rows = ranking.boards(cells, declared_analysis.analysis(layout))[EVERYTHING]
+    return {
+        "experiment": str(cells["experiment"].iloc[0]),
+        **ranking.counts(cells),
+        "leaderboard": rows,
+        "warnings": list(ranking.warnings(cells, rows)),
+        "places": {
+            name: str(path)
+            for name, path in {
+                "records": layout.cells_csv, "tables": layout.tables, "figures": layout.figures,
+                "leaderboard": layout.leaderboard("html"), "report": layout.report("html"),
+            }.items()
+        },
+    }  # fmt: skip
+
+
+def _ranking(rows: list[Row]) -> list[str]:
+    """The best rows; dense and random always among them."""
+    shown = [row for i, row in enumerate(rows) if i < TOP or row["method"] in (DENSE, "random")]
+    width = max(6, *(len(row["method"]) for row in shown))
+    lines = [
+        f"  {'rank':>4}  {'method':<{width}}  {'score':>6}  {'95 % interval':<17} against dense"
+    ]
+    for row in shown:
+        rank = style.NONE if row["rank"] is None else str(row["rank"])
+        points = style.number(row["score"], 2, sign=True)
+        ends = style.interval(row["low"], row["high"])
+        lines.append(
+            f"  {rank:>4}  {row['method']:<{width}}  {points:>6}  {ends:<17} "
+            f"{row['against_baseline']}"
+        )
+    if len(shown) < len(rows):
+        lines.append(f"  and {len(rows) - len(shown)} more in the leaderboard")
+    return lines
+
+
+def _best(cells: pd.DataFrame) -> list[str]:
+    """One line a regime."""
+    best = best_on_validation(cells, ["regime"])
+    if best.empty:
+        return ["  no validation errors recorded"]
+    return [
+        f"  {regime}: {method} at {style.percent(sparsity)} sparsity, "
+        f"{style.number(difference, 2, sign=True)} points"
+        for regime, method, sparsity, difference in best[
+            ["regime", "method", "sparsity", "difference"]
+        ].itertuples(index=False, name=None)
+    ]
+
+
+def _places(layout: Layout) -> list[str]:
+    places = {
+        "report": f"{layout.report('html')} (also .md)",
+        "records": layout.cells_csv,
+        "tables": f"{layout.tables}/",
+        "figures": f"{layout.figures}/",
+        "leaderboard": f"{layout.leaderboard('html')} (also .md, .csv)",
+    }
+    with suppress(PrunebenchError):  # it was not exported then, which was said
+        places["MLflow"] = server_command(layout)
+    return [f"  {name:<12} {place}" for name, place in places.items()]

@@ -1,0 +1,1 @@
+"""Recompute and compare: cells of a finished experiment, and submissions of others."""

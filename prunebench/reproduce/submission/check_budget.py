@@ -1,0 +1,74 @@
+"""How many epochs a cell must have trained for, by what its method is made of (PROTOCOL: budgets).
+
+A record's ``train_epochs`` counts all that led to the cell: the baseline where its weights were
+used, and every round before. The lengths here are written down a second time, apart from the code
+that trains, so that the two can disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prunebench.experiment.settings import Method, Training
+
+Given = dict[str, Any]  # the parameters of a schedule or a recovery
+_DECAYS = 5  # that tuned-weight-decay tries where none are named
+
+
+def _tuning(training: Training, given: Given) -> float:
+    return given["epochs"] or training.recovery_epochs or training.epochs
+
+
+# recovery -> epochs of one recovery
+RECOVERIES: dict[str, Callable[[Training, Given], float]] = {
+    "none": lambda training, given: 0,
+    "batch-norm-recalibration": lambda training, given: 0,
+    "fine-tuning": _tuning,
+    "distillation": lambda t, given: t.epochs if given["rewind"] else _tuning(t, given),
+    "learning-rate-rewinding": lambda t, given: given["times"] * (t.epochs - given["to_epoch"]),
+    "weight-rewinding": lambda t, given: t.epochs - given["to_epoch"],
+    "re-initialization": lambda t, given: t.epochs,
+    "early-stopping": lambda t, given: t.epochs,
+    "tuned-weight-decay": lambda t, given: t.epochs * len(given["values"] or range(_DECAYS)),
+}
+
+
+def _iterative(method: Method, training: Training, sparsity: float, each: float) -> float:
+    kept, before = 1 - method.schedule.parameters["rate"], 0
+    while round(1 - kept ** (before + 1), 10) < sparsity:
+        before += 1
+    return training.epochs + each * (before + 1)
+
+
+def _dense(method: Method, training: Training, sparsity: float, each: float) -> float:
+    anew = method.spec("recovery").trait("anew", False)
+    return each if anew else training.epochs + each
+
+
+def _gradual(method: Method, training: Training, sparsity: float, each: float) -> float:
+    given = method.schedule.parameters
+    trained = training.epochs if given["start"] == "trained" else 0
+    return trained + round(given["stretch"] * training.epochs) + each
+
+
+# schedule -> epochs of a cell, of which ``each`` is a recovery's
+SCHEDULES: dict[str, Callable[[Method, Training, float, float], float]] = {
+    "one-shot": lambda m, training, s, each: training.epochs + each,
+    "at-initialization": lambda m, training, s, each: each,
+    "dense": _dense,
+    "iterative": _iterative,
+    "regularized": lambda m, training, s, each: training.epochs + each,
+    "gradual": _gradual,
+    "dynamic": lambda m, t, s, each: round(m.schedule.parameters["stretch"] * t.epochs) + each,
+}
+
+
+def budget(method: Method, training: Training, sparsity: float) -> float | None:
+    """The epochs of a cell that finished; None for a schedule or recovery of somebody's own."""
+    schedule = SCHEDULES.get(method.schedule.name)
+    recovery = RECOVERIES.get(method.recovery.name)
+    if schedule is None or recovery is None:
+        return None
+    each = recovery(training, method.recovery.parameters)
+    return float(schedule(method, training, sparsity, each))

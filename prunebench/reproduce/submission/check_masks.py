@@ -1,0 +1,123 @@
+"""What a submission's masks say against what its records claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.plan import Plan
+from prunebench.experiment.prepared_data import prepared
+from prunebench.experiment.settings import Method
+from prunebench.pruning.layers import prunable_layers
+from prunebench.reproduce.submission.findings import BROKEN, Finding
+from prunebench.reproduce.submission.submission_folder import Submission
+from prunebench.reproduce.verify.recompute import make_ready
+from prunebench.reproduce.verify.stored_experiment import cell_of
+from prunebench.runner.preflight import build
+from prunebench.storage import cell_files
+from prunebench.storage.files import sha256_file
+from prunebench.storage.layout import MASKS, Layout
+from prunebench.storage.records import DENSE, FAILED
+from prunebench.tasks.task_data import load
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's parameters, without their values."""
+
+    shapes: dict[str, tuple[int, ...]]
+    sizes: dict[str, int]
+    prunable: tuple[str, ...]
+
+
+def masks(submission: Submission, data: Path) -> Iterator[Finding]:
+    """Recount every cell's mask; raises PrunebenchError where the task's data are not here."""
+    plan = Plan(submission.stored.experiment)
+    baselines = {baseline.key: baseline for baseline in plan.baselines}
+    methods = {method.name: method for method in plan.experiment.methods}
+    known: dict[tuple[str, str, float], Weights] = {}
+    for row in submission.stored.cells.to_dict("records"):
+        cell = cell_of(row)
+        baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
+        if cell.method == DENSE or row["status"] == FAILED or baseline is None or method is None:
+            continue
+        key = (cell.task, cell.model, baseline.regime.width)
+        if key not in known:
+            known[key] = _weights(submission, plan, baseline, data)
+        path = (
+            Layout(submission.folder).cell(*cell[:4], cell.method, float(row["sparsity"])) / MASKS
+        )
+        where = str(path.relative_to(submission.folder))
+        for told in _faults(path, row, method, known[key]):
+            yield Finding(BROKEN, "masks", where, told)
+
+
+def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:
+    make_ready(submission.stored, baseline.task.name, data)
+    about = load(prepared(baseline.task, data))
+    bare = baseline.model.model_copy(update={"pretrained": False})
+    network = build(bare, about.classes, about.shape, baseline.regime.width)
+    named = dict(network.named_parameters())
+    return Weights(
+        {name: tuple(value.shape) for name, value in named.items()},
+        {name: value.numel() for name, value in named.items()},
+        tuple(prunable_layers(network, plan.experiment.prunable)),
+    )
+
+
+def _faults(path: Path, row: Mapping[Any, Any], method: Method, weights: Weights) -> Iterator[str]:
+    """What is wrong with a cell's mask, each in words."""
+    if not path.is_file():
+        yield "is missing: every cell that did not fail has one"
+        return
+    if sha256_file(path) != row["mask_hash"]:
+        yield "is not the record's: its SHA-256 is not mask_hash"
+    try:
+        found = cell_files.load_tensors(path)
+    except PrunebenchError as error:
+        yield str(error)
+        return
+    wrong = list(_misfits(found, weights))
+    yield from wrong
+    if not wrong:
+        yield from _claims(found, row, method, weights)
+
+
+def _misfits(found: Mapping[str, Tensor], weights: Weights) -> Iterator[str]:
+    for name, mask in found.items():
+        if name not in weights.shapes:
+            yield f"the network has no parameter {name!r}"
+        elif tuple(mask.shape) != weights.shapes[name]:
+            yield f"{name} is {tuple(mask.shape)}, the network's {weights.shapes[name]}"
+        elif mask.dtype not in (torch.uint8, torch.bool) or bool((mask > 1).any()):
+            yield f"{name} must hold 0 and 1 as uint8, found {mask.dtype}"
+
+
+def _claims(
+    found: Mapping[str, Tensor], row: Mapping[Any, Any], method: Method, weights: Weights
+) -> Iterator[str]:
+    """Where the record claims other counts than the mask has, or misses its target."""
+    removed = {name: int((mask == 0).sum()) for name, mask in found.items()}
+    gone = sum(removed.get(name, 0) for name in weights.prunable)
+    total = sum(weights.sizes[name] for name in weights.prunable)
+    counted: dict[str, float] = {
+        "params_total": sum(weights.sizes.values()),
+        "params_kept": sum(weights.sizes.values()) - sum(removed.values()),
+        "sparsity_achieved": gone / total,
+    }
+    for column, value in counted.items():
+        if not abs(float(row[column]) - value) < 1e-9:
+            yield f"{column} is {row[column]:.10g}, by the mask {value:.10g}"
+    target = float(row["sparsity"])
+    # whole filters, blocks and thresholds cannot meet a target: they report what they met
+    single = method.pattern.name == "weight" and not method.outcome
+    if single and abs(gone - target * total) > 1:
+        told = f"{gone} of {total} weights are removed"
+        yield f"{told}, the target {target:g} is {round(target * total)} (to one weight)"

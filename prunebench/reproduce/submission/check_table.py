@@ -1,0 +1,207 @@
+"""The checks of a submission that its table and its configuration are enough for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.plan import Plan
+from prunebench.experiment.settings import PARTS, Method
+from prunebench.reproduce.submission.check_budget import budget
+from prunebench.reproduce.submission.findings import BROKEN, WARNING, Finding
+from prunebench.reproduce.submission.submission_folder import Submission
+from prunebench.reproduce.verify.stored_experiment import Cell, cell_of
+from prunebench.storage.hashing import digest
+from prunebench.storage.layout import Layout
+from prunebench.storage.provenance import unlike
+from prunebench.storage.records import COLLAPSED, COLUMNS, DENSE, DIVERGED, FAILED, OK, PROVENANCE
+
+TABLE = "cells.csv"
+_HEX = {"identity": 64, "config_hash": 64, "data_hash": 64, "label_hash": 64, "mask_hash": 64,
+        "code_hash": 64, "lock_hash": 64, "commit": 40}  # fmt: skip
+# a cell that failed has trained nothing and pruned nothing; a dense one has no mask
+_NOT_OF_FAILED = ("label_hash", "mask_hash", "code_hash")
+_MAY_LACK = ("lock_hash", "processor")
+_ONE = ("commit", "lock_hash", "processor", "device", "python_version", "torch_version",
+        "torchvision_version", "timm_version")  # fmt: skip
+
+
+def columns(submission: Submission) -> Iterator[Finding]:
+    """Are the record's columns there? Their types were checked when the table was read."""
+    raw = submission.stored.raw
+    for column in COLUMNS:
+        if column not in raw.columns:
+            outcome = BROKEN if column in PROVENANCE else WARNING
+            yield Finding(
+                outcome, "columns", TABLE, f"no column {column}: collect the records again"
+            )
+    for column in raw.columns:
+        if column not in COLUMNS:
+            yield Finding(WARNING, "columns", TABLE, f"{column} is no column of a record")
+
+
+def grid(submission: Submission) -> Iterator[Finding]:
+    """Is every cell of the configuration there, with what it is made of, and no other?"""
+    stored = submission.stored
+    plan = Plan(stored.experiment)
+    expected = {
+        Cell(*baseline.key, method, round(sparsity, 10))
+        for baseline in plan.baselines
+        for method, sparsity in plan.cells_of_baseline()
+    }
+    there = set(stored.rows)
+    for cell in sorted(expected - there):
+        what = "its dense baseline" if cell.method == DENSE else "the cell"
+        told = f"{what} is missing; a cell that failed is a row that says so"
+        yield Finding(BROKEN, "grid", f"{TABLE}: {cell}", told)
+    for cell in sorted(there - expected):
+        yield Finding(BROKEN, "grid", f"{TABLE}: {cell}", "config.json does not have this cell")
+    methods = {method.name: method for method in stored.experiment.methods}
+    for row in _rows(submission, expected & there):
+        for column, value in _composition(submission, methods.get(row["method"])).items():
+            if _missing(row[column]) or row[column] != value:
+                told = f"{column} is {row[column]}, by config.json {value}"
+                yield Finding(BROKEN, "grid", f"{TABLE}: {cell_of(row)}", told)
+    names = set(stored.cells["experiment"])
+    if names != {stored.experiment.experiment}:
+        told = f"experiment is {min(names)}, by config.json {stored.experiment.experiment}"
+        yield Finding(BROKEN, "grid", TABLE, told)
+    if len(stored.experiment.seeds) < 3:
+        told = (
+            f"{len(stored.experiment.seeds)} seed(s): no interval, and no test can be significant"
+        )
+        yield Finding(WARNING, "grid", "config.json", told)
+
+
+def _composition(submission: Submission, method: Method | None) -> dict[str, Any]:
+    """What the configuration says of a row; a dense baseline (None) has no parts."""
+    if method is None:
+        return {"family": DENSE, "control": True}
+    parts = {part: {"name": getattr(method, part).name} for part in PARTS}
+    names = {part: submission.as_written(value)["name"] for part, value in parts.items()}
+    return {"family": method.family, "control": method.control, **names}
+
+
+def provenance(submission: Submission) -> Iterator[Finding]:
+    """Can every row be traced, and do the rows agree with one another and with config.json?"""
+    stored = submission.stored
+    for row in _rows(submission):
+        where = f"{TABLE}: {cell_of(row)}"
+        for column in PROVENANCE:
+            if fault := _fault(row, column):
+                yield Finding(fault[0], "provenance", where, fault[1])
+        expected = _config_hash(submission, cell_of(row))
+        if expected is not None and row["config_hash"] != expected:
+            told = "config_hash is not that of config.json: the record is of other settings"
+            yield Finding(BROKEN, "provenance", where, told)
+        threads = stored.experiment.compute.threads
+        if str(row["threads"]) not in (str(threads), f"{threads}.0"):
+            told = f"threads is {row['threads']}, by config.json {threads}"
+            yield Finding(BROKEN, "provenance", where, told)
+    # every method sees the same images and the same wrong labels
+    for column, group in (("data_hash", ["task"]), ("label_hash", ["task", "regime", "seed"])):
+        counts = stored.cells.groupby(group)[column].nunique()
+        for key in counts.index[counts > 1]:
+            name = "/".join(map(str, key)) if isinstance(key, tuple) else str(key)
+            told = f"{column} differs between its rows: they stand on other data"
+            yield Finding(BROKEN, "provenance", f"{TABLE}: {name}", told)
+    for column in _ONE:
+        if stored.cells[column].nunique() > 1:
+            told = f"{column} differs between rows: what is compared was not made alike"
+            yield Finding(WARNING, "provenance", TABLE, told)
+    yield from _files(submission)
+
+
+def _fault(row: dict[str, Any], column: str) -> tuple[str, str] | None:
+    """What is wrong with a row's field of PROVENANCE."""
+    value = row[column]
+    failed, dense = row["status"] == FAILED, row["method"] == DENSE
+    if (failed and column in _NOT_OF_FAILED) or (dense and column == "mask_hash"):
+        return None
+    if column == "nondeterministic":  # empty is what it should be
+        return None if _missing(value) else (WARNING, f"not to be repeated to the bit: {value}")
+    if _missing(value):
+        outcome = WARNING if column in _MAY_LACK else BROKEN
+        return outcome, f"{column} is empty: run it in a checkout that git knows"
+    if column in _HEX and not re.fullmatch(f"[0-9a-f]{{{_HEX[column]}}}", str(value)):
+        return BROKEN, f"{column} is {value!r}, not {_HEX[column]} hexadecimal digits"
+    if column == "dirty" and str(value).lower() != "false":
+        return WARNING, "dirty: the checkout differed from its commit when this was computed"
+    return None
+
+
+def _config_hash(submission: Submission, cell: Cell) -> str | None:
+    baselines, methods = _by_name(submission)
+    baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
+    if baseline is None or (method is None and cell.method != DENSE):
+        return None  # ``grid`` says so
+    if method is None:
+        return digest(baseline.settings())
+    return digest([baseline.settings(), submission.as_written(method.settings())])
+
+
+def _by_name(submission: Submission) -> tuple[dict[Any, Baseline], dict[str, Method]]:
+    experiment = submission.stored.experiment
+    baselines = {baseline.key: baseline for baseline in Plan(experiment).baselines}
+    return baselines, {method.name: method for method in experiment.methods}
+
+
+def _files(submission: Submission) -> Iterator[Finding]:
+    """Is provenance.json that of this configuration and of this table?"""
+    layout, origin = Layout(submission.folder), submission.stored.provenance
+    name = layout.provenance.name
+    if origin is None:
+        told = "is missing: lock file, machine, packages and command are not known"
+        yield Finding(WARNING, "provenance", name, told)
+        return
+    for key, file in unlike(origin, layout.config, layout.cells_csv):
+        told = f"{key} is not that of {file}, which was changed since, or is another's"
+        yield Finding(BROKEN, "provenance", name, told)
+
+
+def budgets(submission: Submission) -> Iterator[Finding]:
+    """Did every cell that finished train for as long as its composition says?"""
+    baselines, methods = _by_name(submission)
+    own: set[str] = set()
+    for row in _rows(submission):
+        cell = cell_of(row)
+        baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
+        if row["status"] not in (OK, COLLAPSED) or baseline is None:
+            continue
+        training = baseline.training
+        expected = float(training.epochs)
+        if method is not None:
+            asked = budget(method, training, cell.sparsity)
+            if asked is None:
+                own.add(method.name)
+                continue
+            expected = asked
+        epochs = float(row["train_epochs"])
+        if not abs(epochs - expected) < 1e-6:
+            told = f"train_epochs is {epochs:g}, its budget {expected:g}"
+            yield Finding(BROKEN, "budget", f"{TABLE}: {cell}", told)
+    for name in sorted(own):
+        told = "its schedule or recovery is its own: no budget is known, the record's stands"
+        yield Finding(WARNING, "budget", name, told)
+
+
+def measured(submission: Submission) -> Iterator[Finding]:
+    """Which cells count as a constant predictor, and why."""
+    for row in _rows(submission):
+        if row["status"] in (FAILED, DIVERGED):
+            told = f"{row['status']}: {row['message']}"
+            yield Finding(WARNING, "status", f"{TABLE}: {cell_of(row)}", told)
+
+
+def _rows(submission: Submission, cells: set[Cell] | None = None) -> list[dict[str, Any]]:
+    rows = submission.stored.cells.to_dict("records")
+    every: list[dict[str, Any]] = [{str(key): v for key, v in row.items()} for row in rows]
+    return [row for row in every if cells is None or cell_of(row) in cells]
+
+
+def _missing(value: Any) -> bool:
+    return bool(pd.isna(value))

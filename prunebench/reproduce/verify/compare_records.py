@@ -1,0 +1,140 @@
+"""One cell against its record: the same bits, inside the interval, or different."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from prunebench.reproduce.verify.stored_experiment import Cell
+from prunebench.statistics.bootstrap import t_quantile
+from prunebench.storage.records import COLLAPSED, OK, QUALITY
+
+IDENTICAL, INSIDE = "bit-identical", "inside the interval"
+DIFFERENT, UNDECIDED = "different", "not decidable"
+CONFIRMED = (IDENTICAL, INSIDE)
+INTERVAL = "95 % Student's t interval for one further run, over the seeds of the records"
+LEAST_SEEDS = 3
+# what no other machine may change: where they differ, another thing was computed
+FIXED = ("status", "classes", "data_hash", "label_hash", "params_total", "train_epochs")
+# of the size, what the mask alone decides: macs and bytes follow from it
+BITS = (*FIXED, "mask_hash", "sparsity_achieved", "params_kept", *QUALITY)
+ENVIRONMENT = (
+    "python_version", "torch_version", "torchvision_version", "timm_version", "device", "processor",
+    "threads", "commit", "dirty", "lock_hash", "code_hash", "config_hash",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What became of one cell."""
+
+    cell: Cell
+    verdict: str  # IDENTICAL, INSIDE, DIFFERENT or UNDECIDED
+    reason: str  # in words; empty where the bits are the same
+    differs: tuple[str, ...]  # columns whose values are not the same to the last digit
+    test_error: tuple[float, float]  # the record's, and the one computed here; NaN is none
+    interval: tuple[float, float] | None  # of the test error; None with fewer than 3 seeds
+    environment: tuple[tuple[str, str, str], ...]  # what, the record's, here
+
+
+def interval(errors: Any) -> tuple[float, float] | None:
+    """The interval in which one further run's test error is expected, from those of the seeds.
+
+    mean ± t(0.975, n − 1) · s · √(1 + 1/n): a prediction interval, since one run is compared; the
+    interval of the mean narrows with n, and even a repeated seed would leave it. None with fewer
+    than 3 values.
+    """
+    values = np.asarray(errors, dtype=float)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n < LEAST_SEEDS:
+        return None
+    half = float(t_quantile(np.asarray(n - 1.0))) * float(values.std(ddof=1)) * (1 + 1 / n) ** 0.5
+    mean = float(values.mean())
+    return mean - half, mean + half
+
+
+def errors_of(cells: pd.DataFrame, cell: Cell) -> Any:
+    """Test errors of the measured cells that differ from ``cell`` in their seed at most."""
+    same = cells["status"].isin([OK, COLLAPSED])
+    for column in ("task", "regime", "model", "method"):
+        same &= cells[column] == getattr(cell, column)
+    same &= cells["sparsity"].round(10) == cell.sparsity
+    return cells.loc[same, "test_error"].to_numpy(float)
+
+
+def compare(
+    cell: Cell, record: Mapping[str, Any], here: Mapping[str, Any], errors: Any
+) -> Compared:
+    """Judge a cell computed ``here`` by its ``record``, a row of cells.csv as text.
+
+    Only columns that the record's table has are looked at. ``errors``: the test errors of the
+    record's seeds, this one's among them.
+    """
+    differs = tuple(c for c in BITS if c in record and not same(record[c], here.get(c)))
+    expected, found = interval(errors), _number(here.get("test_error"))
+    known = _number(record.get("test_error"))
+    verdict, reason = _judge(differs, record, here, expected, (known, found))
+    environment = tuple(
+        (name, _text(record[name]), _text(here.get(name)))
+        for name in ENVIRONMENT
+        if name in record and not same(record[name], here.get(name))
+    )
+    return Compared(cell, verdict, reason, differs, (known, found), expected, environment)
+
+
+def _judge(
+    differs: tuple[str, ...], record: Mapping[str, Any], here: Mapping[str, Any],
+    expected: tuple[float, float] | None, errors: tuple[float, float],
+) -> tuple[str, str]:  # fmt: skip
+    if not differs:
+        return IDENTICAL, ""
+    fixed = [column for column in differs if column in FIXED]
+    if fixed:
+        told = "; ".join(
+            f"{c} is {_text(here.get(c))}, the record's {_text(record[c])}" for c in fixed
+        )
+        if "status" in fixed and here.get("message"):
+            told = f"{told} ({_text(here['message'])})"
+        return DIFFERENT, told
+    known, found = errors
+    said = f"test_error {found:.4f}, the record's {known:.4f}"
+    if math.isnan(found) or math.isnan(known):
+        return DIFFERENT, f"not measured: {said}"
+    if expected is None:
+        return UNDECIDED, f"{said}; no interval with fewer than {LEAST_SEEDS} seeds"
+    low, high = expected
+    # the ends are sums of floats: a value on an end lies inside
+    inside = low - 1e-9 <= found <= high + 1e-9
+    said = f"{said}, interval [{low:.4f}, {high:.4f}]"
+    return (INSIDE if inside else DIFFERENT), said
+
+
+def same(text: Any, value: Any) -> bool:
+    """Whether a field of cells.csv says what ``value`` is, to the last digit.
+
+    Numbers are compared as numbers: 76990.0 stands in a column that has empty fields.
+    """
+    left, right = _text(text), _text(value)
+    if left == right:
+        return True
+    one, other = _number(left), _number(right)
+    return one == other
+
+
+def _text(value: Any) -> str:
+    """A value as cells.csv has it; what is missing is empty."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA
+    return "" if missing else str(value)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

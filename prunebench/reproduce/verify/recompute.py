@@ -1,0 +1,107 @@
+"""The run: cells drawn from an experiment, computed anew in a folder that is then thrown away."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.plan import Plan
+from prunebench.experiment.prepared_data import prepared
+from prunebench.experiment.settings import Experiment
+from prunebench.reproduce.verify.compare_records import CONFIRMED, Compared, compare, errors_of
+from prunebench.reproduce.verify.stored_experiment import Cell, Stored, cell_of, reduced
+from prunebench.runner import pipeline
+from prunebench.storage.layout import Layout
+from prunebench.storage.provenance import differences, doubt, surroundings
+from prunebench.storage.records import DENSE
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a re-run found."""
+
+    drawn: int
+    cells: tuple[Compared, ...]  # those drawn, and their baselines
+    environment: tuple[tuple[str, str, str], ...]  # of provenance.json: what, the record's, here
+    doubt: str = ""  # why provenance.json says nothing of these records, where it does not
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether every cell has the same bits or lies inside the interval."""
+        return all(compared.verdict in CONFIRMED for compared in self.cells)
+
+
+def rerun(stored: Stored, cells: list[Cell], data: Path) -> Outcome:
+    """Compute cells and their baselines anew and compare each with its record.
+
+    ``data``: where downloaded and prepared data lie; nothing is downloaded. The experiment's own
+    folder is only read. Progress goes to standard error. Raises PrunebenchError where data are
+    missing or a baseline cannot be computed here.
+    """
+    plans = {cell: reduced(stored.experiment, cell) for cell in cells}
+    for task in dict.fromkeys(cell.task for cell in cells):
+        make_ready(stored, task, data)
+    found: dict[Cell, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="prunebench-") as folder:
+        for number, cell in enumerate(cells, 1):
+            print(f"re-running {number} of {len(cells)}: {cell}", file=sys.stderr, flush=True)
+            found |= compute(plans[cell], Path(folder), data)
+    rows = stored.rows
+    raw = stored.raw.to_dict("records")
+    compared = [
+        compare(cell, _texts(raw[rows[cell]]), found[cell], errors_of(stored.cells, cell))
+        for cell in sorted({*cells, *(cell.baseline for cell in cells)}, key=_order)
+        if cell in rows and cell in found
+    ]
+    layout = Layout(stored.folder)
+    told = doubt(stored.provenance, layout.config, layout.cells_csv)
+    differing = differences(stored.provenance, surroundings())
+    return Outcome(len(cells), tuple(compared), differing, told)
+
+
+def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(column): value for column, value in row.items()}
+
+
+def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Cell, dict[str, Any]]:
+    """The rows of an experiment's cells, computed in ``folder`` or found there."""
+    plan = Plan(experiment, folder)
+    for name in plan.baseline_jobs:
+        pipeline.baselines(plan, name, data)
+    for name in plan.curve_jobs:
+        pipeline.curves(plan, name, data)
+    for name in plan.probe_jobs:
+        pipeline.probes(plan, name, data)
+    rows = [row for name in plan.measure_jobs for row in pipeline.measure(plan, name)["cells"]]
+    return {cell_of(row): row for row in rows}
+
+
+def make_ready(stored: Stored, name: str, data: Path) -> None:
+    """Prepare a task's data unless that was done.
+
+    Raises PrunebenchError where they must be downloaded first, with the command that does.
+    """
+    from prunebench.tasks.sources import downloader
+
+    plan = Plan(stored.experiment)
+    task = plan.task(name)
+    if prepared(task, data).is_file():
+        return
+    print(f"preparing the data of {name}", file=sys.stderr, flush=True)
+    try:
+        pipeline.prepare(plan, name, data)
+    except PrunebenchError as error:
+        fetched = downloader(task.source) is not None and task.path is None
+        hint = "; its data are not here: run `python -m prunebench download"
+        hint = f"{hint} {stored.folder / 'config.json'} {name}` first" if fetched else ""
+        raise PrunebenchError(f"{error}{hint}") from error
+
+
+def _order(cell: Cell) -> tuple[Any, ...]:
+    """A baseline before what stands on it."""
+    return (*cell[:4], cell.method != DENSE, *cell[4:])

@@ -1,0 +1,133 @@
+"""An experiment that somebody ran: its configuration, its table, and a draw of its cells."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment import config
+from prunebench.experiment.settings import Experiment
+from prunebench.statistics.cells_table import read_text, typed
+from prunebench.storage import provenance
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import DENSE
+
+
+class Cell(NamedTuple):
+    """Which cell: what it is found by in any table, whatever code computed it."""
+
+    task: str
+    regime: str
+    model: str
+    seed: int
+    method: str
+    sparsity: float  # the target
+
+    @property
+    def baseline(self) -> Cell:
+        """The dense cell that it stands on."""
+        return self._replace(method=DENSE, sparsity=0.0)
+
+    def __str__(self) -> str:
+        where = f"{self.task}/{self.regime}/{self.model}/{self.method} seed {self.seed}"
+        return where if self.method == DENSE else f"{where} sparsity {self.sparsity:.10g}"
+
+
+def cell_of(row: Any) -> Cell:
+    """The cell of a checked row."""
+    return Cell(
+        row["task"], row["regime"], row["model"], int(row["seed"]), row["method"],
+        # a table may have been written with fewer digits than a sparsity such as 1/3 has
+        round(float(row["sparsity"]), 10),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A finished experiment as it lies in a folder."""
+
+    folder: Path
+    experiment: Experiment
+    raw: pd.DataFrame  # cells.csv, every field as its text
+    cells: pd.DataFrame  # the same rows, checked and typed
+    provenance: dict[str, Any] | None  # provenance.json, where there is one
+
+    @property
+    def rows(self) -> dict[Cell, int]:
+        """The position of every cell in the tables."""
+        every = self.cells.to_dict("records")
+        return {cell_of(row): number for number, row in enumerate(every)}
+
+
+def load(folder: Path, experiment: Experiment | None = None) -> Stored:
+    """Read ``config.json``, ``cells.csv`` and, where it is there, ``provenance.json``.
+
+    ``experiment``: the settings where the caller has read them. Raises PrunebenchError for what is
+    missing or damaged.
+    """
+    layout = Layout(folder)
+    if not folder.is_dir():
+        raise PrunebenchError(f"{folder} is no folder: it would hold config.json and cells.csv")
+    experiment = config.load(layout.config) if experiment is None else experiment
+    raw = read_text(layout.cells_csv, "; run the grid first")
+    cells = typed(raw, str(layout.cells_csv))
+    return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance))
+
+
+def draw(cells: Iterable[Cell], count: int, seed: int) -> list[Cell]:
+    """``count`` of the cells, sorted, drawn without replacement; all where there are fewer.
+
+    Pruned cells and controls are drawn: each of them brings its dense baseline along. The same
+    seed draws the same cells, in whatever order they come. Raises PrunebenchError for a count
+    below 1, and where dense baselines are all there is.
+    """
+    if count < 1:
+        raise PrunebenchError(f"--sample must be at least 1, found {count}")
+    chosen = sorted(cell for cell in cells if cell.method != DENSE)
+    if not chosen:
+        raise PrunebenchError("there are no cells to draw from but dense baselines")
+    generator = random.Random(seed)  # noqa: S311  # a draw, no secret
+    return sorted(generator.sample(chosen, min(count, len(chosen))))
+
+
+def reduced(experiment: Experiment, cell: Cell) -> Experiment:
+    """The experiment with one cell and its baseline: names, and so seeds and bits, stay.
+
+    ``cell`` is not dense. Raises PrunebenchError where the configuration does not have it.
+    """
+    method = _named(experiment.methods, cell, "method")
+    own = method.sparsities(experiment.sparsities)
+    near = [sparsity for sparsity in own if round(sparsity, 10) == cell.sparsity]
+    if not near:
+        raise PrunebenchError(f"{cell}: the configuration has no such sparsity")
+    if cell.seed not in experiment.seeds:
+        raise PrunebenchError(f"{cell}: the configuration has no such seed")
+    return experiment.model_copy(
+        update={
+            "tasks": [_named(experiment.tasks, cell, "task")],
+            "regimes": [_named(experiment.regimes, cell, "regime")],
+            "models": [_named(experiment.models, cell, "model")],
+            "methods": [method],
+            "seeds": [cell.seed],
+            # times are not compared, and measuring them takes long
+            "latency": experiment.latency.model_copy(update={"engines": []}),
+            # a method that knows its sparsity, such as 0 of a control, does not look at the grid's
+            "sparsities": near if near[0] else experiment.sparsities[:1],
+        }
+    )
+
+
+def _named(entries: Any, cell: Cell, kind: str) -> Any:
+    """The entry of the configuration that a cell names."""
+    name = getattr(cell, kind)
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in entries]
+    raise PrunebenchError(f"{cell}: the configuration has no {kind} {name!r}{suggest(name, names)}")

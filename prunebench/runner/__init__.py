@@ -1,0 +1,1 @@
+"""Jobs: train baselines, compute curves, measure cells, follow progress, free disk."""

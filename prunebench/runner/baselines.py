@@ -1,0 +1,123 @@
+"""Dense baselines: trained once, shared by every method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.jobs import Baseline
+from prunebench.pruning.curve import Cost
+from prunebench.runner.device import named_operations
+from prunebench.runner.job_context import Job
+from prunebench.storage import cell_files
+from prunebench.storage.hashing import derive_seed
+from prunebench.storage.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
+from prunebench.storage.records import DENSE
+from prunebench.tasks.regimes import Regimen
+from prunebench.training.checkpoints import Memory, Tensors
+from prunebench.training.loop import Hooks, learning_rate, train
+
+
+def rewind_file(epoch: int) -> str:
+    """Where a baseline keeps its state after an epoch that a rewinding may ask for."""
+    return f"rewind-{epoch}.safetensors"
+
+
+def compute_baseline(job: Job, baseline: Baseline) -> dict[str, Any]:
+    """The record of a dense baseline, trained unless it is there.
+
+    Raises PrunebenchError where it learned nothing: its cells would mean nothing.
+    """
+    folder, identity = job.folder(baseline), job.baseline_identity(baseline)
+    record = cell_files.finished(folder, identity)
+    if record is not None:
+        return record
+    job.nondeterministic = set()
+    with named_operations(job.nondeterministic):
+        return _compute(job, baseline, identity)
+
+
+def _compute(job: Job, baseline: Baseline, identity: str) -> dict[str, Any]:
+    folder = job.folder(baseline)
+    samples, regimen = job.samples(baseline)
+    model, training = job.build(baseline), baseline.training
+    cell_files.save_tensors(folder / INITIAL, model.state_dict())
+    states = _Kept(model, training.rewind_epochs)
+    checkpoints = job.checkpoints(baseline, DENSE, identity)
+    run = train(
+        model, samples, training, seed=derive_seed("order", *baseline.key),
+        rate=learning_rate(training), stop=training.epochs, precision=job.precision,
+        compile=job.plan.experiment.compute.compile, after_epoch=states.look,
+        hooks=Hooks(memory=Memory(states.keep, states.recall)), checkpoints=checkpoints,
+    )  # fmt: skip
+    files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, HISTORY, *states.write(folder)]
+    predictions = job.predictions(model, samples)
+    if not run.diverged:
+        _refuse_chance(baseline, predictions["train"], regimen)
+    targets = {"train": regimen.given, "train_clean": regimen.clean}
+    targets |= {split: job.data.labels[split] for split in ("val", "test")}
+    if regimen.noisy_val is not None:
+        targets["noisy_val"] = regimen.noisy_val
+    cell_files.save_tensors(folder / TARGETS, targets)
+    sizes = job.size(model, samples, {})
+    cost = Cost().and_run(run)
+    record = job.record(baseline, DENSE, DENSE, 0.0) | sizes | {
+        "identity": identity, "label_hash": regimen.label_hash,
+        "code_hash": job.plan.baseline_settings(baseline)["code"],
+    }  # fmt: skip
+    job.save(folder, record, model, predictions, run, cost, files)
+    checkpoints.clear()
+    return record
+
+
+class _Kept:
+    """The states of a network in training that rewinding may ask for."""
+
+    def __init__(self, model: nn.Module, epochs: Sequence[int]) -> None:
+        self.model, self.epochs = model, epochs
+        self.states: dict[int, dict[str, Tensor]] = {}
+
+    def look(self, epoch: int) -> None:
+        """Copy the state after an epoch that is one of them."""
+        if epoch in self.epochs:
+            self.states[epoch] = deepcopy(self.model.state_dict())
+
+    def keep(self) -> Tensors:
+        """All of them, for a checkpoint."""
+        return {
+            f"{epoch}/{name}": value
+            for epoch, state in self.states.items()
+            for name, value in state.items()
+        }
+
+    def recall(self, kept: Tensors) -> None:
+        """Take up what ``keep`` gave."""
+        for key, value in kept.items():
+            epoch, _, name = key.partition("/")
+            self.states.setdefault(int(epoch), {})[name] = value
+
+    def write(self, folder: Path) -> list[str]:
+        """Write them into a baseline's folder; return the files' names."""
+        for epoch, state in self.states.items():
+            cell_files.save_tensors(folder / rewind_file(epoch), state)
+        return [rewind_file(epoch) for epoch in self.states]
+
+
+def _refuse_chance(baseline: Baseline, logits: Tensor, regimen: Regimen) -> None:
+    """A network no better than always naming the commonest label, within two standard errors."""
+    wrong = (logits.argmax(1) != regimen.given).float().mean().item()
+    count = len(regimen.given)
+    chance = 1 - regimen.given.bincount().max().item() / count
+    if wrong > chance - 2 * math.sqrt(chance * (1 - chance) / count):
+        task, regime, model, seed = baseline.key
+        raise PrunebenchError(
+            f"the baseline {task}/{regime}/{model}/seed {seed} learned nothing: training error"
+            f" {wrong:.3f}, {chance:.3f} by chance; change training (learning_rate, epochs) or the"
+            " model"
+        )

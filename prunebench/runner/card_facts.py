@@ -1,0 +1,123 @@
+"""What the card of an exported cell says: from its record, its predictions and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prunebench.compression.encoding import sizes
+from prunebench.compression.export_formats import Package, format_of
+from prunebench.compression.model_card import Facts
+from prunebench.compression.smallest_network import Network
+from prunebench.compression.verify_export import Agreement
+from prunebench.evaluation.generalization import quality
+from prunebench.evaluation.predictions import Predictions
+from prunebench.evaluation.size import macs
+from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.settings import PARTS, Method
+from prunebench.runner.job_context import Job
+from prunebench.storage import cell_files
+from prunebench.storage.layout import PREDICTIONS, TARGETS
+from prunebench.storage.records import SPLITS
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A stored cell, read and built again."""
+
+    job: Job
+    baseline: Baseline
+    method: Method | None  # None: the dense baseline itself
+    folder: Path
+    record: Mapping[str, Any]
+    masks: Mapping[str, Tensor]  # parameter -> bool, True is kept
+    network: Network
+
+
+def facts(cell: Cell, package: Package, kind: str, file: Path, found: Agreement) -> Facts:
+    """All that the card says of the export ``file`` in the format ``kind``."""
+    form, method, network, record = format_of(kind), cell.method, cell.network, cell.record
+    return Facts(
+        title=f"{record['model']} on {record['task']}, {record['method']} {record['sparsity']:g}",
+        format=kind, file=form.file, library=form.library, loader=form.loader, record=record,
+        task=cell.baseline.task.name,
+        data=_data(cell),
+        composition={} if method is None else _composition(method),
+        description="" if method is None else method.description,
+        paper="" if method is None else method.paper,
+        training=_texts(
+            {
+                **cell.baseline.training.model_dump(exclude_none=True),
+                "epochs in all": f"{record['train_epochs']:g}",
+                "seconds in all": f"{record['train_seconds']:.3g}",
+            }
+        ),
+        classes=package.classes, shape=package.shape,
+        mean=package.deployed.mean.flatten().tolist(), std=package.deployed.std.flatten().tolist(),
+        network=network.kind, reason=network.reason, removed=network.removed, notes=network.notes,
+        quality=_quality(cell, cell.folder),
+        dense_quality=_quality(cell, cell.job.folder(cell.baseline)),
+        sizes=_sizes(package, record, file), agreement=found,
+    )  # fmt: skip
+
+
+def _data(cell: Cell) -> dict[str, str]:
+    task, regime = cell.baseline.task, cell.baseline.regime
+    given = regime.model_dump(exclude={"name", "training"}, exclude_defaults=True)
+    counts = {f"{split} images": len(cell.job.data.images[split]) for split in SPLITS}
+    counts["train images"] = len(cell.job.samples(cell.baseline)[0].labels)  # of the regime
+    named = {"task": task.name, "source": task.source, "dataset": task.dataset}
+    return _texts({**named, "regime": regime.name, **given, **counts})
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key.replace("_", " "): str(value) for key, value in values.items() if value is not None}
+
+
+def _composition(method: Method) -> dict[str, str]:
+    found = {}
+    for kind in PARTS:
+        part = getattr(method, kind)
+        given = {key: value for key, value in part.parameters.items() if value is not None}
+        settings = ", ".join(f"{key}={value}" for key, value in given.items())
+        found[kind] = f"{part.name} ({settings})" if settings else part.name
+    if method.first is not None:
+        found["before it"] = str(method.first.model_dump())
+    return found
+
+
+def _quality(cell: Cell, folder: Path) -> dict[str, float | None]:
+    """Every measure of the predictions that lie in a folder of this cell's baseline."""
+    own = cell.job.folder(cell.baseline)
+    labels = {name: value.numpy() for name, value in cell_files.load_tensors(own / TARGETS).items()}
+    logits = cell_files.load_tensors(folder / PREDICTIONS)
+    return quality(
+        Predictions(
+            {split: logits[split].double().numpy() for split in SPLITS},
+            {split: labels[split] for split in SPLITS},
+            labels["train_clean"],
+            cell_files.load_tensors(own / PREDICTIONS)["test"].argmax(1).numpy(),
+        )
+    )
+
+
+def _sizes(
+    package: Package, record: Mapping[str, Any], file: Path
+) -> dict[str, tuple[int | None, int]]:
+    """What -> (of the dense network where it is known, of the exported one)."""
+    network = package.deployed.network
+    values = list(network.parameters())
+    image = torch.zeros(1, *package.shape)
+    return {
+        "parameters": (record["params_total"], sum(value.numel() for value in values)),
+        "parameters that are not zero": (None, sum(int(v.count_nonzero()) for v in values)),
+        "MACs an image, dense kernels": (record["macs_dense"], macs(network, image, {})[0]),
+        "bytes of the weights": (record["bytes_dense"], sum(v.nbytes for v in values)),
+        "bytes of the weights, compressed without loss": (None, sizes(network).compressed),
+        "bytes of the file": (None, file.stat().st_size),
+    }

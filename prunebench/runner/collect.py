@@ -1,0 +1,59 @@
+"""From the measured jobs to cells.csv and the tables beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prunebench.experiment.plan import Plan
+from prunebench.storage.files import read_sealed, replacing, write_json
+from prunebench.storage.outputs import making
+from prunebench.storage.provenance import experiment_origin, keep_workflow
+from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
+
+
+def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
+    """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
+
+    A table without rows is not written, and removed where it was, as is a crate of what was here
+    before. Beside them provenance.json and the workflow that ran; ``started``: when the command
+    began that computed the grid.
+    """
+    layout = plan.layout
+    # cells.csv last: where it is, the others are
+    tables = {
+        "layers": (layout.layers_csv, LAYER_COLUMNS),
+        "latency": (layout.latency_csv, LATENCY_COLUMNS),
+        "cells": (layout.cells_csv, COLUMNS),
+    }
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
+    for path in measured:
+        for name, rows in read_sealed(path).items():
+            found[name] += rows
+    with making(layout, "collect") as made:
+        for name, (target, columns) in tables.items():
+            made += _write_table(plan, found[name], target, columns)
+        origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
+        write_json(layout.provenance, origin)
+        made += [layout.provenance, *keep_workflow(layout.workflow)]
+    return layout.cells_csv
+
+
+def _write_table(
+    plan: Plan, rows: list[dict[str, Any]], target: Path, columns: tuple[str, ...]
+) -> list[Path]:
+    """Write a table, or remove it where it has no rows; the paths of what there is."""
+    import pandas as pd
+
+    if not rows:
+        target.unlink(missing_ok=True)
+        return []
+    order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
+    table = pd.DataFrame(rows, columns=list(columns)).sort_values(
+        ["task", "regime", "model", "method", "seed", "sparsity"],
+        key=lambda column: column.map(order) if column.name == "method" else column,
+        kind="stable", ignore_index=True,
+    )  # fmt: skip
+    with replacing(target) as temporary:
+        table.to_csv(temporary, index=False)
+    return [target]

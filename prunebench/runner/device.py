@@ -1,0 +1,83 @@
+"""The device of a process, and what makes it repeat its bits."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.settings import Compute
+from prunebench.runner import gpus
+
+
+def device_of(compute: Compute) -> torch.device:
+    """The device that the configuration names; ``auto`` is a GPU where there is one.
+
+    Where there are several and it names none by its number (``cuda:1``), this process sees one of
+    them from now on. Raises PrunebenchError where there is none, or where that cannot be.
+    """
+    wanted = compute.device
+    # first: asking whether there is a usable GPU starts CUDA
+    claimed = wanted in ("auto", "cuda") and gpus.claim()
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise PrunebenchError(f"compute.device: {wanted}, but this machine has no usable GPU")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if claimed and wanted == "cuda":
+        torch.cuda.init()  # until then the count is what the environment says, not what CUDA sees
+        if torch.cuda.device_count() != 1:
+            raise PrunebenchError(
+                "this machine has several GPUs, and CUDA had started before this process took one"
+                f" of them: set {gpus.VISIBLE} to one, such as 0"
+            )
+    return torch.device(wanted)
+
+
+def set_up(compute: Compute) -> torch.device:
+    """Fix threads and algorithms as the configuration says; return the device.
+
+    What has no deterministic algorithm runs all the same, and ``named_operations`` names it.
+    """
+    device = device_of(compute)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only so
+    torch.set_num_threads(compute.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # it would also write NaN into all new memory, to show reads of what was never written
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    return device
+
+
+# as torch words it: "adaptive_avg_pool2d_backward_cuda does not have a deterministic …"
+_NAMED = re.compile(r"(\S+) does not have a deterministic implementation")
+_UNFIXED = re.compile(r"Deterministic behavior was enabled .* but this operation is not")
+
+
+@contextmanager
+def named_operations(found: set[str]) -> Iterator[None]:
+    """Add to ``found`` the operations that torch says are not deterministic; no warning of these.
+
+    Other warnings go their way.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=_NAMED.pattern)
+        warnings.filterwarnings("always", message=_UNFIXED.pattern)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, *rest: Any, **more: Any) -> None:
+            text = str(message)
+            if named := _NAMED.match(text):
+                found.add(named[1])
+            elif _UNFIXED.match(text):
+                found.add("cuBLAS")
+            else:
+                others(message, *rest, **more)
+
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,148 @@
+"""How long the networks of a cell take: dense, masked, shrunk, and in 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor, nn
+
+from prunebench.compression.onnx_int8 import pair
+from prunebench.compression.timing import Runner, Speed, device_name, measure_speed, runner
+from prunebench.errors import Refused
+from prunebench.evaluation.stored_network import Subject
+from prunebench.experiment.code_identity import code_hash
+from prunebench.experiment.jobs import Baseline
+from prunebench.runner.cached_results import look
+from prunebench.runner.job_context import Job
+from prunebench.runner.rebuilt_network import subject_of
+from prunebench.storage.layout import LATENCY
+from prunebench.storage.records import DENSE
+
+MASKED, SHRUNK, SINGLE, EIGHT = "masked", "shrunk", "onnx", "int8"
+QUANTIZED = "quantized"  # the probe, with which times in 8 bits are asked for too
+Row = dict[str, Any]
+
+
+def compute_latency(job: Job, baseline: Baseline, method: str, sparsity: float) -> None:
+    """Measure a cell, unless that was done with these settings, on this machine.
+
+    Raises PrunebenchError where the cell's files are missing.
+    """
+    settings = job.plan.experiment.latency
+    eight = QUANTIZED in job.plan.experiment.probes.run
+
+    def compute() -> dict[str, Any]:
+        subject = subject_of(job, baseline, method, sparsity)
+        dense = subject_of(job, baseline, DENSE, 0.0)
+        stopwatch = _Stopwatch(job, subject)
+        rows = [
+            row
+            for engine in settings.engines
+            for batch in settings.batches
+            for row in stopwatch.engine(engine, batch, _networks(subject, dense.model))
+        ]
+        if eight:
+            rows += stopwatch.eight_bits(dense)
+        return {"rows": rows, "values": _values(rows, settings.engines[0], settings.batches)}
+
+    round_to = job.plan.experiment.probes.round_to
+    said = [
+        settings.model_dump(), eight, round_to, job.plan.experiment.compute.threads,
+        device_name(job.device), code_hash(job.plan.latency_sources()),
+    ]  # fmt: skip
+    look(job.folder(baseline, method, sparsity), LATENCY, said, compute)
+
+
+def _networks(subject: Subject, dense: nn.Module) -> dict[str, nn.Module]:
+    """The networks to compare: all there are of a pruned cell, or the dense one."""
+    found = {DENSE: dense}
+    if subject.masks:
+        found[MASKED] = subject.model
+    if subject.smallest.kind == SHRUNK:
+        found[SHRUNK] = subject.smallest.model
+    return found
+
+
+class _Stopwatch:
+    """Times the networks of one cell on one of its images."""
+
+    def __init__(self, job: Job, subject: Subject) -> None:
+        self.subject, self.settings = subject, job.plan.experiment.latency
+        self.threads = job.plan.experiment.compute.threads
+        self.device = device_name(job.device)
+
+    def engine(self, engine: str, batch: int, networks: Mapping[str, nn.Module]) -> list[Row]:
+        """A row a network; one that cannot be measured says why and has no times."""
+        image = self.subject.normalize(self.subject.test_images[:1])
+        runners, rows = {}, []
+        for name, network in networks.items():
+            try:
+                runners[name] = runner(engine, network, _repeated(image, batch), self.threads)
+            except Refused as error:
+                rows.append(self._missing(name, engine, batch, str(error)))
+        return rows + self._times(runners, image, batch)
+
+    def eight_bits(self, dense: Subject) -> list[Row]:
+        """The dense and the smallest network in ONNX Runtime, in single precision and in 8 bits."""
+        runners: dict[str, Runner] = {}
+        kinds = {DENSE: dense, self.subject.smallest.kind: self.subject}
+        for kind, subject in kinds.items():
+            try:
+                files = pair(subject.smallest.model, *subject.moments, subject.train[0])
+            except Refused as error:
+                return [self._missing(f"{kind} {EIGHT}", "onnxruntime", 1, str(error))]
+            for suffix, file in zip((SINGLE, EIGHT), files, strict=True):
+                runners[f"{kind} {suffix}"] = file.runner(self.threads)
+        image = self.subject.test_images[:1].cpu()
+        return [r for b in self.settings.batches for r in self._times(runners, image, b)]
+
+    def _times(self, runners: Mapping[str, Runner], image: Tensor, batch: int) -> list[Row]:
+        found: dict[str, Speed] = {}
+        if runners:
+            repeats, warm_up = self.settings.repeats, self.settings.warm_up
+            found = measure_speed(runners, image, batch, self.threads, repeats, warm_up)
+        return [{"network": name, **asdict(speed), "message": ""} for name, speed in found.items()]
+
+    def _missing(self, network: str, engine: str, batch: int, why: str) -> Row:
+        return {
+            "network": network, "engine": engine, "batch": batch, "threads": self.threads,
+            "device": self.device, "message": " ".join(why.split()),
+        }  # fmt: skip
+
+
+def _repeated(image: Tensor, batch: int) -> Tensor:
+    return image.repeat(batch, *(1 for _ in image.shape[1:]))
+
+
+def _values(rows: list[Row], engine: str, batches: list[int]) -> dict[str, float]:
+    """The columns of the record, as far as they were measured."""
+    taken = {
+        (row["engine"], row["batch"], row["network"]): row["median_ms"]
+        for row in rows
+        if "median_ms" in row
+    }
+
+    def ms(batch: int, *networks: str, by: str = engine) -> float | None:
+        """Of the first of ``networks`` that was measured."""
+        return next((taken[by, batch, n] for n in networks if (by, batch, n) in taken), None)
+
+    few, many = batches[0], batches[-1]
+    dense, dense_many = ms(few, DENSE), ms(many, DENSE)
+    single = ms(few, f"{DENSE} {SINGLE}", by="onnxruntime")
+    eight = ms(few, *(f"{kind} {EIGHT}" for kind in (SHRUNK, MASKED, DENSE)), by="onnxruntime")
+    found = {
+        "latency_ms": ms(few, SHRUNK, MASKED, DENSE),
+        "latency_dense_ms": dense,
+        "measured_speedup": _ratio(dense, ms(few, SHRUNK, MASKED)),
+        "measured_speedup_batch": _ratio(dense_many, ms(many, SHRUNK, MASKED)),
+        "masked_speedup_batch": _ratio(dense_many, ms(many, MASKED)),
+        "quantized_latency_ms": eight,
+        "quantized_speedup": _ratio(single, eight),
+    }
+    return {column: value for column, value in found.items() if value is not None}
+
+
+def _ratio(before: float | None, after: float | None) -> float | None:
+    return before / after if before is not None and after is not None else None

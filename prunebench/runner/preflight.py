@@ -1,0 +1,77 @@
+"""Every model of a grid, built and weighed before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunebench.errors import PrunebenchError
+from prunebench.evaluation.size import size
+from prunebench.experiment.settings import Model, Prunable
+from prunebench.pruning.layers import prunable_layers
+from prunebench.tasks.memory import gib, memory
+from prunebench.training import models
+
+COPIES = 3  # of the weights that training holds: themselves, gradients, momentum
+Shape = tuple[int, int, int]  # channels, height, width
+
+
+def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Module:
+    """A model, ``width`` times as wide, for images of a shape; of no particular seed.
+
+    Raises PrunebenchError for an unknown model, arguments that it does not take, whatever its
+    constructor says of them, and one that this machine's memory cannot hold.
+    """
+    _check_fits(model, classes, shape, width)
+    try:
+        return models.create(model, classes, shape[0], shape[1], seed=0, width=width)
+    except PrunebenchError:
+        raise
+    except Exception as error:  # a constructor of timm's may raise anything
+        what = f"{type(error).__name__}: {error}"
+        raise PrunebenchError(f"models: {model.name}: cannot be built: {what}") from error
+
+
+def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
+    """Refuse a network of which this machine could not hold the weights, before it has any."""
+    bare = model.model_copy(update={"pretrained": False})
+    try:
+        with torch.device("meta"):
+            light = models.create(bare, classes, shape[0], shape[1], seed=0, width=width)
+    except Exception:  # what is wrong with it is told when it is really built
+        return
+    weights = sum(parameter.numel() for parameter in light.parameters())
+    needed = COPIES * 4 * weights
+    if needed > memory():
+        raise PrunebenchError(
+            f"models: {model.name}: {weights:,} weights: training them takes {gib(needed)} GiB of"
+            f" memory, and there are {gib(memory())}"
+        )
+
+
+def describe(
+    model: Model, prunable: Prunable, *, task: str, classes: int, shape: Shape, width: float = 1.0
+) -> dict[str, Any]:
+    """Weights and MACs of a model, ``width`` times as wide, for images [channels, height, width].
+
+    Raises PrunebenchError for an unknown model, one that cannot take such images, or one with
+    nothing to prune.
+    """
+    network = build(model, classes, shape, width)
+    layers = prunable_layers(network, prunable)
+    try:
+        found = size(network, torch.zeros(1, *shape), {}, list(layers))
+    except Exception as error:  # nor is it known what its forward pass may raise
+        raise PrunebenchError(
+            f"models: {model.name} cannot take the images of {task}"
+            f" ({'×'.join(map(str, shape))}): {error}"
+        ) from error
+    return {
+        "task": task,
+        "model": model.name if width == 1 else f"{model.name} (width {width:g})",
+        "prunable_layers": len(layers),
+        "params_total": found["params_total"],
+        "macs_dense": found["macs_dense"],
+    }

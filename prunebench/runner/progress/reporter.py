@@ -1,0 +1,110 @@
+"""What a job says of the whole grid while it works: a line per cell, and a bar on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.plan import Plan
+from prunebench.runner.progress.time_left import Effort, Rates, efforts
+from prunebench.text import progress_bars
+
+_LOOK = 2.0  # seconds between two looks of the bar at the files, at least
+
+
+def duration(seconds: float) -> str:
+    """``95`` is ``1 min 35 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+class Progress:
+    """Prints a line per cell: what was done, how much is done, and how long the rest may take.
+
+    Cells that other jobs finish in the meantime are counted, so that the time left is that of the
+    whole grid with as many jobs at a time as there were.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._pending = {effort.key: effort for effort in efforts(plan)}
+        self.total = len(self._pending)
+        self._rates = Rates()
+        self._since: list[Effort] = []
+        self.scan()
+        self._since.clear()
+        self._start = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """Cells that were there at the last look."""
+        return self.total - len(self._pending)
+
+    def scan(self) -> None:
+        """Look which cells have come."""
+        begin = time.monotonic()
+        for effort in [effort for effort in self._pending.values() if effort.done]:
+            del self._pending[effort.key]
+            self._since.append(effort)
+            if record := effort.record():
+                self._rates.add(effort, record)
+        self._seen = time.monotonic()
+        self.cost = self._seen - begin  # seconds that looking took
+
+    def cell(self, baseline: Baseline, method: str, sparsity: float, status: str) -> None:
+        """Say that a cell is done."""
+        # looking at every cell of a large grid takes a while: at most a twentieth of the time
+        if time.monotonic() - self._seen > 20 * self.cost:
+            self.scan()
+        task, regime, model, seed = baseline.key
+        what = f"{task} {regime} {model} seed {seed} {method}"
+        at = f" {100 * sparsity:.4g} %" if sparsity else ""
+        left = self.left()
+        said = "" if left is None else f" (about {duration(left)} of training left)"
+        line = f"[{self.done}/{self.total}] {what}{at}: {status}{said}"
+        print(line, file=sys.stderr, flush=True)
+
+    def left(self) -> float | None:
+        """Seconds until the grid is done, at the pace since this job began; None: not known yet."""
+        achieved, elapsed = self._seconds(self._since), time.monotonic() - self._start
+        if achieved <= 0 or elapsed < 1:
+            return None
+        return self._seconds(list(self._pending.values())) * elapsed / achieved
+
+    def _seconds(self, cells: list[Effort]) -> float:
+        return sum(self._rates.seconds(effort) or 0.0 for effort in cells)
+
+
+@contextmanager
+def grid_bar(plan: Plan) -> Iterator[None]:
+    """A bar over all cells of a grid while something computes them; on a terminal only."""
+    if not progress_bars.shown():
+        yield
+        return
+    progress, over = Progress(plan), threading.Event()
+    with progress_bars.bar(plan.experiment.experiment, progress.total) as advance:
+
+        def look() -> None:
+            shown = 0
+            while True:
+                for _ in range(progress.done - shown):
+                    advance()
+                shown = progress.done
+                if over.wait(max(_LOOK, 20 * progress.cost)):
+                    return
+                progress.scan()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -1,0 +1,117 @@
+"""Phrases of the sentences: numbers with their intervals, methods by what was decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED
+from prunebench.statistics.hypotheses.comparisons import Comparison
+from prunebench.statistics.significance import p_text, unable
+
+SHOWN_AT_MOST = 5  # names in a list; the rest is in the evidence
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, a true minus; zero, however it was rounded, has none."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if text.strip("+-0.") else text.lstrip("+-")
+
+
+def number(item: Comparison, unit: str = " points", digits: int = 2) -> str:
+    """``+1.20 points [+0.50, +1.90]``; without an interval only the value."""
+    found = item.found
+    if math.isnan(found.value):
+        return "not measured"
+    if math.isnan(found.low):
+        return f"{signed(found.value, digits)}{unit} (no interval)"
+    ends = f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
+    return f"{signed(found.value, digits)}{unit} {ends}"
+
+
+def seeds(items: Sequence[Comparison]) -> str:
+    """``10 seeds``, or ``3 to 10 seeds``."""
+    counts = sorted({item.found.seeds for item in items if item.found.seeds})
+    if not counts:
+        return "no seeds"
+    return plural(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+def of(count: int, total: int, noun: str = "method") -> str:
+    """``all 4 methods``, ``3 of 4 methods``, ``none of the 4 methods``."""
+    if total == 1:
+        return f"{count} of 1 {noun}"
+    if count == total == 2:
+        return f"both {noun}s"
+    share = "all" if count == total else f"{count} of" if count else "none of the"
+    return f"{share} {total} {noun}s"
+
+
+def listed(parts: Sequence[str], more: str = "more") -> str:
+    """The first of ``parts``, and how many more there are."""
+    rest = len(parts) - SHOWN_AT_MOST
+    shown = "; ".join(parts[:SHOWN_AT_MOST])
+    return f"{shown}; and {rest} {more}" if rest > 0 else shown
+
+
+def names(methods: Sequence[str]) -> str:
+    """Names with commas, the first of them."""
+    rest = len(methods) - SHOWN_AT_MOST
+    shown = ", ".join(methods[:SHOWN_AT_MOST])
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def why_open(items: Sequence[Comparison], alpha: float) -> str:
+    """Why nothing was decided: too few seeds for any p, or p-values above ``alpha``."""
+    never = {unable(item.found.seeds, item.family, "comparisons", alpha) for item in items}
+    if len(never) == 1 and (reason := never.pop()):
+        return reason
+    return "not resolved"
+
+
+def by_decision(
+    items: Sequence[Comparison],
+    alpha: float,
+    unit: str = " points",
+    labels: Sequence[str] | None = None,
+    numbers: Sequence[str] | None = None,
+    undecided: str = "",
+) -> str:
+    """What was decided for each item, those decided alike together, the largest value first.
+
+    ``labels``: what to call the items instead of their methods; ``numbers``: their numbers;
+    ``undecided``: what to say of those without a decision where it is not a matter of p.
+    """
+    called = labels or [item.method for item in items]
+    shown = numbers or [number(item, unit) for item in items]
+    texts = {
+        id(item): f"{name} {text}" for item, name, text in zip(items, called, shown, strict=True)
+    }
+    said = []
+    for decision in (HIGHER, LOWER, EQUIVALENT, UNRESOLVED):
+        alike = [item for item in items if item.decision == decision]
+        if not alike:
+            continue
+        alike.sort(key=lambda item: (-item.found.value, item.method, item.against))
+        with_p = not (decision == UNRESOLVED and undecided)
+        parts = [texts[id(item)] + (_p_words(item, alpha) if with_p else "") for item in alike]
+        head = {
+            HIGHER: "above 0", LOWER: "below 0",
+            UNRESOLVED: undecided or why_open(alike, alpha),
+            EQUIVALENT: f"equivalent to 0 (inside ±{alike[0].margin:g}{unit})",
+        }[decision]  # fmt: skip
+        said.append(f"{head}: {listed(parts)}")
+    return ". ".join(f"{text[0].upper()}{text[1:]}" for text in said)
+
+
+def _p_words(item: Comparison, alpha: float) -> str:
+    """The p where it says something: not of equivalence, nor where it could not be small."""
+    never = unable(item.found.seeds, item.family, "comparisons", alpha)
+    if item.decision == EQUIVALENT or never or math.isnan(item.p):
+        return ""
+    return f" ({'Holm ' if item.family > 1 else ''}{p_text(item.p)})"

@@ -1,0 +1,1 @@
+"""Files of an experiment: layout, records, manifest, lock, provenance. Never torch at import."""

@@ -1,0 +1,277 @@
+"""What made a record and an experiment: code, versions, machine, command. Never a machine's name.
+
+Of every record: ``software``. Of a whole experiment, as ``provenance.json``: ``experiment_origin``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import PrunebenchError
+from prunebench.storage.files import read_json, replacing, sha256_file
+
+_ROOT = Path(__file__).parents[2]
+LOCK = "requirements.lock"
+# set by the workflow, whose jobs know neither
+COMMAND, STARTED = "PRUNEBENCH_COMMAND", "PRUNEBENCH_STARTED"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(_ROOT), *arguments],  # noqa: S607
+            capture_output=True, text=True, timeout=10, check=True, errors="surrogateescape",
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def software() -> dict[str, Any]:
+    """Commit, whether the checkout differed from it, lock file, processor, and versions.
+
+    None where unknown.
+    """
+    status = _git("status", "--porcelain")
+    lock = _ROOT / LOCK
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "lock_hash": sha256_file(lock) if lock.is_file() else None,
+        "processor": processor(),
+        "python_version": platform.python_version(),
+        **{f"{name}_version": _version(name) for name in ("torch", "torchvision", "timm")},
+    }
+
+
+def processor() -> str | None:
+    """The model of the processor, as the system calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter([*names, platform.processor(), platform.machine()]), None) or None
+
+
+def diff_hash() -> str | None:
+    """SHA-256 of what the checkout has beyond its commit; None where that is nothing or unknown.
+
+    Of the difference to HEAD, and of the names and contents of files that git does not know.
+    """
+    diff = _git("diff", "HEAD", "--binary", "--no-ext-diff")
+    names = _git("ls-files", "--others", "--exclude-standard", "-z")
+    if diff is None or names is None or not (diff or names):
+        return None
+    found = hashlib.sha256(diff.encode(errors="surrogateescape"))
+    for name in filter(None, names.split("\0")):
+        path = _ROOT / name
+        found.update(name.encode(errors="surrogateescape"))
+        found.update(sha256_file(path).encode() if path.is_file() else b"")
+    return found.hexdigest()
+
+
+def surroundings() -> dict[str, Any]:
+    """Machine, system and every package's version; None where unknown."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        memory = None
+    return {
+        "machine": {
+            "processor": processor(), "architecture": platform.machine(),
+            "cores": os.cpu_count(), "usable_cores": usable, "memory_bytes": memory,
+        },
+        "system": _system(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": dict(
+            sorted({(d.metadata["Name"] or "").lower(): d.version for d in distributions()}.items())
+        ),
+    }  # fmt: skip
+
+
+def _system() -> str:
+    try:
+        named = platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        named = ""
+    return ", ".join(filter(None, [named, f"{platform.system()} {platform.release()}"]))
+
+
+def differences(
+    stored: Mapping[str, Any] | None, here: Mapping[str, Any]
+) -> tuple[tuple[str, str, str], ...]:
+    """What differs between a ``provenance.json`` and the ``surroundings`` here: name, there, here.
+
+    Of packages those that both have; what a record says of itself is not repeated.
+    """
+    if stored is None:
+        return ()
+    found = []
+    if stored.get("system") != here["system"]:
+        found.append(("system", str(stored.get("system")), str(here["system"])))
+    there, now = stored.get("packages") or {}, here["packages"]
+    other = [name for name in there if name in now and there[name] != now[name]]
+    if other:
+        one, two = (", ".join(f"{name} {side[name]}" for name in other) for side in (there, now))
+        found.append(("packages", one, two))
+    return tuple(found)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The content of a ``provenance.json``; None where there is none. Damaged: PrunebenchError."""
+    if not path.is_file():
+        return None
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise PrunebenchError(f"{path} is damaged: it is no mapping")
+    return stored
+
+
+def unlike(stored: Mapping[str, Any], config: Path, cells: Path) -> list[tuple[str, str]]:
+    """Which of ``config`` and ``cells`` a ``provenance.json`` does not name by hash: key and name.
+
+    Both are there.
+    """
+    named = {"config_sha256": config, "cells_sha256": cells}
+    return [(key, path.name) for key, path in named.items() if stored.get(key) != sha256_file(path)]
+
+
+def doubt(stored: Mapping[str, Any] | None, config: Path, cells: Path) -> str:
+    """Why a ``provenance.json`` (None: there is none) says nothing of records; empty: it does.
+
+    ``config``, ``cells``: the files that lie beside it.
+    """
+    if stored is None:
+        return (
+            "there is no provenance.json: the command, machine, system and packages of these"
+            " records are not known"
+        )
+    other = " and ".join(name for _, name in unlike(stored, config, cells))
+    return other and (
+        f"provenance.json names another {other}, changed since or someone else's: what it says need"
+        " not be of these records"
+    )
+
+
+def outdated(stored: Path, config: Path, cells: Path) -> str:
+    """That a table of cells is of other settings than ``config``, in words; "" where it is not.
+
+    ``stored``: the ``provenance.json`` beside it. What is not there says nothing.
+    """
+    if not all(path.is_file() for path in (stored, config, cells)):
+        return ""
+    if (read(stored) or {}).get("config_sha256") == sha256_file(config):
+        return ""
+    return f"{cells} is of other settings than {config}, or older: run the grid to have it anew"
+
+
+def command() -> str:
+    """The command line that the user gave, less the folders that its program lies in."""
+    return os.environ.get(COMMAND) or command_line(sys.argv)
+
+
+def command_line(arguments: list[str]) -> str:
+    """``arguments`` (``sys.argv``) as one would type them; the home folder, a user's name, is ~."""
+    program = Path(arguments[0])
+    if program.name in ("__main__.py", "-m"):  # python -m prunebench
+        named = ["python", "-m", program.parent.name or "prunebench"]
+    else:
+        named = [program.name]
+    typed = shlex.join([*named, *arguments[1:]])
+    home = os.environ.get("HOME", "").rstrip("/")
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
+
+
+def keep_workflow(folder: Path) -> list[Path]:
+    """Copy the workflow that this runs in, Snakefile and what it includes; else remove ``folder``.
+
+    The paths inside are those of the checkout. Returns the copies. Raises Unwritable.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    if COMMAND not in os.environ:
+        return []
+    copies = {
+        folder / source.relative_to(_ROOT): source
+        for source in (_ROOT / "Snakefile", *sorted((_ROOT / "workflows").glob("*.smk")))
+    }
+    for copy, source in copies.items():
+        with replacing(copy) as temporary:
+            shutil.copyfile(source, temporary)
+    return list(copies)
+
+
+def now() -> str:
+    """The time, to the second, in UTC (ISO 8601)."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def experiment_origin(
+    config: Path, cells: Path, rows: Iterable[Mapping[str, Any]], started: str | None = None
+) -> dict[str, Any]:
+    """What made an experiment: the content of its ``provenance.json``.
+
+    ``config`` and ``cells``: its config.json and cells.csv; ``rows``: the rows of the latter.
+    ``started``: when the command began, by default what the workflow says, else now. Commits and
+    data are those of the records, which an earlier command may have made; the rest is of the
+    command that collected them.
+    """
+    rows = list(rows)
+    begun, ended = started or os.environ.get(STARTED) or now(), now()
+    wall = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
+    made = software()
+    return {
+        "experiment": rows[0]["experiment"] if rows else None,
+        "config_sha256": sha256_file(config),
+        "cells_sha256": sha256_file(cells),
+        "cells": dict(sorted(Counter(str(row["status"]) for row in rows).items())),
+        "commits": _counted(rows, "commit"),
+        "dirty_cells": sum(bool(row.get("dirty")) for row in rows),
+        "data_hashes": {
+            task: _distinct([row for row in rows if row["task"] == task], "data_hash")
+            for task in sorted({row["task"] for row in rows})
+        },
+        "code_hashes": _distinct(rows, "code_hash"),
+        "devices": _distinct(rows, "device"),
+        "threads": _distinct(rows, "threads"),
+        "command": command(),
+        "started": begun,
+        "ended": ended,
+        "wall_seconds": max(wall.total_seconds(), 0.0),
+        "commit": made["commit"],
+        "dirty": made["dirty"],
+        "diff_hash": diff_hash(),
+        "lock_hash": made["lock_hash"],
+        **surroundings(),
+    }  # fmt: skip
+
+
+def _counted(rows: Iterable[Mapping[str, Any]], column: str) -> dict[str, int]:
+    return dict(sorted(Counter(str(row[column]) for row in rows if row.get(column)).items()))
+
+
+def _distinct(rows: Iterable[Mapping[str, Any]], column: str) -> list[Any]:
+    return sorted({row[column] for row in rows if row.get(column) is not None})

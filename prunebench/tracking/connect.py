@@ -1,0 +1,189 @@
+"""Reaching MLflow: addresses, patience, a database that is there whole, errors of one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prunebench.errors import PrunebenchError
+from prunebench.storage import mlflow_database
+from prunebench.storage.files import unused
+from prunebench.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NOTE = "mlflow.note.content"
+_ROOT = "prunebench.artifacts"  # an experiment that this export made, with its artifacts' place
+# MLflow's own defaults wait for many minutes, and send usage statistics over the network
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_NOISE = ("mlflow", "alembic", "urllib3.connectionpool")  # say twice what the error says once
+# only its first line is seen before a click
+_ABOUT = """`... the whole grid` holds tables, figures and leaderboard; beside it stands one run \
+per curve, over its cells. If `Runs` is not in the menu, switch to *Model training*.
+
+- **Error over sparsity:** chart view, filter `tags.level = 'curve'`, section *curve*; the step is \
+the compression in hundredths of an octave (0 is dense, 100 is 50 % sparsity, 200 is 75 %, 332 is \
+90 %, 664 is 99 %). *Group by* the tag `method` draws means over all runs shown. \
+*Load more* if runs are missing.
+- **Filter:** `tags.regime = 'noisy-40' and tags.model = 'seed-cnn'`; also `task`, `method`, \
+`family`, `seed`, `sparsity`, `status`, `level` (experiment, baseline, curve, cell); \
+`metrics.test_error < 0.1`.
+- **Training curves:** `history/...` of a baseline or cell; the step is the epoch.
+- *Duration* is the seconds of training and pruning, *Created* the time of the export.
+- Made by `python -m prunebench track`, which replaces what is changed by hand here.
+"""
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Waiting times that a person bears, unless the user set others; MLflow's chatter off."""
+    missing = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    os.environ.update(missing)
+    import mlflow  # noqa: F401  # sets up its logging, which must not undo the levels below
+
+    loggers = [logging.getLogger(name) for name in _NOISE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for name in missing:
+            os.environ.pop(name, None)
+
+
+def masked(text: str) -> str:
+    """Without the user and password that an address may hold."""
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
+
+
+@contextmanager
+def one_line(layout: Layout, uri: str) -> Iterator[None]:
+    """Whatever MLflow, the database or the network raise, as one line with the way out."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        text = str(error)
+        # urllib3 wraps the cause in three layers of its own
+        cause = re.search(r"Caused by \w+\([\"'](.*)[\"']\)", text)
+        text = re.sub(r"HTTPS?Connection\w*\([^)]*\):? *", "", cause.group(1) if cause else text)
+        lines = text.strip().splitlines()
+        reason = lines[0][:300] if lines else type(error).__name__
+        raise PrunebenchError(
+            f"cannot export to MLflow at {masked(uri)}: {masked(reason)}; nothing is lost, "
+            f"repeat with: python -m prunebench track {shlex.quote(str(layout.root))}"
+        ) from error
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a SQLite address; None for others and for memory."""
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
+    return Path(match.group(1)) if match and match.group(1) != ":memory:" else None
+
+
+def artifact_root(uri: str) -> str | None:
+    """Artifacts lie beside a SQLite file; a server knows better where."""
+    path = sqlite_path(uri)
+    return (path.resolve().parent / "mlartifacts").as_uri() if path else None
+
+
+def connect(uri: str, ours: bool = False) -> MlflowClient:
+    """A client; of SQLite, the file is there with its schema, whole, and can be written.
+
+    ``ours``: a damaged file holds nothing that another export could not bring back, so it is put
+    aside and a new one made. Raises sqlite3.Error where a file cannot be read or written, and
+    leaves it as it is.
+    """
+    from mlflow import MlflowClient
+
+    path = sqlite_path(uri)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and (fault := mlflow_database.look(path)):
+            if not ours:
+                raise sqlite3.DatabaseError(f"{fault}; move it away and a new one is made")
+            _put_aside(path, fault)
+        if not path.exists():
+            _create_database(path)
+        # MLflow itself tries ten times for two minutes where it cannot write
+        with closing(sqlite3.connect(path, timeout=20)) as opened:
+            opened.execute("BEGIN IMMEDIATE")
+            opened.rollback()
+    return MlflowClient(tracking_uri=uri)
+
+
+def _put_aside(path: Path, fault: str) -> None:
+    """Keep a damaged file, beside any that were kept before, with what SQLite mends it by."""
+    kept = unused(path.with_name(f"{path.name}.damaged"), "-")
+    # They would harm a new file of the old name, so they go first: killed after that, the next
+    # export finds the name of the kept one still free, and brings the file to them.
+    for ending in ("-journal", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}{ending}").replace(kept.with_name(f"{kept.name}{ending}"))
+    path.replace(kept)
+    print(
+        f"warning: {path} is damaged ({fault}): put aside as {kept.name}; a new one is made. The"
+        " other experiments come back with: python -m prunebench track results/<experiment>",
+        file=sys.stderr,
+    )
+
+
+def _create_database(path: Path) -> None:
+    """Make the schema aside: killed halfway, its migrations cannot be taken up again."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as folder:
+        fresh = Path(folder) / path.name
+        MlflowClient(tracking_uri=f"sqlite:///{fresh}").search_experiments(max_results=1)
+        try:
+            os.link(fresh, path)  # unlike a rename, never over what another export has begun
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            fresh.rename(path)
+
+
+def open_experiment(client: MlflowClient, name: str, root: str | None) -> str:
+    """The id of the MLflow experiment, made or restored where need be."""
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    if found is not None and found.tags.get(_ROOT, root) != root:
+        # the results were moved or copied: writing to the old place would harm its owner
+        client.rename_experiment(found.experiment_id, f"{name} until {time.time():.0f}")
+        client.delete_experiment(found.experiment_id)
+        found = None
+    if found is not None:
+        return str(found.experiment_id)
+    tags = {"mlflow.experimentKind": "custom_model_development", NOTE: _ABOUT}
+    if root is not None:
+        tags[_ROOT] = root
+    return str(client.create_experiment(name, artifact_location=root, tags=tags))
+
+
+def experiment_name(layout: Layout) -> str:
+    """The name of the experiment: that of its folder."""
+    return layout.root.resolve().name

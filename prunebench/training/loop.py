@@ -1,0 +1,297 @@
+"""The one training loop: baselines, recoveries and methods that prune while training use it.
+
+Every draw has its own generator, derived from ``seed`` and the epoch, so that training from epoch k
+on sees the batches that the baseline saw from epoch k on (Frankle 2020's rewinding compares so).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.experiment.settings import Augmentation, Compute, Training
+from prunebench.storage.hashing import derive_seed
+from prunebench.tasks.batches import epoch_batches, steps_per_epoch
+from prunebench.training.checkpoints import Checkpoints, Memory, Point
+from prunebench.training.optimizers import optimizer_of
+
+Rate = Callable[[float], float]  # learning rate at a point of training, in epochs
+Masks = Mapping[str, Tensor]  # parameter name -> bool, True is kept
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a network is trained on and looked at with: uint8 images [N, C, H, W], labels [N]."""
+
+    images: Tensor
+    labels: Tensor
+    val_images: Tensor
+    val_labels: Tensor
+    normalize: Callable[[Tensor], Tensor]
+    augmentation: Augmentation | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Where a method that works while the network trains comes in; steps are counted from 0.
+
+    ``loss(logits, labels, inputs)`` stands in for the cross-entropy, a mean over the batch;
+    ``penalty(model)`` is added to it; ``after_backward(step, model)`` sees the gradients before the
+    pruned weights' are cleared; ``after_step(step, model)`` may return new masks: a weight that
+    they take back starts at zero, and the optimizer knows nothing of its past. Hooks on steps and
+    epochs that remember something say so in ``memory``: a training whose hooks do not is not kept
+    on the way, and begins anew after a kill.
+    """
+
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    penalty: Callable[[nn.Module], Tensor] | None = None
+    after_backward: Callable[[int, nn.Module], None] | None = None
+    after_step: Callable[[int, nn.Module], Masks | None] | None = None
+    memory: Memory | None = None
+
+
+@dataclass
+class Run:
+    """What a training run did."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    epochs: float = 0.0
+    seconds: float = 0.0
+    diverged: bool = False
+
+    def then(self, later: Run) -> Run:
+        """This run and one that followed it; the history counts its epochs on."""
+        done = self.history[-1]["epoch"] if self.history else 0
+        added = [{**entry, "epoch": entry["epoch"] + done} for entry in later.history]
+        epochs, seconds = self.epochs + later.epochs, self.seconds + later.seconds
+        return Run([*self.history, *added], epochs, seconds, self.diverged or later.diverged)
+
+
+def cosine(training: Training) -> Rate:
+    """Half a cosine from the learning rate to 0 (Loshchilov & Hutter 2017)."""
+
+    def rate(epoch: float) -> float:
+        done = (epoch - training.warmup_epochs) / (training.epochs - training.warmup_epochs)
+        return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0)))
+
+    return rate
+
+
+def step(training: Training) -> Rate:
+    """``gamma`` times smaller at each milestone."""
+
+    def rate(epoch: float) -> float:
+        passed = sum(epoch >= share * training.epochs for share in training.milestones)
+        return training.learning_rate * training.gamma**passed
+
+    return rate
+
+
+def constant(training: Training) -> Rate:
+    """The same learning rate throughout."""
+    return lambda epoch: training.learning_rate
+
+
+RATES: dict[str, Callable[[Training], Rate]] = {
+    "cosine": cosine,
+    "step": step,
+    "constant": constant,
+}
+
+
+def learning_rate(training: Training) -> Rate:
+    """The baseline's learning rate over its epochs, warm-up included."""
+    after = RATES[training.schedule](training)
+    warmup = training.warmup_epochs
+
+    def rate(epoch: float) -> float:
+        return after(epoch) * min(1.0, epoch / warmup) if warmup else after(epoch)
+
+    return rate
+
+
+def precision_of(compute: Compute, device: torch.device) -> torch.dtype | None:
+    """The type to autocast to; ``auto`` is bfloat16 on a GPU that has it, else none."""
+    if compute.precision == "float32":
+        return None
+    if compute.precision == "bfloat16":
+        return torch.bfloat16
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else None
+
+
+@contextmanager
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    if dtype is None:
+        yield
+    else:
+        with torch.autocast(device.type, dtype=dtype):
+            yield
+
+
+def logits_of(output: Any) -> Tensor:
+    """The logits, also of a model whose forward returns a tuple of which they are the first."""
+    return output[0] if isinstance(output, tuple | list) else output
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, images: Tensor, normalize: Callable[[Tensor], Tensor], batch: int = 500
+) -> Tensor:
+    """Float32 logits [N, classes] on the CPU, in eval mode, without autocast."""
+    model.eval()
+    parts = [logits_of(model(normalize(part))).float().cpu() for part in images.split(batch)]
+    return torch.cat(parts)
+
+
+class Enforcer:
+    """Holds what is pruned at zero: in the weights, and in the gradients that move them."""
+
+    def __init__(self, model: nn.Module, masks: Masks) -> None:
+        named = dict(model.named_parameters())
+        self.parameters: list[Tensor] = [named[name] for name in masks]
+        # empty_like keeps the weights' memory format, without which the product is slow
+        self.masks = [
+            torch.empty_like(parameter).copy_(mask).requires_grad_(False)
+            for mask, parameter in zip(masks.values(), self.parameters, strict=True)
+        ]
+
+    @torch.no_grad()
+    def weights(self) -> None:
+        """Set pruned weights to zero; whatever momentum or decay did to them is undone."""
+        if self.parameters:
+            torch._foreach_mul_(self.parameters, self.masks)
+
+    @torch.no_grad()
+    def gradients(self) -> None:
+        """Pruned weights have no gradient, so they do not count in a clipped norm."""
+        pairs = zip(self.parameters, self.masks, strict=True)
+        moved = [(p.grad, mask) for p, mask in pairs if p.grad is not None]
+        if moved:
+            grads, masks = zip(*moved, strict=True)
+            torch._foreach_mul_(grads, masks)
+
+    @torch.no_grad()
+    def momentum(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the optimizer forget the pruned weights; without gradients it learns no more."""
+        for parameter, mask in zip(self.parameters, self.masks, strict=True):
+            for value in optimizer.state.get(parameter, {}).values():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    value.mul_(mask)
+
+
+NO_HOOKS = Hooks()
+
+
+def train(
+    model: nn.Module,
+    samples: Samples,
+    training: Training,
+    *,
+    seed: int,
+    rate: Rate,
+    start: int = 0,
+    stop: int,
+    masks: Masks | None = None,
+    precision: torch.dtype | None = None,
+    compile: bool = False,
+    after_epoch: Callable[[int], None] | None = None,
+    hooks: Hooks = NO_HOOKS,
+    checkpoints: Checkpoints | None = None,
+) -> Run:
+    """Train ``model`` in place over epochs ``start`` to ``stop``.
+
+    ``rate`` gives the learning rate at a point of training; ``after_epoch`` is called with the
+    number of epochs done. Pruned weights (False in ``masks``) are zero before and after every step.
+    A loss that is no longer finite ends the run with ``diverged`` set. With ``checkpoints`` a run
+    that was killed goes on from the last of them.
+    """
+    device = next(model.parameters()).device
+    optimizer = optimizer_of(model, training)
+    Enforcer(model, masks or {}).weights()
+    forward = torch.compile(model) if compile else model
+    at, checkpoint = Point(start, 0, dict(masks or {}), {}), None
+    if checkpoints is not None and _remembers(hooks, after_epoch):
+        rates = [rate(epoch) for epoch in range(start, stop)]
+        said = [training.model_dump(), str(precision), compile, seed, start, stop, rates]
+        checkpoint = checkpoints.of(model, optimizer, hooks.memory, said, at.masks)
+        at = checkpoint.resume() or at
+    enforcer, run, steps = Enforcer(model, at.masks), Run(**at.run), at.steps
+    begin = time.perf_counter() - run.seconds
+    per_epoch = steps_per_epoch(len(samples.labels), training.batch_size)
+    for epoch in range(at.epoch, stop):
+        total, count = torch.zeros((), device=device), 0
+        model.train()
+        # dropout and the like draw from the global generator
+        torch.manual_seed(derive_seed(seed, "layers", epoch))
+        order = torch.Generator().manual_seed(derive_seed(seed, "batches", epoch))
+        batches = epoch_batches(
+            samples.images, samples.labels, training.batch_size, order,
+            normalize=samples.normalize, augmentation=samples.augmentation,
+        )  # fmt: skip
+        for number, (images, labels) in enumerate(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(epoch + number / per_epoch)
+            with _autocast(device, precision):
+                logits = logits_of(forward(images))
+                if hooks.loss is None:
+                    loss = functional.cross_entropy(logits, labels)
+                else:
+                    loss = hooks.loss(logits, labels, images)
+            optimizer.zero_grad(set_to_none=True)
+            whole = loss if hooks.penalty is None else loss + hooks.penalty(model)
+            whole.backward()
+            if hooks.after_backward is not None:
+                hooks.after_backward(steps, model)
+            enforcer.gradients()
+            if training.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
+            optimizer.step()
+            changed = None if hooks.after_step is None else hooks.after_step(steps, model)
+            if changed is not None:
+                at.masks, enforcer = dict(changed), Enforcer(model, changed)
+                enforcer.momentum(optimizer)
+            enforcer.weights()
+            steps += 1
+            total, count = total + loss.detach() * len(labels), count + len(labels)
+        run.epochs += 1
+        mean_loss = (total / max(count, 1)).item()
+        run.history.append(_entry(model, samples, training, epoch + 1, stop, rate, mean_loss))
+        if not math.isfinite(mean_loss):
+            run.diverged = True
+            break
+        if after_epoch is not None:
+            after_epoch(epoch + 1)
+        if checkpoint is not None:
+            run.seconds = time.perf_counter() - begin
+            now = Point(epoch + 1, steps, at.masks, asdict(run))
+            checkpoint.offer(now, last=epoch + 1 == stop)
+    run.seconds = time.perf_counter() - begin
+    return run
+
+
+def _remembers(hooks: Hooks, after_epoch: Callable[[int], None] | None) -> bool:
+    """Whether all that a training's hooks know can be kept."""
+    acting = (hooks.after_backward, hooks.after_step, after_epoch)
+    return hooks.memory is not None or not any(acting)
+
+
+def _entry(
+    model: nn.Module, samples: Samples, training: Training, epoch: int, stop: int, rate: Rate,
+    loss: float,
+) -> dict[str, Any]:  # fmt: skip
+    """A line of the history; validation is looked at every few epochs and at the end."""
+    entry: dict[str, Any] = {"epoch": epoch, "learning_rate": rate(epoch - 1)}
+    entry["train_loss"] = loss if math.isfinite(loss) else None
+    if (epoch % training.validate_every == 0 or epoch == stop) and math.isfinite(loss):
+        predicted = predict(model, samples.val_images, samples.normalize).argmax(1)
+        entry["val_error"] = (predicted != samples.val_labels.cpu()).float().mean().item()
+    return entry

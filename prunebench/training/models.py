@@ -1,0 +1,267 @@
+"""Networks: any of timm's, and three that timm lacks.
+
+Like timm's own, each has ``get_classifier()``, so that the head is known and is not pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment.settings import Model
+from prunebench.training.widen import widened
+
+
+class SeedCNN(nn.Module):
+    """Two 3×3 convolutions of 32 and 64 filters, each pooled, then 120, 84, classes units."""
+
+    def __init__(
+        self, num_classes: int, in_chans: int, image_size: int,
+        filters: Sequence[int] = (32, 64), units: Sequence[int] = (120, 84),
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if image_size < 4:
+            raise PrunebenchError(f"seed-cnn needs images of at least 4×4, not {image_size}")
+        side = image_size // 4
+        (one, two), (three, four) = filters, units
+        self.features = nn.Sequential(
+            nn.Conv2d(in_chans, one, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(one, two, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.hidden = nn.Sequential(
+            nn.Linear(two * side * side, three), nn.ReLU(), nn.Linear(three, four), nn.ReLU()
+        )
+        self.head = nn.Linear(four, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] to logits [B, classes]."""
+        return self.head(self.hidden(self.features(x).flatten(1)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+class ResNet20(nn.Module):
+    """The ResNet-20 of the CIFAR literature (He 2016, section 4.2): stages of 16, 32, 64 channels.
+
+    A 3×3 stem and no pooling; 0.27 M weights. Built of timm's BasicBlock; timm's ResNet class
+    insists on four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
+    """
+
+    def __init__(
+        self, num_classes: int, in_chans: int, image_size: int, blocks: int = 3, width: int = 16
+    ) -> None:
+        super().__init__()
+        from timm.models.resnet import BasicBlock
+
+        del image_size  # any: the last pooling is global
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_chans, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        stages, channels = [], width
+        for stage in range(3):
+            out, stride = width * 2**stage, 1 if stage == 0 else 2
+            shortcut = None
+            if stride != 1:
+                shortcut = nn.Sequential(
+                    nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+                )
+            row = [BasicBlock(channels, out, stride, shortcut)]
+            row += [BasicBlock(out, out) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(*row))
+            channels = out
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(channels, num_classes)
+        _kaiming(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] to logits [B, classes]."""
+        return self.head(self.stages(self.stem(x)).mean((2, 3)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+class VGG16(nn.Module):
+    """The VGG-16 of the CIFAR literature: thirteen 3×3 convolutions, batch norms, one classifier.
+
+    14.7 M weights (Li 2017, Tanaka 2020). timm's ``vgg16_bn`` keeps ImageNet's two layers of 4,096
+    units, 120 M weights that no published figure on small images has.
+    """
+
+    CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
+
+    def __init__(
+        self, num_classes: int, in_chans: int, image_size: int,
+        widths: Sequence[int] = (64, 128, 256, 512, 512),
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if image_size < 32:
+            raise PrunebenchError(f"vgg16-cifar needs images of at least 32×32, not {image_size}")
+        layers: list[nn.Module] = []
+        channels = in_chans
+        for width, count in zip(widths, self.CONVOLUTIONS, strict=True):
+            for _ in range(count):
+                layers += [
+                    nn.Conv2d(channels, width, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                ]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(channels, num_classes)
+        _kaiming(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] to logits [B, classes]."""
+        return self.head(self.features(x).mean((2, 3)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+def _kaiming(model: nn.Module) -> None:
+    """Initialize every convolution as He 2015 does, by its fan-out, like timm's ResNets."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+OWN: dict[str, Callable[..., nn.Module]] = {
+    "seed-cnn": SeedCNN,
+    "resnet20": ResNet20,
+    "vgg16-cifar": VGG16,
+}
+
+
+def _from_timm(settings: Model, classes: int, channels: int, image_size: int) -> nn.Module:
+    import timm
+
+    if not timm.is_model(settings.architecture):
+        known = [*OWN, *timm.list_models()]
+        near = suggest(settings.architecture, known)
+        raise PrunebenchError(
+            f"models: unknown model {settings.architecture!r}"
+            + (near if "did you mean" in near else "; `timm.list_models()` lists timm's")
+        )
+    arguments: dict[str, Any] = dict(settings.arguments)
+    # transformers fix their number of positions when they are built
+    sized = {"img_size": image_size, **arguments}
+    common: dict[str, Any] = {
+        "num_classes": classes,
+        "in_chans": channels,
+        "pretrained": settings.pretrained,
+    }
+    try:
+        return timm.create_model(settings.architecture, **common, **sized)
+    except TypeError as error:
+        if "img_size" not in str(error) or "img_size" in arguments:
+            raise
+        return timm.create_model(settings.architecture, **common, **arguments)
+
+
+def _shrink_stem(model: nn.Module, name: str) -> None:
+    """Keep the resolution of small images: the first convolution is 3×3 of stride 1, nothing pools.
+
+    As in the CIFAR literature's wide ResNet-18; a first convolution of 3×3 keeps its weights.
+    """
+    convolutions = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    place, first = convolutions[0] if convolutions else ("", None)
+    if first is None or max(first.stride) == 1:
+        raise PrunebenchError(
+            f"models: {name}: stem: small is for networks whose first convolution strides;"
+            " this one's does not: leave it out"
+        )
+    if first.kernel_size == first.stride:
+        raise PrunebenchError(
+            f"models: {name}: stem: small: the first convolution cuts patches; give the patch size"
+            " in arguments instead"
+        )
+    stem = nn.Conv2d(
+        first.in_channels, first.out_channels, 3, padding=1, bias=first.bias is not None
+    )
+    if first.kernel_size == (3, 3):
+        stem.load_state_dict(first.state_dict())
+    else:
+        _kaiming(stem)
+    model.set_submodule(place, stem)
+    if isinstance(getattr(model, "maxpool", None), nn.Module):
+        model.maxpool = nn.Identity()
+
+
+def _build(settings: Model, classes: int, channels: int, image_size: int) -> nn.Module:
+    if settings.architecture not in OWN:
+        return _from_timm(settings, classes, channels, image_size)
+    if settings.pretrained:
+        raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
+    build: Callable[..., nn.Module] = OWN[settings.architecture]
+    return build(classes, channels, image_size, **settings.arguments)
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _build_wider(
+    settings: Model, classes: int, channels: int, image_size: int, width: float
+) -> nn.Module:
+    """Build the network with its channels multiplied by ``width``, read off the plain one."""
+    where = f"models: {settings.name}: width {width:g}"
+    if settings.pretrained:
+        raise PrunebenchError(f"{where}: pretrained weights have only the width they came with")
+    shape = classes, channels, image_size
+    with torch.random.fork_rng(devices=[]):
+        plain = _build(settings, *shape)
+    try:
+        more = widened(plain, width)
+    except PrunebenchError as error:
+        raise PrunebenchError(f"{where}: {error}") from error
+    try:
+        arguments = {**settings.arguments, **more}
+        wider = _build(settings.model_copy(update={"arguments": arguments}), *shape)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PrunebenchError(f"{where}: its constructor refuses {more}: {error}") from error
+    if _count(wider) == _count(plain):
+        raise PrunebenchError(f"{where}: rounds to the channels that it has without")
+    return wider
+
+
+def create(
+    settings: Model, classes: int, channels: int, image_size: int, seed: int, width: float = 1.0
+) -> nn.Module:
+    """Build the network of ``settings`` for images [B, channels, size, size], from ``seed`` alone.
+
+    ``width`` is a factor on its channels, rounded to what its structure allows. The global
+    generator is left as it was. Raises PrunebenchError: unknown model, arguments it does not
+    take, a stem or a width it cannot have, or images too small for it.
+    """
+    shape = classes, channels, image_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = (
+                _build(settings, *shape) if width == 1 else _build_wider(settings, *shape, width)
+            )
+            if settings.stem == "small":
+                _shrink_stem(model, settings.name)
+        except (TypeError, OSError, RuntimeError) as error:
+            raise PrunebenchError(f"models: {settings.name}: {error}") from error
+    return model
+
+
+def head_of(model: nn.Module) -> list[nn.Module]:
+    """The classifier and all in it: what the model says it is, else its last linear layer.
+
+    Some of timm's have several classifiers (distilled transformers), some none.
+    """
+    if hasattr(model, "get_classifier"):
+        found = cast(Any, model).get_classifier()
+        heads = found if isinstance(found, tuple | list) else (found,)
+    else:
+        heads = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
+    return [part for head in heads if isinstance(head, nn.Module) for part in head.modules()]

@@ -1,0 +1,143 @@
+"""The parts of an export: preprocessing, structure, agreement, and what cannot be exported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.torch import load_file
+
+from prunebench.compression.export_formats import Deployed, Package, format_of, load_network
+from prunebench.compression.shrink import shrink
+from prunebench.compression.shrunk_description import describe, restore
+from prunebench.compression.verify_export import agreement, predict_fresh
+from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.settings import Model
+from prunebench.storage.files import read_json, write_json
+from prunebench.tasks.task_data import TaskData
+from tests.compression.nets import build, gone, images
+
+
+def test_preprocessing_is_that_of_the_task() -> None:
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8, generator=draw)
+    splits = dict.fromkeys(("train", "val", "test"), pixels)
+    # the last channel never changes
+    mean, std = torch.tensor([0.1, 0.5, 0.3]), torch.tensor([0.2, 0.7, 0.0])
+    data = TaskData(splits, {}, ("a", "b"), mean, std, "")
+    deployed = Deployed(torch.nn.Identity(), *data.moments)
+    torch.testing.assert_close(deployed(pixels), data.normalized(pixels), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "layer"),
+    [
+        ("test_vit", {"img_size": 32}, "blocks.0.mlp.fc1"),
+        ("test_efficientnet", {}, "conv_stem"),
+        ("test_resnet", {}, "layer2.0.conv1"),
+    ],
+)
+def test_a_shrunk_network_comes_back_from_its_safetensors(
+    name: str, arguments: dict[str, Any], layer: str, tmp_path: Path
+) -> None:
+    model, inputs = build(name, **arguments), images()
+    masks = gone(model, layer, 0, 3)
+    shrunk = shrink(model, masks, inputs[:1])
+    assert shrunk.removed
+    package = Package(
+        deployed=Deployed(shrunk.model, torch.tensor([90.0, 100, 110]), torch.tensor([60.0] * 3)),
+        dense=build(name, **arguments), masks=masks,
+        model=Model(name=name, arguments=arguments), width=1.0,
+        classes=("a", "b", "c", "d", "e"), shape=(3, 32, 32), about={"experiment": "x"},
+    )  # fmt: skip
+    format_of("safetensors").write(package, tmp_path)
+    found = load_network(tmp_path)
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(found(pixels), package.deployed(pixels), rtol=0, atol=0)
+    said = read_json(tmp_path / "model.json")
+    assert said["preprocessing"]["mean"] == [90, 100, 110]
+    stored = load_file(tmp_path / said["masks"])
+    assert {key: value.bool().tolist() for key, value in stored.items()} == {
+        key: value.tolist() for key, value in masks.items()
+    }
+    write_json(tmp_path / "model.json", {**said, "structure": {"replaced": ["nothing.here"]}})
+    with pytest.raises(PrunebenchError, match="of another network"):
+        load_network(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(PrunebenchError, match=r"model\.safetensors is missing"):
+        load_network(tmp_path)
+
+
+def test_a_block_that_went_and_a_bias_that_came_are_restored() -> None:
+    dense = torch.nn.Sequential(
+        torch.nn.Linear(3, 4, bias=False), torch.nn.Sequential(torch.nn.Linear(4, 4))
+    )
+    shrunk = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Identity()).eval()
+    said = json.loads(json.dumps(describe(dense, shrunk)))
+    assert said == {"replaced": ["1"], "attributes": {"0": {"out_features": 2}}}
+    restore(dense, said, shrunk.state_dict())
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(dense(x), shrunk(x), rtol=0, atol=0)
+    with pytest.raises(PrunebenchError, match="cannot describe '1': ReLU in place of Identity"):
+        describe(dense, torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()))
+
+
+FINITE = st.floats(-1e3, 1e3, width=32)
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays(np.float32, (6, 4), elements=FINITE), st.integers(0, 5))
+def test_predictions_agree_with_themselves_and_not_with_others(stored: Any, at: int) -> None:
+    assert agreement(stored, stored).share == 1
+    assert agreement(stored, stored).difference == 0
+    other = stored.copy()
+    other[at] = np.roll(np.arange(4), int(stored[at].argmax()) + 1)[::-1]
+    # the naive count: the same class, or one as good up to the tolerance
+    size = max(abs(float(value)) for value in stored.flat) or 1
+    naive = sum(
+        float(a.max()) - float(a[b.argmax()]) <= 1e-3 * size
+        for a, b in zip(stored, other, strict=True)
+    )
+    assert agreement(stored, other).share == pytest.approx(naive / 6)
+
+
+def test_a_tie_counts_as_the_same_and_what_is_not_finite_as_another() -> None:
+    stored = np.array([[1.0, 1.0005, 0], [0, 2, 1], [3, 0, 0]])
+    other = np.array([[1.0005, 1.0, 0], [0, 2, 1], [np.nan, 0, 0]])
+    found = agreement(stored, other)
+    assert found.share == pytest.approx(2 / 3)
+    assert found.difference == float("inf")
+    assert agreement(stored, np.full((3, 3), np.nan)).share == 0
+    with pytest.raises(PrunebenchError, match=r"predicts \(3, 2\), .* are \(3, 3\)"):
+        agreement(stored, other[:, :2])
+
+
+def test_a_file_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+    nothing = np.zeros((1, 1, 2, 2), np.uint8)
+    with pytest.raises(PrunebenchError, match="does not predict: ModuleNotFoundError"):
+        predict_fresh("import no_such_module\n", tmp_path, nothing)
+    code = "def predict(images):\n    return images.reshape(len(images), -1) * 1.0\n"
+    many = np.arange(1200 * 2, dtype=np.uint8).reshape(1200, 2, 1, 1)
+    assert np.array_equal(predict_fresh(code, tmp_path, many), many.reshape(1200, 2))
+
+
+def test_what_the_exporter_cannot_follow_is_refused(tmp_path: Path) -> None:
+    class Dependent(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum().item() > 0 else -x
+
+    deployed = Deployed(Dependent(), torch.tensor([1.0]), torch.tensor([1.0]))
+    package = Package(
+        deployed, deployed.network, {}, Model(name="seed-cnn"), 1.0, ("a",), (1, 4, 4), {}
+    )
+    for kind in ("onnx", "torch-export"):
+        with pytest.raises(Refused, match=f"^cannot export to {kind}: \\w+: \\w+"):
+            format_of(kind).write(package, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,39 @@
+"""Predictions drawn at random, and the softmax of a row by a loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from prunebench.evaluation.predictions import Predictions
+
+SPLITS = ("train", "val", "test")
+
+
+def predictions(
+    seed: int = 0, classes: int = 5, count: int = 200, scale: float = 2.0
+) -> Predictions:
+    """With wrong labels, noisy validation labels, and logits around the moment of pruning."""
+    draw = np.random.default_rng(seed)
+    logits = {s: draw.normal(0, scale, (count, classes)) for s in SPLITS}
+    labels = {s: draw.integers(0, classes, count) for s in SPLITS}
+    clean = labels["train"].copy()
+    flipped = draw.random(count) < 0.3
+    clean[flipped] = (clean[flipped] + 1) % classes
+    return Predictions(
+        logits, labels, clean, draw.integers(0, classes, count),
+        noisy_val=draw.integers(0, classes, count),
+        val_before=draw.normal(0, scale, (count, classes)),
+        val_after=draw.normal(0, scale, (count, classes)),
+    )  # fmt: skip
+
+
+def softmax(row: np.ndarray) -> list[float]:
+    powers = [math.exp(value - max(row)) for value in row]
+    return [power / sum(powers) for power in powers]
+
+
+def top(row: np.ndarray) -> int:
+    """The most probable class."""
+    return list(row).index(max(row))

@@ -1,0 +1,158 @@
+"""Measures of quality against scikit-learn and naive loops."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from prunebench.evaluation import generalization
+from prunebench.evaluation.generalization import MEASURES, quality
+from prunebench.evaluation.predictions import Predictions
+from prunebench.storage.records import CORRUPTIONS, QUALITY
+from tests.evaluation.drawn import SPLITS, predictions, softmax, top
+
+OF_WEIGHTS = {
+    "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
+    "sharpness", "quantized_error",
+}  # fmt: skip
+
+
+def test_columns_are_the_records() -> None:
+    assert list(MEASURES) == [column for column in QUALITY if column not in OF_WEIGHTS]
+    for column, item in MEASURES.items():
+        assert item.column == column
+        assert item.better in ("lower", "higher", "zero", "")
+        assert item.unit
+        assert item.source
+        assert item.formula
+        assert item.summary.endswith(".")
+    assert len({item.summary for item in MEASURES.values()}) == len(MEASURES)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_against_scikit_learn(seed: int, classes: int) -> None:
+    p = predictions(seed, classes)
+    found = quality(p)
+    pairs = {split: (p.logits[split], p.labels[split]) for split in SPLITS}
+    pairs["train_clean"] = p.logits["train"], p.clean
+    for split, (logits, labels) in pairs.items():
+        probabilities = np.array([softmax(row) for row in logits])
+        every = list(range(classes))
+        accuracy = metrics.accuracy_score(labels, probabilities.argmax(1))
+        assert found[f"{split}_error"] == pytest.approx(1 - accuracy, abs=1e-12)
+        nll = metrics.log_loss(labels, probabilities, labels=every)
+        assert found[f"{split}_nll"] == pytest.approx(nll, rel=1e-9)
+        brier = sum(
+            metrics.brier_score_loss(labels == c, probabilities[:, c], pos_label=True)
+            for c in every
+        )
+        assert found[f"{split}_mse"] == pytest.approx(brier, rel=1e-9)
+    assert found["generalization_gap"] == found["test_error"] - found["train_error"]
+    noisy = metrics.accuracy_score(p.noisy_val, p.logits["val"].argmax(1))
+    assert found["noisy_val_error"] == pytest.approx(1 - noisy, abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [6, 7, 20])
+def test_top_5_is_scikit_learns(classes: int) -> None:
+    p = predictions(1, classes)
+    expected = 1 - metrics.top_k_accuracy_score(
+        p.labels["test"], p.logits["test"], k=5, labels=range(classes)
+    )
+    assert expected > 0
+    assert generalization.test_top5_error(p) == pytest.approx(expected, abs=1e-12)
+
+
+def test_top_5_needs_six_classes() -> None:
+    assert generalization.test_top5_error(predictions(classes=5)) is None
+
+
+def test_of_equal_logits_the_first_counts() -> None:
+    flat = dict.fromkeys(SPLITS, np.zeros((8, 8)))
+    labels = dict.fromkeys(SPLITS, np.arange(8))
+    found = quality(Predictions(flat, labels, labels["train"], labels["test"]))
+    assert found["test_error"] == 7 / 8
+    assert found["test_top5_error"] == 3 / 8
+
+
+def test_memorized_and_recovered_by_loops() -> None:
+    p = predictions(5)
+    wrong = reproduced = recovered = 0
+    for row, label, clean in zip(p.logits["train"], p.labels["train"], p.clean, strict=True):
+        if label != clean:
+            wrong += 1
+            reproduced += top(row) == label
+            recovered += top(row) == clean
+    assert wrong
+    assert quality(p)["memorized"] == pytest.approx(reproduced / wrong)
+    assert quality(p)["recovered"] == pytest.approx(recovered / wrong)
+
+
+def test_instability_by_loops() -> None:
+    p = predictions(6)
+    assert p.val_before is not None
+    assert p.val_after is not None
+    before = sum(top(r) != y for r, y in zip(p.val_before, p.labels["val"], strict=True))
+    after = sum(top(r) != y for r, y in zip(p.val_after, p.labels["val"], strict=True))
+    assert quality(p)["instability"] == pytest.approx((after - before) / 200)
+
+
+def test_a_network_that_overflows_at_pruning_is_wrong_there() -> None:
+    p = predictions(7)
+    nothing = np.full((200, 5), np.nan)
+    right = 10.0 * np.eye(5)[p.labels["val"]]
+    found = quality(replace(p, val_before=right, val_after=nothing))
+    assert found["instability"] == 1
+
+
+def test_what_there_is_none_of_is_empty() -> None:
+    p = predictions(6, classes=7)
+    bare = Predictions(p.logits, p.labels, p.labels["train"], p.baseline_test)
+    empty = {key for key, value in quality(bare).items() if value is None}
+    assert empty == {"memorized", "recovered", "noisy_val_error", "instability"}
+    assert all(value is not None for value in quality(p).values())
+    assert quality(replace(p, val_before=None))["instability"] is None
+    assert quality(replace(p, val_after=None))["instability"] is None
+
+
+def test_perfect_predictions() -> None:
+    labels = {s: np.arange(6) % 3 for s in SPLITS}
+    logits = {s: 50.0 * np.eye(3)[labels[s]] for s in SPLITS}
+    p = Predictions(logits, labels, (labels["train"] + 1) % 3, labels["test"])
+    found = quality(p)
+    assert found["memorized"] == 1  # it reproduces every wrong label
+    assert found["train_clean_error"] == 1
+    assert found["train_clean_mse"] == pytest.approx(2)
+    assert found["train_clean_nll"] == found["test_margin"] == pytest.approx(50)
+    other = {"memorized", "train_clean_error", "train_clean_mse", "train_clean_nll", "test_margin"}
+    assert all(abs(v) < 1e-12 for k, v in found.items() if k not in other and v is not None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.floats(-1e4, 1e4, width=32), min_size=7, max_size=7), min_size=1, max_size=9
+    ),
+    shift=st.floats(-1e3, 1e3),
+)
+def test_extreme_logits_stay_finite(rows: list[list[float]], shift: float) -> None:
+    logits = np.array(rows, dtype=np.float64)
+    labels = np.arange(len(rows)) % 7
+    same = dict.fromkeys(SPLITS, labels)
+    p = Predictions(dict.fromkeys(SPLITS, logits), same, labels, labels)
+    found = quality(p)
+    assert all(v is None or math.isfinite(v) for v in found.values())
+    for column in ("test_error", "test_top5_error", "test_ece", "worst_class_error", "flips"):
+        assert 0 <= found[column] <= 1 + 1e-9
+    assert found["test_top5_error"] <= found["test_error"] <= found["worst_class_error"]
+    assert 0 <= found["test_mse"] <= 2 + 1e-9
+    assert abs(found["test_overconfidence"]) <= found["test_ece"] + 1e-9
+    moved = Predictions(dict.fromkeys(SPLITS, logits + shift), same, labels, labels)
+    for column in ("test_nll", "test_margin"):
+        assert quality(moved)[column] == pytest.approx(found[column], rel=1e-6, abs=1e-6)

@@ -1,0 +1,150 @@
+"""Every cell is named by what decides it, and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunebench.storage.files import write_text
+from tests.plans import GRID, baselines, cells, plan
+
+
+def test_no_two_cells_share_an_identity_or_a_folder() -> None:
+    grid = plan()
+    assert len(set(cells(grid).values())) == len(cells(grid)) == 8 * 3 * 2
+    assert len(set(baselines(grid).values())) == 8
+    assert len({grid.layout.cell(*cell) for cell in cells(grid)}) == len(cells(grid))
+    assert grid.cell_count == len(cells(grid)) + len(baselines(grid))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": [0, 1, 2]},
+        {"sparsities": [0.5, 0.7, 0.9]},
+        {"methods": ["random", *GRID["methods"]]},
+        {"models": [*GRID["models"], "resnet20"]},
+        {"regimes": [*GRID["regimes"], "few-10"]},
+        {"tasks": [*GRID["tasks"], {"name": "other", "base": "digits"}]},
+        {"experiment": "other"},
+        {"compute": {"baselines_per_job": 5, "curves_per_job": 3}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_is_added_leaves_all_others_as_they_were(changes: dict[str, Any]) -> None:
+    before, after = plan(), plan(**changes)
+    assert cells(before).items() <= cells(after).items()
+    assert baselines(before).items() <= baselines(after).items()
+
+
+def _training(**values: Any) -> dict[str, Any]:
+    return {"training": {**GRID["training"], **values}}
+
+
+def _same(before: dict, after: dict) -> set:
+    return {key for key in before if before[key] == after.get(key)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        _training(learning_rate=0.3),
+        _training(momentum=0.5),
+        {"compute": {"threads": 2}},
+        {"tasks": [{"name": "digits", "train": 201}]},
+    ],
+)
+def test_what_decides_all_changes_all(changes: dict[str, Any]) -> None:
+    assert not _same(cells(plan()), cells(plan(**changes)))
+    assert not _same(baselines(plan()), baselines(plan(**changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        _training(recovery_epochs=3),
+        {"prunable": {"head": True}},
+        {"methods": [{"name": name, "base": name, "allocation": "uniform", "pattern": "weight",
+                      "criterion": "taylor"} for name in GRID["methods"]]},
+    ],
+)  # fmt: skip
+def test_what_a_baseline_does_not_know_leaves_it_as_it_was(changes: dict[str, Any]) -> None:
+    assert baselines(plan()) == baselines(plan(**changes))
+    assert not _same(cells(plan()), cells(plan(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_changed"),
+    [
+        (_training(epochs=5), lambda cell: cell[2] == "seed-cnn"),  # the other has its own
+        ({"methods": [{"name": "imp", "schedule": {"name": "iterative", "rate": 0.5}},
+                      "magnitude", "l1-filter"]}, lambda cell: cell[4] == "imp"),
+        ({"regimes": ["clean", {"name": "noisy-40", "label_noise": 0.3}]},
+         lambda cell: cell[1] == "noisy-40"),
+        ({"models": [GRID["models"][1], {"name": "seed-cnn", "stem": "small"}]},
+         lambda cell: cell[2] == "seed-cnn"),
+    ],
+)  # fmt: skip
+def test_what_decides_some_changes_these(
+    changes: dict[str, Any], is_changed: Callable[[tuple], bool]
+) -> None:
+    before, after = cells(plan()), cells(plan(**changes))
+    assert set(before) == set(after)
+    assert set(before) - _same(before, after) == {cell for cell in before if is_changed(cell)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"methods": [{"name": name, "description": "other words", "paper": "x", "family": "hybrid"}
+                     for name in GRID["methods"]]},
+        {"tasks": [{"name": "digits", "train": 200, "path": "."}]},  # its content counts
+        {"tasks": [{"name": "digits", "train": 200, "augmentation": {"flip": True}}]},  # not used
+        {"training": {**GRID["training"], "learning_rate": "1e-1"}},
+    ],
+)  # fmt: skip
+def test_what_decides_nothing_changes_nothing(changes: dict[str, Any]) -> None:
+    assert cells(plan(**changes)) == cells(plan())
+    assert baselines(plan(**changes)) == baselines(plan())
+
+
+def test_augmentation_counts_where_it_is_used() -> None:
+    tasks = [{"name": "digits", "train": 200, "augmentation": {"flip": True}}]
+    before = cells(plan(regimes=["clean", "augmented"]))
+    after = cells(plan(regimes=["clean", "augmented"], tasks=tasks))
+    assert {cell[1] for cell in _same(before, after)} == {"clean"}
+    assert {cell[1] for cell in set(before) - _same(before, after)} == {"augmented"}
+
+
+def test_a_job_is_run_again_where_its_cells_change() -> None:
+    before, after = plan(), plan(methods=[*GRID["methods"][1:], "random"])
+    for name, job in before.curve_jobs.items():
+        if name in after.curve_jobs:
+            assert before.job_digest(job) == after.job_digest(after.find("curves", name))
+    sparser = plan(sparsities=[0.5, 0.9, 0.99])
+    for name, job in before.curve_jobs.items():
+        assert before.job_digest(job) != sparser.job_digest(sparser.find("curves", name))
+    for name, job in before.baseline_jobs.items():
+        assert before.job_digest(job) == sparser.job_digest(sparser.find("baselines", name))
+
+
+def test_an_edit_of_a_method_changes_its_cells(tmp_path: Path) -> None:
+    """In a file of another name each time: a process reads a source once."""
+
+    def of(file: str, text: str) -> dict[tuple, str]:
+        path = tmp_path / file / "same" / "mine.py"
+        write_text(path, text)
+        mine = {"name": "mine", "criterion": {"name": f"{path}:f"}}
+        grid = plan(methods=["imp", mine])
+        settings = {m.name: grid.cell_settings(grid.baselines[0], m, 0.5)
+                    for m in grid.experiment.methods}  # fmt: skip
+        return {name: value["method_code"] for name, value in settings.items()}
+
+    first, again = of("a", "def f(view): return 1"), of("a", "def f(view): return 1")
+    second = of("b", "def f(view): return 2")
+    assert first == again
+    assert first["imp"] == second["imp"]
+    assert first["mine"] != second["mine"]

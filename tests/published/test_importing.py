@@ -1,0 +1,232 @@
+"""What is imported arrives with the right numbers, and what cannot be right is one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from prunebench.errors import PrunebenchError
+from prunebench.published.column_mapping import Mapping, read_mapping
+from prunebench.published.convert import convert
+from prunebench.published.import_table import NEW, REPLACED, SAME, import_results, slug
+from prunebench.storage.layout import Layout
+from tests.published.conftest import MAPPED, PAPER, REPLICATED, Save
+
+
+def mapped(**changes: object) -> Mapping:
+    return Mapping.model_validate({**MAPPED, **changes})
+
+
+def test_a_table_of_a_paper(save: Save, layout: Layout) -> None:
+    done = import_results(save(PAPER), "Tanaka 2020", layout, mapped())
+    assert done.outcome == NEW
+    assert done.path == layout.published / "tanaka-2020.csv"
+    rows = list(csv.DictReader(io.StringIO(done.path.read_text())))
+    shown = [(r["method"], r["family"], r["sparsity"], r["test_error"]) for r in rows]
+    assert shown == [
+        ("dense", "dense", "0.0", "0.04"),
+        ("SynFlow", "unknown", "0.5", "0.045"),
+        ("SynFlow", "unknown", "0.9", "0.05"),
+        ("SynFlow", "unknown", "0.96875", "0.1"),
+    ]
+    assert [r["compression_ratio"] for r in rows] == ["1.0", "2.0", "10.0", "32.0"]
+    assert {r["source"] for r in rows} == {"Tanaka 2020"}
+    assert {len(r["source_sha256"]) for r in rows} == {64}
+    assert {r["source_units"] for r in rows} == {"accuracy-percent, compression-ratio"}
+    assert done.notes == ["not taken: 'venue'", "t/r/m: one seed, so differences without interval"]
+
+
+def test_again_and_another_file(save: Save, layout: Layout) -> None:
+    def run(text: str, name: str = "X 1", replace: bool = False) -> str:
+        return import_results(save(text), name, layout, mapped(), replace).outcome
+
+    assert run(PAPER) == NEW
+    before = (layout.published / "x-1.csv").stat().st_mtime_ns
+    assert run(PAPER) == SAME
+    assert (layout.published / "x-1.csv").stat().st_mtime_ns == before  # nothing runs again
+    other = PAPER.replace(",90,", ",91,")
+    with pytest.raises(PrunebenchError, match=r"imported from another file.*--replace"):
+        run(other)
+    assert run(other, replace=True) == REPLACED
+    with pytest.raises(PrunebenchError, match="holds 'X 1': choose a name"):
+        run(PAPER, "x-1", replace=True)
+    # the same file with another mapping mends the first
+    done = import_results(save(other), "X 1", layout, mapped(values={"method": {"SynFlow": "S"}}))
+    assert done.outcome == REPLACED
+    (layout.published / "x-1.csv").write_bytes(b"\0")
+    with pytest.raises(PrunebenchError, match="--replace"):
+        run(PAPER)
+    assert run(PAPER, replace=True) == REPLACED
+
+
+def test_names_of_files() -> None:
+    assert slug("Tanaka et al. (2020)") == "tanaka-et-al-2020"
+    names = ["Müller", "Muller", "田中", "山田", "..", "/etc/passwd", "a" * 99]
+    made = [slug(name) for name in names]
+    assert len(set(made)) == len(names)
+    assert all(Path(text).name == text and not text.startswith(".") for text in made)
+
+
+def test_where_it_goes(save: Save, layout: Layout) -> None:
+    nowhere = Layout(layout.root.with_name("f"))
+    with pytest.raises(PrunebenchError, match="f is no experiment; there is e: say --into"):
+        import_results(save(PAPER), "X", nowhere, mapped())
+    assert not nowhere.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("SynFlow,10,", "SynFlow,2,", "lines 3 and 4 are the same cell.*--column seed=NAME"),
+        (",95,", ",95%,", r"line 4, test_error: '95%' is no number: take the sign away"),
+        (",95,", ",95 ± 1,", "give the mean alone"),
+        (",95,", ',"95,1",', "is the comma a decimal point"),
+        (",95,", ",nan,", "line 4, test_error: 'nan' is no number"),
+        (",95,", ",1e999,", "is no number"),
+        (",95,", ",,", "line 4, test_error: is empty; leave the row out"),
+        (",95,", ",950,", "line 4, test_error: '?950'? is no accuracy-percent"),
+        ("SynFlow,10,", "SynFlow,0.1,", "line 4, sparsity: '?0.1'? is no compression-ratio"),
+        ("SynFlow,10,", "SynFlow,,", "line 4, sparsity: is empty; is it the dense"),
+        ("SynFlow,10,", "=HYPERLINK(1),10,", "line 4, method: '=HYPERLINK.*formula"),
+        ("SynFlow,10,", "+cmd|' /C calc'!A0,10,", "line 4, method.*formula"),
+        ("SynFlow,10,", "@SUM(A1),10,", "line 4, method.*formula"),
+        ("SynFlow,10,", "-2+3,10,", "line 4, method.*formula"),
+        ("SynFlow,10,", "a;=1+1,10,", "line 4, method.*formula"),
+        ("SynFlow,10,", "＝1,10,", "line 4, method.*formula"),
+        ("SynFlow,10,", "a\u202eb,10,", "line 4, method.*cannot be seen"),
+        ("SynFlow,10,", "dense,10,", "line 4, method: 'dense' is not what --dense names"),
+        ("SynFlow,10,", ",10,", "line 4, method: is empty"),
+        ("Full,,", "Full,2,", "line 2, sparsity: '0.5' is not 0"),
+        ("SynFlow,10,95,NeurIPS", "SynFlow,10,95", "line 4 has 3 fields, the header has 4"),
+        ("Algorithm,", "algorithm,", "no column 'Algorithm'; did you mean 'algorithm'"),
+        ("venue", "Algorithm", "two columns are named 'Algorithm'"),
+        ("venue", "", "column 4 has no name"),
+        ("SynFlow", '"SynFlow', "is no CSV"),
+    ],
+)
+def test_what_cannot_be_right(save: Save, old: str, new: str, says: str) -> None:
+    with pytest.raises(PrunebenchError, match=says) as caught:
+        convert(save(PAPER.replace(old, new, 1)), mapped())
+    assert "\n" not in str(caught.value)
+    assert "theirs.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty"),
+        ("method,sparsity,test_error\n", "no rows"),
+        ("a;b;c\n1;2;3\n", "separated by ';'"),
+        ("method,sparsity\nx,0.5\n", "lacks task, regime, model, test_error .it has 'method'"),
+        ("a,b\n\0,1\n", "zero byte"),
+    ],
+)
+def test_no_table(save: Save, text: str, says: str) -> None:
+    with pytest.raises(PrunebenchError, match=says):
+        convert(save(text), Mapping())
+
+
+def test_no_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_bytes(b"\xff\xfe")
+    for name, says in (("none.csv", "No such file"), (".", "directory"), ("bad.csv", "UTF-8")):
+        with pytest.raises(PrunebenchError, match=says):
+            convert(tmp_path / name, Mapping())
+
+
+def test_mixed_up_units_that_are_possible_numbers(save: Save) -> None:
+    head = "task,regime,model,method,sparsity,test_error\n"
+    rows = "t,r,m,dense,0,{}\nt,r,m,a,{},{}\n"
+    swapped = save(head + rows.format(0.95, 0.9, 0.4))
+    with pytest.raises(PrunebenchError, match="are these accuracies"):
+        convert(swapped, Mapping())
+    cells, _ = convert(swapped, Mapping(units=["error-share"]))  # the user says so
+    assert cells["test_error"].tolist() == [0.95, 0.4]
+    with pytest.raises(PrunebenchError, match=r"no number is above 1.*accuracy-share"):
+        convert(save(head.replace("test_error", "y") + rows.format(0.95, 0.9, 0.4)),
+                Mapping(columns={"test_error": "y"}, units=["accuracy-percent"]))  # fmt: skip
+    with pytest.raises(PrunebenchError, match=r"no number is above 1.*sparsity-share"):
+        convert(save(head + rows.format(0.95, 0.9, 0.4)),
+                Mapping(units=["error-share", "sparsity-percent"]))  # fmt: skip
+    with pytest.raises(PrunebenchError, match="speaks of accuracy, but is to be read as error"):
+        convert(save(PAPER), mapped(units=["compression-ratio"]))
+    with pytest.raises(
+        PrunebenchError, match=r"speaks of compression.*--unit, such as compression"
+    ):
+        convert(save(PAPER), mapped(units=["accuracy-percent"]))
+
+
+def test_lost_cells_and_seeds(save: Save) -> None:
+    text = REPLICATED.replace("test_error\n", "test_error,status\n")
+    text = "\n".join(line + ",ok" * (i > 0) for i, line in enumerate(text.splitlines()))
+    lost = text.replace("0.22,ok", ",failed")
+    cells, _ = convert(save(lost), Mapping())
+    assert cells["status"].tolist() == ["ok"] * 8 + ["failed"]
+    for old, new, says in (
+        ("0.22,ok", "0.22,lost", "'lost' is no status; known"),
+        ("0.30,ok", ",failed", "is not ok: without it nothing can be compared"),
+        ("RigL,0,", "RigL,0.5,", "seed: '0.5' is no whole number"),
+        ("RigL,0,", "RigL,-1,", "seed: '-1' is no whole number"),
+    ):
+        with pytest.raises(PrunebenchError, match=says):
+            convert(save(text.replace(old, new, 1)), Mapping())
+
+
+def test_values_are_renamed_and_names_must_fit(save: Save) -> None:
+    text = REPLICATED.replace("t,r,m,", "Set 1,r,m,")
+    with pytest.raises(PrunebenchError, match="line 2, task: 'Set 1' is no name of an experiment"):
+        convert(save(text), Mapping())
+    cells, _ = convert(save(text), Mapping(values={"task": {"Set 1": "t"}}))
+    assert set(cells["task"]) == {"t"}
+
+
+# ------------------------------------------------------------------------------- mapping
+
+
+def test_flags_go_before_the_file(tmp_path: Path) -> None:
+    (tmp_path / "map.yaml").write_text(
+        "columns: {method: Algo, sparsity: S}\nconstants: {task: t, seed: 3}\n"
+        "units: [accuracy-share]\n"
+    )
+    found = read_mapping(tmp_path / "map.yaml", ["method=Name = x"], ["task=u"], ["error-percent"])
+    assert found.columns == {"method": "Name = x", "sparsity": "S"}
+    assert found.constants == {"task": "u", "seed": "3"}
+    assert found.units == ["error-percent"]
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("column: {}", "map.yaml: column: unknown key; did you mean 'columns'"),
+        ("columns: {metod: x}", "no column 'metod' can be imported; did you mean 'method'"),
+        ("columns: [x]", "columns: input should be a valid dictionary"),
+        ("units: [accuracy]", "unknown unit 'accuracy'; did you mean 'accuracy-"),
+        ("units: [error-share, accuracy-share]", "both units of test_error"),
+        ("columns: {task: x}\nconstants: {task: y}", "both a column and a constant"),
+        ("constants: {task: true}", "constants"),
+        ("- x", "map.yaml: a mapping has keys: columns"),
+        ("x: [", "not valid YAML"),
+        ("constants: {task: {a: b}}", "constants"),
+        ("? [a]\n: b", "map.yaml"),
+    ],
+)
+def test_no_mapping(tmp_path: Path, written: str, says: str) -> None:
+    (tmp_path / "map.yaml").write_text(written)
+    with pytest.raises(PrunebenchError, match=says):
+        read_mapping(tmp_path / "map.yaml")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"columns": ["method"]}, "--column 'method': write --column name=value"),
+        ({"columns": ["=x"]}, "write --column name=value"),
+        ({"constants": ["task=a", "task=b"]}, "--set task is given twice"),
+        ({"units": ["percent"]}, "the flags: units: unknown unit 'percent'"),
+    ],
+)
+def test_no_flags(flags: dict[str, list[str]], says: str) -> None:
+    with pytest.raises(PrunebenchError, match=says):
+        read_mapping(None, **flags)  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""CONTRIBUTING.md's worked example, followed as it stands: the submission that tests then spoil."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+from typer.testing import CliRunner
+
+from prunebench import cli
+from prunebench.statistics.cells_table import read_text
+from tests.conftest import ROOT
+
+_TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+EXAMPLE = _TEXT[_TEXT.index("## A method with its records") :].split("\n## ")[0]
+PROGRAM = [".venv/bin/python", "-m", "prunebench"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", EXAMPLE, re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The example's working directory, and what each of its commands did."""
+
+    folder: Path
+    commands: tuple[str, ...]
+    results: tuple[Result, ...]
+
+    @property
+    def submission(self) -> Path:
+        return self.folder / "submissions" / "centred"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, list(arguments), terminal_width=200)
+
+
+@pytest.fixture(scope="session")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
+    folder = tmp_path_factory.mktemp("contributor")
+    [criterion], [grid], [commands] = blocks("python"), blocks("yaml"), blocks("bash")
+    (folder / "my_criterion.py").write_text(criterion, encoding="utf-8")
+    (folder / "my_grid.yaml").write_text(grid, encoding="utf-8")
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    before, done = Path.cwd(), []
+    os.chdir(folder)
+    try:
+        for line in commands.splitlines():
+            words = shlex.split(line)
+            assert words[:3] == PROGRAM, line
+            done.append(invoke(*words[3:]))
+    finally:
+        os.chdir(before)
+    yield Followed(folder, tuple(commands.splitlines()), tuple(done))
+    torch.use_deterministic_algorithms(deterministic)
+
+
+Spoil = Callable[..., Path]
+
+
+@pytest.fixture
+def spoilt(followed: Followed, tmp_path: Path) -> Spoil:
+    """Copies the submission, with values of the table changed where ``method`` and all say."""
+
+    def copy(change: dict[str, Any] | None = None, **where: str) -> Path:
+        folder = tmp_path / "submission"
+        shutil.copytree(followed.submission, folder)
+        if change is not None:
+            table = read_text(folder / "cells.csv")
+            chosen = table["experiment"].notna()
+            for column, value in where.items():
+                chosen &= table[column] == value
+            assert chosen.any()
+            for column, value in change.items():
+                table.loc[chosen, column] = value
+            table.to_csv(folder / "cells.csv", index=False)
+            (folder / "provenance.json").unlink()  # its hash is of the table as it was
+        return folder
+
+    return copy

@@ -1,0 +1,256 @@
+"""The worked example passes; every way to spoil it is found, and said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from prunebench.errors import PrunebenchError
+from prunebench.reproduce.submission.check import check, drawn
+from prunebench.reproduce.submission.findings import BROKEN, PASSED, WARNING, Finding, shown
+from prunebench.reproduce.submission.submission_folder import load
+from prunebench.storage.files import read_json, sha256_file, write_json
+from tests.reproduce.submission.conftest import Followed, Spoil, invoke
+
+CHECKS = ["columns", "grid", "provenance", "budget", "status", "masks", "contract", "re-run"]
+ONE = {"method": "centred", "seed": "1", "sparsity": "0.9"}
+WHERE = "cells.csv: digits/clean/seed-cnn/centred seed 1 sparsity 0.9"
+MASK = "cells/digits/clean/seed-cnn/seed-1/centred/0.9/masks.safetensors"
+
+
+def broken(folder: Path, followed: Followed) -> list[str]:
+    """Where and what, of all that is broken; nothing is computed anew."""
+    found = list(check(load(folder), followed.data, 0, 0))
+    return [f"{f.check}: {f.where}: {f.message}" for f in found if f.outcome == BROKEN]
+
+
+# ------------------------------------------------------------------------- the worked example
+
+
+def test_the_example_of_contributing(followed: Followed) -> None:
+    for command, done in zip(followed.commands, followed.results, strict=True):
+        assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception!r}"
+    packing, checking = followed.results[-2:]
+    assert "files," in packing.stdout
+    lines = checking.stdout.splitlines()
+    assert not [line for line in lines if line.startswith("broken")]
+    passed = [line.split()[1] for line in lines if line.startswith("passed")]
+    assert list(dict.fromkeys(passed)) == CHECKS
+    # one cell of the method, one of the control; with their baselines all have the same bits
+    assert "confirmed: 2 drawn" in lines[-1]
+    assert lines[-1].count("different") == 0
+
+
+def test_what_is_packed(followed: Followed) -> None:
+    folder = followed.submission
+    top = {path.name for path in folder.iterdir()}
+    assert top == {
+        "submission.yaml", "config.json", "cells.csv", "provenance.json", "my_criterion.py",
+        "cells",
+    }  # fmt: skip
+    said = yaml.safe_load((folder / "submission.yaml").read_text())
+    assert said["name"] == said["method"] == "centred"
+    inside = [path for path in (folder / "cells").rglob("*") if path.is_file()]
+    assert {path.name for path in inside} == {"masks.safetensors"}
+    assert len(inside) == 3 * 2 * 2
+    again = invoke("submit", "pack", str(followed.folder / "results/mine"), str(folder),
+                   "--method", "centred")  # fmt: skip
+    assert isinstance(again.exception, PrunebenchError)
+    assert "is there already" in str(again.exception)
+
+
+def test_half_of_the_sample_is_of_the_method(followed: Followed) -> None:
+    submission = load(followed.submission)
+    for sample, own in ((1, 1), (2, 1), (3, 2), (6, 3)):
+        cells = drawn(submission, sample, 5)
+        assert len(cells) == len(set(cells)) == sample
+        assert sum(cell.method == "centred" for cell in cells) == own
+
+
+# ------------------------------------------------------------------------------- what is broken
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"train_epochs": "15"}, "budget: WHERE: train_epochs is 15, its budget 14"),
+        ({"commit": "abc"}, "provenance: WHERE: commit is 'abc', not 40 hexadecimal digits"),
+        ({"data_hash": None}, "provenance: WHERE: data_hash is empty"),
+        ({"config_hash": "0" * 64}, "provenance: WHERE: config_hash is not that of config.json"),
+        ({"label_hash": "0" * 64}, "provenance: cells.csv: digits/clean/1: label_hash differs"),
+        ({"threads": "7"}, "provenance: WHERE: threads is 7, by config.json 1"),
+        ({"control": "True"}, "grid: WHERE: control is True, by config.json False"),
+        ({"sparsity_achieved": "0.95"}, "masks: MASK: sparsity_achieved is 0.95, by the mask 0.9"),
+        ({"params_kept": "1"}, "masks: MASK: params_kept is 1, by the mask "),
+        ({"mask_hash": "0" * 64}, "masks: MASK: is not the record's"),
+        ({"sparsity": "0.8"}, "grid: WHERE: the cell is missing"),
+        (
+            {"seed": "7"},
+            "grid: cells.csv: digits/clean/seed-cnn/centred seed 7 sparsity 0.9: config",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_spoilt_row(spoilt: Spoil, followed: Followed, change: dict[str, Any], told: str) -> None:
+    found = broken(spoilt(change, **ONE), followed)
+    told = told.replace("WHERE", WHERE).replace("MASK", MASK)
+    assert [line for line in found if line.startswith(told)], found
+
+
+def test_a_missing_baseline(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt({})
+    table = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
+    kept = table[~((table["method"] == "dense") & (table["seed"] == "2"))]
+    kept.to_csv(folder / "cells.csv", index=False)
+    [line] = broken(folder, followed)
+    assert line == (
+        "grid: cells.csv: digits/clean/seed-cnn/dense seed 2: its dense baseline is missing;"
+        " a cell that failed is a row that says so"
+    )
+
+
+def test_a_column_that_is_missing(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt({})
+    table = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
+    table.drop(columns=["code_hash", "flips"]).to_csv(folder / "cells.csv", index=False)
+    found = list(check(load(folder), followed.data, 0, 0))
+    lines = {f.outcome: f.message for f in found if f.check == "columns"}
+    assert lines[BROKEN] == "no column code_hash: collect the records again"
+    assert lines[WARNING] == "no column flips: collect the records again"
+
+
+def rewrite(folder: Path, change: Any) -> None:
+    """Change a mask, and the record's hash with it: as one who cheats would."""
+    path = folder / MASK
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    table = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
+    row = (table[list(ONE)] == pd.Series(ONE)).all(axis=1)
+    table.loc[row, "mask_hash"] = sha256_file(path)
+    table.to_csv(folder / "cells.csv", index=False)
+
+
+def test_a_mask_that_keeps_more_than_is_claimed(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt({})
+    kept = {}
+
+    def keep_all_of_one(tensors: dict[str, torch.Tensor]) -> None:
+        name = max(tensors, key=lambda name: tensors[name].numel())
+        kept["count"] = int((tensors[name] == 0).sum())
+        tensors[name] = torch.ones_like(tensors[name])
+
+    rewrite(folder, keep_all_of_one)
+    lines = broken(folder, followed)
+    row = pd.read_csv(folder / "cells.csv").query(
+        "method == 'centred' and seed == 1 and sparsity == 0.9"
+    )
+    claimed = int(row["params_kept"].iloc[0])
+    assert lines[0] == (
+        f"masks: {MASK}: params_kept is {claimed}, by the mask {claimed + kept['count']}"
+    )
+    assert "sparsity_achieved" in lines[1]
+    assert "(to one weight)" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.update({"x": torch.ones(1)}), "the network has no parameter 'x'"),
+        (lambda t: t.update({n: m.float() for n, m in t.items()}), "must hold 0 and 1 as uint8"),
+        (lambda t: t.update({n: m[:1].clone() for n, m in t.items()}), "the network's ("),
+        (lambda t: t.update({n: m * 2 for n, m in t.items()}), "must hold 0 and 1"),
+    ],
+)
+def test_a_mask_of_something_else(
+    spoilt: Spoil, followed: Followed, change: Any, told: str
+) -> None:
+    folder = spoilt({})
+    rewrite(folder, change)
+    lines = broken(folder, followed)
+    assert lines
+    assert all(line.startswith(f"masks: {MASK}: ") and told in line for line in lines)
+
+
+def test_a_mask_that_is_missing_or_no_safetensors(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt()
+    (folder / MASK).unlink()
+    assert broken(folder, followed) == [
+        f"masks: {MASK}: is missing: every cell that did not fail has one"
+    ]
+    torch.save({"a": torch.ones(1)}, folder / MASK)  # a pickle, which could run anything
+    lines = broken(folder, followed)
+    assert len(lines) == 2
+    assert "is missing or damaged" in lines[1]
+
+
+def test_another_configuration(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt()
+    config = read_json(folder / "config.json")
+    config["training"]["learning_rate"] = 0.2
+    write_json(folder / "config.json", config)
+    lines = broken(folder, followed)
+    assert sum("config_hash is not that of config.json" in line for line in lines) == 3 * 5
+    assert lines[-1].startswith("provenance: provenance.json: config_sha256 is not that")
+
+
+def test_a_method_that_breaks_its_contract(spoilt: Spoil, followed: Followed) -> None:
+    """Its masks are another time others; the records cannot show that, the contract does."""
+    folder = spoilt()
+    (folder / "my_criterion.py").write_text(
+        "CALLS = []\n\n\ndef centred(view):\n"
+        "    CALLS.append(1)\n"
+        "    sign = (-1) ** len(CALLS)\n"
+        "    return {name: sign * weight.abs() for name, weight in view.weights.items()}\n"
+    )
+    lines = broken(folder, followed)
+    assert [line for line in lines if line.startswith("contract: centred on mlp: same seed, same")]
+    assert {line.partition(":")[0] for line in lines} == {"contract"}
+
+
+def test_records_that_another_method_made(spoilt: Spoil, followed: Followed) -> None:
+    """All that stands in the folder agrees; only computing it anew shows it."""
+    folder = spoilt()
+    (folder / "my_criterion.py").write_text(
+        "def centred(view):\n"
+        "    return {name: -weight.abs() for name, weight in view.weights.items()}\n"
+    )
+    done = invoke("submit", "check", str(folder), "--sample", "1", "--seed", "0", "--json",
+                  "--data", str(followed.data))  # fmt: skip
+    assert done.exit_code == 1, done.output
+    found = [Finding(**line) for line in json.loads(done.stdout)]
+    assert {f.check for f in found if f.outcome == BROKEN} == {"re-run"}
+    # the baseline is right, the pruned cell is not
+    assert [f.outcome for f in found if f.check == "re-run" and "seed-cnn" in f.where] == [
+        PASSED, BROKEN,
+    ]  # fmt: skip
+
+
+def test_nothing_is_computed_anew_where_something_is_broken(
+    spoilt: Spoil, followed: Followed
+) -> None:
+    folder = spoilt({"threads": "7"}, **ONE)
+    *_, last = check(load(folder), followed.data, 3, 0)
+    assert (last.outcome, last.check) == (WARNING, "re-run")
+    assert "mend that first" in last.message
+
+
+def test_of_many_findings_the_first_are_shown() -> None:
+    many = [Finding(BROKEN, "grid", str(n), "x") for n in range(9)]
+    lines = shown([*many, Finding(PASSED, "masks", "", "all")])
+    assert len(lines) == 5 + 1 + 1
+    assert lines[-1].endswith("and 4 more; --json has all")
+
+
+def test_a_dirty_checkout_is_a_warning(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt({"dirty": "True"}, **ONE)
+    found = list(check(load(folder), followed.data, 0, 0))
+    assert not [f for f in found if f.outcome == BROKEN]
+    assert [f for f in found if f.where == WHERE and f.message.startswith("dirty")]

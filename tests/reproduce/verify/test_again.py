@@ -1,0 +1,112 @@
+"""Cells computed anew: the same bits here, and every way to differ is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from prunebench import cli
+from prunebench.errors import PrunebenchError
+from prunebench.reproduce.verify.recompute import rerun
+from prunebench.reproduce.verify.stored_experiment import Cell, draw, load
+from prunebench.reproduce.verify.verdict_text import as_json, as_text, environment
+from prunebench.storage.files import read_json, write_json
+from tests.reproduce.verify.conftest import Ran
+
+IMP = Cell("digits", "noisy", "seed-cnn", 1, "imp", 0.9)
+LONG = Cell("digits", "clean", "seed-cnn", 2, "dense-long", 0.0)
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_same_bits(ran: Ran) -> None:
+    before = files(ran.results)
+    found = rerun(load(ran.results), [IMP, LONG], ran.data)
+    assert files(ran.results) == before
+    assert [c.cell for c in found.cells] == [LONG.baseline, LONG, IMP.baseline, IMP]
+    assert {c.verdict for c in found.cells} == {"bit-identical"}
+    assert found.confirmed
+    assert environment(found) == []
+    assert as_text(found).splitlines()[-2:] == [
+        "environment: nothing that is recorded differs",
+        "confirmed: 2 drawn, with their baselines 4 cells: 4 bit-identical",
+    ]
+
+
+def test_other_records(ran: Ran, tmp_path: Path) -> None:
+    """Every error is far off, made with another torch: different, and it says what by."""
+    folder = ran.spoilt(tmp_path / "x", test_error="0.99", torch_version="1.0.0")
+    shutil.copy(ran.results / "provenance.json", folder)
+    origin = read_json(folder / "provenance.json")
+    origin |= {"system": "another", "packages": {**origin["packages"], "numpy": "1.0"}}
+    write_json(folder / "provenance.json", origin)
+    found = rerun(load(folder), [LONG], ran.data)
+    assert [c.verdict for c in found.cells] == ["different", "different"]
+    assert all(c.differs == ("test_error",) for c in found.cells)
+    assert not found.confirmed
+    told = {name: (there, here) for name, there, here in environment(found)}
+    assert set(told) == {"torch_version", "system", "packages"}
+    assert told["torch_version"][0] == "1.0.0"
+    assert told["packages"][0] == "numpy 1.0"
+    text = as_text(found)
+    assert "environment: provenance.json names another cells.csv, changed since" in text
+    assert "NOT confirmed" in text
+    assert "test_error" in text
+    assert "interval [0.9900, 0.9900]" in text
+    said = json.loads(json.dumps(as_json(found), allow_nan=False))
+    assert said["cells"][1]["verdict"] == "different"
+    assert said["cells"][1]["test_error"]["record"] == 0.99
+
+
+def invoke(*arguments: Any) -> Any:
+    return CliRunner().invoke(cli.app, ["verify", *map(str, arguments)], terminal_width=200)
+
+
+def test_the_command(ran: Ran) -> None:
+    done = invoke(ran.results, "--sample", 1, "--seed", 4, "--data", ran.data, "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["seed"] == 4
+    assert said["confirmed"]
+    [drawn] = draw(load(ran.results).rows, 1, 4)
+    assert said["cells"][-1]["method"] == drawn.method
+    assert said["doubt"] is None
+    assert "re-running 1 of 1" in done.stderr
+
+
+def test_the_command_says_no(ran: Ran, tmp_path: Path) -> None:
+    """One seed is left, and its bits are others: not decidable is not confirmed."""
+    folder = ran.spoilt(tmp_path / "x", mask_hash="0" * 64, train_nll="1.0")
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**config, "seeds": [0]})
+    lines = (folder / "cells.csv").read_text().splitlines()
+    seed = lines[0].split(",").index("seed")
+    kept = [lines[0], *(line for line in lines[1:] if line.split(",")[seed] == "0")]
+    (folder / "cells.csv").write_text("\n".join(kept) + "\n")
+    done = invoke(folder, "--sample", 1, "--seed", 4, "--data", ran.data)
+    assert done.exit_code == 1, done.output
+    assert "--seed 4" in done.stdout
+    assert "2 not decidable" in done.stdout
+    assert "no interval with fewer than 3 seeds" in done.stdout
+    told = "environment: there is no provenance.json: the command, machine, system and packages of"
+    assert told in done.stdout
+
+
+def test_data_that_are_not_here(ran: Ran, tmp_path: Path) -> None:
+    folder = ran.spoilt(tmp_path / "x", task="fashion-mnist")
+    config = read_json(folder / "config.json")
+    task = {**config["tasks"][0], "name": "fashion-mnist", "source": "torchvision"}
+    task |= {"dataset": "FashionMNIST", "image_size": None}
+    write_json(folder / "config.json", {**config, "tasks": [task]})
+    stored = load(folder)
+    with pytest.raises(PrunebenchError) as caught:
+        rerun(stored, [LONG._replace(task="fashion-mnist")], tmp_path / "data")
+    told = f"python -m prunebench download {folder}/config.json fashion-mnist"
+    assert told in str(caught.value)

@@ -1,0 +1,50 @@
+"""What makes a process repeat its bits, and what is named where that cannot be."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from prunebench.experiment.settings import Compute
+from prunebench.runner.device import named_operations, set_up
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_num_threads(threads)
+
+
+def test_algorithms_are_deterministic_and_threads_those_of_the_configuration() -> None:
+    set_up(Compute(device="cpu", threads=2))
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.get_num_threads() == 2
+
+
+def test_what_torch_cannot_make_deterministic_is_named_each_time() -> None:
+    set_up(Compute(device="cpu"))
+    for _ in range(2):  # a warning is shown once a place, if nothing is done about it
+        found: set[str] = set()
+        with named_operations(found):
+            values, places = torch.ones(1, 1, 2, 2), torch.arange(4).view(1, 1, 2, 2)
+            torch.nn.functional.max_unpool2d(values, places, 2)
+            # as torch says it of cuBLAS, which CPUs do not have
+            warnings.warn(
+                "Deterministic behavior was enabled with either `torch.use_deterministic_algorithms"
+                "(True)` or `at::Context::setDeterministicAlgorithms(true)`, but this operation is"
+                " not deterministic because it uses CuBLAS and you have CUDA >= 10.2.",
+                stacklevel=1,
+            )
+        assert found == {"max_unpooling2d_forward_out", "cuBLAS"}
+
+
+def test_other_warnings_go_their_way() -> None:
+    found: set[str] = set()
+    with pytest.warns(UserWarning, match="something else"), named_operations(found):
+        warnings.warn("something else", stacklevel=1)
+    assert not found

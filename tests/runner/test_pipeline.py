@@ -1,0 +1,141 @@
+"""The whole way in one process: regimes, curves, probes and measures of a tiny grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
+from prunebench.runner import pipeline
+from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
+
+GRID: dict[str, Any] = {
+    "experiment": "tiny",
+    "tasks": [{"name": "digits", "train": 120, "val": 50, "test": 80}],
+    "regimes": [
+        "clean",
+        {"name": "swapped", "label_noise": 0.1, "noise": "asymmetric", "class_map": {3: 8, 8: 3},
+         "noisy_val": True, "width": 0.5, "train_samples": 100, "training": {"epochs": 7}},
+    ],
+    "models": ["seed-cnn"],
+    "seeds": [0],
+    "methods": ["magnitude", "gradual", "dense-stopped", "snip"],
+    "sparsities": [0.5, 0.9],
+    "training": {"epochs": 5, "recovery_epochs": 1, "batch_size": 20},
+    "probes": {"run": ["corruptions", "distance", "sharpness"], "samples": 40},
+}  # fmt: skip
+
+
+@dataclass
+class Ran:
+    """A finished grid and its table."""
+
+    plan: Plan
+    data: Path
+    cells: pd.DataFrame
+
+    def again(self, **changes: Any) -> Plan:
+        """The same grid with other settings, in the same folders."""
+        return Plan(config.parse({**GRID, **changes}), self.plan.layout.root.parent)
+
+    def times(self, name: str) -> dict[str, int]:
+        """When each file of a name was written."""
+        found = self.plan.layout.root.rglob(name)
+        return {str(path): path.stat().st_mtime_ns for path in found}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    folder = tmp_path_factory.mktemp("grid")
+    plan, data = Plan(config.parse(GRID), folder / "results"), folder / "data"
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    path = pipeline.run(plan, data)
+    yield Ran(plan, data, pd.read_csv(path))
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def test_every_cell_is_there_with_what_it_is_made_of(ran: Ran) -> None:
+    cells = ran.cells.set_index(["regime", "method", "sparsity"])
+    assert len(cells) == ran.plan.cell_count == 2 * (1 + 3 * 2 + 1)
+    assert set(cells["status"]) == {"ok"}
+    assert cells.loc[("clean", "dense", 0.0), "control"]
+    assert cells.loc[("clean", "dense-stopped", 0.0), "control"]
+    assert not cells.loc[("clean", "magnitude", 0.5), "control"]
+    made = ["criterion", "pattern", "allocation", "schedule", "recovery"]
+    assert cells.loc[("clean", "gradual", 0.9), made].tolist() == [
+        "magnitude", "weight", "global", "gradual", "none",
+    ]  # fmt: skip
+    assert cells.loc[("clean", "dense", 0.0), made].isna().all()
+
+
+def test_a_regime_is_told_in_numbers(ran: Ran) -> None:
+    regime = ["label_noise", "noise", "train_samples", "augmentation", "width"]
+    told = ran.cells.groupby("regime")[regime].first()
+    assert told.loc["swapped"].tolist() == [0.1, "asymmetric", 100, False, 0.5]
+    assert told.loc["clean"].drop("noise").tolist() == [0.0, 120, False, 1.0]
+    assert ran.cells.loc[ran.cells["regime"] == "clean", "noise"].isna().all()
+    dense = ran.cells[ran.cells["method"] == "dense"].set_index("regime")
+    assert dense.loc["swapped", "train_epochs"] == 7
+    assert dense.loc["clean", "train_epochs"] == 5
+    # half the channels: about a quarter of the weights
+    assert 0.2 < dense.loc["swapped", "params_total"] / dense.loc["clean", "params_total"] < 0.3
+
+
+def test_noise_touches_the_labels_it_is_to_touch(ran: Ran) -> None:
+    folder = ran.plan.layout.baseline("digits", "swapped", "seed-cnn", 0)
+    targets = load_file(folder / TARGETS)
+    wrong = targets["train"] != targets["train_clean"]
+    assert wrong.sum() == 10
+    assert set(targets["train_clean"][wrong]) | set(targets["train"][wrong]) <= {3, 8}
+    clean = load_file(ran.plan.layout.baseline("digits", "clean", "seed-cnn", 0) / TARGETS)
+    assert np.array_equal(targets["val"], clean["val"])
+    assert np.array_equal(targets["test"], clean["test"])
+    assert (targets["noisy_val"] != targets["val"]).sum() == 5
+    assert "noisy_val" not in clean
+    logits = load_file(folder / PREDICTIONS)["val"]
+    row = ran.cells[(ran.cells["method"] == "dense") & (ran.cells["regime"] == "swapped")].iloc[0]
+    assert row["noisy_val_error"] == (logits.argmax(1) != targets["noisy_val"]).mean()
+
+
+def test_instability_is_of_one_moment_at_trained_weights(ran: Ran) -> None:
+    there = ran.cells.groupby("method")["instability"].apply(lambda values: values.notna().all())
+    assert there["magnitude"]
+    # nothing is removed, at many moments, or before anything was learned
+    assert not there[["dense", "dense-stopped", "gradual", "snip"]].any()
+
+
+def test_probes_look_at_every_cell_and_train_nothing(ran: Ran) -> None:
+    probed = ["corrupted_error", "corrupted_blur_error", "distance", "sharpness"]
+    assert ran.cells[probed].notna().all(axis=None)
+    kinds = [f"corrupted_{kind}_error" for kind in ("noise", "blur", "contrast", "pixelation")]
+    assert np.allclose(ran.cells[kinds].mean(axis=1), ran.cells["corrupted_error"])
+    records, probes = ran.times(RECORD), ran.times(PROBES)
+    assert len(probes) == len(records) == len(ran.cells)
+    for name in ran.plan.probe_jobs:
+        pipeline.probes(ran.plan, name, ran.data)
+    assert ran.times(PROBES) == probes
+    other = ran.again(probes={"run": ["distance"], "samples": 40})
+    for name in other.probe_jobs:
+        pipeline.probes(other, name, ran.data)
+    assert all(ran.times(PROBES)[path] != time for path, time in probes.items())
+    assert ran.times(RECORD) == records
+
+
+def test_an_unknown_probe_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(PrunebenchError, match=r"sharpnes.*sharpness"):
+        config.parse({**GRID, "probes": {"run": ["sharpnes"]}})
+
+
+def test_a_family_names_methods_of_the_grid() -> None:
+    with pytest.raises(PrunebenchError, match=r"primary: no method 'magnitud'.*magnitude"):
+        config.parse({**GRID, "analysis": {"primary": ["magnitud"]}})

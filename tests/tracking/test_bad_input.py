@@ -1,0 +1,78 @@
+"""Damaged files and unusable stores: one line each, with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from prunebench.errors import PrunebenchError
+from prunebench.storage.layout import HISTORY, Layout
+from prunebench.tracking import export, server_command
+from tests.tracking import helpers as made_up
+from tests.tracking.looking import free_port, refused
+
+# third parties' own, met inside mlflow
+pytestmark = [
+    pytest.mark.filterwarnings("error"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*"),
+]
+
+
+def _spoil_table(layout: Layout) -> None:
+    layout.cells_csv.write_bytes(b"\xff\xfe\x00")
+
+
+def _drop_column(layout: Layout) -> None:
+    pd.read_csv(layout.cells_csv).drop(columns="status").to_csv(layout.cells_csv, index=False)
+
+
+def _double_row(layout: Layout) -> None:
+    text = layout.cells_csv.read_text(encoding="utf-8")
+    layout.cells_csv.write_text(text + text.splitlines()[1] + "\n", encoding="utf-8")
+
+
+def _spoil_history(layout: Layout) -> None:
+    next(layout.root.rglob(HISTORY)).write_text('[{"epoch": 1,', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda layout: layout.cells_csv.unlink(), "is missing"),
+        (_spoil_table, "damaged"),
+        (_drop_column, "lacks the columns status"),
+        (_double_row, "twice"),
+        (_spoil_history, "history.json is damaged"),
+    ],
+)
+def test_damaged_files_are_named(
+    tmp_path: Path, spoil: Callable[[Layout], None], says: str
+) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    spoil(layout)
+    with pytest.raises(PrunebenchError, match=says):
+        export(layout)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_unusable_stores_are_one_line(tmp_path: Path) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    (tmp_path / "not.db").write_bytes(b"this is no database, but long enough to be read" * 50)
+    assert "not a database" in refused(layout, f"sqlite:///{tmp_path / 'not.db'}")
+    (tmp_path / "folder.db").mkdir()
+    assert "unable to open" in refused(layout, f"sqlite:///{tmp_path / 'folder.db'}")
+    refused(layout, "nonsense://user:secret@host/x")
+    text = refused(layout, f"http://user:secret@127.0.0.1:{free_port()}")
+    assert "refused" in text
+    assert "secret" not in text
+
+
+def test_the_command_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = server_command(Layout(Path("results/smoke")))
+    assert command.endswith("mlflow ui --backend-store-uri sqlite:///results/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@server:5000")
+    assert server_command(Layout(Path("results/smoke"))) == "http://***@server:5000"

@@ -1,0 +1,148 @@
+"""The export to MLflow is complete, changes nothing the second time, and survives a kill."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from prunebench.storage import records
+from prunebench.storage.layout import Layout
+from prunebench.tracking import export, tracking_uri
+from prunebench.tracking import sync as syncing
+from tests.tracking import helpers as made_up
+from tests.tracking.looking import assert_equal_to_files, counts, refused, runs_of
+
+# third parties' own, met inside mlflow
+pytestmark = [
+    pytest.mark.filterwarnings("error"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*"),
+]
+
+
+def test_an_export_is_complete_and_a_second_changes_nothing(results: Path) -> None:
+    layout, rows = made_up.experiment(results / "smoke", seeds=2)
+    assert counts(export(layout)) == (10, 0, 0, 0)
+    before = runs_of(layout)
+    assert_equal_to_files(layout, before)
+    assert counts(export(layout)) == (0, 0, 0, 10)
+    after = runs_of(layout)
+    assert {run.info.run_id for run in after.values()} == {r.info.run_id for r in before.values()}
+    assert all(run.info.start_time == before[key].info.start_time for key, run in after.items())
+    assert len(rows) == 10
+
+
+def test_changed_rows_are_replaced_and_vanished_ones_removed(results: Path) -> None:
+    layout, rows = made_up.experiment(results / "smoke")
+    export(layout)
+    before = runs_of(layout)
+    baseline, changed = rows[0], rows[2]
+    changed.update(test_error=0.125, status=records.DIVERGED, message="loss is NaN")
+    baseline.update(test_error=0.25)
+    made_up.write_cells(layout, rows[:-1])
+    assert counts(export(layout)) == (0, 2, 1, 2)
+    after = runs_of(layout)
+    assert_equal_to_files(layout, after)  # also: the kept ones hang under the new baseline
+    key = "digits/noisy-40/test_resnet/seed-0/magnitude/0.9375"
+    assert after[key].info.run_id != before[key].info.run_id
+    assert after[key].info.status == "FAILED"
+    assert after[key].data.tags["mlflow.note.content"].startswith("loss is NaN")
+    assert after["experiment"].info.run_id == before["experiment"].info.run_id
+
+
+@pytest.mark.parametrize("method", ["create_run", "log_batch", "set_terminated", "log_artifact"])
+@pytest.mark.parametrize("calls", [1, 4])
+def test_an_interrupted_export_is_completed(
+    results: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
+) -> None:
+    layout, _ = made_up.experiment(results / "smoke")
+    original: Callable[..., Any] = getattr(MlflowClient, method)
+    left = [calls]
+
+    def dies(self: MlflowClient, *args: Any, **kwargs: Any) -> Any:
+        done = original(self, *args, **kwargs)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, method, dies)
+        with pytest.raises(KeyboardInterrupt):
+            export(layout)
+    export(layout)
+    assert_equal_to_files(layout, runs_of(layout))
+    assert counts(export(layout)) == (0, 0, 0, 5)
+
+
+def test_a_killed_process_leaves_nothing_that_the_next_export_does_not_mend(tmp_path: Path) -> None:
+    layout, _ = made_up.experiment(tmp_path / "r" / "smoke", seeds=8)
+    code = (
+        "from pathlib import Path; from prunebench.storage.layout import Layout; "
+        f"from prunebench.tracking import export; export(Layout(Path({str(layout.root)!r})))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    database = tmp_path / "r" / "mlflow.db"
+    limit = time.monotonic() + 40
+    while not database.exists() and time.monotonic() < limit:
+        time.sleep(0.02)
+    time.sleep(0.5)  # into the middle of the runs
+    child.kill()
+    child.wait()
+    export(layout)
+    assert_equal_to_files(layout, runs_of(layout))
+
+
+def test_moved_results_do_not_write_to_the_old_place(results: Path, tmp_path: Path) -> None:
+    layout, _ = made_up.experiment(results / "smoke", methods=())
+    export(layout)
+    results.rename(tmp_path / "moved")
+    moved = Layout(tmp_path / "moved" / "smoke")
+    assert counts(export(moved)) == (1, 0, 0, 0)
+    assert counts(export(moved)) == (0, 0, 0, 1)
+    assert not results.exists()
+    assert_equal_to_files(moved, runs_of(moved))
+
+
+def test_a_deleted_experiment_comes_back(results: Path) -> None:
+    layout, _ = made_up.experiment(results / "smoke", methods=())
+    export(layout)
+    client = MlflowClient(tracking_uri(layout))
+    found = client.get_experiment_by_name("prunebench/smoke")
+    assert found is not None
+    client.delete_experiment(found.experiment_id)
+    export(layout)
+    assert_equal_to_files(layout, runs_of(layout))
+
+
+def test_others_runs_in_the_same_experiment_are_left_alone(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shared")
+    one, _ = made_up.experiment(results / "one", methods=())
+    two, _ = made_up.experiment(results / "two", methods=())
+    export(one)
+    client = MlflowClient(tracking_uri(one))
+    found = client.get_experiment_by_name("shared")
+    assert found is not None
+    client.create_run(found.experiment_id, tags={"experiment": "two"})
+    export(two)
+    assert len(client.search_runs([found.experiment_id])) == 5
+
+
+def test_a_server_that_is_too_slow_is_given_up(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, _ = made_up.experiment(results / "smoke")
+    monkeypatch.setattr(syncing, "GRACE", 0.05)
+    monkeypatch.setattr(syncing, "GRACE_PER_RUN", 0.0)
+    assert "too slow" in refused(layout)
+    monkeypatch.undo()
+    export(layout)
+    assert_equal_to_files(layout, runs_of(layout))

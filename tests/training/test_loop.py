@@ -1,0 +1,285 @@
+"""The training loop against a naive one, torch's own schedules, and itself."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.experiment.settings import Augmentation, Compute, Training
+from prunebench.storage.hashing import derive_seed
+from prunebench.tasks.batches import epoch_batches
+from prunebench.training.loop import Run, Samples, learning_rate, precision_of, predict, train
+from prunebench.training.optimizers import optimizer_of
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def normalize(images: Tensor) -> Tensor:
+    return images.float().div(255).sub(0.5)
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (60, 1, 6, 6), generator=draw, dtype=torch.uint8)
+    labels = torch.arange(60) % 3
+    return Samples(images[:42], labels[:42], images[42:], labels[42:], normalize)
+
+
+def network(dropout: float = 0.0) -> nn.Module:
+    torch.manual_seed(4)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Dropout(dropout), nn.Flatten(), nn.Linear(64, 3),
+    )  # fmt: skip
+
+
+def settings(**changes: Any) -> Training:
+    defaults: dict[str, Any] = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05}
+    return Training(**{**defaults, **changes})
+
+
+def trained(model: nn.Module, samples: Samples, training: Training, **more: Any) -> Run:
+    given: dict[str, Any] = {"seed": 1, "rate": learning_rate(training), "stop": training.epochs}
+    return train(model, samples, training, **{**given, **more})
+
+
+def same_bits(one: nn.Module, two: nn.Module) -> None:
+    torch.testing.assert_close(one.state_dict(), two.state_dict(), rtol=0, atol=0)
+
+
+# --------------------------------------------------------------------------- against a plain loop
+
+
+def naive(model: nn.Module, samples: Samples, training: Training, start: int = 0) -> None:
+    """Plain SGD with Nesterov momentum, or AdamW, written out; cosine learning rate."""
+    memory: dict[str, list[Tensor]] = {}
+    per_epoch = math.ceil(len(samples.labels) / training.batch_size)
+    step = 0
+    for epoch in range(start, training.epochs):
+        model.train()
+        draw = torch.Generator().manual_seed(derive_seed(1, "batches", epoch))
+        order = torch.randperm(len(samples.labels), generator=draw)
+        for number in range(per_epoch):
+            chosen = order[number * training.batch_size : (number + 1) * training.batch_size]
+            share = (epoch + number / per_epoch) / training.epochs
+            rate = training.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+            model.zero_grad()
+            logits = model(normalize(samples.images[chosen]))
+            functional.cross_entropy(logits, samples.labels[chosen]).backward()
+            if training.gradient_clip is not None:
+                norm = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
+                for parameter in model.parameters():
+                    parameter.grad *= min(1.0, training.gradient_clip / (float(norm) + 1e-6))
+            step += 1
+            for name, parameter in model.named_parameters():
+                decay = training.weight_decay if parameter.ndim > 1 else 0.0
+                weight, slope = parameter.data, parameter.grad
+                if training.optimizer == "sgd":
+                    slope = slope + decay * weight
+                    if name not in memory:
+                        memory[name] = [slope.clone()]
+                    else:
+                        memory[name][0] = training.momentum * memory[name][0] + slope
+                    past = memory[name][0]
+                    weight -= rate * (slope + training.momentum * past)
+                else:
+                    weight *= 1 - rate * decay
+                    zero = torch.zeros_like(weight)
+                    first, second = memory.get(name, [zero, zero])
+                    first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+                    memory[name] = [first, second]
+                    size = (second / (1 - 0.999**step)).sqrt() + 1e-8
+                    weight -= rate * first / (1 - 0.9**step) / size
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"weight_decay": 0.1, "gradient_clip": 0.2},
+        {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.2},
+    ],
+    ids=["sgd", "clipped", "adamw"],
+)
+def test_a_naive_loop_gives_the_same(samples, changes) -> None:
+    model, training = network(), settings(**changes)
+    expected = deepcopy(model)
+    naive(expected, samples, training)
+    run = trained(model, samples, training)
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), atol=1e-5, rtol=1e-4)
+    assert run.epochs == len(run.history) == 3
+    assert [entry["epoch"] for entry in run.history] == [1, 2, 3]
+    wrong = predict(model, samples.val_images, normalize).argmax(1) != samples.val_labels
+    assert run.history[-1]["val_error"] == pytest.approx(float(wrong.float().mean()))
+
+
+def test_going_on_from_a_state_sees_the_same_batches(samples) -> None:
+    """Epochs k to n from a stored state: the baseline's batches and rates, a fresh optimizer."""
+    training, states = settings(momentum=0.0, weight_decay=0.0), {}
+    model, later = network(), network()
+    trained(
+        model, samples, training,
+        after_epoch=lambda epoch: states.update({epoch: deepcopy(model.state_dict())}),
+    )  # fmt: skip
+    assert sorted(states) == [1, 2, 3]
+    later.load_state_dict(states[1])
+    run = trained(later, samples, training, start=1)
+    same_bits(model, later)  # without momentum the optimizer has no past, and nothing differs
+    assert run.epochs == 2
+    # with momentum it is the naive loop from there on
+    training = settings()
+    later.load_state_dict(states[1])
+    expected = deepcopy(later)
+    naive(expected, samples, training, start=1)
+    trained(later, samples, training, start=1)
+    torch.testing.assert_close(later.state_dict(), expected.state_dict(), atol=1e-5, rtol=1e-4)
+
+
+# -------------------------------------------------------------------------------- determinism
+
+
+def test_same_seed_same_bits(samples) -> None:
+    augmented = replace(samples, augmentation=Augmentation(crop=1, flip=True))
+    for data in (samples, augmented):
+        one, two, other = network(0.3), network(0.3), network(0.3)
+        trained(one, data, settings())
+        torch.manual_seed(77)  # the global generator's past does not matter
+        torch.rand(13)
+        trained(two, data, settings())
+        same_bits(one, two)
+        trained(other, data, settings(), seed=2)
+        assert not torch.equal(one[0].weight, other[0].weight)
+
+
+def test_looking_at_validation_changes_nothing(samples) -> None:
+    one, two = network(0.3), network(0.3)
+    run = trained(one, samples, settings(epochs=4))
+    seldom = trained(two, samples, settings(epochs=4, validate_every=3))
+    same_bits(one, two)
+    assert ["val_error" in entry for entry in run.history] == [True] * 4
+    assert ["val_error" in entry for entry in seldom.history] == [False, False, True, True]
+
+
+def test_every_sample_once_an_epoch(samples) -> None:
+    seen: list[int] = []
+
+    class Spy(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                seen.append(len(x))
+            return super().forward(x.flatten(1))
+
+    trained(Spy(36, 3), samples, settings(epochs=2))
+    assert seen == [16, 16, 10] * 2
+    draw = torch.Generator().manual_seed(derive_seed(1, "batches", 0))
+    labels = torch.arange(42)
+    order = torch.cat([y for _, y in epoch_batches(samples.images, labels, 16, draw, normalize)])
+    assert sorted(order.tolist()) == list(range(42))
+
+
+# ------------------------------------------------------------------------- the optimizer, masks
+
+
+def test_norms_and_biases_do_not_decay() -> None:
+    model = network()
+    model[5].weight.requires_grad_(False)
+    for name in ("sgd", "adamw"):
+        decays, plain = optimizer_of(model, settings(optimizer=name, weight_decay=0.3)).param_groups
+        assert (decays["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+        assert [id(p) for p in decays["params"]] == [id(model[0].weight)]
+        spared = [model[1].weight, model[1].bias, model[5].bias]
+        assert [id(p) for p in plain["params"]] == [id(p) for p in spared]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_masks_hold_at_every_step(samples, optimizer) -> None:
+    model = network()
+    masks = {n: torch.rand_like(p) < 0.5 for n, p in model.named_parameters() if p.ndim > 1}
+
+    def look(epoch: int) -> None:
+        for name, mask in masks.items():
+            value = model.get_parameter(name)
+            assert not value[~mask].any()
+            assert value[mask].any()
+
+    changes = {"weight_decay": 0.1, "momentum": 0.95, "gradient_clip": 1.0}
+    trained(model, samples, settings(optimizer=optimizer, **changes), masks=masks, after_epoch=look)
+
+
+def test_pruned_weights_do_not_count_in_the_clipped_norm(samples) -> None:
+    """Clipping a masked network is clipping one that has no such weights."""
+    training = settings(gradient_clip=1e-3, momentum=0.0, weight_decay=0.0, epochs=1)
+    training = training.model_copy(update={"batch_size": 42})
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 3, bias=False))
+    mask = torch.zeros(3, 36, dtype=torch.bool)
+    mask[:, :5] = True
+    before = (model[1].weight * mask).detach().clone()
+    trained(model, samples, training, masks={"1.weight": mask})
+    moved = (model[1].weight.detach() - before).norm()
+    assert float(moved) == pytest.approx(0.05 * 1e-3, rel=1e-2)
+
+
+# ----------------------------------------------------------------------- precision, divergence
+
+
+def test_divergence_is_told(samples) -> None:
+    model = network()
+    run = trained(model, samples, settings(learning_rate=1e30, epochs=5))
+    assert run.diverged
+    assert run.epochs < 5
+    assert run.history[-1]["train_loss"] is None
+    assert "val_error" not in run.history[-1]
+    assert not trained(network(), samples, settings()).diverged
+
+
+def test_bfloat16(samples) -> None:
+    assert precision_of(Compute(precision="bfloat16"), torch.device("cpu")) is torch.bfloat16
+    assert precision_of(Compute(precision="float32"), torch.device("cpu")) is None
+    assert precision_of(Compute(), torch.device("cpu")) is None
+    model, other, seen = network(), network(), []
+    handle = model[0].register_forward_hook(lambda m, i, o: seen.append((m.training, o.dtype)))
+    run = trained(model, samples, settings(), precision=torch.bfloat16)
+    handle.remove()
+    # autocast while training only: predictions are of full precision
+    assert {dtype for training, dtype in seen if training} == {torch.bfloat16}
+    assert {dtype for training, dtype in seen if not training} == {torch.float32}
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    trained(other, samples, settings())
+    difference = (model[0].weight - other[0].weight).detach().abs().max()
+    assert 0 < float(difference) < 0.05
+    assert not run.diverged
+
+
+class Several(nn.Module):
+    """Its forward returns more than logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(36, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, str]:
+        return self.layer(x.flatten(1)), "more"
+
+
+def test_predictions(samples) -> None:
+    model = Several().train()
+    trained(model, samples, settings(epochs=1))
+    found = predict(model, samples.images, normalize, batch=5)
+    assert not model.training
+    expected = model(normalize(samples.images))[0]
+    torch.testing.assert_close(found, expected.detach(), atol=1e-6, rtol=1e-5)
+    assert not found.requires_grad

@@ -1,0 +1,228 @@
+"""Networks: shapes, sizes, seeds, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.settings import Model
+from prunebench.pruning.layers import prunable_layers
+from prunebench.training.models import create, head_of
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_resnet20_is_the_literatures() -> None:
+    model = create(Model(name="resnet20"), 10, 3, 32, seed=0)
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    wide = [m for m in convolutions if m.kernel_size == (3, 3)]
+    assert len(wide) == 19  # 6n + 1 with n = 3; the linear layer is the twentieth
+    assert [m.out_channels for m in wide] == [16] * 7 + [32] * 6 + [64] * 6
+    assert [m.stride[0] for m in wide if m.stride != (1, 1)] == [2, 2]
+    # He 2016 count 0.27 M; by hand: 3x3 layers, two 1x1 shortcuts, batch norms, the head
+    by_hand = 9 * (3 * 16 + 6 * 16**2 + 16 * 32 + 5 * 32**2 + 32 * 64 + 5 * 64**2)
+    by_hand += 16 * 32 + 32 * 64
+    by_hand += 2 * (7 * 16 + 7 * 32 + 7 * 64)
+    by_hand += 64 * 10 + 10
+    assert weights(model) == by_hand == 272_474
+    assert not any(isinstance(m, nn.MaxPool2d) for m in model.modules())
+    shapes = []
+    model.stages[-1].register_forward_hook(lambda m, i, o: shapes.append(tuple(o.shape)))
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    assert shapes == [(2, 64, 8, 8)]
+    assert model.get_classifier() is model.head
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 9, 16, 28, 32, 64])
+def test_seed_cnn(size: int, channels: int) -> None:
+    model = create(Model(name="seed-cnn"), 7, channels, size, seed=0)
+    assert model(torch.randn(2, channels, size, size)).shape == (2, 7)
+    side = size // 4
+    by_hand = 9 * channels * 32 + 32 + 9 * 32 * 64 + 64
+    by_hand += 64 * side**2 * 120 + 120 + 120 * 84 + 84 + 84 * 7 + 7
+    assert weights(model) == by_hand
+    with pytest.raises(PrunebenchError, match="at least 4×4"):
+        create(Model(name="seed-cnn"), 7, channels, 3, seed=0)
+
+
+def test_small_stem_keeps_resolution() -> None:
+    def resolution(stem: str) -> int:
+        model = create(Model(name="resnet18", stem=stem), 10, 3, 32, seed=0)
+        seen: list[int] = []
+        model.layer1.register_forward_hook(lambda m, i, o: seen.append(o.shape[-1]))
+        assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+        return seen[0]
+
+    assert resolution("original") == 8
+    assert resolution("small") == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("resnet20", "leave it out"), ("test_vit", "patch size")]
+)
+def test_small_stem_where_there_is_none(name: str, message: str) -> None:
+    with pytest.raises(PrunebenchError, match=message):
+        create(Model(name=name, stem="small"), 10, 3, 32, seed=0)
+
+
+def test_unknown_models_and_arguments() -> None:
+    with pytest.raises(PrunebenchError, match="did you mean 'resnet18'"):
+        create(Model(name="resnet18x"), 10, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="list_models"):
+        create(Model(name="qqqqqqqq"), 10, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="depthh"):
+        create(Model(name="resnet20", arguments={"depthh": 3}), 10, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="no pretrained weights"):
+        create(Model(name="resnet20", pretrained=True), 10, 3, 32, seed=0)
+
+
+def test_transformers_are_built_for_the_images() -> None:
+    model = create(Model(name="test_vit"), 10, 3, 64, seed=0)
+    assert model.patch_embed.img_size == (64, 64)
+    assert model(torch.randn(2, 3, 64, 64)).shape == (2, 10)
+    own = Model(name="test_vit", arguments={"img_size": 48, "patch_size": 8})
+    model = create(own, 10, 3, 64, seed=0)
+    assert model.patch_embed.img_size == (48, 48)
+    assert model.patch_embed.num_patches == 36
+
+
+@pytest.mark.parametrize("name", ["seed-cnn", "resnet20", "test_resnet", "test_vit"])
+def test_the_seed_decides(name: str) -> None:
+    before = torch.get_rng_state()
+    one, same, other = (create(Model(name=name), 10, 3, 16, seed=seed) for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(123)  # and nothing else does
+    again = create(Model(name=name), 10, 3, 16, seed=5)
+    for model in (same, again):
+        torch.testing.assert_close(one.state_dict(), model.state_dict(), rtol=0, atol=0)
+    first = [parameter for parameter in one.parameters() if parameter.ndim > 1][-1]
+    last = [parameter for parameter in other.parameters() if parameter.ndim > 1][-1]
+    assert not torch.equal(first, last)
+
+
+def test_heads() -> None:
+    for name in ("seed-cnn", "resnet20", "test_resnet", "test_efficientnet", "test_vit"):
+        model = create(Model(name=name), 9, 3, 32, seed=0)
+        assert [getattr(part, "out_features", None) for part in head_of(model)] == [9]
+        layers = prunable_layers(model)
+        assert not any(layer.module in head_of(model) for layer in layers.values())
+    plain = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.ReLU())
+    assert head_of(plain) == [plain[1]]
+    assert head_of(nn.ReLU()) == []
+    convolutional = create(Model(name="resnetv2_50"), 9, 3, 32, seed=0)
+    assert [part.out_channels for part in head_of(convolutional)] == [9]
+
+
+def test_standardized_weights_are_refused() -> None:
+    """timm's weight standardization makes zeros into something else on each use."""
+    model = create(Model(name="test_nfnet"), 9, 3, 32, seed=0)
+    with pytest.raises(PrunebenchError, match="zeros in it do not stay"):
+        prunable_layers(model)
+
+
+# --------------------------------------------------------------------------------- width
+
+DRAWN_WITH = "2.15"  # other versions of torch may draw other numbers
+# what the first release drew, seed 1, 10 classes: the sum of each weight by its place. No hash: the
+# truncated normal of transformers differs in its last bits between kinds of processors
+UNWIDENED = {
+    "seed-cnn": (1, 8, 44.38227743),
+    "resnet20": (3, 32, 5814.222538),
+    "vgg16-cifar": (3, 32, 33408.85894),
+    "test_resnet": (3, 32, 6627.084698),
+    "test_vit": (3, 64, 3296.010382),
+    "test_efficientnet": (3, 32, 10212.23254),
+    "test_convnext": (3, 32, 2364.35261),
+}
+
+
+@pytest.mark.parametrize("name", UNWIDENED)
+def test_a_width_of_one_changes_no_bit(name: str) -> None:
+    channels, size, expected = UNWIDENED[name]
+    plain = create(Model(name=name), 10, channels, size, 1)
+    one = create(Model(name=name), 10, channels, size, 1, width=1.0)
+    torch.testing.assert_close(plain.state_dict(), one.state_dict(), rtol=0, atol=0)
+    if torch.__version__.startswith(DRAWN_WITH):
+        drawn = [
+            (value.double().flatten() * (1 + torch.arange(value.numel()) % 7)).sum().item()
+            for value in one.state_dict().values()
+        ]
+        assert sum(drawn) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("width", [0.5, 1.5, 2])
+@pytest.mark.parametrize("name", [*UNWIDENED, "resnet18", "fbnetv3_b"])
+def test_weights_grow_with_about_the_square_of_the_width(name: str, width: float) -> None:
+    plain = create(Model(name=name), 10, 3, 64, seed=0)
+    wider = create(Model(name=name), 10, 3, 64, seed=0, width=width)
+    assert type(wider) is type(plain)
+    assert wider.eval()(torch.randn(2, 3, 64, 64)).shape == (2, 10)
+    # biases, norms, depthwise convolutions and the first layer grow more slowly, and
+    # timm rounds the channels of EfficientNets to multiples of 8
+    grown = math.log(weights(wider) / weights(plain), width)
+    assert 1.4 < grown < 2.1
+    depth = [sum(isinstance(m, nn.Linear) for m in net.modules()) for net in (plain, wider)]
+    assert depth[0] == depth[1]
+    again = create(Model(name=name), 10, 3, 64, seed=0, width=width)
+    torch.testing.assert_close(wider.state_dict(), again.state_dict(), rtol=0, atol=0)
+
+
+def test_what_is_widened_by_hand() -> None:
+    seed_cnn = create(Model(name="seed-cnn"), 10, 1, 8, 0, width=0.5)
+    found = [m.weight.shape[0] for m in seed_cnn.modules() if hasattr(m, "weight")]
+    assert found == [16, 32, 60, 42, 10]
+    resnet20 = create(Model(name="resnet20", arguments={"blocks": 1}), 10, 3, 32, 0, width=4)
+    assert [m.out_channels for m in resnet20.modules() if isinstance(m, nn.Conv2d)] == [
+        64, 64, 64, 128, 128, 128, 256, 256, 256,
+    ]  # fmt: skip
+    vgg = create(Model(name="vgg16-cifar"), 10, 3, 32, 0, width=0.25)
+    assert [m.out_channels for m in vgg.modules() if isinstance(m, nn.Conv2d)] == [
+        16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128, 128,
+    ]  # fmt: skip
+    resnet18 = create(Model(name="resnet18", stem="small"), 10, 3, 32, 0, width=0.5)
+    assert [info["num_chs"] for info in resnet18.feature_info] == [64, 32, 64, 128, 256]
+    assert resnet18.conv1.kernel_size == (3, 3)
+    convnext = create(Model(name="test_convnext"), 10, 3, 32, 0, width=2)
+    assert [info["num_chs"] for info in convnext.feature_info] == [48, 64, 96, 128]
+    vit = create(Model(name="test_vit"), 10, 3, 64, 0, width=1.5)
+    assert (vit.embed_dim, vit.blocks[0].attn.num_heads) == (96, 3)
+    assert vit.blocks[0].attn.head_dim == 32
+    assert weights(create(Model(name="seed-cnn"), 10, 1, 8, 0, width=1e-9)) == (
+        # one of everything
+        (9 + 1) + (9 + 1) + (4 + 1) + (1 + 1) + (10 + 10)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "message"),
+    [
+        ("test_mambaout", 2, "a MambaOut cannot be widened; these can: ConvNeXt, Eff.*SeedCNN"),
+        ("efficientnet_b0", 2, "width 2: its constructor refuses .*channel_multiplier"),
+        ("test_vit3", 0.5, "width 0.5: 3 heads times 0.5 is no whole number of heads"),
+        ("resnet20", 1.01, "width 1.01: rounds to the channels that it has without"),
+        ("resnet50_gn", 1.1, "its constructor refuses .*must be divisible by num_groups"),
+    ],
+)
+def test_a_width_that_cannot_be_is_refused(name: str, width: float, message: str) -> None:
+    with pytest.raises(PrunebenchError, match=f"models: {name}: .*{message}"):
+        create(Model(name=name), 10, 3, 64, 0, width=width)
+
+
+def test_pretrained_weights_are_not_widened() -> None:
+    with pytest.raises(PrunebenchError, match="pretrained weights have only the width"):
+        create(Model(name="test_resnet", pretrained=True), 10, 3, 32, 0, width=2)
