@@ -60,15 +60,18 @@ def fill(text: str) -> str:
 def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
     """An entry of a list: a preset's name, or a mapping that refines one."""
     known = sorted(config.presets(kind))
-    mapping = {
-        **item,
-        "properties": {**item["properties"], "base": {"enum": known}},
-        "required": ["name"],
-    }
+    base = {"enum": known, "description": "Preset that this entry refines; default: its name."}
+    mapping = {**item, "properties": {**item["properties"], "base": base}, "required": ["name"]}
     if kind == "methods":
-        mapping["properties"] |= dict.fromkeys(PARTS, PART)
+        _write_parts(mapping["properties"], PARTS)
     name = {"enum": known} if known else {"type": "string"}
     return {"anyOf": [name, mapping]}
+
+
+def _write_parts(properties: dict[str, Any], kinds: tuple[str, ...]) -> None:
+    """Let parts be written as a name or a mapping, where the resolved ones are mappings."""
+    for kind in kinds:
+        properties[kind] = PART | {"description": properties[kind]["description"]}
 
 
 def json_schema() -> dict[str, Any]:
@@ -76,9 +79,13 @@ def json_schema() -> dict[str, Any]:
     schema = Experiment.model_json_schema()
     # a model may change any of it
     first = schema["$defs"]["First"]
-    first["properties"] |= dict.fromkeys(SCORING, PART)
+    _write_parts(first["properties"], SCORING)
     first["required"] = ["criterion"]
-    schema["$defs"]["Model"]["properties"]["training"] = {"$ref": "#/$defs/Training"}
+    own = schema["$defs"]["Model"]["properties"]
+    own["training"] = {
+        "$ref": "#/$defs/Training",
+        "description": own["training"]["description"],
+    }
     for kind, model in (("tasks", "Task"), ("regimes", "Regime"), ("models", "Model"),
                         ("methods", "Method")):  # fmt: skip
         schema["properties"][kind]["items"] = _named(kind, schema["$defs"][model])

@@ -12,7 +12,10 @@ from prunebench.errors import PrunebenchError, shown, suggest
 class Settings(BaseModel):
     """Unknown keys are refused; settings never change once checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # the text below a field reaches the JSON schema, and from it the configuration reference
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -210,6 +210,17 @@ def test_the_schema_that_editors_read_is_the_one_printed() -> None:
     assert (ROOT / "config" / "schema.json").read_text() == invoke("schema")
 
 
+def test_every_setting_is_described_in_the_schema() -> None:
+    schema = catalog.json_schema()
+    lists = ("tasks", "regimes", "models", "methods")
+    entries = [schema["properties"][kind]["items"]["anyOf"][1] for kind in lists]
+    for model in (schema, *schema["$defs"].values(), *entries):
+        for name, setting in model.get("properties", {}).items():
+            text = setting.get("description", "")
+            assert text[:1].isupper(), f"{model['title']}.{name}: {text!r}"
+            assert text.endswith((".", "…")), f"{model['title']}.{name}: {text!r}"
+
+
 def test_the_schema_accepts_what_ships_and_refuses_what_is_refused() -> None:
     schema = catalog.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

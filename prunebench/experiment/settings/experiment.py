@@ -22,54 +22,54 @@ class Compute(Settings):
     """How jobs run. Threads come from here, never from the machine, so that bits agree."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")
+    """Where to compute: auto (a GPU where there is one), cpu, cuda or cuda:<number>."""
     threads: int = Field(1, gt=0, le=1024)
+    """CPU threads of each job. Another number may give other bits."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of forward passes; auto: bfloat16 on a GPU that supports it, else float32."""
     compile: bool = False
+    """Whether to train with torch.compile, which pays off in long trainings on a GPU."""
     baselines_per_job: Count = 1
-    curves_per_job: Count = Field(1, description="curves of one method that share a process")
-    checkpoint_minutes: float = Field(
-        10, ge=0, description="how often a training keeps its state on disk; 0: after every epoch"
-    )
-    keep: Literal["everything", "predictions", "records"] = Field(
-        "everything",
-        description="of pruned cells, once they are measured; predictions: all but the weights",
-    )
+    """Baselines of one task that are trained in one process."""
+    curves_per_job: Count = 1
+    """Curves of one method that are computed in one process."""
+    checkpoint_minutes: float = Field(10, ge=0)
+    """Minutes between two checkpoints of a training; 0: one after every epoch."""
+    keep: Literal["everything", "predictions", "records"] = "everything"
+    """Files of pruned cells that stay once they are measured; predictions: all but the weights."""
 
 
 class Prunable(Settings):
     """Which weights may be pruned, beyond convolutions, linear layers and embeddings."""
 
     head: bool = False
-    exclude: list[str] = Field([], description="patterns of parameter names, e.g. '*.downsample.*'")
+    """Whether the classifier head is pruned, too."""
+    exclude: list[str] = Field([])
+    """Patterns of parameter names that are not pruned, e.g. '*.downsample.*'."""
 
 
 class Analysis(Settings):
-    """How the records are judged: declared before the run, without influence on what is computed.
+    """How the records are judged: declared before the run; it changes nothing that is computed."""
 
-    Sizes are in points of test error.
-    """
-
-    primary: list[Name] = Field(
-        [], description="the family of methods that Holm adjusts for; empty: all but the controls"
-    )
-    equivalence: float = Field(0.5, gt=0, description="± points: the region of equivalence")
-    alpha: float = Field(0.05, gt=0, lt=1, description="level of significance")
+    primary: list[Name] = Field([])
+    """The methods whose p-values Holm's procedure adjusts; empty: all but the controls."""
+    equivalence: float = Field(0.5, gt=0)
+    """Half-width of the region of equivalence, in percentage points of test error."""
+    alpha: float = Field(0.05, gt=0, lt=1)
+    """Level of significance."""
 
 
 class Probes(Settings):
-    """What to look at the stored weights with, once they are there."""
+    """Measurements of stored networks: size, compression, robustness, sharpness."""
 
-    run: list[str] = Field(
-        ["shrunk", "encoded"],
-        description="shrunk, encoded, quantized; corruptions, distance, sharpness",
-    )
-    samples: Count = Field(250, description="images that a probe looks at")
-    round_to: Count = Field(
-        1, description="keep the channels of shrunk networks at a multiple of it"
-    )
-    baselines_per_job: Count = Field(
-        6, description="all cells on which share a process, here and when they are measured"
-    )
+    run: list[str] = Field(["shrunk", "encoded"])
+    """Which probes to run: shrunk, encoded, quantized, corruptions, distance, sharpness."""
+    samples: Count = 250
+    """Images that a probe evaluates."""
+    round_to: Count = 1
+    """Shrunk networks keep a multiple of this number of channels."""
+    baselines_per_job: Count = 6
+    """Baselines whose cells share a process, in probing and in measuring."""
 
     @field_validator("run")
     @classmethod
@@ -78,15 +78,18 @@ class Probes(Settings):
 
 
 class Latency(Settings):
-    """How long networks take, measured with nothing else on the machine; no engine, no times."""
+    """Inference times, measured while nothing else runs. Without engines none are measured."""
 
-    engines: list[str] = Field(
-        [], description="eager, compile, onnxruntime, half, semi-structured; the first is shown"
-    )
+    engines: list[str] = Field([])
+    """Any of eager, compile, onnxruntime, half, semi-structured; tables show the first's times."""
     batches: list[Annotated[int, Field(gt=0, le=65_536)]] = Field([1, 128], min_length=1)
-    seeds: Count = Field(1, description="how many seeds' cells: times hang on sizes alone")
+    """Batch sizes, in images."""
+    seeds: Count = 1
+    """Number of seeds whose cells are timed: times depend on sizes alone."""
     repeats: Count = 30
+    """Timed passes, after those that warm up."""
     warm_up: int = Field(5, ge=0, le=1_000_000)
+    """Passes before the timed ones."""
 
     @field_validator("engines")
     @classmethod
@@ -103,18 +106,31 @@ class Experiment(Settings):
     """A grid: every method on every baseline at every sparsity."""
 
     experiment: Name
+    """Name of the experiment: its results lie in results/<experiment>/."""
     tasks: list[Task] = Field(min_length=1)
+    """Data sets with their splits: names of presets, or mappings that refine one."""
     regimes: list[Regime] = Field(min_length=1)
+    """What provokes overfitting: names of presets, or mappings that refine one."""
     models: list[Model] = Field(min_length=1)
+    """Networks: names of timm's, of our own, or mappings with further settings."""
     seeds: list[Seed] = Field(min_length=1)
+    """Seeds: each trains a baseline of its own for every task, regime and model."""
     methods: list[Method] = Field(min_length=1)
+    """Pruning methods: names of presets, or mappings that refine one or compose parts."""
     sparsities: list[Share] = Field(min_length=1)
+    """Target sparsities: shares of the prunable weights to remove, above 0 and below 1."""
     training: Training = Training()
+    """How baselines are trained; a model's or a regime's own training settings go before."""
     compute: Compute = Compute()
+    """How jobs run: device, threads, precision, what stays on disk."""
     prunable: Prunable = Prunable()
+    """Which weights may be pruned."""
     probes: Probes = Probes()
+    """What is measured of stored networks."""
     latency: Latency = Latency()
+    """How inference times are measured."""
     analysis: Analysis = Analysis()
+    """How the records are judged."""
 
     @field_validator("seeds", "sparsities")
     @classmethod

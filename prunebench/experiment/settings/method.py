@@ -19,16 +19,22 @@ class Part(Settings):
     """A part of a method with all its parameters."""
 
     name: str
+    """Name of a part that ships, path/to/file.py:function, or package.module:function."""
     parameters: dict[str, Any] = Field({})
+    """Its parameters, by name."""
 
 
 class First(Settings):
     """Pruning that comes before a method's own in the same step, e.g. of filters before weights."""
 
     criterion: Part
+    """How this step scores what can be removed."""
     pattern: Part
+    """What this step removes together."""
     allocation: Part
-    share: float = Field(0.5, ge=0, lt=1, description="it leaves a density of density ** share")
+    """How this step spreads its sparsity over the layers."""
+    share: float = Field(0.5, ge=0, lt=1)
+    """Exponent of what this step leaves: of a target density d it leaves d ** share."""
 
     def spec(self, kind: str) -> registry.Spec:
         """What is known of one of its parts."""
@@ -39,16 +45,27 @@ class Method(Settings):
     """A composition of criterion, pattern, allocation, schedule and recovery."""
 
     name: Name
+    """Name of the method, as tables show it."""
     family: Literal["weight", "activation", "structure", "hybrid"]
+    """Column family; default: what follows from criterion and pattern."""
     description: str = ""
+    """What it does, in a sentence."""
     paper: str = ""
+    """Where it is described: first author and year, e.g. Han 2015."""
     criterion: Part
+    """How prunable units are scored: magnitude, snip, wanda, path/to/file.py:function, …"""
     pattern: Part
+    """What is removed together: weight, n-m, filter, block; default: the criterion's first."""
     allocation: Part
+    """How the sparsity is spread over the layers: global (default), uniform, erk, lamp, …"""
     schedule: Part
+    """When weights are removed: one-shot (default), iterative, gradual, at-initialization, …"""
     recovery: Part
+    """What follows the removal: fine-tuning (default), weight-rewinding, none, …"""
     first: First | None = None
-    control: bool = Field(False, description="it is there to compare with, no candidate itself")
+    """Another pruning that comes before in the same step, e.g. of filters before weights."""
+    control: bool = False
+    """Whether it is there to compare with, and is no candidate itself."""
 
     def spec(self, kind: str) -> registry.Spec:
         """What is known of one of its parts."""

@@ -13,28 +13,39 @@ from prunebench.experiment.validation import Settings
 
 
 class Augmentation(Settings):
-    """Random crop after padding by ``crop`` pixels, random horizontal flip."""
+    """Random changes of training images."""
 
     crop: int = Field(0, ge=0, le=256)
+    """Pixels to pad on each side before a random crop to the image's size; 0: no crop."""
     flip: bool = False
+    """Whether half of the images, drawn at random, are mirrored left to right."""
 
 
 class Task(Settings):
     """A data set and its splits."""
 
     name: Name
-    source: str = Field(description="digits, torchvision, folder, parquet or medmnist")
-    dataset: str | None = Field(None, description="torchvision's class, e.g. CIFAR10")
-    path: str | None = Field(None, description="local data; nothing is then downloaded")
-    image_size: int | None = Field(None, ge=4, le=8192, description="pixels; empty keeps the size")
+    """Name of the task."""
+    source: str
+    """Where the images come from: digits, torchvision, folder, parquet or medmnist."""
+    dataset: str | None = None
+    """Data set of the source: for torchvision the name of its class, e.g. CIFAR10."""
+    path: str | None = None
+    """Local data; nothing is then downloaded."""
+    image_size: int | None = Field(None, ge=4, le=8192)
+    """Pixels of a side to which images are resized; empty keeps their size."""
     mode: Literal["native", "grey", "rgb"] = "native"
+    """Channels: native keeps the source's, grey makes one, rgb three."""
     train: Count | None = None
-    val: int | float = Field(
-        0.1, gt=0, le=1_000_000_000, description="a number, or a share of the training split"
-    )
+    """Number of training images; empty takes all that validation and test leave."""
+    val: int | float = Field(0.1, gt=0, le=1_000_000_000)
+    """Validation images: a number, or a share (below 1) of the training split."""
     test: Count | None = None
+    """Number of test images; empty takes all of the source's own test split."""
     split_seed: Seed = 0
+    """Seed of the draw of the splits, the same for all seeds of an experiment."""
     augmentation: Augmentation = Augmentation()
+    """Augmentation, in the regimes that ask for it."""
 
     @field_validator("val")
     @classmethod
@@ -56,19 +67,25 @@ class Regime(Settings):
     """What provokes overfitting."""
 
     name: Name
-    label_noise: Share = Field(0.0, description="share of training labels set to another class")
+    """Name of the regime."""
+    label_noise: Share = 0.0
+    """Share of the training labels that are set to another class."""
     noise: Literal["symmetric", "asymmetric", "pair-flip"] = "symmetric"
-    class_map: dict[Seed, Seed] = Field(
-        {}, description="of asymmetric noise: a class, and the one its samples are mislabelled as"
-    )
-    noisy_val: bool = Field(False, description="also keep validation labels with such noise")
+    """Wrong labels: any other class (symmetric), the next (pair-flip), class_map's (asymmetric)."""
+    class_map: dict[Seed, Seed] = Field({})
+    """For asymmetric noise: each class, and the class its samples are mislabelled as."""
+    noisy_val: bool = False
+    """Whether to measure, too, on validation labels with the same noise (noisy_val_error)."""
     train_fraction: float = Field(1.0, gt=0, le=1)
-    train_samples: Count | None = Field(None, description="in place of train_fraction")
+    """Share of the training images that is used, of each class alike."""
+    train_samples: Count | None = None
+    """Number of training images that are used, in place of train_fraction."""
     augmentation: bool = False
-    width: float = Field(1.0, gt=0, le=1000, description="factor on the channels of the network")
-    training: dict[str, JsonValue] = Field(
-        {}, description="what differs from the common training: fewer samples need more epochs"
-    )
+    """Whether to train with the task's augmentation."""
+    width: float = Field(1.0, gt=0, le=1000)
+    """Factor on the number of channels of every network."""
+    training: dict[str, JsonValue] = Field({})
+    """Training settings that differ here from the common ones: fewer samples need more epochs."""
 
     @field_validator("class_map", mode="before")
     @classmethod

@@ -14,22 +14,35 @@ class Training(Settings):
     """One training run of a baseline, and what recoveries take from it."""
 
     epochs: int = Field(40, gt=0, le=1_000_000)
-    recovery_epochs: int | None = Field(
-        None, gt=0, le=1_000_000, description="of fine-tuning; default: epochs"
-    )
+    """Epochs of a baseline."""
+    recovery_epochs: int | None = Field(None, gt=0, le=1_000_000)
+    """Epochs of fine-tuning after a removal; empty: as many as epochs."""
     batch_size: int = Field(128, gt=1, le=1_000_000_000)
+    """Images in a training step."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
+    """Optimizer: sgd (with momentum) or adamw."""
     learning_rate: float = Field(0.1, gt=0)
+    """Largest learning rate."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    milestones: list[float] = Field([0.5, 0.75], description="of step: shares of the epochs")
+    """Course of the learning rate: cosine falls to 0, step falls at milestones, constant stays."""
+    milestones: list[float] = Field([0.5, 0.75])
+    """For step: when the learning rate falls, as shares of the epochs."""
     gamma: float = Field(0.1, gt=0, le=1)
+    """For step: the factor on the learning rate at each milestone."""
     warmup_epochs: float = Field(0.0, ge=0)
+    """Epochs over which the learning rate rises from 0."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of sgd."""
     nesterov: bool = True
-    weight_decay: float = Field(5e-4, ge=0, description="not on norms and biases")
-    gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    validate_every: Count = Field(1, description="epochs between two looks at validation")
-    rewind_epochs: list[int] = Field([], description="epochs whose weights a rewinding may ask for")
+    """Whether sgd uses Nesterov's momentum."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """Weight decay; norms and biases have none."""
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest norm of the gradient; empty: no limit."""
+    validate_every: Count = 1
+    """Epochs between two evaluations on the validation split."""
+    rewind_epochs: list[int] = Field([])
+    """Epochs whose weights are kept, so that weight-rewinding can go back to them."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
@@ -44,13 +57,17 @@ class Model(Settings):
     """A network: ``seed-cnn``, ``resnet20``, or any name that ``timm.create_model`` knows."""
 
     name: Name
-    architecture: str = Field("", description="default: the name")
-    arguments: dict[str, JsonValue] = Field({}, description="further arguments of the constructor")
-    stem: Literal["original", "small"] = Field(
-        "original", description="small: stride 1 and no pooling, for images of 32×32 and less"
-    )
+    """Name of the network, as tables show it."""
+    architecture: str = ""
+    """What is built: seed-cnn, resnet20, or a name that timm.create_model knows; default: name."""
+    arguments: dict[str, JsonValue] = Field({})
+    """Further arguments of the network's constructor."""
+    stem: Literal["original", "small"] = "original"
+    """First layers: small has stride 1 and no pooling, for images of 32×32 and less."""
     pretrained: bool = False
-    training: dict[str, JsonValue] = Field({}, description="what differs from the common training")
+    """Whether training starts from timm's pretrained weights."""
+    training: dict[str, JsonValue] = Field({})
+    """Training settings that differ for this network from the common ones."""
 
     @model_validator(mode="before")
     @classmethod
