@@ -215,7 +215,7 @@ def predict(images):
         WEIGHTS, "safetensors", _write_safetensors,
         """import torch
 
-from prunebench.compress.export import load_network
+from prunebench.compression.export_formats import load_network
 
 network = load_network(".")
 
