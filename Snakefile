@@ -15,14 +15,7 @@ localrules:
 
 rule all:
     input:
-        rules.collect.output,
-        rules.tables.output,
-        rules.figures.output,
-        rules.leaderboard.output,
-        rules.report.output,
-        rules.kit.output,
-        rules.crate.output,
-        rules.track.output,
+        *(getattr(rules, step).output for step in STEPS),
 
 
 onstart:

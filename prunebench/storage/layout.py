@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
@@ -22,9 +23,50 @@ CHECKPOINTS = "checkpoints"
 # what each kind of job leaves in the folder of every cell that it is done with
 LEFT = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
-# what is made of the records, in an experiment's folder
-DERIVED = ("cells.csv", "latency.csv", "layers.csv", "tables/*", "figures/*", "leaderboard.*",
-           "report.*", "provenance.json")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that makes files of the records: a command, and a rule of the workflow.
+
+    Paths are relative to the experiment's folder.
+    """
+
+    output: str  # stands for all that the step makes
+    files: Mapping[str, str] = field(default_factory=dict)  # pattern -> what a description says
+
+
+# in their order: a later step may stand on an earlier one
+STEPS = {
+    "collect": Step(
+        "cells.csv",
+        {
+            "cells.csv": "every record, a row a cell",
+            "latency.csv": "measured times, a row a cell, network, engine and batch",
+            "layers.csv": "what each layer of the first seed kept, a row a cell and layer",
+        },
+    ),
+    "tables": Step(
+        "tables/generalization.csv",
+        {"tables/*": "a table of generalization, compression, cost or scores"},
+    ),
+    "figures": Step("figures", {"figures/*": "a figure of the report"}),
+    "leaderboard": Step("leaderboard.html", {"leaderboard.*": "the methods, ranked"}),
+    "report": Step(
+        "report.html",
+        {"report.*": "the question, the protocol, verdicts, figures and provenance"},
+    ),
+    # for a paper, a repository and MLflow: no part of what is described there
+    "kit": Step("paper/macros.tex"),
+    "crate": Step("ro-crate-metadata.json"),
+    "track": Step("jobs/track.json"),
+}
+# what the records stand on and what made them: ``collect`` leaves it, and a plan the first
+ORIGIN = {
+    "config.json": "the resolved configuration, every default filled in",
+    "provenance.json": "code, machine, packages and command",
+    "workflow/*": "a part of the workflow: which jobs there are, and in which order",
+}
 
 
 def rule_name(name: str) -> str:
@@ -130,20 +172,17 @@ class Layout:
         return group / method / f"{sparsity:.10g}"
 
     def steps(self) -> dict[str, Path]:
-        """What each step makes of the records, by its name: the output that stands for all of it.
-
-        In their order: a later one may stand on an earlier one.
-        """
-        return {
-            "collect": self.cells_csv, "tables": self.tables / "generalization.csv",
-            "figures": self.figures, "leaderboard": self.leaderboard("html"),
-            "report": self.report("html"), "kit": self.paper / "macros.tex", "crate": self.crate,
-            "track": self.root / "jobs" / "track.json",
-        }  # fmt: skip
+        """Return the output that stands for each of STEPS, by the step's name."""
+        return {name: self.root / step.output for name, step in STEPS.items()}
 
     def derived(self) -> list[Path]:
-        """Every file of DERIVED that is there, in a fixed order."""
-        found = (path for pattern in DERIVED for path in sorted(self.root.glob(pattern)))
+        """Return every file that is there and was made of the records, in a fixed order."""
+        patterns = [pattern for step in STEPS.values() for pattern in step.files]
+        found = (
+            path
+            for pattern in (*patterns, self.provenance.name)
+            for path in sorted(self.root.glob(pattern))
+        )
         # Snakemake leaves a hidden file in a folder that it asked for
         return [path for path in found if path.is_file() and not path.name.startswith(".")]
 

@@ -16,12 +16,10 @@ from pathlib import Path
 from prunebench.errors import PrunebenchError
 from prunebench.storage import mlflow_database
 from prunebench.storage.files import read_sealed, remove_file, unused, writing
-from prunebench.storage.layout import Layout
+from prunebench.storage.layout import STEPS, Layout
 from prunebench.storage.manifest import Note
 
 ASIDE = "damaged"  # below the experiment's folder
-# what a crate names the hashes of
-_DESCRIBED = ("collect", "tables", "figures", "leaderboard", "report")
 
 
 def note_of(layout: Layout, step: str) -> Note:
@@ -35,7 +33,7 @@ def making(layout: Layout, step: str) -> Iterator[list[Path]]:
     """Note, when the block is done, the files that it puts into the list."""
     note = note_of(layout, step)
     note.begin()
-    if step in _DESCRIBED:
+    if STEPS[step].files:  # a crate names their hashes
         remove(layout, "crate")
     made: list[Path] = []
     yield made

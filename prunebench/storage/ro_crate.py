@@ -22,7 +22,7 @@ from rocrate.rocrate import ROCrate
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import sha256_file, write_json
-from prunebench.storage.layout import Layout
+from prunebench.storage.layout import ORIGIN, STEPS, Layout
 from prunebench.storage.provenance import doubt, read
 
 RO_CRATE = "1.1"  # the version that the profiles below build on
@@ -43,16 +43,9 @@ SOFTWARE = {
 }
 # by the first part of a file's path, less its ending
 _WHAT = {
-    "config": "the resolved configuration, every default filled in",
-    "provenance": "code, machine, packages and command",
-    "cells": "every record, a row a cell",
-    "latency": "measured times, a row a cell, network, engine and batch",
-    "layers": "what each layer of the first seed kept, a row a cell and layer",
-    "tables": "a table of generalization, compression, cost or scores",
-    "figures": "a figure of the report",
-    "leaderboard": "the methods, ranked",
-    "report": "the question, the protocol, verdicts, figures and provenance",
-    "workflow": "a part of the workflow: which jobs there are, and in which order",
+    pattern.partition("/")[0].partition(".")[0]: what
+    for files in (ORIGIN, *(step.files for step in STEPS.values()))
+    for pattern, what in files.items()
 }
 # of provenance.json
 _NEEDED = {

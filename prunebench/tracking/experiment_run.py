@@ -30,13 +30,12 @@ _COLUMNS = (
 
 def artifacts(layout: Layout) -> dict[str, Path]:
     """Files for people, by the path that they get in MLflow."""
-    pages = [layout.leaderboard(kind) for kind in ("html", "md", "csv")]
-    pages += [layout.report(kind) for kind in ("html", "md")]
-    found = [layout.cells_csv, layout.latency_csv, layout.layers_csv, layout.config, *pages]
-    found += [layout.provenance, *layout.figures.glob("*.png")]
-    found += [path for path in layout.tables.glob("*") if path.is_file()]
+    found = [layout.config, *layout.derived()]
+    # of a figure the picture is enough
     return {
-        path.relative_to(layout.root).as_posix(): path for path in sorted(found) if path.is_file()
+        path.relative_to(layout.root).as_posix(): path
+        for path in sorted(found)
+        if path.is_file() and path.suffix != ".pdf"
     }
 
 

@@ -24,6 +24,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.storage.files import write_json
+from prunebench.storage.layout import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP: Any = typer.main.get_command(cli.app)
@@ -183,8 +184,15 @@ def test_every_rule_of_the_workflow_has_its_command() -> None:
     rules = "".join(path.read_text() for path in (ROOT / "workflows").glob("*.smk"))
     used = set(re.findall(r'" ?prunebench (\w+) ', rules))
     assert used <= set(COMMANDS)
-    assert {"prepare", "baselines", "curves", "measure", "collect"} <= used
+    assert {"prepare", "baselines", "curves", "measure", *STEPS} <= used
     assert "check" in COMMANDS  # for people: each baselines job checks every model itself
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "track"])
+def test_the_command_of_a_step_says_what_it_writes(name: str) -> None:
+    _, _, writes = GROUP.commands[name].epilog.partition("Writes ")
+    for path in (STEPS[name].output, *STEPS[name].files):
+        assert path.partition("/")[0].partition("*")[0] in writes
 
 
 # ------------------------------------------------------------------- methods and schema

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prunebench.experiment import code_identity, sources
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.storage.hashing import canonical, derive_seed, digest
+from prunebench.storage.layout import STEPS
 
 CODE = '''
 """A module."""
@@ -165,6 +166,7 @@ def test_helpers_of_a_file_count_with_it(tmp_path: Path) -> None:
 def test_the_sources_that_count_exist() -> None:
     for place in {*sources.BASELINE, *sources.PRUNING, *sum(sources.OUTPUTS.values(), ())}:
         assert sources.paths([place]), place
+    assert set(sources.OUTPUTS) < set(STEPS)
     assert sources.PACKAGE / "evaluation" / "harm.py" in sources.paths(sources.MEASURES)
     assert sources.PACKAGE / "statistics" / "hypotheses" / "gain.py" in sources.paths(
         ["statistics"]
