@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunebench.evaluation.generalization import MEASURES
-from prunebench.experiment.catalog import insert
+from prunebench.experiment.catalog import insert, page_table
 from prunebench.experiment.registry import builtin
 from prunebench.storage.records import QUALITY, SHRUNK, SIZE
 
@@ -35,12 +35,12 @@ def measure_rows() -> list[dict[str, str]]:
 
 
 def measures_table() -> str:
-    """The table of measures as the README shows it: names and formulas in code."""
+    """Return the table of measures for a terminal, in Markdown: names and formulas in code."""
     from tabulate import tabulate
 
     rows = [
         {
-            key: f"`{value}`" if value and key in ("column", "formula", "probe") else value
+            key: _code(value) if key in ("column", "formula", "probe") else value
             for key, value in row.items()
         }
         for row in measure_rows()
@@ -50,6 +50,31 @@ def measures_table() -> str:
     return tabulate(cells, list(rows[0]), tablefmt="pipe", disable_numparse=True)
 
 
+def measures_by_origin() -> str:
+    """Return the measures for a page, in Markdown: those of predictions, then probe by probe."""
+    rows = measure_rows()
+    predicted = [
+        [_code(row["column"]), f"{row['summary']}<br>{_code(row['formula'])}",
+         row["better"], row["unit"], row["source"]]
+        for row in rows
+        if not row["probe"]
+    ]  # fmt: skip
+    header = ["column", "what it is", "better", "unit", "source"]
+    tables = [f"## From stored predictions\n\n{page_table(header, predicted)}"]
+    for probe in dict.fromkeys(row["probe"] for row in rows if row["probe"]):
+        own = [row for row in rows if row["probe"] == probe]
+        cells = [[_code(row["column"]), _code(row["formula"]), row["better"], row["unit"]]
+                 for row in own]  # fmt: skip
+        table = page_table(["column", "formula", "better", "unit"], cells)
+        about = f"{own[0]['summary']} ({own[0]['source']})".replace("``", "`")
+        tables.append(f"## Probe: {probe}\n\n{about}\n\n{table}")
+    return "\n\n".join(tables)
+
+
+def _code(value: str) -> str:
+    return f"`{value}`" if value else ""
+
+
 def fill(text: str) -> str:
-    """A text with the table of measures between its marks ``<!-- measures -->``."""
-    return insert(text, "measures", measures_table())
+    """Return a text with the measures between its marks ``<!-- measures -->``."""
+    return insert(text, "measures", measures_by_origin())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 from prunebench.errors import PrunebenchError
@@ -32,11 +35,44 @@ def method_rows() -> list[dict[str, str]]:
 
 
 def markdown_table() -> str:
-    """The table of methods as the README shows it."""
+    """Return the table of methods for a terminal, in Markdown."""
     from tabulate import tabulate
 
     rows = method_rows()
     return tabulate([list(row.values()) for row in rows], list(rows[0]), tablefmt="pipe")
+
+
+def methods_by_family() -> str:
+    """Return the methods for a page, in Markdown: a heading and a table for each family."""
+    tables = []
+    rows = method_rows()
+    for family in dict.fromkeys(row["family"] for row in rows):
+        cells = [
+            [
+                f"`{row['name']}`",
+                row["description"],
+                " · ".join(row[kind] for kind in PARTS),
+                row["paper"],
+            ]
+            for row in rows
+            if row["family"] == family
+        ]
+        header = ["method", "what it does", " · ".join(PARTS), "paper"]
+        tables.append(f"### Family: {family}\n\n{page_table(header, cells)}")
+    return "\n\n".join(tables)
+
+
+def page_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown for a page, unpadded: a longer word changes its own line only."""
+    lines = [[*header], ["---" for _ in header], *([*row] for row in rows)]
+    return "\n".join(f"| {' | '.join(map(_field, line))} |" for line in lines)
+
+
+def _field(text: str) -> str:
+    """Return the text of a field; a bar would end it, and within code none can be escaped."""
+    barred = re.compile(r"`([^`]*\|[^`]*)`")
+    marked = barred.sub(lambda code: f"<code>{escape(code[1])}</code>", text)
+    return marked.replace("|", "&#124;")
 
 
 def insert(text: str, mark: str, table: str) -> str:
@@ -53,8 +89,8 @@ def insert(text: str, mark: str, table: str) -> str:
 
 
 def fill(text: str) -> str:
-    """A text with the table of methods between its marks ``<!-- methods -->``."""
-    return insert(text, "methods", markdown_table())
+    """Return a text with the methods between its marks ``<!-- methods -->``."""
+    return insert(text, "methods", methods_by_family())
 
 
 def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:
