@@ -8,9 +8,11 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config/default.yaml
 BIN := .venv/bin
+# a broken link is an error; the notice is of the theme, on its own future
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 EXPERIMENT = $$($(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["experiment"])' $(CONFIG))
 
-.PHONY: help setup benchmark test test-slow test-slurm check audit lock clean
+.PHONY: help setup benchmark test test-slow test-slurm check docs audit lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -39,12 +41,18 @@ test-slow: setup ## the tests marked slow
 test-slurm: setup ## the smoke grid through a real Slurm, which it starts (Debian: slurmctld slurmd slurm-client munge)
 	$(BIN)/python -m pytest -m slurm -n 0 -s tests/slurm
 
-check: setup ## lint, format, types, workflow
+check: setup ## lint, format, types, workflow, links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflows
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile config/smoke.yaml
+	$(SITE)
+
+docs: setup ## the documentation as a site, in site/; its generated tables anew
+	$(BIN)/python docs/generate.py
+	$(SITE)
+	@echo "open site/index.html"
 
 audit: setup ## known vulnerabilities of the locked packages; asks the network
 	.uv/bin/uvx --from pip-audit pip-audit --strict --require-hashes --disable-pip -r requirements.lock
@@ -53,5 +61,5 @@ lock: setup ## compile requirements.lock anew from pyproject.toml
 	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 
-clean: ## remove results, prepared data and the environment
-	rm -rf .venv .uv .snakemake data results/[!r]*
+clean: ## remove results, prepared data, the site and the environment
+	rm -rf .venv .uv .snakemake data site results/[!r]*

@@ -1,0 +1,223 @@
+"""Write the generated parts of the documentation: settings, methods, parts, measures, commands.
+
+    python docs/generate.py
+
+Each stands on its page between two marks, ``<!-- settings -->`` and ``<!-- /settings -->``. A test
+says which page is out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+from prunebench.cli import app  # noqa: E402
+from prunebench.evaluation import measures_table  # noqa: E402
+from prunebench.experiment import catalog, registry  # noqa: E402
+from prunebench.experiment.settings import PARTS  # noqa: E402
+
+# the parts of a configuration in the order of the page, with their heading
+SECTIONS = {
+    "Experiment": "The top level",
+    "Task": "tasks: data sets",
+    "Augmentation": "tasks: augmentation",
+    "Regime": "regimes: what provokes overfitting",
+    "Model": "models: networks",
+    "Method": "methods: how to prune",
+    "First": "methods: first",
+    "Training": "training",
+    "Compute": "compute: how jobs run",
+    "Prunable": "prunable: which weights may go",
+    "Probes": "probes: what is measured of stored networks",
+    "Latency": "latency: how times are measured",
+    "Analysis": "analysis: how records are judged",
+}
+ENTRIES = {"tasks": "Task", "regimes": "Regime", "models": "Model", "methods": "Method"}
+# commands that Snakemake calls; a user seldom does
+STEPS = (
+    "download", "prepare", "check", "baselines", "curves", "probes", "latencies", "measure",
+    "collect",
+)  # fmt: skip
+SAFETY = 10**6  # a limit so high keeps libraries from breaking, and limits nobody
+MANY = 6  # more values than that have a page of their own
+Schema = dict[str, Any]
+
+
+def code(text: str) -> str:
+    """Turn a docstring's text into Markdown: what it marks as code; no tags."""
+    return text.replace("``", "`").replace("<", "&lt;")
+
+
+def settings() -> str:
+    """The reference of the configuration: a section and a table for each of its parts."""
+    schema = catalog.json_schema()
+    # an entry of a list is a name, or a mapping: its part with ``base``
+    entries = {
+        name: schema["properties"][key]["items"]["anyOf"][1] for key, name in ENTRIES.items()
+    }
+    parts = {"Experiment": schema, **schema["$defs"], **entries}
+    assert set(parts) == {*SECTIONS, "Part", "JsonValue"}, sorted(parts)
+    return "\n\n".join(_section(parts, name) for name in SECTIONS)
+
+
+def _section(parts: dict[str, Schema], name: str) -> str:
+    part = parts[name]
+    needed = set(part.get("required", ()))
+    rows = [
+        (
+            f"`{key}`",
+            _type(value),
+            "required" if key in needed else _default(value),
+            _range(value),
+            code(value.get("description", "")),
+        )
+        for key, value in part["properties"].items()
+    ]
+    about = code(" ".join(part.get("description", "").split()))
+    head = f"## {SECTIONS[name]}" + (f"\n\n{about}" if about else "")
+    return (
+        f"{head}\n\n{catalog.page_table(('setting', 'type', 'default', 'range', 'meaning'), rows)}"
+    )
+
+
+def _alternatives(value: Schema) -> list[Schema]:
+    return [each for each in value.get("anyOf", [value]) if each.get("type") != "null"]
+
+
+def _type(value: Schema) -> str:
+    return " or ".join(dict.fromkeys(_plain_type(each) for each in _alternatives(value)))
+
+
+def _plain_type(value: Schema) -> str:
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return _linked("mapping", name) if name in SECTIONS else "name or mapping"
+    if "enum" in value:
+        return "name" if len(value["enum"]) > MANY else "text"
+    if value.get("type") == "array":
+        items = value.get("items", {})
+        return f"list of {'names or mappings' if 'anyOf' in items else f'{_type(items)}s'}"
+    if value.get("type") == "string" and value.get("maxLength"):
+        return "name"
+    return {
+        "integer": "whole number", "number": "number", "string": "text", "boolean": "yes or no",
+        "object": "mapping",
+    }[value["type"]]  # fmt: skip
+
+
+def _linked(text: str, name: str) -> str:
+    """A link to the section of a part of the configuration."""
+    return f"[{text}](#{SECTIONS[name].lower().replace(': ', '-').replace(' ', '-')})"
+
+
+def _default(value: Schema) -> str:
+    default = value.get("default")
+    if default is None or default == "":
+        return "none"
+    if isinstance(default, dict) and default:
+        return "as below"
+    return f"`{json.dumps(default, ensure_ascii=False)}`".replace('"', "")
+
+
+def _range(value: Schema) -> str:
+    if "gt" in value:  # of a number of two types pydantic writes the bounds beside these
+        return f"({value['gt']}, ∞)"
+    return "; ".join(dict.fromkeys(filter(None, map(_plain_range, _alternatives(value)))))
+
+
+def _plain_range(value: Schema) -> str:
+    if "enum" in value and len(value["enum"]) <= MANY:
+        return ", ".join(f"`{each}`" for each in value["enum"])
+    if value.get("type") == "array":
+        own = f"at least {value['minItems']}" if "minItems" in value else ""
+        inner = "" if "anyOf" in value.get("items", {}) else _range(value.get("items", {}))
+        return "; ".join(filter(None, (own, f"each {inner}" if inner else "")))
+    if value.get("type") == "integer":
+        return _whole(value)
+    low = _bound(value, "[", "minimum", "(", "exclusiveMinimum") or "(−∞"
+    high = _bound(value, "]", "maximum", ")", "exclusiveMaximum") or "∞)"
+    return "" if (low, high) == ("(−∞", "∞)") else f"{low}, {high}"
+
+
+def _whole(value: Schema) -> str:
+    """The range of a whole number, in words; a bound that is there for safety alone is left out."""
+    low = value.get("minimum", value.get("exclusiveMinimum", -1) + 1)
+    high = value.get("maximum")
+    if not {"minimum", "exclusiveMinimum"} & set(value):
+        return ""
+    return f"{low} or more" if high is None or high >= SAFETY else f"{low} to {high}"
+
+
+def _bound(value: Schema, closed: str, inside: str, opened: str, outside: str) -> str:
+    """One end of an interval; empty where there is none."""
+    for sign, key in ((closed, inside), (opened, outside)):
+        if key in value:
+            return f"{sign}{value[key]}" if sign in "[(" else f"{value[key]}{sign}"
+    return ""
+
+
+def parts() -> str:
+    """A table for each kind of part of a method: name, parameters, what it does."""
+    return "\n\n".join(_kind(kind) for kind in PARTS)
+
+
+def _kind(kind: str) -> str:
+    rows = []
+    for name, spec in sorted(registry.builtin(kind).items()):
+        ranges = spec.traits.get("ranges", {})
+        given = [
+            f"`{key}: {json.dumps(value) if key in spec.parameters else ''}`"
+            + (f" in {ranges[key]}" if key in ranges else "")
+            for key, value in spec.parameters.items()
+        ]
+        rows.append((f"`{name}`", code(spec.summary), "<br>".join(given)))
+    heading = {"recovery": "Recoveries", "criterion": "Criteria"}.get(kind, f"{kind.title()}s")
+    return f"### {heading}\n\n{catalog.page_table((kind, 'what it does', 'parameters'), rows)}"
+
+
+def commands() -> str:
+    """Two tables of the commands and what each does: for users, and for Snakemake."""
+    group: Any = get_command(app)
+    all_of_them: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        below = getattr(command, "commands", {})
+        all_of_them |= {f"{name} {sub}": each for sub, each in below.items()} or {name: command}
+    rows = {
+        name: (f"`{name}`", command.get_short_help_str(200))
+        for name, command in all_of_them.items()
+    }
+    header = ("command", "what it does")
+    own = catalog.page_table(header, (row for name, row in rows.items() if name not in STEPS))
+    steps = catalog.page_table(header, (rows[name] for name in STEPS))
+    return f"## For you\n\n{own}\n\n## Steps that Snakemake calls\n\n{steps}"
+
+
+FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
+    "settings": ("configuration.md", lambda text: catalog.insert(text, "settings", settings())),
+    "methods": ("methods.md", catalog.fill),
+    "parts": ("methods.md", lambda text: catalog.insert(text, "parts", parts())),
+    "measures": ("measures.md", measures_table.fill),
+    "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
+}
+
+
+def pages() -> dict[Path, str]:
+    """Every page with a generated part, as it should be."""
+    found: dict[Path, str] = {}
+    for page, fill in FILLED.values():
+        path = DOCS / page
+        found[path] = fill(found.get(path) or path.read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,67 @@
+"""Bring files of the checkout that pages link to into the site.
+
+Pages link as GitHub shows them: ``../results/reference/overfit/report.md``. Here such a file
+becomes part of the site under ``checkout/``, Markdown as a page, and the link is turned to it.
+mkdocs then checks these links as it checks all others.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[1]
+# a link's target, without its anchor and its title
+TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
+
+
+def _in_checkout(uri: str) -> str:
+    """The path in the checkout of a file of the site."""
+    return uri.removeprefix("checkout/") if uri.startswith("checkout/") else f"docs/{uri}"
+
+
+def _in_site(path: str) -> str:
+    """The path in the site of a file of the checkout."""
+    return path.removeprefix("docs/") if path.startswith("docs/") else f"checkout/{path}"
+
+
+def _linked(markdown: str, uri: str) -> list[str]:
+    """The paths in the checkout that a page of the site links to."""
+    folder = posixpath.dirname(_in_checkout(uri))
+    return [
+        posixpath.normpath(posixpath.join(folder, target)) for target in TARGET.findall(markdown)
+    ]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what pages link to, and what that links to."""
+    waiting = [file for file in files if file.is_documentation_page()]
+    while waiting:
+        page = waiting.pop()
+        for path in _linked(page.content_string, page.src_uri):
+            uri, source = _in_site(path), ROOT / path
+            if uri.startswith("checkout/") and source.is_file() and uri not in files.src_uris:
+                file = File.generated(
+                    config, uri, abs_src_path=str(source), inclusion=InclusionLevel.NOT_IN_NAV
+                )
+                files.append(file)
+                waiting += [file] if file.is_documentation_page() else []
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
+    """Turn links between the checkout's folders into links within the site."""
+    uri = page.file.src_uri
+    here, there = posixpath.dirname(uri), posixpath.dirname(_in_checkout(uri))
+
+    def turned(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(there, match[1]))
+        return posixpath.relpath(_in_site(path), here or ".")
+
+    return TARGET.sub(turned, markdown)

@@ -1,0 +1,61 @@
+"""The examples of configurations and of Python on the pages; commands: tests/workflow."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import prunebench
+from prunebench.experiment import config
+from tests.conftest import ROOT
+
+from .examples import blocks, examples
+
+LISTS = ("tasks", "regimes", "models", "methods")
+PYTHON = examples("python")
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), examples("yaml"), ids=lambda value: Path(value).stem[:20]
+)
+def test_configurations(page: Path, block: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in re.findall(r"path: ([\w./]+)", block):
+        Path(path).mkdir(parents=True)
+    for file, function in re.findall(r"(\w+\.py):(\w+)", block):
+        code = blocks("python", page.read_text(encoding="utf-8"))
+        Path(file).write_text(next(each for each in code if f"def {function}(" in each))
+    given = yaml.safe_load(block)
+    smoke = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text(encoding="utf-8"))
+    if "primary" in given.get("analysis", {}):
+        smoke["methods"] = given["analysis"]["primary"]
+    experiment = config.parse(smoke | given)
+    for key in set(LISTS) & set(given):
+        names = [item if isinstance(item, str) else item["name"] for item in given[key]]
+        assert [item.name for item in getattr(experiment, key)] == names
+
+
+@pytest.mark.parametrize("block", [block for _, block in PYTHON if block.startswith("def ")])
+def test_a_function_is_a_criterion(block: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(block)
+    [name] = re.findall(r"def (\w+)\(", block)
+    import timm
+
+    model = timm.create_model("test_resnet", num_classes=10)
+    masks = prunebench.prune(model, {"criterion": f"{tmp_path}/mine.py:{name}"}, sparsity=0.5)
+    total = sum(mask.numel() for mask in masks.values())
+    assert sum(int(mask.sum()) for mask in masks.values()) == total - round(total / 2)
+
+
+def test_a_network_of_ones_own_is_pruned(tmp_path: Path, monkeypatch) -> None:
+    [(page, block)] = [each for each in PYTHON if not each[1].startswith("def ")]
+    monkeypatch.chdir(tmp_path)  # it writes a file
+    space: dict[str, Any] = {}
+    exec(compile(block, page.name, "exec"), space)
+    kept = sum(int(mask.sum()) for mask in space["masks"].values())
+    total = sum(mask.numel() for mask in space["masks"].values())
+    assert kept / total == pytest.approx(0.1, abs=1e-4)

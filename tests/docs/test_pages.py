@@ -1,0 +1,89 @@
+"""The documentation: its generated parts, what it names, and the site that is built from it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from prunebench.cli import app
+from prunebench.storage.records import COLUMNS
+from tests.conftest import ROOT
+
+from .examples import PAGES
+
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="session")
+def generate() -> ModuleType:
+    """The script that writes the generated parts."""
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_parts_are_up_to_date(generate: ModuleType) -> None:
+    for path, text in generate.pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run `make docs`"
+
+
+def test_every_column_of_the_records_is_explained() -> None:
+    """In the table of columns, or as a measure."""
+    text = "".join(
+        (DOCS / name).read_text("utf-8") for name in ("reading-results.md", "measures.md")
+    )
+    named = set(re.findall(r"`(\w+)`", text))
+    assert not set(COLUMNS) - named
+
+
+def commands() -> dict[str, Any]:
+    """Every command of the program by its words: ``status``, ``submit check``."""
+    found: dict[str, Any] = {}
+    for name, command in get_command(app).commands.items():
+        below = getattr(command, "commands", {})
+        found |= {f"{name} {sub}": each for sub, each in below.items()} or {name: command}
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_commands_and_options_are_those_that_there_are(page: Path) -> None:
+    known = commands()
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for words in re.findall(r"-m prunebench ([^`\n]+)", text):
+        name = next((name for name in sorted(known, reverse=True) if words.startswith(name)), None)
+        assert name or words.startswith("<"), f"{page.name}: prunebench {words}"
+        options = {option for each in known[name].params for option in each.opts} if name else ()
+        for option in re.findall(r"(?<= )--[\w-]+", words):
+            assert option in {*options, "--help"}, f"{page.name}: prunebench {words}"
+
+
+def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path],
+        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    pages = sorted(tmp_path.rglob("*.html"))
+    assert {path.with_suffix(".html").name for path in DOCS.glob("[!R]*.md")} <= {
+        path.name for path in pages
+    }
+    for page in pages:
+        loaded = re.findall(
+            r"<(?:script|img|iframe)[^>]* src=\"?(https?:[^\" >]+)|<link[^>]* rel=\"?(?:stylesheet|"
+            r"preconnect|icon)\"?[^>]* href=\"?(https?:[^\" >]+)",
+            page.read_text(encoding="utf-8"),
+        )
+        assert not loaded, f"{page.name}: {loaded}"
