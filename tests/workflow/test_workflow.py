@@ -12,17 +12,14 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
-import prunebench
-from prunebench.evaluation import measures_table as measures
-from prunebench.experiment import catalog, config
 from prunebench.storage.records import COLUMNS
-from tests.conftest import ROOT, copy_of_checkout
+from tests.conftest import copy_of_checkout
+from tests.docs.examples import commands
 from tests.storage.crates import conforms, files
 
 from .conftest import SMOKE, Workflow
@@ -175,29 +172,19 @@ def test_a_method_that_fails_does_not_stop_the_others(smoke: Smoke) -> None:
     assert "1 failed" in output or "failed" in output
 
 
-# ------------------------------------------------------------------------------ the README's words
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SET_UP = {"make benchmark", "make test"}  # minutes: tests/workflow/test_fresh.py, marked slow
+# ------------------------------------------------------------------------ the commands on the pages
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def commands() -> list[str]:
-    return [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
-
-
-@pytest.mark.parametrize("command", [c for c in commands() if c not in SET_UP and " ui " not in c])
-def test_command_of_the_readme(smoke: Smoke, command: str) -> None:
-    # as it stands, on the grid that is there
-    done = smoke[0].run("bash", "-c", command.replace("results/default", "results/smoke"))
+@pytest.mark.parametrize("block", [block for block in commands() if " ui " not in block])
+def test_commands_of_the_pages(smoke: Smoke, block: str) -> None:
+    # as they stand, on the grid that is there
+    block = block.replace("results/default", "results/smoke")
+    done = smoke[0].run("bash", "-euo", "pipefail", "-c", block)
     assert done.returncode == 0, done.stdout
 
 
-def test_mlflow_command_of_the_readme(smoke: Smoke) -> None:
-    (command,) = [c for c in commands() if " ui " in c]
+def test_mlflow_command_of_the_pages(smoke: Smoke) -> None:
+    [command] = [block for block in commands() if " ui " in block]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -221,42 +208,3 @@ def answer(url: str, server: subprocess.Popen[bytes], seconds: float = 300) -> b
         except OSError:
             time.sleep(0.5)
     raise AssertionError(f"{url} does not answer")
-
-
-@pytest.mark.parametrize("block", blocks("yaml"))
-def test_configuration_of_the_readme(block: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for path in re.findall(r"path: ([\w./]+)", block):
-        Path(path).mkdir(parents=True)
-    given = yaml.safe_load(block)
-    experiment = config.parse(yaml.safe_load((ROOT / SMOKE).read_text()) | given)
-    for key, value in given.items():
-        if isinstance(value, list) and key in ("tasks", "regimes", "models", "methods"):
-            names = [item if isinstance(item, str) else item["name"] for item in value]
-            assert [item.name for item in getattr(experiment, key)] == names
-
-
-def test_python_of_the_readme(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)  # it writes a file
-    method, notebook = blocks("python")
-    (tmp_path / "my_file.py").write_text(method)
-    space: dict[str, Any] = {}
-    exec(compile(notebook, "README.md", "exec"), space)
-    kept = sum(int(mask.sum()) for mask in space["masks"].values())
-    assert kept / sum(mask.numel() for mask in space["masks"].values()) == pytest.approx(
-        0.1, abs=1e-4
-    )
-    mine = prunebench.prune(
-        space["model"], {"criterion": f"{tmp_path}/my_file.py:score"}, sparsity=0.5
-    )
-    total = sum(mask.numel() for mask in mine.values())
-    assert sum(int(mask.sum()) for mask in mine.values()) == total - round(total / 2)
-
-
-def test_methods_of_the_readme() -> None:
-    assert catalog.fill(README) == README, "run `python -m prunebench methods --into README.md`"
-
-
-def test_measures_of_the_readme() -> None:
-    said = "run `python -m prunebench measures --into README.md`"
-    assert measures.fill(README) == README, said

@@ -1,9 +1,8 @@
-"""CONTRIBUTING.md's worked example, followed as it stands: the submission that tests then spoil."""
+"""The worked example of the docs, followed as it stands: the submission that tests then spoil."""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,15 +17,9 @@ from typer.testing import CliRunner
 
 from prunebench import cli
 from prunebench.statistics.cells_table import read_text
-from tests.conftest import ROOT
+from tests.docs.examples import SUBMISSION, blocks
 
-_TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXAMPLE = _TEXT[_TEXT.index("## A method with its records") :].split("\n## ")[0]
 PROGRAM = [".venv/bin/python", "-m", "prunebench"]
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", EXAMPLE, re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,9 @@ def invoke(*arguments: str) -> Result:
 @pytest.fixture(scope="session")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
     folder = tmp_path_factory.mktemp("contributor")
-    [criterion], [grid], [commands] = blocks("python"), blocks("yaml"), blocks("bash")
+    [criterion], [grid], [commands] = (
+        blocks(language, SUBMISSION) for language in ("python", "yaml", "bash")
+    )
     (folder / "my_criterion.py").write_text(criterion, encoding="utf-8")
     (folder / "my_grid.yaml").write_text(grid, encoding="utf-8")
     deterministic = torch.are_deterministic_algorithms_enabled()
