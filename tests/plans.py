@@ -25,13 +25,13 @@ def plan(**changes: Any) -> Plan:
 
 
 def baselines(plan: Plan) -> dict[tuple, str]:
-    return {b.key: digest(plan.baseline_settings(b)) for b in plan.baselines}
+    return {b.key: digest(plan.cell(b).settings()) for b in plan.baselines}
 
 
 def cells(plan: Plan) -> dict[tuple, str]:
     return {
-        (*b.key, m.name, s): digest(plan.cell_settings(b, m, s))
-        for b in plan.baselines
-        for m in plan.experiment.methods
-        for s in plan.sparsities(m)
+        cell.coordinates: digest(cell.settings())
+        for baseline in plan.baselines
+        for method in plan.experiment.methods
+        for cell in plan.curve(baseline, method)
     }

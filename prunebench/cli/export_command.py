@@ -36,20 +36,21 @@ def export(
 ) -> None:
     """Write a cell's network as a file with its model card, once the file predicts the same."""
     from prunebench.experiment.prepared_data import prepared
-    from prunebench.runner.export_cell import locate, take
+    from prunebench.runner.export_cell import export_cell
+    from prunebench.storage.coordinates import coordinates_of_folder
 
-    place = locate(cell)
-    plan = plan_of(place.root / "config.json")
-    taken = take(plan, place, to, output, prepared(plan.task(place.key[0]), data))
-    for name in taken.files:
-        print(f"wrote {taken.folder / name}", file=sys.stderr)
-    same = taken.agreement
+    root, place = coordinates_of_folder(cell)
+    plan = plan_of(root / "config.json")
+    done = export_cell(plan.cell_at(place), to, output, prepared(plan.task(place.task), data))
+    for name in done.files:
+        print(f"wrote {done.folder / name}", file=sys.stderr)
+    same = done.agreement
     if as_json:
-        said = {"folder": str(taken.folder), "files": list(taken.files), "network": taken.kind}
+        said = {"folder": str(done.folder), "files": list(done.files), "network": done.kind}
         print(json.dumps({**said, "images": same.images, "share": same.share}))
     else:
         print(
-            f"{taken.folder}: the {taken.kind} network; in a fresh process its classes are the"
+            f"{done.folder}: the {done.kind} network; in a fresh process its classes are the"
             f" stored ones on {same.share:.2%} of {same.images} test images"
             f" (largest difference of the logits: {same.difference:.1e} of the largest)"
         )

@@ -24,7 +24,7 @@ def latencies(plan: Plan, name: str) -> list[Row]:
     for cell in plan.cells_of("measures", name):
         if cell.baseline.key in timed and _has_network(cell.folder):
             found += [
-                dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates | row
+                dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates._asdict() | row
                 for row in read_sealed(cell.folder / LATENCY)["rows"]
             ]
     return found
@@ -37,7 +37,7 @@ def layers(plan: Plan, name: str) -> list[Row]:
         first = cell.baseline.seed == plan.experiment.seeds[0]
         if first and cell.method is not None:
             found += [
-                dict.fromkeys(LAYER_COLUMNS) | cell.coordinates | row
+                dict.fromkeys(LAYER_COLUMNS) | cell.coordinates._asdict() | row
                 for row in layers_of(cell.folder)
             ]
     return found

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prunebench.experiment.settings import Method, Model, Regime, Task, Training
-from prunebench.storage.records import DENSE
 
 
 @dataclass(frozen=True)
@@ -60,26 +58,6 @@ class CurveJob:
     @property
     def task(self) -> Task:
         return self.baselines[0].task
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A point of the grid: a method on a baseline at a sparsity, or the baseline itself."""
-
-    baseline: Baseline
-    method: Method | None  # None: the dense baseline
-    sparsity: float
-    folder: Path
-
-    @property
-    def coordinates(self) -> dict[str, Any]:
-        """What finds it in any table."""
-        task, regime, model, seed = self.baseline.key
-        method = self.method.name if self.method else DENSE
-        return {
-            "task": task, "regime": regime, "model": model, "method": method, "seed": seed,
-            "sparsity": self.sparsity,
-        }  # fmt: skip
 
 
 def expected_epochs(method: Method, training: Training) -> float:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import registry
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import (
-    code_hash,
     with_helpers,
 )
-from prunebench.experiment.jobs import Baseline, BaselineJob, Cell, CurveJob
+from prunebench.experiment.jobs import Baseline, BaselineJob, CurveJob
 from prunebench.experiment.settings import Experiment, Method, Task
-from prunebench.experiment.sources import BASELINE, MEASURES, PRUNING, paths
+from prunebench.experiment.sources import MEASURES, paths
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import json_text, read_text, write_text
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import Layout
@@ -139,38 +139,6 @@ class Plan:
             found |= {"/".join(look) for look in self.looks_of(job)}
         return found
 
-    def baseline_settings(self, baseline: Baseline) -> dict[str, Any]:
-        """Everything that names a baseline's result, but the content of its data."""
-        compute = self.experiment.compute
-        return {
-            "baseline": baseline.settings(),
-            "precision": compute.precision,
-            "threads": compute.threads,
-            "code": code_hash(paths(BASELINE)),
-        }
-
-    def cell_settings(self, baseline: Baseline, method: Method, sparsity: float) -> dict[str, Any]:
-        """Everything that names a cell's result, but the content of its data."""
-        return {
-            **self.baseline_settings(baseline),
-            "method": method.settings(),
-            "method_name": method.name,
-            "recovery_epochs": baseline.training.recovery_epochs,
-            "prunable": self.experiment.prunable.model_dump(),
-            "sparsity": sparsity,
-            "method_code": code_hash(self.curve_sources(method)),
-        }
-
-    @staticmethod
-    def baseline_sources() -> list[Path]:
-        """The source files that a baseline depends on."""
-        return paths(BASELINE)
-
-    @staticmethod
-    def curve_sources(method: Method) -> list[Path]:
-        """The source files that a method's curves depend on, beyond those of its baselines."""
-        return with_helpers([*paths(PRUNING), *method.sources()])
-
     def probe_sources(self) -> list[Path]:
         """The source files that the probes depend on."""
         names = self.experiment.probes.run
@@ -189,10 +157,9 @@ class Plan:
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Changes when anything that the job must compute changes; a rule's parameter."""
         if isinstance(job, BaselineJob):
-            return digest([self.baseline_settings(baseline) for baseline in job.baselines])
-        sparsities = self.sparsities(job.method)
-        settings = [self.cell_settings(baseline, job.method, 0.0) for baseline in job.baselines]
-        return digest([settings, sparsities])
+            return digest([self.cell(baseline).settings() for baseline in job.baselines])
+        settings = [self.cell(baseline, job.method).settings() for baseline in job.baselines]
+        return digest([settings, self.sparsities(job.method)])
 
     def sparsities(self, method: Method) -> list[float]:
         """The sparsities of a method's cells."""
@@ -225,24 +192,45 @@ class Plan:
             write_text(path, resolved)
         return path
 
-    def cells_of_baseline(self) -> Iterator[tuple[str, float]]:
-        """(method, sparsity) of every cell on a baseline, its own first."""
-        yield DENSE, 0.0
+    def cell(self, baseline: Baseline, method: Method | None = None, sparsity: float = 0.0) -> Cell:
+        """Return a cell of the grid; without a method the dense baseline's own."""
+        return Cell(self.experiment, self.layout, baseline, method, sparsity)
+
+    def cell_at(self, place: Coordinates) -> Cell:
+        """Return the cell at some coordinates; its sparsity need not be one of the grid's.
+
+        Raises:
+            PrunebenchError: the configuration does not have its baseline or its method.
+        """
+        baselines = [b for b in self.baselines if b.key == place[:4]]
+        methods = {DENSE: None, **{m.name: m for m in self.experiment.methods}}
+        if not baselines or place.method not in methods:
+            raise PrunebenchError(
+                f"{self.layout.config} does not have the cell {self.layout.cell(*place)}: it is of"
+                " an earlier configuration"
+            )
+        return self.cell(baselines[0], methods[place.method], place.sparsity)
+
+    def curve(self, baseline: Baseline, method: Method) -> list[Cell]:
+        """Return the cells of one method on one baseline, in the order of its sparsities."""
+        return [self.cell(baseline, method, s) for s in self.sparsities(method)]
+
+    def cells_on(self, baseline: Baseline) -> Iterator[Cell]:
+        """Yield every cell on a baseline, its own first."""
+        yield self.cell(baseline)
         for method in self.experiment.methods:
-            for sparsity in self.sparsities(method):
-                yield method.name, sparsity
+            yield from self.curve(baseline, method)
 
     def cells_of(self, kind: str, name: str) -> Iterator[Cell]:
-        """The cells of a job: its baselines, its curves', or all that it looks at."""
+        """Yield the cells of a job: its baselines, its curves', or all that it looks at."""
         job = self.find(kind, name)
-        every: tuple[Method | None, ...] = (None, *self.experiment.methods)
-        methods = {"baselines": every[:1], "curves": (getattr(job, "method", None),)}
-        for baseline, method in product(job.baselines, methods.get(kind, every)):
-            task, regime, model, seed = baseline.key
-            own = method.name if method else DENSE
-            for sparsity in self.sparsities(method) if method else (0.0,):
-                folder = self.layout.cell(task, regime, model, seed, own, sparsity)
-                yield Cell(baseline, method, sparsity, folder)
+        for baseline in job.baselines:
+            if kind == "baselines":
+                yield self.cell(baseline)
+            elif kind == "curves":
+                yield from self.curve(baseline, job.method)
+            else:
+                yield from self.cells_on(baseline)
 
     @property
     def timed(self) -> set[tuple[str, str, str, int]]:
@@ -260,4 +248,5 @@ class Plan:
     @property
     def cell_count(self) -> int:
         """Rows of cells.csv: the dense baselines and every method at every sparsity."""
-        return len(self.baselines) * sum(1 for _ in self.cells_of_baseline())
+        curves = sum(len(self.sparsities(method)) for method in self.experiment.methods)
+        return len(self.baselines) * (1 + curves)

@@ -11,45 +11,49 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline
 from prunebench.pruning.curve import Cost
 from prunebench.runner.device import named_operations
-from prunebench.runner.job_context import Job
+from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.hashing import derive_seed
 from prunebench.storage.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
-from prunebench.storage.records import DENSE
 from prunebench.tasks.regimes import Regimen
 from prunebench.training.checkpoints import Memory, Tensors
 from prunebench.training.loop import Hooks, learning_rate, train
 
 
 def rewind_file(epoch: int) -> str:
-    """Where a baseline keeps its state after an epoch that a rewinding may ask for."""
+    """Return the name of a baseline's file with its state after an epoch, for rewinding."""
     return f"rewind-{epoch}.safetensors"
 
 
-def compute_baseline(job: Job, baseline: Baseline) -> dict[str, Any]:
-    """The record of a dense baseline, trained unless it is there.
+def compute_baseline(job: JobContext, cell: Cell) -> dict[str, Any]:
+    """Return the record of a dense baseline, which is trained unless it is there.
 
-    Raises PrunebenchError where it learned nothing: its cells would mean nothing.
+    Args:
+        job: data, device and networks.
+        cell: the baseline's own cell.
+
+    Raises:
+        PrunebenchError: it learned nothing; cells on it would mean nothing.
     """
-    folder, identity = job.folder(baseline), job.baseline_identity(baseline)
-    record = cell_files.finished(folder, identity)
+    record = job.finished(cell)
     if record is not None:
         return record
     job.nondeterministic = set()
     with named_operations(job.nondeterministic):
-        return _compute(job, baseline, identity)
+        return _compute(job, cell)
 
 
-def _compute(job: Job, baseline: Baseline, identity: str) -> dict[str, Any]:
-    folder = job.folder(baseline)
+def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
+    baseline, folder, identity = cell.baseline, cell.folder, job.identity(cell)
     samples, regimen = job.samples(baseline)
     model, training = job.build(baseline), baseline.training
     cell_files.save_tensors(folder / INITIAL, model.state_dict())
     states = _Kept(model, training.rewind_epochs)
-    checkpoints = job.checkpoints(baseline, DENSE, identity)
+    checkpoints = job.checkpoints(cell, identity)
     run = train(
         model, samples, training, seed=derive_seed("order", *baseline.key),
         rate=learning_rate(training), stop=training.epochs, precision=job.precision,
@@ -67,11 +71,10 @@ def _compute(job: Job, baseline: Baseline, identity: str) -> dict[str, Any]:
     cell_files.save_tensors(folder / TARGETS, targets)
     sizes = job.size(model, samples, {})
     cost = Cost().and_run(run)
-    record = job.record(baseline, DENSE, DENSE, 0.0) | sizes | {
-        "identity": identity, "label_hash": regimen.label_hash,
-        "code_hash": job.plan.baseline_settings(baseline)["code"],
+    record = job.record(cell) | sizes | {
+        "identity": identity, "label_hash": regimen.label_hash, "code_hash": cell.code,
     }  # fmt: skip
-    job.save(folder, record, model, predictions, run, cost, files)
+    job.save(cell, record, model, predictions, run, cost, files)
     checkpoints.clear()
     return record
 

@@ -1,7 +1,7 @@
-"""What looking at a finished cell found, kept beside it and computed once.
+"""Results of probing and timing a finished cell, kept beside it and computed once.
 
-A look is named by the cell, by its own settings and by its code: another of any of them is another
-look. A cell that failed or diverged has no network to look at.
+A result is named by the cell, by its own settings and by its code: where any of them changes, it
+is computed again.
 """
 
 from __future__ import annotations
@@ -11,18 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.cell import Cell
 from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import RECORD
 from prunebench.storage.records import DIVERGED, FAILED
 
 
-def look(folder: Path, name: str, settings: Any, compute: Callable[[], dict[str, Any]]) -> None:
-    """Write what ``compute`` finds on the cell in ``folder`` into its file ``name``, if missing.
+def cached(cell: Cell, name: str, settings: Any, compute: Callable[[], dict[str, Any]]) -> None:
+    """Write the result of ``compute`` on a cell into a file beside it, unless it is there.
 
-    ``settings``: all that decides it beside the cell. Raises PrunebenchError where the cell's
-    record is missing.
+    Args:
+        cell: the cell; one that failed or diverged has no network to look at, and gets no file.
+        name: the file.
+        settings: everything that decides the result, beside the cell.
+        compute: returns the result.
+
+    Raises:
+        PrunebenchError: the record of the cell is missing or damaged.
     """
+    folder = cell.folder
     record = read_sealed(folder / RECORD)
     if record["status"] in (FAILED, DIVERGED):
         return

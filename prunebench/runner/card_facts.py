@@ -1,4 +1,4 @@
-"""What the card of an exported cell says: from its record, its predictions and its settings."""
+"""Facts on the card of an exported cell: from its record, its predictions and its settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from prunebench.compression.encoding import sizes
 from prunebench.compression.export_formats import Package, format_of
@@ -18,41 +17,48 @@ from prunebench.compression.verify_export import Agreement
 from prunebench.evaluation.generalization import quality
 from prunebench.evaluation.predictions import Predictions
 from prunebench.evaluation.size import macs
-from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.settings import PARTS, Method
-from prunebench.runner.job_context import Job
+from prunebench.pruning.masks import Masks
+from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.layout import PREDICTIONS, TARGETS
 from prunebench.storage.records import SPLITS
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A stored cell, read and built again."""
+class RebuiltCell:
+    """A stored cell, with its network built again."""
 
-    job: Job
-    baseline: Baseline
-    method: Method | None  # None: the dense baseline itself
-    folder: Path
+    cell: Cell
+    job: JobContext
     record: Mapping[str, Any]
-    masks: Mapping[str, Tensor]  # parameter -> bool, True is kept
+    masks: Masks
     network: Network
 
 
-def facts(cell: Cell, package: Package, kind: str, file: Path, found: Agreement) -> Facts:
-    """All that the card says of the export ``file`` in the format ``kind``."""
-    form, method, network, record = format_of(kind), cell.method, cell.network, cell.record
+def facts(cell: RebuiltCell, package: Package, kind: str, file: Path, found: Agreement) -> Facts:
+    """Return all that the card says of an export.
+
+    Args:
+        cell: the cell that was exported.
+        package: its network with its preprocessing.
+        kind: the format.
+        file: the file that was written.
+        found: how far the file predicts what the cell did.
+    """
+    form, method, network, record = format_of(kind), cell.cell.method, cell.network, cell.record
     return Facts(
         title=f"{record['model']} on {record['task']}, {record['method']} {record['sparsity']:g}",
         format=kind, file=form.file, library=form.library, loader=form.loader, record=record,
-        task=cell.baseline.task.name,
+        task=cell.cell.baseline.task.name,
         data=_data(cell),
         composition={} if method is None else _composition(method),
         description="" if method is None else method.description,
         paper="" if method is None else method.paper,
         training=_texts(
             {
-                **cell.baseline.training.model_dump(exclude_none=True),
+                **cell.cell.baseline.training.model_dump(exclude_none=True),
                 "epochs in all": f"{record['train_epochs']:g}",
                 "seconds in all": f"{record['train_seconds']:.3g}",
             }
@@ -60,17 +66,17 @@ def facts(cell: Cell, package: Package, kind: str, file: Path, found: Agreement)
         classes=package.classes, shape=package.shape,
         mean=package.deployed.mean.flatten().tolist(), std=package.deployed.std.flatten().tolist(),
         network=network.kind, reason=network.reason, removed=network.removed, notes=network.notes,
-        quality=_quality(cell, cell.folder),
-        dense_quality=_quality(cell, cell.job.folder(cell.baseline)),
+        quality=_quality(cell, cell.cell.folder),
+        dense_quality=_quality(cell, cell.cell.dense.folder),
         sizes=_sizes(package, record, file), agreement=found,
     )  # fmt: skip
 
 
-def _data(cell: Cell) -> dict[str, str]:
-    task, regime = cell.baseline.task, cell.baseline.regime
+def _data(cell: RebuiltCell) -> dict[str, str]:
+    task, regime = cell.cell.baseline.task, cell.cell.baseline.regime
     given = regime.model_dump(exclude={"name", "training"}, exclude_defaults=True)
     counts = {f"{split} images": len(cell.job.data.images[split]) for split in SPLITS}
-    counts["train images"] = len(cell.job.samples(cell.baseline)[0].labels)  # of the regime
+    counts["train images"] = len(cell.job.samples(cell.cell.baseline)[0].labels)  # of the regime
     named = {"task": task.name, "source": task.source, "dataset": task.dataset}
     return _texts({**named, "regime": regime.name, **given, **counts})
 
@@ -91,9 +97,9 @@ def _composition(method: Method) -> dict[str, str]:
     return found
 
 
-def _quality(cell: Cell, folder: Path) -> dict[str, float | None]:
+def _quality(cell: RebuiltCell, folder: Path) -> dict[str, float | None]:
     """Every measure of the predictions that lie in a folder of this cell's baseline."""
-    own = cell.job.folder(cell.baseline)
+    own = cell.cell.dense.folder
     labels = {name: value.numpy() for name, value in cell_files.load_tensors(own / TARGETS).items()}
     logits = cell_files.load_tensors(folder / PREDICTIONS)
     return quality(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import Damaged, PrunebenchError
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.settings import Method
 from prunebench.pruning import compose
@@ -18,7 +19,7 @@ from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.pruning.masks import collapsed
 from prunebench.runner.baselines import rewind_file
 from prunebench.runner.device import named_operations
-from prunebench.runner.job_context import Job
+from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.files import sha256_file
 from prunebench.storage.hashing import derive_seed, digest
@@ -39,35 +40,50 @@ from prunebench.training.loop import Samples
 CALIBRATION = 512  # training samples that criteria look at
 
 
-def compute_curve(
-    job: Job, baseline: Baseline, method: Method, say: Callable[[float, str], None]
-) -> None:
-    """Compute the missing cells of a curve; ``say`` hears of each.
+def compute_curve(job: JobContext, cells: Sequence[Cell], say: Callable[[Cell, str], None]) -> None:
+    """Compute the missing cells of a curve; ``say`` hears of each and of its status.
 
-    Raises Damaged where the baseline is missing, PrunebenchError where it diverged, Refused where
-    the method cannot do what was asked.
+    Args:
+        job: data, device and networks.
+        cells: the cells of the curve, in the order of its sparsities.
+        say: called with a cell and its status once it is stored.
+
+    Raises:
+        Damaged: the baseline is missing.
+        PrunebenchError: the baseline diverged.
+        Refused: the method cannot do what was asked.
     """
-    dense = cell_files.finished(job.folder(baseline), job.baseline_identity(baseline))
+    baseline, method = cells[0].dense, _method(cells[0])
+    dense = job.finished(baseline)
     if dense is None:
-        raise Damaged(f"the baseline {job.folder(baseline)} is missing or damaged: run it again")
+        raise Damaged(f"the baseline {baseline.folder} is missing or damaged: run it again")
     if dense["status"] != OK:
         raise PrunebenchError(f"its baseline {dense['status']}")
-    checkpoints = job.checkpoints(baseline, method.name, job.cell_identity(baseline, method, 0.0))
-    curve = _curve(job, baseline, method, dense, checkpoints)
+    # the trainings of a curve serve all its cells: no single sparsity names them
+    any_cell = job.plan.cell(baseline.baseline, method)
+    checkpoints = job.checkpoints(any_cell, job.identity(any_cell))
+    curve = _curve(job, cells, dense, checkpoints)
     schedule, parameters = compose.part(method, "schedule")
     job.nondeterministic = set(filter(None, (dense["nondeterministic"] or "").split(", ")))
     with named_operations(job.nondeterministic):
-        for pruned in schedule(curve, job.plan.sparsities(method), **parameters):
-            record = _store_cell(job, baseline, method, dense, pruned, curve.samples)
-            say(pruned.sparsity, record["status"])
+        for pruned in schedule(curve, [cell.sparsity for cell in cells], **parameters):
+            cell = job.plan.cell(baseline.baseline, method, pruned.sparsity)
+            record = _store_cell(job, cell, dense, pruned, curve.samples)
+            say(cell, record["status"])
     checkpoints.clear()
 
 
+def _method(cell: Cell) -> Method:
+    assert cell.method is not None, "a dense baseline is no curve"
+    return cell.method
+
+
 def _curve(
-    job: Job, baseline: Baseline, method: Method, dense: dict[str, Any], checkpoints: Checkpoints
+    job: JobContext, cells: Sequence[Cell], dense: dict[str, Any], checkpoints: Checkpoints
 ) -> Curve:
+    baseline, method = cells[0].baseline, _method(cells[0])
     samples, _ = job.samples(baseline)
-    folder, training = job.folder(baseline), baseline.training
+    folder, training = cells[0].dense.folder, baseline.training
     seed = derive_seed("curve", *baseline.key, method.name)
     files = {0: INITIAL, training.epochs: WEIGHTS}
     files |= {epoch: rewind_file(epoch) for epoch in training.rewind_epochs}
@@ -88,8 +104,7 @@ def _curve(
         return cell_files.load_tensors(folder / files[epoch])
 
     def finished(sparsity: float) -> Finished | None:
-        record = job.finished(baseline, method, sparsity)
-        return _read_cell(job, baseline, method, sparsity, record) if record else None
+        return _read_cell(job, job.plan.cell(baseline, method, sparsity))
 
     return Curve(
         method=method, training=training, prunable=job.plan.experiment.prunable, seed=seed,
@@ -102,60 +117,64 @@ def _curve(
     )  # fmt: skip
 
 
-def _calibration(job: Job, samples: Samples, baseline: Baseline) -> list[tuple[Tensor, Tensor]]:
+def _calibration(
+    job: JobContext, samples: Samples, baseline: Baseline
+) -> list[tuple[Tensor, Tensor]]:
     draw = torch.Generator().manual_seed(derive_seed("calibration", *baseline.key))
     chosen = torch.randperm(len(samples.labels), generator=draw)[:CALIBRATION].to(job.device)
     batches = chosen.split(baseline.training.batch_size)
     return [(job.normalize(samples.images[b]), samples.labels[b]) for b in batches]
 
 
-def _read_cell(
-    job: Job, baseline: Baseline, method: Method, sparsity: float, record: dict[str, Any]
-) -> Finished:
-    folder = job.folder(baseline, method.name, sparsity)
-    masks = cell_files.load_tensors(folder / MASKS)
+def _read_cell(job: JobContext, cell: Cell) -> Finished | None:
+    record = job.finished(cell)
+    if record is None:
+        return None
     return Finished(
-        cell_files.load_tensors(folder / WEIGHTS),
-        {name: mask.bool().to(job.device) for name, mask in masks.items()},
+        cell_files.load_tensors(cell.folder / WEIGHTS),
+        job.masks(cell),
         Cost(record["train_epochs"], record["train_seconds"]),
         record["status"] == DIVERGED,
     )
 
 
 def _store_cell(
-    job: Job, baseline: Baseline, method: Method, dense: dict[str, Any], pruned: Pruned,
-    samples: Samples,
-) -> dict[str, Any]:  # fmt: skip
-    folder = job.folder(baseline, method.name, pruned.sparsity)
+    job: JobContext, cell: Cell, dense: dict[str, Any], pruned: Pruned, samples: Samples
+) -> dict[str, Any]:
     predictions = job.predictions(pruned.model, samples)
     if pruned.moment is not None:
         predictions |= {VAL_BEFORE: pruned.moment.before, VAL_AFTER: pruned.moment.after}
     packed = {name: mask.to(torch.uint8) for name, mask in pruned.masks.items()}
-    cell_files.save_tensors(folder / MASKS, packed)
-    record = job.record(baseline, method.name, method.family, pruned.sparsity)
-    record |= job.size(pruned.model, samples, pruned.masks) | {
-        "identity": job.cell_identity(baseline, method, pruned.sparsity),
-        "config_hash": digest([baseline.settings(), method.settings()]),
-        "code_hash": job.plan.cell_settings(baseline, method, 0.0)["method_code"],
-        "label_hash": dense["label_hash"], "mask_hash": sha256_file(folder / MASKS),
+    cell_files.save_tensors(cell.folder / MASKS, packed)
+    method = _method(cell)
+    record = job.record(cell) | job.size(pruned.model, samples, pruned.masks) | {
+        "identity": job.identity(cell),
+        "config_hash": digest([cell.baseline.settings(), method.settings()]),
+        "code_hash": cell.code, "label_hash": dense["label_hash"],
+        "mask_hash": sha256_file(cell.folder / MASKS),
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
     if gone and not method.spec("pattern").trait("whole_layers", False):
         record |= {"status": COLLAPSED, "message": f"nothing is left of {', '.join(gone)}"}
     files = [MASKS, WEIGHTS, PREDICTIONS, HISTORY]
-    job.save(folder, record, pruned.model, predictions, pruned.run, pruned.spent, files)
+    job.save(cell, record, pruned.model, predictions, pruned.run, pruned.spent, files)
     return record
 
 
-def store_failure(
-    job: Job, baseline: Baseline, method: Method, sparsity: float, why: str
-) -> dict[str, Any]:
-    """Store that a cell could not be computed; the next run of its job tries again."""
-    record = job.record(baseline, method.name, method.family, sparsity)
-    record |= {
-        "status": FAILED, "message": why,
-        "identity": job.cell_identity(baseline, method, sparsity),
+def store_failure(job: JobContext, cell: Cell, why: str) -> dict[str, Any]:
+    """Store that a cell could not be computed; the next run of its job tries again.
+
+    Args:
+        job: data, device and networks.
+        cell: the cell.
+        why: the reason, one line: its ``message``.
+
+    Returns:
+        Its record.
+    """
+    record = job.record(cell) | {
+        "status": FAILED, "message": why, "identity": job.identity(cell),
     }  # fmt: skip
-    cell_files.finish(job.folder(baseline, method.name, sparsity), record, [])
+    cell_files.finish(cell.folder, record, [])
     return record

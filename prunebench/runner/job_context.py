@@ -1,4 +1,4 @@
-"""What baselines and curves share: data, identities, networks, and how a cell is stored."""
+"""Context of a job: the data, device and networks that all its cells share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import size
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.settings import Method, Task
+from prunebench.experiment.settings import Task
 from prunebench.pruning.curve import Cost
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
@@ -19,9 +21,9 @@ from prunebench.runner.device import set_up
 from prunebench.storage import cell_files
 from prunebench.storage.files import write_json
 from prunebench.storage.hashing import derive_seed, digest
-from prunebench.storage.layout import CHECKPOINTS, HISTORY, PREDICTIONS, WEIGHTS
+from prunebench.storage.layout import CHECKPOINTS, HISTORY, MASKS, PREDICTIONS, WEIGHTS
 from prunebench.storage.provenance import software
-from prunebench.storage.records import DENSE, DIVERGED, OK, SPLITS
+from prunebench.storage.records import DIVERGED, OK, SPLITS
 from prunebench.tasks.regimes import Regimen
 from prunebench.tasks.regimes import apply as apply_regime
 from prunebench.tasks.task_data import TaskData, load
@@ -30,8 +32,8 @@ from prunebench.training.checkpoints import Checkpoints
 from prunebench.training.loop import Run, Samples, precision_of, predict
 
 
-class Job:
-    """Computes the cells of an experiment's task and stores them."""
+class JobContext:
+    """What the cells of one task share: data, device, networks, and how a cell is stored."""
 
     def __init__(self, plan: Plan, task: Task, data: Path) -> None:
         self.plan = plan
@@ -42,43 +44,32 @@ class Job:
         self._samples: tuple[Baseline, tuple[Samples, Regimen]] | None = None
         self.nondeterministic: set[str] = set()  # operations that the cell at hand has used
 
-    # ------------------------------------------------------------------ identity
+    # -------------------------------------------------------------------- cells
 
-    def _identity(self, settings: dict[str, Any]) -> str:
-        return digest({**settings, "data": self.data.data_hash})
+    def identity(self, cell: Cell) -> str:
+        """Return what names a cell's result: settings, code, and the content of the data."""
+        return cell.identity(self.data.data_hash)
 
-    def baseline_identity(self, baseline: Baseline) -> str:
-        """Names a baseline's result: settings, code, and the content of the data."""
-        return self._identity(self.plan.baseline_settings(baseline))
+    def finished(self, cell: Cell) -> dict[str, Any] | None:
+        """Return the record of a finished cell, None where it is missing or of other settings."""
+        return cell.finished(self.data.data_hash)
 
-    def cell_identity(self, baseline: Baseline, method: Method, sparsity: float) -> str:
-        """Names a cell's result."""
-        return self._identity(self.plan.cell_settings(baseline, method, sparsity))
+    def checkpoints(self, cell: Cell, identity: str) -> Checkpoints:
+        """Return where the trainings of a cell's curve keep their state on the way.
 
-    def folder(self, baseline: Baseline, method: str = DENSE, sparsity: float = 0.0) -> Path:
-        """Where a cell's files lie."""
-        return self.plan.layout.cell(*baseline.key, method, sparsity)
-
-    def checkpoints(self, baseline: Baseline, method: str, identity: str) -> Checkpoints:
-        """Where the trainings of a baseline or curve keep their state on the way."""
-        folder = self.folder(baseline, method).parent / CHECKPOINTS
+        Args:
+            cell: any cell of the curve, or a dense baseline's own.
+            identity: what names the trainings: another one does not go on from their states.
+        """
         minutes = self.plan.experiment.compute.checkpoint_minutes
-        return Checkpoints(folder, identity, minutes)
+        return Checkpoints(cell.folder.parent / CHECKPOINTS, identity, minutes)
 
-    def finished(
-        self, baseline: Baseline, method: Method, sparsity: float
-    ) -> dict[str, Any] | None:
-        """The record of a finished cell, None where it is missing or of other settings."""
-        identity = self.cell_identity(baseline, method, sparsity)
-        return cell_files.finished(self.folder(baseline, method.name, sparsity), identity)
-
-    def record(self, baseline: Baseline, method: str, family: str, sparsity: float) -> dict:
-        task, regime, model, seed = baseline.key
+    def record(self, cell: Cell) -> dict[str, Any]:
+        """Return what the record of a cell says before anything is known of its result."""
         return {
-            "experiment": self.plan.experiment.experiment, "task": task, "regime": regime,
-            "model": model, "method": method, "family": family, "seed": seed,
-            "sparsity": sparsity, "status": OK, "message": "", "classes": self.data.classes,
-            "config_hash": digest(baseline.settings()), "data_hash": self.data.data_hash,
+            "experiment": self.plan.experiment.experiment, **cell.coordinates._asdict(),
+            "family": cell.family, "status": OK, "message": "", "classes": self.data.classes,
+            "config_hash": digest(cell.baseline.settings()), "data_hash": self.data.data_hash,
             "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
             "nondeterministic": ", ".join(sorted(self.nondeterministic)) or None,
             **software(),
@@ -124,6 +115,30 @@ class Job:
         network = models.create(baseline.model, self.data.classes, channels, side, seed, width)
         return network.to(self.device).to(memory_format=torch.channels_last)
 
+    def masks(self, cell: Cell) -> Masks:
+        """Return the stored masks of a cell: parameter -> bool, True is kept; none if dense.
+
+        Raises:
+            Damaged: the file is missing, damaged or was removed on purpose.
+        """
+        stored = {} if cell.method is None else cell_files.load_tensors(cell.folder / MASKS)
+        return {name: mask.bool().to(self.device) for name, mask in stored.items()}
+
+    def network(self, cell: Cell) -> nn.Module:
+        """Return the stored network of a cell, for evaluation.
+
+        Raises:
+            Damaged: the file is missing, damaged or was removed on purpose.
+            PrunebenchError: the weights are of another network.
+        """
+        model = self.build(cell.baseline)
+        path = cell.folder / WEIGHTS
+        try:
+            model.load_state_dict(cell_files.load_tensors(path))
+        except RuntimeError as error:
+            raise PrunebenchError(f"{path}: the weights are of another network") from error
+        return model.eval()
+
     def predictions(self, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
         images = {"train": samples.images, "val": samples.val_images}
         images["test"] = self.data.images["test"]  # read once, here, from the last model
@@ -134,15 +149,26 @@ class Job:
         return size(model, self.normalize(samples.images[:1]), masks, list(layers))
 
     def save(
-        self, folder: Path, record: dict[str, Any], model: nn.Module,
+        self, cell: Cell, record: dict[str, Any], model: nn.Module,
         predictions: dict[str, Tensor], run: Run, cost: Cost, files: list[str],
     ) -> None:  # fmt: skip
+        """Write a cell: its network, its predictions, its history, and last its record.
+
+        Args:
+            cell: the cell.
+            record: what is known of it; its status and its cost are added.
+            model: the network at its end.
+            predictions: split -> logits [N, classes], and those around the removal of weights.
+            run: the last training.
+            cost: what it trained in all.
+            files: names of all its files, also those that are written already.
+        """
         # just after its weights were removed a network may well overflow, and recover
         finite = all(predictions[split].isfinite().all() for split in SPLITS)
         if run.diverged or not finite:
             record |= {"status": DIVERGED, "message": f"after {run.epochs:g} epochs"}
         record |= {"train_epochs": cost.epochs, "train_seconds": cost.seconds}
-        cell_files.save_tensors(folder / WEIGHTS, model.state_dict())
-        cell_files.save_tensors(folder / PREDICTIONS, predictions)
-        write_json(folder / HISTORY, run.history)
-        cell_files.finish(folder, record, files)
+        cell_files.save_tensors(cell.folder / WEIGHTS, model.state_dict())
+        cell_files.save_tensors(cell.folder / PREDICTIONS, predictions)
+        write_json(cell.folder / HISTORY, run.history)
+        cell_files.finish(cell.folder, record, files)

@@ -12,10 +12,10 @@ from prunebench.compression.onnx_int8 import pair
 from prunebench.compression.timing import Runner, Speed, device_name, measure_speed, runner
 from prunebench.errors import Refused
 from prunebench.evaluation.stored_network import Subject
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
-from prunebench.experiment.jobs import Baseline
-from prunebench.runner.cached_results import look
-from prunebench.runner.job_context import Job
+from prunebench.runner.cached_results import cached
+from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
 from prunebench.storage.layout import LATENCY
 from prunebench.storage.records import DENSE
@@ -25,17 +25,18 @@ QUANTIZED = "quantized"  # the probe, with which times in 8 bits are asked for t
 Row = dict[str, Any]
 
 
-def compute_latency(job: Job, baseline: Baseline, method: str, sparsity: float) -> None:
-    """Measure a cell, unless that was done with these settings, on this machine.
+def compute_latency(job: JobContext, cell: Cell) -> None:
+    """Measure how long a cell's networks take, unless that was done so on this machine.
 
-    Raises PrunebenchError where the cell's files are missing.
+    Raises:
+        PrunebenchError: files of the cell are missing.
     """
     settings = job.plan.experiment.latency
     eight = QUANTIZED in job.plan.experiment.probes.run
 
     def compute() -> dict[str, Any]:
-        subject = subject_of(job, baseline, method, sparsity)
-        dense = subject_of(job, baseline, DENSE, 0.0)
+        subject = subject_of(job, cell)
+        dense = subject_of(job, cell.dense)
         stopwatch = _Stopwatch(job, subject)
         rows = [
             row
@@ -52,7 +53,7 @@ def compute_latency(job: Job, baseline: Baseline, method: str, sparsity: float) 
         settings.model_dump(), eight, round_to, job.plan.experiment.compute.threads,
         device_name(job.device), code_hash(job.plan.latency_sources()),
     ]  # fmt: skip
-    look(job.folder(baseline, method, sparsity), LATENCY, said, compute)
+    cached(cell, LATENCY, said, compute)
 
 
 def _networks(subject: Subject, dense: nn.Module) -> dict[str, nn.Module]:
@@ -68,7 +69,7 @@ def _networks(subject: Subject, dense: nn.Module) -> dict[str, nn.Module]:
 class _Stopwatch:
     """Times the networks of one cell on one of its images."""
 
-    def __init__(self, job: Job, subject: Subject) -> None:
+    def __init__(self, job: JobContext, subject: Subject) -> None:
         self.subject, self.settings = subject, job.plan.experiment.latency
         self.threads = job.plan.experiment.compute.threads
         self.device = device_name(job.device)

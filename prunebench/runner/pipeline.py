@@ -1,40 +1,43 @@
-"""The order of things: data, baselines, curves. The only place that knows it.
+"""Steps of an experiment: data, baselines, curves, probes, times, measures.
 
-Every function takes a plan and the name of a job, does what is missing, and says what it did. All
-may be called again at any time: a finished cell is found by its identity and left alone.
+Every step takes a plan and the name of a job. All may be called again at any time: a finished
+cell is found by its identity and left alone.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Passing, PrunebenchError, printable
-from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import DATA, note_prepared, prepared
-from prunebench.experiment.settings import Method
 from prunebench.runner.collect import collect
 from prunebench.runner.progress import Progress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory
-from prunebench.storage.cell_files import finished
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import REMOVED
-from prunebench.storage.records import DENSE, FAILED
+from prunebench.storage.records import FAILED
 
 if TYPE_CHECKING:
-    from prunebench.runner.job_context import Job
+    from prunebench.runner.job_context import JobContext
 
-Say = Callable[[float, str], None]  # sparsity, status
+Say = Callable[[Cell, str], None]  # a cell that is stored, and its status
 
 
 def download(plan: Plan, name: str, data: Path = DATA) -> None:
-    """Fetch the official files of a task, where its source has any to fetch."""
+    """Fetch the official files of a task, where its source has any to fetch.
+
+    Args:
+        plan: the experiment.
+        name: the task.
+        data: the folder of all data; its files go to ``raw/<source>/``.
+    """
     from prunebench.tasks.sources import downloader
 
     task = plan.task(name)
@@ -44,7 +47,13 @@ def download(plan: Plan, name: str, data: Path = DATA) -> None:
 
 
 def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
-    """Turn a task's source into one verified file of tensors."""
+    """Turn a task's source into one verified file of tensors, in ``data/prepared/``.
+
+    Args:
+        plan: the experiment.
+        name: the task.
+        data: the folder of all data.
+    """
     from prunebench.tasks.prepare import prepare, sidecar
 
     task = plan.task(name)
@@ -57,8 +66,12 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
 def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
     """Build every model for every task and prune it a little, before anything is trained.
 
-    Raises PrunebenchError for an unknown model, one that does not take the task's images, or one
-    with nothing to prune. Returns what is known of each: weights, MACs.
+    Returns:
+        For each its weights and MACs.
+
+    Raises:
+        PrunebenchError: a model is unknown, does not take the task's images, or has nothing to
+            prune.
     """
     from prunebench.runner.preflight import describe
     from prunebench.tasks.task_data import load
@@ -81,32 +94,43 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
     return found
 
 
+def _context(plan: Plan, job: Any, data: Path) -> JobContext:
+    # torch takes seconds to import: only a job that computes pays for it
+    from prunebench.runner.job_context import JobContext
+
+    return JobContext(plan, job.task, prepared(job.task, data))
+
+
 @at_work("baselines")
 def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
-    """Train the baselines of a job that are missing; return the records of all.
+    """Train the baselines of a job that are missing.
 
     Every model of the grid is checked first: what cannot be built must not be found out after the
-    others have trained. Raises PrunebenchError where one cannot, and, after the others are done,
-    where a baseline learned nothing.
+    others have trained.
+
+    Returns:
+        The records of all.
+
+    Raises:
+        PrunebenchError: a model cannot be built; or, after the others are done, a baseline
+            learned nothing.
     """
     from prunebench.runner.baselines import compute_baseline
-    from prunebench.runner.job_context import Job
 
-    job = plan.find("baselines", name)
     check(plan, data)
-    work, progress = Job(plan, job.task, prepared(job.task, data)), Progress(plan)
+    job, progress = _context(plan, plan.find("baselines", name), data), Progress(plan)
     records, faults = [], []
-    for baseline in job.baselines:
+    for cell in plan.cells_of("baselines", name):
         try:
-            record = compute_baseline(work, baseline)
+            record = compute_baseline(job, cell)
         except PrunebenchError as error:
             faults.append(str(error))
             continue
         except Exception as error:  # the others need not suffer
             traceback.print_exc(file=sys.stderr)
-            faults.append(named(baseline, DENSE, error))
+            faults.append(named(cell, error))
             continue
-        progress.cell(baseline, DENSE, 0.0, record["status"])
+        progress.cell(cell, record["status"])
         records.append(record)
     if faults:
         raise PrunebenchError("; ".join(faults))
@@ -115,41 +139,40 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
 
 @at_work("curves")
 def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
-    """Compute the cells of a job's curves that are missing; return the records of all.
+    """Compute the cells of a job's curves that are missing.
 
-    A method that fails is a record that says so: it must not stop the others. Raises
-    PrunebenchError, after the others are done, where the machine failed (memory, disk): that is no
-    result, and the next call tries again.
+    A method that fails is a record that says so: it must not stop the others.
+
+    Returns:
+        The records of all.
+
+    Raises:
+        PrunebenchError: after the others are done, where the machine failed (memory, disk): that
+            is no result, and the next call tries again.
     """
-    from prunebench.runner.job_context import Job
-
     job = plan.find("curves", name)
-    work, progress = Job(plan, job.task, prepared(job.task, data)), Progress(plan)
+    context, progress = _context(plan, job, data), Progress(plan)
     records: list[dict[str, Any]] = []
     faults = []
     for baseline in job.baselines:
-
-        def say(sparsity: float, status: str, baseline: Baseline = baseline) -> None:
-            progress.cell(baseline, job.method.name, sparsity, status)
-
+        cells = plan.curve(baseline, job.method)
         try:
-            records += _curve(work, baseline, job.method, say)
+            records += _curve(context, cells, progress.cell)
         except Passing as error:
-            faults.append(named(baseline, job.method.name, error))
+            faults.append(named(cells[0], error))
     if faults:
         raise PrunebenchError("; ".join(faults))
     return records
 
 
-def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict[str, Any]]:
+def _curve(job: JobContext, cells: Sequence[Cell], say: Say) -> list[dict[str, Any]]:
     from prunebench.runner.curves import compute_curve, store_failure
 
-    sparsities = work.plan.sparsities(method)
-    there = _freed(work, baseline, method)
-    if len(there) == len(sparsities):
+    there = _freed(job, cells)
+    if len(there) == len(cells):
         return there
     try:
-        compute_curve(work, baseline, method, say)
+        compute_curve(job, cells, say)
         why = "was not reached: an earlier round diverged"
     except Passing:
         raise
@@ -161,30 +184,23 @@ def _curve(work: Job, baseline: Baseline, method: Method, say: Say) -> list[dict
         traceback.print_exc(file=sys.stderr)
         why = printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
     records = []
-    for sparsity in sparsities:
-        record = work.finished(baseline, method, sparsity)
+    for cell in cells:
+        record = job.finished(cell)
         if record is None:
-            record = store_failure(work, baseline, method, sparsity, why)
-            say(sparsity, f"{FAILED}: {record['message']}")
+            record = store_failure(job, cell, why)
+            say(cell, f"{FAILED}: {record['message']}")
         records.append(record)
     return records
 
 
-def _freed(work: Job, baseline: Baseline, method: Method) -> list[dict[str, Any]]:
-    """Records of a curve that are finished although files of theirs were removed on purpose.
+def _freed(job: JobContext, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Records of a curve that is finished although files of it were removed on purpose.
 
     Also where by now the configuration keeps these files: what was measured of them is still there.
     """
-    places = [
-        (
-            work.folder(baseline, method.name, sparsity),
-            work.cell_identity(baseline, method, sparsity),
-        )
-        for sparsity in work.plan.sparsities(method)
-    ]
-    if not any((folder / REMOVED).exists() for folder, _ in places):
+    if not any((cell.folder / REMOVED).exists() for cell in cells):
         return []  # reading all files to hash them costs time
-    found = (finished(*place, freed=True) for place in places)
+    found = (cell.finished(job.data.data_hash, freed=True) for cell in cells)
     return [record for record in found if record is not None]
 
 
@@ -192,7 +208,7 @@ def probes(plan: Plan, name: str, data: Path = DATA) -> int:
     """Probe all cells of a job that are not probed yet; return how many cells it has."""
     from prunebench.runner.probes import compute_probes
 
-    return _look(plan, "probes", name, data, compute_probes)
+    return _each_cell(plan, "probes", name, data, compute_probes)
 
 
 def latencies(plan: Plan, name: str, data: Path = DATA) -> int:
@@ -202,34 +218,31 @@ def latencies(plan: Plan, name: str, data: Path = DATA) -> int:
     """
     from prunebench.runner.latency import compute_latency
 
-    return _look(plan, "latencies", name, data, compute_latency)
+    return _each_cell(plan, "latencies", name, data, compute_latency)
 
 
 @at_work()
-def _look(
-    plan: Plan,
-    kind: str,
-    name: str,
-    data: Path,
-    compute: Callable[[Job, Baseline, str, float], None],
+def _each_cell(
+    plan: Plan, kind: str, name: str, data: Path, compute: Callable[[JobContext, Cell], None]
 ) -> int:
-    from prunebench.runner.job_context import Job
-
-    job = plan.find(kind, name)
-    work = Job(plan, job.task, prepared(job.task, data))
-    done = 0
-    for baseline in job.baselines:
-        for method, sparsity in plan.cells_of_baseline():
-            compute(work, baseline, method, sparsity)
-            done += 1
-    return done
+    job = _context(plan, plan.find(kind, name), data)
+    cells = list(plan.cells_of(kind, name))
+    for cell in cells:
+        compute(job, cell)
+    return len(cells)
 
 
 def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Rows of a job's cells for each table: ``cells``, ``latency`` and ``layers``.
+    """Measure a job's cells from what is stored of them.
 
-    Once they are written to ``output``, what the configuration does not keep of these cells
-    (``compute.keep``) is removed.
+    Args:
+        plan: the experiment.
+        name: the job.
+        output: where the rows are written; what the configuration does not keep of these cells
+            (``compute.keep``) is then removed.
+
+    Returns:
+        The rows of each table: ``cells``, ``latency`` and ``layers``.
     """
     from prunebench.evaluation import long_tables
     from prunebench.evaluation.rows import rows
@@ -247,10 +260,14 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
 
 
 def run(plan: Plan, data: Path = DATA) -> Path:
-    """The whole grid in this process, without Snakemake: the same records. Returns cells.csv.
+    """Compute the whole grid in this process, without Snakemake: the same records.
 
-    Raises PrunebenchError where another command is at work on the experiment, and, once all is done
-    that does not depend on them, where jobs failed.
+    Returns:
+        The path of ``cells.csv``.
+
+    Raises:
+        PrunebenchError: another command is at work on the experiment; or, once all is done that
+            does not depend on them, jobs failed.
     """
     from prunebench.storage.lock import locked
 
@@ -270,23 +287,13 @@ def _run(plan: Plan, data: Path) -> Path:
         download(plan, task.name, data)
         prepare(plan, task.name, data)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
-    for kind, names, work in (
-        ("baselines", plan.baseline_jobs, partial(baselines, plan, data=data)),
-        ("curves", plan.curve_jobs, partial(curves, plan, data=data)),
-        ("probes", plan.probe_jobs, partial(probes, plan, data=data)),
-        ("latencies", plan.latency_jobs, partial(latencies, plan, data=data)),
-        (
-            "measures",
-            plan.measure_jobs,
-            lambda name: measure(plan, name, plan.layout.measured(name)),
-        ),
-    ):
-        for name in names:
+    for kind, jobs in plan.jobs.items():
+        for name in jobs:
+            if not plan.waits_for(kind, name).isdisjoint(failed):
+                failed[f"{kind}/{name}"] = ""
+                continue
             try:
-                if plan.waits_for(kind, name).isdisjoint(failed):
-                    work(name)
-                else:
-                    failed[f"{kind}/{name}"] = ""
+                _STEPS[kind](plan, name, data)
             except PrunebenchError as error:
                 failed[f"{kind}/{name}"] = str(error)
     if failed:
@@ -294,3 +301,13 @@ def _run(plan: Plan, data: Path) -> Path:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
+
+
+# kind of job -> what does one of them
+_STEPS: dict[str, Callable[[Plan, str, Path], Any]] = {
+    "baselines": baselines,
+    "curves": curves,
+    "probes": probes,
+    "latencies": latencies,
+    "measures": lambda plan, name, data: measure(plan, name, plan.layout.measured(name)),
+}

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from prunebench.evaluation.stored_network import Subject
-from prunebench.experiment.jobs import Baseline
-from prunebench.runner.job_context import Job
+from prunebench.experiment.cell import Cell
+from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.hashing import derive_seed
-from prunebench.storage.layout import INITIAL, MASKS, WEIGHTS
-from prunebench.storage.records import DENSE
+from prunebench.storage.layout import INITIAL
 
 
-def subject_of(job: Job, baseline: Baseline, method: str, sparsity: float) -> Subject:
-    """A cell as probes see it. Raises PrunebenchError where its files are missing."""
-    folder, (samples, _) = job.folder(baseline, method, sparsity), job.samples(baseline)
-    model = job.build(baseline)
-    model.load_state_dict(cell_files.load_tensors(folder / WEIGHTS))
-    stored = {} if method == DENSE else cell_files.load_tensors(folder / MASKS)
+def subject_of(job: JobContext, cell: Cell) -> Subject:
+    """Return a cell as probes see it.
+
+    Raises:
+        PrunebenchError: files of it are missing.
+    """
+    baseline, settings = cell.baseline, job.plan.experiment.probes
+    samples, _ = job.samples(baseline)
     return Subject(
-        model=model.eval(),
-        masks={name: mask.bool().to(job.device) for name, mask in stored.items()},
-        initial=cell_files.load_tensors(job.folder(baseline) / INITIAL),
+        model=job.network(cell), masks=job.masks(cell),
+        initial=cell_files.load_tensors(cell.dense.folder / INITIAL),
         train_images=samples.images, train_labels=samples.labels,
         test_images=job.data.images["test"], test_labels=job.data.labels["test"],
         normalize=job.normalize, moments=job.data.moments,
         # one draw for all cells of a seed: they are compared on the same images
         seed=derive_seed("probes", baseline.task.name, baseline.seed),
-        samples=job.plan.experiment.probes.samples,
-        round_to=job.plan.experiment.probes.round_to,
+        samples=settings.samples, round_to=settings.round_to,
     )  # fmt: skip

@@ -17,7 +17,6 @@ from prunebench.experiment.settings import Method
 from prunebench.storage import removed_files
 from prunebench.storage.cell_files import finished
 from prunebench.storage.files import read_sealed
-from prunebench.storage.hashing import digest
 from prunebench.storage.layout import RECORD
 from prunebench.storage.records import DIVERGED, FAILED
 from prunebench.storage.removed_files import FILES
@@ -68,9 +67,8 @@ class _Beside:
         """``data``: the hash of what the curve was computed on."""
         try:
             record = read_sealed(folder / RECORD)
-            settings = self.plan.cell_settings(baseline, method, record["sparsity"])
-            identity = digest({**settings, "data": data})
-            if record["identity"] != identity:
+            cell = self.plan.cell(baseline, method, record["sparsity"])
+            if record["identity"] != cell.identity(data):
                 return
         except (PrunebenchError, KeyError):  # damaged: it is found when somebody asks for the cell
             return

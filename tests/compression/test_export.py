@@ -25,7 +25,8 @@ from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.runner import pipeline
-from prunebench.runner.export_cell import Place, Taken, locate, take
+from prunebench.runner.export_cell import Export, export_cell
+from prunebench.storage.coordinates import coordinates_of_folder
 from prunebench.storage.files import read_json, read_sealed, sha256_file, write_json, write_sealed
 from prunebench.storage.layout import PREDICTIONS, RECORD, WEIGHTS
 
@@ -52,9 +53,11 @@ class Ran:
     def folder(self, method: str, sparsity: float = 0.5) -> Path:
         return self.plan.layout.cell("digits", "noisy", "seed-cnn", 0, method, sparsity)
 
-    def take(self, place: Place, kind: str = "onnx", target: Path | None = None) -> Taken:
-        data = prepared(self.plan.experiment.tasks[0], self.data)
-        return take(self.plan, place, kind, target, data)
+    def export(self, folder: Path, kind: str = "onnx", target: Path | None = None) -> Export:
+        root, place = coordinates_of_folder(folder)
+        plan = Plan(self.plan.experiment, root.parent)
+        data = prepared(plan.experiment.tasks[0], self.data)
+        return export_cell(plan.cell_at(place), kind, target, data)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +71,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
 
 
 @pytest.fixture(scope="module")
-def taken(ran: Ran) -> Taken:
-    return ran.take(locate(ran.folder("l1-filter")))
+def taken(ran: Ran) -> Export:
+    return ran.export(ran.folder("l1-filter"))
 
 
 def changed(ran: Ran, tmp_path: Path, method: str = "l1-filter") -> Path:
@@ -81,7 +84,7 @@ def changed(ran: Ran, tmp_path: Path, method: str = "l1-filter") -> Path:
 # ------------------------------------------------------------------------- a cell
 
 
-def test_the_file_predicts_what_the_cell_did(ran: Ran, taken: Taken) -> None:
+def test_the_file_predicts_what_the_cell_did(ran: Ran, taken: Export) -> None:
     assert taken.folder == ran.plan.layout.root.joinpath(
         "export", "digits", "noisy", "seed-cnn", "seed-0", "l1-filter", "0.5", "onnx"
     )
@@ -101,7 +104,7 @@ def test_the_file_predicts_what_the_cell_did(ran: Ran, taken: Taken) -> None:
         np.testing.assert_allclose(found, stored[:batch], rtol=1e-4, atol=1e-4)
 
 
-def test_the_file_says_where_it_is_from(ran: Ran, taken: Taken) -> None:
+def test_the_file_says_where_it_is_from(ran: Ran, taken: Export) -> None:
     said, model = read_json(taken.folder / "export.json"), onnx.load(taken.folder / "model.onnx")
     record = read_json(ran.folder("l1-filter") / RECORD)
     about = {item.key: item.value for item in model.metadata_props}
@@ -118,7 +121,7 @@ def test_the_file_says_where_it_is_from(ran: Ran, taken: Taken) -> None:
     assert 0.4 < weights / record["params_total"] < 0.6  # half of the filters are gone
 
 
-def test_the_card_says_what_the_table_says(ran: Ran, taken: Taken) -> None:
+def test_the_card_says_what_the_table_says(ran: Ran, taken: Export) -> None:
     text = (taken.folder / "README.md").read_text()
     front, body = text.removeprefix("---\n").split("---\n", 1)
     cells = ran.cells.set_index("method")
@@ -146,7 +149,7 @@ def test_the_card_says_what_the_table_says(ran: Ran, taken: Taken) -> None:
     assert "None" not in body
 
 
-def test_the_code_of_the_card_is_the_code_that_was_run(taken: Taken) -> None:
+def test_the_code_of_the_card_is_the_code_that_was_run(taken: Export) -> None:
     text = (taken.folder / "README.md").read_text()
     code = text.split("```python\n")[1].split("```")[0]
     assert code == format_of("onnx").loader
@@ -181,13 +184,13 @@ def test_every_format_predicts_the_same_in_a_fresh_process(
 def test_what_is_no_cell_is_told_with_the_nearest_one(ran: Ran) -> None:
     folder = ran.folder("l1-filter")
     with pytest.raises(PrunebenchError, match=r"no cell's folder: it would be results/"):
-        locate(ran.plan.layout.root)
+        coordinates_of_folder(ran.plan.layout.root)
     with pytest.raises(PrunebenchError, match=r"has no 'l1-filtr'; did you mean 'l1-filter'\?"):
-        locate(folder.parents[1] / "l1-filtr" / "0.5")
+        coordinates_of_folder(folder.parents[1] / "l1-filtr" / "0.5")
     with pytest.raises(PrunebenchError, match=r"no such cell: .* has no '0\.7'"):
-        locate(folder.with_name("0.7"))
+        coordinates_of_folder(folder.with_name("0.7"))
     with pytest.raises(PrunebenchError, match="no format 'onx'; did you mean 'onnx'"):
-        ran.take(locate(folder), "onx")
+        ran.export(folder, "onx")
 
 
 def test_a_cell_without_a_network_has_nothing_to_export(ran: Ran, tmp_path: Path) -> None:
@@ -196,10 +199,10 @@ def test_a_cell_without_a_network_has_nothing_to_export(ran: Ran, tmp_path: Path
     for status in ("failed", "diverged"):
         write_sealed(folder / RECORD, {**record, "status": status, "message": "the reason"})
         with pytest.raises(PrunebenchError, match=rf"{status}: the reason; it has nothing to"):
-            ran.take(locate(folder))
+            ran.export(folder)
     (folder / RECORD).unlink()
     with pytest.raises(PrunebenchError, match="the cell is not finished"):
-        locate(folder)
+        coordinates_of_folder(folder)
 
 
 def test_damaged_weights_are_found_before_anything_is_built(ran: Ran, tmp_path: Path) -> None:
@@ -208,7 +211,7 @@ def test_damaged_weights_are_found_before_anything_is_built(ran: Ran, tmp_path: 
     content[-1] ^= 1
     (folder / WEIGHTS).write_bytes(content)
     with pytest.raises(PrunebenchError, match=r"weights\.safetensors is missing or damaged"):
-        ran.take(locate(folder))
+        ran.export(folder)
 
 
 def test_other_data_and_another_configuration_are_refused(ran: Ran, tmp_path: Path) -> None:
@@ -216,10 +219,10 @@ def test_other_data_and_another_configuration_are_refused(ran: Ran, tmp_path: Pa
     record = read_sealed(folder / RECORD)
     write_sealed(folder / RECORD, {**record, "data_hash": "0" * 64})
     with pytest.raises(PrunebenchError, match="was computed on other data"):
-        ran.take(locate(folder))
+        ran.export(folder)
     other = Ran(Plan(config.parse({**GRID, "methods": ["imp"]}), tmp_path), ran.data, ran.cells)
     with pytest.raises(PrunebenchError, match="it is of an earlier configuration"):
-        other.take(locate(folder))
+        other.export(folder)
 
 
 def test_a_file_that_predicts_otherwise_is_not_written(ran: Ran, tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_a_file_that_predicts_otherwise_is_not_written(ran: Ran, tmp_path: Path)
     record["files"][PREDICTIONS] = sha256_file(folder / PREDICTIONS)
     write_sealed(folder / RECORD, record)
     with pytest.raises(PrunebenchError, match=r"98\.75% of 80 test images, less than 99\.9%"):
-        ran.take(locate(folder), target=tmp_path / "out")
+        ran.export(folder, target=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
 

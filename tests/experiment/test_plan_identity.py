@@ -139,9 +139,7 @@ def test_an_edit_of_a_method_changes_its_cells(tmp_path: Path) -> None:
         write_text(path, text)
         mine = {"name": "mine", "criterion": {"name": f"{path}:f"}}
         grid = plan(methods=["imp", mine])
-        settings = {m.name: grid.cell_settings(grid.baselines[0], m, 0.5)
-                    for m in grid.experiment.methods}  # fmt: skip
-        return {name: value["method_code"] for name, value in settings.items()}
+        return {m.name: grid.cell(grid.baselines[0], m).code for m in grid.experiment.methods}
 
     first, again = of("a", "def f(view): return 1"), of("a", "def f(view): return 1")
     second = of("b", "def f(view): return 2")

@@ -212,7 +212,9 @@ def test_what_is_collected_again_is_described_no_longer(tmp_path: Path) -> None:
             "seeds": [0], "methods": ["random"], "sparsities": [0.5]}  # fmt: skip
     plan = Plan(config.parse(grid), tmp_path)
     write_text(plan.layout.crate, "of other records")
-    rows = [row(ROWS[0] | cell.coordinates) for cell in plan.cells_of("measures", "digits-0")]
+    rows = [
+        row(ROWS[0] | cell.coordinates._asdict()) for cell in plan.cells_of("measures", "digits-0")
+    ]
     write_sealed(plan.layout.measured("digits-0"), {"cells": rows})
     collect(plan, [plan.layout.measured("digits-0")])
     assert plan.layout.cells_csv.is_file()

@@ -12,8 +12,9 @@ from prunebench.reproduce.submission.findings import BROKEN, PASSED, WARNING, Fi
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.compare_records import CONFIRMED
 from prunebench.reproduce.verify.recompute import rerun
-from prunebench.reproduce.verify.stored_experiment import Cell, draw
+from prunebench.reproduce.verify.stored_experiment import draw
 from prunebench.reproduce.verify.verdict_text import environment, summary
+from prunebench.storage.coordinates import Coordinates
 
 Check = Callable[[Submission], Iterator[Finding]]
 TABLES: tuple[tuple[str, str, Check], ...] = (
@@ -58,7 +59,7 @@ def _contract(submission: Submission) -> Iterator[Finding]:
             yield Finding(outcome, "contract", f"{submission.form.method} on {found.network}", told)
 
 
-def drawn(submission: Submission, sample: int, seed: int) -> list[Cell]:
+def drawn(submission: Submission, sample: int, seed: int) -> list[Coordinates]:
     """Half of the sample (rounded up) of the submitted method's cells, the rest of the others'."""
     own = [cell for cell in submission.stored.rows if cell.method == submission.form.method]
     rest = [cell for cell in submission.stored.rows if cell not in own and cell.sparsity]

@@ -19,9 +19,9 @@ from prunebench.pruning.layers import prunable_layers
 from prunebench.reproduce.submission.findings import BROKEN, Finding
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.recompute import make_ready
-from prunebench.reproduce.verify.stored_experiment import cell_of
 from prunebench.runner.preflight import build
 from prunebench.storage import cell_files
+from prunebench.storage.coordinates import coordinates_of_row
 from prunebench.storage.files import sha256_file
 from prunebench.storage.layout import MASKS, Layout
 from prunebench.storage.records import DENSE, FAILED
@@ -44,7 +44,7 @@ def masks(submission: Submission, data: Path) -> Iterator[Finding]:
     methods = {method.name: method for method in plan.experiment.methods}
     known: dict[tuple[str, str, float], Weights] = {}
     for row in submission.stored.cells.to_dict("records"):
-        cell = cell_of(row)
+        cell = coordinates_of_row(row)
         baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
         if cell.method == DENSE or row["status"] == FAILED or baseline is None or method is None:
             continue

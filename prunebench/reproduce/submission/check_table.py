@@ -14,7 +14,7 @@ from prunebench.experiment.settings import PARTS, Method
 from prunebench.reproduce.submission.check_budget import budget
 from prunebench.reproduce.submission.findings import BROKEN, WARNING, Finding
 from prunebench.reproduce.submission.submission_folder import Submission
-from prunebench.reproduce.verify.stored_experiment import Cell, cell_of
+from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import unlike
@@ -49,9 +49,9 @@ def grid(submission: Submission) -> Iterator[Finding]:
     stored = submission.stored
     plan = Plan(stored.experiment)
     expected = {
-        Cell(*baseline.key, method, round(sparsity, 10))
+        cell.coordinates._replace(sparsity=round(cell.sparsity, 10))
         for baseline in plan.baselines
-        for method, sparsity in plan.cells_of_baseline()
+        for cell in plan.cells_on(baseline)
     }
     there = set(stored.rows)
     for cell in sorted(expected - there):
@@ -65,7 +65,7 @@ def grid(submission: Submission) -> Iterator[Finding]:
         for column, value in _composition(submission, methods.get(row["method"])).items():
             if _missing(row[column]) or row[column] != value:
                 told = f"{column} is {row[column]}, by config.json {value}"
-                yield Finding(BROKEN, "grid", f"{TABLE}: {cell_of(row)}", told)
+                yield Finding(BROKEN, "grid", f"{TABLE}: {coordinates_of_row(row)}", told)
     names = set(stored.cells["experiment"])
     if names != {stored.experiment.experiment}:
         told = f"experiment is {min(names)}, by config.json {stored.experiment.experiment}"
@@ -90,11 +90,11 @@ def provenance(submission: Submission) -> Iterator[Finding]:
     """Can every row be traced, and do the rows agree with one another and with config.json?"""
     stored = submission.stored
     for row in _rows(submission):
-        where = f"{TABLE}: {cell_of(row)}"
+        where = f"{TABLE}: {coordinates_of_row(row)}"
         for column in PROVENANCE:
             if fault := _fault(row, column):
                 yield Finding(fault[0], "provenance", where, fault[1])
-        expected = _config_hash(submission, cell_of(row))
+        expected = _config_hash(submission, coordinates_of_row(row))
         if expected is not None and row["config_hash"] != expected:
             told = "config_hash is not that of config.json: the record is of other settings"
             yield Finding(BROKEN, "provenance", where, told)
@@ -134,7 +134,7 @@ def _fault(row: dict[str, Any], column: str) -> tuple[str, str] | None:
     return None
 
 
-def _config_hash(submission: Submission, cell: Cell) -> str | None:
+def _config_hash(submission: Submission, cell: Coordinates) -> str | None:
     baselines, methods = _by_name(submission)
     baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
     if baseline is None or (method is None and cell.method != DENSE):
@@ -168,7 +168,7 @@ def budgets(submission: Submission) -> Iterator[Finding]:
     baselines, methods = _by_name(submission)
     own: set[str] = set()
     for row in _rows(submission):
-        cell = cell_of(row)
+        cell = coordinates_of_row(row)
         baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
         if row["status"] not in (OK, COLLAPSED) or baseline is None:
             continue
@@ -194,13 +194,13 @@ def measured(submission: Submission) -> Iterator[Finding]:
     for row in _rows(submission):
         if row["status"] in (FAILED, DIVERGED):
             told = f"{row['status']}: {row['message']}"
-            yield Finding(WARNING, "status", f"{TABLE}: {cell_of(row)}", told)
+            yield Finding(WARNING, "status", f"{TABLE}: {coordinates_of_row(row)}", told)
 
 
-def _rows(submission: Submission, cells: set[Cell] | None = None) -> list[dict[str, Any]]:
+def _rows(submission: Submission, cells: set[Coordinates] | None = None) -> list[dict[str, Any]]:
     rows = submission.stored.cells.to_dict("records")
     every: list[dict[str, Any]] = [{str(key): v for key, v in row.items()} for row in rows]
-    return [row for row in every if cells is None or cell_of(row) in cells]
+    return [row for row in every if cells is None or coordinates_of_row(row) in cells]
 
 
 def _missing(value: Any) -> bool:

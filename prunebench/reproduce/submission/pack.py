@@ -12,7 +12,8 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.reproduce.submission.plugins import file_of, renamed
 from prunebench.reproduce.submission.submission_folder import FORM, Form
-from prunebench.reproduce.verify.stored_experiment import cell_of, load
+from prunebench.reproduce.verify.stored_experiment import load
+from prunebench.storage.coordinates import coordinates_of_row
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import MASKS, Layout
 from prunebench.storage.records import DENSE, FAILED
@@ -36,7 +37,7 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
     wanted += [(here.provenance, there.provenance)] if here.provenance.is_file() else []
     wanted += [(path, target / path.name) for path in plugins(read_yaml(here.config))]
     for row in stored.cells.to_dict("records"):
-        cell = cell_of(row)
+        cell = coordinates_of_row(row)
         if cell.method != DENSE and row["status"] != FAILED:
             place = (*cell[:4], cell.method, float(row["sparsity"]))
             wanted.append((here.cell(*place) / MASKS, there.cell(*place) / MASKS))

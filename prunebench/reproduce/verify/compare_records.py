@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prunebench.reproduce.verify.stored_experiment import Cell
 from prunebench.statistics.bootstrap import t_quantile
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.records import COLLAPSED, OK, QUALITY
 
 IDENTICAL, INSIDE = "bit-identical", "inside the interval"
@@ -33,7 +33,7 @@ ENVIRONMENT = (
 class Compared:
     """What became of one cell."""
 
-    cell: Cell
+    cell: Coordinates
     verdict: str  # IDENTICAL, INSIDE, DIFFERENT or UNDECIDED
     reason: str  # in words; empty where the bits are the same
     differs: tuple[str, ...]  # columns whose values are not the same to the last digit
@@ -59,7 +59,7 @@ def interval(errors: Any) -> tuple[float, float] | None:
     return mean - half, mean + half
 
 
-def errors_of(cells: pd.DataFrame, cell: Cell) -> Any:
+def errors_of(cells: pd.DataFrame, cell: Coordinates) -> Any:
     """Test errors of the measured cells that differ from ``cell`` in their seed at most."""
     same = cells["status"].isin([OK, COLLAPSED])
     for column in ("task", "regime", "model", "method"):
@@ -69,7 +69,7 @@ def errors_of(cells: pd.DataFrame, cell: Cell) -> Any:
 
 
 def compare(
-    cell: Cell, record: Mapping[str, Any], here: Mapping[str, Any], errors: Any
+    cell: Coordinates, record: Mapping[str, Any], here: Mapping[str, Any], errors: Any
 ) -> Compared:
     """Judge a cell computed ``here`` by its ``record``, a row of cells.csv as text.
 

@@ -14,8 +14,9 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.settings import Experiment
 from prunebench.reproduce.verify.compare_records import CONFIRMED, Compared, compare, errors_of
-from prunebench.reproduce.verify.stored_experiment import Cell, Stored, cell_of, reduced
+from prunebench.reproduce.verify.stored_experiment import Stored, reduced
 from prunebench.runner import pipeline
+from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import differences, doubt, surroundings
 from prunebench.storage.records import DENSE
@@ -36,7 +37,7 @@ class Outcome:
         return all(compared.verdict in CONFIRMED for compared in self.cells)
 
 
-def rerun(stored: Stored, cells: list[Cell], data: Path) -> Outcome:
+def rerun(stored: Stored, cells: list[Coordinates], data: Path) -> Outcome:
     """Compute cells and their baselines anew and compare each with its record.
 
     ``data``: where downloaded and prepared data lie; nothing is downloaded. The experiment's own
@@ -46,7 +47,7 @@ def rerun(stored: Stored, cells: list[Cell], data: Path) -> Outcome:
     plans = {cell: reduced(stored.experiment, cell) for cell in cells}
     for task in dict.fromkeys(cell.task for cell in cells):
         make_ready(stored, task, data)
-    found: dict[Cell, dict[str, Any]] = {}
+    found: dict[Coordinates, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="prunebench-") as folder:
         for number, cell in enumerate(cells, 1):
             print(f"re-running {number} of {len(cells)}: {cell}", file=sys.stderr, flush=True)
@@ -68,7 +69,7 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(column): value for column, value in row.items()}
 
 
-def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Cell, dict[str, Any]]:
+def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Coordinates, dict[str, Any]]:
     """The rows of an experiment's cells, computed in ``folder`` or found there."""
     plan = Plan(experiment, folder)
     for name in plan.baseline_jobs:
@@ -78,7 +79,7 @@ def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Cell, dict
     for name in plan.probe_jobs:
         pipeline.probes(plan, name, data)
     rows = [row for name in plan.measure_jobs for row in pipeline.measure(plan, name)["cells"]]
-    return {cell_of(row): row for row in rows}
+    return {coordinates_of_row(row): row for row in rows}
 
 
 def make_ready(stored: Stored, name: str, data: Path) -> None:
@@ -102,6 +103,6 @@ def make_ready(stored: Stored, name: str, data: Path) -> None:
         raise PrunebenchError(f"{error}{hint}") from error
 
 
-def _order(cell: Cell) -> tuple[Any, ...]:
+def _order(cell: Coordinates) -> tuple[Any, ...]:
     """A baseline before what stands on it."""
     return (*cell[:4], cell.method != DENSE, *cell[4:])

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -15,37 +15,9 @@ from prunebench.experiment import config
 from prunebench.experiment.settings import Experiment
 from prunebench.statistics.cells_table import read_text, typed
 from prunebench.storage import provenance
+from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
-
-
-class Cell(NamedTuple):
-    """Which cell: what it is found by in any table, whatever code computed it."""
-
-    task: str
-    regime: str
-    model: str
-    seed: int
-    method: str
-    sparsity: float  # the target
-
-    @property
-    def baseline(self) -> Cell:
-        """The dense cell that it stands on."""
-        return self._replace(method=DENSE, sparsity=0.0)
-
-    def __str__(self) -> str:
-        where = f"{self.task}/{self.regime}/{self.model}/{self.method} seed {self.seed}"
-        return where if self.method == DENSE else f"{where} sparsity {self.sparsity:.10g}"
-
-
-def cell_of(row: Any) -> Cell:
-    """The cell of a checked row."""
-    return Cell(
-        row["task"], row["regime"], row["model"], int(row["seed"]), row["method"],
-        # a table may have been written with fewer digits than a sparsity such as 1/3 has
-        round(float(row["sparsity"]), 10),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,10 +31,10 @@ class Stored:
     provenance: dict[str, Any] | None  # provenance.json, where there is one
 
     @property
-    def rows(self) -> dict[Cell, int]:
+    def rows(self) -> dict[Coordinates, int]:
         """The position of every cell in the tables."""
         every = self.cells.to_dict("records")
-        return {cell_of(row): number for number, row in enumerate(every)}
+        return {coordinates_of_row(row): number for number, row in enumerate(every)}
 
 
 def load(folder: Path, experiment: Experiment | None = None) -> Stored:
@@ -80,7 +52,7 @@ def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance))
 
 
-def draw(cells: Iterable[Cell], count: int, seed: int) -> list[Cell]:
+def draw(cells: Iterable[Coordinates], count: int, seed: int) -> list[Coordinates]:
     """``count`` of the cells, sorted, drawn without replacement; all where there are fewer.
 
     Pruned cells and controls are drawn: each of them brings its dense baseline along. The same
@@ -96,7 +68,7 @@ def draw(cells: Iterable[Cell], count: int, seed: int) -> list[Cell]:
     return sorted(generator.sample(chosen, min(count, len(chosen))))
 
 
-def reduced(experiment: Experiment, cell: Cell) -> Experiment:
+def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
     """The experiment with one cell and its baseline: names, and so seeds and bits, stay.
 
     ``cell`` is not dense. Raises PrunebenchError where the configuration does not have it.
@@ -123,7 +95,7 @@ def reduced(experiment: Experiment, cell: Cell) -> Experiment:
     )
 
 
-def _named(entries: Any, cell: Cell, kind: str) -> Any:
+def _named(entries: Any, cell: Coordinates, kind: str) -> Any:
     """The entry of the configuration that a cell names."""
     name = getattr(cell, kind)
     for entry in entries:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, printable
-from prunebench.experiment.jobs import Baseline, Cell
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import DATA, prepared
 from prunebench.storage.files import read_sealed
@@ -18,11 +18,11 @@ from prunebench.storage.records import FAILED
 SHOWN = 12  # faults of a kind
 
 
-def named(baseline: Baseline, method: str, error: Exception) -> str:
-    """An error on a method of a baseline as one line."""
-    task, regime, model, seed = baseline.key
+def named(cell: Cell, error: Exception) -> str:
+    """Return an error on a cell's curve as one line."""
+    task, regime, model, seed = cell.baseline.key
     said = str(error) if isinstance(error, PrunebenchError) else f"{type(error).__name__}: {error}"
-    return f"{task}/{regime}/{model}/seed {seed} {method}: {' '.join(said.split())}"
+    return f"{task}/{regime}/{model}/seed {seed} {cell.method_name}: {' '.join(said.split())}"
 
 
 def out_of_memory(error: Exception) -> bool:

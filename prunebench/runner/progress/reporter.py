@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
 from prunebench.text import progress_bars
@@ -58,12 +58,12 @@ class Progress:
         self._seen = time.monotonic()
         self.cost = self._seen - begin  # seconds that looking took
 
-    def cell(self, baseline: Baseline, method: str, sparsity: float, status: str) -> None:
-        """Say that a cell is done."""
+    def cell(self, cell: Cell, status: str) -> None:
+        """Say that a cell is done, with its status."""
         # looking at every cell of a large grid takes a while: at most a twentieth of the time
         if time.monotonic() - self._seen > 20 * self.cost:
             self.scan()
-        task, regime, model, seed = baseline.key
+        task, regime, model, seed, method, sparsity = cell.coordinates
         what = f"{task} {regime} {model} seed {seed} {method}"
         at = f" {100 * sparsity:.4g} %" if sparsity else ""
         left = self.left()

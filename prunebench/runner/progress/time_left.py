@@ -11,20 +11,20 @@ from typing import Any
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.jobs import Baseline, expected_epochs
 from prunebench.experiment.plan import Plan
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import RECORD
 from prunebench.storage.records import DENSE, FAILED
 
 # samples of a task that takes all that its source has; only the ratio between regimes hangs on it
 _UNKNOWN_SIZE = 50_000
-Key = tuple[str, str, str, int, str, float]  # task, regime, model, seed, method, sparsity
 
 
 @dataclass(frozen=True)
 class Effort:
     """A cell and what it is expected to train: ``epochs`` of ``samples``."""
 
-    key: Key
+    key: Coordinates
     epochs: float
     samples: float
     folder: Path
@@ -63,8 +63,9 @@ def efforts(plan: Plan) -> Iterator[Effort]:
                 epochs = float(baseline.training.epochs)
                 if method is not None:
                     epochs = expected_epochs(method, baseline.training)
-                key = (*baseline.key, method.name if method else DENSE, cell.sparsity)
-                yield Effort(key, epochs, samples_of(baseline), cell.folder, f"{kind}/{name}")
+                yield Effort(
+                    cell.coordinates, epochs, samples_of(baseline), cell.folder, f"{kind}/{name}"
+                )
 
 
 class Rates:
@@ -110,7 +111,7 @@ class Rates:
         return None
 
 
-def _groups(key: Key) -> Iterator[tuple[str, ...]]:
+def _groups(key: Coordinates) -> Iterator[tuple[str, ...]]:
     """The likest cells first; a method may train more often than its expected epochs say."""
     task, regime, model, _, method, _ = key
     yield task, model, method, regime

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 from prunebench import cli
 from prunebench.errors import PrunebenchError
 from prunebench.reproduce.verify.recompute import rerun
-from prunebench.reproduce.verify.stored_experiment import Cell, draw, load
+from prunebench.reproduce.verify.stored_experiment import draw, load
 from prunebench.reproduce.verify.verdict_text import as_json, as_text, environment
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_json, write_json
 from tests.reproduce.verify.conftest import Ran
 
-IMP = Cell("digits", "noisy", "seed-cnn", 1, "imp", 0.9)
-LONG = Cell("digits", "clean", "seed-cnn", 2, "dense-long", 0.0)
+IMP = Coordinates("digits", "noisy", "seed-cnn", 1, "imp", 0.9)
+LONG = Coordinates("digits", "clean", "seed-cnn", 2, "dense-long", 0.0)
 
 
 def files(folder: Path) -> dict[str, int]:

@@ -23,10 +23,10 @@ from prunebench.reproduce.verify.compare_records import (
     interval,
     same,
 )
-from prunebench.reproduce.verify.stored_experiment import Cell
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.records import COST, QUALITY
 
-CELL = Cell("digits", "clean", "seed-cnn", 0, "imp", 0.5)
+CELL = Coordinates("digits", "clean", "seed-cnn", 0, "imp", 0.5)
 ERRORS = [0.10, 0.12, 0.14]
 RECORD = {
     "status": "ok", "classes": "10", "data_hash": "d", "label_hash": "l", "mask_hash": "m",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
-from prunebench.reproduce.verify.stored_experiment import Cell, draw, load, reduced
+from prunebench.reproduce.verify.stored_experiment import draw, load, reduced
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.records import DENSE
 from tests.reproduce.verify.conftest import GRID, Ran
 
@@ -20,15 +21,15 @@ EXPERIMENT = config.parse(
 )
 PLAN = Plan(EXPERIMENT)
 CELLS = [
-    Cell(*baseline.key, method, round(sparsity, 10))
+    cell.coordinates._replace(sparsity=round(cell.sparsity, 10))
     for baseline in PLAN.baselines
-    for method, sparsity in PLAN.cells_of_baseline()
+    for cell in PLAN.cells_on(baseline)
 ]
 
 
 @settings(deadline=None)
 @given(st.permutations(CELLS), st.integers(1, 60), st.integers(0, 99))
-def test_a_draw_depends_on_its_seed_alone(cells: list[Cell], count: int, seed: int) -> None:
+def test_a_draw_depends_on_its_seed_alone(cells: list[Coordinates], count: int, seed: int) -> None:
     found = draw(cells, count, seed)
     pruned = {cell for cell in CELLS if cell.method != DENSE}
     assert found == draw(CELLS, count, seed) == sorted(set(found))
@@ -42,24 +43,23 @@ def test_every_cell_is_drawn_by_some_seed() -> None:
 
 
 @pytest.mark.parametrize(("cells", "count"), [(CELLS, 0), ([CELLS[0].baseline], 1)])
-def test_a_draw_of_nothing(cells: list[Cell], count: int) -> None:
+def test_a_draw_of_nothing(cells: list[Coordinates], count: int) -> None:
     with pytest.raises(PrunebenchError, match=r"must be at least 1|dense baselines"):
         draw(cells, count, 0)
 
 
 @pytest.mark.parametrize("cell", [c for c in CELLS if c.method != DENSE and c.seed == 1], ids=str)
-def test_a_reduced_experiment_has_the_cell_with_its_own_settings(cell: Cell) -> None:
+def test_a_reduced_experiment_has_the_cell_with_its_own_settings(cell: Coordinates) -> None:
     small = Plan(reduced(EXPERIMENT, cell))
     [baseline] = small.baselines
     [method] = small.experiment.methods
     [sparsity] = small.sparsities(method)
-    assert Cell(*baseline.key, method.name, round(sparsity, 10)) == cell
+    assert Coordinates(*baseline.key, method.name, round(sparsity, 10)) == cell
     whole = next(b for b in PLAN.baselines if b.key == baseline.key)
     own = next(m for m in EXPERIMENT.methods if m.name == cell.method)
     # what names the result is what names it in the whole grid
-    assert small.cell_settings(baseline, method, sparsity) == PLAN.cell_settings(
-        whole, own, sparsity
-    )
+    before = PLAN.cell(whole, own, sparsity).settings()
+    assert small.cell(baseline, method, sparsity).settings() == before
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_reduced_experiment_has_the_cell_with_its_own_settings(cell: Cell) -> 
     ],
 )
 def test_a_cell_that_the_configuration_does_not_have(change: dict[str, Any], reason: str) -> None:
-    cell = Cell("digits", "clean", "seed-cnn", 0, "imp", 0.9)._replace(**change)
+    cell = Coordinates("digits", "clean", "seed-cnn", 0, "imp", 0.9)._replace(**change)
     with pytest.raises(PrunebenchError) as caught:
         reduced(EXPERIMENT, cell)
     assert reason in str(caught.value)
@@ -83,7 +83,7 @@ def test_a_cell_that_the_configuration_does_not_have(change: dict[str, Any], rea
 def test_what_lies_in_a_folder(ran: Ran) -> None:
     stored = load(ran.results)
     assert len(stored.rows) == 2 * 3 * (1 + 2 + 1) == len(stored.raw)
-    cell = Cell("digits", "noisy", "seed-cnn", 2, "imp", 0.9)
+    cell = Coordinates("digits", "noisy", "seed-cnn", 2, "imp", 0.9)
     row = stored.raw.iloc[stored.rows[cell]]
     assert (row["regime"], row["seed"], row["method"], row["sparsity"]) == (
         "noisy",

@@ -1,0 +1,117 @@
+"""Cell: one point of the grid, with its folder, its identity and its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.code_identity import code_hash, with_helpers
+from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.settings import Experiment, Method
+from prunebench.experiment.sources import BASELINE, PRUNING, paths
+from prunebench.storage import cell_files
+from prunebench.storage.coordinates import Coordinates
+from prunebench.storage.files import read_sealed
+from prunebench.storage.hashing import digest
+from prunebench.storage.layout import RECORD, Layout
+from prunebench.storage.records import DENSE
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A method on a baseline at a sparsity, or the dense baseline itself."""
+
+    experiment: Experiment
+    layout: Layout
+    baseline: Baseline
+    method: Method | None = None  # None: the dense baseline
+    sparsity: float = 0.0  # the target
+
+    # ------------------------------------------------------------------ where it stands
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """The values by which it is found in any table."""
+        return Coordinates(*self.baseline.key, self.method_name, self.sparsity)
+
+    @property
+    def method_name(self) -> str:
+        """The name of its method; ``dense`` for the baseline."""
+        return self.method.name if self.method else DENSE
+
+    @property
+    def family(self) -> str:
+        """The family of its method; ``dense`` for the baseline."""
+        return self.method.family if self.method else DENSE
+
+    @property
+    def dense(self) -> Cell:
+        """The baseline's own cell, on which this one stands."""
+        return Cell(self.experiment, self.layout, self.baseline)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder that holds its files."""
+        return self.layout.cell(*self.coordinates)
+
+    # ------------------------------------------------------------------- what decides it
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that names its result, but the content of its data."""
+        compute = self.experiment.compute
+        settings = {
+            "baseline": self.baseline.settings(),
+            "precision": compute.precision,
+            "threads": compute.threads,
+            "code": code_hash(paths(BASELINE)),
+        }
+        if self.method is None:
+            return settings
+        return {
+            **settings,
+            "method": self.method.settings(),
+            "method_name": self.method.name,
+            "recovery_epochs": self.baseline.training.recovery_epochs,
+            "prunable": self.experiment.prunable.model_dump(),
+            "sparsity": self.sparsity,
+            "method_code": code_hash(method_sources(self.method)),
+        }
+
+    @property
+    def code(self) -> str:
+        """The hash of the code that it adds to what it stands on: ``code_hash`` of its record."""
+        return self.settings()["method_code" if self.method else "code"]
+
+    def identity(self, data_hash: str) -> str:
+        """Return the name of its result: a digest of settings, code and the content of the data.
+
+        Args:
+            data_hash: hash of the task's prepared data.
+        """
+        return digest({**self.settings(), "data": data_hash})
+
+    # ---------------------------------------------------------------------- its record
+
+    def record(self) -> dict[str, Any] | None:
+        """Return its record, whichever settings it is of; None where it is missing or damaged."""
+        try:
+            return read_sealed(self.folder / RECORD)
+        except PrunebenchError:
+            return None
+
+    def finished(self, data_hash: str, freed: bool = False) -> dict[str, Any] | None:
+        """Return its record if it is whole and of these settings and data, else None.
+
+        Args:
+            data_hash: hash of the task's prepared data.
+            freed: whether files may be gone that were removed on purpose (``compute.keep``).
+        """
+        return cell_files.finished(self.folder, self.identity(data_hash), freed)
+
+
+def method_sources(method: Method) -> list[Path]:
+    """Return the source files that a method's curves depend on, beyond those of its baselines."""
+    return with_helpers([*paths(PRUNING), *method.sources()])
