@@ -8,7 +8,6 @@ users, and of containers with a folder of their own, are not seen.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Sequence
@@ -17,10 +16,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import torch
+from filelock import FileLock, Timeout
 
 from prunebench.errors import Unwritable
+from prunebench.storage.lock import process_lock
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_HELD: list[FileLock] = []  # a lock to which nobody refers is released
 
 
 def claim() -> bool:
@@ -54,28 +56,26 @@ def visible() -> list[str]:
 
 def take(names: Sequence[str], folder: Path) -> str:
     """The name whose place this process has taken, among those that share ``folder``."""
-    start = folder / f"prunebench-{os.getuid()}-gpu"
+    start = f"prunebench-{os.getuid()}-gpu"
     places = ((name, place) for place in count() for name in names)
     return next(
-        name for name, place in places if _locked(f"{start}-{quote(name, safe='')}-{place}.lock")
+        name
+        for name, place in places
+        if _locked(folder / f"{start}-{quote(name, safe='')}-{place}.lock")
     )
 
 
-def _locked(path: str) -> bool:
+def _locked(path: Path) -> bool:
     """Lock a file for as long as this process lives; False where another process has it."""
+    lock = process_lock(path, mode=0o600)
     try:
-        # never closed; others may write in the folder too, so links are not followed
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
-            raise
-    except BlockingIOError:
+        lock.acquire()
+    except Timeout:
         return False
     except OSError as error:
         raise Unwritable(
             f"cannot lock {path}, by which jobs share GPUs: {error.strerror}: set TMPDIR to a local"
             f" folder that you can write, or {VISIBLE} to one GPU"
         ) from error
+    _HELD.append(lock)
     return True

@@ -45,7 +45,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         with suppress(OSError):  # some file systems know no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)  # says that somebody is at work on it
+            # Says that somebody is at work on it. Not by filelock, as other locks are: the file is
+            # open as it is, and every command writes files, but few need the library otherwise.
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())

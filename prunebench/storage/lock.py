@@ -1,21 +1,35 @@
-"""One command at a time works on an experiment; the lock of one that was killed holds nobody up.
-
-A lock of the operating system: it ends with its process, however that ends.
-"""
+"""One command at a time works on an experiment; the lock of one that was killed holds nobody up."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import PrunebenchError, Unwritable
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 LOCK = ".lock"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def process_lock(path: Path, **options: Any) -> FileLock:
+    """Return a lock on a file that ends with its process, however that ends; not yet acquired.
+
+    ``acquire`` makes the file and its folder, tries once, and leaves what the file holds. It raises
+    filelock.Timeout where another process holds the lock, and OSError where none can be had.
+    ``options`` are those of filelock.FileLock.
+    """
+    from filelock import FileLock  # takes longer to import than most commands take
+
+    # a file that locks by being there, to which filelock could fall back, would outlive a kill
+    own: dict[str, Any] = {"blocking": False, "thread_local": False, "fallback_to_soft": False}
+    return FileLock(path, **(own | options))
 
 
 class Lock:
@@ -25,63 +39,54 @@ class Lock:
     """
 
     def __init__(self, root: Path) -> None:
+        from filelock import Timeout
+
         self._fault: PrunebenchError | None = None
-        self._file: TextIOWrapper | None = None
         path = root / LOCK
+        self._lock = process_lock(path)
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+", encoding="utf-8")
-            _lock(self._file)
-            self._file.truncate(0)
-            self._file.write(str(os.getpid()))
-            self._file.flush()
-        except BlockingIOError:
+            self._acquire()
+            path.write_text(str(os.getpid()), encoding="utf-8")
+        except Timeout:
+            holder = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
             self._fault = PrunebenchError(
-                f"{root}: another command is at work on it ({_holder(self._file)}): wait for it or"
-                " stop it"
+                f"{root}: another command is at work on it (process {holder}): wait for it or stop"
+                " it"
             )
-            self.release()
         except OSError as error:
             self._fault = Unwritable(f"cannot write {path}: {error.strerror}")
             self.release()
 
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire()
+        except OSError as error:
+            # some shared file systems know no locks: there the user sees to it that one works alone
+            if error.errno not in _NO_LOCKS:
+                raise
+
     @property
     def taken(self) -> bool:
-        """Whether this process holds it."""
-        return self._file is not None
+        """Whether this process may work on the experiment."""
+        return self._fault is None
 
     def require(self) -> None:
-        """Raise PrunebenchError where it is not held: another command works, or nobody may."""
+        """Raise PrunebenchError where it may not: another command works, or nothing can be written."""
         if self._fault is not None:
             raise self._fault
 
     def release(self) -> None:
-        """Let others."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def _lock(file: TextIOWrapper) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # some shared file systems know no locks: there the user sees to it that one works alone
-        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-
-
-def _holder(file: TextIOWrapper | None) -> str:
-    """Who wrote the file that is locked."""
-    if file is None:
-        return "unknown"
-    file.seek(0)
-    return f"process {file.read().strip() or 'unknown'}"
+        """Let another command work on the experiment."""
+        self._lock.release()
 
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the lock of an experiment. Raises PrunebenchError where it cannot be had."""
+    """Hold the lock of an experiment while the block runs.
+
+    Raises:
+        PrunebenchError: it cannot be had.
+    """
     lock = Lock(root)
     lock.require()
     try:

@@ -188,8 +188,9 @@ def test_a_claim_that_comes_too_late_is_told(monkeypatch: pytest.MonkeyPatch, wa
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unwritable, match=r"cannot lock .*-gpu-0-0\.lock.*No such file.*TMPDIR"):
-        gpus.take(["0", "1"], tmp_path / "missing")
+    (tmp_path / "file").touch()
+    with pytest.raises(Unwritable, match=r"cannot lock .*-gpu-0-0\.lock.*Not a directory.*TMPDIR"):
+        gpus.take(["0", "1"], tmp_path / "file")
 
 
 def test_a_link_that_another_user_laid_is_not_followed(tmp_path: Path) -> None:

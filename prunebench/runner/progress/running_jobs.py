@@ -6,7 +6,6 @@ a log says nothing of a long epoch. A lock of the operating system cannot outliv
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import os
@@ -14,14 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
 from prunebench.experiment.plan import Plan
 from prunebench.storage.layout import Layout
+from prunebench.storage.lock import process_lock
 
 Work = TypeVar("Work", bound=Callable[..., Any])
+_PATIENCE = 0.2  # seconds to wait for a lock that ``running`` holds for a moment
 
 
 @dataclass(frozen=True)
@@ -39,38 +39,21 @@ def _folder(layout: Layout) -> Path:
     return layout.root / "jobs" / "running"
 
 
-def _hold(path: Path) -> TextIOWrapper | None:
-    """Write and lock a job's file; None where that is not possible, which must stop nobody."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError:
-        return None
-    try:
-        # shared: of two that compute the same job neither waits for the other
-        fcntl.flock(file, fcntl.LOCK_SH)
-        file.truncate(0)
-        file.write(json.dumps({"process": os.getpid(), "started": time.time()}))
-        file.flush()
-    except OSError:  # a file system without locks, or a full one
-        path.unlink(missing_ok=True)
-        file.close()
-        return None
-    return file
-
-
 @contextmanager
 def holding(layout: Layout, kind: str, name: str) -> Iterator[None]:
-    """Show a job as running while the block is."""
+    """Show a job as running while the block is; where that is not possible, it stops nobody."""
     path = _folder(layout) / kind / f"{name}.json"
-    file = _hold(path)
+    lock = process_lock(path, timeout=_PATIENCE, blocking=True)
+    with suppress(OSError):  # another process computes the same job and is shown; or no locks
+        lock.acquire()
+        path.write_text(json.dumps({"process": os.getpid(), "started": time.time()}))
     try:
         yield
     finally:
-        if file is not None:
+        if lock.is_locked:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-            file.close()
+        lock.release()
 
 
 def at_work(kind: str = "") -> Callable[[Work], Work]:
@@ -92,21 +75,22 @@ def at_work(kind: str = "") -> Callable[[Work], Work]:
 
 
 def running(layout: Layout) -> list[Running]:
-    """Jobs that began and did not end, the longest at work first."""
+    """Return the jobs that began and did not end, the longest at work first."""
     found = []
     for path in sorted(_folder(layout).glob("*/*.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError), path.open("r+") as file:
-            alive = _is_held(file)
-            said = json.load(file)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            said = json.loads(path.read_text(encoding="utf-8"))
+            process, started = int(said["process"]), float(said["started"])
             kind, job = path.parent.name, path.stem
-            found.append(Running(kind, job, int(said["process"]), float(said["started"]), alive))
+            found.append(Running(kind, job, process, started, _is_held(path)))
     return sorted(found, key=lambda each: each.started)
 
 
-def _is_held(file: TextIOWrapper) -> bool:
+def _is_held(path: Path) -> bool:
+    lock = process_lock(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire()
+    except TimeoutError:
         return True
-    fcntl.flock(file, fcntl.LOCK_UN)
+    lock.release()
     return False

@@ -15,7 +15,7 @@ import pytest
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
-from prunebench.runner.progress import at_work, counts, running_jobs, status
+from prunebench.runner.progress import at_work, counts, running, state
 from prunebench.runner.progress.running_jobs import holding
 from prunebench.runner.progress.time_left import Effort, Rates, efforts, samples_of
 from prunebench.storage.files import write_sealed, write_text
@@ -56,7 +56,7 @@ def store(effort: Effort, epochs: float, seconds: float, **more: Any) -> None:
 
 
 def test_every_cell_is_done_failed_or_missing(plan: Plan) -> None:
-    found = status(plan)
+    found = state(plan)
     # two baselines; on each two methods at two sparsities, and one dense control
     assert (found.total, found.done, found.failed, found.missing) == (12, 0, 0, 12)
     assert found.total == plan.cell_count
@@ -67,7 +67,7 @@ def test_every_cell_is_done_failed_or_missing(plan: Plan) -> None:
         store(cell(plan, "clean", "imp", sparsity), 0, 0, **why)
     cell(plan, "few", "dense", 0.0).folder.mkdir(parents=True)
     write_text(cell(plan, "few", "dense", 0.0).folder / RECORD, "{ damaged")
-    found = status(plan)
+    found = state(plan)
     assert (found.total, found.done, found.failed, found.missing) == (12, 2, 2, 8)
     assert found.statuses == {"ok": 1, "collapsed": 1, "failed": 2}
     [failure] = found.failures
@@ -83,7 +83,7 @@ def test_the_log_of_what_failed_is_named(plan: Plan) -> None:
     store(failed, 0, 0, status="failed", message="no")
     log = plan.layout.root / "logs" / f"{failed.job}.log"
     write_text(log, "[1/12] …\n")
-    assert [failure.log for failure in status(plan).failures] == [str(log)]
+    assert [failure.log for failure in state(plan).failures] == [str(log)]
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_the_log_of_what_failed_is_named(plan: Plan) -> None:
 def test_a_job_that_ended_with_an_error(plan: Plan, said: str, shown: str | None) -> None:
     log = plan.layout.root / "logs" / "baselines" / "digits-0.log"
     write_text(log, said)
-    failures = status(plan).failures
+    failures = state(plan).failures
     assert [failure.message for failure in failures] == ([shown] if shown else [])
     with holding(plan.layout, "baselines", "digits-0"):  # it is tried again
-        assert status(plan).failures == []
+        assert state(plan).failures == []
 
 
 def test_baselines_that_did_not_memorize(plan: Plan) -> None:
@@ -111,13 +111,13 @@ def test_baselines_that_did_not_memorize(plan: Plan) -> None:
     rows = [{**row, "train_error": 0.25}, {**row, "seed": 1, "train_error": 0.01},
             {**row, "seed": 2, "train_error": 0.5, "memorized": None}]  # fmt: skip
     write_sealed(path, {"cells": rows})
-    assert status(plan).under_trained == ["digits few seed-cnn seed 0: training error 25.0%"]
+    assert state(plan).under_trained == ["digits few seed-cnn seed 0: training error 25.0%"]
 
 
 def test_for_programs_it_is_json(plan: Plan) -> None:
     store(cell(plan, "clean", "dense", 0.0), 10, 5.0)
     with holding(plan.layout, "curves", "magnitude@digits-0"):
-        said = json.loads(json.dumps(status(plan).as_json()))
+        said = json.loads(json.dumps(state(plan).as_json()))
     assert (said["total"], said["done"], said["running"]) == (12, 1, 1)
     assert said["jobs"][0]["cell"] == "digits clean seed-cnn seed 0 magnitude 50 %"
     assert said["wall_seconds_left"] == said["seconds_left"] > 0
@@ -128,33 +128,33 @@ def test_for_programs_it_is_json(plan: Plan) -> None:
 
 def test_a_job_is_running_as_long_as_it_holds_its_lock(plan: Plan) -> None:
     with holding(plan.layout, "curves", "magnitude@digits-0"):
-        [found] = running_jobs(plan.layout)
+        [found] = running(plan.layout)
         assert (found.kind, found.job, found.process) == (
             "curves", "magnitude@digits-0", os.getpid(),
         )  # fmt: skip
         assert found.alive
         assert abs(found.started - time.time()) < 60
-        assert running_jobs(plan.layout)[0].alive  # looking does not take the lock away
+        assert running(plan.layout)[0].alive  # looking does not take the lock away
         with holding(plan.layout, "curves", "magnitude@digits-0"):
             pass  # another that computes the same waits for nobody
-    assert running_jobs(plan.layout) == []
+    assert running(plan.layout) == []
 
 
 def test_a_job_that_raises_is_not_running(plan: Plan) -> None:
     @at_work("curves")
     def fails(plan: Plan, name: str) -> None:
-        [found] = running_jobs(plan.layout)
+        [found] = running(plan.layout)
         assert found.job == name
         raise PrunebenchError("no")
 
     @at_work()
     def looks(plan: Plan, kind: str, name: str, *, more: int = 0) -> tuple[str, str, int]:
-        [found] = running_jobs(plan.layout)
+        [found] = running(plan.layout)
         return found.kind, found.job, more
 
     with pytest.raises(PrunebenchError, match="no"):
         fails(plan, "a@digits-0")
-    assert running_jobs(plan.layout) == []
+    assert running(plan.layout) == []
     assert looks(plan, "probes", "digits-0", more=3) == ("probes", "digits-0", 3)
 
 
@@ -169,29 +169,29 @@ def test_a_killed_job_is_told_from_a_running_one(plan: Plan) -> None:
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
-        [found] = running_jobs(plan.layout)
+        [found] = running(plan.layout)
         assert (found.alive, found.process) == (True, child.pid)
-        text = str(status(plan))
+        text = str(state(plan))
         assert "running:\n  baselines/digits-0 (process" in text
         assert "0 of 1 cells, at digits clean seed-cnn seed 0 dense" in text
     finally:
         child.kill()
         child.communicate()
-    [found] = running_jobs(plan.layout)
+    [found] = running(plan.layout)
     assert not found.alive
-    assert "killed; the same command goes on:\n  baselines/digits-0" in str(status(plan))
-    assert status(plan).at_once == 0
+    assert "killed; the same command goes on:\n  baselines/digits-0" in str(state(plan))
+    assert state(plan).at_once == 0
 
 
 def test_a_marker_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     write_text(tmp_path / "jobs", "a file where the folder should be")
     with holding(Layout(tmp_path), "curves", "a"):
-        assert running_jobs(Layout(tmp_path)) == []
+        assert running(Layout(tmp_path)) == []
 
 
 def test_a_marker_that_is_damaged_is_nobody(plan: Plan) -> None:
     write_text(plan.layout.root / "jobs" / "running" / "curves" / "a.json", "{")
-    assert running_jobs(plan.layout) == []
+    assert running(plan.layout) == []
 
 
 # ---------------------------------------------------------------------------- time left
@@ -241,14 +241,14 @@ def test_failed_and_silent_records_teach_nothing(plan: Plan) -> None:
 
 
 def test_the_time_left_is_said(plan: Plan) -> None:
-    assert "time left: not known before a cell is done" in str(status(plan))
+    assert "time left: not known before a cell is done" in str(state(plan))
     for effort in efforts(plan):
         store(effort, effort.epochs, 2.0 * effort.epochs)
-    found = status(plan)
+    found = state(plan)
     assert found.seconds_left == 0
     assert "left" not in str(found)
     (cell(plan, "clean", "dense", 0.0).folder / RECORD).unlink()
     # two regimes: what is left is reckoned from the other, four times smaller
-    assert status(plan).seconds_left == pytest.approx(80.0)
+    assert state(plan).seconds_left == pytest.approx(80.0)
     with holding(plan.layout, "baselines", "a"), holding(plan.layout, "curves", "b"):
-        assert "about 1 min 20 s of training, 40 s with 2 jobs at once" in str(status(plan))
+        assert "about 1 min 20 s of training, 40 s with 2 jobs at once" in str(state(plan))
