@@ -71,7 +71,7 @@ class Lock:
         return self._fault is None
 
     def require(self) -> None:
-        """Raise PrunebenchError where it may not: another command works, or nothing can be written."""
+        """Raise PrunebenchError where it may not: another command works, or nobody can write."""
         if self._fault is not None:
             raise self._fault
 

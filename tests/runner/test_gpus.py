@@ -189,7 +189,7 @@ def test_a_claim_that_comes_too_late_is_told(monkeypatch: pytest.MonkeyPatch, wa
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Unwritable, match=r"cannot lock .*-gpu-0-0\.lock.*Not a directory.*TMPDIR"):
+    with pytest.raises(Unwritable, match=r"cannot lock .*-gpu-0-0\.lock.*File exists.*TMPDIR"):
         gpus.take(["0", "1"], tmp_path / "file")
 
 
