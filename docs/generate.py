@@ -2,8 +2,8 @@
 
     python docs/generate.py
 
-Each stands on its page between two marks, ``<!-- settings -->`` and ``<!-- /settings -->``. A test
-says which page is out of date.
+Each stands on its page between two marks, ``<!-- settings -->`` and ``<!-- /settings -->``; the
+picture of the rooms is a file of its own. A test says which is out of date.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,29 @@ STEPS = (
     "collect",
 )  # fmt: skip
 SAFETY = 10**6  # a limit so high keeps libraries from breaking, and limits nobody
+# the rooms of the package from the top, each with what is in it; those of the first group use torch
+ROOMS = (
+    {
+        "cli": "the commands: one for each step of the workflow, and some for people; no logic",
+        "reproduce": "verify results, check submissions: compute again and compare",
+        "runner": "what a job does: baselines, curves, cells, progress, failures, disk",
+        "evaluation": "measures of stored predictions, probes of stored networks",
+        "compression": "shrink, encode, quantize, time and export a pruned network",
+        "pruning": "criteria, patterns, allocations, schedules, recoveries",
+        "training": "the training loop, optimizers, checkpoints, networks",
+        "tasks": "data sets: sources, splits, label noise, batches",
+    },
+    {
+        "published": "results of others, and two experiments side by side",
+        "report": "tables, figures, leaderboard, report, the kit for a paper",
+        "tracking": "export to MLflow",
+        "statistics": "scores, intervals, tests, hypotheses",
+        "experiment": "settings, presets, the registry of parts, the plan of jobs, identities",
+        "storage": "files: layout, records, hashes, locks, provenance, RO-Crate",
+        "text": "names made safe, Markdown and LaTeX, progress bars",
+        "errors": "the errors that tell users what to mend",
+    },
+)
 MANY = 6  # more values than that have a page of their own
 Schema = dict[str, Any]
 
@@ -200,6 +224,43 @@ def commands() -> str:
     return f"## For you\n\n{own}\n\n## Steps that Snakemake calls\n\n{steps}"
 
 
+def rooms() -> str:
+    """The picture of the rooms, as SVG: imports point down."""
+    width, height, left, top = 820, 34, 132, 14
+    groups, y = [], top
+    for group, (title, colour) in zip(
+        ROOMS, (("may use PyTorch", "#e0f2f1"), ("never PyTorch", "#fff3e0")), strict=True
+    ):
+        bottom = y + height * len(group)
+        middle = (y + bottom) / 2
+        groups.append(
+            f'<text transform="translate(58 {middle:g}) rotate(-90)" text-anchor="middle"'
+            f' fill="#555">{title}</text>'
+        )
+        for name, about in group.items():
+            groups.append(
+                f'<rect x="{left - 52}" y="{y}" width="{width - left + 38}" height="{height - 6}"'
+                f' rx="5" fill="{colour}" stroke="#90a4ae"/>'
+                f'<text x="{left - 38}" y="{y + 19}" font-weight="bold">{name}</text>'
+                f'<text x="{left + 66}" y="{y + 19}">{escape(about)}</text>'
+            )
+            y += height
+        y += 8
+    arrow = (
+        f'<path d="M 26 {top} V {y - 20}" stroke="#555" stroke-width="2"/>'
+        f'<path d="M 19 {y - 22} h 14 l -7 12 z" fill="#555"/>'
+        f'<text transform="translate(16 {y / 2:g}) rotate(-90)" text-anchor="middle"'
+        ' fill="#555">imports</text>'
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" font-size="13"'
+        ' font-family="sans-serif" fill="#222">\n'
+        f'<rect width="{width}" height="{y}" fill="#fff"/>\n{arrow}\n'
+        + "\n".join(groups)
+        + "\n</svg>\n"
+    )
+
+
 FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "settings": ("configuration.md", lambda text: catalog.insert(text, "settings", settings())),
     "methods": ("methods.md", catalog.fill),
@@ -210,8 +271,8 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def pages() -> dict[Path, str]:
-    """Every page with a generated part, as it should be."""
-    found: dict[Path, str] = {}
+    """Every page with a generated part, and the picture of the rooms, as it should be."""
+    found = {DOCS / "rooms.svg": rooms()}
     for page, fill in FILLED.values():
         path = DOCS / page
         found[path] = fill(found.get(path) or path.read_text(encoding="utf-8"))

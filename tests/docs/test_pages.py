@@ -17,6 +17,7 @@ from typer.main import get_command
 from prunebench.cli import app
 from prunebench.storage.records import COLUMNS
 from tests.conftest import ROOT
+from tests.test_layers import ROOMS
 
 from .examples import PAGES
 
@@ -46,6 +47,31 @@ def test_every_column_of_the_records_is_explained() -> None:
     )
     named = set(re.findall(r"`(\w+)`", text))
     assert not set(COLUMNS) - named
+
+
+def test_the_readme_and_its_page_report_the_same_findings() -> None:
+    """Every interval, and each on both."""
+    pages = [(ROOT / "README.md"), (DOCS / "overfitting.md")]
+    here, there = (re.findall(r"\[[−+]?\d.*?\]", page.read_text("utf-8")) for page in pages)
+    assert here
+    assert sorted(here) == sorted(there)
+
+
+def test_the_readme_is_short() -> None:
+    assert (ROOT / "README.md").stat().st_size < 9_000
+
+
+def test_the_picture_shows_the_rooms_that_there_are(generate: ModuleType) -> None:
+    assert tuple(name for group in generate.ROOMS for name in group) == ROOMS
+    picture = (DOCS / "rooms.svg").read_text(encoding="utf-8")
+    assert tuple(re.findall(r'font-weight="bold">(\w+)<', picture)) == ROOMS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_files_that_pages_name_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:prunebench|tests|config|workflows|docs)/[\w./-]*)`", text):
+        assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
 def commands() -> dict[str, Any]:
