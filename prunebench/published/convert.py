@@ -14,8 +14,7 @@ from prunebench.experiment.settings.names import Name
 from prunebench.published import read_foreign
 from prunebench.published.column_mapping import COLUMNS, NAMES, NEEDED, Mapping
 from prunebench.published.units import ERROR, SPARSITY, contradiction, too_small, upside_down
-from prunebench.statistics.cells_table import TEXT, typed
-from prunebench.statistics.foreign_tables import UNKNOWN
+from prunebench.statistics.cells_table import TEXT, UNKNOWN, typed
 from prunebench.storage.records import COLUMNS as RECORD
 from prunebench.storage.records import DENSE, IDENTITY, OK, STATUSES
 from prunebench.text import safe_names

@@ -13,7 +13,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import settings
 from prunebench.report import figures, style
 from prunebench.statistics import RANDOM, SETTING, score
-from prunebench.statistics.pooled import SEEDS
+from prunebench.statistics.bootstrap import SEEDS
 from prunebench.storage.files import write_text
 from prunebench.text import markup
 

@@ -13,7 +13,7 @@ from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.ranking import EVERYTHING
 from prunebench.statistics import best_on_validation
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
 from prunebench.tracking import server_command

@@ -1,19 +1,15 @@
-"""Statistics on records: a table of cells in, scores with their uncertainty out. Never torch.
+"""Turn a table of cells into scores and estimates with their uncertainty. Never imports torch.
 
 ``score`` is the entry for methods, ``estimate`` for any other number; ``read_cells`` reads and
 checks a grid's table, ``read_table`` also one of others, with fewer columns.
 """
 
-from prunebench.statistics.bands import bands, best_on_validation
+from prunebench.statistics.bands import bands
+from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import DRAWS
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.cells_table import (
-    chance_errors,
-    check_cells,
-    counted,
-    read_cells,
-    under_trained,
-)
+from prunebench.statistics.cells_table import check_cells, read_cells, read_table
+from prunebench.statistics.counted_cells import chance_errors, counted, under_trained
 from prunebench.statistics.estimate import (
     EQUIVALENT,
     HIGHER,
@@ -24,7 +20,6 @@ from prunebench.statistics.estimate import (
     estimate,
     in_words,
 )
-from prunebench.statistics.foreign_tables import read_table
 from prunebench.statistics.score import EQUIVALENCE, RANDOM, score, score_subsets
 from prunebench.statistics.significance import (
     ALPHA,

@@ -1,4 +1,4 @@
-"""Means over seeds with their bands, for figures and tables, and the choice on validation."""
+"""Average columns over seeds, with their bands, for figures and tables."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import pandas as pd
 
 from prunebench.statistics.bootstrap import t_quantile
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.cells_table import counted
-from prunebench.statistics.own_and_published import COLUMN, origin, others, own
-from prunebench.statistics.published_results import against_own_dense
-from prunebench.storage.records import DENSE, OK
+from prunebench.statistics.counted_cells import counted
+from prunebench.statistics.published_results import COLUMN, origin
+from prunebench.storage.records import OK
 
 POINT = [*SETTING, "method", "family", "sparsity"]  # a cell, seeds apart
 
 
 def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """One row per setting, method and sparsity: mean, std, 95 % band over seeds, and n, of columns.
+    """Average columns over seeds: one row per setting, method and sparsity.
 
-    Named ``<column>_mean|_std|_low|_high|_n``; in the unit of the column. The band is Student's t
-    interval of the mean, NaN with one seed. Errors are those that count: a failed cell is a
-    constant predictor. ``failed``: how many of the ``cells`` are not ok. ``nominal``: 1/(1 − s).
-    ``published``: whose result it is; empty in what was run here.
+    Errors are those that count: a failed cell is a constant predictor.
+
+    Args:
+        cells: Checked cells.
+        columns: The numbers to average.
+
+    Returns:
+        ``<column>_mean``, ``_std``, ``_low``, ``_high`` and ``_n``, in the unit of the column; low
+        and high are Student's 95 % interval of the mean, NaN with one seed. ``cells``: how many
+        there are, ``failed``: how many of them are not ok. ``nominal``: 1/(1 − sparsity).
+        ``published``: the source of published results; empty in what was run here.
     """
     table = counted(cells).astype(dict.fromkeys(columns, "float64"))
     grouped = table.groupby(POINT, sort=True)
@@ -42,42 +48,3 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     result = pd.DataFrame(made).reset_index()
     result["nominal"] = 1 / (1 - result["sparsity"])
     return result
-
-
-def paired_difference(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
-    """The cells with ``difference``: test error minus that of the same seed's baseline, in points.
-
-    NaN where the baseline was not finished. Published rows are compared with their own dense ones
-    (``against_own_dense``).
-    """
-    table = counted(cells, baseline)
-    key = [*SETTING, "seed"]
-    reference = table[(table["method"] == baseline) & (table["sparsity"] == 0)]
-    wanted = reference.set_index(key)["test_error"].rename("reference_error")
-    table = table.join(wanted, on=key)
-    table["difference"] = 100 * (table["test_error"] - table["reference_error"])
-    for _, rows in others(table):
-        found = against_own_dense(rows)
-        for column in ("reference_error", "difference"):
-            table.loc[rows.index, column] = found[column]
-    return table
-
-
-def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """For each group ``by`` the method and sparsity with the lowest mean validation error.
-
-    Beside it the test difference to dense at that point, in points: chosen on validation, read on
-    test. Ties go to the sparser. Groups without validation errors are left out, and what others
-    published: their validation sets are not one's own.
-    """
-    table = paired_difference(own(cells))
-    table = table[table["method"] != DENSE]
-    extra = [column for column in ("method", "sparsity") if column not in by]
-    means = table.groupby([*by, *extra])[["val_error", "difference"]].mean().reset_index()
-    means = means.dropna(subset=["val_error"])
-    means["val_error"] = means["val_error"].round(9)
-    means = means.sort_values(
-        ["val_error", "sparsity", *by, *extra],
-        ascending=[True, False, *(True for _ in [*by, *extra])],
-    )
-    return means.groupby(by, sort=True).head(1).sort_values(by).reset_index(drop=True)

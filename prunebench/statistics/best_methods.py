@@ -1,4 +1,4 @@
-"""Which of several methods is best, and which cannot be told from it: paired over seeds."""
+"""Find the best method: chosen on validation, or by mean with those it is not shown to beat."""
 
 from __future__ import annotations
 
@@ -8,14 +8,42 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.estimate import HIGHER, Estimate, decide, estimate
-from prunebench.statistics.per_setting import Part
+from prunebench.statistics.published_results import own
 from prunebench.statistics.significance import ALPHA, holm, unable
+from prunebench.storage.records import DENSE
+
+
+def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Choose for each group the method and sparsity with the lowest mean validation error.
+
+    Ties go to the sparser. Published results are left out: their validation sets are not one's own.
+
+    Args:
+        cells: Checked cells.
+        by: The columns that make a group.
+
+    Returns:
+        A row per group that has validation errors: ``by``, ``method``, ``sparsity``, ``val_error``
+        and ``difference``, the test error minus dense's in points at the chosen point.
+    """
+    table = paired_difference(own(cells))
+    table = table[table["method"] != DENSE]
+    extra = [column for column in ("method", "sparsity") if column not in by]
+    means = table.groupby([*by, *extra])[["val_error", "difference"]].mean().reset_index()
+    means = means.dropna(subset=["val_error"])
+    means["val_error"] = means["val_error"].round(9)
+    means = means.sort_values(
+        ["val_error", "sparsity", *by, *extra],
+        ascending=[True, False, *(True for _ in [*by, *extra])],
+    )
+    return means.groupby(by, sort=True).head(1).sort_values(by).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
-class Lead:
-    """The lowest of several methods. Without a test that could tell, nothing is said of ties."""
+class Leader:
+    """The method with the lowest mean, and the others that it is not shown to beat."""
 
     method: str
     alone: bool  # shown to be lower than every other
@@ -23,14 +51,21 @@ class Lead:
     unable: str  # why no test could show it, in words; "" where one could
 
 
-def lead(values: pd.DataFrame, column: str = "value", alpha: float = ALPHA) -> Lead | None:
-    """Find the method of the lowest mean and compare every other with it.
+def find_leader(values: pd.DataFrame, column: str = "value", alpha: float = ALPHA) -> Leader | None:
+    """Find the method with the lowest mean and compare every other with it.
 
-    ``values``: a row per task, regime, model, seed and method; seeds are averaged within a setting,
-    settings weighted equally. The others are compared by the paired difference of the seeds that
-    both have: the exact sign-flip test, adjusted by Holm over the others, and the 95 % interval
-    must both show it. Methods that lack a setting take no part.
-    None with fewer than two methods. The order of rows changes nothing.
+    Seeds are averaged within a setting, settings weighted equally. The others are compared by the
+    paired difference of the seeds that both have: the exact sign-flip test, adjusted by Holm over
+    the others, and the 95 % interval must both show it. The order of rows changes nothing.
+
+    Args:
+        values: A row per task, regime, model, seed and method, as ``seed_scores`` returns them.
+            Methods that lack a setting take no part.
+        column: The numbers to compare; lower is better.
+        alpha: The largest adjusted p that shows a difference.
+
+    Returns:
+        The leader; None with fewer than two methods.
     """
     wide = values.pivot(index=[*SETTING, "seed"], columns="method", values=column).sort_index()
     means = wide.groupby(level=SETTING).mean()
@@ -48,23 +83,8 @@ def lead(values: pd.DataFrame, column: str = "value", alpha: float = ALPHA) -> L
         if decide(each, 0.0, float(p), alpha) != HIGHER
     )
     seeds = max(each.seeds for each in found)
-    return Lead(first, not tied, tied, unable(seeds, len(others), "comparisons", alpha))
+    return Leader(first, not tied, tied, unable(seeds, len(others), "comparisons", alpha))
 
 
 def _difference(paired: pd.Series) -> Estimate:
     return estimate(paired.rename("value").reset_index())
-
-
-def areas(parts: list[Part]) -> pd.DataFrame:
-    """What each seed adds to the scores, as ``lead`` wants it: ``value`` in points."""
-    tables = [
-        pd.DataFrame(
-            {
-                **dict(zip(SETTING, part.grid.setting, strict=True)),
-                "seed": seed, "method": part.grid.methods, "value": part.against_baseline[:, i],
-            }
-        )
-        for part in parts
-        for i, seed in enumerate(part.grid.seeds)
-    ]  # fmt: skip
-    return pd.concat(tables, ignore_index=True)

@@ -1,8 +1,13 @@
-"""Bootstrap over seeds within a setting: one draw for all methods, stretched for few seeds."""
+"""Average over settings with a 95 % interval from a bootstrap over seeds, stretched for few seeds.
+
+The same draws serve all methods, so that their intervals can be compared.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -12,12 +17,15 @@ from scipy.special import ndtri, stdtrit
 LEVEL = 0.95
 DRAWS = 10_000
 ENTROPY = 2020  # of every draw, with the name of what is resampled
+TASKS_RESAMPLED = 8  # tasks from which on the interval speaks of other tasks too
+SEEDS, SEEDS_AND_TASKS = "seeds", "seeds and tasks"
 Floats = NDArray[np.float64]
+Setting = tuple[str, str, str]  # task, regime, model
 
 
 @lru_cache(maxsize=64)  # a report asks for the same draws hundreds of times
-def resampling(name: str, n: int, draws: int) -> Floats:
-    """Weights (draws, n) of n things (a setting's seeds, or tasks) resampled; rows sum to 1.
+def resampling_weights(name: str, n: int, draws: int) -> Floats:
+    """Return weights (draws, n) of n things (a setting's seeds, or tasks) resampled; rows sum to 1.
 
     The generator is seeded from ``name``, so that a setting's draws stay the same whatever other
     settings and methods are in the table.
@@ -29,77 +37,134 @@ def resampling(name: str, n: int, draws: int) -> Floats:
     return weights
 
 
-def quotient(above: Floats, below: Floats | NDArray[np.int_]) -> Floats:
-    """``above / below``, NaN without a warning where ``below`` is not positive."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-
-
 def weighted_mean(weights: Floats, values: Floats) -> Floats:
-    """Means over seeds (axis 0 of ``values``) for each row of weights; holes get no weight.
+    """Return means over axis 0 of ``values`` for each row of weights; holes get no weight.
 
-    Shapes (draws, seeds) and (seeds, n) give (draws, n); NaN where a draw holds holes only.
+    Args:
+        weights: (draws, seeds).
+        values: (seeds, n); NaN is a hole.
+
+    Returns:
+        (draws, n); NaN where a draw holds holes only.
     """
     there = ~np.isnan(values)
     if there.all():
         return weights @ values
     total = weights @ there.astype(float)
     summed = weights @ np.where(there, values, 0.0)
-    return quotient(summed, total)
-
-
-def deviations(weights: Floats, per_seed: Floats) -> Floats:
-    """Resampled means minus the mean, (draws, methods), of ``per_seed`` (methods, seeds).
-
-    Multiplied by sqrt(n/(n − 1)): resampling n values has a variance too small by (n − 1)/n.
-    """
-    values = per_seed.T
-    return (weighted_mean(weights, values) - mean_or_nan(values, 0)) * variance_factor(per_seed)
-
-
-def variance_factor(per_seed: Floats) -> Floats:
-    """sqrt(n/(n − 1)) for each method, NaN for fewer than two seeds; (methods, seeds) in."""
-    n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
-    root: Floats = np.sqrt(quotient(n, n - 1))
-    return root
+    return _quotient(summed, total)
 
 
 def mean_or_nan(values: Floats, axis: int) -> Floats:
-    """Mean without the NaN; NaN, and no warning, where there is nothing else."""
+    """Return the mean without the NaN; NaN, and no warning, where there is nothing else."""
+    # np.nanmean warns where there is nothing else
     there = ~np.isnan(values)
-    return quotient(np.where(there, values, 0.0).sum(axis=axis), there.sum(axis=axis))
+    return _quotient(np.where(there, values, 0.0).sum(axis=axis), there.sum(axis=axis))
 
 
-def variance_of_mean(per_seed: Floats) -> tuple[Floats, Floats]:
-    """Squared standard error of the mean over seeds, and n − 1, per method."""
+def _quotient(above: Floats, below: Floats | NDArray[np.int_]) -> Floats:
+    """Return ``above / below``, NaN without a warning where ``below`` is not positive."""
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+
+
+def deviations(weights: Floats, per_seed: Floats) -> Floats:
+    """Return resampled means minus the mean, corrected for the size of the sample.
+
+    Args:
+        weights: (draws, seeds), as ``resampling_weights`` returns them.
+        per_seed: (methods, seeds).
+
+    Returns:
+        (draws, methods), multiplied by ``small_sample_factor``.
+    """
+    values = per_seed.T
+    return (weighted_mean(weights, values) - mean_or_nan(values, 0)) * small_sample_factor(per_seed)
+
+
+def small_sample_factor(per_seed: Floats) -> Floats:
+    """Return sqrt(n/(n − 1)) of each method's n seeds, NaN for fewer than two.
+
+    Resampling n values has a variance too small by (n − 1)/n. ``per_seed`` is (methods, seeds).
+    """
+    n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
+    root: Floats = np.sqrt(_quotient(n, n - 1))
+    return root
+
+
+@dataclass(frozen=True)
+class SettingsMean:
+    """For each method its mean over settings with the interval, and the populations of that."""
+
+    point: Floats  # (methods,)
+    ends: Floats  # (2, methods)
+    over: list[str]  # SEEDS or SEEDS_AND_TASKS
+
+
+def mean_over_settings(
+    settings: Sequence[Setting], per_seed: list[Floats], moved: list[Floats]
+) -> SettingsMean:
+    """Average over the settings that a method has, weighted equally, with the 95 % interval.
+
+    A method with TASKS_RESAMPLED tasks or more has whole tasks resampled, with all their settings
+    and seeds: the spread of the tasks' means holds that of their seeds, and to resample these
+    once more would count it twice (Davison and Hinkley 1997, §3.8).
+
+    Args:
+        settings: Their names.
+        per_seed: For each setting values (methods, seeds); NaN is a hole.
+        moved: For each setting the ``deviations`` (draws, methods) of its mean.
+
+    Returns:
+        The means; ends are NaN where a setting has a single seed: its spread is unknown.
+    """
+    means = np.stack([mean_or_nan(values, 1) for values in per_seed])
+    spread = [_variance_of_mean(values) for values in per_seed]
+    variances, free = (np.stack(each) for each in zip(*spread, strict=True))
+    there = ~np.isnan(means)
+    point = mean_or_nan(means, 0)
+    stacked = np.where(there[:, None, :], np.stack(moved), 0.0)
+    drawn = stacked.sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    ends = _interval(point, drawn, _stretch(variances, free))
+    tasks = [setting[0] for setting in settings]
+    many = _tasks_of(tasks, there) >= TASKS_RESAMPLED
+    if many.any():
+        ends[:, many] = _ends_over_tasks(tasks, means[:, many], len(moved[0]))
+    single = (there & np.isnan(free)).any(axis=0)
+    ends[:, single | ~there.any(axis=0)] = np.nan
+    return SettingsMean(point, ends, [SEEDS_AND_TASKS if each else SEEDS for each in many])
+
+
+def _variance_of_mean(per_seed: Floats) -> tuple[Floats, Floats]:
+    """Return the squared standard error of the mean over seeds, and n − 1, per method."""
     n = (~np.isnan(per_seed)).sum(axis=1).astype(float)
     free = np.where(n > 1, n - 1, np.nan)
     squares = (per_seed - mean_or_nan(per_seed, 1)[:, None]) ** 2
     return np.nansum(squares, axis=1) / free / n.clip(min=1), free
 
 
-def stretch(variances: Floats, free: Floats) -> Floats:
-    """How much wider than normal an interval must be: t/z with Welch–Satterthwaite freedom.
+def _stretch(variances: Floats, free: Floats) -> Floats:
+    """Return how much wider than normal an interval must be: t/z, Welch–Satterthwaite freedom.
 
     Both (settings, methods); settings that a method lacks are NaN in both. The bootstrap of 3
-    values knows nothing of the uncertainty of their spread and covers far too rarely; this is
+    values does not see the uncertainty of their spread and covers far too rarely; this is
     the expanded interval of Hesterberg 2015 (The American Statistician 69, §5.3), applied to the
     deviations, since few values have no quantiles further out.
     """
     total = np.nansum(variances, axis=0)
     parts = np.nansum(variances**2 / free, axis=0)
     freedom = np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
-    return student(freedom)
+    return _t_over_z(freedom)
 
 
-def student(freedom: Floats) -> Floats:
-    """How much further out than the normal's are the ends of Student's t: t/z, same shape."""
+def _t_over_z(freedom: Floats) -> Floats:
+    """Return how much further out than the normal's are the ends of Student's t, same shape."""
     upper = (1 + LEVEL) / 2
     wider: Floats = stdtrit(np.minimum(freedom, 1e6), upper) / ndtri(upper)
     return wider
 
 
-def interval(point: Floats, moved: Floats, wider: Floats) -> Floats:
-    """Ends (2, methods) of the interval around ``point`` from deviations (draws, methods)."""
+def _interval(point: Floats, moved: Floats, wider: Floats) -> Floats:
+    """Return the ends (2, methods) around ``point`` from deviations (draws, methods)."""
     tail = (1 - LEVEL) / 2
     ends = np.full((2, len(point)), np.nan)
     for column in range(len(point)):
@@ -110,7 +175,29 @@ def interval(point: Floats, moved: Floats, wider: Floats) -> Floats:
     return ends
 
 
+def _tasks_of(tasks: list[str], there: NDArray[np.bool_]) -> Floats:
+    """Count the tasks of each method: ``there`` (settings, methods) gives (methods,)."""
+    names = sorted(set(tasks))
+    found = [there[[task == name for task in tasks]].any(axis=0) for name in names]
+    count: Floats = np.sum(found, axis=0).astype(float)
+    return count
+
+
+def _ends_over_tasks(tasks: list[str], means: Floats, draws: int) -> Floats:
+    """Return ends (2, methods) from whole tasks resampled; ``means`` (settings, methods).
+
+    Stretched as for seeds, with one degree of freedom less than there are tasks.
+    """
+    names = sorted(set(tasks))
+    weights = resampling_weights("tasks", len(names), draws)
+    drawn = weighted_mean(weights[:, [names.index(task) for task in tasks]], means)
+    point = mean_or_nan(means, 0)
+    n = _tasks_of(tasks, ~np.isnan(means))
+    moved = (drawn - point) * np.sqrt(n / (n - 1))
+    return _interval(point, moved, _t_over_z(n - 1))
+
+
 def t_quantile(freedom: Floats) -> Floats:
-    """The two-sided LEVEL quantile of Student's t; NaN below one degree of freedom."""
+    """Return the two-sided LEVEL quantile of Student's t; NaN below one degree of freedom."""
     free = np.asarray(freedom, dtype=float)
     return np.where(free >= 1, stdtrit(np.maximum(free, 1), (1 + LEVEL) / 2), np.nan)

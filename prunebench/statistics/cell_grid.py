@@ -1,4 +1,4 @@
-"""The cells of one setting as arrays: method × seed × sparsity, holes as NaN."""
+"""Arrange the cells of one setting in arrays, method × seed × sparsity, and average over them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.statistics.bootstrap import Floats
 from prunebench.storage.records import OK
 
-SETTING = ["task", "regime", "model"]  # what a baseline is trained on, seeds apart
+SETTING = ["task", "regime", "model"]  # of a baseline, seeds apart
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,35 @@ class Grid:
         return octaves
 
     def difference(self, reference: str, values: Floats | None = None) -> Floats:
-        """Error minus that of ``reference`` with the same seed and sparsity, in points."""
+        """Return the error minus that of ``reference`` with the same seed and sparsity, in points.
+
+        Args:
+            reference: A method.
+            values: (methods, seeds, sparsities), in fractions; default: the test errors.
+        """
         values = self.test if values is None else values
         at = self.methods.index(reference)
         points: Floats = 100 * (values - values[at][None])
         return points
 
     def with_baseline(self, baseline: str) -> NDArray[np.bool_]:
-        """Which seeds have a baseline at all: shape (seeds,), bool."""
+        """Return whether each seed has a baseline, shape (seeds,)."""
         found: NDArray[np.bool_] = ~np.isnan(self.test[self.methods.index(baseline)]).all(axis=1)
         return found
 
 
 def grids(cells: pd.DataFrame, baseline: str) -> list[Grid]:
-    """Split counted cells into grids with the same methods in the same order.
+    """Arrange counted cells in a grid for each setting.
 
-    The result does not depend on the order of rows. Seeds without a baseline are left out;
-    a setting without any is left out. Raises PrunebenchError when nothing is left.
+    Args:
+        cells: As ``counted`` returns them, in any order.
+        baseline: Seeds without it are left out, and settings without any seed.
+
+    Returns:
+        Grids with the same methods in the same order.
+
+    Raises:
+        PrunebenchError: No seed has a finished baseline.
     """
     methods = tuple(sorted(cells["method"].unique()))
     if baseline not in methods:
@@ -111,9 +123,14 @@ def _paired(made: list[Grid], baseline: str) -> Iterator[Grid]:
 
 
 def area(values: Floats, octaves: Floats) -> Floats:
-    """Trapezoid integral over the last axis divided by its range: a mean, in the unit of values.
+    """Integrate over the last axis by trapezoids and divide by its range.
 
-    Holes are bridged by the points beside them; a single point is its own mean; none is NaN.
+    Args:
+        values: (…, sparsities); a hole (NaN) is bridged by the points beside it.
+        octaves: (sparsities,), increasing.
+
+    Returns:
+        A mean in the unit of values; a single point is its own mean, none is NaN.
     """
     there = ~np.isnan(values)
     if there.all():

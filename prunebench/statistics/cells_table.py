@@ -1,22 +1,20 @@
-"""Read the table of cells, refuse what cannot be right, and count what went wrong."""
+"""Read a table of cells, one's own or one of others, and refuse what cannot be right."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, printable, suggest
-from prunebench.statistics.own_and_published import origin
 from prunebench.storage.records import (
     COLUMNS,
     COST,
     DENSE,
-    DIVERGED,
     FAILED,
     IDENTITY,
-    MEMORIZED_AT,
     OK,
     QUALITY,
     REGIME,
@@ -35,24 +33,75 @@ NUMBERS = (
 SHARES = ("test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right")
 FRACTIONS = (*(column for column in QUALITY if column.endswith("_error")), *SHARES, "label_noise")
 MOST_COLUMNS = 1000
-CLASSES = "classes"  # of the task; tables of others may lack it
+# a table of others needs these only; ``read_table`` fills in the rest
+LEAST = ("method", "sparsity", "test_error")
+UNNAMED = "unnamed"
+UNKNOWN = "unknown"  # family
 
 
 def read_cells(path: str | Path) -> pd.DataFrame:
-    """Read ``cells.csv``: text as text, numbers as float, missing as NaN, columns all there.
+    """Read ``cells.csv``: text as text, numbers as float, missing as NaN, all columns present.
 
     ``control`` and ``augmentation`` are True, False or missing (pandas' boolean).
-    Only ``REQUIRED`` must be in the file; other columns of the record are added empty, and columns
-    that the record does not know are kept.
-    Raises PrunebenchError for a file that is missing, no table, or fails ``check_cells``.
+
+    Args:
+        path: A CSV file. Only ``REQUIRED`` must be in it; other columns of the record are added
+            empty, and columns that the record does not know are kept.
+
+    Returns:
+        The checked cells, a row each.
+
+    Raises:
+        PrunebenchError: The file is missing, is no table, or fails ``check_cells``.
     """
     return typed(read_text(path, "; run the grid first"), str(path))
+
+
+def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read any tidy CSV that has the columns ``LEAST``, and fill in the others.
+
+    Without ``task``, ``regime`` or ``model`` all rows share one, without ``seed`` likewise, without
+    ``experiment`` it is the file's name; without ``status`` a row is ok if it has a test error
+    and failed if not. Values that are there are never changed.
+
+    Args:
+        path: A CSV file, which prunebench need not have written.
+
+    Returns:
+        The checked cells, and a note for each column that was filled in.
+
+    Raises:
+        PrunebenchError: As ``read_cells`` does.
+    """
+    raw = read_text(path)
+    _refuse_missing_columns(raw, str(path), LEAST)
+    filled: dict[str, tuple[Any, str]] = {
+        "experiment": (Path(path).stem, Path(path).stem),
+        **{axis: (UNNAMED, f"one {axis} for all rows") for axis in ("task", "regime", "model")},
+        "family": (np.where(raw["method"] == DENSE, DENSE, UNKNOWN), UNKNOWN),
+        "seed": ("0", "one seed for all rows, so no interval and no test over seeds"),
+        "status": (
+            np.where(raw["test_error"].notna(), OK, FAILED),
+            f"{OK} with a test_error, {FAILED} without",
+        ),
+    }
+    lacking = {column: fill for column, fill in filled.items() if column not in raw.columns}
+    notes = [f"no column {column}: {said}" for column, (_, said) in lacking.items()]
+    return typed(raw.assign(**{c: value for c, (value, _) in lacking.items()}), str(path)), notes
 
 
 def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     """Read a CSV file, every field as text.
 
-    Raises PrunebenchError for what is no table, and, with ``hint``, for what is missing.
+    Args:
+        path: The file.
+        hint: Appended to the error where there is no file.
+
+    Returns:
+        A frame of strings; an empty field is NaN.
+
+    Raises:
+        PrunebenchError: The file is missing or is no table.
     """
     try:
         # "none" and "NA" are names that a method may have: only an empty field is missing
@@ -75,7 +124,15 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
 
 
 def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The checked cells of a table of text, as ``read_cells`` describes them."""
+    """Return the checked cells of a table of text, as ``read_cells`` describes them.
+
+    Args:
+        raw: A frame of strings, as ``read_text`` returns it.
+        where: Named in errors, usually the file's path.
+
+    Raises:
+        PrunebenchError: A text is no number or no flag, or ``check_cells`` refuses the table.
+    """
     _refuse_missing_columns(raw, where)
     cells = raw.reindex(columns=[*COLUMNS, *(c for c in raw.columns if c not in COLUMNS)])
     for column in NUMBERS:
@@ -90,7 +147,15 @@ def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def flags(values: pd.Series, where: str = "cells") -> pd.Series:
-    """Read True and False, in text or not, as pandas' boolean; missing stays missing."""
+    """Read True and False, in text or not, as pandas' boolean; missing stays missing.
+
+    Args:
+        values: A named column of booleans, texts such as ``true`` and ``0``, or both.
+        where: Named in errors.
+
+    Raises:
+        PrunebenchError: A value is neither, with its row.
+    """
     text = values.astype("string").str.strip().str.lower()
     known = text.map(
         {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
@@ -105,12 +170,13 @@ def flags(values: pd.Series, where: str = "cells") -> pd.Series:
     return known.astype("boolean")
 
 
-def _refuse_missing_columns(table: pd.DataFrame, where: str) -> None:
+def _refuse_missing_columns(
+    table: pd.DataFrame, where: str, required: tuple[str, ...] = REQUIRED
+) -> None:
     """Raise PrunebenchError that names what is missing and the nearest column there is."""
-    missing = [column for column in REQUIRED if column not in table.columns]
+    missing = [column for column in required if column not in table.columns]
     if missing:
-        there = set(map(str, table.columns)) - set(COLUMNS)
-        hint = suggest(missing[0], there) if there else ""
+        hint = suggest(missing[0], set(map(str, table.columns)) - set(COLUMNS))
         raise PrunebenchError(f"{where} lacks the column(s) {', '.join(missing)}{hint}")
 
 
@@ -127,10 +193,16 @@ def _numbers(values: pd.Series, where: str) -> pd.Series:
 
 
 def check_cells(cells: pd.DataFrame, where: str = "cells") -> None:
-    """Raise PrunebenchError for a table that would give wrong figures without a word.
+    """Refuse a table that would give wrong figures without a word.
 
-    Missing columns, no rows, unknown status, percentages for fractions, a cell recorded twice,
-    a method in two families, several experiments in one table, an ``ok`` cell without its error.
+    Args:
+        cells: A table with typed columns.
+        where: Named in errors.
+
+    Raises:
+        PrunebenchError: Missing columns, no rows, an unknown status, percentages for fractions, a
+            cell recorded twice, a method in two families, several experiments in one table, or an
+            ``ok`` cell without its error.
     """
     _refuse_missing_columns(cells, where)
     if cells.empty:
@@ -175,7 +247,7 @@ def _check_units(cells: pd.DataFrame, where: str) -> None:
 
 
 def _check_identity(cells: pd.DataFrame, where: str) -> None:
-    """Refuse twice the same cell, two families of a method, two experiments, a pruned dense."""
+    """Refuse a cell recorded twice, a method in two families, two experiments, a pruned dense."""
     key = [column for column in IDENTITY if column != "family"]
     twice = cells[cells.duplicated(key)]
     if len(twice):
@@ -193,71 +265,3 @@ def _check_identity(cells: pd.DataFrame, where: str) -> None:
 def _name(row: pd.Series) -> str:
     parts = [str(row[column]) for column in ("task", "regime", "model", "method")]
     return f"{'/'.join(parts)} seed {row['seed']:g} sparsity {row['sparsity']:g}"
-
-
-def chance_errors(cells: pd.DataFrame) -> pd.Series:
-    """The error that a cell without predictions counts as, per row, a fraction.
-
-    A constant predictor: 1 − 1/K where ``classes`` is there. Without it K is not known; then the
-    largest test error measured on that task, at least 0.5 (two classes), so that no failed cell
-    does better than a finished one. Published rows and one's own know nothing of each other.
-    """
-    task = [cells["task"], origin(cells)]
-    worst = cells["test_error"].groupby(task).transform("max").fillna(0.5).clip(lower=0.5)
-    if CLASSES not in cells.columns:
-        return worst
-    known = cells[CLASSES].astype("float64").groupby(task).transform("max")
-    return (1 - 1 / known).where(known >= 2, worst)
-
-
-def counted(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
-    """A copy in which test_error and val_error are what the statistics count.
-
-    ``failed`` and ``diverged`` count as a constant predictor, whatever number stands there.
-    ``collapsed`` counts as its own measured error, and as a constant predictor where it has none:
-    a network that lost a layer is a constant predictor, and is measured as one, unless it has a
-    way past that layer (skip connections). Then it works, and chance would be a made-up figure.
-    A measured error above chance stays, too. Either way the cell counts, and is in ``failed``.
-    A lost baseline (dense, or a ``baseline`` that is not pruned) has no error, and its seed takes
-    no part: as a constant predictor it would make pruning look good.
-    """
-    cells = cells.copy()
-    chance = chance_errors(cells)
-    still = (cells["method"] == baseline) & (cells["sparsity"] == 0)
-    pruned = (cells["method"] != DENSE) & ~still
-    lost = pruned & cells["status"].isin([FAILED, DIVERGED])
-    for column in ("test_error", "val_error"):
-        if column not in cells.columns:
-            cells[column] = np.nan
-        absent = lost | (pruned & (cells["status"] != OK) & cells[column].isna())
-        cells[column] = cells[column].astype("float64").mask(absent, chance)
-    broken = ~pruned & cells["status"].isin([FAILED, DIVERGED])
-    cells.loc[broken, ["test_error", "val_error"]] = np.nan
-    return cells
-
-
-def under_trained(cells: pd.DataFrame) -> pd.Series:
-    """Per row: does it stand on a baseline that was not trained to interpolation?
-
-    Its training error must be at most ``MEMORIZED_AT`` (a fraction) in a noise regime, which is one
-    whose baseline has a ``memorized`` value, and in one without augmentation: gains over a network
-    that has not even learned its training set are spurious there as well. A message that says
-    ``under-trained`` counts too. Of published rows nothing is known.
-    """
-    group = ["task", "regime", "model", "seed"]
-    dense = cells[cells["method"] == DENSE]
-    late = pd.Series(False, index=dense.index)
-    if {"memorized", "train_error"} <= set(cells.columns):
-        expected = dense["memorized"].notna()
-        if "augmentation" in cells.columns:
-            expected |= dense["augmentation"].eq(False).fillna(False).astype(bool)
-        late |= expected & (dense["train_error"] > MEMORIZED_AT)
-    said = pd.Series(False, index=cells.index)
-    if "message" in cells.columns:
-        said |= (
-            cells["message"].astype("string").str.contains("under-trained", na=False).astype(bool)
-        )
-    flagged = set(dense.loc[late, group].itertuples(index=False, name=None))
-    keys = cells[group].itertuples(index=False, name=None)
-    found = said | pd.Series([key in flagged for key in keys], index=cells.index)
-    return found & (origin(cells) == "")

@@ -1,4 +1,4 @@
-"""One number over seeds and settings, with its interval, its test and what it allows to say."""
+"""Estimate one number over seeds and settings, with interval and test, and decide what it shows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError
 from prunebench.statistics import bootstrap
-from prunebench.statistics.bootstrap import DRAWS, Floats
+from prunebench.statistics.bootstrap import DRAWS, SEEDS, Floats
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.pooled import SEEDS, pool, seed_shares
-from prunebench.statistics.significance import ALPHA, p_text, sign_flip, unable
+from prunebench.statistics.significance import ALPHA, p_text, seed_shares, sign_flip, unable
 
 LOWER, HIGHER, EQUIVALENT, UNRESOLVED = "lower", "higher", "equivalent", "unresolved"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over settings, in the unit of its values; NaN is not known."""
+    """A mean over settings, in the unit of its values; NaN is unknown."""
 
     value: float
     low: float  # ends of the 95 % interval
@@ -34,10 +33,17 @@ class Estimate:
 def estimate(values: pd.DataFrame, column: str = "value", draws: int = DRAWS) -> Estimate:
     """Estimate the mean of ``column``: seeds averaged within a setting, settings weighted equally.
 
-    ``values``: a row per task, regime, model and seed; NaN is a hole. The interval is the paired,
-    stretched bootstrap of ``score``, with the same draws; NaN where a setting has a single seed.
-    The test flips a seed's sign in all settings at once. The order of rows changes nothing.
-    Raises PrunebenchError for a missing column, a row twice, and a value that is not finite.
+    The interval is the paired, stretched bootstrap of ``score``, with the same draws; NaN where a
+    setting has a single seed. The test flips a seed's sign in all settings at once. The order of
+    rows changes nothing.
+
+    Args:
+        values: A row per task, regime, model and seed; NaN is a hole.
+        column: The numbers to average.
+        draws: Of the bootstrap.
+
+    Raises:
+        PrunebenchError: A column is missing, a row is there twice, or a value is infinite.
     """
     key = [*SETTING, "seed"]
     missing = [name for name in (*key, column) if name not in values.columns]
@@ -57,7 +63,7 @@ def estimate(values: pd.DataFrame, column: str = "value", draws: int = DRAWS) ->
             numbers.append(array)
     if not names:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)
-    found = pool(
+    found = bootstrap.mean_over_settings(
         names,
         [array[None] for array in numbers],
         [_moved(name, array, draws) for name, array in zip(names, numbers, strict=True)],
@@ -71,23 +77,30 @@ def estimate(values: pd.DataFrame, column: str = "value", draws: int = DRAWS) ->
 
 
 def _moved(setting: tuple[str, ...], values: Floats, draws: int) -> Floats:
-    weights = bootstrap.resampling("/".join(setting), len(values), draws)
+    weights = bootstrap.resampling_weights("/".join(setting), len(values), draws)
     return bootstrap.deviations(weights, values[None])
 
 
 def decide(found: Estimate, margin: float, p: float | None = None, alpha: float = ALPHA) -> str:
-    """Say LOWER, HIGHER, EQUIVALENT or UNRESOLVED.
+    """Decide whether an estimate is LOWER than 0, HIGHER, EQUIVALENT or UNRESOLVED.
 
-    EQUIVALENT, whatever the test says, where the whole interval lies inside ±``margin``, the
-    region of practical equivalence, in the value's unit (ends included). LOWER and HIGHER need
-    ``p`` (Holm-adjusted where there is a family; default: the estimate's own) at most ``alpha``
-    and an interval without 0. Raises PrunebenchError for a margin that is negative or no number.
+    EQUIVALENT, whatever the test says, where the whole interval lies inside the region of practical
+    equivalence, ends included. LOWER and HIGHER need both ``p`` and an interval without 0.
+
+    Args:
+        found: The estimate.
+        margin: The region of practical equivalence is ±margin, in the value's unit.
+        p: Holm-adjusted where there is a family; default: the estimate's own.
+        alpha: The largest p that shows a difference.
+
+    Raises:
+        PrunebenchError: The margin is negative or no number.
     """
-    return judge(found.low, found.high, found.p if p is None else p, margin, alpha)
+    return decide_interval(found.low, found.high, found.p if p is None else p, margin, alpha)
 
 
-def judge(low: float, high: float, p: float, margin: float, alpha: float) -> str:
-    """``decide`` for an interval and a p; NaN is not known and decides nothing."""
+def decide_interval(low: float, high: float, p: float, margin: float, alpha: float) -> str:
+    """Decide as ``decide`` does, given an interval and a p; NaN decides nothing."""
     if not margin >= 0:
         raise PrunebenchError(f"the region of equivalence must be 0 or wider, found {margin}")
     if -margin <= low and high <= margin:
@@ -107,10 +120,20 @@ def in_words(
     family: int = 1,
     alpha: float = ALPHA,
 ) -> str:
-    """Value, interval, verdict, p and seeds in a phrase.
+    """Return value, interval, verdict, p and seeds as a phrase.
 
-    ``p`` and ``family``: the Holm-adjusted p and how many tests it was adjusted for.
     For example ``−1.20 points [−1.90, −0.50], lower (p = 0.031, 6 seeds)``.
+
+    Args:
+        found: The estimate.
+        margin: Of practical equivalence, see ``decide``.
+        unit: Written behind the value.
+        p: The Holm-adjusted p; default: the estimate's own.
+        family: How many tests it was adjusted for.
+        alpha: The level.
+
+    Raises:
+        PrunebenchError: The margin is negative or no number.
     """
     if math.isnan(found.value):
         return "not measured"
@@ -131,6 +154,6 @@ def in_words(
 
 
 def _signed(value: float) -> str:
-    """Two digits after the point, or two significant ones where those would say nothing."""
+    """Return two digits after the point, or two significant ones where those would be zeros."""
     text = f"{value:+.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:+.2g}"
     return text.replace("-", "−") if text.strip("+-0.") else text.lstrip("+-")

@@ -1,7 +1,13 @@
-"""Results that were imported: read beside one's own, compared with their own dense results only."""
+"""Keep published results apart from one's own: read them, tell them apart, compare them.
+
+The column ``published`` names the source of a row; it is empty in what was run here. No published
+row changes a number of what was run here: another group's data, budget and seeds are not one's own.
+Published results are compared with the dense results of their own source only.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,21 +15,54 @@ import pandas as pd
 from prunebench.errors import PrunebenchError
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import read_cells, read_text, typed
-from prunebench.statistics.own_and_published import COLUMN, named
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE, OK
 from prunebench.text import safe_names
 
+COLUMN = "published"
+MARK = "published, not re-run"
 # of an imported file: whose it is, the file it came from, and in which units that was
 SOURCE, FILE, SHA256, UNITS = "source", "source_file", "source_sha256", "source_units"
 PROVENANCE = (SOURCE, FILE, SHA256, UNITS)
 
 
+def origin(cells: pd.DataFrame) -> pd.Series:
+    """Return the source of each row, as text; "" is what was run here."""
+    if COLUMN not in cells.columns:
+        return pd.Series("", cells.index, dtype=object)
+    return cells[COLUMN].astype(object).where(cells[COLUMN].notna(), "")
+
+
+def own(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were run here."""
+    return cells[origin(cells) == ""]
+
+
+def others(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the name and the rows of each source of published results, in alphabetical order."""
+    whose = origin(cells)
+    for source in sorted(set(whose) - {""}):
+        yield str(source), cells[whose == source]
+
+
+def named(method: str, source: str) -> str:
+    """Return the name under which a published method is shown: ``SynFlow (Tanaka 2020)``."""
+    return f"{method} ({source})"
+
+
 def read_all(layout: Layout) -> pd.DataFrame:
-    """The cells of an experiment, as ``read_cells`` does, and behind them what was imported.
+    """Read the cells of an experiment and, behind them, the published results imported into it.
 
     Imported methods are named as ``named`` does, with ``published`` the source's name.
-    Raises PrunebenchError as ``read_cells`` does, for every file that is there.
+
+    Args:
+        layout: The experiment's folder.
+
+    Returns:
+        Cells as ``read_cells`` returns them.
+
+    Raises:
+        PrunebenchError: As ``read_cells`` does, for every file that is there.
     """
     cells = read_cells(layout.cells_csv)
     paths = sorted(layout.published.glob("*.csv"))
@@ -36,7 +75,11 @@ def read_all(layout: Layout) -> pd.DataFrame:
 
 
 def read_published(path: Path, experiment: str) -> pd.DataFrame:
-    """An imported file as cells of ``experiment``; raises PrunebenchError where it is damaged."""
+    """Read an imported file as cells of ``experiment``.
+
+    Raises:
+        PrunebenchError: It does not say where it comes from, or ``read_cells`` would refuse it.
+    """
     raw = read_text(path)
     lacking = [column for column in PROVENANCE if column not in raw.columns]
     if lacking:
@@ -54,13 +97,13 @@ def read_published(path: Path, experiment: str) -> pd.DataFrame:
 
 
 def is_paired(group: pd.DataFrame) -> bool:
-    """Whether every seed of a setting has its own dense result."""
+    """Return whether every seed of a setting has its own dense result."""
     dense = group["family"] == DENSE
     return bool(dense.any()) and set(group.loc[~dense, "seed"]) <= set(group.loc[dense, "seed"])
 
 
 def against_own_dense(rows: pd.DataFrame) -> pd.DataFrame:
-    """``reference_error`` and ``difference`` (points) of one source's counted rows.
+    """Add ``reference_error`` and ``difference`` (points) to one source's counted rows.
 
     A setting in which every seed has its own dense result is paired by seed. In any other the
     difference is that of the means, which has no spread: it stands in the first row of each cell,
@@ -83,10 +126,10 @@ def against_own_dense(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """The settings of one source's counted rows that have a dense result, all rows ``ok``.
+    """Return one source's counted rows in the settings that have a dense result, all ``ok``.
 
-    (What was lost is counted already.) In settings that are not paired the seeds are averaged to
-    one: means can be compared; spread and tests cannot be had of them.
+    (Failed cells count as chance already.) In settings that are not paired the seeds are averaged
+    to one: means can be compared, but they have neither spread nor test.
     """
     kept = []
     for _, group in rows.groupby(SETTING, sort=True):

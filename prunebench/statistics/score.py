@@ -1,4 +1,4 @@
-"""The score: what pruning does to the test error over the whole range of compression."""
+"""Score methods: the mean change of test error over the whole range of compression."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pandas as pd
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.statistics.bootstrap import DRAWS
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.cells_table import check_cells, counted, flags
-from prunebench.statistics.own_and_published import COLUMN, named, others, own
-from prunebench.statistics.per_setting import Part, split
-from prunebench.statistics.published_results import comparable
-from prunebench.statistics.score_table import Question, combine
+from prunebench.statistics.cells_table import check_cells, flags
+from prunebench.statistics.counted_cells import counted
+from prunebench.statistics.published_results import COLUMN, comparable, named, others, own
+from prunebench.statistics.score_table import ScoreRules, score_table
+from prunebench.statistics.setting_scores import SettingScores, score_settings
 from prunebench.statistics.significance import ALPHA
 from prunebench.storage.records import DENSE, OK
 
 RANDOM = "random"
 ALL = "all"
 EQUIVALENCE = 0.5  # ± points
-# what is said of published methods that the statistics cannot judge
+# the words for published methods that the statistics cannot judge
 NOT_JUDGED = "not judged"
 NO_REPLICATES = "no test: published without replicates"
 NO_DENSE = "no dense result of its own"
@@ -40,30 +40,46 @@ def score(
 ) -> pd.DataFrame:
     """Score every method against ``baseline``; one row a method, best first, incomplete ones last.
 
-    ``score``: test error minus that of the baseline with the same seed, in points, integrated
+    The score is the test error minus that of the baseline with the same seed, in points, integrated
     (trapezoid) over log₂ of the nominal compression ratio 1/(1 − sparsity) and divided by the
     range, so that it is a mean difference in points; seeds averaged within a setting (task,
     regime, model), settings weighted equally. Negative is better than the baseline. The nominal
     ratio gives all methods the same grid points; the achieved one is for figures.
-    ``low``, ``high``: 95 % bootstrap interval over seeds within the settings, draws shared by all
-    methods; NaN where a setting has one seed; ``interval_over``: ``seeds`` (on these tasks), or
-    ``seeds and tasks`` from 8 tasks on. ``chosen*``: the same for the value at the sparsity
-    with the lowest mean validation error (chosen anew in each draw; ties go to the sparser).
-    ``p_*``: exact sign-flip test over seeds, Holm-adjusted over the ``primary`` methods: those
-    named, else all that are no controls by the column ``control`` (all, where no row says so).
-    Others keep their unadjusted p, and the words ``against_*`` call it exploratory.
-    ``p_tasks``, ``against_tasks``: Wilcoxon's signed-rank test against the baseline over the means
-    of 9 tasks or more, Holm-adjusted alike. ``verdict``: ``better``, ``worse``, ``equivalent``
-    (the whole interval inside ±``equivalence`` points), ``unresolved``, by ``decide``.
-    ``wins, ties, losses``: cells against the baseline of their seed. ``best_*``: the setting and
-    sparsity with the lowest validation difference, and the test difference there.
-    ``missing``: points of the grid (all settings, seeds with a baseline, all sparsities) without
-    a record; where there are any, ``complete`` is False and the score stands on the rest.
-    ``published``: whose result it is; None is what was run here. Published methods stand last and
-    change nothing above them: each is compared with the dense results of its own source, without
-    ``primary``, and with an interval and a test only where every seed has a dense result.
-    Raises PrunebenchError for a table that ``check_cells`` refuses, without a baseline, or
-    without a method that ``primary`` names.
+
+    Published methods stand last and change nothing above them: each is compared with the dense
+    results of its own source, without ``primary``, and with an interval and a test only where every
+    seed has a dense result.
+
+    Args:
+        cells: Checked cells, published rows among them.
+        baseline: The method to compare with, usually dense.
+        reference: A second one, usually random pruning; it may be absent.
+        alpha: The largest adjusted p that shows a difference.
+        draws: Of the bootstrap.
+        primary: The methods that Holm adjusts for; default: all that are no controls by the column
+            ``control`` (all, where no row says so).
+        equivalence: The region of practical equivalence is ±equivalence points.
+
+    Returns:
+        ``score``, in points. ``low``, ``high``: 95 % bootstrap interval over seeds within the
+        settings, draws shared by all methods; NaN where a setting has one seed.
+        ``interval_over``: ``seeds`` (on these tasks), or ``seeds and tasks`` from 8 tasks on.
+        ``chosen*``: the same for the value at the sparsity with the lowest mean validation error
+        (chosen anew in each draw; ties go to the sparser).
+        ``p_baseline``, ``p_reference``: exact sign-flip test over seeds, Holm-adjusted over the
+        primary methods. Others keep their unadjusted p, and ``against_*``, the words, call it
+        exploratory. ``p_tasks``, ``against_tasks``: Wilcoxon's signed-rank test against the
+        baseline over the means of 9 tasks or more, Holm-adjusted alike.
+        ``verdict``: ``better``, ``worse``, ``equivalent``, ``unresolved``, by ``decide``.
+        ``wins``, ``ties``, ``losses``: cells against the baseline of their seed. ``best_*``: the
+        setting and sparsity with the lowest validation difference, and the test difference there.
+        ``missing``: points of the grid (all settings, seeds with a baseline, all sparsities)
+        without a record; where there are any, ``complete`` is False and the score stands on the
+        rest. ``published``: the source of a published result; None is what was run here.
+
+    Raises:
+        PrunebenchError: ``check_cells`` refuses the table, it has no finished baseline, or
+            ``primary`` names a method that it does not have.
     """
     groups = _groups(cells, baseline, reference, alpha, draws, primary, equivalence)
     return _table(groups, (ALL,) * len(SETTING))
@@ -81,8 +97,22 @@ def score_subsets(
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
     """Score every subset by task, regime and model, from one pass over the cells.
 
-    Keys are (task, regime, model) with ``all`` for no choice; ``("all", "all", "all")`` is first.
-    Given ``keys``, only these are scored; those without cells are left out.
+    Args:
+        cells: As in ``score``, and so are the others.
+        baseline: See ``score``.
+        reference: See ``score``.
+        alpha: See ``score``.
+        draws: See ``score``.
+        primary: See ``score``.
+        equivalence: See ``score``.
+        keys: The subsets to score; default: all.
+
+    Returns:
+        A table of scores for each (task, regime, model) that has cells, with ``all`` for no choice;
+        ``("all", "all", "all")`` is first.
+
+    Raises:
+        PrunebenchError: As ``score`` does.
     """
     groups = _groups(cells, baseline, reference, alpha, draws, primary, equivalence)
     there = {setting for group in groups for setting in group.settings}
@@ -95,70 +125,69 @@ def score_subsets(
 
 
 @dataclass(frozen=True)
-class Group:
-    """What is compared among itself: what was run here, or the published results of a source."""
+class ComparedMethods:
+    """Methods to compare with one another: one's own, or the published ones of one source."""
 
-    parts: list[Part]
-    question: Question
+    scored: list[SettingScores]
+    rules: ScoreRules
     published: pd.DataFrame  # the rows of a source; none where it was run here
 
     @property
     def settings(self) -> set[tuple[str, ...]]:
-        """The settings that have something to show: of a source more than a dense result."""
+        """The settings with a result to show; of a source more than a dense one."""
         if self.published.empty:
-            return {part.grid.setting for part in self.parts}
-        rows = self.published[self.published["method"] != self.question.baseline]
+            return {each.grid.setting for each in self.scored}
+        rows = self.published[self.published["method"] != self.rules.baseline]
         return set(rows[SETTING].itertuples(index=False, name=None))
+
+    def table(self, wanted: Sequence[str]) -> pd.DataFrame:
+        """Return the scores over the settings that are wanted; empty where none has a baseline."""
+        scored = [each for each in self.scored if _within(each.grid.setting, wanted)]
+        return score_table(scored, self.rules) if scored else pd.DataFrame()
 
 
 def _groups(
     cells: pd.DataFrame, baseline: str, reference: str, alpha: float, draws: int,
     primary: Sequence[str] | None, equivalence: float,
-) -> list[Group]:  # fmt: skip
-    """What was run here, then the sources one by one."""
+) -> list[ComparedMethods]:  # fmt: skip
+    """Return one's own methods, then those of the published sources one by one."""
     check_cells(cells)
     mine = own(cells)
-    asked = _ask(mine, baseline, reference, alpha, primary, equivalence)
-    found = [Group(split(mine, baseline, reference, draws), asked, mine.iloc[:0])]
+    rules = _own_rules(mine, baseline, reference, alpha, primary, equivalence)
+    scored = score_settings(mine, baseline, reference, draws)
+    found = [ComparedMethods(scored, rules, mine.iloc[:0])]
     for source, rows in others(cells):
         dense, other = named(DENSE, source), named(reference, source)
         fit = comparable(counted(rows, dense))
-        parts = split(fit, dense, other, draws) if len(fit) else []
-        question = Question(_families(rows), frozenset(), dense, other, alpha, equivalence)
-        found.append(Group(parts, question, rows))
+        scored = score_settings(fit, dense, other, draws) if len(fit) else []
+        rules = ScoreRules(_families(rows), frozenset(), dense, other, alpha, equivalence)
+        found.append(ComparedMethods(scored, rules, rows))
     return found
 
 
-def _table(groups: list[Group], wanted: Sequence[str]) -> pd.DataFrame:
-    """The scores over the settings that are wanted: of what was run here, then of the sources."""
+def _table(groups: list[ComparedMethods], wanted: Sequence[str]) -> pd.DataFrame:
+    """Return the scores over the settings that are wanted: one's own, then the published ones."""
     mine, *sources = groups
-    parts = _chosen(mine, wanted)
-    table = combine(parts, mine.question).assign(**{COLUMN: None}) if parts else pd.DataFrame()
+    table = mine.table(wanted).assign(**{COLUMN: None})
     rows = [row for group in sources for row in _published(group, wanted)]
     if not rows:
         return table
     return pd.DataFrame([*table.to_dict("records"), *rows])
 
 
-def _chosen(group: Group, wanted: Sequence[str]) -> list[Part]:
-    return [part for part in group.parts if _within(part.grid.setting, wanted)]
-
-
 def _within(setting: Iterable[str], wanted: Iterable[str]) -> bool:
     return all(w in (ALL, s) for s, w in zip(setting, wanted, strict=True))
 
 
-def _published(group: Group, wanted: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a source's methods, best first, those without a score last."""
+def _published(group: ComparedMethods, wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of a source's methods, best first, those without a score last."""
     keys = group.published[SETTING].itertuples(index=False, name=None)
     rows = group.published[[_within(key, wanted) for key in keys]]
-    rows = rows[rows["method"] != group.question.baseline]
-    parts = _chosen(group, wanted)
-    scored = combine(parts, group.question).to_dict("records") if parts else []
-    judged = {str(row["method"]): row for row in scored}
+    rows = rows[rows["method"] != group.rules.baseline]
+    judged = {str(row["method"]): row for row in group.table(wanted).to_dict("records")}
     found = []
     for method, own_rows in rows.groupby("method", sort=True):
-        row = judged.get(str(method)) or _unscored(str(method), group.question)
+        row = judged.get(str(method)) or _unscored(str(method), group.rules)
         if pd.isna(row["low"]):
             why = NO_REPLICATES if method in judged else NO_DENSE
             row |= {"verdict": NOT_JUDGED, "against_baseline": why, "against_reference": why}
@@ -169,40 +198,40 @@ def _published(group: Group, wanted: Sequence[str]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (pd.isna(row["score"]), row["score"], row["method"]))
 
 
-def _unscored(method: str, question: Question) -> dict[str, Any]:
-    """The row of a method that has nothing to be compared with."""
+def _unscored(method: str, rules: ScoreRules) -> dict[str, Any]:
+    """Return the row of a method that has nothing to be compared with."""
     numbers = (
         "score", "low", "high", "chosen", "chosen_low", "chosen_high", "p_baseline",
         "p_reference", "p_tasks", "best_task", "best_regime", "best_model", "best_sparsity",
         "best_difference",
     )  # fmt: skip
     return {
-        "method": method, "family": question.families[method],
+        "method": method, "family": rules.families[method],
         **dict.fromkeys(numbers, float("nan")), "interval_over": "", "against_tasks": "–",
         "primary": False, "wins": 0, "ties": 0, "losses": 0,
     }  # fmt: skip
 
 
-def _ask(
+def _own_rules(
     cells: pd.DataFrame, baseline: str, reference: str, alpha: float,
     primary: Sequence[str] | None, equivalence: float,
-) -> Question:  # fmt: skip
+) -> ScoreRules:  # fmt: skip
     families = _families(cells)
     for name in primary or ():
         if name not in families:
             raise PrunebenchError(f"primary: no method {name!r}{suggest(name, families)}")
     chosen = primary or set(families) - _controls(cells)
-    return Question(families, frozenset(chosen), baseline, reference, alpha, equivalence)
+    return ScoreRules(families, frozenset(chosen), baseline, reference, alpha, equivalence)
 
 
 def _controls(cells: pd.DataFrame) -> set[str]:
-    """The methods that a row calls a control."""
+    """Return the methods that a row calls a control."""
     if "control" not in cells.columns:
         return set()
     return set(cells.loc[flags(cells["control"]).fillna(False), "method"])
 
 
 def _families(cells: pd.DataFrame) -> dict[str, str]:
-    """The family of each method."""
+    """Return the family of each method."""
     pairs = cells[["method", "family"]].drop_duplicates()
     return dict(pairs.itertuples(index=False, name=None))

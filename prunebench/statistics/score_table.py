@@ -1,4 +1,4 @@
-"""Settings put together: the table of scores of methods that are compared among themselves."""
+"""Combine the scores in settings to a table: a row per method with interval, tests and verdict."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from numpy.typing import NDArray
 from prunebench.statistics import bootstrap
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, judge
-from prunebench.statistics.per_setting import Part
-from prunebench.statistics.pooled import pool, seed_shares
-from prunebench.statistics.significance import holm, sign_flip, signed_rank, verdict
+from prunebench.statistics.estimate import (
+    EQUIVALENT,
+    HIGHER,
+    LOWER,
+    UNRESOLVED,
+    decide_interval,
+)
+from prunebench.statistics.setting_scores import SettingScores
+from prunebench.statistics.significance import holm, seed_shares, sign_flip, signed_rank, verdict
 
 TASKS_TESTED = 9  # from which on there is a test over tasks
-REFERENCE = "reference"  # the words beside what is compared with itself
+REFERENCE = "reference"  # the words beside a method compared with itself
 VERDICTS = {
     LOWER: "better", HIGHER: "worse", EQUIVALENT: "equivalent", UNRESOLVED: "unresolved",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is compared with what, and by which rules."""
+class ScoreRules:
+    """The methods that are compared, with which others, and by which rules."""
 
     families: dict[str, str]  # of methods
     primary: frozenset[str]  # the methods that Holm adjusts for
@@ -36,17 +41,17 @@ class Question:
     equivalence: float  # ± points
 
 
-def combine(parts: list[Part], ask: Question) -> pd.DataFrame:
-    """Put settings together to the table that ``score`` describes."""
-    methods = list(parts[0].grid.methods)
-    table = pd.DataFrame({"method": methods, "family": [ask.families[m] for m in methods]})
-    settings = [part.grid.setting for part in parts]
-    is_baseline = np.array([m == ask.baseline for m in methods])
+def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
+    """Return the table that ``score`` describes, over the given settings."""
+    methods = list(scored[0].grid.methods)
+    table = pd.DataFrame({"method": methods, "family": [rules.families[m] for m in methods]})
+    settings = [each.grid.setting for each in scored]
+    is_baseline = np.array([m == rules.baseline for m in methods])
     for prefix, per_seed, moved in (
-        ("", [p.against_baseline for p in parts], [p.moved for p in parts]),
-        ("chosen_", [p.chosen for p in parts], [p.moved_chosen for p in parts]),
+        ("", [each.against_baseline for each in scored], [each.moved for each in scored]),
+        ("chosen_", [each.chosen for each in scored], [each.moved_chosen for each in scored]),
     ):
-        found = pool(settings, per_seed, moved)
+        found = bootstrap.mean_over_settings(settings, per_seed, moved)
         # compared with itself: no uncertainty to show
         low, high = np.where(is_baseline, np.nan, found.ends)
         table[prefix.rstrip("_") or "score"] = found.point
@@ -54,68 +59,71 @@ def combine(parts: list[Part], ask: Question) -> pd.DataFrame:
         if not prefix:
             table["interval_over"] = found.over
     against = {
-        "baseline": (ask.baseline, [p.against_baseline for p in parts]),
-        "reference": (ask.reference, [p.against_reference for p in parts]),
+        "baseline": (rules.baseline, [each.against_baseline for each in scored]),
+        "reference": (rules.reference, [each.against_reference for each in scored]),
     }
     for column, (other, values) in against.items():
-        table[f"p_{column}"], table[f"against_{column}"] = _compare(parts, values, other, ask)
-    table["p_tasks"], table["against_tasks"] = _compare_tasks(parts, ask)
-    table["primary"] = [m in ask.primary and m != ask.baseline for m in methods]
+        table[f"p_{column}"], table[f"against_{column}"] = _compare(scored, values, other, rules)
+    table["p_tasks"], table["against_tasks"] = _compare_tasks(scored, rules)
+    table["primary"] = [m in rules.primary and m != rules.baseline for m in methods]
     ends = table[["low", "high", "p_baseline"]].to_numpy(float)
-    judged = [VERDICTS[judge(low, high, p, ask.equivalence, ask.alpha)] for low, high, p in ends]
+    judged = [
+        VERDICTS[decide_interval(low, high, p, rules.equivalence, rules.alpha)]
+        for low, high, p in ends
+    ]
     table["verdict"] = np.where(is_baseline, REFERENCE, judged)
-    table = _count(table, parts, ask.baseline).join(_best_over(parts))
+    table = _count(table, scored, rules.baseline).join(_best_over(scored))
     order = ["complete", "score", "method"]
     table = table[table["cells"] > 0].sort_values(order, ascending=[False, True, True])
     return table.reset_index(drop=True)
 
 
-def _count(table: pd.DataFrame, parts: list[Part], baseline: str) -> pd.DataFrame:
-    """Add the counts of cells won, tied, lost, missing, there and failed."""
-    tally = np.sum([p.tally for p in parts], axis=0)
+def _count(table: pd.DataFrame, scored: list[SettingScores], baseline: str) -> pd.DataFrame:
+    """Add the counts of cells won, tied, lost, missing, present and failed."""
+    tally = np.sum([each.tally for each in scored], axis=0)
     tally[table["method"] == baseline, :3] = 0  # against itself there is nothing to win
     for position, column in enumerate(("wins", "ties", "losses", "missing")):
         table[column] = tally[:, position]
-    table["cells"] = np.sum([p.grid.cells for p in parts], axis=0)
-    table["failed"] = np.sum([p.grid.failed for p in parts], axis=0)
+    table["cells"] = np.sum([each.grid.cells for each in scored], axis=0)
+    table["failed"] = np.sum([each.grid.failed for each in scored], axis=0)
     table["complete"] = table["missing"] == 0
     return table
 
 
 def _compare(
-    parts: list[Part], values: list[Floats], other: str, ask: Question
+    scored: list[SettingScores], values: list[Floats], other: str, rules: ScoreRules
 ) -> tuple[Floats, list[str]]:
-    """Sign-flip p over seeds, adjusted, and words per method, against ``other``."""
-    methods = parts[0].grid.methods
-    seeds = [part.grid.seeds for part in parts]
+    """Return the sign-flip p over seeds, adjusted, and words per method, against ``other``."""
+    methods = scored[0].grid.methods
+    seeds = [each.grid.seeds for each in scored]
     p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
     for m, method in enumerate(methods):
         shares = seed_shares(seeds, [v[m] for v in values])
-        if method not in (ask.baseline, other) and len(shares):
+        if method not in (rules.baseline, other) and len(shares):
             p[m], total[m], counts[m] = sign_flip(shares), shares.sum(), len(shares)
-    return _adjusted(p, total, counts, methods, other, ask, "seed")
+    return _adjusted(p, total, counts, methods, other, rules, "seed")
 
 
-def _compare_tasks(parts: list[Part], ask: Question) -> tuple[Floats, list[str]]:
-    """Wilcoxon's p over tasks, adjusted, and words per method, against the baseline."""
-    methods = parts[0].grid.methods
-    tasks = np.array([part.grid.setting[0] for part in parts])
-    means = np.stack([bootstrap.mean_or_nan(part.against_baseline, 1) for part in parts])
+def _compare_tasks(scored: list[SettingScores], rules: ScoreRules) -> tuple[Floats, list[str]]:
+    """Return Wilcoxon's p over tasks, adjusted, and words per method, against the baseline."""
+    methods = scored[0].grid.methods
+    tasks = np.array([each.grid.setting[0] for each in scored])
+    means = np.stack([bootstrap.mean_or_nan(each.against_baseline, 1) for each in scored])
     by_task = np.stack([bootstrap.mean_or_nan(means[tasks == t], 0) for t in np.unique(tasks)])
     p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
     for m, method in enumerate(methods):
         found = by_task[~np.isnan(by_task[:, m]), m]
-        if method != ask.baseline and len(found) >= TASKS_TESTED:
+        if method != rules.baseline and len(found) >= TASKS_TESTED:
             (p[m], total[m]), counts[m] = signed_rank(found), len(found)
-    return _adjusted(p, total, counts, methods, ask.baseline, ask, "task")
+    return _adjusted(p, total, counts, methods, rules.baseline, rules, "task")
 
 
 def _adjusted(
     p: Floats, total: Floats, counts: list[int], methods: Sequence[str], other: str,
-    ask: Question, unit: str,
+    rules: ScoreRules, unit: str,
 ) -> tuple[Floats, list[str]]:  # fmt: skip
-    """Holm over the primary methods, and what each p allows to say."""
-    inside: NDArray[np.bool_] = np.array([method in ask.primary for method in methods])
+    """Adjust by Holm over the primary methods, and put each p into words."""
+    inside: NDArray[np.bool_] = np.array([method in rules.primary for method in methods])
     adjusted = np.where(inside, holm(np.where(inside, p, np.nan)), p)
     size = int((inside & ~np.isnan(p)).sum())
     words = []
@@ -124,19 +132,19 @@ def _adjusted(
             words.append(REFERENCE if method == other else "–")
             continue
         family = size if inside[m] else 1
-        said = verdict(adjusted[m], total[m], counts[m], family, other, ask.alpha, unit)
+        said = verdict(adjusted[m], total[m], counts[m], family, other, rules.alpha, unit)
         words.append(said if inside[m] else f"{said}, exploratory")
     return adjusted, words
 
 
-def _best_over(parts: list[Part]) -> pd.DataFrame:
-    """The setting and sparsity with the lowest validation difference, per method."""
-    best = np.stack([part.best for part in parts])
+def _best_over(scored: list[SettingScores]) -> pd.DataFrame:
+    """Return the setting and sparsity with the lowest validation difference, per method."""
+    best = np.stack([each.best for each in scored])
     which = np.argmin(np.where(np.isnan(best[..., 0]), np.inf, best[..., 0].round(9)), axis=0)
     columns = np.arange(best.shape[1])
     picked = best[which, columns]
     none = np.isnan(picked[:, 0])
-    names = [parts[i].grid.setting for i in which]
+    names = [scored[i].grid.setting for i in which]
     made = {f"best_{axis}": [n[j] for n in names] for j, axis in enumerate(SETTING)}
     table = pd.DataFrame({**made, "best_sparsity": picked[:, 1], "best_difference": picked[:, 2]})
     table[none] = np.nan

@@ -1,10 +1,11 @@
-"""The exact sign-flip test over seeds, Holm's correction, and the verdict in words."""
+"""Test differences over seeds and over tasks, adjust p-values, and put verdicts into words."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prunebench.statistics.bootstrap import Floats
 
@@ -14,18 +15,24 @@ SAMPLED = 100_000
 
 
 def smallest_p(seeds: int) -> float:
-    """The smallest two-sided p that a sign-flip test with ``seeds`` seeds can reach: 2^(1−n)."""
+    """Return the smallest two-sided p that a sign-flip test of n ``seeds`` can reach: 2^(1−n)."""
     return min(1.0, 2.0 ** (1 - seeds))
 
 
 def sign_flip(differences: Floats) -> Floats:
-    """Two-sided p of each column of ``differences`` (seeds × methods), or of one vector.
+    """Return the two-sided p of a sign-flip test over seeds.
 
     Under the null a seed's difference is as likely positive as negative (Fisher 1935, §21): p is
     the share of the 2^n sign patterns whose sum is at least as far from zero as the observed one.
-    Exact up to EXACT_UP_TO seeds, above it 100,000 seeded random patterns and the observed.
-    Without seeds, and for a column with NaN, p is NaN.
+    Exact up to EXACT_UP_TO seeds, above it SAMPLED seeded random patterns and the observed.
+
+    Args:
+        differences: (seeds, methods), or (seeds,).
+
+    Returns:
+        (methods,), or one number; NaN without seeds and for a column with NaN.
     """
+    # scipy.stats.permutation_test gives the same p, one column at a time and much more slowly
     table = np.asarray(differences, dtype=float)
     columns = table[:, None] if table.ndim == 1 else table
     n, width = columns.shape
@@ -40,8 +47,33 @@ def sign_flip(differences: Floats) -> Floats:
     return p[0] if table.ndim == 1 else p
 
 
+def seed_shares(seeds: list[NDArray[np.int_]], values: list[Floats]) -> Floats:
+    """Return how much each seed adds to the mean over settings: the shares sum to that mean.
+
+    These are the differences to test by ``sign_flip``: the seed is the unit that repeats, and a
+    flip of its sign flips it in all settings at once.
+
+    Args:
+        seeds: The seeds of each setting, (seeds,).
+        values: Their values, (seeds,); NaN is a hole.
+
+    Returns:
+        (seeds that have a value in any setting,)
+    """
+    there = [~np.isnan(each) for each in values]
+    settings = sum(bool(each.any()) for each in there)
+    known = np.unique(np.concatenate(seeds))
+    shares, used = np.zeros(len(known)), np.zeros(len(known), dtype=bool)
+    for names, each, inside in zip(seeds, values, there, strict=True):
+        if inside.any():
+            at = np.searchsorted(known, names[inside])
+            shares[at] += each[inside] / (settings * inside.sum())
+            used[at] = True
+    return shares[used]
+
+
 def _patterns(n: int) -> Floats:
-    """Sign patterns, one a row; the first is the observed one (all +1)."""
+    """Return sign patterns, one a row; the first is the observed one (all +1)."""
     if n <= EXACT_UP_TO:
         bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
         return (1 - 2 * bits).astype(float)
@@ -51,7 +83,8 @@ def _patterns(n: int) -> Floats:
 
 
 def holm(p: Floats) -> Floats:
-    """Holm's step-down adjustment (Holm 1979) of a family of p-values; NaN stays out of it."""
+    """Adjust a family of p-values by Holm's step-down method (Holm 1979); NaN stays out of it."""
+    # scipy has no Holm, and statsmodels would be installed for these lines alone
     p = np.asarray(p, dtype=float)
     adjusted = np.full(p.shape, np.nan)
     there = np.flatnonzero(~np.isnan(p))
@@ -62,11 +95,16 @@ def holm(p: Floats) -> Floats:
 
 
 def signed_rank(differences: Floats) -> tuple[float, float]:
-    """Two-sided p of Wilcoxon's signed-rank test (Wilcoxon 1945), and the sum of signed ranks.
+    """Test over tasks by Wilcoxon's signed ranks (Wilcoxon 1945).
 
-    ``differences``: (tasks,), no NaN. Zeros are ranked and then dropped (Pratt 1959). scipy's
-    choice of method: exact up to 50 without ties or zeros, up to 13 with them, else the normal
-    approximation.
+    Zeros are ranked and then dropped (Pratt 1959). scipy chooses the method: exact up to 50 tasks
+    without ties or zeros, up to 13 with them, else the normal approximation.
+
+    Args:
+        differences: (tasks,), no NaN.
+
+    Returns:
+        The two-sided p, and the sum of the signed ranks.
     """
     from scipy import stats  # takes a second, and few tables have so many tasks
 
@@ -80,8 +118,14 @@ def signed_rank(differences: Floats) -> tuple[float, float]:
 def unable(n: int, family: int, what: str, alpha: float, unit: str = "seed") -> str:
     """Say that no p of ``n`` seeds in a ``family`` of tests can be significant; "" if it can.
 
-    ``what``: the plural name of the family's members, ``unit``: of what repeats, for the words.
     The smallest p of the signed-rank test is that of the sign-flip test.
+
+    Args:
+        n: How many seeds, or tasks, the test stands on.
+        family: How many tests the p is adjusted for.
+        what: The plural name of the family's members, for the words.
+        alpha: The level.
+        unit: The singular name of the units that repeat.
     """
     if smallest_p(n) > alpha:
         return f"cannot be significant with {n} {unit}{'s' if n != 1 else ''}"
@@ -91,17 +135,23 @@ def unable(n: int, family: int, what: str, alpha: float, unit: str = "seed") -> 
 
 
 def p_text(p: float) -> str:
-    """``p = 0.031``, or ``p < 0.001``."""
+    """Return ``p = 0.031``, or ``p < 0.001``."""
     return f"p = {p:.3f}" if not p < 0.001 else "p < 0.001"
 
 
 def verdict(
     p: float, difference: float, n: int, methods: int, other: str, alpha: float, unit: str = "seed"
 ) -> str:
-    """Say in words what a Holm-adjusted ``p`` of a family of ``methods`` tests allows to say.
+    """Put a test into words: better or worse than ``other``, no difference shown, or not testable.
 
-    ``difference``: in points of error, negative is better than ``other``; ``n``: how many of
-    ``unit`` the test stands on.
+    Args:
+        p: Holm-adjusted.
+        difference: In points of error; negative is better than ``other``.
+        n: How many of ``unit`` the test stands on.
+        methods: The size of the family that p is adjusted for.
+        other: The name of the method compared with.
+        alpha: The level.
+        unit: The units that repeat: ``seed`` or ``task``.
     """
     if p <= alpha:
         return f"{'better' if difference < 0 else 'worse'} than {other} ({p_text(p)})"

@@ -1,4 +1,4 @@
-"""What compression buys: fronts of error against cost, and prune against quantize against both."""
+"""Weigh error against cost: Pareto fronts, and pruning, quantizing or both at equal bytes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.cells_table import counted, flags
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.cells_table import flags
+from prunebench.statistics.counted_cells import counted
+from prunebench.statistics.published_results import own
 from prunebench.storage.records import DENSE
 
 PRUNED, QUANTIZED, BOTH = "prune", "quantize", "both"
 HALVINGS = 7  # budgets: the dense file's bytes over 2, 4, ... 2^HALVINGS
 
 
-def front(costs: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points no other one beats: none costs as little and errs less, or costs less.
+def pareto_front(costs: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which points no other one beats, by costing and erring at most as much, one less.
 
     Of points that are the same in both all belong to the front. NaN never does.
     """
@@ -33,11 +34,14 @@ def front(costs: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np
     return found
 
 
-def ways(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell and way to make it small: ``way``, ``error`` (share), ``bytes``, ``val_error``.
+def small_networks(cells: pd.DataFrame) -> pd.DataFrame:
+    """List the networks that pruning, quantizing, or both make of one's own cells.
 
-    The three ways: prune (single precision), quantize (the dense network in 8 bits), both; all as
-    ONNX files behind zstd. Controls are left out. Empty without cells in 8 bits.
+    Returns:
+        A row per network: SETTING, ``method``, ``sparsity``, ``seed``, ``val_error``; ``way``:
+        PRUNED (single precision), QUANTIZED (the dense network in 8 bits) or BOTH; ``error`` (a
+        fraction) and ``bytes`` (of the ONNX file behind zstd). Controls are left out. Empty without
+        cells in 8 bits.
     """
     table = counted(own(cells))
     table = table[table["bytes_quantized"].notna()]
@@ -58,14 +62,18 @@ def ways(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_equal_bytes(cells: pd.DataFrame) -> pd.DataFrame:
-    """The best of each way within budgets of bytes: a row a setting, budget and way that fits.
+    """Choose the best network of each way to shrink it within budgets of bytes.
 
     A budget is the dense ONNX file's bytes (mean over seeds) over a power of two, ``ratio``. Of
-    the cells whose mean size is within it the one with the lowest mean validation error (in single
-    precision, ties to the smaller) is taken: ``method``, ``sparsity``, ``bytes``, ``error_mean``,
-    ``error_std`` (shares) and ``n``. ``first``: whether no other way's error is as low.
+    the networks whose mean size is within it the one with the lowest mean validation error (in
+    single precision, ties to the smaller) is chosen.
+
+    Returns:
+        A row per setting, budget and way that has a network within it: ``method``, ``sparsity``,
+        ``bytes``, ``error_mean``, ``error_std`` (fractions), ``n``, and ``first``: whether no other
+        way's error is as low.
     """
-    points = ways(cells)
+    points = small_networks(cells)
     if points.empty:
         return pd.DataFrame()
     key = [*SETTING, "way", "method", "sparsity"]

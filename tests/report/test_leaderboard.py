@@ -17,7 +17,7 @@ from prunebench.report.leaderboard import columns, page, ranking
 from prunebench.report.leaderboard.row_details import points
 from prunebench.report.leaderboard.subsets import EVERYTHING, tables
 from prunebench.statistics import read_cells, score
-from prunebench.statistics.own_and_published import named
+from prunebench.statistics.published_results import named
 from prunebench.storage.layout import Layout
 from tests.report.html_tables import of_html
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from prunebench.statistics.best_methods import areas, lead
-from prunebench.statistics.per_setting import split
+from prunebench.statistics.best_methods import find_leader
+from prunebench.statistics.setting_scores import score_settings, seed_scores
 from tests.report.conftest import synthetic
 
 PLACE = {"task": "t", "regime": "r", "model": "m"}
@@ -28,7 +28,7 @@ def table(errors: dict[str, list[float]], **place: str) -> pd.DataFrame:
 
 def test_a_clear_winner_leads_alone() -> None:
     base = np.linspace(0, 0.1, 8)
-    found = lead(table({"a": list(base), "b": list(base + 0.1), "c": list(base + 0.2)}))
+    found = find_leader(table({"a": list(base), "b": list(base + 0.1), "c": list(base + 0.2)}))
     assert found is not None
     assert (found.method, found.alone, found.tied, found.unable) == ("a", True, frozenset(), "")
 
@@ -42,7 +42,7 @@ def test_the_smallest_p_decides_whether_a_test_could_tell(
 ) -> None:
     # 2^(1 - n) times the number of comparisons must be at most 0.05
     errors = {f"m{i}": [i + 0.1 * seed for seed in range(seeds)] for i in range(others + 1)}
-    found = lead(table(errors))
+    found = find_leader(table(errors))
     assert found is not None
     assert (found.unable == "") is found.alone is able
     assert found.method == "m0"
@@ -53,7 +53,7 @@ def test_a_tie_is_what_the_exact_test_does_not_show(draw: int) -> None:
     generator = np.random.default_rng(draw)
     a, b = generator.normal(0, 1, 7), generator.normal(0.9, 1, 7)
     first, second = ("a", "b") if a.mean() < b.mean() else ("b", "a")
-    found = lead(table({"a": list(a), "b": list(b)}))
+    found = find_leader(table({"a": list(a), "b": list(b)}))
     exact = permutation_test(
         (a - b,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
     ).pvalue
@@ -72,8 +72,8 @@ def test_a_tie_is_what_the_exact_test_does_not_show(draw: int) -> None:
 )
 def test_order_and_seeds_names_change_nothing(errors: list[list[int]], random: object) -> None:
     made = table({f"m{i}": [x / 10 for x in values] for i, values in enumerate(errors)})
-    found = lead(made)
-    assert found == lead(made.sample(frac=1, random_state=0))
+    found = find_leader(made)
+    assert found == find_leader(made.sample(frac=1, random_state=0))
     assert found is not None
     assert found.method not in found.tied
     means = made.groupby("method")["value"].mean()
@@ -81,18 +81,18 @@ def test_order_and_seeds_names_change_nothing(errors: list[list[int]], random: o
 
 
 def test_one_method_and_missing_settings() -> None:
-    assert lead(table({"a": [0.1, 0.2]})) is None
+    assert find_leader(table({"a": [0.1, 0.2]})) is None
     both = pd.concat([table({"a": [0.1] * 7, "b": [0.2] * 7}),
                       table({"b": [0.2] * 7, "c": [0.3] * 7}, regime="other")])  # fmt: skip
-    assert lead(both) is None  # only b has both settings
-    assert lead(both[both["regime"] == "r"]).method == "a"
+    assert find_leader(both) is None  # only b has both settings
+    assert find_leader(both[both["regime"] == "r"]).method == "a"
 
 
 def test_areas_are_what_the_score_averages() -> None:
     from prunebench.statistics import score
 
     cells = synthetic()
-    values = areas(split(cells, "dense", "random", 100))
+    values = seed_scores(score_settings(cells, "dense", "random", 100))
     means = values.groupby(["regime", "model", "method"])["value"].mean()
     scores = score(cells, draws=100).set_index("method")["score"]
     for method, wanted in scores.items():

@@ -3,20 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prunebench.statistics import bootstrap
-from prunebench.statistics.pooled import SEEDS, SEEDS_AND_TASKS, Pooled, pool, seed_shares
+from prunebench.statistics.bootstrap import (
+    SEEDS,
+    SEEDS_AND_TASKS,
+    SettingsMean,
+    deviations,
+    mean_over_settings,
+    resampling_weights,
+)
+from prunebench.statistics.significance import seed_shares
 
 Values = list[np.ndarray]
 
 
-def pooled(per_seed: Values, tasks: bool = False, draws: int = 2000) -> Pooled:
+def pooled(per_seed: Values, tasks: bool = False, draws: int = 2000) -> SettingsMean:
     """Settings of one task, or each of its own."""
     names = [(f"t{i}" if tasks else "t", str(i), "m") for i in range(len(per_seed))]
     moved = [
-        bootstrap.deviations(bootstrap.resampling("/".join(name), values.shape[1], draws), values)
+        deviations(resampling_weights("/".join(name), values.shape[1], draws), values)
         for name, values in zip(names, per_seed, strict=True)
     ]
-    return pool(names, per_seed, moved)
+    return mean_over_settings(names, per_seed, moved)
 
 
 def noise(seeds: int, scales: list[float], grids: int = 3, between: float = 0) -> Values:
@@ -70,7 +77,7 @@ def test_the_shares_of_seeds_sum_to_the_mean() -> None:
     assert seed_shares(seeds, values).sum() == pytest.approx((2 + 5) / 2)
 
 
-def covered(found: Pooled) -> float:
+def covered(found: SettingsMean) -> float:
     return float(((found.ends[0] <= 0) & (found.ends[1] >= 0)).mean())
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.statistics import bands, score, score_subsets, under_trained
-from prunebench.statistics.bands import best_on_validation, paired_difference
-from prunebench.statistics.own_and_published import origin, others, own
-from prunebench.statistics.published_results import read_all
+from prunebench.statistics.best_methods import best_on_validation
+from prunebench.statistics.counted_cells import paired_difference
+from prunebench.statistics.published_results import origin, others, own, read_all
 from prunebench.storage.layout import Layout
 from tests.statistics.conftest import Points, table
 

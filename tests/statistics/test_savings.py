@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.statistics.trade_offs import at_equal_bytes, front, ways
+from prunebench.statistics.trade_offs import at_equal_bytes, pareto_front, small_networks
 from prunebench.storage.records import COLUMNS
 
 POINTS = st.lists(
@@ -22,7 +22,7 @@ def test_a_front_is_what_no_other_point_beats(points: list[tuple[float, float]])
         not np.isnan(e) and not any(c2 <= c and e2 <= e and (c2 < c or e2 < e) for c2, e2 in points)
         for c, e in points
     ]
-    assert front(costs, errors).tolist() == naive
+    assert pareto_front(costs, errors).tolist() == naive
 
 
 def table() -> pd.DataFrame:
@@ -52,7 +52,7 @@ def table() -> pd.DataFrame:
 
 
 def test_ways_by_hand() -> None:
-    found = ways(table()).groupby(["way", "sparsity"])[["error", "bytes"]].mean().round(6)
+    found = small_networks(table()).groupby(["way", "sparsity"])[["error", "bytes"]].mean().round(6)
     assert found.to_dict("index") == {
         ("both", 0.5): {"error": 0.13, "bytes": 160}, ("both", 0.9): {"error": 0.40, "bytes": 60},
         ("prune", 0.5): {"error": 0.13, "bytes": 480},
@@ -82,5 +82,5 @@ def test_equal_bytes_by_hand() -> None:
 
 def test_without_cells_in_eight_bits_there_is_nothing() -> None:
     cells = table().assign(bytes_quantized=np.nan)
-    assert ways(cells).empty
+    assert small_networks(cells).empty
     assert at_equal_bytes(cells).empty

@@ -41,7 +41,7 @@ from prunebench.report.document.inputs import Material
 from prunebench.report.document.to_html import html
 from prunebench.report.document.to_markdown import markdown
 from prunebench.statistics.hypotheses import findings
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 

@@ -9,7 +9,7 @@ from prunebench.report.document.elements import NAME, NUMBER, Block, Points, Sec
 from prunebench.report.document.inputs import Material
 from prunebench.report.style import NONE, number
 from prunebench.report.tables import compression_tables
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 from prunebench.statistics.trade_offs import at_equal_bytes
 from prunebench.storage.records import DENSE, VERIFIED
 from prunebench.text import markup

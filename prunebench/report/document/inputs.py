@@ -13,7 +13,7 @@ from prunebench.report import figures
 from prunebench.statistics import score
 from prunebench.statistics.hypotheses import Finding
 from prunebench.statistics.hypotheses.paired_cells import Table, prepare
-from prunebench.statistics.own_and_published import COLUMN
+from prunebench.statistics.published_results import COLUMN
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
 

@@ -23,7 +23,7 @@ from prunebench.report.document.elements import (
 )
 from prunebench.report.document.inputs import Material
 from prunebench.report.style import NONE, interval, number
-from prunebench.statistics.own_and_published import MARK
+from prunebench.statistics.published_results import MARK
 from prunebench.storage.records import DENSE
 
 COLUMNS = {

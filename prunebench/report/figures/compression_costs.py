@@ -13,7 +13,7 @@ from prunebench.report.figures import panels
 from prunebench.report.figures.figure_context import Scene, measured
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import bands
-from prunebench.statistics.trade_offs import front
+from prunebench.statistics.trade_offs import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,8 @@ def _points(
         size = 8 if method == scene.baseline else style.RC["lines.markersize"]
         axes.plot(own["cost"], own["mean"], **look.line() | {"linewidth": 0}, markersize=size)
     judged = rows[rows["method"].isin([*scene.candidates, scene.baseline])]
-    best = judged[front(judged["cost"].to_numpy(), judged["mean"].to_numpy())].sort_values("cost")
+    front = pareto_front(judged["cost"].to_numpy(), judged["mean"].to_numpy())
+    best = judged[front].sort_values("cost")
     axes.plot(best["cost"], best["mean"], color=style.BLACK, linewidth=0.9, zorder=1.5)
     axes.set_xscale("log")
     panels.cost_axis(axes.xaxis)

@@ -10,11 +10,11 @@ import pandas as pd
 from prunebench.experiment.settings import Analysis
 from prunebench.report import style
 from prunebench.statistics import RANDOM, bands, score_subsets
-from prunebench.statistics.bands import paired_difference
 from prunebench.statistics.cells_table import flags
+from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.hypotheses import phases
 from prunebench.statistics.hypotheses.paired_cells import KINDS, PARTS, Table, prepare
-from prunebench.statistics.own_and_published import origin, own
+from prunebench.statistics.published_results import origin, own
 from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
 
 EMPHASISED = 8  # methods in colour; the rest are thin and grey

@@ -11,7 +11,7 @@ import pandas as pd
 
 from prunebench.report import style
 from prunebench.report.figures.figure_context import Scene
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -13,8 +13,8 @@ from prunebench.report import style
 from prunebench.report.figures import panels
 from prunebench.report.figures.figure_context import EVERYTHING, Scene, measured
 from prunebench.report.figures.figure_registry import figure
-from prunebench.statistics.own_and_published import MARK, own
-from prunebench.statistics.pooled import SEEDS_AND_TASKS
+from prunebench.statistics.bootstrap import SEEDS_AND_TASKS
+from prunebench.statistics.published_results import MARK, own
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from prunebench.report.figures import panels
 from prunebench.report.figures.figure_context import Scene
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.trade_offs import BOTH, PRUNED, QUANTIZED, front, ways
+from prunebench.statistics.trade_offs import BOTH, PRUNED, QUANTIZED, pareto_front, small_networks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ LOOKS = {
 )
 def quantization(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     """Only with cells in 8 bits."""
-    rows = ways(cells)
+    rows = small_networks(cells)
     if rows.empty:
         return None
     key = [*SETTING, "way", "method", "sparsity"]
@@ -55,7 +55,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         own = rows[rows["way"] == way].sort_values("bytes")
         faint = look.line() | {"linewidth": 0, "alpha": 0.45}
         axes.plot(own["bytes"] / 1e3, 100 * own["error"], **faint)
-        best = own[front(own["bytes"].to_numpy(), own["error"].to_numpy())]
+        best = own[pareto_front(own["bytes"].to_numpy(), own["error"].to_numpy())]
         size = 8 if look.marker == "*" else style.RC["lines.markersize"]
         line = look.line() | {"zorder": 3, "markersize": size}
         axes.plot(best["bytes"] / 1e3, 100 * best["error"], **line)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunebench.report import style
-from prunebench.statistics.own_and_published import MARK
+from prunebench.statistics.published_results import MARK
 from prunebench.storage.records import DENSE
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report import style
 from prunebench.report.leaderboard.columns import COSTS, Row
 from prunebench.statistics import SETTING, score_subsets, under_trained
-from prunebench.statistics.own_and_published import others, own
+from prunebench.statistics.published_results import others, own
 from prunebench.storage.records import DENSE, OK
 
 Subset = tuple[str, str, str]  # task, regime, model; "all" for no choice

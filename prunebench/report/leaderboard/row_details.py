@@ -11,7 +11,7 @@ import pandas as pd
 from prunebench.report import style
 from prunebench.report.leaderboard.columns import COSTS
 from prunebench.statistics import SETTING, bands
-from prunebench.statistics.bands import paired_difference
+from prunebench.statistics.counted_cells import paired_difference
 from prunebench.storage.records import OK
 
 RECORDS = 10_000  # above this the seeds' own errors stay in cells.csv

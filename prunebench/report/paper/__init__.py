@@ -20,7 +20,7 @@ from prunebench.report.paper import citations, example_paper, macros, methods_te
 from prunebench.report.paper.methods_text import Paragraph
 from prunebench.report.tables import compression_tables
 from prunebench.statistics import SETTING
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import LAYER_COLUMNS

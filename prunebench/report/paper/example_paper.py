@@ -14,7 +14,7 @@ from prunebench.report.figures import ERROR, one_column
 from prunebench.report.paper.macros import key
 from prunebench.report.tables.paper_tables import label
 from prunebench.statistics import SETTING
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 from prunebench.text.markup import latex_text
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from prunebench.report.paper.methods_text import listed
 from prunebench.report.style import NONE, interval, number, percent
 from prunebench.report.tables.paper_tables import GENERALIZATION, summary
 from prunebench.statistics import DRAWS, SETTING, best_on_validation, score_subsets, smallest_p
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.published_results import own
 from prunebench.storage.records import DENSE, OK
 from prunebench.text.markup import latex_text
 

@@ -18,11 +18,11 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report.figures import plain
 from prunebench.report.style import interval, mean_std, number, percent, seeds_text
 from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
-from prunebench.statistics.bands import paired_difference
-from prunebench.statistics.best_methods import Lead, areas, lead
+from prunebench.statistics.best_methods import Leader, find_leader
 from prunebench.statistics.cells_table import flags
-from prunebench.statistics.own_and_published import MARK, own
-from prunebench.statistics.per_setting import split
+from prunebench.statistics.counted_cells import paired_difference
+from prunebench.statistics.published_results import MARK, own
+from prunebench.statistics.setting_scores import score_settings, seed_scores
 from prunebench.storage.files import write_text
 from prunebench.storage.records import DENSE
 from prunebench.text import markup
@@ -104,11 +104,11 @@ def label(what: str, setting: Iterable[str] = ()) -> str:
     return "-".join(plain(str(part)) for part in (what, *setting))
 
 
-def leads(cells: pd.DataFrame, alpha: float) -> dict[Key, Lead]:
+def leads(cells: pd.DataFrame, alpha: float) -> dict[Key, Leader]:
     """Who has the lowest test error, by setting and sparsity, where two methods are there."""
     found = {}
     for key, rows in counted(own(cells)).groupby([*SETTING, "sparsity"], sort=True):
-        best = lead(rows.dropna(subset=["test_error"]), "test_error", alpha)
+        best = find_leader(rows.dropna(subset=["test_error"]), "test_error", alpha)
         if best is not None:
             found[key] = best
     return found
@@ -134,7 +134,7 @@ def methods_in_order(cells: pd.DataFrame) -> list[str]:
     return sorted(order, key=lambda name: order[name])
 
 
-def _matrices(tidy: pd.DataFrame, best: dict[Key, Lead], alpha: float) -> list[markup.Table]:
+def _matrices(tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float) -> list[markup.Table]:
     """Per setting and measure one matrix: methods down, sparsities across."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
@@ -149,7 +149,7 @@ def _matrices(tidy: pd.DataFrame, best: dict[Key, Lead], alpha: float) -> list[m
 
 
 def _matrix(
-    setting: Key, rows: pd.DataFrame, measure: Measure, best: dict[float, Lead], said: str
+    setting: Key, rows: pd.DataFrame, measure: Measure, best: dict[float, Leader], said: str
 ) -> markup.Table:
     shown = rows.assign(text=_texts(rows, measure))
     wide = shown.pivot(index="method", columns="sparsity", values="text").fillna(number(None))
@@ -184,14 +184,14 @@ def published_note(rows: pd.DataFrame) -> str:
     return f"; ({names}): {MARK}, compared with its own dense" if whose else ""
 
 
-def cell(text: str, method: str, best: Lead | None) -> str | markup.Cell:
+def cell(text: str, method: str, best: Leader | None) -> str | markup.Cell:
     """The text, marked as the best or as a tie where a test could tell."""
     if best is None or best.unable or method not in (best.method, *best.tied):
         return text
     return markup.Cell(text, best=best.alone, tied=not best.alone)
 
 
-def said_of(best: Sequence[Lead], alpha: float) -> str:
+def said_of(best: Sequence[Leader], alpha: float) -> str:
     """What bold and the dagger mean, or why there are none."""
     behind = f" ({BEHIND.format(alpha)})"
     able = [each for each in best if not each.unable]
@@ -211,8 +211,8 @@ def said_of(best: Sequence[Lead], alpha: float) -> str:
 def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) -> markup.Table:
     """The scores with their intervals, best first; of those with all cells the best is marked."""
     complete = set(scores.loc[scores["complete"], "method"]) - {DENSE}
-    values = areas(split(own(cells), DENSE, RANDOM, DRAWS))
-    best = lead(values[values["method"].isin(complete)], alpha=analysis.alpha)
+    values = seed_scores(score_settings(own(cells), DENSE, RANDOM, DRAWS))
+    best = find_leader(values[values["method"].isin(complete)], alpha=analysis.alpha)
     controls = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
     rows = [
         [

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.statistics.bands import best_on_validation, paired_difference
+from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, area
-from prunebench.statistics.cells_table import check_cells, under_trained
-from prunebench.statistics.own_and_published import own
+from prunebench.statistics.cells_table import check_cells
+from prunebench.statistics.counted_cells import paired_difference, under_trained
+from prunebench.statistics.published_results import own
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY
 
 SEEDED = [*SETTING, "seed"]
