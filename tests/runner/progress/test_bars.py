@@ -90,7 +90,7 @@ def test_lines_say_what_is_done_and_what_is_left(
     now[0] += 20  # twice as long as the training that it holds
     record = {"status": "ok", "train_epochs": 10.0, "train_seconds": 10.0}
     write_sealed(first.folder / RECORD, record)
-    progress.cell(plan.baselines[0], "dense", 0.0, "ok")
+    progress.cell(plan.cell(plan.baselines[0]), "ok")
     line = capsys.readouterr().err
     assert line.startswith("[1/12] digits clean seed-cnn seed 0 dense: ok (about ")
     # in epochs of 400 samples: 4 magnitude cells of 4 and imp's of 10, by regime, and two controls
