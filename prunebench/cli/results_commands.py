@@ -26,7 +26,7 @@ from prunebench.cli.app import (
     write,
 )
 from prunebench.errors import PrunebenchError, Unwritable
-from prunebench.storage.outputs import making, note_of
+from prunebench.storage.outputs import manifest_of, recorded
 from prunebench.text.progress_bars import bar
 
 
@@ -72,7 +72,7 @@ def tables(results: Results) -> None:
     from prunebench.report.tables import paper_tables as report
 
     cells, layout = cells_of(results)
-    with bar("tables"), making(layout, "tables") as outputs:
+    with bar("tables"), recorded(layout, "tables") as outputs:
         outputs += report.write(cells, layout.tables, declared_analysis.analysis(layout))
         outputs += compression_tables.write(cells, layout)
 
@@ -91,7 +91,7 @@ def figures(results: Results) -> None:
 
     cells, layout = cells_of(results)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
-    with making(layout, "figures") as outputs:
+    with recorded(layout, "figures") as outputs:
         outputs += report.write(cells, layout.figures, declared_analysis.analysis(layout), layers)
 
 
@@ -106,7 +106,7 @@ def leaderboard(results: Results) -> None:
     from prunebench.report import leaderboard as report
 
     cells, layout = cells_of(results)
-    with bar("leaderboard"), making(layout, "leaderboard") as outputs:
+    with bar("leaderboard"), recorded(layout, "leaderboard") as outputs:
         outputs += report.write(cells, layout)
 
 
@@ -121,7 +121,7 @@ def report(results: Results) -> None:
     from prunebench.report import document
 
     cells, layout = cells_of(results)
-    with bar("report"), making(layout, "report") as outputs:
+    with bar("report"), recorded(layout, "report") as outputs:
         outputs += document.write(cells, layout)
 
 
@@ -133,7 +133,7 @@ def kit(results: Results) -> None:
     from prunebench.report import paper as report
 
     cells, layout = cells_of(results)
-    with bar("paper's kit"), making(layout, "kit") as outputs:
+    with bar("paper's kit"), recorded(layout, "kit") as outputs:
         outputs += report.write(cells, layout)
 
 
@@ -154,7 +154,7 @@ def crate(results: Results) -> None:
     from prunebench.storage.layout import Layout
 
     layout = Layout(results)
-    with making(layout, "crate") as outputs:
+    with recorded(layout, "crate") as outputs:
         outputs.append(run_crate.write(layout))
 
 
@@ -208,10 +208,11 @@ def track(
     layout = Layout(results)
     if output is None:
         with suppress(Unwritable):  # where nothing can be made anew, to read is enough
-            note_of(layout, "track").remove()  # the workflow shall not take what is new for damage
+            # the workflow shall not take what is new for damage
+            manifest_of(layout, "track").remove()
         print(tracking.export(layout, uri), file=sys.stderr)
         return
-    with making(layout, "track") as outputs:
+    with recorded(layout, "track") as outputs:
         try:
             done = tracking.export(layout, uri)
         except PrunebenchError as error:
@@ -260,7 +261,7 @@ def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) ->
     with locked(plan.layout.root) if mend else nullcontext(), bar("reading every file"):
         found = audit.damaged(plan, data, thorough=True, mend=mend)
     absent = [t.name for t in plan.experiment.tasks if not prepared_data.prepared(t, data).exists()]
-    unnoted = outputs.unnoted(plan.layout)
+    unnoted = outputs.without_manifest(plan.layout)
     if as_json:
         named = list(map(str, found))
         print(json.dumps({"damaged": named, "not_noted": unnoted, "without_data": absent}))

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
-from prunebench.storage.removed_files import missing
+from prunebench.storage.manifest import unreadable
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -20,4 +20,4 @@ def load_arrays(path: Path) -> Arrays:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise PrunebenchError(missing(path, error)) from error
+        raise PrunebenchError(unreadable(path, error)) from error

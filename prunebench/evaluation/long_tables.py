@@ -11,8 +11,8 @@ from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.plan import Plan
 from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import LATENCY, MASKS, RECORD
+from prunebench.storage.manifest import removal
 from prunebench.storage.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
-from prunebench.storage.removed_files import note
 
 Row = dict[str, Any]
 
@@ -48,7 +48,7 @@ def layers_of(folder: Path) -> list[Row]:
     if not _has_network(folder):
         return []
     record = read_sealed(folder / RECORD)
-    removed = note(folder, record)
+    removed = removal(folder, record)
     if MASKS in removed["removed"]:
         kept: list[Row] = removed["measured"]["layers"]
         return kept

@@ -24,8 +24,8 @@ from prunebench.storage.layout import (  # fmt: skip
     VAL_AFTER,
     VAL_BEFORE,
 )
+from prunebench.storage.manifest import removal
 from prunebench.storage.records import ASIDE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
-from prunebench.storage.removed_files import note
 
 # a row says it, since other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
@@ -68,7 +68,7 @@ class Targets:
         record |= composition | self.regime
         if record["status"] in (FAILED, DIVERGED):
             return row(record)
-        removed = note(folder, stored)
+        removed = removal(folder, stored)
         if PREDICTIONS in removed["removed"]:
             # a measure of then may have another name by now, or be gone
             record |= {k: v for k, v in removed["measured"]["values"].items() if k in MEASURES}

@@ -1,4 +1,4 @@
-"""Where the data of a task lie, fetched and prepared, and whether they are what was written."""
+"""The data of a task on disk: where they lie, and whether they are as they were written."""
 
 from __future__ import annotations
 
@@ -9,55 +9,59 @@ from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.experiment.settings import Task
 from prunebench.storage.files import read_json, remove_file, sha256_file
 from prunebench.storage.hashing import digest
-from prunebench.storage.manifest import Note
+from prunebench.storage.manifest import Manifest
 
 DATA = Path("data")
 
 
 def prepared(task: Task, data: Path = DATA) -> Path:
-    """Where a task's tensors lie; the name changes with the task's settings."""
+    """Return the path of a task's prepared tensors; its name changes with the task's settings."""
     named = digest(task.model_dump(exclude={"name"}))[:8]
     return data / "prepared" / f"{task.name}-{named}.safetensors"
 
 
-def note_prepared(path: Path) -> Note:
-    """What is noted of a prepared file and of the description beside it."""
-    return Note(path.with_name(f"{path.name}.note.json"), path.parent)
+def prepared_manifest(path: Path) -> Manifest:
+    """Return the manifest of the prepared file at ``path`` and of the description beside it."""
+    return Manifest(path.with_name(f"{path.name}.note.json"), path.parent)
 
 
-def note_fetched(folder: Path) -> Note:
-    """What is noted of the files of a data set, in the folder that they were fetched into."""
-    return Note(folder / "note.json", folder)
+def fetched_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the files of a data set that were fetched into ``folder``."""
+    return Manifest(folder / "note.json", folder)
 
 
 def damaged(task: Task, data: Path = DATA, thorough: bool = False, mend: bool = True) -> list[Path]:
-    """Files of a task's data that are not what was written.
+    """Return files of a task's data that are missing or not as they were written.
 
-    They go, so that they are made anew where they are needed; none without ``mend``. Raises
-    Unwritable where they cannot.
+    What stands on them is removed, so that it is fetched or prepared again where it is needed.
+
+    Args:
+        task: whose data.
+        data: the folder of all tasks' data.
+        thorough: read every file, instead of trusting lengths and times.
+        mend: remove files; without it nothing is touched.
+
+    Raises:
+        Unwritable: a file cannot be removed.
     """
     path = prepared(task, data)
-    found = _prepared(path, thorough, mend)
-    if not path.exists() and task.path is None:  # else nobody reads what was fetched
-        found += _fetched(task, data, thorough, mend)
-    return found
-
-
-def _prepared(path: Path, thorough: bool, mend: bool) -> list[Path]:
-    description, note = path.with_name(f"{path.name}.json"), note_prepared(path)
-    if note.path.exists():
-        found = note.changed(thorough)
-    elif path.exists() and description.exists():
+    description, manifest = path.with_name(f"{path.name}.json"), prepared_manifest(path)
+    found = manifest.damaged(thorough)
+    if not manifest.path.exists() and path.exists() and description.exists():
+        # prepared by an earlier version, or killed just before: the description has a hash too
         found = [] if _agree(path, description) else [path]
         if mend and not found:
-            with suppress(Unwritable):  # they are looked at again then
-                note.write([path, description])
-    else:
-        found = []  # not prepared yet
+            with suppress(Unwritable):  # then they are compared again next time
+                manifest.write([path, description])
     if found and mend:
         remove_file(path)
         remove_file(description)
-        note.remove()
+        manifest.remove()
+    if not path.exists() and task.path is None:  # else nobody reads what was fetched
+        fetched = fetched_manifest(data / "raw" / task.source / str(task.dataset)).damaged(thorough)
+        if fetched and mend:
+            remove_file(data / "raw" / f"{task.name}.done")
+        found += fetched
     return found
 
 
@@ -66,10 +70,3 @@ def _agree(path: Path, description: Path) -> bool:
         return bool(read_json(description)["sha256"] == sha256_file(path))
     except (PrunebenchError, OSError, KeyError, TypeError):
         return False
-
-
-def _fetched(task: Task, data: Path, thorough: bool, mend: bool) -> list[Path]:
-    found = note_fetched(data / "raw" / task.source / str(task.dataset)).changed(thorough)
-    if found and mend:
-        remove_file(data / "raw" / f"{task.name}.done")
-    return found

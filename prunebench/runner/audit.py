@@ -1,52 +1,60 @@
-"""What was damaged since it was written: found by hash, named, and given back to be computed anew.
+"""Find by hash what was damaged since it was written, and give it back to be computed again.
 
-Snakemake sees whether the file of a job is there, not what lies in the cells. So before it looks,
-the cells of finished jobs are looked at here; the file of a job goes if one of its cells is
+Snakemake sees whether the file of a job is there, not what lies in the cells. So the cells of
+finished jobs are checked before it looks. The file of a job is removed if one of its cells is
 damaged, or is no longer what the job computed: ``prunebench run`` may have put another there.
-A file that is older than the record that names its hash is taken for what it was (see ``notes``),
-unless the look is ``thorough``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import prepared_data
 from prunebench.experiment.plan import Plan
 from prunebench.storage import outputs
+from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_sealed, remove_file
 from prunebench.storage.layout import LEFT, RECORD, Layout
-from prunebench.storage.manifest import as_written
+from prunebench.storage.manifest import Manifest, removal
 from prunebench.storage.records import DIVERGED, FAILED
-from prunebench.storage.removed_files import note
 
 # folders of the cells that a job is done with, and the identities that it gave them, where known
 Done = Mapping[Path, str | None]
-Found = dict[Path, Path | None]  # damaged files, and where what they hold was put, if anywhere
+Found = dict[Path, Path | None]  # damaged files, and where what they hold was moved, if anywhere
 
 
 def damaged(
     plan: Plan, data: Path = prepared_data.DATA, thorough: bool = False, mend: bool = True
 ) -> Found:
-    """Damaged files of an experiment and its data; what says that they are done is removed.
+    """Return damaged files of an experiment and its data; what says that they are done is removed.
 
-    So they are computed anew. Nothing else goes but what is made in seconds: the measures of such a
-    job, and what is made of the records. ``data``: where the tasks' data lie. Without ``mend`` all
-    is left as it is. Raises Unwritable.
+    So they are computed again. Nothing else is removed but what is made in seconds: the measures of
+    such a job, and what is made of the records.
+
+    Args:
+        plan: of the experiment.
+        data: the folder of the tasks' data.
+        thorough: read every file, instead of trusting lengths and times.
+        mend: remove files; without it nothing is touched.
+
+    Raises:
+        Unwritable: a file cannot be removed.
     """
     found: Found = {}
     for task in plan.experiment.tasks:
         found |= dict.fromkeys(prepared_data.damaged(task, data, thorough, mend))
     again = set()
-    for name, of_job, stale in _jobs(plan, thorough):
-        found |= dict.fromkeys(of_job)
-        if of_job or stale:
-            again.add(name)
-            if mend:
-                remove_file(plan.layout.job(*name.split("/")))
+    for kind in LEFT:
+        for name in plan.jobs[kind]:
+            of_job, stale = _of_job(plan, kind, name, thorough)
+            found |= dict.fromkeys(of_job)
+            if of_job or stale:
+                again.add(f"{kind}/{name}")
+                if mend:
+                    remove_file(plan.layout.job(kind, name))
     measures = list(_measures(plan, again, mend))
     found |= dict.fromkeys(measures)
     found |= outputs.damaged(plan.layout, thorough, mend)
@@ -55,8 +63,8 @@ def damaged(
     return found
 
 
-def said(found: Mapping[Path, Path | None]) -> str:
-    """Damaged files in words, a line each; "" where there are none."""
+def said(found: Found) -> str:
+    """Return the message on damaged files, a line each; "" where there are none."""
     return "\n".join(
         f"damaged: {path} is missing or not as it was written: made anew where it is needed"
         + (f" (what it held: {kept})" if kept else "")
@@ -64,99 +72,71 @@ def said(found: Mapping[Path, Path | None]) -> str:
     )
 
 
-def _jobs(plan: Plan, thorough: bool) -> Iterator[tuple[str, list[Path], bool]]:
-    """Of every job that writes into cells its name, damaged files, and whether it is stale.
+def _of_job(plan: Plan, kind: str, name: str, thorough: bool) -> tuple[list[Path], bool]:
+    """Return damaged files of a job that writes into cells, and whether it is stale.
 
-    Stale: a record is no longer the one that the job computed. What a job was not asked for when it
-    finished, under other settings, need not be there; what has not finished finds damage itself.
+    Stale: a record is no longer the one that the job computed. Cells that the job was not asked for
+    when it finished, under other settings, need not be there. A job that has not finished checks
+    its files itself.
     """
-    for kind, file in LEFT.items():
-        look = partial(_computed, thorough=thorough) if file == RECORD else partial(_looked, file)
-        for name in plan.jobs[kind]:
-            path = plan.layout.job(kind, name)
-            cells = [cell.folder for cell in plan.cells_of(kind, name)]
-            own = []
-            try:
-                done = _done(plan.layout, path, cells) if path.exists() else {}
-            except PrunebenchError:
-                # of which cells it was done is not known: of all, or there would be no such file
-                own, done = [path], dict.fromkeys(cells)
-            damaged, stale = look(cells, done)
-            yield f"{kind}/{name}", damaged + own, stale
+    path = plan.layout.job(kind, name)
+    cells = {cell.folder: cell for cell in plan.cells_of(kind, name)}
+    found, stale = [], False
+    try:
+        done = _done(plan.layout, path, cells) if path.exists() else {}
+    except PrunebenchError:
+        # which cells it finished is not known: all of them, or the file would not be there
+        found, done = [path], dict.fromkeys(cells)
+    for folder, cell in cells.items():
+        file = folder / LEFT[kind]
+        if folder not in done and not file.exists():
+            continue
+        record = cell.record()
+        if file.name == RECORD and record is not None:
+            absent = removal(folder, record)["removed"]
+            found += Manifest.of_cell(folder).damaged(thorough, absent)
+            stale |= done.get(folder) not in (None, record.get("identity"))
+        elif file.name == RECORD:
+            found.append(file)
+        # of a damaged record its own job is told
+        elif record is not None and record.get("status") not in (FAILED, DIVERGED):
+            found += [file] if _sealed(file) is None else []
+    return found, stale
 
 
-def _done(layout: Layout, path: Path, cells: list[Path]) -> Done:
-    """The cells that a job's file says to be done; PrunebenchError where it is damaged."""
+def _done(layout: Layout, path: Path, cells: Collection[Path]) -> Done:
+    """Return the cells that a job's file says to be done.
+
+    Raises:
+        PrunebenchError: the file is damaged.
+    """
     said = read_sealed(path).get("cells")
     if isinstance(said, int):  # it looked at so many
         return dict.fromkeys(cells) if said == len(cells) else {}
     if not isinstance(said, list):
         raise PrunebenchError(f"{path} is damaged: it lists no cells")
     return {
-        layout.cell(
-            row["task"], row["regime"], row["model"], row["seed"], row["method"], row["sparsity"]
-        ): row["identity"]
-        for row in said
+        layout.cell(*(row[name] for name in Coordinates._fields)): row["identity"] for row in said
     }
 
 
-def _computed(cells: list[Path], done: Done, thorough: bool) -> tuple[list[Path], bool]:
-    """Of a job that computed cells: damaged files, and whether another record stands there now."""
-    damaged: list[Path] = []
-    stale = False
-    for folder in cells:
-        record = folder / RECORD
-        if folder not in done and not record.exists():
-            continue
-        try:
-            content = read_sealed(record)
-            files, identity = content["files"], content["identity"]
-        except (PrunebenchError, KeyError):
-            damaged.append(record)
-            continue
-        stale |= done.get(folder) not in (None, identity)
-        written = record.stat().st_mtime_ns
-        removed = note(folder, content)["removed"]
-        damaged += [
-            folder / name
-            for name, sha in files.items()
-            if name not in removed and not as_written(folder / name, sha, written, thorough)
-        ]
-    return damaged, stale
-
-
-def _looked(name: str, cells: list[Path], done: Done) -> tuple[list[Path], bool]:
-    """Of a job that looked at cells. What it wrote, ``name`` in each, is sealed in itself."""
-    damaged = []
-    for folder in cells:
-        if folder not in done and not (folder / name).exists():
-            continue
-        try:
-            looked_at = read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)
-        except (PrunebenchError, KeyError):
-            continue  # its own job is told of it
-        if looked_at and _unreadable(folder / name):
-            damaged.append(folder / name)
-    return damaged, False
-
-
 def _measures(plan: Plan, again: set[str], mend: bool) -> Iterator[Path]:
-    """Damaged measures; these go, and those of jobs that run ``again``.
+    """Yield damaged measures; remove these, and those of jobs that wait for a job in ``again``.
 
     Snakemake would not ask for the file of a job as long as what is made of it is there.
     """
     for name in plan.measure_jobs:
         path = plan.layout.measured(name)
-        fault = path.exists() and _unreadable(path)
+        fault = path.exists() and _sealed(path) is None
         if fault:
             yield path
         if mend and (fault or plan.waits_for("measures", name) & again):
             remove_file(path)
 
 
-def _unreadable(path: Path) -> bool:
+def _sealed(path: Path) -> dict[str, Any] | None:
+    """Return the content of a sealed file; None where it is missing or damaged."""
     try:
-        read_sealed(path)
+        return read_sealed(path)
     except PrunebenchError:
-        return True
-    return False
+        return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from prunebench.experiment.plan import Plan
 from prunebench.storage.files import read_sealed, replacing, write_json
-from prunebench.storage.outputs import making
+from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import experiment_origin, keep_workflow
 from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
 
@@ -30,7 +30,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     for path in measured:
         for name, rows in read_sealed(path).items():
             found[name] += rows
-    with making(layout, "collect") as made:
+    with recorded(layout, "collect") as made:
         for name, (target, columns) in tables.items():
             made += _write_table(plan, found[name], target, columns)
         origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)

@@ -19,8 +19,8 @@ from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.files import read_sealed, sha256_file, write_json, write_text
 from prunebench.storage.layout import PREDICTIONS, RECORD
+from prunebench.storage.manifest import Manifest, unreadable
 from prunebench.storage.records import DIVERGED, FAILED
-from prunebench.storage.removed_files import missing
 
 CARD, SAID = "README.md", "export.json"
 
@@ -100,11 +100,9 @@ def _sound(cell: Cell) -> dict[str, Any]:
     if record["status"] in (FAILED, DIVERGED):
         why = f": {record['message']}" if record["message"] else ""
         raise PrunebenchError(f"{cell.folder} {record['status']}{why}; it has nothing to export")
-    for name, expected in record["files"].items():
-        path = cell.folder / name
-        if not path.is_file() or sha256_file(path) != expected:
-            why = "its SHA-256 is not the record's: run the experiment again"
-            raise PrunebenchError(missing(path, why))
+    for path in Manifest.of_cell(cell.folder).damaged(thorough=True):
+        why = "its SHA-256 is not the record's: run the experiment again"
+        raise PrunebenchError(unreadable(path, why))
     return record
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.errors import Passing, PrunebenchError, printable
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.prepared_data import DATA, note_prepared, prepared
+from prunebench.experiment.prepared_data import DATA, prepared, prepared_manifest
 from prunebench.runner.collect import collect
 from prunebench.runner.progress import Progress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory
@@ -58,9 +58,10 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
 
     task = plan.task(name)
     path = prepared(task, data)
-    note_prepared(path).remove()
+    manifest = prepared_manifest(path)
+    manifest.remove()
     prepare(task, data / "raw" / task.source, path)
-    note_prepared(path).write([path, sidecar(path)])
+    manifest.write([path, sidecar(path)])
 
 
 def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:

@@ -1,8 +1,10 @@
-"""Once a job's cells are measured: removing what the configuration does not keep of them."""
+"""Remove files of pruned cells that the configuration does not keep, once they are measured."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Collection
+from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,91 +12,93 @@ from prunebench.errors import PrunebenchError
 from prunebench.evaluation.generalization import MEASURES
 from prunebench.evaluation.long_tables import layers_of
 from prunebench.evaluation.rows import Targets
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
-from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.settings import Method
-from prunebench.storage import removed_files
 from prunebench.storage.cell_files import finished
 from prunebench.storage.files import read_sealed
-from prunebench.storage.layout import RECORD
+from prunebench.storage.layout import MASKS, PREDICTIONS, RECORD, WEIGHTS
+from prunebench.storage.manifest import remove_files
 from prunebench.storage.records import DIVERGED, FAILED
-from prunebench.storage.removed_files import FILES
 
 Row = dict[str, Any]
 
+# ``compute.keep`` -> the files that go; histories, a few bytes an epoch, always stay
+REMOVED_BY: dict[str, tuple[str, ...]] = {
+    "everything": (),
+    "predictions": (WEIGHTS,),
+    "records": (WEIGHTS, MASKS, PREDICTIONS),
+}
+
 
 def free(plan: Plan, name: str, rows: list[Row]) -> None:
-    """Remove what the configuration does not keep of a job's pruned cells.
+    """Remove files that the configuration does not keep, of the curves of a job's cells.
 
-    ``rows``: of the job's cells, which must be on the disk: what was measured of the files is noted
-    from them. A curve with a failed cell stays whole: that cell is tried again from the others.
+    A curve with a failed cell stays whole: that cell is tried again from the others.
 
-    So are freed the other cells of these curves: rounds between the grid's sparsities, and what an
-    earlier grid asked for. They are measured first, and need not be computed again when they are
-    asked for, if they have what this grid looks at (probes, times); else nothing stands for them.
-    Cells of other settings or methods are left alone.
+    Cells of these curves that the grid does not ask for are freed too: rounds between its
+    sparsities, and what an earlier grid asked for. They are measured first. If they have what this
+    grid looks at (probes, times), they need not be computed again when they are asked for. Cells of
+    other settings or methods are left alone.
+
+    Args:
+        plan: of the experiment.
+        name: of the job of measures.
+        rows: the rows of its cells, in their order; they must be on the disk already.
+
+    Raises:
+        Unwritable: a file cannot be written or removed.
     """
-    files = FILES[plan.experiment.compute.keep]
+    files = REMOVED_BY[plan.experiment.compute.keep]
     if not files:
         return
-    cells = list(zip(plan.cells_of("measures", name), rows, strict=True))
-    whole = {cell.folder.parent for cell, row in cells if row["status"] == FAILED}
-    curves: dict[Path, tuple[Baseline, Method, str]] = {}
-    for cell, row in cells:
-        if cell.method is not None and cell.folder.parent not in whole:
-            curves[cell.folder.parent] = cell.baseline, cell.method, row["data_hash"]
-            record = read_sealed(cell.folder / RECORD)
-            removed_files.remove(
-                cell.folder, record, files, partial(_measured, plan, row, cell.folder)
-            )
-    asked = {cell.folder for cell, _ in cells}
-    beside = _Beside(plan)
-    for curve, its in curves.items():
-        for folder in sorted(path.parent for path in curve.glob(f"*/{RECORD}")):
-            if folder not in asked:
-                beside.free(folder, *its)
+    asked = zip(plan.cells_of("measures", name), rows, strict=True)
+    for _, curve in groupby(asked, lambda pair: pair[0].folder.parent):
+        _free_curve(plan, list(curve), files)
 
 
-class _Beside:
-    """Frees cells that the grid does not ask for, of curves that it does ask for."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._targets: Targets | None = None  # of the last baseline, for the next cell on it
-
-    def free(self, folder: Path, baseline: Baseline, method: Method, data: str) -> None:
-        """``data``: the hash of what the curve was computed on."""
-        try:
+def _free_curve(plan: Plan, asked: list[tuple[Cell, Row]], files: Collection[str]) -> None:
+    """Remove ``files`` of every cell of a curve; ``asked``: those of the grid, with their rows."""
+    rows = {cell.folder: row for cell, row in asked}
+    first, row = asked[0]
+    if first.method is None or any(row["status"] == FAILED for row in rows.values()):
+        return
+    targets = cache(partial(Targets, plan, first.baseline))
+    for folder in sorted(path.parent for path in first.folder.parent.glob(f"*/{RECORD}")):
+        if folder in rows:
             record = read_sealed(folder / RECORD)
-            cell = self.plan.cell(baseline, method, record["sparsity"])
-            if record["identity"] != cell.identity(data):
-                return
-        except (PrunebenchError, KeyError):  # damaged: it is found when somebody asks for the cell
-            return
-        files = FILES[self.plan.experiment.compute.keep]
-        removed_files.remove(
-            folder, record, files, partial(self._measure, folder, baseline, record)
-        )
-
-    def _measure(self, folder: Path, baseline: Baseline, record: Row) -> dict[str, Any]:
-        """What is measured of it; nothing where it is damaged, or lacks a look of this grid's."""
-        if not finished(folder, record["identity"], freed=True):
-            return {}
-        if record["status"] == DIVERGED:
-            return _measured(self.plan, {}, folder)
-        if self._targets is None or self._targets.baseline != baseline:
-            self._targets = Targets(self.plan, baseline)
-        looks = [folder / look for look, wanted in self._targets.looks.items() if wanted]
-        if not all(look.exists() for look in looks):
-            return {}
-        return _measured(self.plan, self._targets.measures(folder), folder)
+            measure = partial(_measured, plan, folder, rows[folder])
+        else:
+            try:
+                record = read_sealed(folder / RECORD)
+                cell = plan.cell(first.baseline, first.method, record["sparsity"])
+                if record["identity"] != cell.identity(row["data_hash"]):
+                    continue
+            except (PrunebenchError, KeyError):  # damaged: whoever asks for the cell finds it
+                continue
+            measure = partial(_measure, plan, folder, record, targets)
+        remove_files(folder, record, files, measure)
 
 
-def _measured(plan: Plan, values: Row, folder: Path) -> dict[str, Any]:
-    """What must be known of a cell without its files: layers of every seed, whichever is first."""
+def _measure(plan: Plan, folder: Path, record: Row, targets: Callable[[], Targets]) -> Row:
+    """Return what is measured of a cell that the grid does not ask for.
+
+    Nothing where the cell is damaged, or lacks something that this grid looks at.
+    """
+    if not finished(folder, record["identity"], freed=True):
+        return {}
+    if record["status"] == DIVERGED:
+        return _measured(plan, folder, {})
+    looks = [folder / look for look, wanted in targets().looks.items() if wanted]
+    if not all(look.exists() for look in looks):
+        return {}
+    return _measured(plan, folder, targets().measures(folder))
+
+
+def _measured(plan: Plan, folder: Path, row: Row) -> Row:
+    """Return what must be known of a cell without its files: also layers, which every seed has."""
     return {
         "code": code_hash(plan.measure_sources()),
-        "values": {c: values[c] for c in MEASURES if values.get(c) is not None},
+        "values": {name: row[name] for name in MEASURES if row.get(name) is not None},
         "layers": layers_of(folder),
     }

@@ -1,23 +1,27 @@
-"""Cells on disk: files first, the record last, each with its hash; a cell is whole or absent."""
+"""Cells on disk: tensors first, the record with their hashes last; a cell is whole or absent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Damaged, PrunebenchError
 from prunebench.storage.files import read_sealed, replacing, sha256_file, write_sealed
 from prunebench.storage.layout import RECORD
+from prunebench.storage.manifest import Manifest, removal, unreadable
 from prunebench.storage.records import FAILED
-from prunebench.storage.removed_files import missing, note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors (on the CPU, contiguous), whole or not at all."""
+    """Write tensors as safetensors (on the CPU, contiguous), whole or not at all.
+
+    Raises:
+        Unwritable: the disk is full, or the folder may not be written.
+    """
     from safetensors.torch import save
 
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -26,40 +30,54 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read safetensors; a missing or damaged file raises Damaged naming it."""
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        Damaged: the file is missing, damaged or was removed on purpose; the message says which.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise Damaged(missing(path, error)) from error
+        raise Damaged(unreadable(path, error)) from error
 
 
 def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
-    """Write the record of a cell whose other files are written: from now on it is there."""
+    """Write the record of a cell whose other files are written: from now on the cell exists.
+
+    Args:
+        folder: the cell's.
+        record: its row, less measures.
+        files: names of its other files.
+
+    Raises:
+        OSError: one of the files is missing.
+        Unwritable: the disk is full, or the folder may not be written.
+    """
     hashes = {name: sha256_file(folder / name) for name in files}
     write_sealed(folder / RECORD, {**record, "files": hashes})
 
 
 def finished(folder: Path, identity: str, freed: bool = False) -> dict[str, Any] | None:
-    """The record of a cell, if it is whole and is the one that ``identity`` names.
+    """Return the record of a cell if the cell is whole and is the one that ``identity`` names.
 
-    None where it is missing, failed, of other settings, or where a file of it is damaged. Where
-    ``freed``, files may be gone that were removed on purpose.
+    Args:
+        folder: the cell's.
+        identity: digest of settings, code and data, as in the record.
+        freed: whether files may be missing that were removed on purpose after they were measured.
+
+    Returns:
+        The record; None where it is missing, damaged, failed or of other settings, and where a
+        file of the cell is missing or damaged.
     """
     try:
         record = read_sealed(folder / RECORD)
         if record["identity"] != identity or record["status"] == FAILED:
             return None
-        removed = note(folder, record)
-        # where nothing was measured of them, nothing stands for them
-        gone = set(removed["removed"]) if freed and removed["measured"] else set()
-        whole = all(
-            sha256_file(folder / name) == sha
-            for name, sha in record["files"].items()
-            if name not in gone
-        )
-        return record if whole else None
-    except (OSError, PrunebenchError, KeyError, TypeError, AttributeError):
+        gone = removal(folder, record)
+    except (PrunebenchError, KeyError):
         return None
+    absent: Collection[str] = gone["removed"] if freed and gone["measured"] else ()
+    return None if Manifest.of_cell(folder).damaged(thorough=True, absent=absent) else record

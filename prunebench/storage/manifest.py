@@ -1,97 +1,219 @@
-"""What files were when they were written: a note of their sizes and hashes, looked at later.
+"""Manifests: which files were written, with their hashes, and which are missing on purpose.
 
-A note says too that files are being written, and vouches for none of them then.
+A manifest is a sealed JSON file with an entry ``files``. There are three kinds of it:
 
-A file that is as long as was noted, and no younger than the note, is taken for what it was: all
-were on the disk before the note was written. Where the disk itself may have failed, look
-``thorough``: that reads every file.
+- ``record.json`` of a cell: ``{name: SHA-256}``;
+- ``jobs/noted/<step>.json`` of what a step makes of the records: ``{name: [bytes, SHA-256]}``;
+- the note beside fetched or prepared data, in the same form.
+
+Every file is on the disk before its manifest is written. So a file of the right length that is not
+newer than its manifest counts as unchanged; ``thorough`` reads every file, for a disk that may have
+failed.
+
+Files of a pruned cell are removed once they are measured, where ``compute.keep`` says so.
+``removed.json`` beside the record then lists them and holds what was measured of them, so that the
+cell still counts as finished and its rows can be written again. It counts for one record only: a
+cell that is computed again has another one. Dense baselines stay whole, since whatever is added to
+a grid needs them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict, cast
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import read_sealed, remove_file, sha256_file, write_sealed
+from prunebench.storage.hashing import digest
+from prunebench.storage.layout import RECORD, REMOVED
+
+Entries = dict[str, tuple[int | None, str]]  # name -> (bytes, where they are listed, and SHA-256)
 
 
 @dataclass(frozen=True)
-class Note:
-    """The note at ``path`` of files below ``root``."""
+class Manifest:
+    """The manifest at ``path`` of files below the folder ``root``."""
 
     path: Path
     root: Path
 
+    @classmethod
+    def of_cell(cls, folder: Path) -> Manifest:
+        """Return the manifest of a cell: its record."""
+        return cls(folder / RECORD, folder)
+
     def begin(self) -> None:
-        """Say that the files are about to be written. Raises Unwritable where there is no room."""
+        """Say that the files are about to be written; until then none of them is trusted.
+
+        Raises:
+            Unwritable: the disk is full, or the folder may not be written.
+        """
         write_sealed(self.path, {"files": None})
 
     def write(self, files: Iterable[Path]) -> None:
-        """Note what files are now. Raises Unwritable where there is no room."""
-        noted = {
+        """List files as they are now.
+
+        Args:
+            files: paths below ``root``.
+
+        Raises:
+            Unwritable: the disk is full, or the folder may not be written.
+        """
+        entries = {
             path.relative_to(self.root).as_posix(): [path.stat().st_size, sha256_file(path)]
             for path in files
         }
-        write_sealed(self.path, {"files": noted})
+        write_sealed(self.path, {"files": entries})
 
-    def begun(self) -> bool:
-        """Whether the files were being written when whoever wrote them ended."""
+    def unfinished(self) -> bool:
+        """Return whether the files were still being written when their writer ended."""
         try:
-            return self._read() is None
+            return self._entries() is None
         except PrunebenchError:
             return False
 
     def files(self) -> list[Path]:
-        """The files that are noted; none where the note is missing or damaged."""
+        """Return the files that are listed; none where the manifest is missing or damaged."""
         try:
-            return [self.root / name for name in self._read() or ()]
+            return [self.root / name for name in self._entries() or ()]
         except PrunebenchError:
             return []
 
-    def changed(self, thorough: bool = False) -> list[Path]:
-        """Files that are not what was noted; the note itself where it is damaged."""
+    def damaged(self, thorough: bool = False, absent: Collection[str] = ()) -> list[Path]:
+        """Return the files that are missing or not as they were written.
+
+        Args:
+            thorough: read every file, instead of trusting lengths and times.
+            absent: names of files that may be missing.
+
+        Returns:
+            The files; the manifest itself where it is damaged; nothing where there is none.
+        """
         if not self.path.exists():
             return []
         try:
-            noted, written = self._read() or {}, self.path.stat().st_mtime_ns
+            entries, written = self._entries() or {}, self.path.stat().st_mtime_ns
         except PrunebenchError:
             return [self.path]
+        since = None if thorough else written
         return [
             self.root / name
-            for name, (size, sha) in noted.items()
-            if not as_written(self.root / name, sha, written, thorough, size)
+            for name, (size, sha) in entries.items()
+            if name not in absent and not _as_listed(self.root / name, size, sha, since)
         ]
 
     def remove(self) -> None:
-        """Vouch for nothing any more. Raises Unwritable where the folder may not be written."""
+        """Delete the manifest, so that nothing is said of its files.
+
+        Raises:
+            Unwritable: the folder may not be written.
+        """
         if self.path.exists():  # asking to delete it would fail on a disk that is not to be written
             remove_file(self.path)
 
-    def _read(self) -> dict[str, tuple[int, str]] | None:
+    def _entries(self) -> Entries | None:
+        """Return what is listed, None where the files were being written.
+
+        Raises:
+            PrunebenchError: the manifest is missing or damaged.
+        """
         try:
-            noted = read_sealed(self.path)["files"]
-            if noted is None:
+            listed = read_sealed(self.path)["files"]
+            if listed is None:
                 return None
-            found = {str(name): (int(size), str(sha)) for name, (size, sha) in noted.items()}
+            entries = {str(name): _entry(value) for name, value in listed.items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PrunebenchError(f"{self.path} is damaged: it is no note of files") from error
-        for name in found:  # somebody else may have written it
+            raise PrunebenchError(f"{self.path} is missing or damaged") from error
+        for name in entries:  # somebody else may have written it
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise PrunebenchError(f"{self.path} is damaged: {name} is not below {self.root}")
-        return found
+        return entries
 
 
-def as_written(
-    path: Path, sha: str, written: int, thorough: bool = False, size: int | None = None
-) -> bool:
-    """Whether a file has the content that was noted at the time ``written`` (ns since 1970)."""
+def _entry(value: Any) -> tuple[int | None, str]:
+    if isinstance(value, str):
+        return None, value
+    size, sha = value
+    return int(size), str(sha)
+
+
+def _as_listed(path: Path, size: int | None, sha: str, since: int | None) -> bool:
+    """Return whether a file is as listed; not newer than ``since`` (ns), it needs no reading."""
     try:
         found = path.stat()
-        if size is not None and found.st_size != size:
+        if size not in (None, found.st_size):
             return False
-        unchanged = found.st_mtime_ns <= written
-        return (unchanged and not thorough) or sha256_file(path) == sha
+        unchanged = since is not None and found.st_mtime_ns <= since
+        return unchanged or sha256_file(path) == sha
     except OSError:
         return False
+
+
+class Removal(TypedDict):
+    """What was removed on purpose of a cell, and what is known of it."""
+
+    removed: list[str]  # names of files
+    measured: dict[str, Any]  # empty: the cell must be computed anew when it is asked for
+
+
+def removal(folder: Path, record: dict[str, Any]) -> Removal:
+    """Return what was removed of the cell in ``folder`` with this record; empty for nothing."""
+    try:
+        found = read_sealed(folder / REMOVED)
+    except PrunebenchError:  # there is none, or it is damaged: then the files are simply missing
+        found = {}
+    if found.get("record") != digest(record):
+        return {"removed": [], "measured": {}}
+    return cast("Removal", found)
+
+
+def remove_files(
+    folder: Path,
+    record: dict[str, Any],
+    names: Iterable[str],
+    measure: Callable[[], dict[str, Any]],
+) -> None:
+    """Remove files of a finished cell, once what was measured of them is on the disk.
+
+    Args:
+        folder: the cell's.
+        record: the cell's.
+        names: of the files; those that the cell does not have are passed over.
+        measure: finds, while they are still there, what must be known of the files. If that is
+            nothing, the cell must be computed anew when it is asked for.
+
+    Raises:
+        Unwritable: the disk is full, or the folder may not be written.
+    """
+    before = removal(folder, record)
+    removed = before["removed"]
+    new = [name for name in names if name in record["files"] and name not in removed]
+    if new:
+        now: Removal = {"removed": [*removed, *new], "measured": measure() or before["measured"]}
+        write_sealed(folder / REMOVED, {"record": digest(record), **now})
+    for name in [*removed, *new]:  # those before too: the process may have ended in between
+        remove_file(folder / name)
+
+
+def unreadable(path: Path, why: object) -> str:
+    """Return the message on a file of a cell that cannot be read.
+
+    Args:
+        path: of the file.
+        why: what its reader said, or what to do.
+    """
+    try:
+        removed = path.name in removal(path.parent, read_sealed(path.parent / RECORD))["removed"]
+    except PrunebenchError:
+        removed = False
+    if not removed:
+        return f"{path} is missing or damaged: {why}"
+    every = f"find {shlex.quote(str(path.parents[6]))} -name {REMOVED} -delete"
+    return (
+        f"{path} was removed once it was measured (compute: keep). To compute it anew, remove"
+        f" {REMOVED} beside it, or of all cells by `{every}`, and run again; keep: everything keeps"
+        " it then"
+    )

@@ -24,7 +24,7 @@ from prunebench.storage import outputs
 from prunebench.storage.files import read_sealed, write_sealed, write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.lock import Lock
-from prunebench.storage.outputs import making, note_of
+from prunebench.storage.outputs import manifest_of, recorded
 from prunebench.storage.provenance import outdated
 from tests.robustness.disturbed import GRID
 
@@ -40,11 +40,11 @@ def root(tmp_path: Path) -> Path:
     plan = Plan(config.parse(GRID), tmp_path / "results")
     plan.write()
     for step, names in PAGES.items():
-        with making(plan.layout, step) as written:
+        with recorded(plan.layout, step) as written:
             for name in names:
                 write_text(plan.layout.root / name, f"{name}\n")
                 written.append(plan.layout.root / name)
-    with making(plan.layout, "track") as written:
+    with recorded(plan.layout, "track") as written:
         copy = plan.layout.artifacts / "1" / "report.html"
         write_text(copy, "a copy\n")
         write_sealed(plan.layout.steps()["track"], {"exported": True, "beside": "x"})
@@ -101,7 +101,7 @@ def test_an_export_to_a_server_is_left_alone(root: Path) -> None:
     layout = Layout(root)
     layout.database.unlink()
     shutil.rmtree(layout.artifacts)
-    with making(layout, "track"):
+    with recorded(layout, "track"):
         write_sealed(layout.steps()["track"], {"exported": True, "beside": None})
     before = files(root)
     assert outputs.damaged(layout) == {}
@@ -125,7 +125,7 @@ def test_a_copy_is_looked_at_for_itself(root: Path, move: Callable[[Path], Path]
 def test_the_folder_from_within(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     assert Layout(Path()).database == root.parent / "mlflow.db"
-    with making(Layout(Path()), "report") as written:
+    with recorded(Layout(Path()), "report") as written:
         written.append(Layout(Path()).report("html"))
     assert "damaged" not in check(root).output
 
@@ -148,8 +148,8 @@ def test_a_note_that_names_files_elsewhere_is_refused(root: Path) -> None:
     theirs = root.parent / "theirs"
     write_text(theirs, "of somebody\n")
     for name in ("../theirs", str(theirs), "figures/../../theirs"):
-        write_sealed(note_of(Layout(root), "report").path, {"files": {name: [1, "0" * 64]}})
-        assert set(outputs.damaged(Layout(root))) == {note_of(Layout(root), "report").path}
+        write_sealed(manifest_of(Layout(root), "report").path, {"files": {name: [1, "0" * 64]}})
+        assert set(outputs.damaged(Layout(root))) == {manifest_of(Layout(root), "report").path}
         assert theirs.exists()
         write_text(root / "report.html", "a page\n")
 
@@ -160,7 +160,7 @@ def test_what_was_written_by_hand_is_kept_each_time(root: Path) -> None:
         [(_, kept)] = outputs.damaged(Layout(root)).items()
         assert kept is not None
         assert kept.read_text() == text
-        with making(Layout(root), "kit") as written:
+        with recorded(Layout(root), "kit") as written:
             write_text(root / "paper" / "macros.tex", "made\n")
             written.append(root / "paper" / "macros.tex")
     kept_all = sorted(path.read_text() for path in (root / "damaged" / "paper").iterdir())
@@ -180,9 +180,9 @@ def test_what_was_added_to_a_folder_is_kept_when_it_goes(root: Path) -> None:
 def test_a_crate_goes_when_what_it_describes_is_made_anew(root: Path, step: str) -> None:
     layout = Layout(root)
     write_text(layout.crate, "{}")
-    with making(layout, "kit"):
+    with recorded(layout, "kit"):
         assert layout.crate.exists()
-    with making(layout, step):
+    with recorded(layout, step):
         assert not layout.crate.exists()
 
 
@@ -215,4 +215,4 @@ def test_a_lock_that_is_held_is_left_alone(root: Path) -> None:
     finally:
         lock.release()
     assert isinstance(result.exception, PrunebenchError)
-    assert read_sealed(note_of(Layout(root), "report").path)
+    assert read_sealed(manifest_of(Layout(root), "report").path)

@@ -16,7 +16,7 @@ from prunebench.cli import app
 from prunebench.storage import outputs
 from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import Layout
-from prunebench.storage.outputs import making
+from prunebench.storage.outputs import recorded
 from prunebench.tracking import export
 from tests.conftest import ROOT
 from tests.tracking import helpers as made_up
@@ -43,7 +43,7 @@ def noted(layout: Layout) -> None:
     """As if the workflow had made what there is but the export."""
     for step, output in layout.steps().items():
         if step != "track" and output.exists():
-            with making(layout, step):
+            with recorded(layout, step):
                 pass
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from prunebench.cli import app
 from prunebench.errors import PrunebenchError
 from prunebench.storage import mlflow_database
-from prunebench.storage.outputs import making, note_of
+from prunebench.storage.outputs import manifest_of, recorded
 from prunebench.tracking import export
 from tests.tracking import helpers as made_up
 from tests.tracking.looking import assert_equal_to_files, counts, refused, runs_of
@@ -118,17 +118,17 @@ def test_results_that_are_not_to_be_written_go_to_another_store(
     (tmp_path / "other.db").write_bytes(schema)
     uri = f"sqlite:///{tmp_path / 'other.db'}"
     layout, _ = made_up.experiment(small_disk("size=16m,mode=755") / "results" / "one", methods=())
-    with making(layout, "track"):
+    with recorded(layout, "track"):
         pass
     command = ["track", str(layout.root), "--uri", uri]
     small_disk("ro")
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert_equal_to_files(layout, runs_of(layout, uri))
-    assert note_of(layout, "track").path.exists()
+    assert manifest_of(layout, "track").path.exists()
     small_disk("rw")
     assert CliRunner().invoke(app, command).exit_code == 0
-    assert not note_of(layout, "track").path.exists()
+    assert not manifest_of(layout, "track").path.exists()
 
 
 @pytest.mark.parametrize("name", ["a#b", "50%", "a%3Fb%d", "a b;c&d=e@f:g+'h"])

@@ -16,8 +16,8 @@ from prunebench.reproduce.verify.stored_experiment import load
 from prunebench.storage.coordinates import coordinates_of_row
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import MASKS, Layout
+from prunebench.storage.manifest import unreadable
 from prunebench.storage.records import DENSE, FAILED
-from prunebench.storage.removed_files import missing
 
 
 def pack(results: Path, target: Path, form: Form) -> list[Path]:
@@ -43,7 +43,7 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
             wanted.append((here.cell(*place) / MASKS, there.cell(*place) / MASKS))
     for source, _ in wanted:
         if not source.is_file():
-            raise PrunebenchError(missing(source, "run the experiment again"))
+            raise PrunebenchError(unreadable(source, "run the experiment again"))
     for source, copy in wanted:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)

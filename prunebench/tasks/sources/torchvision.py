@@ -1,8 +1,8 @@
 """torchvision's CIFAR10, CIFAR100, FashionMNIST, SVHN and GTSRB: downloaded, or read from a path.
 
 torchvision checks the MD5 sum of everything it downloads, and of CIFAR's and SVHN's files again
-whenever it reads them. What was unpacked is noted with sizes and hashes, and looked at before it is
-read: torchvision takes a file of FashionMNIST or GTSRB for whole that is not.
+whenever it reads them. It takes damaged files of FashionMNIST and GTSRB for whole; so a manifest of
+what was unpacked is checked before it is read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.experiment.prepared_data import note_fetched
+from prunebench.experiment.prepared_data import fetched_manifest
 from prunebench.tasks.images import Encoded, decode
 from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
 
@@ -84,7 +84,7 @@ def download(task: Task, folder: Path) -> None:
     """
     known = _known(task)
     home = folder / str(task.dataset)
-    if task.path is not None or (_filled(home) and not _damaged(home)):
+    if task.path is not None or (_filled(home) and not fetched_manifest(home).damaged()):
         return
     partial: Path | None = None
     before = socket.getdefaulttimeout()
@@ -97,8 +97,8 @@ def download(task: Task, folder: Path) -> None:
         for value in (known.train, known.test):
             _dataset(task)(root=root, download=True, **{known.argument: value})
         os.sync()  # torchvision leaves that to chance
-        note_fetched(root).write(sorted(path for path in root.rglob("*") if path.is_file()))
-        if _damaged(home):
+        fetched_manifest(root).write(sorted(path for path in root.rglob("*") if path.is_file()))
+        if fetched_manifest(home).damaged():
             shutil.rmtree(home)
         if not _filled(home):  # two tasks may have fetched the same data at once
             root.replace(home)
@@ -124,7 +124,7 @@ def read(task: Task, folder: Path) -> Raw:
     known = _known(task)
     home = folder / str(task.dataset)
     root = home if task.path is None else local_path(task, f"the root of {task.dataset}")
-    if task.path is None and (damaged := _damaged(home)):
+    if task.path is None and (damaged := fetched_manifest(home).damaged()):
         raise PrunebenchError(
             f"task {task.name!r}: {damaged[0]} is missing or not as it was fetched: run the same"
             " command again, which fetches it anew"
@@ -155,12 +155,6 @@ def read(task: Task, folder: Path) -> Raw:
 
 def _filled(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
-
-
-def _damaged(folder: Path) -> list[Path]:
-    """Files that are not as they were fetched; none where nothing is noted of them."""
-    note = note_fetched(folder)
-    return note.changed() if note.path.exists() else []
 
 
 def _known(task: Task) -> Known:

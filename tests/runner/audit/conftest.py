@@ -12,7 +12,7 @@ import torch
 from prunebench.cli import job_commands as jobs_cli
 from prunebench.runner import pipeline
 from prunebench.storage.files import write_text
-from prunebench.storage.outputs import making
+from prunebench.storage.outputs import recorded
 from tests.runner.audit.finished import PAGES, plan_in
 
 
@@ -30,7 +30,7 @@ def _grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ):  # as Snakemake would
         command(plan.layout.config, name, folder / "data", plan.layout.job(kind, name))
     for step, names in PAGES.items():
-        with making(plan.layout, step) as made:
+        with recorded(plan.layout, step) as made:
             for page in names:
                 write_text(plan.layout.root / page, "a page\n")
                 made.append(plan.layout.root / page)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from prunebench.cli import app
 from prunebench.runner import audit
 from prunebench.storage.lock import locked
-from prunebench.storage.outputs import making
+from prunebench.storage.outputs import recorded
 from tests.runner.audit.finished import CELL, DAMAGES, PAGES, alter, found, jobs, plan_in
 
 
@@ -58,7 +58,7 @@ def test_an_output_that_is_gone_is_named(grid: Path, name: str) -> None:
 
 def test_what_was_killed_on_its_way_is_made_anew_without_a_word(grid: Path) -> None:
     layout = plan_in(grid).layout
-    with pytest.raises(KeyboardInterrupt), making(layout, "report"):
+    with pytest.raises(KeyboardInterrupt), recorded(layout, "report"):
         raise KeyboardInterrupt
     assert layout.report("html").exists()
     assert found(grid) == []

@@ -17,8 +17,8 @@ from prunebench.errors import PrunebenchError
 from prunebench.evaluation.rows import STALE
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
-from prunebench.runner import audit, curves, pipeline
-from prunebench.storage import cell_files, removed_files
+from prunebench.runner import audit, curves, pipeline, retention
+from prunebench.storage import cell_files
 from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.layout import MASKS, PREDICTIONS, PROBES, RECORD, REMOVED, WEIGHTS
 from tests.robustness.disturbed import GRID, assert_same, bits
@@ -88,7 +88,7 @@ def test_the_tables_are_the_same_and_the_files_gone(grid: Path, keep: str) -> No
             pd.testing.assert_frame_equal(pd.read_csv(grid / "results/tiny" / name), table)
         assert written(grid) == first
         for name in FILES:
-            gone = name in removed_files.FILES[keep]
+            gone = name in retention.REMOVED_BY[keep]
             assert (there(grid, name) - {"dense/0"}) == (set() if gone else pruned)
         assert there(grid, WEIGHTS, PREDICTIONS, "targets.safetensors") >= {"dense/0"}
         assert audit.damaged(plan_in(grid, keep)) == {}
