@@ -8,7 +8,7 @@ from typing import Any
 from prunebench.experiment.plan import Plan
 from prunebench.storage.files import read_sealed, replacing, write_json
 from prunebench.storage.outputs import recorded
-from prunebench.storage.provenance import experiment_origin, keep_workflow
+from prunebench.storage.provenance import copy_workflow, experiment_origin
 from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
 
 
@@ -35,7 +35,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
             made += _write_table(plan, found[name], target, columns)
         origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
         write_json(layout.provenance, origin)
-        made += [layout.provenance, *keep_workflow(layout.workflow)]
+        made += [layout.provenance, *copy_workflow(layout.workflow)]
     return layout.cells_csv
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written aside, synced, renamed; read with their hash."""
+"""Write files whole or not at all, and read JSON files that carry a hash of their content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say of what fails inside that ``path`` cannot be written: raises Unwritable."""
+    """Turn an error of the system inside the block into the message that ``path`` is unwritable.
+
+    Raises:
+        Unwritable: instead of OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -31,11 +35,13 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success sync it and rename it over ``path``.
+    """Yield a temporary path beside ``path``; on success sync it and rename it to ``path``.
 
-    Whoever reads ``path`` sees the old content or the new, never a part of either, also after the
-    power failed. What a killed process left of ``path`` is removed. Raises Unwritable where the
-    folder cannot be written or the disk is full.
+    Whoever reads ``path`` sees the old content or the new one, never a part of either, even after a
+    power failure. Temporary files that killed processes left are removed.
+
+    Raises:
+        Unwritable: the disk is full, or the folder may not be written.
     """
     path = Path(path)
     with writing(path):
@@ -45,13 +51,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         with suppress(OSError):  # some file systems know no locks
-            # Says that somebody is at work on it. Not by filelock, as other locks are: the file is
+            # Says that a process writes it. Not by filelock, as other locks are: the file is
             # open as it is, and every command writes files, but few need the library otherwise.
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # mkstemp makes the file private; results are for everyone whom the umask lets in
+        # mkstemp makes the file private; results are for all whom the umask allows
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -65,7 +71,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of files to the disk: a rename alone may be lost with the power."""
+    """Write a folder's list of files to the disk: a power failure may undo a rename without it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -74,7 +80,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _remove_left(path: Path) -> None:
-    """Remove temporary files of ``path`` on which nobody works: a lock ends with its process."""
+    """Remove temporary files of ``path`` that no process writes: a lock ends with its process."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         if len(left.name) != len(path.name) + _TEMPORARY or not left.is_file():
             continue
@@ -84,40 +90,71 @@ def _remove_left(path: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` (UTF-8) whole or not at all."""
+    """Write ``text`` (UTF-8) whole or not at all.
+
+    Raises:
+        Unwritable: the disk is full, or the folder may not be written.
+    """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def remove_file(path: Path) -> None:
-    """Delete a file, if it is there. Raises Unwritable where that may not be."""
+    """Delete a file, if it is there.
+
+    Raises:
+        Unwritable: the folder may not be written.
+    """
     with writing(path):
         path.unlink(missing_ok=True)
 
 
 def unused(path: Path, sign: str = ".") -> Path:
-    """The path, or where that is taken the first that is not: with ``sign`` and 2, 3, … behind."""
+    """Return ``path`` if nothing is there, else the first free one of ``path.2``, ``path.3``, …
+
+    Args:
+        path: wanted.
+        sign: stands between the name and the number.
+    """
     numbered = (path.with_name(f"{path.name}{sign}{number}") for number in count(2))
     return next(p for p in chain([path], numbered) if not p.exists())
 
 
 def json_text(value: Any) -> str:
-    """``value`` as the text of a JSON file; NaN and infinity raise ValueError."""
+    """Return ``value`` as the text of a JSON file.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write ``value`` as JSON whole or not at all; NaN and infinity are refused."""
+    """Write ``value`` as JSON, whole or not at all.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+        Unwritable: the disk is full, or the folder may not be written.
+    """
     write_text(path, json_text(value))
 
 
 def write_sealed(path: str | Path, value: dict[str, Any]) -> None:
-    """Write a mapping as JSON with the hash of its content, whole or not at all."""
+    """Write a mapping as JSON with the hash of its content, whole or not at all.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+        Unwritable: the disk is full, or the folder may not be written.
+    """
     write_json(path, {**value, SEAL: _seal(value)})
 
 
 def read_sealed(path: str | Path) -> dict[str, Any]:
-    """Read what ``write_sealed`` wrote; missing, damaged or altered raises PrunebenchError."""
+    """Return what ``write_sealed`` wrote, without the hash.
+
+    Raises:
+        PrunebenchError: the file is missing, damaged or was altered.
+    """
     text = read_text(path)
     value = _parsed(text, path)
     if not isinstance(value, dict) or SEAL not in value:
@@ -134,7 +171,11 @@ def _seal(value: dict[str, Any]) -> str:
 
 
 def read_text(path: str | Path) -> str:
-    """Read UTF-8; a missing or damaged file raises PrunebenchError naming it."""
+    """Return the text of a UTF-8 file.
+
+    Raises:
+        PrunebenchError: the file is missing or damaged; the message names it.
+    """
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -144,7 +185,11 @@ def read_text(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; a missing or damaged one raises PrunebenchError naming it."""
+    """Return the content of a JSON file.
+
+    Raises:
+        PrunebenchError: the file is missing or damaged; the message names it.
+    """
     return _parsed(read_text(path), path)
 
 
@@ -156,6 +201,6 @@ def _parsed(text: str, path: str | Path) -> Any:
 
 
 def sha256_file(path: str | Path) -> str:
-    """Hex SHA-256 of the content of a file."""
+    """Return the hex SHA-256 of the content of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Where things lie under ``results/<experiment>/``. One place knows the names of files."""
+"""Names of files and folders under ``results/<experiment>/``: the one place that knows them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ VAL_BEFORE, VAL_AFTER = "val_before", "val_after"  # of validation, around the r
 HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_error
 # int64: train (given), train_clean, val, test, in some regimes noisy_val; of a baseline
 TARGETS = "targets.safetensors"
-REMOVED = "removed.json"  # of a pruned cell: what is gone since it was measured (compute.keep)
-PROBES = "probes.json"  # what looking at the stored weights found, and what it stands on
+REMOVED = "removed.json"  # of a pruned cell: files removed since it was measured (compute.keep)
+PROBES = "probes.json"  # what probes found in the stored weights, and by which code
 LATENCY = "latency.json"  # how long its networks take, each engine and batch
 # beside the cells of a baseline or curve, until it is finished: states of long trainings
 CHECKPOINTS = "checkpoints"
-# what each kind of job leaves in the folder of every cell that it is done with
+# kind of job -> the file that it leaves in the folder of every cell that it has finished
 LEFT = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
 
@@ -70,7 +70,7 @@ ORIGIN = {
 
 
 def rule_name(name: str) -> str:
-    """A name of the configuration as a name of a rule of the workflow."""
+    """Return a name of the configuration as the name of a rule of the workflow."""
     return re.sub(r"\W", "_", name)
 
 
@@ -86,6 +86,7 @@ class Layout:
 
     @property
     def cells_csv(self) -> Path:
+        """The table of records, a row a cell."""
         return self.root / "cells.csv"
 
     @property
@@ -100,15 +101,17 @@ class Layout:
 
     @property
     def layers_csv(self) -> Path:
-        """What each layer kept, a row a cell of the first seed and layer."""
+        """The weights that each layer kept, a row a cell of the first seed and layer."""
         return self.root / "layers.csv"
 
     @property
     def tables(self) -> Path:
+        """The folder of tables."""
         return self.root / "tables"
 
     @property
     def figures(self) -> Path:
+        """The folder of figures."""
         return self.root / "figures"
 
     @property
@@ -118,12 +121,12 @@ class Layout:
 
     @property
     def provenance(self) -> Path:
-        """What made the experiment: code, machine, packages, command."""
+        """The description of code, machine, packages and command that made the experiment."""
         return self.root / "provenance.json"
 
     @property
     def paper(self) -> Path:
-        """The kit of a paper."""
+        """The folder of the kit for a paper."""
         return self.root / "paper"
 
     @property
@@ -133,41 +136,43 @@ class Layout:
 
     @property
     def crate(self) -> Path:
-        """What makes the folder a Workflow Run RO-Crate."""
+        """The description that makes the folder a Workflow Run RO-Crate."""
         return self.root / "ro-crate-metadata.json"
 
     def job(self, kind: str, name: str) -> Path:
-        """What says that a job is done, and of which cells."""
+        """Return the file that says that a job is done, and of which cells."""
         return self.root / "jobs" / kind / f"{name}.json"
 
     def measured(self, job: str) -> Path:
-        """The rows of a job's cells, from which the tables are collected."""
+        """Return the file with the rows of a job's cells, from which the tables are collected."""
         return self.job("measures", job)
 
     @property
     def database(self) -> Path:
-        """MLflow's, of all experiments beside this one."""
+        """MLflow's database of all experiments in the same results folder."""
         return self.root.parent / "mlflow.db"
 
     @property
     def artifacts(self) -> Path:
-        """The folder of MLflow's copies of files, of all experiments beside this one."""
+        """The folder of MLflow's copies of files, of all experiments in the same results folder."""
         return self.root.parent / "mlartifacts"
 
     def leaderboard(self, kind: str) -> Path:
+        """Return the leaderboard as ``csv``, ``md`` or ``html``."""
         return self.root / f"leaderboard.{kind}"
 
     def report(self, kind: str) -> Path:
+        """Return the report as ``md`` or ``html``."""
         return self.root / f"report.{kind}"
 
     def baseline(self, task: str, regime: str, model: str, seed: int) -> Path:
-        """The folder of a dense baseline: the cell ``dense/0`` of its group."""
+        """Return the folder of a dense baseline: the cell ``dense/0`` of its group."""
         return self.cell(task, regime, model, seed, "dense", 0.0)
 
     def cell(
         self, task: str, regime: str, model: str, seed: int, method: str, sparsity: float
     ) -> Path:
-        """The folder of one cell."""
+        """Return the folder of one cell."""
         group = self.root / "cells" / task / regime / model / f"seed-{seed}"
         return group / method / f"{sparsity:.10g}"
 
@@ -187,5 +192,5 @@ class Layout:
         return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
     def records(self) -> list[Path]:
-        """Every record.json of the experiment that is there, in a fixed order."""
+        """Return every record.json of the experiment that is there, in a fixed order."""
         return sorted((self.root / "cells").glob(f"*/*/*/seed-*/*/*/{RECORD}"))

@@ -1,4 +1,4 @@
-"""MLflow's SQLite file looked at without MLflow: is it whole, and is an experiment in it."""
+"""Check MLflow's SQLite file without MLflow: whether it is whole and has an experiment."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-# All else says that the file cannot be looked at now, not that it is damaged: another user's, a
-# full disk, in use, a writer's transaction that only somebody with more rights can take back.
+# Any other error says that the file cannot be checked now, not that it is damaged: it is another
+# user's or in use, the disk is full, or only somebody with more rights can take back a transaction.
 _DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
-def fault(path: Path, experiment: str | None = None) -> str:
-    """What is wrong with the database, in words; "" where nothing is, or where nobody can say.
+def fault(path: Path, experiment: str | None = None, strict: bool = False) -> str:
+    """Return in words what is wrong with a database; "" where nothing is.
 
-    ``experiment``: the name of one that must be in it.
+    Args:
+        path: of the database.
+        experiment: the name of an experiment that must be in it.
+        strict: raise where the database cannot be checked now, instead of returning "".
+
+    Raises:
+        sqlite3.Error: it cannot be checked, and ``strict``.
     """
-    try:
-        return look(path, experiment)
-    except sqlite3.Error:
-        return ""
-
-
-def look(path: Path, experiment: str | None = None) -> str:
-    """As ``fault``; raises sqlite3.Error where the database cannot be looked at."""
     if not path.is_file():
         return "it is missing"
     if not path.stat().st_size:
@@ -40,7 +38,9 @@ def look(path: Path, experiment: str | None = None) -> str:
         # the lowest eight bits of a code are the error, the others say more of its cause
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
             return str(error)
-        raise
+        if strict:
+            raise
+        return ""
 
 
 def _has(opened: sqlite3.Connection, experiment: str) -> bool:

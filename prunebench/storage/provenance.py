@@ -1,6 +1,7 @@
-"""What made a record and an experiment: code, versions, machine, command. Never a machine's name.
+"""Describe what made a record and an experiment: code, versions, machine, command.
 
-Of every record: ``software``. Of a whole experiment, as ``provenance.json``: ``experiment_origin``.
+Every record has the values of ``software``; a whole experiment has ``provenance.json``, the result
+of ``experiment_origin``. Neither holds a machine's name.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ def _version(package: str) -> str | None:
 
 @cache
 def software() -> dict[str, Any]:
-    """Commit, whether the checkout differed from it, lock file, processor, and versions.
+    """Return commit, whether the checkout differs from it, lock file, processor and versions.
 
-    None where unknown.
+    None for what is unknown.
     """
     status = _git("status", "--porcelain")
     lock = _ROOT / LOCK
@@ -67,7 +68,7 @@ def software() -> dict[str, Any]:
 
 
 def processor() -> str | None:
-    """The model of the processor, as the system calls it."""
+    """Return the model of the processor as the system names it; None where it is unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -77,9 +78,9 @@ def processor() -> str | None:
 
 
 def diff_hash() -> str | None:
-    """SHA-256 of what the checkout has beyond its commit; None where that is nothing or unknown.
+    """Return the SHA-256 of uncommitted changes; None where there are none or nobody knows.
 
-    Of the difference to HEAD, and of the names and contents of files that git does not know.
+    It is of the difference to HEAD, and of the names and contents of files that git does not track.
     """
     diff = _git("diff", "HEAD", "--binary", "--no-ext-diff")
     names = _git("ls-files", "--others", "--exclude-standard", "-z")
@@ -93,8 +94,8 @@ def diff_hash() -> str | None:
     return found.hexdigest()
 
 
-def surroundings() -> dict[str, Any]:
-    """Machine, system and every package's version; None where unknown."""
+def environment() -> dict[str, Any]:
+    """Return machine, system and every package's version; None for what is unknown."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -124,9 +125,14 @@ def _system() -> str:
 def differences(
     stored: Mapping[str, Any] | None, here: Mapping[str, Any]
 ) -> tuple[tuple[str, str, str], ...]:
-    """What differs between a ``provenance.json`` and the ``surroundings`` here: name, there, here.
+    """Return what differs between a ``provenance.json`` and this machine: (name, there, here).
 
-    Of packages those that both have; what a record says of itself is not repeated.
+    Only system and packages are compared, and of packages those that both have: the rest stands in
+    each record.
+
+    Args:
+        stored: content of ``provenance.json``; None where there is none.
+        here: the ``environment`` of this machine.
     """
     if stored is None:
         return ()
@@ -142,35 +148,48 @@ def differences(
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The content of a ``provenance.json``; None where there is none. Damaged: PrunebenchError."""
+    """Return the content of a ``provenance.json``; None where there is none.
+
+    Raises:
+        PrunebenchError: the file is damaged.
+    """
     if not path.is_file():
         return None
     stored = read_json(path)
     if not isinstance(stored, dict):
-        raise PrunebenchError(f"{path} is damaged: it is no mapping")
+        raise PrunebenchError(f"{path} is damaged: it is not a mapping")
     return stored
 
 
-def unlike(stored: Mapping[str, Any], config: Path, cells: Path) -> list[tuple[str, str]]:
-    """Which of ``config`` and ``cells`` a ``provenance.json`` does not name by hash: key and name.
+def mismatched(stored: Mapping[str, Any], config: Path, cells: Path) -> list[tuple[str, str]]:
+    """Return which of two files are not those that a ``provenance.json`` names by their hashes.
 
-    Both are there.
+    Args:
+        stored: content of ``provenance.json``.
+        config: the config.json beside it.
+        cells: the cells.csv beside it.
+
+    Returns:
+        The key of the hash and the name of each such file.
     """
     named = {"config_sha256": config, "cells_sha256": cells}
     return [(key, path.name) for key, path in named.items() if stored.get(key) != sha256_file(path)]
 
 
 def doubt(stored: Mapping[str, Any] | None, config: Path, cells: Path) -> str:
-    """Why a ``provenance.json`` (None: there is none) says nothing of records; empty: it does.
+    """Return why a ``provenance.json`` says nothing about the records beside it; "" if it does.
 
-    ``config``, ``cells``: the files that lie beside it.
+    Args:
+        stored: content of ``provenance.json``; None where there is none.
+        config: the config.json beside it.
+        cells: the cells.csv beside it.
     """
     if stored is None:
         return (
             "there is no provenance.json: the command, machine, system and packages of these"
             " records are not known"
         )
-    other = " and ".join(name for _, name in unlike(stored, config, cells))
+    other = " and ".join(name for _, name in mismatched(stored, config, cells))
     return other and (
         f"provenance.json names another {other}, changed since or someone else's: what it says need"
         " not be of these records"
@@ -178,9 +197,15 @@ def doubt(stored: Mapping[str, Any] | None, config: Path, cells: Path) -> str:
 
 
 def outdated(stored: Path, config: Path, cells: Path) -> str:
-    """That a table of cells is of other settings than ``config``, in words; "" where it is not.
+    """Return the warning that a table of cells is of other settings than ``config``; "" if not.
 
-    ``stored``: the ``provenance.json`` beside it. What is not there says nothing.
+    Args:
+        stored: the ``provenance.json`` beside the table.
+        config: the config.json beside it.
+        cells: the table. Where one of the three files is missing, there is no warning.
+
+    Raises:
+        PrunebenchError: ``provenance.json`` is damaged.
     """
     if not all(path.is_file() for path in (stored, config, cells)):
         return ""
@@ -190,12 +215,12 @@ def outdated(stored: Path, config: Path, cells: Path) -> str:
 
 
 def command() -> str:
-    """The command line that the user gave, less the folders that its program lies in."""
+    """Return the command line that the user gave, without the folder of its program."""
     return os.environ.get(COMMAND) or command_line(sys.argv)
 
 
 def command_line(arguments: list[str]) -> str:
-    """``arguments`` (``sys.argv``) as one would type them; the home folder, a user's name, is ~."""
+    """Return ``arguments`` (``sys.argv``) as one would type them; ~ stands for the home folder."""
     program = Path(arguments[0])
     if program.name in ("__main__.py", "-m"):  # python -m prunebench
         named = ["python", "-m", program.parent.name or "prunebench"]
@@ -206,10 +231,16 @@ def command_line(arguments: list[str]) -> str:
     return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
 
 
-def keep_workflow(folder: Path) -> list[Path]:
-    """Copy the workflow that this runs in, Snakefile and what it includes; else remove ``folder``.
+def copy_workflow(folder: Path) -> list[Path]:
+    """Copy the workflow that runs this process into ``folder``, Snakefile and what it includes.
 
-    The paths inside are those of the checkout. Returns the copies. Raises Unwritable.
+    What was in the folder is removed, also where no workflow runs this process.
+
+    Returns:
+        The copies; their paths below ``folder`` are those in the checkout.
+
+    Raises:
+        Unwritable: the disk is full, or the folder may not be written.
     """
     shutil.rmtree(folder, ignore_errors=True)
     if COMMAND not in os.environ:
@@ -225,19 +256,23 @@ def keep_workflow(folder: Path) -> list[Path]:
 
 
 def now() -> str:
-    """The time, to the second, in UTC (ISO 8601)."""
+    """Return the time in UTC, to the second (ISO 8601)."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def experiment_origin(
     config: Path, cells: Path, rows: Iterable[Mapping[str, Any]], started: str | None = None
 ) -> dict[str, Any]:
-    """What made an experiment: the content of its ``provenance.json``.
+    """Return what made an experiment: the content of its ``provenance.json``.
 
-    ``config`` and ``cells``: its config.json and cells.csv; ``rows``: the rows of the latter.
-    ``started``: when the command began, by default what the workflow says, else now. Commits and
-    data are those of the records, which an earlier command may have made; the rest is of the
-    command that collected them.
+    Commits and data are those of the records, which an earlier command may have made. The rest is
+    of the command that collected them.
+
+    Args:
+        config: its config.json.
+        cells: its cells.csv.
+        rows: the rows of cells.csv.
+        started: when the command began; by default what the workflow says, else now.
     """
     rows = list(rows)
     begun, ended = started or os.environ.get(STARTED) or now(), now()
@@ -265,7 +300,7 @@ def experiment_origin(
         "dirty": made["dirty"],
         "diff_hash": diff_hash(),
         "lock_hash": made["lock_hash"],
-        **surroundings(),
+        **environment(),
     }  # fmt: skip
 
 

@@ -79,9 +79,10 @@ FAMILIES = ("weight", "activation", "structure", "hybrid")
 
 
 def row(values: dict[str, Any]) -> dict[str, Any]:
-    """Put ``values`` into the order of COLUMNS, missing ones None.
+    """Return ``values`` in the order of COLUMNS, missing ones None.
 
-    Raises KeyError for a key that is no column: a misspelt measure must not vanish.
+    Raises:
+        KeyError: a key is no column; a misspelt measure must not vanish.
     """
     unknown = set(values) - set(COLUMNS)
     if unknown:

@@ -1,13 +1,17 @@
-"""An experiment's folder as a Workflow Run RO-Crate: its ``ro-crate-metadata.json``.
+"""Describe an experiment's folder as a Workflow Run RO-Crate, in ``ro-crate-metadata.json``.
 
 Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5) on RO-Crate 1.1: the workflow that
-ran, its configuration, and what came out, with sizes and hashes. All of it is read from the folder,
+ran, its configuration and its results, with sizes and hashes. All of it is read from the folder,
 so the same folder gives the same bytes, wherever and whenever it is described.
 
-Not in it: the cells, thousands of folders of weights and predictions (``cells.csv`` has a row for
-each, with the hashes of its data, labels and mask), logs, the kit of a paper, results of others.
-Nor the steps: Snakemake tells no job's times and files but in its private folder, so this is no
-Provenance Run Crate. Nor an agent: nobody is asked for a name.
+These are left out:
+
+- the cells, thousands of folders of weights and predictions: ``cells.csv`` has a row for each, with
+  the hashes of its data, labels and mask;
+- logs, the kit for a paper, results of others;
+- the steps: Snakemake keeps times and files of jobs in its private folder only, so this is no
+  Provenance Run Crate;
+- an agent: nobody is asked for a name.
 """
 
 from __future__ import annotations
@@ -65,10 +69,14 @@ _MADE = {
 
 
 def write(layout: Layout) -> Path:
-    """Describe an experiment's folder; returns the path of ``ro-crate-metadata.json``.
+    """Describe an experiment's folder.
 
-    Raises PrunebenchError where the folder lacks what must be described, or ``provenance.json`` is
-    not of the records that lie beside it.
+    Returns:
+        The path of ``ro-crate-metadata.json``.
+
+    Raises:
+        PrunebenchError: a file that must be described is missing, or ``provenance.json`` is not of
+            the records beside it.
     """
     origin = _origin(layout)
     crate = ROCrate(version=RO_CRATE)
@@ -92,7 +100,7 @@ def write(layout: Layout) -> Path:
 
 
 def _origin(layout: Layout) -> dict[str, Any]:
-    """The content of provenance.json, once it is sure that it is of what lies beside it."""
+    """Return the content of provenance.json, if it is of the records beside it."""
     for path in (layout.config, layout.cells_csv):
         if not path.is_file():
             raise PrunebenchError(f"{path} is missing; run the grid first")
@@ -117,7 +125,7 @@ def _main(layout: Layout) -> Path:
 
 
 def _context(crate: ROCrate, identifier: str, kind: str, /, **properties: Any) -> ContextEntity:
-    """Add an entity that is no file."""
+    """Add and return an entity that is no file."""
     entity = crate.add(ContextEntity(crate, identifier, properties={"@type": kind}))
     for name, value in properties.items():
         # a list of one is written as that one
@@ -126,7 +134,7 @@ def _context(crate: ROCrate, identifier: str, kind: str, /, **properties: Any) -
 
 
 def _file(crate: ROCrate, layout: Layout, path: Path, *kinds: str) -> File:
-    """Add a file of the folder, of the type File and what else it is."""
+    """Add and return a file of the folder; its types are File and ``kinds``."""
     about = _of_file(layout, path) | ({"@type": ["File", *kinds]} if kinds else {})
     return crate.add_file(path, path.relative_to(layout.root), properties=about)
 
@@ -145,7 +153,7 @@ def _of_file(layout: Layout, path: Path) -> dict[str, Any]:
 
 
 def _workflow(crate: ROCrate, layout: Layout, origin: Mapping[str, Any]) -> ComputationalWorkflow:
-    """Add the Snakefile and what it includes, as ``collect`` left them, with what they need."""
+    """Add and return the Snakefile, with the files that it includes and the software it needs."""
     licence = _context(
         crate, CODE_LICENCE, "CreativeWork", name="Apache License 2.0", identifier="Apache-2.0",
         description="Of the workflow. It says nothing of the results.",
@@ -178,7 +186,7 @@ def _software(crate: ROCrate, origin: Mapping[str, Any]) -> Iterator[ContextEnti
 
 
 def _data(crate: ROCrate, origin: Mapping[str, Any]) -> Iterator[ContextEntity]:
-    """What was trained and tested on: not in the crate, but known by its hash."""
+    """Add and yield the data of each task: not in the crate, but known by their hashes."""
     for task, hashes in origin["data_hashes"].items():
         name, about = f"the data of {task}", "As they were prepared. Not in the crate."
         yield _context(

@@ -122,7 +122,7 @@ def connect(uri: str, ours: bool = False) -> MlflowClient:
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and (fault := mlflow_database.look(path)):
+        if path.is_file() and (fault := mlflow_database.fault(path, strict=True)):
             if not ours:
                 raise sqlite3.DatabaseError(f"{fault}; move it away and a new one is made")
             _put_aside(path, fault)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.storage.mlflow_database import fault, look
+from prunebench.storage.mlflow_database import fault
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_one_that_somebody_writes_into_is_not_damaged(
     writer.execute("BEGIN EXCLUSIVE")
     assert fault(database) == ""
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        look(database)
+        fault(database, strict=True)
     writer.close()
 
 
@@ -75,7 +75,7 @@ def test_one_whose_journal_cannot_be_read_is_not_damaged(database: Path) -> None
     database.with_name("mlflow.db-journal").mkdir()
     assert fault(database) == ""
     with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
-        look(database)
+        fault(database, strict=True)
 
 
 def test_one_of_something_else_is_whole_but_has_no_experiment(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_whether_it_is_of_what_lies_beside_it(origin: dict[str, Any], tmp_path: 
     assert provenance.doubt(origin, *beside) == ""
     assert provenance.doubt(None, *beside).startswith("there is no provenance.json: the command")
     (tmp_path / "cells.csv").write_text("another")
-    assert provenance.unlike(origin, *beside) == [("cells_sha256", "cells.csv")]
+    assert provenance.mismatched(origin, *beside) == [("cells_sha256", "cells.csv")]
     assert "names another cells.csv, changed since" in provenance.doubt(origin, *beside)
     assert "another config.json and cells.csv" in provenance.doubt({}, *beside)
 

@@ -57,7 +57,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
         write_text(layout.root / name, name)
     monkeypatch.setenv(provenance.COMMAND, "snakemake --cores 2")
     monkeypatch.setenv(provenance.STARTED, "2020-01-01T00:00:00+00:00")
-    provenance.keep_workflow(layout.workflow)
+    provenance.copy_workflow(layout.workflow)
     origin = provenance.experiment_origin(layout.config, layout.cells_csv, ROWS)
     write_json(layout.provenance, origin | {"dirty": True, "diff_hash": "f" * 64})
     return layout
@@ -122,7 +122,7 @@ def test_the_workflow_is_the_one_that_ran(layout: Layout) -> None:
 
 def test_without_a_workflow_none_is_kept(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(provenance.COMMAND)
-    provenance.keep_workflow(layout.workflow)
+    provenance.copy_workflow(layout.workflow)
     assert not layout.workflow.exists()
 
 

@@ -17,7 +17,7 @@ from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import Layout
-from prunebench.storage.provenance import unlike
+from prunebench.storage.provenance import mismatched
 from prunebench.storage.records import COLLAPSED, COLUMNS, DENSE, DIVERGED, FAILED, OK, PROVENANCE
 
 TABLE = "cells.csv"
@@ -158,7 +158,7 @@ def _files(submission: Submission) -> Iterator[Finding]:
         told = "is missing: lock file, machine, packages and command are not known"
         yield Finding(WARNING, "provenance", name, told)
         return
-    for key, file in unlike(origin, layout.config, layout.cells_csv):
+    for key, file in mismatched(origin, layout.config, layout.cells_csv):
         told = f"{key} is not that of {file}, which was changed since, or is another's"
         yield Finding(BROKEN, "provenance", name, told)
 

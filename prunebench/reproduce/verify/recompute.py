@@ -18,7 +18,7 @@ from prunebench.reproduce.verify.stored_experiment import Stored, reduced
 from prunebench.runner import pipeline
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import Layout
-from prunebench.storage.provenance import differences, doubt, surroundings
+from prunebench.storage.provenance import differences, doubt, environment
 from prunebench.storage.records import DENSE
 
 
@@ -61,7 +61,7 @@ def rerun(stored: Stored, cells: list[Coordinates], data: Path) -> Outcome:
     ]
     layout = Layout(stored.folder)
     told = doubt(stored.provenance, layout.config, layout.cells_csv)
-    differing = differences(stored.provenance, surroundings())
+    differing = differences(stored.provenance, environment())
     return Outcome(len(cells), tuple(compared), differing, told)
 
 
