@@ -102,14 +102,15 @@ class Cell:
         except PrunebenchError:
             return None
 
-    def finished(self, data_hash: str, freed: bool = False) -> dict[str, Any] | None:
+    def finished(self, data_hash: str, allow_removed: bool = False) -> dict[str, Any] | None:
         """Return its record if it is whole and of these settings and data, else None.
 
         Args:
             data_hash: hash of the task's prepared data.
-            freed: whether files may be gone that were removed on purpose (``compute.keep``).
+            allow_removed: whether files may be missing that were removed on purpose once measured
+                (``compute.keep``).
         """
-        return cell_files.finished(self.folder, self.identity(data_hash), freed)
+        return cell_files.finished(self.folder, self.identity(data_hash), allow_removed)
 
 
 def method_sources(method: Method) -> list[Path]:

@@ -169,7 +169,7 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
 def _curve(job: JobContext, cells: Sequence[Cell], say: Say) -> list[dict[str, Any]]:
     from prunebench.runner.curves import compute_curve, store_failure
 
-    there = _freed(job, cells)
+    there = _without_removed_files(job, cells)
     if len(there) == len(cells):
         return there
     try:
@@ -194,14 +194,14 @@ def _curve(job: JobContext, cells: Sequence[Cell], say: Say) -> list[dict[str, A
     return records
 
 
-def _freed(job: JobContext, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _without_removed_files(job: JobContext, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Records of a curve that is finished although files of it were removed on purpose.
 
     Also where by now the configuration keeps these files: what was measured of them is still there.
     """
     if not any((cell.folder / REMOVED).exists() for cell in cells):
         return []  # reading all files to hash them costs time
-    found = (cell.finished(job.data.data_hash, freed=True) for cell in cells)
+    found = (cell.finished(job.data.data_hash, allow_removed=True) for cell in cells)
     return [record for record in found if record is not None]
 
 
@@ -247,7 +247,7 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
     """
     from prunebench.evaluation import long_tables
     from prunebench.evaluation.rows import rows
-    from prunebench.runner.retention import free
+    from prunebench.runner.retention import discard_files
 
     found = {
         "cells": rows(plan, name),
@@ -256,7 +256,7 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
     }
     if output is not None:
         write_sealed(output, found)
-        free(plan, name, found["cells"])
+        discard_files(plan, name, found["cells"])
     return found
 
 

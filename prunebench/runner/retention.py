@@ -31,12 +31,12 @@ REMOVED_BY: dict[str, tuple[str, ...]] = {
 }
 
 
-def free(plan: Plan, name: str, rows: list[Row]) -> None:
+def discard_files(plan: Plan, name: str, rows: list[Row]) -> None:
     """Remove files that the configuration does not keep, of the curves of a job's cells.
 
     A curve with a failed cell stays whole: that cell is tried again from the others.
 
-    Cells of these curves that the grid does not ask for are freed too: rounds between its
+    Cells of these curves that the grid does not ask for lose them too: rounds between its
     sparsities, and what an earlier grid asked for. They are measured first. If they have what this
     grid looks at (probes, times), they need not be computed again when they are asked for. Cells of
     other settings or methods are left alone.
@@ -54,10 +54,10 @@ def free(plan: Plan, name: str, rows: list[Row]) -> None:
         return
     asked = zip(plan.cells_of("measures", name), rows, strict=True)
     for _, curve in groupby(asked, lambda pair: pair[0].folder.parent):
-        _free_curve(plan, list(curve), files)
+        _discard_of_curve(plan, list(curve), files)
 
 
-def _free_curve(plan: Plan, asked: list[tuple[Cell, Row]], files: Collection[str]) -> None:
+def _discard_of_curve(plan: Plan, asked: list[tuple[Cell, Row]], files: Collection[str]) -> None:
     """Remove ``files`` of every cell of a curve; ``asked``: those of the grid, with their rows."""
     rows = {cell.folder: row for cell, row in asked}
     first, row = asked[0]
@@ -85,7 +85,7 @@ def _measure(plan: Plan, folder: Path, record: Row, targets: Callable[[], Target
 
     Nothing where the cell is damaged, or lacks something that this grid looks at.
     """
-    if not finished(folder, record["identity"], freed=True):
+    if not finished(folder, record["identity"], allow_removed=True):
         return {}
     if record["status"] == DIVERGED:
         return _measured(plan, folder, {})

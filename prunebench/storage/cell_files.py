@@ -60,13 +60,13 @@ def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
     write_sealed(folder / RECORD, {**record, "files": hashes})
 
 
-def finished(folder: Path, identity: str, freed: bool = False) -> dict[str, Any] | None:
+def finished(folder: Path, identity: str, allow_removed: bool = False) -> dict[str, Any] | None:
     """Return the record of a cell if the cell is whole and is the one that ``identity`` names.
 
     Args:
         folder: the cell's.
         identity: digest of settings, code and data, as in the record.
-        freed: whether files may be missing that were removed on purpose after they were measured.
+        allow_removed: whether files may be missing that were removed on purpose once measured.
 
     Returns:
         The record; None where it is missing, damaged, failed or of other settings, and where a
@@ -79,5 +79,5 @@ def finished(folder: Path, identity: str, freed: bool = False) -> dict[str, Any]
         gone = removal(folder, record)
     except (PrunebenchError, KeyError):
         return None
-    absent: Collection[str] = gone["removed"] if freed and gone["measured"] else ()
+    absent: Collection[str] = gone["removed"] if allow_removed and gone["measured"] else ()
     return None if Manifest.of_cell(folder).damaged(thorough=True, absent=absent) else record

@@ -54,17 +54,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
             # Says that a process writes it. Not by filelock, as other locks are: the file is
             # open as it is, and every command writes files, but few need the library otherwise.
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; results are for all whom the umask allows
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise Unwritable(f"cannot write {path}: {error.strerror}") from error
+        with writing(path):
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            # mkstemp makes the file private; results are for all whom the umask allows
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)

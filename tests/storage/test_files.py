@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.errors import PrunebenchError, shown, suggest
+from prunebench.errors import PrunebenchError
 from prunebench.storage.files import (
     read_json,
     read_sealed,
@@ -108,23 +108,6 @@ def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 300_000)
     assert sha256_file(path) == hashlib.sha256(b"x" * 300_000).hexdigest()
-
-
-def test_a_message_is_one_line() -> None:
-    assert str(PrunebenchError("a\n  b\r\nc\u2028d")) == "a b c d"
-
-
-def test_a_value_is_shown_short() -> None:
-    assert shown("a\nb") == r"'a\nb'"
-    assert len(shown("x" * 10_000)) <= 120
-    assert len(shown([["x" * 100] * 100] * 100)) <= 120
-    assert shown(10**5000) == "a very long number"
-
-
-def test_the_nearest_is_suggested() -> None:
-    assert suggest("epoch", ["epochs", "seeds"]) == "; did you mean 'epochs'?"
-    assert suggest("zzz", ["epochs", "seeds"]) == "; known: epochs, seeds"
-    assert suggest("zzz", []) == ""
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
