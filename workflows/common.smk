@@ -133,9 +133,9 @@ def curves_of(kind):
     )
 
 
-def looks_of(wildcards):
-    looks = PLAN.looks_of(PLAN.find("measures", wildcards.job))
-    return [f"{ROOT}/jobs/{kind}/{job}.json" for kind, job in looks]
+def network_jobs_of(wildcards):
+    found = PLAN.network_jobs_of(PLAN.find("measures", wildcards.job))
+    return [f"{ROOT}/jobs/{kind}/{job}.json" for kind, job in found]
 
 
 # The code of jobs that there are many of is a parameter, as in ``digest_of``: source files as inputs

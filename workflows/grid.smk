@@ -86,7 +86,7 @@ rule latencies:
         data=data_of("latencies"),
         baselines=baselines_of("latencies"),
         curves=curves_of("latencies"),
-        # whatever else trains or looks: nothing may run beside
+        # nothing that computes may run beside
         probes=done("probes", PLAN.probe_jobs),
         code=[str(path) for path in PLAN.latency_sources()],
     output:
@@ -115,7 +115,7 @@ rule measure:
     input:
         baselines=baselines_of("measures"),
         curves=curves_of("measures"),
-        looks=looks_of,
+        networks=network_jobs_of,
     output:
         f"{ROOT}/jobs/measures/{{job}}.json",
     log:

@@ -1,4 +1,4 @@
-"""What a grid is made of, and what one process computes of it."""
+"""Baselines, and the jobs that train, prune, probe, time and measure them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prunebench.experiment.settings import Method, Model, Regime, Task, Training
 
 @dataclass(frozen=True)
 class Baseline:
-    """One dense model: a task under a regime, a network, a seed."""
+    """A dense network: a task under a regime, a model, a seed."""
 
     task: Task
     regime: Regime
@@ -20,11 +20,11 @@ class Baseline:
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What its folder and its seeds are derived from."""
+        """Task, regime, model and seed: its folder and its seeds are derived from them."""
         return self.task.name, self.regime.name, self.model.name, self.seed
 
     def settings(self) -> dict[str, Any]:
-        """What decides its bits, beside data, code and machine."""
+        """Return everything that decides its bits, beside data, code and machine."""
         unused = set() if self.regime.augmentation else {"augmentation"}
         return {
             "task": self.task.model_dump(exclude={"name", "path", *unused}),
@@ -37,7 +37,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class BaselineJob:
-    """Baselines of one task that one process trains, or all cells on which it looks at."""
+    """Baselines of one task: one process trains them, or measures all cells on them."""
 
     name: str
     baselines: tuple[Baseline, ...]
@@ -49,7 +49,7 @@ class BaselineJob:
 
 @dataclass(frozen=True)
 class CurveJob:
-    """Curves of one method, on some baselines of one task, that one process computes."""
+    """Curves of one method on baselines of one task: one process computes them."""
 
     name: str
     method: Method
@@ -61,7 +61,7 @@ class CurveJob:
 
 
 def expected_epochs(method: Method, training: Training) -> float:
-    """How many epochs a cell of a method trains for, to tell how long a grid will take."""
+    """Return how many epochs a cell of a method trains for, about: to estimate the time left."""
     lengths_of = [method.spec(kind).trait("length", "none") for kind in ("schedule", "recovery")]
     own = method.recovery.parameters.get("epochs")
     lengths = {

@@ -1,4 +1,4 @@
-"""The grid and its jobs: which baselines and curves an experiment has, and what names each.
+"""Plan of an experiment: its baselines, its cells, and the jobs that compute them.
 
 A curve is one method on one baseline over all sparsities; importing torch and timm costs longer
 than a small curve trains, so a job may run several curves of one method in one process
@@ -15,9 +15,7 @@ from typing import Any
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import registry
 from prunebench.experiment.cell import Cell
-from prunebench.experiment.code_identity import (
-    with_helpers,
-)
+from prunebench.experiment.code_identity import with_helpers
 from prunebench.experiment.jobs import Baseline, BaselineJob, CurveJob
 from prunebench.experiment.settings import Experiment, Method, Task
 from prunebench.experiment.sources import MEASURES, paths
@@ -31,7 +29,7 @@ DEV = Path("/dev")
 
 
 def _jobs_by_baseline(jobs: Mapping[str, Any]) -> dict[tuple[str, str, str, int], list[str]]:
-    """Which jobs each baseline is of; searching them all would be quadratic."""
+    """Names of the jobs of each baseline; searching all jobs each time would be quadratic."""
     found: dict[tuple[str, str, str, int], list[str]] = {}
     for name, job in jobs.items():
         for baseline in job.baselines:
@@ -51,7 +49,15 @@ def _chunks(items: Sequence[Baseline], size: int) -> Iterator[tuple[Baseline, ..
 
 
 class Plan:
-    """The jobs of an experiment, by name."""
+    """The baselines, cells and jobs of an experiment.
+
+    Args:
+        experiment: the checked settings.
+        results: the folder that holds a folder for each experiment.
+
+    Attributes:
+        jobs: kind of job -> name -> job, in the order in which they can run.
+    """
 
     def __init__(self, experiment: Experiment, results: str | Path = "results") -> None:
         self.experiment = experiment
@@ -68,7 +74,6 @@ class Plan:
         self.measure_jobs = {job.name: job for job in self._measure_jobs()}
         self.probe_jobs = self.measure_jobs if experiment.probes.run else {}
         self.latency_jobs = {job.name: job for job in self._latency_jobs()}
-        # in the order in which they can run
         self.jobs: dict[str, Mapping[str, Any]] = {
             "baselines": self.baseline_jobs,
             "curves": self.curve_jobs,
@@ -76,12 +81,7 @@ class Plan:
             "latencies": self.latency_jobs,
             "measures": self.measure_jobs,
         }
-        self._baseline_job_of = _jobs_by_baseline(self.baseline_jobs)
-        self._curve_jobs_of = _jobs_by_baseline(self.curve_jobs)
-        self._looks_of = {
-            "probes": _jobs_by_baseline(self.probe_jobs),
-            "latencies": _jobs_by_baseline(self.latency_jobs),
-        }
+        self._jobs_of = {kind: _jobs_by_baseline(jobs) for kind, jobs in self.jobs.items()}
 
     def _by_task(self, size: int) -> Iterator[tuple[str, tuple[Baseline, ...]]]:
         for task in self.experiment.tasks:
@@ -105,30 +105,30 @@ class Plan:
             yield BaselineJob(name, chunk)
 
     def _latency_jobs(self) -> Iterator[BaselineJob]:
-        """One a task: they run alone, one after the other, in any case."""
+        """One for each task: they run alone, one after the other, in any case."""
         seeds = self.experiment.seeds[: self.experiment.latency.seeds]
         for task in self.experiment.tasks if self.experiment.latency.engines else ():
             own = [b for b in self.baselines if b.task == task and b.seed in seeds]
             yield BaselineJob(task.name, tuple(own))
 
     def curve_jobs_of(self, job: BaselineJob) -> list[str]:
-        """The curve jobs that looks and measures wait for: every method on their baselines."""
-        return _named(job.baselines, self._curve_jobs_of)
+        """Return the names of the curve jobs on a job's baselines, of every method."""
+        return _named(job.baselines, self._jobs_of["curves"])
 
-    def looks_of(self, job: BaselineJob) -> list[tuple[str, str]]:
-        """Kinds and names of the looks that the measures of a job wait for."""
+    def network_jobs_of(self, job: BaselineJob) -> list[tuple[str, str]]:
+        """Return kind and name of the jobs that probe or time networks on a job's baselines."""
         return [
             (kind, name)
-            for kind, jobs in self._looks_of.items()
-            for name in _named(job.baselines, jobs)
+            for kind in ("probes", "latencies")
+            for name in _named(job.baselines, self._jobs_of[kind])
         ]
 
     def baseline_jobs_of(self, job: CurveJob | BaselineJob) -> list[str]:
-        """The baseline jobs that a job waits for."""
-        return _named(job.baselines, self._baseline_job_of)
+        """Return the names of the jobs that train a job's baselines."""
+        return _named(job.baselines, self._jobs_of["baselines"])
 
     def waits_for(self, kind: str, name: str) -> set[str]:
-        """The jobs that a job waits for, as kind/name."""
+        """Return the jobs that a job waits for, each as ``kind/name``."""
         job = self.find(kind, name)
         if kind == "baselines":
             return set()
@@ -136,44 +136,52 @@ class Plan:
         if kind != "curves":
             found |= {f"curves/{other}" for other in self.curve_jobs_of(job)}
         if kind == "measures":
-            found |= {"/".join(look) for look in self.looks_of(job)}
+            found |= {"/".join(other) for other in self.network_jobs_of(job)}
         return found
 
     def probe_sources(self) -> list[Path]:
-        """The source files that the probes depend on."""
+        """Return the source files that the probes depend on."""
         names = self.experiment.probes.run
         return with_helpers([registry.find("probe", name).source for name in names])
 
     def latency_sources(self) -> list[Path]:
-        """The source files that the measured times depend on."""
+        """Return the source files that the measured times depend on."""
         names = self.experiment.latency.engines
         return with_helpers([registry.find("engine", name).source for name in names])
 
     @staticmethod
     def measure_sources() -> list[Path]:
-        """The source files that decide what is measured of stored predictions."""
+        """Return the source files that decide the measures of stored predictions."""
         return paths(MEASURES)
 
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
-        """Changes when anything that the job must compute changes; a rule's parameter."""
+        """Return a hash that changes when anything changes that the job must compute."""
         if isinstance(job, BaselineJob):
             return digest([self.cell(baseline).settings() for baseline in job.baselines])
         settings = [self.cell(baseline, job.method).settings() for baseline in job.baselines]
         return digest([settings, self.sparsities(job.method)])
 
     def sparsities(self, method: Method) -> list[float]:
-        """The sparsities of a method's cells."""
+        """Return the sparsities of a method's cells."""
         return method.sparsities(self.experiment.sparsities)
 
     def task(self, name: str) -> Task:
-        """A task by its name; PrunebenchError where there is none."""
+        """Return a task by its name.
+
+        Raises:
+            PrunebenchError: there is none.
+        """
         tasks = {task.name: task for task in self.experiment.tasks}
         if name not in tasks:
             raise PrunebenchError(f"no task {name!r}{suggest(name, tasks)}")
         return tasks[name]
 
     def find(self, kind: str, name: str) -> Any:
-        """A job by its name; PrunebenchError where there is none."""
+        """Return a job by its kind and name.
+
+        Raises:
+            PrunebenchError: there is none.
+        """
         if kind not in self.jobs:
             raise PrunebenchError(f"no kind of job {kind!r}{suggest(kind, self.jobs)}")
         jobs = self.jobs[kind]
@@ -182,7 +190,7 @@ class Plan:
         return jobs[name]
 
     def write(self) -> Path:
-        """Write the resolved configuration where the jobs read it, if it changed."""
+        """Write the resolved configuration where jobs read it, if it changed; return its path."""
         resolved = json_text(self.experiment.model_dump(mode="json"))
         path = self.layout.config
         stored = None
@@ -222,7 +230,7 @@ class Plan:
             yield from self.curve(baseline, method)
 
     def cells_of(self, kind: str, name: str) -> Iterator[Cell]:
-        """Yield the cells of a job: its baselines, its curves', or all that it looks at."""
+        """Yield the cells of a job: its baselines, those of its curves, or all on its baselines."""
         job = self.find(kind, name)
         for baseline in job.baselines:
             if kind == "baselines":
@@ -234,12 +242,12 @@ class Plan:
 
     @property
     def timed(self) -> set[tuple[str, str, str, int]]:
-        """The baselines on which times are measured, by their keys."""
+        """Keys of the baselines on which times are measured."""
         return {b.key for job in self.latency_jobs.values() for b in job.baselines}
 
     @property
     def gpus_per_job(self) -> int:
-        """1 where jobs are to use a GPU; ``--resources gpu=N`` says how many there are."""
+        """1 if jobs use a GPU, else 0; ``--resources gpu=N`` says how many there are."""
         device = self.experiment.compute.device
         # asking torch costs seconds; a container may have the third GPU alone
         here = device == "auto" and any(DEV.glob("nvidia[0-9]*"))
@@ -247,6 +255,6 @@ class Plan:
 
     @property
     def cell_count(self) -> int:
-        """Rows of cells.csv: the dense baselines and every method at every sparsity."""
+        """Number of rows of ``cells.csv``: every baseline, and every method at every sparsity."""
         curves = sum(len(self.sparsities(method)) for method in self.experiment.methods)
         return len(self.baselines) * (1 + curves)

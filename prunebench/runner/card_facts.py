@@ -98,7 +98,7 @@ def _composition(method: Method) -> dict[str, str]:
 
 
 def _quality(cell: RebuiltCell, folder: Path) -> dict[str, float | None]:
-    """Every measure of the predictions that lie in a folder of this cell's baseline."""
+    """Return every measure of the predictions in ``folder``, on this cell's baseline."""
     own = cell.cell.dense.folder
     labels = {name: value.numpy() for name, value in cell_files.load_tensors(own / TARGETS).items()}
     logits = cell_files.load_tensors(folder / PREDICTIONS)
@@ -115,7 +115,7 @@ def _quality(cell: RebuiltCell, folder: Path) -> dict[str, float | None]:
 def _sizes(
     package: Package, record: Mapping[str, Any], file: Path
 ) -> dict[str, tuple[int | None, int]]:
-    """What -> (of the dense network where it is known, of the exported one)."""
+    """Return what is counted -> (in the dense network where it is known, in the exported one)."""
     network = package.deployed.network
     values = list(network.parameters())
     image = torch.zeros(1, *package.shape)

@@ -1,4 +1,4 @@
-"""From the measured jobs to cells.csv and the tables beside it."""
+"""Collect the rows of all measured jobs into cells.csv and the tables beside it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_CO
 def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
     """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
 
-    A table without rows is not written, and removed where it was, as is a crate of what was here
-    before. Beside them provenance.json and the workflow that ran; ``started``: when the command
-    began that computed the grid.
+    A table without rows is not written, and removed where it was. Beside them stand
+    provenance.json and the workflow that ran.
+
+    Args:
+        plan: the experiment.
+        measured: the files of its measured jobs.
+        started: when the command began that computed the grid; None: now.
+
+    Returns:
+        The path of cells.csv.
     """
     layout = plan.layout
     # cells.csv last: where it is, the others are
@@ -42,7 +49,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
 def _write_table(
     plan: Plan, rows: list[dict[str, Any]], target: Path, columns: tuple[str, ...]
 ) -> list[Path]:
-    """Write a table, or remove it where it has no rows; the paths of what there is."""
+    """Write a table, or remove it where it has no rows; return the paths of what there is."""
     import pandas as pd
 
     if not rows:

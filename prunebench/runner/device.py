@@ -1,4 +1,4 @@
-"""The device of a process, and what makes it repeat its bits."""
+"""Device of a process, set up so that it repeats its bits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from prunebench.runner import gpus
 
 
 def device_of(compute: Compute) -> torch.device:
-    """The device that the configuration names; ``auto`` is a GPU where there is one.
+    """Return the device that the configuration names; ``auto`` is a GPU where there is one.
 
-    Where there are several and it names none by its number (``cuda:1``), this process sees one of
-    them from now on. Raises PrunebenchError where there is none, or where that cannot be.
+    Where there are several and none is named by its number (``cuda:1``), this process sees only
+    one of them from now on.
+
+    Raises:
+        PrunebenchError: there is no usable GPU, or CUDA had started before one was chosen.
     """
     wanted = compute.device
     # first: asking whether there is a usable GPU starts CUDA
@@ -40,9 +43,10 @@ def device_of(compute: Compute) -> torch.device:
 
 
 def set_up(compute: Compute) -> torch.device:
-    """Fix threads and algorithms as the configuration says; return the device.
+    """Fix threads and algorithms as the configuration says, and return the device.
 
-    What has no deterministic algorithm runs all the same, and ``named_operations`` names it.
+    An operation without a deterministic algorithm runs all the same; ``named_operations`` says
+    which.
     """
     device = device_of(compute)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only so
@@ -61,9 +65,9 @@ _UNFIXED = re.compile(r"Deterministic behavior was enabled .* but this operation
 
 @contextmanager
 def named_operations(found: set[str]) -> Iterator[None]:
-    """Add to ``found`` the operations that torch says are not deterministic; no warning of these.
+    """Add to ``found`` the operations that torch calls not deterministic, instead of a warning.
 
-    Other warnings go their way.
+    Other warnings are shown as usual.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("always", message=_NAMED.pattern)

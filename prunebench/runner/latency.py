@@ -1,4 +1,4 @@
-"""How long the networks of a cell take: dense, masked, shrunk, and in 8 bits."""
+"""Measured times of a cell's networks: dense, masked, shrunk, and in 8 bits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compute_latency(job: JobContext, cell: Cell) -> None:
 
 
 def _networks(subject: Subject, dense: nn.Module) -> dict[str, nn.Module]:
-    """The networks to compare: all there are of a pruned cell, or the dense one."""
+    """Networks to compare: all there are of a pruned cell, or the dense one alone."""
     found = {DENSE: dense}
     if subject.masks:
         found[MASKED] = subject.model
@@ -75,7 +75,7 @@ class _Stopwatch:
         self.device = device_name(job.device)
 
     def engine(self, engine: str, batch: int, networks: Mapping[str, nn.Module]) -> list[Row]:
-        """A row a network; one that cannot be measured says why and has no times."""
+        """Return a row for each network; one that cannot be measured has no times and says why."""
         image = self.subject.normalize(self.subject.test_images[:1])
         runners, rows = {}, []
         for name, network in networks.items():
@@ -86,7 +86,7 @@ class _Stopwatch:
         return rows + self._times(runners, image, batch)
 
     def eight_bits(self, dense: Subject) -> list[Row]:
-        """The dense and the smallest network in ONNX Runtime, in single precision and in 8 bits."""
+        """Time the dense and the smallest network in ONNX Runtime, in float32 and in int8."""
         runners: dict[str, Runner] = {}
         kinds = {DENSE: dense, self.subject.smallest.kind: self.subject}
         for kind, subject in kinds.items():
@@ -118,7 +118,7 @@ def _repeated(image: Tensor, batch: int) -> Tensor:
 
 
 def _values(rows: list[Row], engine: str, batches: list[int]) -> dict[str, float]:
-    """The columns of the record, as far as they were measured."""
+    """Return the columns of the record, as far as they were measured."""
     taken = {
         (row["engine"], row["batch"], row["network"]): row["median_ms"]
         for row in rows
@@ -126,7 +126,7 @@ def _values(rows: list[Row], engine: str, batches: list[int]) -> dict[str, float
     }
 
     def ms(batch: int, *networks: str, by: str = engine) -> float | None:
-        """Of the first of ``networks`` that was measured."""
+        """Milliseconds of the first of ``networks`` that was measured."""
         return next((taken[by, batch, n] for n in networks if (by, batch, n) in taken), None)
 
     few, many = batches[0], batches[-1]

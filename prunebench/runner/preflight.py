@@ -1,4 +1,4 @@
-"""Every model of a grid, built and weighed before anything is trained."""
+"""Checks before the first training: every model of a grid is built and weighed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,17 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 
 def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Module:
-    """A model, ``width`` times as wide, for images of a shape; of no particular seed.
+    """Build a model, of no particular seed.
 
-    Raises PrunebenchError for an unknown model, arguments that it does not take, whatever its
-    constructor says of them, and one that this machine's memory cannot hold.
+    Args:
+        model: its settings.
+        classes: outputs of its classifier.
+        shape: channels, height and width of the images.
+        width: how many times as wide as its definition says.
+
+    Raises:
+        PrunebenchError: the model is unknown, its constructor fails, or this machine's memory
+            cannot hold it.
     """
     _check_fits(model, classes, shape, width)
     try:
@@ -35,7 +42,7 @@ def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Mo
 
 
 def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
-    """Refuse a network of which this machine could not hold the weights, before it has any."""
+    """Refuse a network whose weights this machine could not hold, before it has any."""
     bare = model.model_copy(update={"pretrained": False})
     try:
         with torch.device("meta"):
@@ -54,10 +61,18 @@ def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
 def describe(
     model: Model, prunable: Prunable, *, task: str, classes: int, shape: Shape, width: float = 1.0
 ) -> dict[str, Any]:
-    """Weights and MACs of a model, ``width`` times as wide, for images [channels, height, width].
+    """Return weights, MACs and the number of prunable layers of a model.
 
-    Raises PrunebenchError for an unknown model, one that cannot take such images, or one with
-    nothing to prune.
+    Args:
+        model: its settings.
+        prunable: which of its weights may be pruned.
+        task: name of the task, for messages.
+        classes: outputs of its classifier.
+        shape: channels, height and width of the images.
+        width: how many times as wide as its definition says.
+
+    Raises:
+        PrunebenchError: the model is unknown, cannot take such images, or has nothing to prune.
     """
     network = build(model, classes, shape, width)
     layers = prunable_layers(network, prunable)
