@@ -23,6 +23,7 @@ sys.path.insert(0, str(DOCS.parent))
 from prunebench.cli import app  # noqa: E402
 from prunebench.evaluation import measures_table  # noqa: E402
 from prunebench.experiment import catalog, registry  # noqa: E402
+from prunebench.experiment.part_kinds import KINDS  # noqa: E402
 from prunebench.experiment.settings import PARTS  # noqa: E402
 
 # the parts of a configuration in the order of the page, with their heading
@@ -195,8 +196,8 @@ def parts() -> str:
 
 def _kind(kind: str) -> str:
     rows = []
-    for name, spec in sorted(registry.builtin(kind).items()):
-        ranges = spec.traits.get("ranges", {})
+    for name, spec in sorted(registry.builtin(KINDS[kind]).items()):
+        ranges = spec.traits.ranges
         given = [
             f"`{key}: {json.dumps(value) if key in spec.parameters else ''}`"
             + (f" in {ranges[key]}" if key in ranges else "")

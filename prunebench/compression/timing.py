@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import Engine
 
 Prepare = Callable[[Tensor], Any]
 
@@ -170,5 +171,5 @@ def runner(engine: str, model: nn.Module, example: Tensor, threads: int) -> Runn
     Raises PrunebenchError for an engine that is not there, Refused with the reason for one that
     does not work on this model or on this machine: such a time is missing, never a guess.
     """
-    made: Runner = registry.load(registry.find("engine", engine))(model, example, threads)
+    made: Runner = registry.load(registry.find(Engine, engine))(model, example, threads)
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prunebench.evaluation.generalization import MEASURES
 from prunebench.experiment.catalog import insert, page_table
+from prunebench.experiment.part_kinds import Probe
 from prunebench.experiment.registry import builtin
 from prunebench.storage.records import QUALITY, SHRUNK, SIZE
 
@@ -22,13 +23,13 @@ def measure_rows() -> list[dict[str, str]]:
         }
         for column, item in MEASURES.items()
     }  # fmt: skip
-    for name, spec in builtin("probe").items():
-        units = spec.traits["unit"]  # one for all columns, or each its own
-        for column, formula in spec.traits["columns"].items():
+    for name, spec in builtin(Probe).items():
+        units = spec.traits.unit  # one for all columns, or each its own
+        for column, formula in spec.traits.columns.items():
             found[column] = {
-                "column": column, "better": spec.traits["better"],
+                "column": column, "better": spec.traits.better,
                 "unit": units[column] if isinstance(units, dict) else units,
-                "formula": formula, "source": spec.traits["source"], "summary": spec.summary,
+                "formula": formula, "source": spec.traits.source, "summary": spec.summary,
                 "probe": name,
             }  # fmt: skip
     return [found[column] for column in (*QUALITY, *SIZE, *SHRUNK) if column in found]

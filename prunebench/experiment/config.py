@@ -11,18 +11,27 @@ import math
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import (
+    Allocation,
+    Criterion,
+    Pattern,
+    Recovery,
+    Schedule,
+    Traits,
+)
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method
 from prunebench.experiment.sources import PACKAGE, PRESETS
 from prunebench.experiment.strict_yaml import check_extent, read_yaml
 from prunebench.experiment.validation import validated
 from prunebench.storage.records import FAMILIES
 
+T = TypeVar("T", bound=Traits)
 _PRESETS = PACKAGE / PRESETS
 
 
@@ -74,16 +83,13 @@ def method(value: str | dict[str, Any]) -> Method:
     if "criterion" not in entry:
         raise PrunebenchError(f"{where}: needs a criterion, e.g. criterion: magnitude")
     try:
-        parts = _parts(entry)
-        first = None if entry.get("first") is None else _first(entry)
+        parts, family = _parts(entry)
+        if entry.get("first") is not None:
+            parts, family = {**parts, "first": _first(entry)}, FAMILIES[3]
     except PrunebenchError as error:
         raise PrunebenchError(f"{where}: {error}") from None
-    family = entry.get("family") or _family({kind: spec for kind, (spec, _) in parts.items()})
-    if first is not None and "family" not in entry:
-        family = FAMILIES[3]
-    chosen: dict[str, Any] = {kind: part for kind, (_, part) in parts.items()}
-    chosen |= {} if first is None else {"first": first}
-    checked: Method = validated(Method, {**entry, **chosen, "family": family}, where)
+    family = entry.get("family") or family
+    checked: Method = validated(Method, {**entry, **parts, "family": family}, where)
     try:
         own = checked.sparsities([])
     except (TypeError, ZeroDivisionError):
@@ -93,18 +99,30 @@ def method(value: str | dict[str, Any]) -> Method:
     return checked
 
 
-def _parts(entry: dict[str, Any]) -> dict[str, tuple[registry.Spec, dict[str, Any]]]:
-    """The parts of a method, defaults filled in. Raises PrunebenchError where they do not fit."""
-    scored = _part("criterion", entry["criterion"])[0].trait("patterns", ("weight",))
-    defaults = {
-        "pattern": "weight" if "weight" in scored else scored[0],
-        "allocation": "global",
-        "schedule": "one-shot",
-        "recovery": "fine-tuning",
-    }
-    parts = {kind: _part(kind, entry.get(kind, defaults.get(kind))) for kind in PARTS}
-    _check_composition({kind: spec for kind, (spec, _) in parts.items()})
-    return parts
+def _parts(entry: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The parts of a method, defaults filled in, by kind; and the family that follows from them.
+
+    Raises PrunebenchError where they cannot go together; their own traits say so.
+    """
+    parts: dict[str, Any] = {}
+
+    def part(kind: type[T], default: str = "") -> registry.Spec[T]:
+        spec, parts[kind.kind] = _part(kind, entry.get(kind.kind, default))
+        return spec
+
+    criterion = part(Criterion)
+    scored = criterion.traits.patterns
+    pattern = part(Pattern, "weight" if "weight" in scored else scored[0])
+    allocation = part(Allocation, "global")
+    schedule = part(Schedule, "one-shot")
+    recovery = part(Recovery, "fine-tuning")
+    for spec in (criterion, allocation, schedule):
+        _check_among(spec, spec.traits.patterns, pattern)
+    _check_schedule(schedule, criterion, pattern)
+    _check_among(schedule, schedule.traits.recoveries, recovery, schedule.traits.why)
+    if "activations" in criterion.traits.needs:
+        return parts, FAMILIES[1]
+    return parts, FAMILIES[0 if pattern.name == "weight" else 2]
 
 
 def _first(entry: dict[str, Any]) -> dict[str, Any]:
@@ -117,15 +135,15 @@ def _first(entry: dict[str, Any]) -> dict[str, Any]:
         )
     given = {kind: value[kind] for kind in SCORING if kind in value}
     given |= {kind: entry[kind] for kind in PARTS if kind not in SCORING and kind in entry}
-    parts = _parts(given)
-    return {**value, **{kind: parts[kind][1] for kind in SCORING}}
+    parts, _ = _parts(given)
+    return {**value, **{kind: parts[kind] for kind in SCORING}}
 
 
-def _part(kind: str, value: Any) -> tuple[registry.Spec, dict[str, Any]]:
+def _part(kind: type[T], value: Any) -> tuple[registry.Spec[T], dict[str, Any]]:
     reference = {"name": value} if isinstance(value, str) else value
     if not isinstance(reference, dict) or not isinstance(reference.get("name"), str):
         raise PrunebenchError(
-            f"{kind} must be a name or a mapping with a name, found {shown(value)}"
+            f"{kind.kind} must be a name or a mapping with a name, found {shown(value)}"
         )
     spec = registry.find(kind, reference["name"])
     given = {key: item for key, item in reference.items() if key != "name"}
@@ -134,40 +152,32 @@ def _part(kind: str, value: Any) -> tuple[registry.Spec, dict[str, Any]]:
     return spec, {"name": spec.name, "parameters": registry.check_parameters(spec, given)}
 
 
-def _check_composition(spec: dict[str, registry.Spec]) -> None:
-    """Refuse parts that cannot go together; the parts' own traits say so."""
-    pattern = spec["pattern"].name
-    for kind, needed in (("criterion", ("weight",)), ("allocation", None), ("schedule", None)):
-        can = spec[kind].trait("patterns", needed)
-        if can is not None and pattern not in can:
-            raise PrunebenchError(
-                f"{kind} {spec[kind].name!r} is for pattern {' or '.join(map(repr, can))},"
-                f" not {pattern!r}"
-            )
-    needs, supplied = spec["criterion"].trait("needs", ()), spec["schedule"].trait("supplies", ())
-    if "training" in needs and "training" not in supplied:
+def _check_among(
+    part: registry.Spec, goes: tuple[str, ...] | None, other: registry.Spec, why: str = ""
+) -> None:
+    """Refuse a part that another one does not go with; None goes with all."""
+    if goes is not None and other.name not in goes:
         raise PrunebenchError(
-            f"criterion {spec['criterion'].name!r} does not go with schedule"
-            f" {spec['schedule'].name!r}, which scores no network in training:"
-            f" {spec['criterion'].trait('why', '')}"
-        )
-    if spec["pattern"].trait("sparsities") and spec["schedule"].trait("passes", False):
-        raise PrunebenchError(
-            f"schedule {spec['schedule'].name!r} passes sparsities on its way that pattern"
-            f" {pattern!r} does not have"
-        )
-    can = spec["schedule"].trait("recoveries")
-    if can is not None and spec["recovery"].name not in can:
-        raise PrunebenchError(
-            f"schedule {spec['schedule'].name!r} goes with recovery {' or '.join(map(repr, can))},"
-            f" not {spec['recovery'].name!r}: {spec['schedule'].trait('why', '')}"
+            f"{part.kind} {part.name!r} goes with {other.kind} {' or '.join(map(repr, goes))},"
+            f" not {other.name!r}" + (f": {why}" if why else "")
         )
 
 
-def _family(spec: dict[str, registry.Spec]) -> str:
-    if "activations" in spec["criterion"].trait("needs", ()):
-        return FAMILIES[1]
-    return FAMILIES[0] if spec["pattern"].name == "weight" else FAMILIES[2]
+def _check_schedule(
+    schedule: registry.Spec[Schedule],
+    criterion: registry.Spec[Criterion],
+    pattern: registry.Spec[Pattern],
+) -> None:
+    if "training" in criterion.traits.needs and "training" not in schedule.traits.supplies:
+        raise PrunebenchError(
+            f"criterion {criterion.name!r} does not go with schedule {schedule.name!r}, which"
+            f" scores no network in training: {criterion.traits.why}"
+        )
+    if pattern.traits.sparsities and schedule.traits.passes:
+        raise PrunebenchError(
+            f"schedule {schedule.name!r} passes sparsities on its way that pattern"
+            f" {pattern.name!r} does not have"
+        )
 
 
 def parse(value: Any, where: str = "configuration") -> Experiment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from prunebench.experiment.part_kinds import Recovery, Schedule
 from prunebench.experiment.settings import Method, Model, Regime, Task, Training
 
 
@@ -62,7 +63,7 @@ class CurveJob:
 
 def expected_epochs(method: Method, training: Training) -> float:
     """Return how many epochs a cell of a method trains for, about: to estimate the time left."""
-    lengths_of = [method.spec(kind).trait("length", "none") for kind in ("schedule", "recovery")]
+    lengths_of = [method.spec(Schedule).traits.length, method.spec(Recovery).traits.length]
     own = method.recovery.parameters.get("epochs")
     lengths = {
         "none": 0.0,

@@ -17,6 +17,7 @@ from prunebench.experiment import registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import with_helpers
 from prunebench.experiment.jobs import Baseline, BaselineJob, CurveJob
+from prunebench.experiment.part_kinds import Engine, Probe
 from prunebench.experiment.settings import Experiment, Method, Task
 from prunebench.experiment.sources import MEASURES, paths
 from prunebench.storage.coordinates import Coordinates
@@ -142,12 +143,12 @@ class Plan:
     def probe_sources(self) -> list[Path]:
         """Return the source files that the probes depend on."""
         names = self.experiment.probes.run
-        return with_helpers([registry.find("probe", name).source for name in names])
+        return with_helpers([registry.find(Probe, name).source for name in names])
 
     def latency_sources(self) -> list[Path]:
         """Return the source files that the measured times depend on."""
         names = self.experiment.latency.engines
-        return with_helpers([registry.find("engine", name).source for name in names])
+        return with_helpers([registry.find(Engine, name).source for name in names])
 
     @staticmethod
     def measure_sources() -> list[Path]:

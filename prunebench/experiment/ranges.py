@@ -1,42 +1,65 @@
-"""What a part's parameters may be, as its trait ``ranges`` says it; checked without running it."""
+"""Ranges of a part's parameters, as its trait ``ranges`` declares them; checked without running it.
+
+A range is an interval such as ``"[0, 1)"``, whose bounds are numbers, ``inf`` or other parameters'
+names, or a tuple of words.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
 
-from prunebench.errors import PrunebenchError, shown
+from pydantic import BeforeValidator
 
-Range = str | tuple[str, ...]
-# "[0, 1)": a bound is a number, inf, or another parameter's name
+from prunebench.errors import PrunebenchError, shown, suggest
+
 _INTERVAL = re.compile(r"([\[(])\s*([-+.\w]+)\s*,\s*([-+.\w]+)\s*([\])])")
 
 
-def check_ranges(ranges: Any, known: Mapping[str, Any], where: str) -> None:
-    """Refuse a trait ``ranges`` that is not ``{parameter: "[0, 1)"}`` or ``{parameter: words}``.
+def _range(value: Any) -> Any:
+    words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+    if words or (isinstance(value, str) and _INTERVAL.fullmatch(value)):
+        return value
+    raise ValueError(f"must be an interval such as '[0, 1)', or words, found {shown(value)}")
 
-    Raises PrunebenchError where a name is none of the ``known`` parameters', or text no interval.
+
+Range = Annotated[str | tuple[str, ...], BeforeValidator(_range)]
+
+
+def check_ranges(ranges: Mapping[str, Range], known: Collection[str], where: str) -> None:
+    """Refuse ranges of parameters that are not there, and bounds that are none.
+
+    Args:
+        ranges: the trait, each of its ranges in the right form.
+        known: the names of the part's parameters.
+        where: what a refusal begins with.
+
+    Raises:
+        PrunebenchError: a name is no parameter's, or a bound is neither number nor parameter.
     """
-    if not isinstance(ranges, dict):
-        raise PrunebenchError(f"{where}: must be a mapping, e.g. {{'rate': '(0, 1)'}}")
     for name, allowed in ranges.items():
         if name not in known:
-            raise PrunebenchError(f"{where}: there is no parameter {name!r}")
-        words = isinstance(allowed, tuple) and all(isinstance(word, str) for word in allowed)
-        if words or (isinstance(allowed, str) and _bounds(allowed, dict.fromkeys(known))):
-            continue
-        raise PrunebenchError(
-            f"{where}: {name} must be an interval such as '[0, 1)', or words, found"
-            f" {shown(allowed)}"
-        )
+            raise PrunebenchError(f"{where}: there is no parameter {name!r}{suggest(name, known)}")
+        for bound in _interval(allowed)[1:3] if isinstance(allowed, str) else ():
+            if bound not in known and not _is_number(bound):
+                raise PrunebenchError(
+                    f"{where}: {name}: {bound!r} in {allowed!r} is neither a number nor a parameter"
+                    f"{suggest(bound, known)}"
+                )
 
 
 def out_of_range(name: str, value: Any, allowed: Range, values: Mapping[str, Any]) -> str | None:
-    """What is wrong with a parameter's value, if anything is; ``values`` are all parameters'.
+    """Return how a parameter's value is out of its range, None where it is not.
 
-    Of a list every item counts; None, which stands for a default found later, always fits.
+    Every item of a list counts. None, which stands for a default found later, always fits.
+
+    Args:
+        name: the parameter's name.
+        value: its value.
+        allowed: its range.
+        values: the values of all parameters, for bounds that name one.
     """
     if value is None:
         return None
@@ -44,9 +67,8 @@ def out_of_range(name: str, value: Any, allowed: Range, values: Mapping[str, Any
         if value in allowed:
             return None
         return f"{name} must be {' or '.join(map(repr, allowed))}, found {shown(value)}"
-    found = _bounds(allowed, values)
-    assert found is not None  # checked when the part was read
-    opening, low, high, closing = found
+    opening, lower, upper, closing = _interval(allowed)
+    low, high = _bound(lower, values), _bound(upper, values)
     for item in value if isinstance(value, list) else [value]:
         try:
             number = float(item)  # YAML reads 1e-3 as a text
@@ -55,27 +77,27 @@ def out_of_range(name: str, value: Any, allowed: Range, values: Mapping[str, Any
         above = number > low if opening == "(" else number >= low
         below = number < high if closing == ")" else number <= high
         if not (above and below):
-            return f"{name} must lie in {_said(allowed, values)}, found {shown(item)}"
+            named = [bound for bound in (lower, upper) if bound in values]
+            said = "".join(f" ({bound} is {shown(values[bound])})" for bound in named)
+            return f"{name} must lie in {allowed}{said}, found {shown(item)}"
     return None
 
 
-def _said(allowed: str, values: Mapping[str, Any]) -> str:
-    """The interval, with the values of the parameters that it names."""
-    names = [name for name in re.findall(r"[A-Za-z_]\w*", allowed) if name in values]
-    return allowed + "".join(f" ({name} is {shown(values[name])})" for name in names)
-
-
-def _bounds(text: str, values: Mapping[str, Any]) -> tuple[str, float, float, str] | None:
+def _interval(text: str) -> tuple[str, ...]:
+    """The opening bracket, both bounds and the closing bracket of an interval."""
     match = _INTERVAL.fullmatch(text)
-    if match is None:
-        return None
-    opening, low, high, closing = match.groups()
-    try:
-        return opening, _bound(low, values), _bound(high, values), closing
-    except ValueError:
-        return None
+    assert match is not None  # checked when the part was read
+    return match.groups()
 
 
 def _bound(text: str, values: Mapping[str, Any]) -> float:
     value = values.get(text, text)
     return math.inf if value is None else float(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The parts of a method: criterion, pattern, allocation, schedule, recovery; probes, engines.
+"""Finding parts by name: criterion, pattern, allocation, schedule, recovery; probes, engines.
 
 A part is one decorated function; the file in which it stands is its registration:
 
@@ -6,10 +6,11 @@ A part is one decorated function; the file in which it stands is its registratio
     def wanda(view: View, *, power: float = 2.0) -> Scores: ...
 
 The configuration must know what a part can do before torch is imported, so the decorator's
-arguments are literals and are read from the source without running it (``find``). ``load`` imports
-the function when it is to be called. A part is named by its function (``weight_rewinding`` is
-``weight-rewinding``), by ``path/to/file.py:function``, by ``package.module:function``, or by an
-entry point of the group ``prunebench.<kind>``.
+arguments, its traits, are literals and are read from the source without running it (``find``);
+``part_kinds`` declares which traits there are. ``load`` imports the function when it is to be
+called. A part is named by its function (``weight_rewinding`` is ``weight-rewinding``), by
+``path/to/file.py:function``, by ``package.module:function``, or by an entry point of the group
+``prunebench.<kind>``.
 """
 
 from __future__ import annotations
@@ -21,63 +22,59 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prunebench.errors import PrunebenchError, shown, suggest
+from prunebench.experiment.part_kinds import (
+    Traits,
+    allocation,
+    criterion,
+    engine,
+    pattern,
+    probe,
+    recovery,
+    schedule,
+)
 from prunebench.experiment.ranges import check_ranges, out_of_range
-from prunebench.experiment.sources import PACKAGE, PARTS, modules
+from prunebench.experiment.sources import PACKAGE, PART_PLACES, modules
+from prunebench.experiment.validation import validated
+
+__all__ = [
+    "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "find", "load",
+    "part_name", "pattern", "probe", "recovery", "schedule",
+]  # fmt: skip
 
 _REQUIRED = object()
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str, "None": type(None)}
-F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=Traits)
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is known of a part without importing it."""
+class Spec(Generic[T]):
+    """A part, as far as it is known without importing it."""
 
-    kind: str
     name: str  # as the configuration writes it
+    traits: T  # the decorator's arguments, and the defaults of what it leaves out
     source: Path
     function: str
     summary: str  # first line of its docstring
-    parameters: dict[str, Any] = field(default_factory=dict)  # keyword-only: name -> default
-    traits: dict[str, Any] = field(default_factory=dict)  # the decorator's arguments
+    parameters: dict[str, Any]  # keyword-only: name -> default
+    types: dict[str, tuple[type, ...]]  # of the parameters whose annotation is plain
     module: str | None = None  # where it is imported from; None: from its file
-    types: dict[str, tuple[type, ...]] = field(default_factory=dict)  # parameters' plain ones
 
-    def trait(self, name: str, default: Any = None) -> Any:
-        return self.traits.get(name, default)
-
-
-def _decorator(kind: str) -> Callable[..., Callable[[F], F]]:
-    def traits(**_traits: Any) -> Callable[[F], F]:
-        def keep(function: F) -> F:
-            return function  # the traits are read from the source: one reader, one truth
-
-        return keep
-
-    traits.__name__ = kind
-    traits.__doc__ = f"Mark a function as a {kind}; the arguments are literals, its traits."
-    return traits
-
-
-criterion = _decorator("criterion")
-pattern = _decorator("pattern")
-allocation = _decorator("allocation")
-schedule = _decorator("schedule")
-recovery = _decorator("recovery")
-probe = _decorator("probe")
-engine = _decorator("engine")
+    @property
+    def kind(self) -> str:
+        """The kind of part, as the configuration writes it."""
+        return self.traits.kind
 
 
 def part_name(function: str) -> str:
-    """The name of a function in the configuration: ``l1_norm`` is ``l1-norm``."""
+    """Return a function's name in the configuration: ``l1_norm`` is ``l1-norm``."""
     return function.strip("_").replace("_", "-")
 
 
@@ -88,28 +85,29 @@ def _literal(node: ast.expr, where: str) -> Any:
         raise PrunebenchError(f"{where}: must be a literal, found {ast.unparse(node)!r}") from error
 
 
-def _traits(node: ast.FunctionDef, kind: str, source: Path) -> dict[str, Any] | None:
+def _traits(kind: type[T], node: ast.FunctionDef, source: Path) -> T | None:
     """The traits of a function marked as ``kind``; None where it is not."""
     for decorator in node.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else None
         target = call.func if call else decorator
         if not isinstance(target, ast.Name | ast.Attribute):
             continue
-        if ast.unparse(target).rpartition(".")[2] == kind:
-            where = f"{source}:{node.lineno}: @{kind}"
+        if ast.unparse(target).rpartition(".")[2] == kind.kind:
+            where = f"{source}:{decorator.lineno}: @{kind.kind}"
             if call is None or call.args or any(k.arg is None for k in call.keywords):
-                raise PrunebenchError(f"{where}: takes keywords only, or none: @{kind}()")
-            traits = {str(k.arg): _literal(k.value, f"{where} {k.arg}") for k in call.keywords}
-            for name in ("patterns", "needs", "recoveries"):
-                _check_names(traits.get(name, ()), f"{where} {name}")
+                raise PrunebenchError(f"{where}: takes keywords only, or none: @{kind.kind}()")
+            given = {}
+            for keyword in call.keywords:
+                trait = str(keyword.arg)
+                if trait not in kind.model_fields:
+                    near = suggest(trait, kind.model_fields)
+                    raise PrunebenchError(f"{where}: there is no trait {trait!r}{near}")
+                given[trait] = _literal(keyword.value, f"{where}: {trait}")
+            traits: T = validated(kind, given, where)
+            known = [argument.arg for argument in node.args.kwonlyargs]
+            check_ranges(traits.ranges, known, f"{where}: ranges")
             return traits
     return None
-
-
-def _check_names(value: Any, where: str) -> None:
-    # ("weight") is a text, not a tuple of one
-    if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
-        raise PrunebenchError(f"{where}: must be names, e.g. ('weight',), found {value!r}")
 
 
 def _parameters(node: ast.FunctionDef, source: Path) -> dict[str, Any]:
@@ -134,38 +132,39 @@ def _types(node: ast.FunctionDef) -> dict[str, tuple[type, ...]]:
     return found
 
 
-def _read(kind: str, source: Path) -> dict[str, tuple[ast.FunctionDef, dict[str, Any] | None]]:
+def _read(kind: type[T], source: Path) -> dict[str, tuple[ast.FunctionDef, T | None]]:
     """Every public top-level function of a file, with its traits if it is marked."""
     try:
         tree = ast.parse(source.read_text(encoding="utf-8"), str(source))
     except OSError as error:
-        raise PrunebenchError(f"{kind} {source}: {error.strerror}") from error
+        raise PrunebenchError(f"{kind.kind} {source}: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise PrunebenchError(f"{kind} {source}: not valid Python: {error}") from error
+        raise PrunebenchError(f"{kind.kind} {source}: not valid Python: {error}") from error
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return {node.name: (node, _traits(node, kind, source)) for node in functions}
+    return {node.name: (node, _traits(kind, node, source)) for node in functions}
 
 
-def _spec(
-    kind: str, name: str, source: Path, node: ast.FunctionDef, traits: dict, module: str | None
-) -> Spec:
+def _spec(name: str, traits: T, node: ast.FunctionDef, source: Path, module: str | None) -> Spec[T]:
     summary = (ast.get_docstring(node) or "").partition("\n")[0]
     parameters, types = _parameters(node, source), _types(node)
-    check_ranges(traits.get("ranges", {}), parameters, f"{source}:{node.lineno}: @{kind} ranges")
-    return Spec(kind, name, source, node.name, summary, parameters, traits, module, types)
+    return Spec(name, traits, source, node.name, summary, parameters, types, module)
 
 
 @cache
-def builtin(kind: str) -> dict[str, Spec]:
-    """The parts that ship, by name."""
+def _builtin(kind: type[Traits]) -> dict[str, Spec[Any]]:
     found = {}
-    for source in modules(PARTS[kind]):
+    for source in modules(PART_PLACES[kind.kind]):
         for node, traits in _read(kind, source).values():
             if traits is not None:
                 name = part_name(node.name)
                 parts = source.relative_to(PACKAGE.parent).with_suffix("").parts
-                found[name] = _spec(kind, name, source, node, traits, ".".join(parts))
+                found[name] = _spec(name, traits, node, source, ".".join(parts))
     return found
+
+
+def builtin(kind: type[T]) -> dict[str, Spec[T]]:
+    """Return the parts of a kind that ship, by name."""
+    return _builtin(kind)
 
 
 def _source_of_module(kind: str, module: str) -> Path:
@@ -182,39 +181,48 @@ def _source_of_module(kind: str, module: str) -> Path:
     return Path(found.origin)
 
 
-def find(kind: str, name: str) -> Spec:
-    """The part that ``name`` stands for.
+def find(kind: type[T], name: str) -> Spec[T]:
+    """Return the part of a kind that a name stands for.
 
-    Raises PrunebenchError: unknown name (with the nearest known one), missing file or function.
+    Args:
+        kind: a class of ``part_kinds``.
+        name: a name that ships, an entry point, ``file.py:function`` or ``module:function``.
+
+    Raises:
+        PrunebenchError: there is no such name (the nearest known one is named), file or function,
+            or the function's decorator has a trait that is unknown or of the wrong type.
     """
     if name in builtin(kind):
         return builtin(kind)[name]
-    for point in entry_points(group=f"prunebench.{kind}", name=name):
+    for point in entry_points(group=f"prunebench.{kind.kind}", name=name):
         return _from_module(kind, name, point.module, point.attr)
     if ":" not in name:
-        raise PrunebenchError(f"unknown {kind} {name!r}{suggest(name, builtin(kind))}")
+        raise PrunebenchError(f"unknown {kind.kind} {name!r}{suggest(name, builtin(kind))}")
     place, _, function = name.rpartition(":")
     if place.endswith(".py"):
         return _from_source(kind, name, Path(place), function, None)
     return _from_module(kind, name, place, function)
 
 
-def _from_module(kind: str, name: str, module: str, function: str) -> Spec:
-    return _from_source(kind, name, _source_of_module(kind, module), function, module)
+def _from_module(kind: type[T], name: str, module: str, function: str) -> Spec[T]:
+    return _from_source(kind, name, _source_of_module(kind.kind, module), function, module)
 
 
-def _from_source(kind: str, name: str, source: Path, function: str, module: str | None) -> Spec:
+def _from_source(
+    kind: type[T], name: str, source: Path, function: str, module: str | None
+) -> Spec[T]:
     functions = _read(kind, source)
     if function not in functions:
         raise PrunebenchError(
-            f"{kind} {name!r}: {source} has no function {function!r}{suggest(function, functions)}"
+            f"{kind.kind} {name!r}: {source} has no function {function!r}"
+            f"{suggest(function, functions)}"
         )
     node, traits = functions[function]
-    return _spec(kind, name, source, node, traits or {}, module)
+    return _spec(name, traits or kind(), node, source, module)
 
 
 def load(spec: Spec) -> Callable[..., Any]:
-    """Import the function of a part."""
+    """Import the function of a part and return it."""
     if spec.module is not None:
         return getattr(importlib.import_module(spec.module), spec.function)
     name = f"prunebench_plugin_{abs(hash(spec.source.resolve()))}"
@@ -233,9 +241,14 @@ def load(spec: Spec) -> Callable[..., Any]:
 
 
 def check_parameters(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
-    """Defaults completed by what is given.
+    """Return all parameters of a part: those given, and the defaults of the others.
 
-    Raises PrunebenchError for an unknown, missing or wrongly typed parameter, or one out of range.
+    Args:
+        spec: the part.
+        given: parameters as the configuration has them, by name.
+
+    Raises:
+        PrunebenchError: a parameter is unknown, missing, of the wrong type, or out of its range.
     """
     where = f"{spec.kind} {spec.name!r}"
     complete = dict(spec.parameters)
@@ -253,7 +266,7 @@ def check_parameters(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key, value in complete.items() if value is _REQUIRED]
     if missing:
         raise PrunebenchError(f"{where} needs {', '.join(missing)}")
-    for key, allowed in spec.trait("ranges", {}).items():
+    for key, allowed in spec.traits.ranges.items():
         if fault := out_of_range(key, complete[key], allowed, complete):
             raise PrunebenchError(f"{where}: {fault}")
     return complete

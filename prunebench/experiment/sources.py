@@ -27,7 +27,7 @@ MEASURES = ("evaluation/*.py",)
 # rooms whose code a plug-in, a probe or an engine may stand on
 FOLLOWED = ("pruning", "evaluation", "compression")
 # kind of part -> where its built-in parts stand: a module, or a folder of one file each
-PARTS = {
+PART_PLACES = {
     "criterion": "pruning/criteria",
     "pattern": "pruning/patterns.py",
     "allocation": "pruning/allocation.py",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from prunebench.errors import Refused
+from prunebench.experiment.part_kinds import Allocation
 from prunebench.experiment.registry import allocation, check_parameters, find, load
 from prunebench.pruning.view import Scores
 
@@ -275,7 +276,7 @@ def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "
     """
     if of == "shuffled":
         raise Refused("shuffled must be of another allocation")
-    spec = find("allocation", of)
+    spec = find(Allocation, of)
     counted = load(spec)(scores, remove, least, draw, **check_parameters(spec, {}))
     keep = {}
     for name, value in scores.items():

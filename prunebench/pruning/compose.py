@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import KINDS, Allocation, Pattern
 from prunebench.experiment.settings import First, Method, Part
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Masks, apply
@@ -20,7 +21,7 @@ from prunebench.storage.hashing import derive_seed
 
 def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The function of a part and the parameters that the method gives it."""
-    return registry.load(method.spec(kind)), dict(getattr(method, kind).parameters)
+    return registry.load(method.spec(KINDS[kind])), dict(getattr(method, kind).parameters)
 
 
 def score(method: Method | First, view: View) -> Compensated:
@@ -113,7 +114,7 @@ class _Part:
 
     @property
     def together(self) -> int:
-        parameter = self.method.spec("pattern").trait("together")
+        parameter = self.method.spec(Pattern).traits.together
         return self.method.pattern.parameters[parameter] if parameter else 0
 
     def __call__(self, name: str, first: int, scores: Tensor, remove: int) -> Tensor:
@@ -125,7 +126,7 @@ class _Part:
             if key == name
         }
         view.seed = derive_seed(view.seed, "inputs", first)  # ties are drawn anew
-        alone = self.method.spec("allocation").trait("alone")
+        alone = self.method.spec(Allocation).traits.alone
         changed = {"allocation": Part(name=alone)} if alone else {}
         method = self.method.model_copy(update=changed)
         return _ranked(method, view, {name: scores}, remove / scores.numel())[name]

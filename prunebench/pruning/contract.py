@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import Refused
+from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.settings import Method, Model
 from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
@@ -125,7 +126,7 @@ def _differ(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]
 
 
 def _compensates(method: Method) -> bool:
-    return bool(method.spec("criterion").trait("compensates", False))
+    return method.spec(Criterion).traits.compensates
 
 
 def _inexact(

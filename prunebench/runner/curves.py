@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from prunebench.errors import Damaged, PrunebenchError
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.part_kinds import Pattern
 from prunebench.experiment.settings import Method
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
@@ -155,7 +156,7 @@ def _store_cell(
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
-    if gone and not method.spec("pattern").trait("whole_layers", False):
+    if gone and not method.spec(Pattern).traits.whole_layers:
         record |= {"status": COLLAPSED, "message": f"nothing is left of {', '.join(gone)}"}
     files = [MASKS, WEIGHTS, PREDICTIONS, HISTORY]
     job.save(cell, record, pruned.model, predictions, pruned.run, pruned.spent, files)

@@ -7,6 +7,7 @@ from typing import Any
 from prunebench.experiment import registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
+from prunebench.experiment.part_kinds import Probe
 from prunebench.runner.cached_results import cached
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
@@ -25,7 +26,7 @@ def compute_probes(job: JobContext, cell: Cell) -> None:
         subject = subject_of(job, cell)
         values: dict[str, Any] = {}
         for name in settings.run:
-            values |= registry.load(registry.find("probe", name))(subject)
+            values |= registry.load(registry.find(Probe, name))(subject)
         return {"values": values}
 
     cached(cell, PROBES, [settings.model_dump(), code_hash(job.plan.probe_sources())], compute)

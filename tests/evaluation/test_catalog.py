@@ -11,10 +11,11 @@ import pytest
 
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.measures_table import fill, measure_rows, measures_table
+from prunebench.experiment.part_kinds import Probe
 from prunebench.experiment.registry import builtin, load
 from prunebench.storage.records import QUALITY, SHRUNK, SIZE
 
-PROBED = [column for spec in builtin("probe").values() for column in spec.traits["columns"]]
+PROBED = [column for spec in builtin(Probe).values() for column in spec.traits.columns]
 SIZES = [column for column in (*SIZE, *SHRUNK) if column in PROBED]
 
 
@@ -31,13 +32,13 @@ def test_every_measured_column_has_one_row() -> None:
 
 
 def test_probes_are_known_by_name() -> None:
-    assert set(builtin("probe")) == {
+    assert set(builtin(Probe)) == {
         "corruptions", "distance", "encoded", "quantized", "sharpness", "shrunk",
     }  # fmt: skip
-    assert {row["probe"] for row in measure_rows()} == {"", *builtin("probe")}
-    for name, spec in builtin("probe").items():
+    assert {row["probe"] for row in measure_rows()} == {"", *builtin(Probe)}
+    for name, spec in builtin(Probe).items():
         assert load(spec).__name__ == name
-        assert set(spec.traits) == {"columns", "better", "unit", "source"}
+        assert {"columns", "better", "unit", "source"} <= spec.traits.model_fields_set
 
 
 def test_the_table_has_a_line_for_each() -> None:

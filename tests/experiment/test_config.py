@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GRIDS = sorted((ROOT / "config").glob("*.yaml"))
 SMOKE = read_yaml(ROOT / "config" / "smoke.yaml")
 PLUGIN = """
-from prunebench.components import criterion
+from prunebench.experiment.registry import criterion
 @criterion(patterns=("weight",))
 def score(view, *, power: float, depth: int = 1): ...
 """
@@ -119,9 +119,9 @@ def test_parts_that_are_left_out_have_their_defaults() -> None:
     ("entry", "reason"),
     [
         ({"criterion": "l1-norm", "pattern": "weight"},
-         "criterion 'l1-norm' is for pattern 'filter', not 'weight'"),
+         "criterion 'l1-norm' goes with pattern 'filter', not 'weight'"),
         ({"criterion": "magnitude", "pattern": "filter"},
-         "criterion 'magnitude' is for pattern 'weight' or 'n-m', not 'filter'"),
+         "criterion 'magnitude' goes with pattern 'weight' or 'n-m', not 'filter'"),
         ({"criterion": "snip", "schedule": "at-initialization"},
          "not 'fine-tuning': there are no trained weights to go on from"),
         ({"base": "imp", "recovery": {"name": "weight-rewinding", "to_epoch": 2}},

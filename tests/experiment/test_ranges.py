@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
+from prunebench.experiment.part_kinds import KINDS, Criterion
 from prunebench.experiment.ranges import out_of_range
 from prunebench.experiment.registry import builtin, check_parameters, find
 from prunebench.experiment.settings import PARTS
@@ -51,9 +52,9 @@ def test_lists_texts_and_nothing() -> None:
 
 @pytest.mark.parametrize("kind", PARTS)
 def test_every_number_that_ships_has_a_range_and_its_default_fits(kind: str) -> None:
-    for name, spec in builtin(kind).items():
+    for name, spec in builtin(KINDS[kind]).items():
         numbers = {key for key, types in spec.types.items() if {int, float} & set(types)}
-        ranges = spec.trait("ranges", {})
+        ranges = spec.traits.ranges
         assert numbers <= set(ranges) | {
             key for part, of, key in FREE if (part, of) == (kind, name)
         }
@@ -91,18 +92,18 @@ def test_rounds_are_refused_where_a_preset_is_changed() -> None:
     ("ranges", "reason"),
     [
         ("{'q': '[0, 1]'}", "there is no parameter 'q'"),
-        ("{'p': '0 to 1'}", "p must be an interval such as '[0, 1)', or words, found '0 to 1'"),
-        ("{'p': '[0, z]'}", "p must be an interval"),
-        ("{'p': (1, 2)}", "p must be an interval"),
-        ("'p'", "must be a mapping"),
+        ("{'p': '0 to 1'}", "p: must be an interval such as '[0, 1)', or words, found '0 to 1'"),
+        ("{'p': '[0, z]'}", "p: 'z' in '[0, z]' is neither a number nor a parameter"),
+        ("{'p': (1, 2)}", "p: must be an interval"),
+        ("'p'", "should be a valid dictionary"),
         ("{'p': bound}", "must be a literal"),
     ],
 )
 def test_a_wrong_trait_is_refused_with_its_place(tmp_path: Path, ranges: str, reason: str) -> None:
     path = tmp_path / "part.py"
     path.write_text(f"@criterion(ranges={ranges})\ndef f(view, *, p: float = 0.5): ...\n")
-    with pytest.raises(PrunebenchError, match=r"part\.py:2: @criterion ranges: ") as caught:
-        find("criterion", f"{path}:f")
+    with pytest.raises(PrunebenchError, match=r"part\.py:1: @criterion: ranges") as caught:
+        find(Criterion, f"{path}:f")
     assert reason in str(caught.value)
 
 

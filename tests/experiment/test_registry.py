@@ -12,8 +12,16 @@ import pytest
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import (
+    KINDS,
+    Allocation,
+    Criterion,
+    Pattern,
+    Recovery,
+    Schedule,
+    Traits,
+)
 from prunebench.experiment.registry import builtin, check_parameters, find, load
-from prunebench.experiment.sources import PARTS
 
 PLUGIN = '''
 """A file of somebody's own."""
@@ -44,7 +52,7 @@ def plugin(folder: Path, text: str = PLUGIN, name: str = "plugin.py") -> Path:
     return path
 
 
-def refusal(kind: str, name: str) -> str:
+def refusal(kind: type[Traits], name: str) -> str:
     with pytest.raises(PrunebenchError) as caught:
         find(kind, name)
     assert len(str(caught.value).splitlines()) == 1
@@ -54,8 +62,8 @@ def refusal(kind: str, name: str) -> str:
 # ------------------------------------------------------------------------------- what ships
 
 
-@pytest.mark.parametrize("kind", PARTS)
-def test_what_ships_is_read_as_it_is_imported(kind: str) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_what_ships_is_read_as_it_is_imported(kind: type[Traits]) -> None:
     assert builtin(kind)
     for name, spec in builtin(kind).items():
         function = inspect.unwrap(load(spec))
@@ -74,15 +82,15 @@ def test_what_ships_is_read_as_it_is_imported(kind: str) -> None:
 
 
 def test_traits_name_what_exists() -> None:
-    for spec in [*builtin("criterion").values(), *builtin("allocation").values()]:
-        assert set(spec.trait("patterns", ())) <= set(builtin("pattern"))
-    for spec in builtin("schedule").values():
-        assert set(spec.trait("recoveries", ())) <= set(builtin("recovery"))
+    for spec in [*builtin(Criterion).values(), *builtin(Allocation).values()]:
+        assert set(spec.traits.patterns or ()) <= set(builtin(Pattern))
+    for spec in builtin(Schedule).values():
+        assert set(spec.traits.recoveries or ()) <= set(builtin(Recovery))
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    assert refusal("recovery", "fine-tunning").endswith("did you mean 'fine-tuning'?")
-    assert "known: " in refusal("pattern", "zzz")
+    assert refusal(Recovery, "fine-tunning").endswith("did you mean 'fine-tuning'?")
+    assert "known: " in refusal(Pattern, "zzz")
 
 
 # ------------------------------------------------------------------------- path/to/file.py
@@ -90,24 +98,24 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 def test_a_file_is_read_without_running_it(tmp_path: Path) -> None:
     path = plugin(tmp_path, PLUGIN + "\nraise SystemExit('it ran')\n")
-    spec = find("criterion", f"{path}:marked")
+    spec = find(Criterion, f"{path}:marked")
     assert (spec.kind, spec.function, spec.source) == ("criterion", "marked", path)
     assert spec.summary == "The first line."
-    assert spec.traits == {"patterns": ("weight", "filter"), "needs": ("batches",)}
+    assert spec.traits == Criterion(patterns=("weight", "filter"), needs=("batches",))
     assert spec.parameters == {"power": 2.0, "depth": None, "sizes": [1, 2], "mode": "a"}
-    assert find("schedule", f"{path}:other").traits == {}
-    assert find("criterion", f"{path}:plain").traits == {}  # unmarked: nothing is promised
+    assert find(Schedule, f"{path}:other").traits == Schedule()
+    assert find(Criterion, f"{path}:plain").traits == Criterion()  # unmarked: nothing is promised
 
 
 def test_a_file_is_imported_when_it_is_to_be_called(tmp_path: Path) -> None:
     path = plugin(tmp_path, "def f(view): return 41\n")
-    first = load(find("criterion", f"{path}:f"))
+    first = load(find(Criterion, f"{path}:f"))
     assert first(None) == 41
-    assert load(find("criterion", f"{path}:f")) is first
+    assert load(find(Criterion, f"{path}:f")) is first
 
 
 def test_a_file_that_breaks_when_imported_breaks_every_time(tmp_path: Path) -> None:
-    spec = find("criterion", f"{plugin(tmp_path, 'def f(view): ...' + chr(10) + '1 / 0')}:f")
+    spec = find(Criterion, f"{plugin(tmp_path, 'def f(view): ...' + chr(10) + '1 / 0')}:f")
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             load(spec)
@@ -119,7 +127,7 @@ def test_a_file_that_breaks_when_imported_breaks_every_time(tmp_path: Path) -> N
         ("def ff(view): ...", "has no function 'f'; did you mean 'ff'?"),
         ("def f(view:", "not valid Python"),
         ("\0", "not valid Python"),
-        ("@criterion(patterns=MINE)\n{f}", "2: @criterion patterns: must be a literal"),
+        ("@criterion(patterns=MINE)\n{f}", "1: @criterion: patterns: must be a literal"),
         ("@criterion(patterns={[]: 1})\n{f}", "must be a literal"),
         ("@criterion(patterns=('weight'))\n{f}", "must be names, e.g. ('weight',)"),
         ("@criterion\n{f}", "takes keywords only, or none: @criterion()"),
@@ -134,14 +142,59 @@ def test_a_file_that_is_wrong_is_refused_with_its_name(
     tmp_path: Path, text: str, reason: str
 ) -> None:
     path = plugin(tmp_path, text.replace("{f}", "def f(view): ..."))
-    message = refusal("criterion", f"{path}:f")
+    message = refusal(Criterion, f"{path}:f")
     assert str(path) in message
     assert reason in message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert "no/such.py: No such file" in refusal("criterion", "no/such.py:f")
-    assert "Is a directory" in refusal("criterion", f"{plugin(tmp_path / 'x.py').parent}:f")
+    assert "no/such.py: No such file" in refusal(Criterion, "no/such.py:f")
+    assert "Is a directory" in refusal(Criterion, f"{plugin(tmp_path / 'x.py').parent}:f")
+
+
+def decorated(kind: type[Traits], arguments: str) -> str:
+    return f"import os\n\n@{kind.kind}({arguments})\ndef f(x): ...\n"
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_misspelt_trait_is_refused_with_the_nearest(kind: type[Traits], tmp_path: Path) -> None:
+    for trait in kind.model_fields:
+        path = plugin(tmp_path, decorated(kind, f"{trait[:-1]}=()"))
+        message = refusal(kind, f"{path}:f")
+        near = f"{path}:3: @{kind.kind}: there is no trait {trait[:-1]!r}; did you mean {trait!r}?"
+        assert message == near
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_trait_of_the_wrong_type_is_refused(kind: type[Traits], tmp_path: Path) -> None:
+    for trait in kind.model_fields:
+        path = plugin(tmp_path, decorated(kind, f"{trait}=1"))
+        assert refusal(kind, f"{path}:f").startswith(f"{path}:3: @{kind.kind}: {trait}: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "reason"),
+    [
+        (Criterion, "needs=('gradient',)", "needs: input should be 'batches', 'gradients'"),
+        (Criterion, "patterns=()", "patterns: tuple should have at least 1 item"),
+        (Criterion, "sweeps='yes'", "sweeps: input should be a valid boolean (found 'yes')"),
+        (Schedule, "length='long'", "length: input should be 'none', 'recovery' or 'training'"),
+        (Schedule, "recoveries='none'", "recoveries: must be names, e.g. ('weight',)"),
+        (Pattern, "sparsities='n/m'", "sparsities: input should be '1 - n/m'"),
+    ],
+)  # fmt: skip
+def test_what_a_trait_may_be(
+    kind: type[Traits], arguments: str, reason: str, tmp_path: Path
+) -> None:
+    path = plugin(tmp_path, decorated(kind, arguments))
+    assert reason in refusal(kind, f"{path}:f")
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_trait_is_described(kind: type[Traits]) -> None:
+    for name, trait in kind.model_fields.items():
+        assert trait.description, name
+        assert not trait.is_required(), name  # what is not marked promises nothing
 
 
 # ---------------------------------------------------------- package.module, entry points
@@ -161,13 +214,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_module_is_read_without_importing_its_package(package: str) -> None:
-    spec = find("criterion", f"{package}.module:f")
+    spec = find(Criterion, f"{package}.module:f")
     assert spec.parameters == {"p": 3}
     assert package not in sys.modules
     assert load(spec)(None) == 7  # imported by name, so that its own imports hold
-    assert "module 'f'" not in refusal("criterion", f"{package}.module:g")
+    assert "module 'f'" not in refusal(Criterion, f"{package}.module:g")
     for name in (f"{package}.none:f", "no_such_package:f", "sys:exit", ":f", "..x:f", "a-b:f"):
-        assert "no such Python module" in refusal("criterion", name)
+        assert "no such Python module" in refusal(Criterion, name)
 
 
 def test_an_entry_point_is_a_name(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,11 +232,11 @@ def test_an_entry_point_is_a_name(package: str, monkeypatch: pytest.MonkeyPatch)
         return [found] if name == found.name else []
 
     monkeypatch.setattr(registry, "entry_points", points)
-    spec = find("criterion", "theirs")
+    spec = find(Criterion, "theirs")
     assert (spec.name, spec.parameters) == ("theirs", {"p": 3})
     assert load(spec)(None) == 7
     assert asked == ["prunebench.criterion"]
-    assert "unknown criterion 'their'" in refusal("criterion", "their")
+    assert "unknown criterion 'their'" in refusal(Criterion, "their")
 
 
 def test_an_installed_entry_point_is_found(
@@ -193,7 +246,7 @@ def test_an_installed_entry_point_is_found(
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[prunebench.pattern]\nours = {package}.module:f\n")
-    assert find("pattern", "ours").function == "f"
+    assert find(Pattern, "ours").function == "f"
 
 
 # ------------------------------------------------------------------------------ parameters
@@ -201,7 +254,7 @@ def test_an_installed_entry_point_is_found(
 
 def test_parameters_are_completed_and_checked(tmp_path: Path) -> None:
     path = plugin(tmp_path)
-    spec = find("criterion", f"{path}:marked")
+    spec = find(Criterion, f"{path}:marked")
     complete = check_parameters(spec, {"power": 3, "depth": 4})
     assert complete == {"power": 3.0, "depth": 4, "sizes": [1, 2], "mode": "a"}
     assert isinstance(complete["power"], float)  # 3 and 3.0 are one setting
@@ -221,4 +274,4 @@ def test_parameters_are_completed_and_checked(tmp_path: Path) -> None:
             check_parameters(spec, given)
         assert reason in str(caught.value)
     with pytest.raises(PrunebenchError, match="needs must"):
-        check_parameters(find("criterion", f"{path}:plain"), {})
+        check_parameters(find(Criterion, f"{path}:plain"), {})

@@ -231,7 +231,7 @@ def test_own_criterion_that_is_wrong(tmp_path: Path, body: str, message: str) ->
     [
         ("magnitud", "did you mean 'magnitude'"),
         ({"criterion": "magnitud"}, "unknown criterion 'magnitud'; did you mean 'magnitude'"),
-        ({"criterion": "magnitude", "pattern": "filter"}, "is for pattern"),
+        ({"criterion": "magnitude", "pattern": "filter"}, "goes with pattern"),
         ({"criterion": "magnitude", "allocatoin": "uniform"}, "did you mean 'allocation'"),
         ({}, "needs a criterion"),
         ({"criterion": "nowhere.py:score"}, "No such file"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from prunebench.experiment import config
+from prunebench.experiment.part_kinds import Criterion
 from prunebench.pruning import contract
 from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, Network
 
@@ -39,7 +40,7 @@ def test_preset_keeps_the_contract(name: str, network: str) -> None:
 def test_preset_works_somewhere(name: str) -> None:
     # one that is refused everywhere would pass above
     method = config.method(name)
-    if "training" in method.spec("criterion").trait("needs", ()):
+    if "training" in method.spec(Criterion).traits.needs:
         pytest.skip("scores a network in training")
     network = "test_vit" if method.pattern.name == "block" else "test_resnet"
     (first, *_) = contract.check(method, {network: NETWORKS[network]})

@@ -237,5 +237,5 @@ def test_refuses_what_is_no_schedule(wrong: dict) -> None:
 
 def test_refuses_filters_and_rewinding() -> None:
     for wrong in ({"criterion": "l1-norm"}, {"recovery": "weight-rewinding"}):
-        with pytest.raises(PrunebenchError, match=r"goes with|is for pattern"):
+        with pytest.raises(PrunebenchError, match="goes with"):
             curve_of({**RIGL, **wrong})

@@ -9,6 +9,7 @@ import torch
 
 from prunebench.errors import Refused
 from prunebench.experiment import config
+from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.registry import builtin
 from prunebench.pruning import compose, contract
 from prunebench.pruning.view import View
@@ -31,7 +32,7 @@ def halved(made: contract.Network, dtype: torch.dtype) -> contract.Network:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", sorted(set(builtin("criterion")) - {"movement"}))
+@pytest.mark.parametrize("name", sorted(set(builtin(Criterion)) - {"movement"}))
 def test_a_criterion_in_half_precision(name, dtype, networks):
     method = config.method({"name": "tried", "criterion": name})
     blocks = method.pattern.name == "block"

@@ -142,7 +142,7 @@ def test_settings_name_the_first_part_only_where_there_is_one():
         ("apoz", "first must be a mapping with a criterion"),
         ({"share": 0.5}, "first must be a mapping with a criterion"),
         ({"criterion": "apozz"}, "did you mean 'apoz'"),
-        ({"criterion": "apoz", "pattern": "weight"}, "is for pattern 'filter'"),
+        ({"criterion": "apoz", "pattern": "weight"}, "goes with pattern 'filter'"),
         ({"criterion": "apoz", "share": 1.0}, "less than 1"),
         ({"criterion": "apoz", "shares": 0.5}, "unknown key; did you mean 'share'"),
     ],

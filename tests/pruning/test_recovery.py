@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.experiment import config, registry
+from prunebench.experiment.part_kinds import Recovery
 from prunebench.pruning import compose
 from prunebench.pruning.masks import apply
 from prunebench.storage.hashing import derive_seed
@@ -72,7 +73,7 @@ def test_nothing_revives(bench, recovery, changes, criterion) -> None:
 
 
 def test_every_recovery_that_goes_on_is_tried() -> None:
-    assert set(PARTS) <= set(registry.builtin("recovery"))
+    assert set(PARTS) <= set(registry.builtin(Recovery))
 
 
 def test_none_changes_nothing_else(bench) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.measures_table import measure_rows
-from prunebench.experiment import catalog, registry, sources
+from prunebench.experiment import catalog, registry
+from prunebench.experiment.part_kinds import KINDS
 from prunebench.report import declared_analysis
 from prunebench.report.document.inputs import Material
 from prunebench.report.paper import (
@@ -89,8 +90,10 @@ def test_entries_are_sorted_and_all_are_read() -> None:
 
 def test_every_source_that_the_package_names_has_an_entry() -> None:
     named = {method.name: method.paper for method in catalog.methods()}
-    for kind in sources.PARTS:
-        named |= {f"{kind} {spec.name}": spec.summary for spec in registry.builtin(kind).values()}
+    for kind in KINDS.values():
+        named |= {
+            f"{kind.kind} {spec.name}": spec.summary for spec in registry.builtin(kind).values()
+        }
     named |= {name: paper for name, (_, paper) in cited_papers.MEASURES.items()}
     for table in (
         cited_papers.DATA, cited_papers.NOISE, cited_papers.OPTIMIZERS, cited_papers.SCHEDULES,

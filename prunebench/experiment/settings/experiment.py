@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import Engine, Probe, Schedule
 from prunebench.experiment.settings.method import Method
 from prunebench.experiment.settings.names import Count, Name, Seed, Share
 from prunebench.experiment.settings.task import Regime, Task
@@ -74,7 +75,7 @@ class Probes(Settings):
     @field_validator("run")
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
-        return [registry.find("probe", name).name for name in dict.fromkeys(value)]
+        return [registry.find(Probe, name).name for name in dict.fromkeys(value)]
 
 
 class Latency(Settings):
@@ -94,7 +95,7 @@ class Latency(Settings):
     @field_validator("engines")
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
-        return [registry.find("engine", name).name for name in dict.fromkeys(value)]
+        return [registry.find(Engine, name).name for name in dict.fromkeys(value)]
 
     @field_validator("batches")
     @classmethod
@@ -189,7 +190,7 @@ class Experiment(Settings):
 
 def _check_rewinding(method: Method, training: Training) -> None:
     epoch = method.recovery.parameters.get("to_epoch", 0)
-    if epoch and method.spec("schedule").trait("untrained", False):
+    if epoch and method.spec(Schedule).traits.untrained:
         raise PrunebenchError(
             f"methods: {method.name}: schedule {method.schedule.name!r} trains from epoch 0: there"
             f" is no epoch {epoch} to go back to"

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import (
+    KINDS,
+    Allocation,
+    Criterion,
+    Pattern,
+    Schedule,
+    Traits,
+)
 from prunebench.experiment.settings.names import Name
 from prunebench.experiment.validation import Settings
 
 PARTS = ("criterion", "pattern", "allocation", "schedule", "recovery")  # of a method
 SCORING = ("criterion", "pattern", "allocation")  # the parts that choose what goes
+T = TypeVar("T", bound=Traits)
 
 
 class Part(Settings):
@@ -24,7 +33,15 @@ class Part(Settings):
     """Its parameters, by name."""
 
 
-class First(Settings):
+class _Composed(Settings):
+    """Settings that have parts, each in a field named by its kind."""
+
+    def spec(self, kind: type[T]) -> registry.Spec[T]:
+        """Return its part of a kind, as far as it is known without importing it."""
+        return registry.find(kind, getattr(self, kind.kind).name)
+
+
+class First(_Composed):
     """Pruning that comes before a method's own in the same step, e.g. of filters before weights."""
 
     criterion: Part
@@ -36,12 +53,8 @@ class First(Settings):
     share: float = Field(0.5, ge=0, lt=1)
     """Exponent of what this step leaves: of a target density d it leaves d ** share."""
 
-    def spec(self, kind: str) -> registry.Spec:
-        """What is known of one of its parts."""
-        return registry.find(kind, getattr(self, kind).name)
 
-
-class Method(Settings):
+class Method(_Composed):
     """A composition of criterion, pattern, allocation, schedule and recovery."""
 
     name: Name
@@ -67,33 +80,29 @@ class Method(Settings):
     control: bool = False
     """Whether it is there to compare with, and is no candidate itself."""
 
-    def spec(self, kind: str) -> registry.Spec:
-        """What is known of one of its parts."""
-        return registry.find(kind, getattr(self, kind).name)
-
     @property
     def outcome(self) -> bool:
         """Whether its sparsity is an outcome, not a target."""
-        return bool(self.spec("allocation").trait("outcome", False))
+        return self.spec(Allocation).traits.outcome
 
     @property
     def nested(self) -> bool:
         """Whether what a larger sparsity keeps is part of what a smaller one keeps."""
         once = self.schedule.parameters.get("rounds", 1) == 1 and self.first is None
-        once = once and not self.spec("criterion").trait("sweeps", False)
-        return once and bool(self.spec("allocation").trait("nested", False))
+        swept = self.spec(Criterion).traits.sweeps
+        return once and not swept and self.spec(Allocation).traits.nested
 
     def sources(self) -> list[Path]:
         """The files in which its parts stand."""
-        specs = [self.spec(kind) for kind in PARTS]
-        specs += [self.first.spec(kind) for kind in SCORING] if self.first else []
+        specs = [self.spec(KINDS[kind]) for kind in PARTS]
+        specs += [self.first.spec(KINDS[kind]) for kind in SCORING] if self.first else []
         return sorted({spec.source for spec in specs})
 
     def sparsities(self, grid: list[float]) -> list[float]:
         """The grid's, or the only ones it knows: 1 − n/m of N:M; 0, which asks for none in
         particular, of a dense control and of a threshold."""
-        for kind in ("schedule", "pattern", "allocation"):
-            own = self.spec(kind).trait("sparsities")
+        for kind in (Schedule, Pattern, Allocation):
+            own = self.spec(kind).traits.sparsities
             if own == "1 - n/m":
                 return [1 - self.pattern.parameters["n"] / self.pattern.parameters["m"]]
             if own:

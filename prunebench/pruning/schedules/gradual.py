@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
@@ -103,7 +104,7 @@ class _Pruner:
     @classmethod
     def of(cls, curve: Curve, model: nn.Module, law: dict[int, float]) -> _Pruner:
         weights = curve.view(model).weights
-        trained = "training" in curve.method.spec("criterion").trait("needs", ())
+        trained = "training" in curve.method.spec(Criterion).traits.needs
         movement = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         return cls(curve, law, ones(weights), movement if trained else None)
 

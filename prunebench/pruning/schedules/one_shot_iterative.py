@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import nn
 
+from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.registry import schedule
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
 from prunebench.pruning.masks import ones
@@ -55,7 +56,7 @@ def dense(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
         masks = ones(curve.view(model).weights)
         run = curve.follow(model, masks)
         # a recovery that starts from initialization has no use for the baseline
-        anew = curve.method.spec("recovery").trait("anew", False)
+        anew = curve.method.spec(Recovery).traits.anew
         spent = Cost() if anew else curve.baseline_cost
         yield Pruned(0.0, model, masks, run, spent.and_run(run), 0.0)
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import pandas as pd
 
 from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import KINDS
 from prunebench.experiment.settings import PARTS, Analysis, Experiment, Part
 from prunebench.report import figures
 from prunebench.statistics import score
@@ -90,6 +91,6 @@ class Material:
 
 def _part(kind: str, part: Part) -> str:
     """A part by its name, with the parameters that are not its defaults."""
-    usual = registry.find(kind, part.name).parameters
+    usual = registry.find(KINDS[kind], part.name).parameters
     own = [f"{key} {value}" for key, value in part.parameters.items() if usual.get(key) != value]
     return f"{part.name} ({', '.join(own)})" if own else part.name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from prunebench.experiment.part_kinds import KINDS, Schedule
 from prunebench.experiment.settings import PARTS, SCORING, Method, Model, Task, Training
 from prunebench.report.paper.citations import keys
 
@@ -70,8 +71,8 @@ def of_method(method: Method) -> list[str]:
 
 def _parts(method: Method) -> Iterator[str]:
     # a dense control removes nothing
-    for kind in PARTS[3:] if method.spec("schedule").trait("sparsities") else PARTS:
-        yield method.spec(kind).summary
+    for kind in PARTS[3:] if method.spec(Schedule).traits.sparsities else PARTS:
+        yield method.spec(KINDS[kind]).summary
     for kind in SCORING if method.first else ():
         assert method.first is not None
-        yield method.first.spec(kind).summary
+        yield method.first.spec(KINDS[kind]).summary

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from prunebench.experiment.part_kinds import Schedule
 from prunebench.experiment.settings import PARTS, Experiment, Method, Model, Regime, Task, Training
 from prunebench.report.document import protocol_section, provenance_section
 from prunebench.report.document.inputs import Material
@@ -200,7 +201,7 @@ def _method(method: Method, made: pd.DataFrame) -> str:
     """A method with its parts, its paper and theirs."""
     known = method.name in made.index
     # of a dense control nothing is chosen: only what trains it again says something
-    kinds = PARTS[3:] if method.spec("schedule").trait("sparsities") else PARTS
+    kinds = PARTS[3:] if method.spec(Schedule).traits.sparsities else PARTS
     parts = [
         str(made.loc[method.name, kind]) if known else getattr(method, kind).name for kind in kinds
     ]

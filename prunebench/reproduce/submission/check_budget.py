@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.settings import Method, Training
 
 Given = dict[str, Any]  # the parameters of a schedule or a recovery
@@ -42,7 +43,7 @@ def _iterative(method: Method, training: Training, sparsity: float, each: float)
 
 
 def _dense(method: Method, training: Training, sparsity: float, each: float) -> float:
-    anew = method.spec("recovery").trait("anew", False)
+    anew = method.spec(Recovery).traits.anew
     return each if anew else training.epochs + each
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from prunebench.experiment import config, registry
+from prunebench.experiment.part_kinds import Recovery, Schedule
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Training
 from prunebench.reproduce.submission.check_budget import RECOVERIES, SCHEDULES, budget
@@ -19,8 +20,8 @@ TRAINING = Training(epochs=10, recovery_epochs=3)
 
 
 def test_every_schedule_and_recovery_that_ships_has_a_budget() -> None:
-    assert set(SCHEDULES) == set(registry.builtin("schedule"))
-    assert set(RECOVERIES) == set(registry.builtin("recovery"))
+    assert set(SCHEDULES) == set(registry.builtin(Schedule))
+    assert set(RECOVERIES) == set(registry.builtin(Recovery))
 
 
 @pytest.mark.parametrize("folder", REFERENCES, ids=lambda folder: folder.name)

@@ -1,0 +1,173 @@
+"""The kinds of parts, and what a part of each kind declares of itself: its traits.
+
+A kind is a class, its traits are its fields, and an instance is the decorator that marks a
+function as such a part:
+
+    @criterion(patterns=("weight",), needs=("batches",))
+    def wanda(view: View) -> Scores: ...
+
+``registry`` reads the traits from the source, and refuses one that is not declared here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BeforeValidator, ConfigDict, Field, Strict
+
+from prunebench.errors import shown
+from prunebench.experiment.ranges import Range
+from prunebench.experiment.validation import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _names(value: Any) -> Any:
+    # ("weight") is a text, not a tuple of one
+    if isinstance(value, tuple | list) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if value is None:
+        return None
+    raise ValueError(f"must be names, e.g. ('weight',), found {shown(value)}")
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+NamesOrAll = Annotated[tuple[str, ...] | None, BeforeValidator(_names)]
+Needs = Annotated[
+    tuple[Literal["batches", "gradients", "activations", "training"], ...], BeforeValidator(_names)
+]
+Supplies = Annotated[tuple[Literal["training"], ...], BeforeValidator(_names)]
+# how long a part trains: not at all, as long as a recovery, as long as a baseline
+Length = Literal["none", "recovery", "training"]
+
+
+class Traits(Settings):
+    """What parts of every kind declare."""
+
+    model_config = ConfigDict(strict=True)
+    kind: ClassVar[str]  # as the configuration and entry points write it
+
+    ranges: dict[str, Range] = Field({})
+    """Values that parameters may have: an interval such as "(0, 1]", or a tuple of words."""
+
+    def __call__(self, function: F) -> F:
+        """Return a function as it is: its traits are read from the source alone."""
+        return function
+
+
+class Criterion(Traits):
+    """A function of a view of the network that scores every prunable unit; higher is kept."""
+
+    kind = "criterion"
+
+    patterns: Names = Field(("weight",), min_length=1)
+    """Patterns whose units it scores; the first, or weight, is the default of a method."""
+    needs: Needs = ()
+    """What it looks at; training: what is added up while the network trains."""
+    compensates: bool = False
+    """Whether it also changes the weights that stay."""
+    sweeps: bool = False
+    """Whether it removes weights itself, layer after layer, so that its masks are not nested."""
+    why: str = ""
+    """Reason that a refusal gives where the schedule does not supply what it needs."""
+
+
+class _Restricted(Traits):
+    """Traits of parts that may allow their own sparsities alone."""
+
+    sparsities: Literal["1 - n/m"] | Annotated[tuple[float, ...], Strict(False)] | None = None
+    """The only sparsities it knows, or how they follow from n and m; None: those of the grid."""
+
+
+class Pattern(_Restricted):
+    """A function that says which weights are removed together."""
+
+    kind = "pattern"
+
+    together: str | None = None
+    """Its parameter that counts the neighbours among which it chooses, e.g. m of N:M."""
+    whole_layers: bool = False
+    """Whether it removes whole layers, so that an empty layer is no collapse."""
+
+
+class Allocation(_Restricted):
+    """A function that spreads the sparsity over the layers."""
+
+    kind = "allocation"
+
+    patterns: NamesOrAll = None
+    """Patterns that it can spread; None: all."""
+    nested: bool = False
+    """Whether what a larger sparsity keeps is part of what a smaller one keeps."""
+    outcome: bool = False
+    """Whether the sparsity is an outcome, not a target."""
+    alone: str | None = None
+    """Allocation that takes its place where a layer is pruned on its own."""
+
+
+class Schedule(_Restricted):
+    """A function that says when weights are removed."""
+
+    kind = "schedule"
+
+    patterns: NamesOrAll = None
+    """Patterns that it can remove; None: all."""
+    recoveries: NamesOrAll = None
+    """Recoveries that may follow it; None: all."""
+    length: Length = "none"
+    """How long it trains itself, without the recovery."""
+    supplies: Supplies = ()
+    """What it gives to a criterion that needs it."""
+    passes: bool = False
+    """Whether it passes smaller sparsities on its way to a larger one."""
+    untrained: bool = False
+    """Whether it prunes before any training."""
+    why: str = ""
+    """Reason that a refusal gives where the recovery cannot follow it."""
+
+
+class Recovery(Traits):
+    """A function that trains a network after a removal."""
+
+    kind = "recovery"
+
+    length: Length = "none"
+    """How long it trains."""
+    anew: bool = False
+    """Whether it starts from an initialization, and so has no use for the baseline."""
+
+
+class Probe(Traits):
+    """A function of a stored network that measures some columns of its record."""
+
+    kind = "probe"
+
+    columns: dict[str, str] = Field({})
+    """Its columns, and the formula of each."""
+    better: Literal["lower", "higher", "zero", ""] = ""
+    """Direction in which the columns are better; empty: none."""
+    unit: str | dict[str, str] = ""
+    """Unit of all columns, or of each."""
+    source: str = ""
+    """Papers that define the columns."""
+
+
+class Engine(Traits):
+    """A function that makes a network run, to measure how long it takes."""
+
+    kind = "engine"
+
+
+# as decorators; what they are given must be literals
+criterion = Criterion
+pattern = Pattern
+allocation = Allocation
+schedule = Schedule
+recovery = Recovery
+probe = Probe
+engine = Engine
+
+KINDS: dict[str, type[Traits]] = {
+    kind.kind: kind for kind in (Criterion, Pattern, Allocation, Schedule, Recovery, Probe, Engine)
+}
