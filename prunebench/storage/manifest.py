@@ -68,19 +68,16 @@ class Manifest:
         }
         write_sealed(self.path, {"files": entries})
 
-    def unfinished(self) -> bool:
-        """Return whether the files were still being written when their writer ended."""
-        try:
-            return self._entries() is None
-        except PrunebenchError:
-            return False
+    def listed(self) -> set[Path] | None:
+        """Return the files that are listed; none where the manifest is missing or damaged.
 
-    def files(self) -> list[Path]:
-        """Return the files that are listed; none where the manifest is missing or damaged."""
+        None where they were still being written when their writer ended.
+        """
         try:
-            return [self.root / name for name in self._entries() or ()]
+            entries = self._read()
         except PrunebenchError:
-            return []
+            return set()
+        return None if entries is None else {self.root / name for name in entries}
 
     def damaged(self, thorough: bool = False, absent: Collection[str] = ()) -> list[Path]:
         """Return the files that are missing or not as they were written.
@@ -95,7 +92,7 @@ class Manifest:
         if not self.path.exists():
             return []
         try:
-            entries, written = self._entries() or {}, self.path.stat().st_mtime_ns
+            entries, written = self._read() or {}, self.path.stat().st_mtime_ns
         except PrunebenchError:
             return [self.path]
         since = None if thorough else written
@@ -114,30 +111,25 @@ class Manifest:
         if self.path.exists():  # asking to delete it would fail on a disk that is not to be written
             remove_file(self.path)
 
-    def _entries(self) -> Entries | None:
-        """Return what is listed, None where the files were being written.
+    def _read(self) -> Entries | None:
+        """Return the entries, None where the files were being written.
 
         Raises:
             PrunebenchError: the manifest is missing or damaged.
         """
         try:
-            listed = read_sealed(self.path)["files"]
-            if listed is None:
+            files = read_sealed(self.path)["files"]
+            if files is None:
                 return None
-            entries = {str(name): _entry(value) for name, value in listed.items()}
+            entries = {}
+            for name, value in files.items():
+                size, sha = (None, value) if isinstance(value, str) else value
+                if Path(name).is_absolute() or ".." in Path(name).parts:  # somebody else's work
+                    raise ValueError(name)
+                entries[name] = size, sha
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PrunebenchError(f"{self.path} is missing or damaged") from error
-        for name in entries:  # somebody else may have written it
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise PrunebenchError(f"{self.path} is damaged: {name} is not below {self.root}")
         return entries
-
-
-def _entry(value: Any) -> tuple[int | None, str]:
-    if isinstance(value, str):
-        return None, value
-    size, sha = value
-    return int(size), str(sha)
 
 
 def _as_listed(path: Path, size: int | None, sha: str, since: int | None) -> bool:

@@ -64,10 +64,12 @@ def damaged(layout: Layout, thorough: bool = False, mend: bool = True) -> dict[P
         manifest = manifest_of(layout, step)
         if not manifest.path.exists():
             continue
-        exported, moved = _export(layout) if step == "track" else ([], False)
-        again = moved or manifest.unfinished()
+        listed, (exported, moved) = manifest.listed(), _export(layout, step)
+        again = moved or listed is None
         changed = [] if again else _changed(manifest, output, thorough) + exported
-        aside = _move_aside(layout, _foreign(manifest, output, changed)) if mend and changed else {}
+        aside = {}
+        if mend and changed:
+            aside = _move_aside(layout, _foreign(listed or set(), output, changed))
         if mend and (again or changed):
             remove(layout, step)
         found |= {path: aside.get(path) for path in changed}
@@ -105,30 +107,28 @@ def _changed(manifest: Manifest, output: Path, thorough: bool) -> list[Path]:
     return [output, *(path for path in changed if not path.is_relative_to(output))]
 
 
-def _export(layout: Layout) -> tuple[list[Path], bool]:
+def _export(layout: Layout, step: str) -> tuple[list[Path], bool]:
     """Return what is damaged of an export to MLflow's database beside the experiment.
 
     That is the file that describes the export, or the database: other experiments write into it
     too, so it is in no manifest. The second value: whether the experiment was moved since, away
     from its export.
     """
-    said = layout.steps()["track"]
-    if not said.exists():
+    said = layout.steps()[step]
+    if step != "track" or not said.exists():
         return [], False
     try:
         name = read_sealed(said).get("beside")
     except PrunebenchError:
         return [said], False
-    if not name:
-        return [], False
-    if not layout.database.exists() and not layout.artifacts.exists():
+    if name and not layout.database.exists() and not layout.artifacts.exists():
         return [], True
-    return [layout.database] if mlflow_database.fault(layout.database, name) else [], False
+    fault = name and mlflow_database.fault(layout.database, name)
+    return [layout.database] if fault else [], False
 
 
-def _foreign(manifest: Manifest, output: Path, changed: list[Path]) -> Iterator[Path]:
+def _foreign(listed: set[Path], output: Path, changed: list[Path]) -> Iterator[Path]:
     """Yield the files that may hold what the step did not write."""
-    listed = set(manifest.files())
     yield from (path for path in changed if path in listed)
     for path in sorted(output.rglob("*")) if output.is_dir() else [output]:
         # Snakemake leaves a hidden file in a folder that it asked for
