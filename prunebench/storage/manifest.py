@@ -46,7 +46,7 @@ class Manifest:
         return cls(folder / RECORD, folder)
 
     def begin(self) -> None:
-        """Say that the files are about to be written; until then none of them is trusted.
+        """Say that the files are being written: none of them is trusted until ``write`` is called.
 
         Raises:
             Unwritable: the disk is full, or the folder may not be written.
@@ -69,9 +69,11 @@ class Manifest:
         write_sealed(self.path, {"files": entries})
 
     def listed(self) -> set[Path] | None:
-        """Return the files that are listed; none where the manifest is missing or damaged.
+        """Return the files that are listed.
 
-        None where they were still being written when their writer ended.
+        Returns:
+            The files; an empty set where the manifest is missing or damaged; None where the files
+            were still being written when their writer ended.
         """
         try:
             entries = self._read()
@@ -108,7 +110,7 @@ class Manifest:
         Raises:
             Unwritable: the folder may not be written.
         """
-        if self.path.exists():  # asking to delete it would fail on a disk that is not to be written
+        if self.path.exists():  # on a read-only disk deleting nothing would fail too
             remove_file(self.path)
 
     def _read(self) -> Entries | None:
@@ -124,7 +126,7 @@ class Manifest:
             entries = {}
             for name, value in files.items():
                 size, sha = (None, value) if isinstance(value, str) else value
-                if Path(name).is_absolute() or ".." in Path(name).parts:  # somebody else's work
+                if Path(name).is_absolute() or ".." in Path(name).parts:  # not written here
                     raise ValueError(name)
                 entries[name] = size, sha
         except (KeyError, TypeError, ValueError, AttributeError) as error:
