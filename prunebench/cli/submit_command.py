@@ -1,4 +1,4 @@
-"""``submit``: a method and its records, packed and checked."""
+"""``submit``: pack a method with its records into a folder, and check such a folder."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ app.add_typer(submit, name="submit")
 def pack(
     results: Annotated[Path, typer.Argument(help="a finished experiment: results/x")],
     folder: Annotated[Path, typer.Argument(help="the folder to make")],
-    method: Annotated[str, typer.Option(help="the method that is submitted")],
+    method: Annotated[str, typer.Option(help="the method to submit")],
     description: Annotated[str, typer.Option(help="what it does, in a sentence")] = "",
-    paper: Annotated[str, typer.Option(help="where it is described, e.g. Han 2015")] = "",
+    paper: Annotated[str, typer.Option(help="paper that describes it, e.g. Han 2015")] = "",
     contact: Annotated[str, typer.Option(help="whom to ask; public")] = "",
 ) -> None:
-    """Copy what a submission needs: configuration, records, masks, your Python files."""
+    """Copy what a submission needs to a folder: configuration, records, masks, Python files."""
     from prunebench.experiment.validation import validated
     from prunebench.reproduce.submission import pack as packing
     from prunebench.reproduce.submission.submission_folder import Form
@@ -54,15 +54,15 @@ def check(
     data: Data = DATA,
     as_json: AsJson = False,
 ) -> None:
-    """Check a submission and compute some of its cells anew. It runs the submission's Python.
+    """Check a submission and compute some of its cells again. It runs the submission's Python.
 
-    A line for each finding. Exit status: 0 nothing is broken, 1 something is, 2 bad input.
+    It prints a line for each result. Exit status: 0 nothing is broken, 1 something is, 2 bad input.
     """
-    from prunebench.reproduce.submission.check import check as findings
-    from prunebench.reproduce.submission.findings import BROKEN, shown
+    from prunebench.reproduce.submission.check import check as run_checks
+    from prunebench.reproduce.submission.check_results import BROKEN, shown
     from prunebench.reproduce.submission.submission_folder import load
 
-    found = list(findings(load(folder), data, sample, seed_of(seed)))
+    found = list(run_checks(load(folder), data, sample, seed_of(seed)))
     print(json.dumps([asdict(f) for f in found], indent=1) if as_json else "\n".join(shown(found)))
-    if any(finding.outcome == BROKEN for finding in found):
+    if any(result.outcome == BROKEN for result in found):
         raise typer.Exit(1)

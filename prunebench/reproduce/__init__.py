@@ -1,1 +1,1 @@
-"""Recompute and compare: cells of a finished experiment, and submissions of others."""
+"""Recomputing and comparing: cells of a finished experiment, and submissions of others."""

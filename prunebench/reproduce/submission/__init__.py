@@ -1,11 +1,12 @@
-"""A method that somebody submits: a folder with its file, its records and its masks, checked.
+"""Submissions: a method with its code, its records and its masks in one folder.
 
-``form`` reads the folder, ``check`` goes over it, ``pack`` makes it of a finished experiment.
+``pack`` makes the folder from a finished experiment, ``submission_folder`` reads it, ``check``
+checks it. The folder holds:
 
     submission.yaml   name, method, description, paper, contact
-    config.json       the resolved configuration of the experiment
-    cells.csv         its records, every cell of the grid
-    provenance.json   what made them
-    *.py              the files that config.json names
+    config.json       resolved configuration of the experiment
+    cells.csv         its records, one for every cell of the grid
+    provenance.json   code, packages, machine and command that made the records
+    *.py              Python files that config.json names
     cells/<task>/<regime>/<model>/seed-<n>/<method>/<sparsity>/masks.safetensors
 """

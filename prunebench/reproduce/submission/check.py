@@ -1,4 +1,4 @@
-"""All checks of a submission, in order: the cheap ones first, the re-run last."""
+"""All checks of a submission, in order: cheap ones first; last, cells are computed again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 
 from prunebench.pruning import contract
 from prunebench.reproduce.submission.check_masks import masks
-from prunebench.reproduce.submission.check_table import budgets, columns, grid, measured, provenance
-from prunebench.reproduce.submission.findings import BROKEN, PASSED, WARNING, Finding, concluded
+from prunebench.reproduce.submission.check_results import (
+    BROKEN,
+    PASSED,
+    WARNING,
+    CheckResult,
+    concluded,
+)
+from prunebench.reproduce.submission.check_table import budgets, columns, grid, provenance, statuses
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.compare_records import CONFIRMED
 from prunebench.reproduce.verify.recompute import rerun
@@ -16,51 +22,71 @@ from prunebench.reproduce.verify.stored_experiment import draw
 from prunebench.reproduce.verify.verdict_text import environment, summary
 from prunebench.storage.coordinates import Coordinates
 
-Check = Callable[[Submission], Iterator[Finding]]
+Check = Callable[[Submission], Iterator[CheckResult]]
 TABLES: tuple[tuple[str, str, Check], ...] = (
-    ("columns", "the record's columns are there", columns),
+    ("columns", "all columns of a record are there", columns),
     ("grid", "every cell of config.json is there, with its dense baseline", grid),
-    ("provenance", "every row can be traced", provenance),
-    ("budget", "every cell trained for as long as its composition says", budgets),
-    ("status", "what counts as a constant predictor is said", measured),
+    ("provenance", "every row can be traced to its code, data and machine", provenance),
+    ("budget", "every cell trained for as many epochs as its method's parts ask for", budgets),
+    ("status", "failed and diverged cells are named: they count as a constant predictor", statuses),
 )
 
 
-def check(submission: Submission, data: Path, sample: int, seed: int) -> Iterator[Finding]:
-    """Check a submission; ``sample`` cells are computed anew, half of them of its method.
+def check(submission: Submission, data: Path, sample: int, seed: int) -> Iterator[CheckResult]:
+    """Run all checks of a submission and yield their results. It runs the submission's Python.
 
-    It runs the submission's Python. With a sample of 0, or where something is broken, nothing is
-    computed anew. Raises PrunebenchError where a task's data are not here.
+    If something is broken, no cell is computed again.
+
+    Args:
+        submission: the submission.
+        data: folder of downloaded and prepared data.
+        sample: number of cells to compute again, half of them of the submitted method; 0: none.
+        seed: seed of the draw of these cells.
+
+    Raises:
+        PrunebenchError: the data of a task are not there.
     """
     broken = False
-    for finding in _static(submission, data):
-        broken |= finding.outcome == BROKEN
-        yield finding
+    for result in _static(submission, data):
+        broken |= result.outcome == BROKEN
+        yield result
     if broken or sample < 1:
         why = "something is broken: mend that first" if broken else "not asked for"
-        yield Finding(WARNING, "re-run", "", f"nothing was computed anew: {why}")
+        yield CheckResult(WARNING, "re-run", "", f"no cell was computed again: {why}")
         return
-    yield from again(submission, data, sample, seed)
+    yield from recomputed(submission, data, sample, seed)
 
 
-def _static(submission: Submission, data: Path) -> Iterator[Finding]:
+def _static(submission: Submission, data: Path) -> Iterator[CheckResult]:
     for name, said, look in TABLES:
         yield from concluded(name, said, look(submission))
-    said = "the masks have the sparsities and weights that the records claim"
+    said = "the masks have the sparsities and numbers of weights that the records claim"
     yield from concluded("masks", said, masks(submission, data))
-    yield from concluded("contract", f"{submission.form.method} keeps it", _contract(submission))
+    said = f"{submission.form.method} keeps the contract of a method"
+    yield from concluded("contract", said, _contract(submission))
 
 
-def _contract(submission: Submission) -> Iterator[Finding]:
+def _contract(submission: Submission) -> Iterator[CheckResult]:
     for found in contract.check(submission.method, contract.standard_networks()):
         if found.outcome != contract.PASSED:
             outcome = BROKEN if found.outcome == contract.BROKEN else WARNING
             told = f"{found.check}: {found.outcome} {found.detail}".rstrip()
-            yield Finding(outcome, "contract", f"{submission.form.method} on {found.network}", told)
+            yield CheckResult(
+                outcome, "contract", f"{submission.form.method} on {found.network}", told
+            )
 
 
 def drawn(submission: Submission, sample: int, seed: int) -> list[Coordinates]:
-    """Half of the sample (rounded up) of the submitted method's cells, the rest of the others'."""
+    """Draw cells to compute again: half of them (rounded up) of the submitted method.
+
+    Args:
+        submission: the submission.
+        sample: number of cells.
+        seed: seed of the draw.
+
+    Returns:
+        The cells, without their dense baselines.
+    """
     own = [cell for cell in submission.stored.rows if cell.method == submission.form.method]
     rest = [cell for cell in submission.stored.rows if cell not in own and cell.sparsity]
     half = -(-sample // 2) if rest else sample
@@ -68,14 +94,20 @@ def drawn(submission: Submission, sample: int, seed: int) -> list[Coordinates]:
     return chosen + (draw(rest, sample - half, seed) if rest and sample > half else [])
 
 
-def again(submission: Submission, data: Path, sample: int, seed: int) -> Iterator[Finding]:
-    """Compute cells anew and say of each what came of it."""
+def recomputed(submission: Submission, data: Path, sample: int, seed: int) -> Iterator[CheckResult]:
+    """Compute some cells again and yield a result for each, and one for all.
+
+    Args: as of ``check``.
+
+    Raises:
+        PrunebenchError: the data of a task are not there, or a baseline cannot be computed here.
+    """
     outcome = rerun(submission.stored, drawn(submission, sample, seed), data)
     for compared in outcome.cells:
         confirmed = compared.verdict in CONFIRMED
         told = f"{compared.verdict}: {compared.reason}".removesuffix(": ")
-        yield Finding(PASSED if confirmed else BROKEN, "re-run", str(compared.cell), told)
+        yield CheckResult(PASSED if confirmed else BROKEN, "re-run", str(compared.cell), told)
     for name, there, here in environment(outcome):
-        yield Finding(WARNING, "re-run", "environment", f"{name}: {there}, here {here}")
+        yield CheckResult(WARNING, "re-run", "environment", f"{name}: {there}, here {here}")
     told = f"{summary(outcome)} (--seed {seed})"
-    yield Finding(PASSED if outcome.confirmed else BROKEN, "re-run", "", told)
+    yield CheckResult(PASSED if outcome.confirmed else BROKEN, "re-run", "", told)

@@ -1,8 +1,8 @@
-"""How many epochs a cell must have trained for, by what its method is made of (PROTOCOL: budgets).
+"""Number of epochs that a cell must have trained for, from the parts of its method.
 
-A record's ``train_epochs`` counts all that led to the cell: the baseline where its weights were
-used, and every round before. The lengths here are written down a second time, apart from the code
-that trains, so that the two can disagree.
+A record's ``train_epochs`` counts all training that led to the cell: the baseline's, where its
+weights were used, and that of every round before. The numbers stand here a second time, apart from
+the code that trains, so that a check can find that the two disagree.
 """
 
 from __future__ import annotations
@@ -66,7 +66,16 @@ SCHEDULES: dict[str, Callable[[Method, Training, float, float], float]] = {
 
 
 def budget(method: Method, training: Training, sparsity: float) -> float | None:
-    """The epochs of a cell that finished; None for a schedule or recovery of somebody's own."""
+    """Return the epochs that led to a finished cell.
+
+    Args:
+        method: the cell's method.
+        training: how its baseline was trained.
+        sparsity: the cell's target.
+
+    Returns:
+        The number of epochs; None for a schedule or a recovery that does not ship.
+    """
     schedule = SCHEDULES.get(method.schedule.name)
     recovery = RECOVERIES.get(method.recovery.name)
     if schedule is None or recovery is None:

@@ -1,4 +1,4 @@
-"""What a submission's masks say against what its records claim."""
+"""Check of a submission's masks against its records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.settings import Method
 from prunebench.pruning.layers import prunable_layers
-from prunebench.reproduce.submission.findings import BROKEN, Finding
+from prunebench.reproduce.submission.check_results import BROKEN, CheckResult
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.recompute import make_ready
 from prunebench.runner.preflight import build
@@ -30,15 +30,23 @@ from prunebench.tasks.task_data import load
 
 @dataclass(frozen=True)
 class Weights:
-    """A network's parameters, without their values."""
+    """The shapes and sizes of a network's parameters, by name, and which of them are prunable."""
 
     shapes: dict[str, tuple[int, ...]]
     sizes: dict[str, int]
     prunable: tuple[str, ...]
 
 
-def masks(submission: Submission, data: Path) -> Iterator[Finding]:
-    """Recount every cell's mask; raises PrunebenchError where the task's data are not here."""
+def masks(submission: Submission, data: Path) -> Iterator[CheckResult]:
+    """Count the weights of every cell's mask and yield what differs from its record.
+
+    Args:
+        submission: the submission.
+        data: folder of downloaded and prepared data.
+
+    Raises:
+        PrunebenchError: the data of a task are not there.
+    """
     plan = Plan(submission.stored.experiment)
     baselines = {baseline.key: baseline for baseline in plan.baselines}
     methods = {method.name: method for method in plan.experiment.methods}
@@ -56,7 +64,7 @@ def masks(submission: Submission, data: Path) -> Iterator[Finding]:
         )
         where = str(path.relative_to(submission.folder))
         for told in _faults(path, row, method, known[key]):
-            yield Finding(BROKEN, "masks", where, told)
+            yield CheckResult(BROKEN, "masks", where, told)
 
 
 def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:
@@ -73,12 +81,12 @@ def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path)
 
 
 def _faults(path: Path, row: Mapping[Any, Any], method: Method, weights: Weights) -> Iterator[str]:
-    """What is wrong with a cell's mask, each in words."""
+    """Yield what is wrong with a cell's mask, a message each."""
     if not path.is_file():
-        yield "is missing: every cell that did not fail has one"
+        yield "the mask is missing: every cell that did not fail has one"
         return
     if sha256_file(path) != row["mask_hash"]:
-        yield "is not the record's: its SHA-256 is not mask_hash"
+        yield "the mask is not that of the record: its SHA-256 differs from mask_hash"
     try:
         found = cell_files.load_tensors(path)
     except PrunebenchError as error:
@@ -95,15 +103,18 @@ def _misfits(found: Mapping[str, Tensor], weights: Weights) -> Iterator[str]:
         if name not in weights.shapes:
             yield f"the network has no parameter {name!r}"
         elif tuple(mask.shape) != weights.shapes[name]:
-            yield f"{name} is {tuple(mask.shape)}, the network's {weights.shapes[name]}"
+            yield (
+                f"the mask of {name} has shape {tuple(mask.shape)}, the parameter"
+                f" {weights.shapes[name]}"
+            )
         elif mask.dtype not in (torch.uint8, torch.bool) or bool((mask > 1).any()):
-            yield f"{name} must hold 0 and 1 as uint8, found {mask.dtype}"
+            yield f"the mask of {name} must hold 0 and 1 as uint8, found {mask.dtype}"
 
 
 def _claims(
     found: Mapping[str, Tensor], row: Mapping[Any, Any], method: Method, weights: Weights
 ) -> Iterator[str]:
-    """Where the record claims other counts than the mask has, or misses its target."""
+    """Yield where the record claims other counts than the mask has, or misses its target."""
     removed = {name: int((mask == 0).sum()) for name, mask in found.items()}
     gone = sum(removed.get(name, 0) for name in weights.prunable)
     total = sum(weights.sizes[name] for name in weights.prunable)
@@ -114,10 +125,10 @@ def _claims(
     }
     for column, value in counted.items():
         if not abs(float(row[column]) - value) < 1e-9:
-            yield f"{column} is {row[column]:.10g}, by the mask {value:.10g}"
+            yield f"{column} is {row[column]:.10g} in the record, {value:.10g} by the mask"
     target = float(row["sparsity"])
     # whole filters, blocks and thresholds cannot meet a target: they report what they met
     single = method.pattern.name == "weight" and not method.outcome
     if single and abs(gone - target * total) > 1:
-        told = f"{gone} of {total} weights are removed"
-        yield f"{told}, the target {target:g} is {round(target * total)} (to one weight)"
+        asked = round(target * total)
+        yield f"{gone} of {total} weights are removed; the target {target:g} asks for {asked}"

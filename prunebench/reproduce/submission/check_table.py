@@ -1,4 +1,4 @@
-"""The checks of a submission that its table and its configuration are enough for."""
+"""Checks of a submission that need its table and its configuration alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
 from prunebench.reproduce.submission.check_budget import budget
-from prunebench.reproduce.submission.findings import BROKEN, WARNING, Finding
+from prunebench.reproduce.submission.check_results import BROKEN, WARNING, CheckResult
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.hashing import digest
@@ -30,22 +30,25 @@ _ONE = ("commit", "lock_hash", "processor", "device", "python_version", "torch_v
         "torchvision_version", "timm_version")  # fmt: skip
 
 
-def columns(submission: Submission) -> Iterator[Finding]:
-    """Are the record's columns there? Their types were checked when the table was read."""
+def columns(submission: Submission) -> Iterator[CheckResult]:
+    """Check that all columns are there; their types were checked when the table was read."""
     raw = submission.stored.raw
     for column in COLUMNS:
         if column not in raw.columns:
             outcome = BROKEN if column in PROVENANCE else WARNING
-            yield Finding(
-                outcome, "columns", TABLE, f"no column {column}: collect the records again"
+            yield CheckResult(
+                outcome, "columns", TABLE, f"column {column} is missing: collect the records again"
             )
     for column in raw.columns:
         if column not in COLUMNS:
-            yield Finding(WARNING, "columns", TABLE, f"{column} is no column of a record")
+            yield CheckResult(WARNING, "columns", TABLE, f"column {column} is unknown")
 
 
-def grid(submission: Submission) -> Iterator[Finding]:
-    """Is every cell of the configuration there, with what it is made of, and no other?"""
+def grid(submission: Submission) -> Iterator[CheckResult]:
+    """Check that the table has the cells of the configuration, all of them and no others.
+
+    Each must have the family and the parts that the configuration gives it.
+    """
     stored = submission.stored
     plan = Plan(stored.experiment)
     expected = {
@@ -56,29 +59,30 @@ def grid(submission: Submission) -> Iterator[Finding]:
     there = set(stored.rows)
     for cell in sorted(expected - there):
         what = "its dense baseline" if cell.method == DENSE else "the cell"
-        told = f"{what} is missing; a cell that failed is a row that says so"
-        yield Finding(BROKEN, "grid", f"{TABLE}: {cell}", told)
+        told = f"{what} is missing; a cell that failed has a row as well"
+        yield CheckResult(BROKEN, "grid", f"{TABLE}: {cell}", told)
     for cell in sorted(there - expected):
-        yield Finding(BROKEN, "grid", f"{TABLE}: {cell}", "config.json does not have this cell")
+        yield CheckResult(BROKEN, "grid", f"{TABLE}: {cell}", "config.json has no such cell")
     methods = {method.name: method for method in stored.experiment.methods}
     for row in _rows(submission, expected & there):
         for column, value in _composition(submission, methods.get(row["method"])).items():
             if _missing(row[column]) or row[column] != value:
-                told = f"{column} is {row[column]}, by config.json {value}"
-                yield Finding(BROKEN, "grid", f"{TABLE}: {coordinates_of_row(row)}", told)
+                told = f"{column} is {row[column]}, but {value} in config.json"
+                yield CheckResult(BROKEN, "grid", f"{TABLE}: {coordinates_of_row(row)}", told)
     names = set(stored.cells["experiment"])
     if names != {stored.experiment.experiment}:
-        told = f"experiment is {min(names)}, by config.json {stored.experiment.experiment}"
-        yield Finding(BROKEN, "grid", TABLE, told)
+        told = f"experiment is {min(names)}, but {stored.experiment.experiment} in config.json"
+        yield CheckResult(BROKEN, "grid", TABLE, told)
     if len(stored.experiment.seeds) < 3:
         told = (
-            f"{len(stored.experiment.seeds)} seed(s): no interval, and no test can be significant"
+            f"{len(stored.experiment.seeds)} seed(s): with fewer than 3 there are no intervals,"
+            " and no test can be significant"
         )
-        yield Finding(WARNING, "grid", "config.json", told)
+        yield CheckResult(WARNING, "grid", "config.json", told)
 
 
 def _composition(submission: Submission, method: Method | None) -> dict[str, Any]:
-    """What the configuration says of a row; a dense baseline (None) has no parts."""
+    """Columns of a row that follow from its method; a dense baseline (None) has no parts."""
     if method is None:
         return {"family": DENSE, "control": True}
     parts = {part: {"name": getattr(method, part).name} for part in PARTS}
@@ -86,51 +90,55 @@ def _composition(submission: Submission, method: Method | None) -> dict[str, Any
     return {"family": method.family, "control": method.control, **names}
 
 
-def provenance(submission: Submission) -> Iterator[Finding]:
-    """Can every row be traced, and do the rows agree with one another and with config.json?"""
+def provenance(submission: Submission) -> Iterator[CheckResult]:
+    """Check that every row names its code, data and machine, and that the rows agree.
+
+    The hashes of settings must be those of config.json, and rows of one task must have the same
+    data.
+    """
     stored = submission.stored
     for row in _rows(submission):
         where = f"{TABLE}: {coordinates_of_row(row)}"
         for column in PROVENANCE:
             if fault := _fault(row, column):
-                yield Finding(fault[0], "provenance", where, fault[1])
+                yield CheckResult(fault[0], "provenance", where, fault[1])
         expected = _config_hash(submission, coordinates_of_row(row))
         if expected is not None and row["config_hash"] != expected:
-            told = "config_hash is not that of config.json: the record is of other settings"
-            yield Finding(BROKEN, "provenance", where, told)
+            told = "config_hash differs from that of config.json: the record has other settings"
+            yield CheckResult(BROKEN, "provenance", where, told)
         threads = stored.experiment.compute.threads
         if str(row["threads"]) not in (str(threads), f"{threads}.0"):
-            told = f"threads is {row['threads']}, by config.json {threads}"
-            yield Finding(BROKEN, "provenance", where, told)
+            told = f"threads is {row['threads']}, but {threads} in config.json"
+            yield CheckResult(BROKEN, "provenance", where, told)
     # every method sees the same images and the same wrong labels
     for column, group in (("data_hash", ["task"]), ("label_hash", ["task", "regime", "seed"])):
         counts = stored.cells.groupby(group)[column].nunique()
         for key in counts.index[counts > 1]:
             name = "/".join(map(str, key)) if isinstance(key, tuple) else str(key)
-            told = f"{column} differs between its rows: they stand on other data"
-            yield Finding(BROKEN, "provenance", f"{TABLE}: {name}", told)
+            told = f"{column} differs between its rows: they do not have the same data"
+            yield CheckResult(BROKEN, "provenance", f"{TABLE}: {name}", told)
     for column in _ONE:
         if stored.cells[column].nunique() > 1:
-            told = f"{column} differs between rows: what is compared was not made alike"
-            yield Finding(WARNING, "provenance", TABLE, told)
+            told = f"{column} differs between rows: they were not computed alike"
+            yield CheckResult(WARNING, "provenance", TABLE, told)
     yield from _files(submission)
 
 
 def _fault(row: dict[str, Any], column: str) -> tuple[str, str] | None:
-    """What is wrong with a row's field of PROVENANCE."""
+    """The outcome and the message for a field of PROVENANCE that is wrong, else None."""
     value = row[column]
     failed, dense = row["status"] == FAILED, row["method"] == DENSE
     if (failed and column in _NOT_OF_FAILED) or (dense and column == "mask_hash"):
         return None
     if column == "nondeterministic":  # empty is what it should be
-        return None if _missing(value) else (WARNING, f"not to be repeated to the bit: {value}")
+        return None if _missing(value) else (WARNING, f"nondeterministic operations: {value}")
     if _missing(value):
         outcome = WARNING if column in _MAY_LACK else BROKEN
-        return outcome, f"{column} is empty: run it in a checkout that git knows"
+        return outcome, f"{column} is empty: run the experiment in a Git checkout"
     if column in _HEX and not re.fullmatch(f"[0-9a-f]{{{_HEX[column]}}}", str(value)):
-        return BROKEN, f"{column} is {value!r}, not {_HEX[column]} hexadecimal digits"
+        return BROKEN, f"{column} must be {_HEX[column]} hexadecimal digits, found {value!r}"
     if column == "dirty" and str(value).lower() != "false":
-        return WARNING, "dirty: the checkout differed from its commit when this was computed"
+        return WARNING, "dirty: the code differed from its commit when this was computed"
     return None
 
 
@@ -150,21 +158,21 @@ def _by_name(submission: Submission) -> tuple[dict[Any, Baseline], dict[str, Met
     return baselines, {method.name: method for method in experiment.methods}
 
 
-def _files(submission: Submission) -> Iterator[Finding]:
-    """Is provenance.json that of this configuration and of this table?"""
+def _files(submission: Submission) -> Iterator[CheckResult]:
+    """Check that provenance.json belongs to this configuration and to this table."""
     layout, origin = Layout(submission.folder), submission.stored.provenance
     name = layout.provenance.name
     if origin is None:
-        told = "is missing: lock file, machine, packages and command are not known"
-        yield Finding(WARNING, "provenance", name, told)
+        told = "the file is missing: lock file, machine, packages and command are not known"
+        yield CheckResult(WARNING, "provenance", name, told)
         return
     for key, file in mismatched(origin, layout.config, layout.cells_csv):
-        told = f"{key} is not that of {file}, which was changed since, or is another's"
-        yield Finding(BROKEN, "provenance", name, told)
+        told = f"{key} does not fit {file}: it was changed since, or is of another experiment"
+        yield CheckResult(BROKEN, "provenance", name, told)
 
 
-def budgets(submission: Submission) -> Iterator[Finding]:
-    """Did every cell that finished train for as long as its composition says?"""
+def budgets(submission: Submission) -> Iterator[CheckResult]:
+    """Check that every finished cell trained for as many epochs as its parts ask for."""
     baselines, methods = _by_name(submission)
     own: set[str] = set()
     for row in _rows(submission):
@@ -182,19 +190,19 @@ def budgets(submission: Submission) -> Iterator[Finding]:
             expected = asked
         epochs = float(row["train_epochs"])
         if not abs(epochs - expected) < 1e-6:
-            told = f"train_epochs is {epochs:g}, its budget {expected:g}"
-            yield Finding(BROKEN, "budget", f"{TABLE}: {cell}", told)
+            told = f"train_epochs is {epochs:g}, the budget {expected:g}"
+            yield CheckResult(BROKEN, "budget", f"{TABLE}: {cell}", told)
     for name in sorted(own):
-        told = "its schedule or recovery is its own: no budget is known, the record's stands"
-        yield Finding(WARNING, "budget", name, told)
+        told = "the budget was not checked: its schedule or recovery does not ship with prunebench"
+        yield CheckResult(WARNING, "budget", name, told)
 
 
-def measured(submission: Submission) -> Iterator[Finding]:
-    """Which cells count as a constant predictor, and why."""
+def statuses(submission: Submission) -> Iterator[CheckResult]:
+    """Name the cells that failed or diverged, and so count as a constant predictor, and why."""
     for row in _rows(submission):
         if row["status"] in (FAILED, DIVERGED):
             told = f"{row['status']}: {row['message']}"
-            yield Finding(WARNING, "status", f"{TABLE}: {coordinates_of_row(row)}", told)
+            yield CheckResult(WARNING, "status", f"{TABLE}: {coordinates_of_row(row)}", told)
 
 
 def _rows(submission: Submission, cells: set[Coordinates] | None = None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""From a finished experiment to the folder that is submitted."""
+"""Make the folder of a submission from a finished experiment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.reproduce.submission.plugins import file_of, renamed
 from prunebench.reproduce.submission.submission_folder import FORM, Form
@@ -21,17 +21,29 @@ from prunebench.storage.records import DENSE, FAILED
 
 
 def pack(results: Path, target: Path, form: Form) -> list[Path]:
-    """Copy what a submission needs of ``results/<experiment>`` into ``target``; return the files.
+    """Copy what a submission needs into a new folder.
 
-    The configuration's own Python files are read from where it names them, seen from the working
-    directory. Raises PrunebenchError where something is missing, or the target is there already.
+    Paths of Python files in the configuration are relative to the working directory.
+
+    Args:
+        results: folder of a finished experiment.
+        target: folder to make.
+        form: what its author says of the submission.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        PrunebenchError: a file or the method is missing, or the target exists already.
     """
     if target.exists():
-        raise PrunebenchError(f"{target} is there already: name a new folder")
+        raise PrunebenchError(f"{target} exists already: name a new folder")
     stored = load(results)
     names = [method.name for method in stored.experiment.methods]
     if form.method not in names:
-        raise PrunebenchError(f"{results} has no method {form.method!r}: {', '.join(names)}")
+        raise PrunebenchError(
+            f"{results} has no method {form.method!r}{suggest(form.method, names)}"
+        )
     here, there = Layout(results), Layout(target)
     wanted = [(here.config, there.config), (here.cells_csv, there.cells_csv)]
     wanted += [(here.provenance, there.provenance)] if here.provenance.is_file() else []
@@ -53,7 +65,14 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
 
 
 def plugins(given: Any) -> list[Path]:
-    """The Python files that a configuration names; PrunebenchError where two are named alike."""
+    """Return the Python files that a configuration names.
+
+    Args:
+        given: the configuration as YAML has it.
+
+    Raises:
+        PrunebenchError: two files have the same name, or a part is not in a file.
+    """
     found: dict[str, Path] = {}
 
     def note(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The Python files that a submission's configuration names: in its folder and nowhere else."""
+"""Python files of a submission's configuration: read from its folder and from nowhere else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from prunebench.errors import PrunebenchError
 
 
 def renamed(value: Any, rename: Callable[[str], str]) -> Any:
-    """A configuration with ``rename`` applied to the names of all parts of methods and to probes.
+    """Return a configuration with other names of the parts that do not ship.
 
-    Only names of somebody's own parts are given to it: those with a colon.
+    Args:
+        value: the configuration as YAML has it.
+        rename: gives the new name of a part or a probe whose name has a colon.
     """
     found = dict(value)
     if isinstance(value.get("methods"), list):
@@ -25,7 +27,7 @@ def renamed(value: Any, rename: Callable[[str], str]) -> Any:
 
 
 def _parts(value: Any, rename: Callable[[str], str]) -> Any:
-    """A method, a ``first`` or a part, and what is inside; a part's parameters stay."""
+    """Rename the parts in a method, a ``first`` or a part; a part's parameters stay."""
     if isinstance(value, str):
         return _own(value, rename)
     if not isinstance(value, dict):
@@ -39,23 +41,32 @@ def _own(name: Any, rename: Callable[[str], str]) -> Any:
 
 
 def file_of(name: str) -> tuple[str, str]:
-    """``path/to/mine.py:score`` as its path and its function.
+    """Return the path and the function of a part's name such as ``path/to/mine.py:score``.
 
-    Raises PrunebenchError for a Python module, which nobody else has.
+    Raises:
+        PrunebenchError: the part is in a Python module, which nobody else has.
     """
     place, _, function = name.rpartition(":")
     if not place.endswith(".py"):
         raise PrunebenchError(
-            f"{name!r} is of a Python module; a submission's parts stand in files of its folder,"
-            " named as mine.py:score"
+            f"{name!r} is in a Python module; the parts of a submission must be in files of its"
+            " folder, e.g. mine.py:score"
         )
     return place, function
 
 
 def localized(name: str, folder: Path) -> str:
-    """The part's name with the path of its file in ``folder``: at its own place, else by its name.
+    """Return a part's name with the path of its file in a folder.
 
-    Raises PrunebenchError where the folder does not have it; what lies outside is never read.
+    The file is looked for at its relative path, then by its name. Nothing outside of the folder is
+    read.
+
+    Args:
+        name: the part's name in the configuration.
+        folder: the submission's folder.
+
+    Raises:
+        PrunebenchError: the folder does not have the file.
     """
     place, function = file_of(name)
     root = folder.resolve()

@@ -1,12 +1,10 @@
-"""What a submission's folder says of itself, and its experiment."""
+"""Read the folder of a submission: its form, its configuration and its table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import config
@@ -22,32 +20,40 @@ FORM = "submission.yaml"
 
 
 class Form(Settings):
-    """``submission.yaml``."""
+    """The content of ``submission.yaml``."""
 
     name: Name
-    method: Name = Field(description="what is submitted: a method of config.json")
+    """Name of the submission."""
+    method: Name
+    """The method of config.json that is submitted."""
     description: str = ""
-    paper: str = Field("", description="where the method is described, e.g. Han 2015")
-    contact: str = Field("", description="whom to ask")
+    """What the method does, in a sentence."""
+    paper: str = ""
+    """Where the method is described, e.g. Han 2015."""
+    contact: str = ""
+    """Whom to ask; public."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A folder whose form, configuration and table can be read."""
+    """A submission, its form, configuration and table read and checked."""
 
     folder: Path
     form: Form
-    stored: Stored  # parts of its own named by their path in the folder
-    written: dict[str, str]  # such a name -> as config.json has it
+    stored: Stored  # its own parts are named by their path in the folder
+    written: dict[str, str]  # such a name -> the name in config.json
 
     @property
     def method(self) -> Method:
-        """What is submitted."""
+        """The method that is submitted."""
         methods = {method.name: method for method in self.stored.experiment.methods}
         return methods[self.form.method]
 
     def as_written(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """A method's settings as its author resolved them: their hash stands in the records."""
+        """Return a method's settings with the names of parts that its author used.
+
+        The records hold the hash of these.
+        """
         return {
             key: self.as_written(value) if isinstance(value, dict)
             else self.written.get(value, value) if key == "name" and isinstance(value, str)
@@ -57,9 +63,13 @@ class Submission:
 
 
 def load(folder: Path) -> Submission:
-    """Read a submission. Raises PrunebenchError: what is missing or wrong, and where."""
+    """Read a submission.
+
+    Raises:
+        PrunebenchError: a file is missing or wrong.
+    """
     if not folder.is_dir():
-        raise PrunebenchError(f"{folder} is no folder: a submission has {FORM}, config.json, …")
+        raise PrunebenchError(f"{folder} is no folder; a submission has {FORM}, config.json, …")
     path = folder / FORM
     form: Form = validated(Form, read_yaml(path), str(path))
     layout, written = Layout(folder), {}

@@ -1,5 +1,6 @@
-"""Some cells of a finished experiment computed anew, elsewhere, and compared with its records.
+"""Compute some cells of a finished experiment again and compare them with its records.
 
-``stored.load`` reads the experiment, ``again.rerun`` draws cells and computes them in a folder of
-its own, ``compare`` judges each, ``words`` says it.
+``stored_experiment`` reads the experiment and draws cells, ``recompute`` computes them in a
+temporary folder, ``compare_records`` gives a verdict on each, ``verdict_text`` writes the verdicts
+for people and for programs.
 """

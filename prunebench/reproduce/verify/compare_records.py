@@ -1,4 +1,4 @@
-"""One cell against its record: the same bits, inside the interval, or different."""
+"""Compare a cell that was computed again with its record."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DIFFERENT, UNDECIDED = "different", "not decidable"
 CONFIRMED = (IDENTICAL, INSIDE)
 INTERVAL = "95 % Student's t interval for one further run, over the seeds of the records"
 LEAST_SEEDS = 3
-# what no other machine may change: where they differ, another thing was computed
+# columns that no other machine may change: where they differ, something else was computed
 FIXED = ("status", "classes", "data_hash", "label_hash", "params_total", "train_epochs")
-# of the size, what the mask alone decides: macs and bytes follow from it
+# columns that must have the same bits; other sizes follow from the mask
 BITS = (*FIXED, "mask_hash", "sparsity_achieved", "params_kept", *QUALITY)
 ENVIRONMENT = (
     "python_version", "torch_version", "torchvision_version", "timm_version", "device", "processor",
@@ -31,23 +31,28 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Compared:
-    """What became of one cell."""
+    """The verdict on one cell, and what it rests on."""
 
     cell: Coordinates
     verdict: str  # IDENTICAL, INSIDE, DIFFERENT or UNDECIDED
-    reason: str  # in words; empty where the bits are the same
+    reason: str  # empty where the bits are the same
     differs: tuple[str, ...]  # columns whose values are not the same to the last digit
-    test_error: tuple[float, float]  # the record's, and the one computed here; NaN is none
+    test_error: tuple[float, float]  # in the record, and computed here; NaN where there is none
     interval: tuple[float, float] | None  # of the test error; None with fewer than 3 seeds
-    environment: tuple[tuple[str, str, str], ...]  # what, the record's, here
+    environment: tuple[tuple[str, str, str], ...]  # column, value in the record, value here
 
 
 def interval(errors: Any) -> tuple[float, float] | None:
-    """The interval in which one further run's test error is expected, from those of the seeds.
+    """Return the interval in which the test error of one more run is expected.
 
-    mean ± t(0.975, n − 1) · s · √(1 + 1/n): a prediction interval, since one run is compared; the
-    interval of the mean narrows with n, and even a repeated seed would leave it. None with fewer
-    than 3 values.
+    mean ± t(0.975, n − 1) · s · √(1 + 1/n): a prediction interval, since a single run is compared;
+    the interval of the mean narrows with n, and even a seed that is repeated could lie outside.
+
+    Args:
+        errors: test errors of the seeds [n]; NaN is left out.
+
+    Returns:
+        Its two ends; None with fewer than 3 values.
     """
     values = np.asarray(errors, dtype=float)
     values = values[~np.isnan(values)]
@@ -60,7 +65,12 @@ def interval(errors: Any) -> tuple[float, float] | None:
 
 
 def errors_of(cells: pd.DataFrame, cell: Coordinates) -> Any:
-    """Test errors of the measured cells that differ from ``cell`` in their seed at most."""
+    """Return the test errors [n] of a cell and of those that differ from it in their seed alone.
+
+    Args:
+        cells: the checked table.
+        cell: the cell.
+    """
     same = cells["status"].isin([OK, COLLAPSED])
     for column in ("task", "regime", "model", "method"):
         same &= cells[column] == getattr(cell, column)
@@ -71,10 +81,13 @@ def errors_of(cells: pd.DataFrame, cell: Coordinates) -> Any:
 def compare(
     cell: Coordinates, record: Mapping[str, Any], here: Mapping[str, Any], errors: Any
 ) -> Compared:
-    """Judge a cell computed ``here`` by its ``record``, a row of cells.csv as text.
+    """Compare a cell that was computed here with its record.
 
-    Only columns that the record's table has are looked at. ``errors``: the test errors of the
-    record's seeds, this one's among them.
+    Args:
+        cell: which cell it is.
+        record: its row in cells.csv, as text; columns that it lacks are not compared.
+        here: its row as computed here.
+        errors: test errors of all seeds of the record's table, this one's among them.
     """
     differs = tuple(c for c in BITS if c in record and not same(record[c], here.get(c)))
     expected, found = interval(errors), _number(here.get("test_error"))
@@ -97,17 +110,17 @@ def _judge(
     fixed = [column for column in differs if column in FIXED]
     if fixed:
         told = "; ".join(
-            f"{c} is {_text(here.get(c))}, the record's {_text(record[c])}" for c in fixed
+            f"{c} is {_text(here.get(c))}, in the record {_text(record[c])}" for c in fixed
         )
         if "status" in fixed and here.get("message"):
             told = f"{told} ({_text(here['message'])})"
         return DIFFERENT, told
     known, found = errors
-    said = f"test_error {found:.4f}, the record's {known:.4f}"
+    said = f"test_error {found:.4f}, in the record {known:.4f}"
     if math.isnan(found) or math.isnan(known):
         return DIFFERENT, f"not measured: {said}"
     if expected is None:
-        return UNDECIDED, f"{said}; no interval with fewer than {LEAST_SEEDS} seeds"
+        return UNDECIDED, f"{said}; fewer than {LEAST_SEEDS} seeds give no interval"
     low, high = expected
     # the ends are sums of floats: a value on an end lies inside
     inside = low - 1e-9 <= found <= high + 1e-9
@@ -116,9 +129,9 @@ def _judge(
 
 
 def same(text: Any, value: Any) -> bool:
-    """Whether a field of cells.csv says what ``value`` is, to the last digit.
+    """Return whether a field of cells.csv has a value, to the last digit.
 
-    Numbers are compared as numbers: 76990.0 stands in a column that has empty fields.
+    Numbers are compared as numbers: 76990 stands as 76990.0 in a column that has empty fields.
     """
     left, right = _text(text), _text(value)
     if left == right:
@@ -128,7 +141,7 @@ def same(text: Any, value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """A value as cells.csv has it; what is missing is empty."""
+    """A value as cells.csv writes it; a missing one is empty."""
     missing = value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA
     return "" if missing else str(value)
 

@@ -1,4 +1,4 @@
-"""The run: cells drawn from an experiment, computed anew in a folder that is then thrown away."""
+"""Compute cells of an experiment again, in a temporary folder, and compare their records."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from prunebench.storage.records import DENSE
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a re-run found."""
+    """The result of computing cells again."""
 
-    drawn: int
-    cells: tuple[Compared, ...]  # those drawn, and their baselines
-    environment: tuple[tuple[str, str, str], ...]  # of provenance.json: what, the record's, here
-    doubt: str = ""  # why provenance.json says nothing of these records, where it does not
+    drawn: int  # number of cells that were drawn
+    cells: tuple[Compared, ...]  # these, and their baselines
+    environment: tuple[tuple[str, str, str], ...]  # what differs: name, provenance.json's, here
+    doubt: str = ""  # why provenance.json does not belong to these records, if it does not
 
     @property
     def confirmed(self) -> bool:
@@ -38,11 +38,18 @@ class Outcome:
 
 
 def rerun(stored: Stored, cells: list[Coordinates], data: Path) -> Outcome:
-    """Compute cells and their baselines anew and compare each with its record.
+    """Compute cells and their baselines again and compare each with its record.
 
-    ``data``: where downloaded and prepared data lie; nothing is downloaded. The experiment's own
-    folder is only read. Progress goes to standard error. Raises PrunebenchError where data are
-    missing or a baseline cannot be computed here.
+    The experiment's own folder is only read, and nothing is downloaded. Progress goes to standard
+    error.
+
+    Args:
+        stored: the experiment.
+        cells: the cells to compute, none of them dense.
+        data: folder of downloaded and prepared data.
+
+    Raises:
+        PrunebenchError: data are missing, or a baseline cannot be computed here.
     """
     plans = {cell: reduced(stored.experiment, cell) for cell in cells}
     for task in dict.fromkeys(cell.task for cell in cells):
@@ -70,7 +77,13 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Coordinates, dict[str, Any]]:
-    """The rows of an experiment's cells, computed in ``folder`` or found there."""
+    """Return the rows of an experiment's cells.
+
+    Args:
+        experiment: the experiment.
+        folder: where the cells are computed, or found if they were computed before.
+        data: folder of downloaded and prepared data.
+    """
     plan = Plan(experiment, folder)
     for name in plan.baseline_jobs:
         pipeline.baselines(plan, name, data)
@@ -83,9 +96,15 @@ def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Coordinate
 
 
 def make_ready(stored: Stored, name: str, data: Path) -> None:
-    """Prepare a task's data unless that was done.
+    """Prepare the data of a task unless that was done.
 
-    Raises PrunebenchError where they must be downloaded first, with the command that does.
+    Args:
+        stored: the experiment.
+        name: the task's name.
+        data: folder of downloaded and prepared data.
+
+    Raises:
+        PrunebenchError: the data must be downloaded first; the message names the command.
     """
     from prunebench.tasks.sources import downloader
 
@@ -98,11 +117,11 @@ def make_ready(stored: Stored, name: str, data: Path) -> None:
         pipeline.prepare(plan, name, data)
     except PrunebenchError as error:
         fetched = downloader(task.source) is not None and task.path is None
-        hint = "; its data are not here: run `python -m prunebench download"
-        hint = f"{hint} {stored.folder / 'config.json'} {name}` first" if fetched else ""
+        command = f"python -m prunebench download {stored.folder / 'config.json'} {name}"
+        hint = f"; its data are not here: run `{command}` first" if fetched else ""
         raise PrunebenchError(f"{error}{hint}") from error
 
 
 def _order(cell: Coordinates) -> tuple[Any, ...]:
-    """A baseline before what stands on it."""
+    """A key that sorts a baseline before the cells that were pruned from it."""
     return (*cell[:4], cell.method != DENSE, *cell[4:])

@@ -1,4 +1,4 @@
-"""An experiment that somebody ran: its configuration, its table, and a draw of its cells."""
+"""Read a finished experiment, and draw some of its cells."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from prunebench.storage.records import DENSE
 
 @dataclass(frozen=True)
 class Stored:
-    """A finished experiment as it lies in a folder."""
+    """A finished experiment in its folder."""
 
     folder: Path
     experiment: Experiment
-    raw: pd.DataFrame  # cells.csv, every field as its text
+    raw: pd.DataFrame  # cells.csv, every field as text
     cells: pd.DataFrame  # the same rows, checked and typed
     provenance: dict[str, Any] | None  # provenance.json, where there is one
 
     @property
     def rows(self) -> dict[Coordinates, int]:
-        """The position of every cell in the tables."""
+        """The row number of every cell in the tables."""
         every = self.cells.to_dict("records")
         return {coordinates_of_row(row): number for number, row in enumerate(every)}
 
@@ -40,12 +40,16 @@ class Stored:
 def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     """Read ``config.json``, ``cells.csv`` and, where it is there, ``provenance.json``.
 
-    ``experiment``: the settings where the caller has read them. Raises PrunebenchError for what is
-    missing or damaged.
+    Args:
+        folder: the experiment's folder.
+        experiment: its settings, where the caller has read them already.
+
+    Raises:
+        PrunebenchError: a file is missing or damaged.
     """
     layout = Layout(folder)
     if not folder.is_dir():
-        raise PrunebenchError(f"{folder} is no folder: it would hold config.json and cells.csv")
+        raise PrunebenchError(f"{folder} is no folder; it must hold config.json and cells.csv")
     experiment = config.load(layout.config) if experiment is None else experiment
     raw = read_text(layout.cells_csv, "; run the grid first")
     cells = typed(raw, str(layout.cells_csv))
@@ -53,25 +57,41 @@ def load(folder: Path, experiment: Experiment | None = None) -> Stored:
 
 
 def draw(cells: Iterable[Coordinates], count: int, seed: int) -> list[Coordinates]:
-    """``count`` of the cells, sorted, drawn without replacement; all where there are fewer.
+    """Draw cells at random, without replacement. Dense baselines are not drawn.
 
-    Pruned cells and controls are drawn: each of them brings its dense baseline along. The same
-    seed draws the same cells, in whatever order they come. Raises PrunebenchError for a count
-    below 1, and where dense baselines are all there is.
+    The same seed draws the same cells, in whatever order they come.
+
+    Args:
+        cells: the cells to draw from.
+        count: number of cells.
+        seed: seed of the draw.
+
+    Returns:
+        The cells, sorted; all, where there are fewer than ``count``.
+
+    Raises:
+        PrunebenchError: the count is below 1, or all cells are dense baselines.
     """
     if count < 1:
         raise PrunebenchError(f"--sample must be at least 1, found {count}")
     chosen = sorted(cell for cell in cells if cell.method != DENSE)
     if not chosen:
-        raise PrunebenchError("there are no cells to draw from but dense baselines")
+        raise PrunebenchError("there are no cells to draw from: all are dense baselines")
     generator = random.Random(seed)  # noqa: S311  # a draw, no secret
     return sorted(generator.sample(chosen, min(count, len(chosen))))
 
 
 def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
-    """The experiment with one cell and its baseline: names, and so seeds and bits, stay.
+    """Return an experiment that has one cell and its baseline alone.
 
-    ``cell`` is not dense. Raises PrunebenchError where the configuration does not have it.
+    Names stay, and so do seeds and bits.
+
+    Args:
+        experiment: the whole experiment.
+        cell: the cell, which is not dense.
+
+    Raises:
+        PrunebenchError: the experiment does not have the cell.
     """
     method = _named(experiment.methods, cell, "method")
     own = method.sparsities(experiment.sparsities)
@@ -96,7 +116,7 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
 
 
 def _named(entries: Any, cell: Coordinates, kind: str) -> Any:
-    """The entry of the configuration that a cell names."""
+    """The entry of the configuration that has the cell's name."""
     name = getattr(cell, kind)
     for entry in entries:
         if entry.name == name:

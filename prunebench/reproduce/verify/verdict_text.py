@@ -1,4 +1,4 @@
-"""What a re-run found, for people and for programs."""
+"""Write the verdicts on cells that were computed again, for people and for programs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ VERDICTS = (IDENTICAL, INSIDE, DIFFERENT, UNDECIDED)
 
 
 def as_text(outcome: Outcome) -> str:
-    """A line for each cell, what differs in the environment, and the sum."""
+    """Return a line for each cell, then what differs in the environment, then a summary."""
     lines = [_line(compared) for compared in outcome.cells]
     differing = environment(outcome)
     lines += [f"environment: {name}: {there}, here {here}" for name, there, here in differing]
     if not differing:
-        lines.append("environment: nothing that is recorded differs")
+        lines.append("environment: no recorded value differs")
     if outcome.doubt:
         lines.append(f"environment: {outcome.doubt}")
     return "\n".join([*lines, summary(outcome)])
 
 
 def summary(outcome: Outcome) -> str:
-    """The verdicts counted, in a line."""
+    """Return a line with the number of cells of each verdict."""
     counts = Counter(compared.verdict for compared in outcome.cells)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     verdict = "confirmed" if outcome.confirmed else "NOT confirmed"
@@ -44,7 +44,7 @@ def summary(outcome: Outcome) -> str:
 
 
 def environment(outcome: Outcome) -> list[tuple[str, str, str]]:
-    """What differs in the environment: name, the records' values, those here."""
+    """Return what differs in the environment: its name, the values in the records, and here."""
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for compared in outcome.cells:
         for name, there, here in compared.environment:
@@ -55,7 +55,7 @@ def environment(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The same for programs. Errors are fractions; missing is null."""
+    """Return the same for programs. Errors are fractions; what is missing is null."""
     return {
         "confirmed": outcome.confirmed,
         "drawn": outcome.drawn,
@@ -94,7 +94,7 @@ def _line(compared: Compared) -> str:
 
 
 def _short(value: str) -> str:
-    """A hash's beginning; what is missing in words."""
+    """The first digits of a hash; "not recorded" for an empty value."""
     if len(value) in (40, 64) and set(value) <= set("0123456789abcdef"):
         return value[:_SHORT]
     return value or "not recorded"

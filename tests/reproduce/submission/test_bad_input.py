@@ -49,7 +49,7 @@ def test_code_from_elsewhere_is_never_read(spoilt: Spoil, tmp_path: Path) -> Non
     assert "has no outside.py" in refused(folder)
     config["methods"][1]["criterion"]["name"] = "os.path:join"
     write_json(folder / "config.json", config)
-    assert "is of a Python module" in refused(folder)
+    assert "is in a Python module" in refused(folder)
 
 
 def test_a_table_with_percentages(spoilt: Spoil) -> None:

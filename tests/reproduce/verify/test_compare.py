@@ -59,7 +59,7 @@ def test_the_same_bits() -> None:
 def test_a_changed_mask_inside_the_interval() -> None:
     found = judged(mask_hash="other", test_error=0.15)
     assert (found.verdict, found.differs) == (INSIDE, ("mask_hash", "test_error"))
-    assert "test_error 0.1500, the record's 0.1000, interval [0.0206, 0.2194]" in found.reason
+    assert "test_error 0.1500, in the record 0.1000, interval [0.0206, 0.2194]" in found.reason
 
 
 def test_outside_of_the_interval() -> None:
@@ -88,7 +88,7 @@ def test_another_thing_was_computed(change: dict[str, Any]) -> None:
 
 def test_why_a_cell_failed_is_told() -> None:
     found = judged(status="failed", message="RuntimeError: no", test_error=None)
-    assert found.reason == "status is failed, the record's ok (RuntimeError: no)"
+    assert found.reason == "status is failed, in the record ok (RuntimeError: no)"
 
 
 def test_what_differs_around_it() -> None:
