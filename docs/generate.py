@@ -212,7 +212,8 @@ def commands() -> str:
     """Two tables of the commands and what each does: for users, and for Snakemake."""
     group: Any = get_command(app)
     all_of_them: dict[str, Any] = {}
-    for name, command in group.commands.items():
+    shown = {name: command for name, command in group.commands.items() if not command.hidden}
+    for name, command in shown.items():
         below = getattr(command, "commands", {})
         all_of_them |= {f"{name} {sub}": each for sub, each in below.items()} or {name: command}
     rows = {

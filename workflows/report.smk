@@ -152,7 +152,7 @@ rule kit:
         # a function: in a text, Snakemake would take a path's {braces} for a wildcard
         experiment=lambda wildcards: canonical(PLAN.experiment.model_dump(mode="json")),
     shell:
-        "prunebench kit {params.root:q} 2> >(tee {log:q} >&2)"
+        "prunebench paper {params.root:q} 2> >(tee {log:q} >&2)"
 
 
 rule crate:

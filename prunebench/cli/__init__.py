@@ -1,8 +1,6 @@
-"""The command line: one subcommand per rule of the workflow, and a few for people. No logic.
+"""The command line: one command for each rule of the workflow, and some for people. No logic.
 
-Exit status: 0 done, 1 a check that says no (``verify``, ``submit check``, ``compare``,
-``check-files``) or a bug (with a traceback), 2 something that the user can mend (one line says
-what).
+``app.EXITS`` lists the exit statuses.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command line; a PrunebenchError is one line and exit status 2."""
+    """Run the command line. A PrunebenchError is printed as one line, with exit status 2."""
     try:
         app()
     except PrunebenchError as error:

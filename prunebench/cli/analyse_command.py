@@ -1,4 +1,4 @@
-"""``analyse``: the statistics on any table of cells."""
+"""``analyse``: the statistics of any table of results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,23 @@ from prunebench.cli.app import AsJson, app, example, files, guide
     )
 )
 def analyse(
-    table: Annotated[Path, typer.Argument(help="a tidy CSV: method, sparsity, test_error, …")],
-    baseline: Annotated[str, typer.Option(help="the method to compare with")] = "dense",
-    reference: Annotated[str, typer.Option(help="another method to compare with")] = "random",
+    table: Annotated[
+        Path, typer.Argument(help="a tidy CSV with columns method, sparsity, test_error, …")
+    ],
+    baseline: Annotated[
+        str, typer.Option(help="the method that others are compared with")
+    ] = "dense",
+    reference: Annotated[
+        str, typer.Option(help="another method that they are compared with")
+    ] = "random",
     primary: Annotated[
-        str, typer.Option(help="the methods that Holm adjusts for: a,b; default: no controls")
+        str,
+        typer.Option(
+            help="methods whose p-values Holm's procedure adjusts: a,b; default: all but controls"
+        ),
     ] = "",
     equivalence: Annotated[
-        float, typer.Option(help="± points: the region of practical equivalence")
+        float, typer.Option(help="half-width of the region of equivalence, in points of test error")
     ] = 0.5,
     output: Annotated[
         Path | None, typer.Option(help="a folder for scores.csv, scores.md and the forest plot")

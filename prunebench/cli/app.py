@@ -1,4 +1,4 @@
-"""The application, and the arguments that several commands share."""
+"""The application, and what several commands share: arguments, help texts, loading."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ EXITS = {
 
 
 def guide(*paragraphs: str) -> str:
-    """What stands below a command's options, a paragraph each."""
+    """Return the text below a command's options, from its paragraphs."""
     return "\n\n".join(paragraphs)
 
 
 def example(command: str) -> str:
-    """A command to try, as a paragraph of a guide."""
+    """Return a paragraph of a guide with a command to try."""
     return f"Example: python -m prunebench {command}"
 
 
 def files(reads: str, writes: str) -> str:
-    """Which files a command reads and writes, as a paragraph of a guide."""
+    """Return a paragraph of a guide with the files that a command reads and writes."""
     return f"Reads {reads}. Writes {writes}."
 
 
@@ -37,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A benchmark of neural-network pruning: does pruning reduce overfitting?",
     epilog=guide(
-        "A first run, of minutes: python -m prunebench run config/default.yaml",
+        "A first run takes minutes: python -m prunebench run config/default.yaml",
         "Then: python -m prunebench summary results/default",
         "Results go to standard output, everything else to standard error. Colours and bars are"
         " shown on a terminal alone; NO_COLOR=1 takes the colours away.",
@@ -47,29 +47,37 @@ app = typer.Typer(
 
 Config = Annotated[
     Path,
-    typer.Argument(help="a configuration: config/x.yaml, or a run's results/x/config.json"),
+    typer.Argument(help="a configuration: config/x.yaml, or results/x/config.json of a run"),
 ]
 Results = Annotated[Path, typer.Argument(help="an experiment's folder: results/x")]
-Output = Annotated[Path | None, typer.Option(help="where to write what was done, as JSON")]
-Data = Annotated[Path, typer.Option(help="where downloaded and prepared data lie")]
-AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+Output = Annotated[Path | None, typer.Option(help="JSON file to write with what was done")]
+Data = Annotated[Path, typer.Option(help="folder of downloaded and prepared data")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 DATA = Path("data")
 
 
 def plan_of(path: Path) -> Any:
-    """The plan of a configuration, resolved or not."""
+    """Return the plan of a configuration file.
+
+    Args:
+        path: a configuration, or the resolved one of an experiment, ``config.json``, whose folder
+            then holds the results.
+
+    Raises:
+        PrunebenchError: the configuration is missing or wrong.
+    """
     from prunebench.experiment import config
     from prunebench.experiment.plan import Plan
     from prunebench.storage.layout import Layout
 
     plan = Plan(config.load(path))
-    if path.name == "config.json":  # it lies in its experiment's folder, whatever that is called
+    if path.name == "config.json":
         plan.layout = Layout(path.absolute().parent)
     return plan
 
 
 def write(output: Path | None, value: dict[str, Any]) -> None:
-    """Write what a command did where --output asks for it, with its hash."""
+    """Write what a command did to a JSON file with its hash, if ``--output`` names one."""
     from prunebench.storage.files import write_sealed
 
     if output is not None:
@@ -77,7 +85,17 @@ def write(output: Path | None, value: dict[str, Any]) -> None:
 
 
 def cells_of(results: Path) -> tuple[Any, Any]:
-    """The checked table of an experiment's cells, what was imported included, and its layout."""
+    """Read the table of an experiment's cells, imported results included.
+
+    Args:
+        results: the experiment's folder.
+
+    Returns:
+        The checked table and the experiment's layout.
+
+    Raises:
+        PrunebenchError: the table is missing or damaged.
+    """
     from prunebench.statistics.published_results import read_all
     from prunebench.storage.layout import Layout
 

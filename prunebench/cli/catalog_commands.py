@@ -1,4 +1,4 @@
-"""What ships, and whether a method keeps its contract."""
+"""Commands that list what ships, and ``check-method``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from prunebench.errors import PrunebenchError
 
 # rows for programs, a table for people, and what renews that table in a text
 Catalog = tuple[Callable[[], Any], Callable[[], str], Callable[[str], str]]
-Into = Annotated[Path | None, typer.Option(help="a Markdown file whose table to renew")]
+Into = Annotated[Path | None, typer.Option(help="a Markdown file whose table is renewed")]
 
 
 def _show(catalog: Catalog, as_json: bool, into: Path | None) -> None:
-    """Print a catalog as a table or as JSON, or renew its table in a file."""
+    """Print a catalog as a table or as JSON, or renew the table in a file."""
     from prunebench.storage.files import write_text
 
     rows, table, fill = catalog
@@ -50,20 +50,18 @@ def measures(as_json: AsJson = False, into: Into = None) -> None:
         example("check-method magnitude"),
         example("check-method my_file.py:score"),
         files("your Python file", "nothing"),
-        "Exit status 0: the contract is kept, 2: it is broken.",
+        "Exit status 0: the method keeps the contract, 2: it breaks it.",
     )
 )
 def check_method(
     name: Annotated[
         str,
-        typer.Argument(help="a preset, a criterion (my_file.py:score), or one of --config's"),
+        typer.Argument(help="a preset, a criterion (my_file.py:score), or a method of --config"),
     ],
-    config: Annotated[
-        Path | None, typer.Option(help="a configuration whose methods to know")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="a configuration that has the method")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a method to the contract that every method keeps, on a CNN, a transformer and an MLP."""
+    """Check that a method keeps the contract of all methods, on a CNN, a transformer and an MLP."""
     from prunebench.experiment import config as settings
     from prunebench.pruning import contract
 

@@ -1,4 +1,4 @@
-"""``export``: a pruned network as a file to use elsewhere."""
+"""``export``: write a pruned network to a file that other programs can run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def export(
     ],
     to: Annotated[str, typer.Option(help="onnx, torch-export or safetensors")] = "onnx",
     output: Annotated[
-        Path | None, typer.Option(help="the folder to write; default: results/x/export/…")
+        Path | None, typer.Option(help="folder to write; default: results/x/export/…")
     ] = None,
     data: Data = DATA,
     as_json: AsJson = False,
 ) -> None:
-    """Write a cell's network as a file with its model card, once the file predicts the same."""
+    """Write a cell's network to a file, with a model card, and check that it predicts the same."""
     from prunebench.experiment.prepared_data import prepared
     from prunebench.runner.export_cell import export_cell
     from prunebench.storage.coordinates import coordinates_of_folder

@@ -1,4 +1,4 @@
-"""The rules of the workflow: one command each, and ``run`` for all of them."""
+"""Commands that rules of the workflow call: they compute the cells of an experiment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prunebench.cli.app import (
 )
 from prunebench.text.progress_bars import bar
 
-Job = Annotated[str, typer.Argument(help="the name of a job of the plan")]
+Job = Annotated[str, typer.Argument(help="name of a job of the plan, e.g. digits-0")]
 
 
 def _manifest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def _manifest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     )
 )
 def download(config: Config, task: str, data: Data = DATA, output: Output = None) -> None:
-    """Fetch a task's official files, verified by their checksums."""
+    """Download a task's official files and verify their checksums."""
     from prunebench.runner import pipeline
 
     pipeline.download(plan_of(config), task, data)
@@ -49,7 +49,7 @@ def download(config: Config, task: str, data: Data = DATA, output: Output = None
     )
 )
 def prepare(config: Config, task: str, data: Data = DATA) -> None:
-    """Turn a task's source into one verified file of tensors."""
+    """Prepare a task's data: write them to one verified file of tensors."""
     from prunebench.runner import pipeline
 
     pipeline.prepare(plan_of(config), task, data)
@@ -62,7 +62,7 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
     )
 )
 def check(config: Config, data: Data = DATA, output: Output = None) -> None:
-    """Build every model of a grid before anything is trained."""
+    """Build every model of a grid and count its weights, before anything is trained."""
     from prunebench.runner import pipeline
 
     found = pipeline.check(plan_of(config), data)
@@ -120,7 +120,7 @@ def curves(config: Config, job: Job, data: Data = DATA, output: Output = None) -
     )
 )
 def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
-    """Look at a job's stored networks: corruptions, sharpness, distance, as configured."""
+    """Measure the stored networks of a job with the probes of the configuration."""
     from prunebench.runner import pipeline
 
     write(output, {"cells": pipeline.probes(plan_of(config), job, data)})
@@ -133,7 +133,7 @@ def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -
     )
 )
 def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
-    """Measure how long a task's networks take. To be run with nothing else on the machine."""
+    """Measure the inference times of a task's networks. Run nothing else meanwhile."""
     from prunebench.runner import pipeline
 
     write(output, {"cells": pipeline.latencies(plan_of(config), job, data)})
@@ -146,7 +146,7 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
     )
 )
 def measure(config: Config, job: Job, output: Output = None) -> None:
-    """Gather the rows of all cells on some baselines and measure their stored predictions."""
+    """Measure the stored predictions of all cells on a job's baselines, and gather their rows."""
     from prunebench.runner import pipeline
 
     pipeline.measure(plan_of(config), job, output)
@@ -162,7 +162,7 @@ def measure(config: Config, job: Job, output: Output = None) -> None:
     )
 )
 def collect(config: Config, measured: Path) -> None:
-    """Write cells.csv from the measured jobs that the file MEASURED lists, a path a line."""
+    """Write cells.csv from measured jobs; the file MEASURED lists them, one path per line."""
     from prunebench.runner.collect import collect as collected
     from prunebench.storage.files import read_text
 

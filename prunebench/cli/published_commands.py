@@ -1,4 +1,4 @@
-"""``import`` and ``compare``: an experiment beside what others found, or beside another."""
+"""``import`` and ``compare``: published results in an experiment, and two experiments."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ DEFAULT = Path("results/default")
     ),
 )
 def import_(
-    table: Annotated[Path, typer.Argument(help="a tidy CSV, a row for each cell")],
-    name: Annotated[str, typer.Option("--as", help='whose results they are: "Tanaka 2020"')],
+    table: Annotated[Path, typer.Argument(help="a tidy CSV with a row for each cell")],
+    name: Annotated[str, typer.Option("--as", help='who published them: "Tanaka 2020"')],
     into: Annotated[Path, typer.Option(help="the experiment to show them in")] = DEFAULT,
     column: Annotated[
-        list[str] | None, typer.Option(help="which of their columns is what: method=Algo")
+        list[str] | None, typer.Option(help="the name of a column in the table: method=Algo")
     ] = None,
     constant: Annotated[
-        list[str] | None, typer.Option("--set", help="what all rows have: task=cifar10")
+        list[str] | None, typer.Option("--set", help="a value of all rows: task=cifar10")
     ] = None,
     unit: Annotated[
         list[str] | None,
         typer.Option(help="accuracy-percent, error-share, compression-ratio, density-percent, …"),
     ] = None,
     dense: Annotated[
-        str | None, typer.Option(help="what they call the network that was not pruned")
+        str | None, typer.Option(help="method that stands for the unpruned network")
     ] = None,
     mapping: Annotated[
         Path | None, typer.Option(help="a YAML file: columns, constants, values, units, dense")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="another file of that name was imported before")
+        bool, typer.Option("--replace", help="replace what was imported under this name")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

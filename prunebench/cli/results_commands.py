@@ -1,4 +1,4 @@
-"""What is made of an experiment's records, and ``run``, which makes them too."""
+"""Commands that work on an experiment's results, and ``run``, which computes them all."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from prunebench.text.progress_bars import bar
             "the configuration and data/",
             "results/<experiment>/: cells, tables, figures, leaderboard, report",
         ),
-        "Killed or interrupted, the same command goes on from the last finished cell."
+        "If it is killed or interrupted, the same command goes on from the last finished cell."
         " Snakemake runs the same jobs side by side:"
         " snakemake --cores all --configfile config/default.yaml",
     )
 )
 def run(config: Config, data: Data = DATA) -> None:
-    """Run a whole grid in this process, without Snakemake, and write its reports."""
+    """Run a whole experiment in this process, without Snakemake, and write its reports."""
     from prunebench.runner import pipeline
     from prunebench.runner.progress import failures, grid_bar
 
@@ -56,7 +56,7 @@ def run(config: Config, data: Data = DATA) -> None:
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    for step in (tables, figures, leaderboard, report, kit, summary):
+    for step in (tables, figures, leaderboard, report, paper, summary):
         step(results)
 
 
@@ -126,15 +126,25 @@ def report(results: Results) -> None:
 
 
 @app.command(
-    epilog=guide(example("kit results/default"), files("cells.csv, config.json", "paper/"))
+    epilog=guide(example("paper results/default"), files("cells.csv, config.json", "paper/"))
 )
-def kit(results: Results) -> None:
+def paper(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
     from prunebench.report import paper as report
 
     cells, layout = cells_of(results)
-    with bar("paper's kit"), recorded(layout, "kit") as outputs:
+    with bar("paper"), recorded(layout, "kit") as outputs:
         outputs += report.write(cells, layout)
+
+
+@app.command(
+    hidden=True,
+    epilog=guide(example("kit results/default"), files("cells.csv, config.json", "paper/")),
+)
+def kit(results: Results) -> None:
+    """Do what ``paper`` does: its former name."""
+    print("note: kit is now called paper; the old name will go", file=sys.stderr)
+    paper(results)
 
 
 @app.command(
@@ -145,11 +155,11 @@ def kit(results: Results) -> None:
             " figures, leaderboard, report",
             "ro-crate-metadata.json",
         ),
-        "The profile is Workflow Run Crate 0.5: of experiments that Snakemake ran.",
+        "The profile is Workflow Run Crate 0.5. Snakemake must have run the experiment.",
     )
 )
 def crate(results: Results) -> None:
-    """Make an experiment's folder a Workflow Run RO-Crate: what ran, on what, and what came out."""
+    """Describe an experiment's folder as a Workflow Run RO-Crate: what ran, on what, results."""
     from prunebench.storage import ro_crate as run_crate
     from prunebench.storage.layout import Layout
 
@@ -164,7 +174,7 @@ def crate(results: Results) -> None:
     )
 )
 def summary(results: Results, as_json: AsJson = False) -> None:
-    """Print a short leaderboard, where everything lies, and what failed."""
+    """Print a short leaderboard, where the files are, and what failed."""
     from prunebench.report import terminal_summary as report
     from prunebench.runner.progress import failures
     from prunebench.storage import provenance
@@ -188,7 +198,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
             "cells.csv, config.json, histories, tables, figures, pages",
             "results/mlflow.db and results/mlartifacts/, or to the server",
         ),
-        "Look with: mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
+        "To look at it: mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
     )
 )
 def track(
@@ -198,9 +208,9 @@ def track(
     ] = None,
     output: Output = None,
 ) -> None:
-    """Export an experiment to MLflow; again whenever wanted, nothing is doubled.
+    """Export an experiment to MLflow. If it is exported again, nothing is doubled.
 
-    With --output an unreachable server is reported there and does not fail the workflow.
+    With --output, an unreachable server is reported in that file and is no error.
     """
     from prunebench import tracking as tracking
     from prunebench.storage.layout import Layout
@@ -228,12 +238,12 @@ def track(
     epilog=guide(
         example("status results/default"),
         files("config.json, every record, jobs/running/, logs/", "nothing"),
-        "Running is a job that holds its lock; killed, one that began and holds none. The time left"
-        " is reckoned from the seconds that cells like the missing ones took.",
+        "A job that holds its lock is running; one that began and holds none was killed. The time"
+        " left is estimated from the seconds that cells like the missing ones took.",
     )
 )
 def status(results: Results, as_json: AsJson = False) -> None:
-    """Say what is done, running, failed, under-trained or missing, and how long the rest takes."""
+    """Show what is done, running, failed, under-trained or missing, and how long the rest takes."""
     from prunebench.runner.progress import state
 
     found = state(plan_of(results / "config.json"))
@@ -244,14 +254,15 @@ def status(results: Results, as_json: AsJson = False) -> None:
     epilog=guide(
         example("check-files results/default"),
         files("every file of the experiment, and its data", "nothing new; see below"),
-        "Every run looks at files that were touched since they were written. This reads them all:"
-        " after a failure of the disk, or once they were copied. What is damaged is named and taken"
-        " out of the list of what is done, so that the command that made the experiment computes it"
-        " anew, and nothing else. Where the folder may not be written, it is named alone.",
+        "Every run checks files that were changed since they were written. This command reads"
+        " them all: use it after a failure of the disk, or once they were copied. It names what is"
+        " damaged and takes it out of the list of what is done, so that the command that made the"
+        " experiment computes it again, and nothing else. In a read-only folder it changes"
+        " nothing.",
     )
 )
 def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
-    """Compare every file of an experiment with its hash, and give back what is damaged."""
+    """Compare every file of an experiment with its hash; what is damaged can be computed again."""
     from prunebench.experiment import prepared_data
     from prunebench.runner import audit
     from prunebench.storage import outputs

@@ -1,4 +1,4 @@
-"""``verify``: a finished experiment's cells, a few of them, computed anew."""
+"""``verify``: compute some cells of a finished experiment again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typer
 from prunebench.cli.app import DATA, AsJson, Data, app, example, files, guide
 
 REFERENCE = Path("results/reference/default")
-Sample = Annotated[int, typer.Option(help="how many cells to compute anew, drawn at random")]
-Seed = Annotated[int | None, typer.Option(help="of the draw; default: another one each time")]
+Sample = Annotated[int, typer.Option(help="number of cells to compute again, drawn at random")]
+Seed = Annotated[int | None, typer.Option(help="seed of the draw; default: another one each time")]
 
 
 def seed_of(seed: int | None) -> int:
-    """The seed that was given, else one that nobody chose."""
+    """Return the seed that was given, else a random one."""
     return secrets.randbelow(1_000_000) if seed is None else seed
 
 
@@ -36,10 +36,10 @@ def verify(
     data: Data = DATA,
     as_json: AsJson = False,
 ) -> None:
-    """Compute some cells of an experiment anew and compare them with its records.
+    """Compute some cells of an experiment again and compare them with its records.
 
-    Each is bit-identical, inside the interval over seeds, or different. Exit status: 0 all are the
-    same or inside, 1 one is different or cannot be decided, 2 bad input.
+    Each is bit-identical, inside the interval over seeds, or different. Exit status: 0 all are
+    bit-identical or inside, 1 one is different or not decidable, 2 bad input.
     """
     from prunebench.reproduce.verify.recompute import rerun
     from prunebench.reproduce.verify.stored_experiment import draw, load
