@@ -1,4 +1,4 @@
-"""What ships, for people and programs: the table of methods and the schema of a configuration."""
+"""Tables of the methods that ship, and the JSON schema of a configuration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PART = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
 
 
 def methods() -> list[Method]:
-    """Every preset, checked."""
+    """Return every method that ships, checked."""
     return [config.method(name) for name in config.presets("methods")]
 
 
 def method_rows() -> list[dict[str, str]]:
-    """A row per preset: name, family, its five parts, paper, description."""
+    """Return a row for each method that ships: name, family, five parts, paper, description."""
     return [
         {
             "name": method.name,
@@ -76,9 +76,15 @@ def _field(text: str) -> str:
 
 
 def insert(text: str, mark: str, table: str) -> str:
-    """A text with ``table`` between its marks ``<!-- mark -->`` and ``<!-- /mark -->``.
+    """Return a text with a table between its marks ``<!-- mark -->`` and ``<!-- /mark -->``.
 
-    Raises PrunebenchError where one of the two is missing: nothing must be overwritten.
+    Args:
+        text: the text; what stands between the marks is replaced.
+        mark: the word of the marks.
+        table: what to put there.
+
+    Raises:
+        PrunebenchError: a mark is missing.
     """
     begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
     before, found, rest = text.partition(begin)
@@ -111,7 +117,7 @@ def _write_parts(properties: dict[str, Any], kinds: tuple[str, ...]) -> None:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of a configuration as it is written, before presets are filled in."""
+    """Return the JSON schema of a configuration as it is written, before presets are filled in."""
     schema = Experiment.model_json_schema()
     # a model may change any of it
     first = schema["$defs"]["First"]

@@ -38,10 +38,13 @@ class _Meaning(ast.NodeTransformer):
 
 
 def code_of_file(path: Path) -> str:
-    """Hash of what one source file says, without comments, docstrings and layout.
+    """Return a hash of a source file that comments, docstrings and layout do not change.
 
-    Mending a word must not cost a week of training. Of a file of the package it does not count
-    either where in the package its imports stand.
+    A corrected word must not cost a week of training. In a file of the package, it does not count
+    either from which of the package's modules a name is imported.
+
+    Args:
+        path: a Python file.
     """
     meaning = _Meaning(path.is_relative_to(PACKAGE))
     tree = meaning.visit(ast.parse(path.read_text(encoding="utf-8")))
@@ -51,10 +54,11 @@ def code_of_file(path: Path) -> str:
 
 @cache
 def declared() -> dict[str, dict[str, str]]:
-    """The declared names and equivalences of source files, by their path in the package.
+    """Return what is declared of source files, by their path in the package.
 
-    ``name``: the logical name, which survives moving the file. ``counts_as``: the hash that counts
-    instead as long as the file's own is ``code``: an earlier version that computes the same bits.
+    ``name`` is the logical name, which stays when the file is moved. While the file's own hash is
+    ``code``, ``counts_as`` counts instead: the hash of an earlier version that computes the same
+    bits.
     """
     return json.loads(_DECLARED.read_text(encoding="utf-8"))
 
@@ -70,7 +74,7 @@ def _named_code(path: Path) -> tuple[str, str]:
 
 
 def code_hash(sources: Iterable[Path]) -> str:
-    """Hash of what the sources compute: comments, docstrings, layout and place do not count.
+    """Return a hash of source files that comments, docstrings, layout and place do not change.
 
     Args:
         sources: paths of Python files.
@@ -85,7 +89,13 @@ def _code_hash(sources: tuple[Path, ...]) -> str:
 
 
 def with_helpers(sources: Iterable[Path]) -> list[Path]:
-    """The sources and, over and over, what they import of ``_FOLLOWED`` or beside them."""
+    """Return source files and all that they import, directly or not, that may decide results.
+
+    Followed are imports from the rooms ``sources.FOLLOWED`` and of files in the same folder.
+
+    Args:
+        sources: paths of Python files.
+    """
     return list(_with_helpers(tuple(sources)))
 
 

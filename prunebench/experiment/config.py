@@ -1,4 +1,4 @@
-"""Reading a configuration: YAML to checked settings, before any job starts. Never torch.
+"""Read a configuration: YAML to checked settings, before any job starts, without torch.
 
 Every entry of ``tasks``, ``regimes``, ``models`` and ``methods`` is a name from what ships
 (``experiment/presets/*.yaml``) or a mapping that refines one: ``{name: x, ...}`` refines the preset
@@ -28,7 +28,7 @@ from prunebench.experiment.part_kinds import (
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method
 from prunebench.experiment.sources import PACKAGE, PRESETS
 from prunebench.experiment.strict_yaml import check_extent, read_yaml
-from prunebench.experiment.validation import validated
+from prunebench.experiment.validation import Settings, validated
 from prunebench.storage.records import FAMILIES
 
 T = TypeVar("T", bound=Traits)
@@ -37,13 +37,17 @@ _PRESETS = PACKAGE / PRESETS
 
 @cache
 def presets(kind: str) -> dict[str, dict[str, Any]]:
-    """What ships under a name, for ``tasks``, ``regimes`` or ``methods``."""
+    """Return the presets that ship, by name, as YAML has them.
+
+    Args:
+        kind: ``tasks``, ``regimes``, ``models`` or ``methods``.
+    """
     file = _PRESETS / f"{kind}.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _entry(kind: str, value: Any) -> dict[str, Any]:
-    """A name or mapping of the configuration, refined from its preset."""
+    """An entry of the configuration, a name or a mapping, with what its preset says."""
     known = presets(kind)
     if isinstance(value, str):
         value = {"name": value}
@@ -68,18 +72,17 @@ def _entry(kind: str, value: Any) -> dict[str, Any]:
 
 
 def method(value: str | dict[str, Any]) -> Method:
-    """A method from a preset's name or from a mapping in the form of the configuration.
+    """Return a checked method.
 
-    Raises PrunebenchError: unknown part or parameter, or parts that cannot go together, with the
-    reason.
+    Args:
+        value: a preset's name, or a mapping as in a configuration.
+
+    Raises:
+        PrunebenchError: a part or a parameter is unknown, or parts cannot go together.
     """
     entry = _entry("methods", value)
     where = f"methods: {entry['name']}"
-    unknown = [key for key in entry if key not in Method.model_fields]
-    if unknown:
-        raise PrunebenchError(
-            f"{where}: {unknown[0]}: unknown key{suggest(str(unknown[0]), Method.model_fields)}"
-        )
+    _refuse_unknown(entry, Method, where)
     if "criterion" not in entry:
         raise PrunebenchError(f"{where}: needs a criterion, e.g. criterion: magnitude")
     try:
@@ -100,9 +103,9 @@ def method(value: str | dict[str, Any]) -> Method:
 
 
 def _parts(entry: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The parts of a method, defaults filled in, by kind; and the family that follows from them.
+    """The parts of a method by kind, with defaults, and the family that follows from them.
 
-    Raises PrunebenchError where they cannot go together; their own traits say so.
+    Raises PrunebenchError where they cannot go together, by their own traits.
     """
     parts: dict[str, Any] = {}
 
@@ -126,7 +129,7 @@ def _parts(entry: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _first(entry: dict[str, Any]) -> dict[str, Any]:
-    """What a method prunes before its own part, its parts resolved."""
+    """The pruning that comes before a method's own, with its parts checked."""
     value = entry["first"]
     if not isinstance(value, dict) or "criterion" not in value:
         raise PrunebenchError(
@@ -181,18 +184,19 @@ def _check_schedule(
 
 
 def parse(value: Any, where: str = "configuration") -> Experiment:
-    """Check a configuration that was read from YAML.
+    """Check a configuration.
 
-    Raises PrunebenchError: what, where, and what would be right, in one line.
+    Args:
+        value: what YAML has read.
+        where: the file's name, with which a message begins.
+
+    Raises:
+        PrunebenchError: something is wrong; one line says what, where, and what would be right.
     """
     if not isinstance(value, dict):
         raise PrunebenchError(f"{where}: must be a mapping of keys to values, found {shown(value)}")
     check_extent(value, where)
-    for key in value:
-        if key not in Experiment.model_fields:
-            raise PrunebenchError(
-                f"{where}: {key}: unknown key{suggest(str(key), Experiment.model_fields)}"
-            )
+    _refuse_unknown(value, Experiment, where)
     value = dict(value)
     for kind in ("tasks", "regimes", "models", "methods"):
         if isinstance(value.get(kind), list):
@@ -210,6 +214,20 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
     return experiment
 
 
+def _refuse_unknown(value: dict[str, Any], model: type[Settings], where: str) -> None:
+    for key in value:
+        if key not in model.model_fields:
+            near = suggest(str(key), model.model_fields)
+            raise PrunebenchError(f"{where}: {key}: unknown key{near}")
+
+
 def load(path: str | Path) -> Experiment:
-    """Read and check a configuration file (YAML; a resolved JSON is YAML too)."""
+    """Read and check a configuration file: YAML, or the JSON of a resolved one.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PrunebenchError: it is missing, or something in it is wrong.
+    """
     return parse(read_yaml(path), str(path))

@@ -133,7 +133,7 @@ def _types(node: ast.FunctionDef) -> dict[str, tuple[type, ...]]:
 
 
 def _read(kind: type[T], source: Path) -> dict[str, tuple[ast.FunctionDef, T | None]]:
-    """Every public top-level function of a file, with its traits if it is marked."""
+    """The top-level functions of a file by name, each with its traits, None where unmarked."""
     try:
         tree = ast.parse(source.read_text(encoding="utf-8"), str(source))
     except OSError as error:

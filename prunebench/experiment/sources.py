@@ -1,4 +1,4 @@
-"""Which files of the package make which results: the one place where code names source files.
+"""The source files that decide results: the one place where code names source files.
 
 Places are relative to the package: a file, a folder (every Python file below it) or a pattern.
 """
@@ -24,9 +24,9 @@ PRUNING = (
 )  # fmt: skip
 # the measures of stored predictions
 MEASURES = ("evaluation/*.py",)
-# rooms whose code a plug-in, a probe or an engine may stand on
+# rooms whose modules count for a part that imports them
 FOLLOWED = ("pruning", "evaluation", "compression")
-# kind of part -> where its built-in parts stand: a module, or a folder of one file each
+# kind of part -> where the parts that ship stand: a module, or a folder of modules
 PART_PLACES = {
     "criterion": "pruning/criteria",
     "pattern": "pruning/patterns.py",

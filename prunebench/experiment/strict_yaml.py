@@ -1,4 +1,8 @@
-"""YAML from anybody: plain values alone, no key twice, and no larger than a person would write."""
+"""Read YAML that may come from anybody: plain values, no key twice, no larger than people write.
+
+PyYAML's safe loader would take the last of two equal keys, and hang or fill the memory on numbers,
+aliases and merges that are made for it; submissions and imports come from strangers.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,18 @@ LARGEST = 2 * 2**20  # bytes of a file; PyYAML takes seconds for it
 _MOST = 100_000  # values of a file, aliases expanded
 _DEEPEST = 32  # lists and mappings within one another
 _MERGED = 32  # mappings that one ``<<`` takes
-_LONGEST = 100  # signs of a number
+_LONGEST = 100  # characters of a number
 _TAG = "tag:yaml.org,2002:"
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Plain YAML: no tags, no key twice, nothing that expands beyond reason.
+    """Return the content of a YAML file.
 
-    Raises PrunebenchError naming the file for whatever else it is.
+    Args:
+        path: the file.
+
+    Raises:
+        PrunebenchError: it cannot be read, is not YAML, has tags, a key twice, or is too large.
     """
     try:
         with Path(path).open("rb") as file:
@@ -42,9 +50,14 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def check_extent(value: Any, where: str) -> None:
-    """Refuse what would fill the memory once its aliases are written out.
+    """Refuse a value that would fill the memory once its aliases are written out.
 
-    Raises PrunebenchError.
+    Args:
+        value: what YAML has read.
+        where: the file's name, with which the message begins.
+
+    Raises:
+        PrunebenchError: it has too many values, or too many within one another.
     """
     waiting, count = [(value, 0)], 0
     while waiting:
@@ -59,7 +72,7 @@ def check_extent(value: Any, where: str) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
+    """PyYAML's safe loader, which also refuses equal keys and what takes it too long."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
@@ -87,7 +100,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Take over what ``<<`` names, each key once: PyYAML keeps every copy of all of them."""
+        """Merge what ``<<`` names, each key once; PyYAML keeps every copy of all of them."""
         taken = [value for key, value in node.value if key.tag == f"{_TAG}merge"]
         if any(isinstance(v, yaml.SequenceNode) and len(v.value) > _MERGED for v in taken):
             raise ValueError(f"<< takes at most {_MERGED} mappings")

@@ -1,4 +1,4 @@
-"""Checking values against pydantic's models, its faults told as ours: where, what, what instead."""
+"""Check values against pydantic's models; messages say where, what, and what would be right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prunebench.errors import PrunebenchError, shown, suggest
 
 
 class Settings(BaseModel):
-    """Unknown keys are refused; settings never change once checked."""
+    """A model that refuses unknown keys and never changes once it is checked."""
 
     # the text below a field reaches the JSON schema, and from it the configuration reference
     model_config = ConfigDict(
@@ -29,7 +29,16 @@ class Settings(BaseModel):
 
 
 def validated(model: type[BaseModel], value: Any, where: str) -> Any:
-    """Check ``value`` against ``model``; faults become one PrunebenchError that says where."""
+    """Return a value as a checked model.
+
+    Args:
+        model: the class that it must fit.
+        value: a mapping.
+        where: what the message begins with.
+
+    Raises:
+        PrunebenchError: it does not fit; one line has all faults.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -37,7 +46,7 @@ def validated(model: type[BaseModel], value: Any, where: str) -> Any:
 
 
 def takes_numbers(annotation: Any) -> bool:
-    """Whether a field of this type holds a number, or a list of numbers."""
+    """Return whether a field of this type holds a number, or a list of numbers."""
     if get_origin(annotation) is Literal:
         return False
     return annotation in (int, float) or any(map(takes_numbers, get_args(annotation)))
@@ -62,7 +71,7 @@ def _explain(model: type[BaseModel], value: Any, error: ValidationError) -> str:
 
 
 def _place(model: type[BaseModel], value: Any, loc: tuple[Any, ...]) -> tuple[str, list[str]]:
-    """Where a fault is, in the words of the configuration, and which keys are known there."""
+    """The place of a fault as the configuration names it, and the keys that are known there."""
     place, between = "", ""
     for part in loc:
         value = _inside(value, part)

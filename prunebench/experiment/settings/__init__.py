@@ -1,4 +1,4 @@
-"""What may stand in a configuration: frozen, checked settings. Never torch."""
+"""The settings of a configuration: checked, unchangeable, described in the JSON schema."""
 
 from prunebench.experiment.settings.experiment import (
     Analysis,

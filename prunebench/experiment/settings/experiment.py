@@ -1,4 +1,4 @@
-"""The whole grid, how its jobs run, and how its records are judged."""
+"""Settings of a whole experiment, of how its jobs run, and of how its records are judged."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Latency(Settings):
 
 
 class Experiment(Settings):
-    """A grid: every method on every baseline at every sparsity."""
+    """An experiment: every method on every baseline at every sparsity."""
 
     experiment: Name
     """Name of the experiment: its results lie in results/<experiment>/."""
@@ -180,7 +180,15 @@ class Experiment(Settings):
         return self
 
     def training_of(self, model: Model, regime: Regime) -> Training:
-        """The common training with what the model's entry changes, then the regime's."""
+        """Return the common training settings, changed by the model's and then the regime's own.
+
+        Args:
+            model: a network of the experiment.
+            regime: a regime of the experiment.
+
+        Raises:
+            PrunebenchError: a changed setting is unknown or out of range.
+        """
         given = self.training.model_dump()
         for kind, entry in (("models", model), ("regimes", regime)):
             given |= entry.training

@@ -1,4 +1,4 @@
-"""Methods: compositions of criterion, pattern, allocation, schedule and recovery."""
+"""Settings of methods: compositions of criterion, pattern, allocation, schedule and recovery."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prunebench.experiment.settings.names import Name
 from prunebench.experiment.validation import Settings
 
 PARTS = ("criterion", "pattern", "allocation", "schedule", "recovery")  # of a method
-SCORING = ("criterion", "pattern", "allocation")  # the parts that choose what goes
+SCORING = ("criterion", "pattern", "allocation")  # the parts that choose what is removed
 T = TypeVar("T", bound=Traits)
 
 
@@ -82,7 +82,7 @@ class Method(_Composed):
 
     @property
     def outcome(self) -> bool:
-        """Whether its sparsity is an outcome, not a target."""
+        """Whether the sparsity is an outcome, not a target."""
         return self.spec(Allocation).traits.outcome
 
     @property
@@ -93,14 +93,20 @@ class Method(_Composed):
         return once and not swept and self.spec(Allocation).traits.nested
 
     def sources(self) -> list[Path]:
-        """The files in which its parts stand."""
+        """Return the files of its parts."""
         specs = [self.spec(KINDS[kind]) for kind in PARTS]
         specs += [self.first.spec(KINDS[kind]) for kind in SCORING] if self.first else []
         return sorted({spec.source for spec in specs})
 
     def sparsities(self, grid: list[float]) -> list[float]:
-        """The grid's, or the only ones it knows: 1 − n/m of N:M; 0, which asks for none in
-        particular, of a dense control and of a threshold."""
+        """Return the target sparsities of its cells.
+
+        They are those of the grid, or the only ones that the method knows: 1 − n/m for N:M, and 0
+        for a dense control and for a threshold.
+
+        Args:
+            grid: the sparsities of the experiment.
+        """
         for kind in (Schedule, Pattern, Allocation):
             own = self.spec(kind).traits.sparsities
             if own == "1 - n/m":
@@ -110,6 +116,6 @@ class Method(_Composed):
         return grid
 
     def settings(self) -> dict[str, Any]:
-        """What decides its results (not its name, family, or description)."""
+        """Return the settings that decide its results: not its name, family, or description."""
         first = {"first": self.first.model_dump()} if self.first else {}
         return {kind: getattr(self, kind).model_dump() for kind in PARTS} | first

@@ -1,4 +1,4 @@
-"""Names and shares, as every part of a configuration has them."""
+"""Types of settings: names, shares, seeds, numbers of things."""
 
 from __future__ import annotations
 

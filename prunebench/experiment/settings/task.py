@@ -1,4 +1,4 @@
-"""Tasks and regimes: which data, and what about them provokes overfitting."""
+"""Settings of tasks, which are data sets, and of regimes, which provoke overfitting."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Task(Settings):
 
 
 class Regime(Settings):
-    """What provokes overfitting."""
+    """What provokes overfitting: label noise, few samples, wide networks, no augmentation."""
 
     name: Name
     """Name of the regime."""

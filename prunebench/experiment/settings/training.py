@@ -1,4 +1,4 @@
-"""Networks, and how they are trained."""
+"""Settings of networks and of their training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prunebench.experiment.validation import Settings
 
 
 class Training(Settings):
-    """One training run of a baseline, and what recoveries take from it."""
+    """Training of a baseline; recoveries use the same settings."""
 
     epochs: int = Field(40, gt=0, le=1_000_000)
     """Epochs of a baseline."""
