@@ -18,6 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 from prunebench import cli
+from prunebench.cli import results_commands
 from prunebench.cli.app import EXITS
 from prunebench.experiment import catalog, config
 from prunebench.experiment.plan import Plan
@@ -172,12 +173,13 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", on_a_terminal(NO_COLOR="1"))
 
 
-def test_a_former_name_goes_on_with_a_notice(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "results" / "reference" / "default" / "cells.csv", tmp_path)
-    result = CliRunner().invoke(cli.app, ["kit", str(tmp_path)])
-    assert result.exit_code == 0, result.output
+def test_a_former_name_goes_on_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Path] = []
+    monkeypatch.setattr(results_commands, "paper", called.append)
+    result = CliRunner().invoke(cli.app, ["kit", "results/default"])
+    assert (result.exit_code, result.stdout) == (0, "")
     assert "kit is now called paper" in result.stderr
-    assert (tmp_path / "paper" / "macros.tex").is_file()
+    assert called == [Path("results/default")]
     assert "kit" not in invoke("--help")
 
 
