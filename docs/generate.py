@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: settings, methods, parts, measures, commands.
+"""Write what is generated of the documentation: settings, methods, parts, traits, measures, …
 
     python docs/generate.py
 
@@ -208,6 +208,20 @@ def _kind(kind: str) -> str:
     return f"### {heading}\n\n{catalog.page_table((kind, 'what it does', 'parameters'), rows)}"
 
 
+def traits() -> str:
+    """A table for each kind of part: what the decorator of such a function may declare."""
+    tables = []
+    for name, kind in KINDS.items():
+        rows = [
+            (f"`{trait}`", f"`{field.get_default(call_default_factory=True)!r}`", field.description)
+            for trait, field in kind.model_fields.items()
+        ]
+        about = code(" ".join((kind.__doc__ or "").split()))
+        table = catalog.page_table(("trait", "default", "meaning"), rows)
+        tables.append(f"### @{name}\n\n{about}\n\n{table}")
+    return "\n\n".join(tables)
+
+
 def commands() -> str:
     """Two tables of the commands and what each does: for users, and for Snakemake."""
     group: Any = get_command(app)
@@ -267,6 +281,7 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "settings": ("configuration.md", lambda text: catalog.insert(text, "settings", settings())),
     "methods": ("methods.md", catalog.fill),
     "parts": ("methods.md", lambda text: catalog.insert(text, "parts", parts())),
+    "traits": ("own-parts.md", lambda text: catalog.insert(text, "traits", traits())),
     "measures": ("measures.md", measures_table.fill),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
 }

@@ -64,7 +64,7 @@ class Criterion(Traits):
     patterns: Names = Field(("weight",), min_length=1)
     """Patterns whose units it scores; the first, or weight, is the default of a method."""
     needs: Needs = ()
-    """What it looks at; training: what is added up while the network trains."""
+    """What it uses: batches, gradients, activations; or training, what adds up while it lasts."""
     compensates: bool = False
     """Whether it also changes the weights that stay."""
     sweeps: bool = False
@@ -77,7 +77,7 @@ class _Restricted(Traits):
     """Traits of parts that may allow their own sparsities alone."""
 
     sparsities: Literal["1 - n/m"] | Annotated[tuple[float, ...], Strict(False)] | None = None
-    """The only sparsities it knows, or how they follow from n and m; None: those of the grid."""
+    """The only sparsities it knows, or "1 - n/m" of its parameters; None: those of the grid."""
 
 
 class Pattern(_Restricted):
@@ -116,9 +116,9 @@ class Schedule(_Restricted):
     recoveries: NamesOrAll = None
     """Recoveries that may follow it; None: all."""
     length: Length = "none"
-    """How long it trains itself, without the recovery."""
+    """How long it trains without the recovery: none, recovery or training (as a baseline)."""
     supplies: Supplies = ()
-    """What it gives to a criterion that needs it."""
+    """What it gives to a criterion that needs it: training."""
     passes: bool = False
     """Whether it passes smaller sparsities on its way to a larger one."""
     untrained: bool = False
@@ -133,7 +133,7 @@ class Recovery(Traits):
     kind = "recovery"
 
     length: Length = "none"
-    """How long it trains."""
+    """How long it trains: none, recovery (recovery_epochs) or training (as a baseline)."""
     anew: bool = False
     """Whether it starts from an initialization, and so has no use for the baseline."""
 
@@ -146,7 +146,7 @@ class Probe(Traits):
     columns: dict[str, str] = Field({})
     """Its columns, and the formula of each."""
     better: Literal["lower", "higher", "zero", ""] = ""
-    """Direction in which the columns are better; empty: none."""
+    """Where the columns are better: lower, higher, zero; empty: nowhere."""
     unit: str | dict[str, str] = ""
     """Unit of all columns, or of each."""
     source: str = ""
