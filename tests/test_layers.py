@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "prunebench"
 # from the top; the order in which a result comes about, read upwards
 ROOMS = (
     "cli", "reproduce", "runner", "evaluation", "compression", "pruning", "training", "tasks",
-    "published", "report", "tracking", "statistics", "experiment", "storage", "text", "errors",
+    "report", "tracking", "published", "statistics", "experiment", "storage", "text", "errors",
 )  # fmt: skip
 RANK = {room: rank for rank, room in enumerate(reversed(ROOMS))}
 HEAVY = {"torch", "torchvision", "timm", "torch_pruning", "safetensors"}

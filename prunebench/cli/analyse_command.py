@@ -42,15 +42,15 @@ def analyse(
     as_json: AsJson = False,
 ) -> None:
     """Score the methods of any table of results, also of published ones."""
-    from prunebench.report import analyse as analysis
+    from prunebench.report import analysed_table
     from prunebench.statistics import read_table
 
     cells, notes = read_table(table)
     names = [name.strip() for name in primary.split(",") if name.strip()]
-    found = analysis.analyse(cells, baseline, reference, names, equivalence)
+    found = analysed_table.analyse(cells, baseline, reference, names, equivalence)
     for note in notes:
         print(f"note: {table}: {note}", file=sys.stderr)
     if output is not None:
-        for path in analysis.write(found, output):
+        for path in analysed_table.write(found, output):
             print(f"wrote {path}", file=sys.stderr)
-    print(analysis.as_json(found) if as_json else analysis.text(found))
+    print(analysed_table.as_json(found) if as_json else analysed_table.text(found))

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
-from prunebench.report import style
 from prunebench.statistics import SETTING, Estimate, estimate, in_words, read_cells
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, OK, QUALITY, REGIME, SIZE
+from prunebench.text.numbers import number, percent
 
 KEY = [*SETTING, "method", "seed", "sparsity"]
 SAME, CHANGED, BETTER, WORSE = "same", "changed", "better", "worse"
@@ -152,9 +152,9 @@ def mean(own: Estimate) -> str:
 
 def _line(row: dict[Any, Any]) -> str:
     place = "/".join(str(row[c]) for c in (*SETTING, "method"))
-    cell = f"{place}, seed {row['seed']}, {style.percent(row['sparsity'])}"
+    cell = f"{place}, seed {row['seed']}, {percent(row['sparsity'])}"
     difference = row["difference"]
-    points = "" if np.isnan(difference) else f": {style.number(difference, 2, sign=True)} points"
+    points = "" if np.isnan(difference) else f": {number(difference, 2, sign=True)} points"
     return f"{cell}{points}{'; ' if row['why'] else ''}{row['why']}"
 
 

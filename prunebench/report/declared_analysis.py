@@ -1,4 +1,4 @@
-"""What the run's own configuration declares, where it lies beside its records."""
+"""The configuration that lies beside the records, and the analysis that it declares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prunebench.storage.layout import Layout
 
 
 def experiment(layout: Layout) -> tuple[Experiment | None, str]:
-    """The resolved configuration, or None and why it cannot be read."""
+    """Return the resolved configuration, or None and why it cannot be read."""
     if not layout.config.is_file():
         return None, f"{layout.config.name} is not there"
     try:
@@ -19,6 +19,6 @@ def experiment(layout: Layout) -> tuple[Experiment | None, str]:
 
 
 def analysis(layout: Layout) -> Analysis:
-    """How the records are to be judged; the defaults where nobody declared it."""
+    """Return how the records are to be judged; the defaults where no configuration can be read."""
     found, _ = experiment(layout)
     return Analysis() if found is None else found.analysis

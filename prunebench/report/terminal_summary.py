@@ -1,4 +1,4 @@
-"""What the terminal says at the end: a short leaderboard, what went wrong, where to look."""
+"""The summary for the terminal: a short leaderboard, warnings, and where the files are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
-from prunebench.report import declared_analysis, style
+from prunebench.report import declared_analysis, reader_warnings
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.ranking import EVERYTHING
@@ -16,23 +16,28 @@ from prunebench.statistics import best_on_validation
 from prunebench.statistics.published_results import own
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
+from prunebench.text.numbers import NONE, interval, number, percent, seeds_text
 from prunebench.tracking import server_command
 
 TOP = 8
 
 
 def text(cells: pd.DataFrame, layout: Layout) -> str:
-    """The summary as plain text that ends in a newline; paths as they are in ``layout``."""
-    rows = ranking.boards(cells, declared_analysis.analysis(layout))[EVERYTHING]
+    """Return the summary as plain text that ends in a newline.
+
+    Args:
+        cells: the records.
+        layout: the experiment's folder; paths are shown as it names them.
+    """
+    rows = _rows(cells, layout)
     experiment, mine = cells["experiment"].iloc[0], own(cells)
     parts = [
-        f"prunebench: {experiment}: {len(mine)} cells, "
-        f"{style.seeds_text([mine['seed'].nunique()])}\n",
+        f"prunebench: {experiment}: {len(mine)} cells, {seeds_text([mine['seed'].nunique()])}\n",
         "Change of test error by pruning, in points (dense is 0, lower is better):",
         *_ranking(rows),
         "\nThe lowest validation error, by regime, and its test error against dense:",
         *_best(cells),
-        *(["\nMind:"] if (said := ranking.warnings(cells, rows)) else []),
+        *(["\nWarnings:"] if (said := ranking.warnings(cells, rows)) else []),
         *(f"  - {sentence}" for sentence in said),
         "\nWhere to look:",
         *_places(layout),
@@ -41,11 +46,11 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
 
 
 def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:
-    """What the text says, for programs: the leaderboard over everything, and where things lie."""
-    rows = ranking.boards(cells, declared_analysis.analysis(layout))[EVERYTHING]
+    """Return the summary for programs: the leaderboard over everything, warnings and paths."""
+    rows = _rows(cells, layout)
     return {
         "experiment": str(cells["experiment"].iloc[0]),
-        **ranking.counts(cells),
+        **reader_warnings.counts(cells),
         "leaderboard": rows,
         "warnings": list(ranking.warnings(cells, rows)),
         "places": {
@@ -58,17 +63,21 @@ def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _rows(cells: pd.DataFrame, layout: Layout) -> list[Row]:
+    return ranking.boards(cells, declared_analysis.analysis(layout), [EVERYTHING])[EVERYTHING]
+
+
 def _ranking(rows: list[Row]) -> list[str]:
-    """The best rows; dense and random always among them."""
+    """Return the best rows; dense and random are always among them."""
     shown = [row for i, row in enumerate(rows) if i < TOP or row["method"] in (DENSE, "random")]
     width = max(6, *(len(row["method"]) for row in shown))
     lines = [
         f"  {'rank':>4}  {'method':<{width}}  {'score':>6}  {'95 % interval':<17} against dense"
     ]
     for row in shown:
-        rank = style.NONE if row["rank"] is None else str(row["rank"])
-        points = style.number(row["score"], 2, sign=True)
-        ends = style.interval(row["low"], row["high"])
+        rank = NONE if row["rank"] is None else str(row["rank"])
+        points = number(row["score"], 2, sign=True)
+        ends = interval(row["low"], row["high"])
         lines.append(
             f"  {rank:>4}  {row['method']:<{width}}  {points:>6}  {ends:<17} "
             f"{row['against_baseline']}"
@@ -79,13 +88,13 @@ def _ranking(rows: list[Row]) -> list[str]:
 
 
 def _best(cells: pd.DataFrame) -> list[str]:
-    """One line a regime."""
+    """Return one line for each regime."""
     best = best_on_validation(cells, ["regime"])
     if best.empty:
         return ["  no validation errors recorded"]
     return [
-        f"  {regime}: {method} at {style.percent(sparsity)} sparsity, "
-        f"{style.number(difference, 2, sign=True)} points"
+        f"  {regime}: {method} at {percent(sparsity)} sparsity, "
+        f"{number(difference, 2, sign=True)} points"
         for regime, method, sparsity, difference in best[
             ["regime", "method", "sparsity", "difference"]
         ].itertuples(index=False, name=None)

@@ -1,1 +1,1 @@
-"""Text for terminals, spreadsheets, pages and papers: names made safe, tables, progress bars."""
+"""Text for terminals, spreadsheets, pages and papers: numbers, safe names, tables, bars."""

@@ -1,8 +1,8 @@
-"""A table of texts as Markdown and as LaTeX, every name escaped.
+"""Tables of texts as Markdown and as LaTeX, every text escaped.
 
-The LaTeX fits its page: a table that is wider than a column spans both (``table*``, which in a
-document of one column is ``table``), one with many columns stands in several blocks below each
-other, one with many rows may break over pages, and what is still too wide is scaled down.
+The LaTeX fits its page. A table wider than a column spans both (``table*``, which is ``table`` in
+a document of one column), one with many columns is split into blocks below each other, one with
+many rows breaks over pages, and what is still too wide is scaled down.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+# Our own instead of pandas' Styler.to_latex or tabulate: neither splits or scales a table, and they
+# escape neither the signs below, such as ±, nor a "[" that LaTeX would read as an argument.
 LATEX_HEAD = "% needs \\usepackage{booktabs,graphicx,longtable}\n"
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -29,7 +31,7 @@ _MARKDOWN = re.compile(r"([\\`*|<>~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))")
 
 
 @dataclass(frozen=True)
-class Cell:
+class MarkedText:
     """A text that stands out: ``best`` sets its first word in bold, ``tied`` adds a dagger."""
 
     text: str
@@ -37,40 +39,46 @@ class Cell:
     tied: bool = False
 
 
-Cells = Sequence["str | Cell"]
+TextRow = Sequence["str | MarkedText"]
 
 
 @dataclass(frozen=True)
-class Table:
-    """Texts to be set as a table; the first column is left-aligned, the others right."""
+class TextTable:
+    """A table of texts; the first column is left-aligned, the others right-aligned."""
 
     title: str
     caption: str
     header: list[str]
-    rows: Sequence[Cells]
+    rows: Sequence[TextRow]
     long: bool = False  # may break over pages
     over: str = ""  # what stands over all columns but the first
     label: str = ""  # to refer to it in LaTeX: tab:<label>
 
 
 def latex_text(text: str) -> str:
-    """Escape for LaTeX; one pass, so that nothing is escaped twice. No line begins with %."""
+    """Return the text escaped for LaTeX, in one pass, on one line that does not begin with %."""
     line = text.replace("\n", " ").replace(" %", "\u00a0%")
     return "".join(_LATEX.get(sign, sign) for sign in line)
 
 
 def markdown_text(text: str) -> str:
-    """Escape what Markdown (and HTML inside it) would read as markup; one line."""
+    """Return the text escaped for Markdown (and for HTML inside it), on one line."""
     return _MARKDOWN.sub(r"\\\1", text.replace("\n", " ").replace("&", "&amp;"))
 
 
 def markdown_rows(header: list[str], rows: list[list[str]], right_from: int = 1) -> str:
-    """A pipe table, columns padded so that the source reads well too."""
+    """Return a pipe table, padded so that its source reads well too.
+
+    Args:
+        header: the titles.
+        rows: the texts, which are escaped here.
+        right_from: the first column that is right-aligned.
+    """
     return _piped([[markdown_text(cell) for cell in row] for row in [header, *rows]], right_from)
 
 
 def _piped(texts: list[list[str]], right_from: int) -> str:
-    """A pipe table of texts that are escaped; the first row is the header."""
+    """Return a pipe table of texts that are escaped already; the first row is the header."""
     widths = [max(3, *(len(row[i]) for row in texts)) for i in range(len(texts[0]))]
     lines = ["| " + " | ".join(_padded(row, widths, right_from)) + " |" for row in texts]
     rule = ["-" * (w - 1) + (":" if i >= right_from else "-") for i, w in enumerate(widths)]
@@ -84,8 +92,8 @@ def _padded(row: list[str], widths: list[int], right_from: int) -> list[str]:
     ]
 
 
-def markdown(table: Table) -> str:
-    """Heading, caption and pipe table."""
+def markdown(table: TextTable) -> str:
+    """Return heading, caption and pipe table."""
     title, caption = markdown_text(table.title), markdown_text(table.caption)
     rows = [[_marked(markdown_text, cell, _MARKED) for cell in row] for row in table.rows]
     lines = [[markdown_text(name) for name in table.header], *rows]
@@ -96,8 +104,8 @@ _MARKED = ("**{}**", " †")
 _SET = (r"\textbf{{{}}}", r"\rlap{$^{\dagger}$}")
 
 
-def _marked(escape: Callable[[str], str], cell: str | Cell, signs: tuple[str, str]) -> str:
-    """A cell's text, escaped, with the signs for best and tied."""
+def _marked(escape: Callable[[str], str], cell: str | MarkedText, signs: tuple[str, str]) -> str:
+    """Return a cell's text, escaped, with the signs for best and tied."""
     if isinstance(cell, str):
         return escape(cell)
     first, space, rest = escape(cell.text).partition(" ")
@@ -105,8 +113,8 @@ def _marked(escape: Callable[[str], str], cell: str | Cell, signs: tuple[str, st
     return f"{bold}{space}{rest}{signs[1] if cell.tied else ''}"
 
 
-def latex(table: Table) -> str:
-    """A booktabs table that fits its page; a longtable where it may break over pages."""
+def latex(table: TextTable) -> str:
+    """Return a booktabs table that fits its page; a longtable where it may break over pages."""
     blocks = _blocks(table)
     if table.long or len(blocks) * len(table.rows) > ROWS:
         return _long(table)
@@ -119,13 +127,13 @@ def latex(table: Table) -> str:
     )
 
 
-def _caption(table: Table) -> str:
+def _caption(table: TextTable) -> str:
     label = rf"\label{{tab:{table.label}}}" if table.label else ""
     return rf"\caption{{{latex_text(table.title)} ({latex_text(table.caption)}).{label}}}"
 
 
-def _blocks(table: Table) -> list[Table]:
-    """The table in blocks of at most ACROSS columns, the first column in each."""
+def _blocks(table: TextTable) -> list[TextTable]:
+    """Return the table in blocks of at most ACROSS columns, each with the first column."""
     count = len(table.header) - 1
     if table.long or count <= ACROSS:
         return [table]
@@ -141,54 +149,57 @@ def _blocks(table: Table) -> list[Table]:
     ]
 
 
-def _width(table: Table) -> float:
-    """About how wide it is, in points."""
+def _width(table: TextTable) -> float:
+    """Return roughly how wide the table is, in points."""
     lines = [table.header, *([_text(cell) for cell in row] for row in table.rows)]
     longest = [max(len(line[i]) for line in lines) for i in range(len(table.header))]
     return sum(longest) * SIGN + len(longest) * GAP
 
 
-def _text(cell: str | Cell) -> str:
-    return cell.text if isinstance(cell, Cell) else cell
+def _text(cell: str | MarkedText) -> str:
+    return cell.text if isinstance(cell, MarkedText) else cell
 
 
-def _tabular(table: Table) -> str:
-    """A tabular, scaled down to the line where it is wider."""
-    columns = "@{}l" + "r" * (len(table.header) - 1) + "@{}"
-    body = "\n".join(map(_line, table.rows))
+def _tabular(table: TextTable) -> str:
+    """Return a tabular that is scaled down to the line where it is wider."""
     return (
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
-        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{_over(table)}{_line(table.header)}\n\\midrule\n"
-        f"{body}\n\\bottomrule\n\\end{{tabular}}}}\n"
+        f"\\begin{{tabular}}{_columns(table)}\n{_head(table)}"
+        f"{_body(table)}\\bottomrule\n\\end{{tabular}}}}\n"
     )
 
 
-def _over(table: Table) -> str:
-    """The line above the header, with a rule below what it spans."""
-    count = len(table.header) - 1
-    if not table.over or not count:
-        return ""
-    said = latex_text(table.over)
-    return f" & \\multicolumn{{{count}}}{{c}}{{{said}}} \\\\\n\\cmidrule(l){{2-{count + 1}}}\n"
-
-
-def _long(table: Table) -> str:
-    columns = "@{}l" + "r" * (len(table.header) - 1) + "@{}"
-    head = f"\\toprule\n{_over(table)}{_line(table.header)}\n\\midrule\n"
-    body = "\n".join(map(_line, table.rows))
+def _long(table: TextTable) -> str:
     return (
         "{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
-        f"\\begin{{longtable}}{{{columns}}}\n{_caption(table)}\\\\\n{head}\\endfirsthead\n"
-        f"{head}\\endhead\n\\bottomrule\n\\endlastfoot\n{body}\n\\end{{longtable}}}}\n"
+        f"\\begin{{longtable}}{_columns(table)}\n{_caption(table)}\\\\\n{_head(table)}\\endfirsthead\n"
+        f"{_head(table)}\\endhead\n\\bottomrule\n\\endlastfoot\n{_body(table)}\\end{{longtable}}}}\n"
     )
 
 
-def _line(row: Cells) -> str:
-    return " & ".join(_marked(latex_text, cell, _SET) for cell in row) + r" \\"
+def _columns(table: TextTable) -> str:
+    return "{@{}l" + "r" * (len(table.header) - 1) + "@{}}"
 
 
-def files(name: str, tables: Sequence[Table]) -> dict[str, str]:
-    """The tables of one subject as ``<name>.md`` and ``<name>.tex``: names of files and texts."""
+def _head(table: TextTable) -> str:
+    """Return the header between rules, with the line above it that spans all columns but one."""
+    over, count = "", len(table.header) - 1
+    if table.over and count:
+        said = latex_text(table.over)
+        over = f" & \\multicolumn{{{count}}}{{c}}{{{said}}} \\\\\n\\cmidrule(l){{2-{count + 1}}}\n"
+    return f"\\toprule\n{over}{_line(table.header)}\\midrule\n"
+
+
+def _body(table: TextTable) -> str:
+    return "".join(map(_line, table.rows))
+
+
+def _line(row: TextRow) -> str:
+    return " & ".join(_marked(latex_text, cell, _SET) for cell in row) + " \\\\\n"
+
+
+def files(name: str, tables: Sequence[TextTable]) -> dict[str, str]:
+    """Return the Markdown and LaTeX files of the tables of one subject, by file name."""
     return {
         f"{name}.md": "\n".join(map(markdown, tables)),
         f"{name}.tex": LATEX_HEAD + "\n".join(map(latex, tables)),

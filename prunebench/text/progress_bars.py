@@ -1,4 +1,4 @@
-"""Progress bars: on standard error, and only where that is a terminal; logs have none."""
+"""Progress bars on standard error, shown in a terminal alone; logs have none."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ Advance = Callable[[], None]
 
 
 def shown() -> bool:
-    """Whether there is somebody to look at a bar."""
+    """Return whether standard error is a terminal."""
     return sys.stderr.isatty()
 
 
 @contextmanager
 def bar(what: str, total: int | None = None) -> Iterator[Advance]:
-    """A bar of ``total`` steps that vanishes at the end; yields what to call after each step.
+    """Show a bar that vanishes at the end; yield the function to call after each step.
 
-    Without ``total`` it says only that something is being done, and for how long.
+    Args:
+        what: the text beside the bar.
+        total: the number of steps; None shows the elapsed time alone.
     """
     if not shown():
         yield lambda: None
@@ -36,7 +38,7 @@ def bar(what: str, total: int | None = None) -> Iterator[Advance]:
 
 
 def watched(items: Iterable[Item], what: str) -> Iterator[Item]:
-    """The items one by one, under a bar that counts them."""
+    """Yield the items one by one, under a bar that counts them."""
     every = list(items)
     with bar(what, len(every)) as advance:
         for item in every:

@@ -1,4 +1,4 @@
-"""Names from anybody's tables, which are shown in terminals, spreadsheets, pages and papers."""
+"""Names from other people's tables, made safe for terminals, spreadsheets, pages and papers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _FORMULA = re.compile(r"""(^|[;\t])[\s"']*[=+\-@＝＋－＠]""")
 
 
 def name(text: str) -> str:
-    """A name that does no harm wherever it is shown; raise ValueError, with the end of a sentence
-    about it, for any other."""
+    """Return a name that does no harm wherever it is shown.
+
+    Raises:
+        ValueError: the name is not safe; the message is the end of a sentence about it.
+    """
     if not text:
         raise ValueError("is empty")
     if len(text) > LONGEST:
@@ -28,10 +31,21 @@ def name(text: str) -> str:
     return text
 
 
-def check(names: Iterable[Any], what: str, where: str) -> None:
-    """Raise PrunebenchError for the first that is no harmless name.
+def file_part(text: str) -> str:
+    """Return a name as part of a file name: what could be a path or a pattern becomes ``_``."""
+    return "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in text)
 
-    ``what`` they are the names of, ``where`` they stand.
+
+def check(names: Iterable[Any], what: str, where: str) -> None:
+    """Check that all names are safe.
+
+    Args:
+        names: the names.
+        what: what they name, for the message.
+        where: the file or option that holds them, for the message.
+
+    Raises:
+        PrunebenchError: a name is not safe; the message names the first one.
     """
     for text in names:
         try:

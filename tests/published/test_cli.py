@@ -15,6 +15,7 @@ from prunebench.report import document as paper
 from prunebench.report import figures, leaderboard
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import METHOD, texts
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import paper_tables
 from prunebench.statistics.published_results import read_all
 from prunebench.storage.layout import Layout
@@ -125,8 +126,8 @@ def test_the_report_says_of_ones_own_what_it_said_before(  # type: ignore[no-unt
     call, save: Save, layout: Layout
 ) -> None:
     def words() -> str:
-        material = paper.material_of(read_all(layout), layout)
-        document = paper.compose(material)
+        inputs = ReportInputs.of(read_all(layout), layout)
+        document = paper.compose(inputs)
         kept = [section for section in document.sections if section.anchor != "scores"]
         return repr(kept)
 

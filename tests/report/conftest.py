@@ -1,136 +1,66 @@
-"""A made-up table of cells that looks like a real one: for trying out what reads it."""
+"""Made-up records and what is expensive to compute of them, once for all tests of this room."""
 
 from __future__ import annotations
 
 import shutil
-import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from prunebench.storage.records import COLUMNS, row
+from prunebench.experiment import config
+from prunebench.experiment.settings import Analysis
+from prunebench.report import leaderboard
+from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.leaderboard.subsets import ChoiceTables, tables
+from prunebench.storage.files import write_text
+from prunebench.storage.layout import Layout
+from tests.report.made_up import (
+    METHODS,
+    MODELS,
+    REGIMES,
+    SPARSITIES,
+    every_column,
+    synthetic,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-REGIMES = ("clean", "noisy-40")
-MODELS = {"test_resnet": (370_000, 9.1e6), "seed-cnn": (88_000, 3.4e6)}
-METHODS = {
-    "random": "weight", "magnitude": "weight", "imp": "weight", "snip": "weight",
-    "l1-filter": "structure", "apoz": "activation", "wanda": "hybrid",
-}  # fmt: skip
-STRENGTH = {
-    "random": 0.0, "magnitude": 0.5, "imp": 1.0, "snip": 0.4, "l1-filter": 0.15, "apoz": 0.1,
-    "wanda": 0.6,
-}  # fmt: skip
-SPARSITIES = (0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375)
-DENSE_ERROR = {"clean": 0.04, "noisy-40": 0.31}
-
-
-def _error(regime: str, method: str, octaves: float) -> float:
-    """Test error of a pruned model: clean rises late; noisy has the sparse double descent."""
-    reach = 5.5 + 2.5 * STRENGTH[method]  # octaves until the network is too small
-    collapse = 0.86 / (1 + np.exp(-2.2 * (octaves - reach)))
-    if regime == "clean":
-        return 0.04 - 0.004 * STRENGTH[method] * np.exp(-((octaves - 3) ** 2)) + collapse
-    bump = 0.04 * np.exp(-((octaves - 1.5) ** 2))
-    descent = -(0.1 + 0.07 * STRENGTH[method]) / (1 + np.exp(-2.5 * (octaves - 3.6)))
-    return 0.31 + bump + descent + collapse
-
-
-def _quality(
-    regime: str, method: str, test: float, octaves: float, noise: np.random.Generator
-) -> dict:
-    middle = 3 + STRENGTH.get(method, 9) + noise.normal(0, 0.05)
-    lost = 1 / (1 + np.exp(-2 * (octaves - middle)))
-    noisy = regime != "clean"
-    train = 0.002 + (0.38 * lost if noisy else 0.2 * test * lost)
-    val = float(np.clip(test + noise.normal(0, 0.008), 0, 1))
-    return {
-        "train_error": train, "val_error": val, "test_error": test,
-        "train_nll": 2 * train, "val_nll": 3 * val, "test_nll": 3 * test,
-        "train_mse": 0.1 * train, "val_mse": 0.15 * val, "test_mse": 0.15 * test,
-        "generalization_gap": test - train, "test_ece": 0.5 * test,
-        "memorized": float(np.clip(0.99 - 0.9 * lost, 0, 1)) if noisy else None,
-        "flips": min(1.0, 0.02 + 0.8 * test),
-    }  # fmt: skip
-
-
-def _size(model: str, method: str, sparsity: float, family: str) -> dict:
-    params, macs = MODELS[model]
-    kept = params * (1 - 0.97 * sparsity)
-    factor = 1.35 if family in ("structure", "activation") else 0.55
-    macs_kept = macs * (1 - sparsity) ** factor if sparsity else macs
-    return {
-        "sparsity_achieved": sparsity, "params_total": params, "params_kept": round(kept),
-        "compression_ratio": params / round(kept), "macs_dense": macs,
-        "macs_kept": round(macs_kept), "theoretical_speedup": macs / round(macs_kept),
-        "bytes_dense": 4 * params, "bytes_kept": 4 * round(kept),
-    }  # fmt: skip
-
-
-def synthetic(seeds: int = 3, broken: bool = True) -> pd.DataFrame:
-    """1 task, 2 regimes, 2 models, 7 methods and dense, ``seeds`` seeds, 6 sparsities."""
-    rows = []
-    for regime in REGIMES:
-        for model in MODELS:
-            for seed in range(seeds):
-                shift = np.random.default_rng([seed, zlib.crc32(f"{regime}{model}".encode())])
-                level = shift.normal(0, 0.008 if regime != "clean" else 0.003)
-                for method, family in {"dense": "dense", **METHODS}.items():
-                    for sparsity in (0.0,) if method == "dense" else SPARSITIES:
-                        rows.append(_cell(regime, model, method, family, seed, sparsity, level))
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return _break(table) if broken else table
-
-
-def _cell(
-    regime: str, model: str, method: str, family: str, seed: int, sparsity: float, level: float
-) -> dict:
-    name = f"{regime}/{model}/{method}/{seed}/{sparsity}"
-    noise = np.random.default_rng(zlib.crc32(name.encode()))
-    octaves = -np.log2(1 - sparsity)
-    error = DENSE_ERROR[regime] if method == "dense" else _error(regime, method, octaves)
-    test = round(float(np.clip(error + level + noise.normal(0, 0.004), 0, 0.9)), 3)
-    return row(
-        {
-            "experiment": "trial", "task": "digits", "regime": regime, "model": model,
-            "method": method, "family": family, "seed": seed, "sparsity": sparsity,
-            "status": "ok", "classes": 10, **_size(model, method, sparsity, family),
-            **_quality(regime, method, test, octaves, noise),
-            "train_epochs": 40.0 if method != "imp" else 80.0,
-            "train_seconds": 6 + noise.random(), "prune_seconds": 0.1,
-            "device": "cpu", "threads": 1, "python_version": "3.11.7", "torch_version": "2.9.1",
-            "torchvision_version": "0.24.1", "timm_version": "1.0.22", "commit": "0" * 40,
-            "dirty": False,
-        }
-    )  # fmt: skip
-
-
-def _break(table: pd.DataFrame) -> pd.DataFrame:
-    """A failed, a diverged and two collapsed cells, as a real grid has them."""
-    quality = [*_quality("clean", "imp", 0.1, 1, np.random.default_rng(0))]
-
-    def pick(method: str, seed: int, sparsity: float) -> pd.Series:
-        return (
-            (table["method"] == method) & (table["seed"] == seed)
-            & (table["sparsity"] == sparsity) & (table["model"] == "seed-cnn")
-        )  # fmt: skip
-
-    for method, seed, status in (("snip", 1, "diverged"), ("apoz", 2, "failed")):
-        lost = pick(method, seed, 0.984375) & (table["regime"] == "clean")
-        table.loc[lost, quality] = np.nan
-        table.loc[lost, ["status", "message"]] = [status, "made up"]
-    table.loc[pick("magnitude", 0, 0.984375), "status"] = "collapsed"
-    return table
 
 
 @pytest.fixture(scope="session")
 def cells() -> pd.DataFrame:
     return synthetic()
+
+
+@pytest.fixture(scope="session")
+def context(cells: pd.DataFrame) -> FigureContext:
+    """One model of two, with every column that a figure shows."""
+    return FigureContext.of(every_column(cells[cells["model"] == "seed-cnn"]))
+
+
+@pytest.fixture(scope="session")
+def scores(cells: pd.DataFrame) -> ChoiceTables:
+    """What the page shows for each choice."""
+    return tables(cells, Analysis())
+
+
+@pytest.fixture(scope="session")
+def board(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An experiment's folder with its configuration, a figure and its leaderboard."""
+    made = Layout(tmp_path_factory.mktemp("board"))
+    given = {
+        "experiment": "trial", "tasks": ["digits"], "models": [*MODELS], "seeds": [0, 1, 2],
+        "regimes": [REGIMES[0], {"name": REGIMES[1], "label_noise": 0.4}],
+        "methods": [*METHODS], "sparsities": [*SPARSITIES],
+    }  # fmt: skip
+    write_text(made.config, config.parse(given).model_dump_json())
+    made.figures.mkdir()
+    Image.new("RGB", (40, 30), "white").save(made.figures / "error-compression-digits.png")
+    leaderboard.write(cells, made)
+    return made
 
 
 @pytest.fixture(scope="session")

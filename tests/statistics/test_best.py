@@ -11,7 +11,7 @@ from scipy.stats import permutation_test
 
 from prunebench.statistics.best_methods import find_leader
 from prunebench.statistics.setting_scores import score_settings, seed_scores
-from tests.report.conftest import synthetic
+from tests.report.made_up import synthetic
 
 PLACE = {"task": "t", "regime": "r", "model": "m"}
 

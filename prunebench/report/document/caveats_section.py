@@ -1,73 +1,60 @@
-"""What a reader must know before believing a report."""
+"""Warnings that a reader must know before believing the report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from prunebench.report import reader_warnings
 from prunebench.report.document import protocol_section, provenance_section
-from prunebench.report.document.inputs import Material
-from prunebench.statistics import smallest_p, under_trained
-from prunebench.storage.records import OK
+from prunebench.report.document.elements import ListBlock, Section
+from prunebench.report.report_inputs import ReportInputs
+from prunebench.statistics import smallest_p
 
 
-def warnings(material: Material) -> list[str]:
-    """Sentences, the gravest first; empty where there is nothing to mind."""
-    sources: tuple[Callable[[Material], Iterator[str]], ...] = (
-        _settings, _seeds, _gates, _lost, _origin,
+def sections(inputs: ReportInputs) -> list[Section]:
+    """Return a section of warnings, the gravest first; [] where there is nothing to warn of."""
+    sources: tuple[Callable[[ReportInputs], Iterator[str]], ...] = (
+        _settings, _seeds, _cells, _origin,
     )  # fmt: skip
-    return [sentence for source in sources for sentence in source(material)]
+    said = tuple(sentence for source in sources for sentence in source(inputs))
+    block = ListBlock(said, warning=True)
+    return [Section("Before you believe it", "mind", [block])] if said else []
 
 
-def _settings(material: Material) -> Iterator[str]:
-    analysis = material.analysis
-    if material.experiment is None:
+def _settings(inputs: ReportInputs) -> Iterator[str]:
+    analysis = inputs.analysis
+    if inputs.experiment is None:
         yield (
-            f"The run's own settings are not known ({material.unread}): the region of practical"
+            f"The run's own settings are not known ({inputs.unread}): the region of practical"
             f" equivalence, ±{analysis.equivalence:g} points, and the level of significance,"
-            f" {analysis.alpha:g}, are defaults and were not declared for it."
+            f" {analysis.alpha:g}, are defaults that the run did not declare."
         )
-    if material.table.absent:
-        yield f"Declared as candidates but not recorded: {', '.join(material.table.absent)}."
+    if inputs.table.absent:
+        yield f"Declared as candidates but not recorded: {', '.join(inputs.table.absent)}."
 
 
-def _seeds(material: Material) -> Iterator[str]:
-    size = max(1, int(material.scores["primary"].sum()))
-    if smallest_p(material.seeds) * size > material.analysis.alpha:
-        yield protocol_section.power(material)
-    if material.seeds == 1:
+def _seeds(inputs: ReportInputs) -> Iterator[str]:
+    size = max(1, int(inputs.scores["primary"].sum()))
+    if smallest_p(inputs.seeds) * size > inputs.analysis.alpha:
+        yield protocol_section.power(inputs)
+    if inputs.seeds == 1:
         yield "With a single seed there are no intervals: nothing is known of the spread."
 
 
-def _gates(material: Material) -> Iterator[str]:
-    late = material.cells[under_trained(material.cells)]
-    if len(late):
-        where = sorted(set(late["regime"] + " · " + late["model"]))
+def _cells(inputs: ReportInputs) -> Iterator[str]:
+    for sentence in reader_warnings.late(inputs.cells):
+        yield f"{sentence} The hypotheses leave them out; the scores do not."
+    yield from reader_warnings.lost(inputs.cells)
+    scores = inputs.scores
+    missing = scores.loc[~scores["complete"], "method"]
+    yield from reader_warnings.not_ranked([str(method) for method in missing])
+
+
+def _origin(inputs: ReportInputs) -> Iterator[str]:
+    if names := provenance_section.differing(inputs.cells):
+        yield f"Not all records were made alike. They differ in: {', '.join(names)}."
+    if count := provenance_section.dirty(inputs.cells):
         yield (
-            f"{len(late)} cells are under-trained ({', '.join(where)}): their dense baseline was"
-            " not trained to interpolation, so gains there may be spurious. The hypotheses leave"
-            " them out; the scores do not."
-        )
-
-
-def _lost(material: Material) -> Iterator[str]:
-    counts = material.cells.loc[material.cells["status"] != OK, "status"].value_counts()
-    if len(counts):
-        said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        yield (
-            f"Of {len(material.cells)} cells, {said}: they count against their method"
-            " (unmeasured ones as a constant predictor)."
-        )
-    scores = material.scores
-    holes = scores.loc[~scores["complete"], "method"]
-    if len(holes):
-        yield f"Not ranked, since cells are missing: {', '.join(map(str, holes))}."
-
-
-def _origin(material: Material) -> Iterator[str]:
-    if names := provenance_section.differing(material.cells):
-        yield f"Not all records were made alike: {', '.join(names)} differ between them."
-    if count := provenance_section.dirty(material.cells):
-        yield (
-            f"{count} of {len(material.cells)} cells were computed in a checkout that differed"
+            f"{count} of {len(inputs.cells)} cells were computed in a checkout that differed"
             " from its commit: the commit alone does not repeat them."
         )

@@ -1,7 +1,7 @@
 """The checklist of the field (Blalock 2020), answered from the records alone.
 
-An item is a function of what the records hold, marked with ``item``; its place in this file is its
-registration.
+An item is a function of the records, marked with ``item``. This file is the registration: the
+items are asked in its order.
 """
 
 from __future__ import annotations
@@ -12,14 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from prunebench.report.figures import plain
-from prunebench.report.style import number
+from prunebench.report.document.elements import (
+    BAD,
+    GOOD,
+    OPEN,
+    WORDS,
+    CellText,
+    Mark,
+    Section,
+    TableBlock,
+    TextBlock,
+)
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.hypotheses.paired_cells import KINDS
 from prunebench.storage.records import COMPOSITION, DENSE
+from prunebench.text.numbers import first_few, number, plural
+from prunebench.text.safe_names import file_part
 
 FULFILLED, NOT_FULFILLED, CANNOT_TELL = "fulfilled", "not fulfilled", "cannot tell"
+TONES = {FULFILLED: GOOD, NOT_FULFILLED: BAD, CANNOT_TELL: OPEN}
 RATIOS = (2, 4, 8, 16, 32)  # that Blalock 2020 names
 PAIRS, POINTS, TOP = 3, 5, 5
 DISCLOSED = (
@@ -35,25 +48,25 @@ CURVES = ("error-compression", "error-speedup")
 
 @dataclass(frozen=True)
 class Records:
-    """What an item looks at: the cells, and the stems of the figures drawn from them."""
+    """The cells and the stems of the figures drawn from them: what the items are answered from."""
 
     cells: pd.DataFrame
     figures: frozenset[str] = frozenset()
 
     def column(self, name: str) -> pd.Series:
-        """A column of the cells; empty values where the table lacks it."""
+        """Return a column of the cells; empty values where the table lacks it."""
         return self.cells.reindex(columns=[name])[name]
 
     @property
     def pruned(self) -> pd.DataFrame:
-        """The cells from which something was removed, and that were measured."""
+        """Return the measured cells of pruned networks."""
         there = (self.cells["sparsity"] > 0) & self.cells["test_error"].notna()
         return self.cells[there]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An item's outcome and why."""
+    """The outcome of an item, and why."""
 
     outcome: str  # FULFILLED, NOT_FULFILLED or CANNOT_TELL
     why: str
@@ -61,14 +74,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Item:
-    """What the checklist asks, and the function that answers it."""
+    """An item of the checklist, and the function that answers it."""
 
     asks: str
     answer: Callable[[Records], Answer]
 
 
 def item(asks: str) -> Callable[[Callable[[Records], Answer]], Item]:
-    """Mark a function of Records as an item of the checklist."""
+    """Mark a function of Records as an item of the checklist that asks ``asks``."""
 
     def made(answer: Callable[[Records], Answer]) -> Item:
         return Item(asks, answer)
@@ -77,12 +90,12 @@ def item(asks: str) -> Callable[[Callable[[Records], Answer]], Item]:
 
 
 def items() -> list[Item]:
-    """Every item of this file, in its order."""
+    """Return every item of this file, in its order."""
     return [value for value in globals().values() if isinstance(value, Item)]
 
 
 def checklist(records: Records) -> list[tuple[str, Answer]]:
-    """Every item with its answer."""
+    """Return every item with its answer."""
     return [(each.asks, each.answer(records)) for each in items()]
 
 
@@ -90,14 +103,9 @@ def _decided(holds: bool, why: str) -> Answer:
     return Answer(FULFILLED if holds else NOT_FULFILLED, why)
 
 
-def _listed(names: list[str], most: int = 5) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
 @item("The exact architectures, data sets and metrics are named.")
 def named(records: Records) -> Answer:
-    """Names stand in every record; the data's hash and the network's size make them exact."""
+    """Look for names, for the hash of the data and for the size of the networks."""
     lacking = [
         what
         for column, what in (("data_hash", "the hash of the data"), ("params_total", "weights"),
@@ -106,7 +114,7 @@ def named(records: Records) -> Answer:
     ]  # fmt: skip
     tasks = sorted(map(str, records.cells["task"].unique()))
     models = sorted(map(str, records.cells["model"].unique()))
-    said = f"{_listed(models)} on {_listed(tasks)}; top-1 test error"
+    said = f"{first_few(models)} on {first_few(tasks)}; top-1 test error"
     if lacking:
         return Answer(CANNOT_TELL, f"{said}; the records lack {', '.join(lacking)}.")
     return Answer(FULFILLED, f"{said}; the data by their hash, the networks by their size.")
@@ -114,14 +122,14 @@ def named(records: Records) -> Answer:
 
 @item(f"A claim stands on at least {PAIRS} pairs of data set and architecture.")
 def pairs(records: Records) -> Answer:
-    """Regimes of one data set are no further data sets."""
+    """Count pairs of task and model; regimes of one data set are no further data sets."""
     count = len(records.cells[["task", "model"]].drop_duplicates())
-    return _decided(count >= PAIRS, f"{count} pair{'' if count == 1 else 's'} in these records.")
+    return _decided(count >= PAIRS, f"{plural(count, 'pair')} in these records.")
 
 
 @item("Compression and theoretical speed-up are both reported for every pruned network.")
 def both_ratios(records: Records) -> Answer:
-    """Weights alone say nothing of time, and time nothing of memory."""
+    """Look for both ratios; weights alone say nothing of time, and time nothing of memory."""
     if records.pruned.empty:
         return Answer(CANNOT_TELL, "No pruned network was measured.")
     lacking = {
@@ -137,7 +145,7 @@ def both_ratios(records: Records) -> Answer:
 
 @item("Top-1 and top-5 error are both reported.")
 def top_five(records: Records) -> Answer:
-    """Among five classes or fewer every answer is among the five."""
+    """Look for top-5 errors; with five classes or fewer every answer is among the first five."""
     measured = records.cells[records.cells["test_error"].notna()]
     if "classes" not in measured.columns or measured["classes"].isna().all():
         return Answer(CANNOT_TELL, "The records do not say how many classes a task has.")
@@ -152,7 +160,7 @@ def top_five(records: Records) -> Answer:
 
 @item("The dense control is reported, raw and as the difference to it.")
 def dense_control(records: Records) -> Answer:
-    """Each pruned network needs the baseline of its own seed."""
+    """Look for the baseline of each pruned network's own seed."""
     key = [*SETTING, "seed"]
     dense = records.cells[(records.cells["method"] == DENSE) & records.cells["test_error"].notna()]
     known = set(dense[key].itertuples(index=False, name=None))
@@ -168,7 +176,7 @@ def dense_control(records: Records) -> Answer:
     f" {', '.join(map(str, RATIOS))} times."
 )
 def operating_points(records: Records) -> Answer:
-    """Of nominal ratios 1/(1 − sparsity), over the methods that go through a range at all."""
+    """Count the nominal compression ratios 1/(1 − sparsity)."""
     pruned = records.cells[records.cells["sparsity"] > 0]
     if pruned.empty:
         return Answer(NOT_FULFILLED, "Nothing was pruned.")
@@ -183,20 +191,20 @@ def operating_points(records: Records) -> Answer:
 
 @item("Trade-off curves are drawn, against compression and against speed-up.")
 def trade_off(records: Records) -> Answer:
-    """One of each for every task."""
+    """Look for both curves of each task."""
     if not records.figures:
         return Answer(CANNOT_TELL, "No figures lie beside the records.")
-    tasks = [plain(task) for task in sorted(map(str, records.cells["task"].unique()))]
+    tasks = [file_part(task) for task in sorted(map(str, records.cells["task"].unique()))]
     wanted = [f"{curve}-{task}" for task in tasks for curve in CURVES]
     lacking = [name for name in wanted if name not in records.figures]
     if lacking:
-        return Answer(NOT_FULFILLED, f"Missing: {_listed(lacking)}.")
-    return Answer(FULFILLED, f"{_listed(wanted)}.")
+        return Answer(NOT_FULFILLED, f"Missing: {first_few(lacking)}.")
+    return Answer(FULFILLED, f"{first_few(wanted)}.")
 
 
 @item("Mean and standard deviation over seeds are reported.")
 def spread(records: Records) -> Answer:
-    """A standard deviation needs two values at each point."""
+    """Count the seeds of each point; a standard deviation needs two."""
     point = [*SETTING, "method", "sparsity"]
     if records.pruned.empty:
         return Answer(CANNOT_TELL, "No pruned network was measured.")
@@ -211,7 +219,7 @@ def spread(records: Records) -> Answer:
 
 @item("Random and magnitude pruning are among the methods.")
 def simple_baselines(records: Records) -> Answer:
-    """By what a method is made of; by its name where the records do not say."""
+    """Look for random and magnitude pruning by their parts; by name where no parts are recorded."""
     pruned = records.cells[records.cells["sparsity"] > 0]
     parts = pruned.reindex(columns=list(COMPOSITION))
     said = bool(parts["criterion"].notna().any())
@@ -228,13 +236,13 @@ def simple_baselines(records: Records) -> Answer:
         return Answer(CANNOT_TELL, why)
     if lacking:
         return Answer(NOT_FULFILLED, f"No method removes weights by: {', '.join(lacking)}.")
-    shown = [f"{name}: {_listed(names, 3)}" for name, names in there.items()]
+    shown = [f"{name}: {first_few(names, 3)}" for name, names in there.items()]
     return Answer(FULFILLED, f"{'; '.join(shown)}.")
 
 
 @item("All methods were run by the same code, on the same data, with the same libraries.")
 def alike(records: Records) -> Answer:
-    """Otherwise a difference may be that of the libraries."""
+    """Compare commit, device, libraries and data; a difference between methods may be theirs."""
     differ = [name for name in ALIKE if records.column(name).nunique() > 1]
     data = records.cells.assign(data_hash=records.column("data_hash"))
     if (data.groupby("task")["data_hash"].nunique() > 1).any():
@@ -252,7 +260,7 @@ def alike(records: Records) -> Answer:
 
 @item("Software, hardware and the budget of training are disclosed.")
 def disclosed(records: Records) -> Answer:
-    """For every measured cell."""
+    """Look for software, hardware and epochs of every measured cell."""
     measured = records.cells[records.cells["test_error"].notna()]
     shown = measured.reindex(columns=list(DISCLOSED))
     lacking = [name for name in DISCLOSED if shown[name].isna().any()]
@@ -261,3 +269,19 @@ def disclosed(records: Records) -> Answer:
     epochs = shown["train_epochs"].astype("float64")
     span = f"{number(epochs.min(), 1)} to {number(epochs.max(), 1)} epochs a cell"
     return Answer(FULFILLED, f"Versions, device, threads and commit of each cell; {span}.")
+
+
+def section(inputs: ReportInputs) -> Section:
+    """Return the checklist with its answers."""
+    figures = frozenset(path.stem for path in inputs.layout.figures.glob("*.png"))
+    answers = checklist(Records(inputs.cells, figures))
+    rows: list[list[CellText]] = [
+        [asks, Mark(answer.outcome, TONES[answer.outcome]), answer.why] for asks, answer in answers
+    ]
+    count = sum(answer.outcome == FULFILLED for _, answer in answers)
+    words = TextBlock(
+        f"What the field asks of a paper on pruning (Blalock 2020), answered from these records:"
+        f" {count} of {len(rows)} fulfilled."
+    )
+    columns = {"The checklist asks": WORDS, "Here": WORDS, "Why": WORDS}
+    return Section("The checklist of the field", "checklist", [words, TableBlock(columns, rows)])

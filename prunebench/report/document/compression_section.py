@@ -1,18 +1,26 @@
-"""What compression really saves: verified sizes, measured times, quantization."""
+"""Compression in practice: verified sizes, measured times, quantization."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from prunebench.report.document import embedded_figures
-from prunebench.report.document.elements import NAME, NUMBER, Block, Points, Section, Table, Text
-from prunebench.report.document.inputs import Material
-from prunebench.report.style import NONE, number
+from prunebench.report.document import figure_blocks
+from prunebench.report.document.elements import (
+    NAME,
+    NUMBER,
+    Block,
+    ListBlock,
+    Section,
+    TableBlock,
+    TextBlock,
+)
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import compression_tables
 from prunebench.statistics.published_results import own
 from prunebench.statistics.trade_offs import at_equal_bytes
 from prunebench.storage.records import DENSE, VERIFIED
 from prunebench.text import markup
+from prunebench.text.numbers import NONE, number
 
 # columns with their digits
 SHOWN = {
@@ -29,32 +37,27 @@ CONVENTION = (
 )
 
 
-def section(material: Material) -> Section | None:
-    """What was verified and measured; None for records without any of it."""
-    cells = own(material.cells)
+def sections(inputs: ReportInputs) -> list[Section]:
+    """Return the section of what was verified and measured; [] for records without any of it."""
+    cells = own(inputs.cells)
     pruned = cells[cells["method"] != DENSE]
     if pruned["shrink"].isna().all() and pruned["bytes_compressed"].isna().all():
-        return None
-    blocks: list[Block] = [Text(CONVENTION), _saved(pruned)]
-    times = compression_tables.read(material.layout.latency_csv)
+        return []
+    blocks: list[Block] = [TextBlock(CONVENTION), _saved(pruned)]
+    times = compression_tables.read(inputs.layout.latency_csv)
     if times is not None:
         blocks += [_block(table, folded=True) for table in compression_tables.latency_tables(times)]
         if lacking := compression_tables.unmeasured(times):
-            blocks.append(Points(tuple(lacking)))
-    budgets = at_equal_bytes(material.cells)
-    blocks.append(Text(compression_tables.verdict(budgets)))
-    blocks += [_block(table) for table in compression_tables.ways_tables(budgets)]
-    root = material.layout.root
-    blocks += [
-        embedded_figures.figure(path, root, material.captions)
-        for stem in FIGURES
-        for path in embedded_figures.of_stem(material.layout.figures, stem)
-    ]
-    return Section("What compression saves", "savings", blocks)
+            blocks.append(ListBlock(tuple(lacking)))
+    budgets = at_equal_bytes(inputs.cells)
+    blocks.append(TextBlock(compression_tables.verdict(budgets)))
+    blocks += [_block(table) for table in compression_tables.quantization_tables(budgets)]
+    blocks += [block for stem in FIGURES for block in figure_blocks.of_stem(inputs, stem)]
+    return [Section("What compression saves", "savings", blocks)]
 
 
-def _saved(pruned: pd.DataFrame) -> Table:
-    """A row a method: how many cells shrank, and the means at the highest sparsity."""
+def _saved(pruned: pd.DataFrame) -> TableBlock:
+    """Return a row a method: how many cells shrank, and the means at its highest sparsity."""
     rows = []
     for name, cells in pruned.groupby("method", sort=True):
         outcomes = cells["shrink"].value_counts()
@@ -73,16 +76,16 @@ def _saved(pruned: pd.DataFrame) -> Table:
             ]
         )  # fmt: skip
     columns = {
-        "Method": NAME, "Shrunk, verified": NUMBER, "Else": NAME, "Compression ratio": NUMBER,
-        "Theoretical speed-up": NUMBER, "MACs, dense / shrunk": NUMBER,
+        "Method": NAME, "Shrunk, verified": NUMBER, "Other outcomes": NAME,
+        "Compression ratio": NUMBER, "Theoretical speed-up": NUMBER, "MACs, dense / shrunk": NUMBER,
         "Measured, batch of one": NUMBER, "Measured, large batch": NUMBER,
         "Bytes, dense / file": NUMBER,
     }  # fmt: skip
     caption = (
-        "Cells that were shrunk and verified, and at each method's highest sparsity the means of"
-        " what was promised and what was got."
+        "Cells that were shrunk and verified, and the mean promised and measured savings at each"
+        " method's highest sparsity."
     )
-    return Table(columns, rows, caption)
+    return TableBlock(columns, rows, caption)
 
 
 def _ratio(cells: pd.DataFrame) -> float:
@@ -90,11 +93,11 @@ def _ratio(cells: pd.DataFrame) -> float:
 
 
 def _numbers(values: pd.Series) -> pd.Series:
-    """As float64: a column without any value may be of any kind."""
+    """Return values as float64; a column without any value may be of any type."""
     return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
-def _block(table: markup.Table, folded: bool = False) -> Table:
+def _block(table: markup.TextTable, folded: bool = False) -> TableBlock:
     columns = {title: NUMBER if i else NAME for i, title in enumerate(table.header)}
     rows = [[str(cell) for cell in row] for row in table.rows]
-    return Table(columns, rows, f"{table.title}: {table.caption}.", folded)
+    return TableBlock(columns, rows, f"{table.title}: {table.caption}.", folded)

@@ -1,6 +1,6 @@
-"""What a report is made of: sections of blocks, the same for the page and for Markdown.
+"""The elements of a report: sections of blocks, the same for the page and for Markdown.
 
-A block holds plain texts. Whoever sets it as HTML or Markdown escapes them.
+A block holds plain texts; the writer of HTML or Markdown escapes them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ GOOD, EVEN, BAD, OPEN = "good", "even", "bad", "open"  # what a mark says, besid
 
 @dataclass(frozen=True)
 class Mark:
-    """A cell's text that stands out; ``to``: the anchor of a section that it leads to."""
+    """A text that stands out in a cell; ``to`` is the anchor of a section that it links to."""
 
     text: str
     tone: str = ""  # GOOD, EVEN, BAD, OPEN, or none
     to: str = ""
 
+    def __str__(self) -> str:
+        """Return the text alone."""
+        return self.text
 
-Cell = str | Mark
+
+CellText = str | Mark
 
 
 @dataclass(frozen=True)
-class Text:
+class TextBlock:
     """A paragraph."""
 
     words: str
@@ -34,8 +38,8 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Points:
-    """A list; ``warning``: what a reader must know first."""
+class ListBlock:
+    """A list; ``warning`` marks it as a warning to the reader."""
 
     items: tuple[str, ...]
     warning: bool = False
@@ -43,7 +47,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Facts:
+class FactsBlock:
     """Names with their values."""
 
     pairs: dict[str, str]
@@ -51,24 +55,24 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table: titles with how their column is set, and rows of cells."""
+class TableBlock:
+    """A table: titles with the kind of their column, and rows of cells."""
 
     columns: dict[str, str]  # title -> NAME, NUMBER or WORDS
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[CellText]]
     caption: str = ""
     folded: bool = False  # the page shows it on demand
     kind: ClassVar[str] = "table"
 
     @property
     def wordy(self) -> bool:
-        """Whether it holds words alone, which a narrow page stacks."""
+        """Return whether all columns hold words; a narrow page stacks the cells of such a table."""
         return NUMBER not in self.columns.values()
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture of the experiment's folder; ``path`` is relative to it."""
+class FigureBlock:
+    """A picture of the experiment's folder; ``path`` is relative to that folder."""
 
     path: str
     alt: str
@@ -77,19 +81,19 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Commands:
+class CommandsBlock:
     """Lines for a shell."""
 
     lines: tuple[str, ...]
     kind: ClassVar[str] = "commands"
 
 
-Block = Text | Points | Facts | Table | Figure | Commands
+Block = TextBlock | ListBlock | FactsBlock | TableBlock | FigureBlock | CommandsBlock
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; ``mark``: a verdict beside the heading."""
+    """A heading and the blocks below it; ``mark`` is a verdict beside the heading."""
 
     title: str
     anchor: str
@@ -106,12 +110,7 @@ class Document:
     lead: str
     sections: list[Section]
 
-    def figures(self) -> Iterator[Figure]:
-        """Every figure, in the order in which they stand."""
+    def figures(self) -> Iterator[FigureBlock]:
+        """Yield every figure, in the order of the document."""
         for section in self.sections:
-            yield from (block for block in section.blocks if isinstance(block, Figure))
-
-
-def plain(cell: Cell) -> str:
-    """The text of a cell."""
-    return cell.text if isinstance(cell, Mark) else cell
+            yield from (block for block in section.blocks if isinstance(block, FigureBlock))

@@ -1,4 +1,4 @@
-"""The protocol in words: what is measured, compared with what, and by which statistics."""
+"""The protocol in words: measures, comparisons, controls and statistics."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from prunebench.report.document.elements import (
     OPEN,
     WORDS,
     Block,
-    Cell,
-    Facts,
+    CellText,
+    FactsBlock,
+    ListBlock,
     Mark,
-    Points,
     Section,
-    Table,
-    Text,
+    TableBlock,
+    TextBlock,
 )
-from prunebench.report.document.inputs import Material
-from prunebench.report.style import NONE, percent
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import DRAWS, smallest_p
 from prunebench.statistics.hypotheses.paired_cells import KINDS
 from prunebench.statistics.hypotheses.paired_cells import Table as Prepared
 from prunebench.storage.records import COST, MEMORIZED_AT, QUALITY, SIZE
+from prunebench.text.numbers import NONE, percent, plural
 
 CONTROLS = {
     "random": "random pruning",
@@ -35,26 +35,26 @@ CONTROLS = {
 }
 
 
-def section(material: Material) -> Section:
-    """What was measured and how it is judged."""
+def section(inputs: ReportInputs) -> Section:
+    """Return the section on what was measured and how it is judged."""
     blocks: list[Block] = [
-        Points(rules()),
-        Text("What each record holds, by column of cells.csv:"),
-        Facts(_measured(material)),
-        _controls(material.table),
-        Text("How it is judged:"),
-        Points(statistics(material)),
-        Text(power(material)),
+        ListBlock(rules()),
+        TextBlock("Measures in the records, by column of cells.csv:"),
+        FactsBlock(_measured(inputs)),
+        _controls(inputs.table),
+        TextBlock("How it is judged:"),
+        ListBlock(statistics(inputs)),
+        TextBlock(power(inputs)),
     ]
     return Section("The protocol", "protocol", blocks)
 
 
 def rules() -> tuple[str, ...]:
-    """What makes the comparison fair, a sentence or more each."""
+    """Return the rules that make the comparison fair, each a sentence or more."""
     return (
-        "Training, validation and test images are disjoint. What is chosen is chosen on validation;"
-        " the test images are read once, from the last network of the training.",
-        "Every method prunes the same dense baselines; a difference is that of two networks with"
+        "Training, validation and test images are disjoint. Choices are made on validation; the"
+        " test images are read once, with the last network of the training.",
+        "Every method prunes the same dense baselines; a difference is between two networks with"
         " the same seed.",
         "Gate: where labels are noisy, or images not augmented, the dense network's error on the"
         f" labels it was trained on must be at most {percent(MEMORIZED_AT)}; otherwise a gain is"
@@ -64,9 +64,9 @@ def rules() -> tuple[str, ...]:
     )
 
 
-def _measured(material: Material) -> dict[str, str]:
-    """Which measures of the record hold values, and which do not."""
-    there = set(material.cells.columns[material.cells.notna().any()])
+def _measured(inputs: ReportInputs) -> dict[str, str]:
+    """Return the measures of the record that hold values, and those that do not."""
+    there = set(inputs.cells.columns[inputs.cells.notna().any()])
     groups = {"Quality": QUALITY, "Size": SIZE, "Cost": COST}
     found = {
         f"{name}, measured": ", ".join(column for column in columns if column in there) or NONE
@@ -78,29 +78,29 @@ def _measured(material: Material) -> dict[str, str]:
     return found
 
 
-def _controls(table: Prepared) -> Table:
-    """Each control of the protocol with the methods that are it."""
-    rows: list[list[Cell]] = []
+def _controls(table: Prepared) -> TableBlock:
+    """Return a row for each control of the protocol, with the methods that play its role."""
+    rows: list[list[CellText]] = []
     for kind in KINDS:
         names = table.kind(kind)
         absent = Mark("missing", BAD) if table.composed else Mark("cannot tell", OPEN)
         there = Mark("in this grid", GOOD) if names else absent
         rows.append([CONTROLS.get(kind, kind), there, ", ".join(names) or NONE])
-    caption = "Controls, without which a gain proves nothing; recognized by what they are made of."
-    return Table({"Control": WORDS, "There": WORDS, "As": WORDS}, rows, caption)
+    caption = "Controls, without which a gain proves nothing; recognized by their parts."
+    return TableBlock({"Control": WORDS, "Status": WORDS, "Methods": WORDS}, rows, caption)
 
 
-def family(material: Material) -> str:
-    """The methods that Holm adjusts for, and who chose them."""
-    names = [str(name) for name in material.scores.loc[material.scores["primary"], "method"]]
-    how = "declared before the run" if material.analysis.primary else "all that are no controls"
+def family(inputs: ReportInputs) -> str:
+    """Return the methods that Holm adjusts for, and who chose them."""
+    names = [str(name) for name in inputs.scores.loc[inputs.scores["primary"], "method"]]
+    how = "declared before the run" if inputs.analysis.primary else "all methods but the controls"
     return f"{', '.join(sorted(names)) or 'none'} ({how})"
 
 
-def statistics(material: Material) -> tuple[str, ...]:
-    """How records are judged; each begins with what it explains and a colon."""
-    analysis = material.analysis
-    declared = "" if material.experiment else " (the default: the run's own settings are not known)"
+def statistics(inputs: ReportInputs) -> tuple[str, ...]:
+    """Return how the records are judged; each text begins with its subject and a colon."""
+    analysis = inputs.analysis
+    declared = "" if inputs.experiment else " (the default: the run's own settings are not known)"
     return (
         "Score: test error minus that of the dense baseline with the same seed, in percentage"
         " points, mean over log₂ of the nominal compression ratio 1/(1 − sparsity) (trapezoid);"
@@ -109,34 +109,31 @@ def statistics(material: Material) -> tuple[str, ...]:
         "Gain, in the hypotheses: the same difference with the opposite sign, so that positive is"
         " better than dense, at the sparsity with the lowest mean validation error.",
         f"Interval: 95 %, bootstrap over seeds within each setting, {DRAWS:,} draws, the same for"
-        " all methods, widened for few seeds. It speaks of seeds on these tasks; from 8 tasks on"
-        " tasks are resampled.",
+        " all methods, widened for few seeds. It covers seeds on these tasks; with 8 tasks or more,"
+        " tasks are resampled too.",
         "Significance: exact sign-flip test over seeds, two-sided, Holm's correction over the"
         f" family; level {analysis.alpha:g}{declared}.",
-        f"Family: {family(material)}.",
+        f"Family: {family(inputs)}.",
         f"Region of practical equivalence: ±{analysis.equivalence:g} points{declared}. Equivalent"
         " means that the whole interval lies inside; no difference shown is not equivalence.",
     )
 
 
 def seeds_needed(family_size: int, alpha: float) -> int:
-    """The fewest seeds whose smallest p, times the family, is at most ``alpha``."""
+    """Return the fewest seeds whose smallest p, times the family's size, is at most ``alpha``."""
     return max(1, math.ceil(1 + math.log2(family_size / alpha) - 1e-9))
 
 
-def power(material: Material) -> str:
-    """What the number of seeds can show at best."""
-    size = max(1, int(material.scores["primary"].sum()))
-    seeds, alpha = material.seeds, material.analysis.alpha
+def power(inputs: ReportInputs) -> str:
+    """Return sentences on the smallest p that this number of seeds can reach."""
+    size = max(1, int(inputs.scores["primary"].sum()))
+    seeds, alpha = inputs.seeds, inputs.analysis.alpha
     least = min(1.0, smallest_p(seeds) * size)
-    said = (
-        f"With {seeds} seed{'' if seeds == 1 else 's'} the smallest two-sided p is"
-        f" {smallest_p(seeds):.3g}"
-    )
+    said = f"With {plural(seeds, 'seed')} the smallest two-sided p is {smallest_p(seeds):.3g}"
     said += f", and {least:.3g} after Holm over {size} methods. " if size > 1 else ". "
     if least <= alpha:
         return f"{said}Differences can be significant at the level {alpha:g}."
     return (
         f"{said}No difference of this family can be significant at the level {alpha:g};"
-        f" {seeds_needed(size, alpha)} seeds are the fewest with which one could be."
+        f" at least {seeds_needed(size, alpha)} seeds are needed."
     )

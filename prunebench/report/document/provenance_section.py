@@ -1,4 +1,4 @@
-"""Provenance: what made the records, what it took, and the command that repeats it."""
+"""Provenance: commit, machine, versions, hashes, time, and the command that repeats the records."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from prunebench.report.document.elements import (
     NUMBER,
     WORDS,
     Block,
-    Cell,
-    Commands,
-    Facts,
+    CellText,
+    CommandsBlock,
+    FactsBlock,
     Section,
-    Table,
-    Text,
+    TableBlock,
+    TextBlock,
 )
-from prunebench.report.document.inputs import Material
-from prunebench.report.style import NONE, number
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics.cells_table import flags
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import doubt, read
 from prunebench.storage.records import DENSE
+from prunebench.text.numbers import NONE, number
 
 UNKNOWN = "not recorded"
 MACHINE = {
@@ -41,16 +41,16 @@ HASHES = {
 SHORT = 12  # of a hash's 64 digits
 
 
-def section(material: Material) -> Section:
-    """Where the records come from."""
-    cells = material.cells
-    blocks: list[Block] = [Facts(_facts(cells)), *_made(material.layout), _hashes(cells)]
-    blocks += _again(material)
+def section(inputs: ReportInputs) -> Section:
+    """Return the section on the origin of the records."""
+    cells = inputs.cells
+    blocks: list[Block] = [FactsBlock(_facts(cells)), *_made(inputs.layout), _hashes(cells)]
+    blocks += _again(inputs)
     return Section("Provenance", "provenance", blocks)
 
 
 def differing(cells: pd.DataFrame) -> list[str]:
-    """Names of what differs between records: commit, device, threads, versions."""
+    """Return the names of what differs between records: commit, device, threads, versions."""
     return [
         name
         for name, column in MACHINE.items()
@@ -59,7 +59,7 @@ def differing(cells: pd.DataFrame) -> list[str]:
 
 
 def dirty(cells: pd.DataFrame) -> int:
-    """How many cells were computed in a checkout that differed from its commit."""
+    """Return how many cells were computed in a checkout that differed from its commit."""
     return int(flags(cells["dirty"]).fillna(False).sum()) if "dirty" in cells.columns else 0
 
 
@@ -74,18 +74,21 @@ def _facts(cells: pd.DataFrame) -> dict[str, str]:
     )  # fmt: skip
     return found | {
         "Training": _hours(cells, "train_seconds")
-        + ", summed over cells; what cells share, such as a baseline, is in each of them",
+        + ", summed over cells; shared training, such as a baseline's, counts in each cell",
         "Training, baselines": _hours(cells[cells["method"] == DENSE], "train_seconds"),
         "Pruning": _hours(cells, "prune_seconds"),
     }
 
 
 def _made(layout: Layout) -> list[Block]:
-    """What provenance.json says of the command that collected the records; that it does not."""
+    """Return what provenance.json says of the command that collected the records.
+
+    Where the file is missing or names other files, a warning says so.
+    """
     stored = read(layout.provenance)
     files = (layout.config, layout.cells_csv)
     told = doubt(stored, *files) if stored is None or all(map(Path.is_file, files)) else ""
-    blocks: list[Block] = [Text(f"Mind: {told}.")] if told else []
+    blocks: list[Block] = [TextBlock(f"Warning: {told}.")] if told else []
     if stored is None:
         return blocks
     machine = stored.get("machine") or {}
@@ -102,8 +105,10 @@ def _made(layout: Layout) -> list[Block]:
         "Packages": f"{len(stored.get('packages') or ())}, with their versions in"
         f" {layout.provenance.name}",
     }
-    said = Text("The command that collected the records; earlier ones may have computed some:")
-    return [*blocks, said, Facts({name: str(value) for name, value in made.items() if value})]
+    said = TextBlock(
+        "The command that collected the records (earlier ones may have computed some):"
+    )
+    return [*blocks, said, FactsBlock({name: str(value) for name, value in made.items() if value})]
 
 
 def _cores(machine: Mapping[str, Any]) -> str:
@@ -111,7 +116,7 @@ def _cores(machine: Mapping[str, Any]) -> str:
 
 
 def _counted(cells: pd.DataFrame, column: str) -> str:
-    """The values of a column; with the number of cells where there are several."""
+    """Return the values of a column, with their numbers of cells where there are several values."""
     there = cells[column].dropna() if column in cells.columns else pd.Series(dtype=object)
     if there.empty:
         return UNKNOWN
@@ -129,38 +134,41 @@ def _hours(cells: pd.DataFrame, column: str) -> str:
     return f"{number(minutes, 1)} minutes" if minutes < 120 else f"{number(minutes / 60, 1)} hours"
 
 
-def _hashes(cells: pd.DataFrame) -> Table:
-    rows: list[list[Cell]] = []
+def _hashes(cells: pd.DataFrame) -> TableBlock:
+    rows: list[list[CellText]] = []
     for column, what in HASHES.items():
         found = cells[column].dropna().astype(str) if column in cells.columns else pd.Series([])
         kinds = sorted(set(found))
         only = kinds[0][:SHORT] if len(kinds) == 1 else NONE
         rows.append([column, what, str(len(kinds)), only, f"{len(cells) - len(found)}"])
     columns = {
-        "Column": NAME, "SHA-256 of": WORDS, "Different": NUMBER, "The only one": WORDS,
+        "Column": NAME, "SHA-256 of": WORDS, "Distinct": NUMBER, "Value, if one": WORDS,
         "Cells without": NUMBER,
     }  # fmt: skip
-    return Table(columns, rows, "Hashes, in full in each row of cells.csv.")
+    return TableBlock(columns, rows, "Hashes; each row of cells.csv holds them in full.")
 
 
-def _again(material: Material) -> list[Block]:
-    cells = material.cells
+def _again(inputs: ReportInputs) -> list[Block]:
+    cells = inputs.cells
     commits = set(cells["commit"].dropna() if "commit" in cells.columns else [])
     if len(commits) != 1:
         said = "Several commits made these records" if len(commits) else "No commit was recorded"
-        return [Text(f"{said}, so no single command repeats all of them.")]
+        return [TextBlock(f"{said}, so no single command repeats all of them.")]
     lines = [f"git checkout {quote(str(commits.pop()))}"]
-    if material.experiment is None:
+    if inputs.experiment is None:
         return [
-            Text("The configuration is not known here; with it, this repeats the records:"),
-            Commands((*lines, "snakemake --cores all --configfile CONFIGURATION")),
+            TextBlock("The configuration is not known here; with it, this repeats the records:"),
+            CommandsBlock((*lines, "snakemake --cores all --configfile CONFIGURATION")),
         ]
-    path = quote(str(material.layout.config))
+    path = quote(str(inputs.layout.config))
     lines.append(f"snakemake --cores all --configfile {path}")
-    words = "This repeats it: the same bits on the same machine, the same conclusions elsewhere."
+    words = (
+        "This repeats the records: the same bits on the same machine, the same conclusions"
+        " elsewhere."
+    )
     if dirty(cells):
         words = (
-            "This repeats it only in part: the checkout differed from its commit, and what was not"
-            " committed is not kept."
+            "This repeats the records only in part: the checkout differed from its commit, and what"
+            " was not committed is lost."
         )
-    return [Text(words), Commands(tuple(lines))]
+    return [TextBlock(words), CommandsBlock(tuple(lines))]

@@ -1,4 +1,4 @@
-"""The gates: baselines that had not learned their training set, and cells that went wrong."""
+"""The gates: baselines that did not fit their training set, and cells that went wrong."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from prunebench.report.document.elements import (
     NUMBER,
     WORDS,
     Block,
-    Cell,
+    CellText,
     Mark,
     Section,
-    Table,
-    Text,
+    TableBlock,
+    TextBlock,
 )
-from prunebench.report.document.inputs import Material
-from prunebench.report.style import NONE, percent
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING, under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.storage.records import DENSE, OK, STATUSES
+from prunebench.text.numbers import NONE, percent, plural
 
 MESSAGES, LONGEST = 3, 160  # of a method's messages: how many are shown, and how much of each
 
 
-def section(material: Material) -> Section:
-    """What the records say of baselines and of cells that are not ok."""
-    return Section("The gates", "gates", [_baselines(material.cells), *_lost(material)])
+def section(inputs: ReportInputs) -> Section:
+    """Return the section on baselines and on cells that are not ok."""
+    return Section("The gates", "gates", [_baselines(inputs.cells), *_lost(inputs)])
 
 
-def _baselines(cells: pd.DataFrame) -> Table:
+def _baselines(cells: pd.DataFrame) -> TableBlock:
     late = under_trained(cells)
     dense = cells.assign(late=late)[cells["method"] == DENSE]
     wanted = [*SETTING, "late", "augmentation", "train_error", "memorized", "test_error"]
@@ -51,15 +51,15 @@ def _baselines(cells: pd.DataFrame) -> Table:
         "Task": NAME, "Regime": NAME, "Model": NAME, "Worst training error": NUMBER,
         "Least memorized": NUMBER, "Mean test error": NUMBER, "Gate": WORDS,
     }  # fmt: skip
-    return Table(
+    return TableBlock(
         columns, rows,
-        "Dense baselines, over seeds: error on the labels trained on (the gate: at most 1 % under"
-        " label noise, and without augmentation), share of the mislabelled training images whose"
-        " wrong label is reproduced, test error.",
+        "Dense baselines, over seeds. Training error is on the labels trained on; the gate allows"
+        " at most 1 % under label noise and without augmentation. Memorized is the share of"
+        " mislabelled training images whose wrong label is reproduced.",
     )  # fmt: skip
 
 
-def _gate(part: pd.DataFrame, noisy: bool) -> Cell:
+def _gate(part: pd.DataFrame, noisy: bool) -> CellText:
     late = int(part["late"].sum())
     if late:
         return Mark(f"under-trained: {late} of {len(part)}", BAD)
@@ -67,15 +67,17 @@ def _gate(part: pd.DataFrame, noisy: bool) -> Cell:
     return Mark("interpolated", GOOD) if noisy or plain else "clean and augmented, no gate"
 
 
-def _lost(material: Material) -> list[Block]:
-    cells, scores = material.cells, material.scores
+def _lost(inputs: ReportInputs) -> list[Block]:
+    cells, scores = inputs.cells, inputs.scores
     bad = cells[cells["status"] != OK]
     blocks: list[Block] = []
     if bad.empty:
-        blocks.append(Text(f"All {len(cells)} cells are ok: none failed, diverged or collapsed."))
+        blocks.append(
+            TextBlock(f"All {len(cells)} cells are ok: none failed, diverged or collapsed.")
+        )
     else:
         statuses = [status for status in STATUSES if status != OK]
-        rows: list[list[Cell]] = []
+        rows: list[list[CellText]] = []
         for name, part in bad.groupby("method", sort=True):
             counts = part["status"].value_counts()
             total = int((cells["method"] == name).sum())
@@ -85,16 +87,18 @@ def _lost(material: Material) -> list[Block]:
             "Method": NAME, "Cells": NUMBER, **dict.fromkeys(map(str.title, statuses), NUMBER),
             "Messages": WORDS,
         }  # fmt: skip
-        blocks.append(Table(columns, rows, f"{len(bad)} of {len(cells)} cells are not ok."))
+        blocks.append(TableBlock(columns, rows, f"{len(bad)} of {len(cells)} cells are not ok."))
     holes = scores.loc[scores["missing"] > 0, ["method", "missing"]]
     if len(holes):
         said = ", ".join(f"{name} ({count})" for name, count in holes.itertuples(index=False))
-        blocks.append(Text(f"Points of the grid without a record: {said}; these are not ranked."))
+        blocks.append(
+            TextBlock(f"Points of the grid without a record: {said}; these are not ranked.")
+        )
     return blocks
 
 
 def _messages(part: pd.DataFrame) -> str:
-    """The most frequent messages, with how often each came."""
+    """Return the most frequent messages, with how often each came."""
     if "message" not in part.columns or part["message"].dropna().empty:
         return NONE
     counts = part["message"].dropna().astype(str).value_counts().sort_index(kind="stable")
@@ -102,7 +106,7 @@ def _messages(part: pd.DataFrame) -> str:
     said = [f"{count}× {_short(text)}" for text, count in counts.head(MESSAGES).items()]
     rest = len(counts) - MESSAGES
     if rest > 0:
-        said.append(f"and {rest} other message{'' if rest == 1 else 's'}")
+        said.append(f"and {plural(rest, 'other message')}")
     return "; ".join(said)
 
 

@@ -1,4 +1,4 @@
-"""What was run: tasks, regimes, models, methods and the budget of training."""
+"""The grid that was run: tasks, regimes, models, methods and the budget of training."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from prunebench.report.document.elements import (
     NUMBER,
     WORDS,
     Block,
-    Facts,
+    FactsBlock,
     Section,
-    Table,
-    Text,
+    TableBlock,
+    TextBlock,
 )
-from prunebench.report.document.inputs import Material
-from prunebench.report.style import NONE, number, percent
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics.cells_table import flags
 from prunebench.storage.records import DENSE
+from prunebench.text.numbers import NONE, number, percent
 
 # of the training settings, those that a reader needs to judge the budget
 SHOWN = (
@@ -29,24 +29,24 @@ SHOWN = (
 )  # fmt: skip
 
 
-def section(material: Material) -> Section:
-    """The grid, as far as the records and their configuration say it."""
+def section(inputs: ReportInputs) -> Section:
+    """Return the section on the grid, as far as the records and their configuration tell it."""
     blocks: list[Block] = [
-        Facts(_grid(material)), _tasks(material), _regimes(material), _models(material),
-        _methods(material), *_training(material),
+        FactsBlock(_grid(inputs)), _tasks(inputs), _regimes(inputs), _models(inputs),
+        _methods(inputs), *_training(inputs),
     ]  # fmt: skip
     return Section("What was run", "run", blocks)
 
 
 def values(column: pd.Series) -> str:
-    """The values of a column, each once, sorted, with commas; ``–`` for none."""
+    """Return the distinct values of a column, sorted, with commas; ``–`` for none."""
     found = sorted(column.dropna().unique().tolist())
     shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in found]
     return ", ".join(shown) or NONE
 
 
-def _grid(material: Material) -> dict[str, str]:
-    cells = material.cells
+def _grid(inputs: ReportInputs) -> dict[str, str]:
+    cells = inputs.cells
     pruned = sorted(cells.loc[cells["sparsity"] > 0, "sparsity"].unique())
     count = f"{len(cells)}: one for each method, sparsity, seed, task, regime and model"
     return {
@@ -57,10 +57,10 @@ def _grid(material: Material) -> dict[str, str]:
     }
 
 
-def _tasks(material: Material) -> Table:
-    known = {task.name: task for task in material.experiment.tasks} if material.experiment else {}
+def _tasks(inputs: ReportInputs) -> TableBlock:
+    known = {task.name: task for task in inputs.experiment.tasks} if inputs.experiment else {}
     rows = []
-    for name, cells in material.cells.groupby("task", sort=True):
+    for name, cells in inputs.cells.groupby("task", sort=True):
         task = known.get(str(name))
         sizes = [getattr(task, split, None) for split in ("train", "val", "test")]
         rows.append(
@@ -75,21 +75,21 @@ def _tasks(material: Material) -> Table:
         "Task": NAME, "Classes": NUMBER, "Train": NUMBER, "Validation": NUMBER, "Test": NUMBER,
         "Source": WORDS,
     }  # fmt: skip
-    return Table(columns, rows, "Tasks, with their number of images in each split.")
+    return TableBlock(columns, rows, "Tasks, with their number of images in each split.")
 
 
-def _regimes(material: Material) -> Table:
+def _regimes(inputs: ReportInputs) -> TableBlock:
     columns = {
         "Regime": NAME, "Label noise": NUMBER, "Kind of noise": WORDS, "Training images": NUMBER,
         "Augmentation": WORDS, "Width": NUMBER,
     }  # fmt: skip
     wanted = ("label_noise", "noise", "train_samples", "augmentation", "width")
-    cells = material.cells.reindex(columns=["regime", *wanted])
+    cells = inputs.cells.reindex(columns=["regime", *wanted])
     rows = [
         [str(name), *(_regime_value(column, part[column]) for column in wanted)]
         for name, part in cells.groupby("regime", sort=True)
     ]
-    return Table(columns, rows, "Regimes: what provokes overfitting.")
+    return TableBlock(columns, rows, "Regimes: the conditions that provoke overfitting.")
 
 
 def _regime_value(column: str, found: pd.Series) -> str:
@@ -102,10 +102,10 @@ def _regime_value(column: str, found: pd.Series) -> str:
     return values(found)
 
 
-def _models(material: Material) -> Table:
+def _models(inputs: ReportInputs) -> TableBlock:
     rows = []
     wanted = ["task", "model", "method", "params_total", "macs_dense", "train_epochs"]
-    known = material.cells.reindex(columns=wanted)
+    known = inputs.cells.reindex(columns=wanted)
     for (task, name), cells in known.groupby(["task", "model"], sort=True):
         dense = cells[cells["method"] == DENSE]
         rows.append(
@@ -121,18 +121,18 @@ def _models(material: Material) -> Table:
         "Model": NAME, "Task": NAME, "Weights": NUMBER, "Multiply-accumulates": NUMBER,
         "Epochs, dense": NUMBER,
     }  # fmt: skip
-    return Table(columns, rows, "Models, dense.")
+    return TableBlock(columns, rows, "Models, dense.")
 
 
 def _span(found: pd.Series) -> str:
-    """A whole number, or the range of them (a regime may change the width)."""
+    """Return a whole number, or a range where the values differ (a regime may change the width)."""
     ends = sorted({found.min(), found.max()} - {None}) if found.notna().any() else []
     return " to ".join(f"{end:,.0f}" for end in ends) or NONE
 
 
-def _methods(material: Material) -> Table:
-    made = material.composition
-    cost = material.cells.reindex(columns=["method", "train_epochs", "train_seconds"])
+def _methods(inputs: ReportInputs) -> TableBlock:
+    made = inputs.composition
+    cost = inputs.cells.reindex(columns=["method", "train_epochs", "train_seconds"])
     means = cost.groupby("method").mean().to_dict()
     rows = [
         [
@@ -149,21 +149,21 @@ def _methods(material: Material) -> Table:
         "Method": NAME, "Family": WORDS, "Role": WORDS,
         **dict.fromkeys(map(str.title, PARTS), WORDS), "Epochs": NUMBER, "Seconds": NUMBER,
     }  # fmt: skip
-    return Table(
+    return TableBlock(
         columns, rows,
-        "Methods: their parts, and what a cell spent on training in all, its baseline included"
-        " (mean over cells).",
+        "Methods and their parts. Epochs and seconds: all training of a cell, its baseline"
+        " included, mean over cells.",
     )  # fmt: skip
 
 
-def _training(material: Material) -> Iterable[Block]:
-    if material.experiment is None:
-        yield Text(
+def _training(inputs: ReportInputs) -> Iterable[Block]:
+    if inputs.experiment is None:
+        yield TextBlock(
             "How the networks were trained is not known here, since the resolved configuration"
-            f" cannot be read ({material.unread}); the epochs that each method used are above."
+            f" cannot be read ({inputs.unread}); the epochs that each method used are above."
         )
         return
-    experiment = material.experiment
+    experiment = inputs.experiment
     trained = {
         f"{model.name}{f', {regime.name}' if regime.training else ''}": experiment.training_of(
             model, regime
@@ -171,11 +171,11 @@ def _training(material: Material) -> Iterable[Block]:
         for model in experiment.models
         for regime in experiment.regimes
     }
-    yield Table(
+    yield TableBlock(
         {"Network": NAME, **{key.replace("_", " ").capitalize(): NUMBER for key in SHOWN}},
         [[name, *(_setting(training, key) for key in SHOWN)] for name, training in trained.items()],
-        "How a network is trained: the baselines, and what the recoveries repeat. A regime is"
-        " named where it trains otherwise.",
+        "Training of the baselines, which the recoveries repeat. A regime is named where its"
+        " training differs.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A document as Markdown; every text is escaped, figures are links."""
+"""A document as Markdown: every text is escaped, figures are links."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from urllib.parse import quote
 
 from prunebench.report.document.elements import (
     NUMBER,
-    Commands,
+    CommandsBlock,
     Document,
-    Facts,
-    Figure,
-    Points,
+    FactsBlock,
+    FigureBlock,
+    ListBlock,
     Section,
-    Table,
-    Text,
-    plain,
+    TableBlock,
+    TextBlock,
 )
 from prunebench.text.markup import markdown_rows, markdown_text
 
 
 def markdown(document: Document) -> str:
-    """The whole document; ends in a newline."""
+    """Return the document as Markdown that ends in a newline."""
     parts = [f"# {markdown_text(document.title)}\n\n{markdown_text(document.lead)}\n"]
     return "\n".join([*parts, *map(_section, document.sections)])
 
@@ -34,44 +33,44 @@ def _section(section: Section) -> str:
 
 @singledispatch
 def _block(block: object) -> str:
-    """A block as Markdown that ends in a newline."""
+    """Return a block as Markdown that ends in a newline."""
     raise TypeError(f"no Markdown for {type(block).__name__}")
 
 
 @_block.register
-def _(block: Text) -> str:
+def _(block: TextBlock) -> str:
     return f"{markdown_text(block.words)}\n"
 
 
 @_block.register
-def _(block: Points) -> str:
+def _(block: ListBlock) -> str:
     sign = "> - " if block.warning else "- "
     return "".join(f"{sign}{markdown_text(item)}\n" for item in block.items)
 
 
 @_block.register
-def _(block: Facts) -> str:
+def _(block: FactsBlock) -> str:
     return "".join(
         f"- {markdown_text(name)}: {markdown_text(value)}\n" for name, value in block.pairs.items()
     )
 
 
 @_block.register
-def _(block: Table) -> str:
+def _(block: TableBlock) -> str:
     kinds = list(block.columns.values())
     words = max((i + 1 for i, kind in enumerate(kinds) if kind != NUMBER), default=0)
-    rows = [[plain(cell) for cell in row] for row in block.rows]
+    rows = [[str(cell) for cell in row] for row in block.rows]
     caption = f"{markdown_text(block.caption)}\n\n" if block.caption else ""
     # numbers behind the last column of words are set to the right
     return caption + markdown_rows(list(block.columns), rows, right_from=words)
 
 
 @_block.register
-def _(block: Figure) -> str:
+def _(block: FigureBlock) -> str:
     alt = markdown_text(block.alt).replace("[", "\\[").replace("]", "\\]")
     return f"![{alt}]({quote(block.path)})\n\n{markdown_text(block.caption)}\n"
 
 
 @_block.register
-def _(block: Commands) -> str:
+def _(block: CommandsBlock) -> str:
     return "".join(f"    {line}\n" for line in block.lines)

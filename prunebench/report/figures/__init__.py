@@ -1,8 +1,8 @@
-"""The figures, from cells alone, as PNG and PDF. Never torch.
+"""The figures of an experiment, drawn from its cells alone, as PNG and PDF; never with torch.
 
-A file of this folder is the registration of the figures that stand in it: ``write`` draws every
-function marked with ``figure``, and leaves out those whose columns are empty. seaborn and
-matplotlib take seconds to import, hence inside the functions.
+The file is the registration: ``write`` draws every function of this folder that is marked with
+``figure``, and skips figures whose columns are empty. seaborn and matplotlib take seconds to
+import, so they are imported inside functions.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import style
-from prunebench.report.figures import figure_registry
-from prunebench.report.figures.figure_context import Scene
-from prunebench.report.figures.figure_registry import TASK, plain, styled
+from prunebench.report.figures import figure_registry, style
+from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.figures.figure_registry import TASK, styled
 from prunebench.storage.files import replacing
 from prunebench.storage.records import DENSE
 from prunebench.text.progress_bars import watched
@@ -31,16 +30,18 @@ FOREST = "forest"
 ERROR = "error-compression-{task}"
 
 __all__ = [
-    "ERROR", "FOREST", "KINDS", "TASK", "captions", "draw", "draw_forest", "figures", "plain",
-    "save", "write",
+    "ERROR", "FOREST", "KINDS", "TASK", "captions", "draw", "draw_forest", "figures", "save",
+    "write",
 ]  # fmt: skip
 
 
-def figures() -> dict[str, figure_registry.Figure]:
-    """All figures of this folder's files by stem, in alphabetical order."""
+def figures() -> dict[str, figure_registry.FigureSpec]:
+    """Return all figures that the files of this folder register, by stem, in alphabetical order."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    found = [v for m in modules for v in vars(m).values() if isinstance(v, figure_registry.Figure)]
+    found = [
+        v for m in modules for v in vars(m).values() if isinstance(v, figure_registry.FigureSpec)
+    ]
     return {each.stem: each for each in sorted(found, key=lambda each: each.stem)}
 
 
@@ -48,16 +49,25 @@ def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
     layers: pd.DataFrame | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Write every figure that has data into ``folder``; return the paths.
+    """Draw every figure that has data, as ``<stem>.png`` and ``<stem>.pdf``.
 
-    ``<stem>.png`` and ``.pdf``, with the task's name in the stem of those that are drawn for each
-    task. Raises PrunebenchError for cells that ``statistics.check_cells`` refuses.
+    Args:
+        cells: the records, as ``statistics.read_cells`` returns them.
+        folder: where the files go.
+        analysis: how the records are judged; None means the defaults.
+        layers: the rows of layers.csv; None where there are none.
+
+    Returns:
+        The paths that were written.
+
+    Raises:
+        PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    scene = Scene.of(cells, analysis, layers=layers)
+    context = FigureContext.of(cells, analysis, layers=layers)
     written = []
     for each in watched(figures().values(), "figures"):
-        for name, table in each.tables(scene.cells):
-            drawn = each.draw(table, scene)
+        for name, table in each.tables(context.cells):
+            drawn = each.draw(table, context)
             if drawn is not None:
                 written += save(drawn, folder, name)
     return written
@@ -66,20 +76,39 @@ def write(
 def draw(
     stem: str, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE
 ) -> Figure | None:
-    """Draw one figure by its stem; of ``{task}`` figures that of the only task in ``cells``.
+    """Draw one figure.
 
-    None where the cells lack what it shows. Raises KeyError for a stem that is not there.
+    Args:
+        stem: the figure's stem, with ``{task}`` where each task has its own figure.
+        cells: the records; of one task where the stem holds ``{task}``.
+        analysis: how the records are judged; None means the defaults.
+        baseline: the method that the others are compared with.
+
+    Returns:
+        The figure, or None where the cells lack what it shows.
+
+    Raises:
+        KeyError: there is no figure of this stem.
     """
-    scene = Scene.of(cells, analysis, baseline)
-    return figures()[stem].draw(scene.cells, scene)
+    context = FigureContext.of(cells, analysis, baseline)
+    return figures()[stem].draw(context.cells, context)
 
 
 def draw_forest(
     cells: pd.DataFrame, baseline: str = DENSE, analysis: Analysis | None = None
 ) -> Figure:
-    """Scores with their intervals: over everything, and over each regime by itself.
+    """Draw the scores with their intervals, over everything and over each regime.
 
-    Raises ValueError for cells of the baseline alone.
+    Args:
+        cells: the records.
+        baseline: the method that the others are compared with.
+        analysis: how the records are judged; None means the defaults.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: the cells hold the baseline alone.
     """
     drawn = draw(FOREST, cells, analysis, baseline)
     if drawn is None:
@@ -88,12 +117,21 @@ def draw_forest(
 
 
 def captions(cells: pd.DataFrame) -> dict[str, str]:
-    """What each figure shows and how to read it, by the stem of its files."""
+    """Return each figure's caption, by the stem of its files."""
     return {name: each.caption for each in figures().values() for name, _ in each.tables(cells)}
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write PNG and PDF whole or not at all, without a date: same records, same bits."""
+    """Write a figure as PNG and PDF, without a date, so that the same records give the same bits.
+
+    Args:
+        figure: the drawn figure.
+        folder: where the files go.
+        name: the stem of the files.
+
+    Returns:
+        The paths that were written.
+    """
     paths = []
     for kind in KINDS:
         paths.append(folder / f"{name}.{kind}")

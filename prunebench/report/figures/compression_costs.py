@@ -1,4 +1,4 @@
-"""What compression buys: error against bytes, operations and time, and theory against the clock."""
+"""Test error against bytes, operations and time; theoretical against measured speed-up."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene, measured
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import FigureContext, measured
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import bands
 from prunebench.statistics.trade_offs import pareto_front
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Price:
-    """A column that says what a network costs, and how an axis names it."""
+class CostAxis:
+    """A column that holds a cost of a network, and the label of its axis."""
 
     column: str
     label: str
@@ -30,13 +29,13 @@ class Price:
 
 
 PRICES = (
-    Price("bytes_compressed", "file (kB, log scale)", 1e-3),
-    Price("macs_shrunk", "MACs an image (M, log scale)", 1e-6),
-    Price("latency_ms", "latency (ms, log scale)"),
+    CostAxis("bytes_compressed", "file (kB, log scale)", 1e-3),
+    CostAxis("macs_shrunk", "MACs an image (M, log scale)", 1e-6),
+    CostAxis("latency_ms", "latency (ms, log scale)"),
 )
 CLOCKS = (
-    Price("measured_speedup", "measured, batch of one"),
-    Price("measured_speedup_batch", "measured, large batch"),
+    CostAxis("measured_speedup", "measured, batch of one"),
+    CostAxis("measured_speedup_batch", "measured, large batch"),
 )
 BUDGET = "theoretical_speedup"
 
@@ -48,38 +47,42 @@ BUDGET = "theoretical_speedup"
     " one image; a row a regime (and model), means over seeds. The black line joins the Pareto"
     " front of all that was pruned and the dense network: what no other point beats in both.",
 )
-def pareto(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """A panel for each cost that was measured."""
+def pareto(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a panel for each cost that was measured, with the Pareto front of each."""
     prices = [price for price in PRICES if measured(cells, price.column)]
     if not prices or cells["test_error"].isna().all():
         return None
     rows = bands(cells, ["test_error", *(price.column for price in prices)])
-    settings = scene.settings(rows)
-    looks = {name: look for name, look in panels.looks_of(rows, scene).items() if look.marker}
-    looks = {scene.baseline: style.Look(style.BLACK, "*")} | looks
-    sheet = panels.Sheet(
-        f"Test error against cost: {panels.on(rows, settings)}", len(settings), len(prices),
-        looks, ["black line: Pareto front"], height=1.7,
+    settings = context.settings(rows)
+    styles = {name: look for name, look in panels.styles_of(rows, context).items() if look.marker}
+    styles = {context.baseline: style.LineStyle(style.BLACK, "*")} | styles
+    grid = panels.PanelGrid(
+        f"Test error against cost: {panels.place_of(rows, settings)}", len(settings), len(prices),
+        styles, ["black line: Pareto front"], height=1.7,
     )  # fmt: skip
-    for setting, line in zip(settings, sheet.panels, strict=True):
+    for setting, line in zip(settings, grid.panels, strict=True):
         for axes, price in zip(line, prices, strict=True):
-            _points(axes, price, panels.inside(rows, setting), scene, looks)
-        line[0].set_title(panels.named(setting, settings), loc="left", fontweight="bold")
+            _points(axes, price, panels.rows_of(rows, setting), context, styles)
+        line[0].set_title(panels.title_of(setting, settings), loc="left", fontweight="bold")
         line[0].set_ylabel("test error (%)")
-    return sheet.finish()
+    return grid.finish()
 
 
 def _points(
-    axes: Axes, price: Price, rows: pd.DataFrame, scene: Scene, looks: panels.Looks
+    axes: Axes,
+    price: CostAxis,
+    rows: pd.DataFrame,
+    context: FigureContext,
+    styles: panels.LineStyles,
 ) -> None:
     rows = rows.assign(
         cost=rows[f"{price.column}_mean"] * price.scale, mean=100 * rows["test_error_mean"]
     ).dropna(subset=["cost", "mean"])
-    for method, look in looks.items():
+    for method, look in styles.items():
         own = rows[rows["method"] == method]
-        size = 8 if method == scene.baseline else style.RC["lines.markersize"]
+        size = 8 if method == context.baseline else style.RC["lines.markersize"]
         axes.plot(own["cost"], own["mean"], **look.line() | {"linewidth": 0}, markersize=size)
-    judged = rows[rows["method"].isin([*scene.candidates, scene.baseline])]
+    judged = rows[rows["method"].isin([*context.candidates, context.baseline])]
     front = pareto_front(judged["cost"].to_numpy(), judged["mean"].to_numpy())
     best = judged[front].sort_values("cost")
     axes.plot(best["cost"], best["mean"], color=style.BLACK, linewidth=0.9, zorder=1.5)
@@ -95,31 +98,31 @@ def _points(
     " over pruned time, verified shrunk networks where there are any), a point a cell. On the line"
     " both agree; below it the hardware does not skip what was removed.",
 )
-def speedup_measured(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """A panel for each batch that was measured."""
+def speedup_measured(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a panel for each batch size that was timed."""
     clocks = [clock for clock in CLOCKS if measured(cells, clock.column)]
     if not clocks:
         return None
     rows = cells[cells[clocks[0].column].notna() & (cells["sparsity"] > 0)]
-    looks = {name: look for name, look in scene.looks.items() if name in set(rows["method"])}
-    sheet = panels.Sheet(
-        f"Theoretical and measured speed-up: {panels.on(rows, scene.settings(rows))}",
-        1, len(clocks), looks, ["line: both are the same"], height=2.6, sharex=True, sharey=True,
+    styles = {name: look for name, look in context.styles.items() if name in set(rows["method"])}
+    grid = panels.PanelGrid(
+        f"Theoretical and measured speed-up: {panels.place_of(rows, context.settings(rows))}",
+        1, len(clocks), styles, ["line: both are the same"], height=2.6, sharex=True, sharey=True,
     )  # fmt: skip
     ends = rows[[BUDGET, *(clock.column for clock in clocks)]].to_numpy(dtype=float)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
-    for axes, clock in zip(sheet.panels.flat, clocks, strict=True):
-        for method, look in looks.items():
+    for axes, clock in zip(grid.panels.flat, clocks, strict=True):
+        for method, look in styles.items():
             own = rows[rows["method"] == method]
             axes.plot(own[BUDGET], own[clock.column], **look.line() | {"linewidth": 0})
         axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, zorder=1)
         _ratios(axes, low, high)
         axes.set_ylabel(f"{clock.label} (×)")
-    return sheet.finish("theoretical speed-up (dense / kept MACs)")
+    return grid.finish("theoretical speed-up (dense / kept MACs)")
 
 
 def _ratios(axes: Axes, low: float, high: float) -> None:
-    """Both axes log₂, written 2×."""
+    """Make both axes log₂, with ticks written as 2×."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     step = max(1, int(np.ceil(np.log2(high / low) / 6)))

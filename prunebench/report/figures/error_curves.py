@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene, measured, points
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import FigureContext, measured, points
 from prunebench.report.figures.figure_registry import figure
 
 if TYPE_CHECKING:
@@ -34,26 +33,26 @@ SPEEDUP = "theoretical speed-up (dense / kept MACs, log scale)"
     " Dotted curves with hollow markers, where there are any: published, not re-run.",
     published=True,
 )
-def error_compression(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """One panel a regime and model; phases where they are shown."""
+def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a panel for each regime and model, with the phases that the statistics show."""
     if cells[ERROR].isna().all():
         return None
     rows = points(cells, [ERROR])
-    settings = scene.settings(rows)
-    followed = {setting: _followed(setting, rows, scene) for setting in settings}
+    settings = context.settings(rows)
+    followed = {setting: _followed(setting, rows, context) for setting in settings}
     named = [
-        f"{panels.named(setting, settings)}: {found['method']}"
+        f"{panels.title_of(setting, settings)}: {found['method']}"
         for setting, found in followed.items()
         if found is not None
     ]
     said = f"dotted: phases (He et al. 2022) of {', '.join(named)}" if named else ""
-    sheet = _sheet("Test error against compression", rows, settings, scene, said)
-    for axes, setting in zip(sheet.used(len(settings)), settings, strict=True):
-        _panel(axes, setting, rows, scene, "compression_ratio")
-        axes.set_title(panels.named(setting, settings))
+    grid = _sheet("Test error against compression", rows, settings, context, said)
+    for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
+        _panel(axes, setting, rows, context, "compression_ratio")
+        axes.set_title(panels.title_of(setting, settings))
         if (found := followed[setting]) is not None:
-            _phases(axes, found, panels.inside(rows, setting), scene)
-    return sheet.finish(panels.COMPRESSION)
+            _phases(axes, found, panels.rows_of(rows, setting), context)
+    return grid.finish(panels.COMPRESSION)
 
 
 @figure(
@@ -64,37 +63,41 @@ def error_compression(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     " with hollow markers, where there are any: published, not re-run.",
     published=True,
 )
-def error_speedup(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """As against compression, without phases."""
+def error_speedup(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a panel for each regime and model, without phases."""
     if cells[ERROR].isna().all() or not measured(cells, "theoretical_speedup"):
         return None
     rows = points(cells, [ERROR])
-    settings = scene.settings(rows)
-    sheet = _sheet("Test error against theoretical speed-up", rows, settings, scene)
-    for axes, setting in zip(sheet.used(len(settings)), settings, strict=True):
-        _panel(axes, setting, rows, scene, "theoretical_speedup")
-        axes.set_title(panels.named(setting, settings))
-    return sheet.finish(SPEEDUP)
+    settings = context.settings(rows)
+    grid = _sheet("Test error against theoretical speed-up", rows, settings, context)
+    for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
+        _panel(axes, setting, rows, context, "theoretical_speedup")
+        axes.set_title(panels.title_of(setting, settings))
+    return grid.finish(SPEEDUP)
 
 
 def _sheet(
-    title: str, rows: pd.DataFrame, settings: list[tuple[str, str]], scene: Scene, said: str = ""
-) -> panels.Sheet:
-    below = panels.notes(rows, scene) + ([said] if said else [])
-    lines, across = panels.layout(settings)
-    where = panels.on(rows, settings)
+    title: str,
+    rows: pd.DataFrame,
+    settings: list[tuple[str, str]],
+    context: FigureContext,
+    said: str = "",
+) -> panels.PanelGrid:
+    below = panels.legend_notes(rows, context) + ([said] if said else [])
+    lines, across = panels.grid_shape(settings)
+    where = panels.place_of(rows, settings)
     height = 2.6 if across == 1 else 1.95
-    return panels.Sheet(
-        f"{title}: {where}", lines, across, panels.looks_of(rows, scene), below, height,
+    return panels.PanelGrid(
+        f"{title}: {where}", lines, across, panels.styles_of(rows, context), below, height,
         sharex=True,
     )  # fmt: skip
 
 
 def _panel(
-    axes: Axes, setting: tuple[str, str], rows: pd.DataFrame, scene: Scene, ratio: str
+    axes: Axes, setting: tuple[str, str], rows: pd.DataFrame, context: FigureContext, ratio: str
 ) -> None:
     drawn = panels.curves(
-        axes, panels.inside(rows, setting), ERROR, scene.looks, 100, (0, 100), ratio
+        axes, panels.rows_of(rows, setting), ERROR, context.styles, 100, (0, 100), ratio
     )
     wide = panels.error_axis(axes, drawn["mean"])
     panels.ratio_axis([axes], rows, ratio)
@@ -102,33 +105,33 @@ def _panel(
 
 
 def _followed(
-    setting: tuple[str, str], rows: pd.DataFrame, scene: Scene
+    setting: tuple[str, str], rows: pd.DataFrame, context: FigureContext
 ) -> pd.Series[float] | None:
-    """The phases of the method whose phases a panel names: most of them shown, lowest error.
+    """Return the phases of the method that a panel names: most phases shown, then lowest error.
 
-    Only with a minimum that is shown and one phase more: one alone is no descent.
+    Its minimum must be shown, and one phase more: a minimum alone is no double descent.
     """
-    found = scene.phases
+    found = context.phases
     found = found[found["task"] == rows["task"].iloc[0]]
-    found = panels.inside(found[found["method"].isin(scene.shown)], setting)
+    found = panels.rows_of(found[found["method"].isin(context.shown)], setting)
     found = found.assign(many=found[list(PHASES)].notna().sum(axis=1))
     found = found[found["minimum"].notna() & (found["many"] > 1)]
     if found.empty:
         return None
-    means = panels.inside(rows, setting).groupby("method")[f"{ERROR}_mean"].min()
+    means = panels.rows_of(rows, setting).groupby("method")[f"{ERROR}_mean"].min()
     found = found.assign(lowest=found["method"].map(means))
     return found.sort_values(["many", "lowest", "method"], ascending=[False, True, True]).iloc[0]
 
 
-def _phases(axes: Axes, found: pd.Series, rows: pd.DataFrame, scene: Scene) -> None:
-    """Name the phases above the curves, each at its place, at alternate heights."""
+def _phases(axes: Axes, found: pd.Series, rows: pd.DataFrame, context: FigureContext) -> None:
+    """Write each phase above the curves, at its compression ratio, at alternating heights."""
     own = rows[rows["method"] == found["method"]].set_index("sparsity")
     ratios = own["compression_ratio_mean"].fillna(own["nominal"])
     low, high = axes.get_ylim()
     logarithmic = axes.get_yscale() == "log"
     top = low * (high / low) ** (1 + HEADROOM) if logarithmic else high + HEADROOM * (high - low)
     axes.set_ylim(low, top)
-    colour = scene.looks[str(found["method"])].colour
+    colour = context.styles[str(found["method"])].colour
     left, right = np.log2(axes.get_xlim())
     for place, (mark, name) in enumerate(PHASES.items()):
         if pd.isna(found[mark]):

@@ -1,4 +1,4 @@
-"""What the figures of an experiment share: who is drawn how, the scores, the phases."""
+"""Facts that all figures of an experiment share: line styles, scores, phases, order of regimes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from functools import cached_property
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import style
+from prunebench.report.figures import style
 from prunebench.statistics import RANDOM, bands, score_subsets
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.hypotheses import phases
 from prunebench.statistics.hypotheses.paired_cells import KINDS, PARTS, Table, prepare
 from prunebench.statistics.published_results import origin, own
+from prunebench.statistics.score import ALL
 from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
 
 EMPHASISED = 8  # methods in colour; the rest are thin and grey
 CONTROLS = 4  # control curves with a look of their own
 PUBLISHED = 6  # curves of others with a look of their own
-EVERYTHING = ("all", "all", "all")
+EVERYTHING = (ALL, ALL, ALL)
 NUMBERS = ("label_noise", "train_samples", "width", *SIZE, *QUALITY, *COST)
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A whole table of cells, how it is judged, and what follows for all its figures."""
+class FigureContext:
+    """A whole table of cells, the settings by which it is judged, and facts derived from both."""
 
     cells: pd.DataFrame  # as given to ``of``, with all columns, ``difference`` and ``gain``
     analysis: Analysis
@@ -37,8 +38,17 @@ class Scene:
     def of(
         cls, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
         layers: pd.DataFrame | None = None,
-    ) -> Scene:  # fmt: skip
-        """Add the columns that are missing, ``difference`` and ``gain`` (= −difference, points)."""
+    ) -> FigureContext:  # fmt: skip
+        """Return the context of a table of cells.
+
+        Missing columns are added, and ``difference`` and ``gain`` (= −difference), in points.
+
+        Args:
+            cells: the records.
+            analysis: how the records are judged; None means the defaults.
+            baseline: the method that the others are compared with.
+            layers: the rows of layers.csv, for the figure of layers.
+        """
         extra = [c for c in cells.columns if c not in COLUMNS]
         cells = cells.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
         for column in NUMBERS:
@@ -49,7 +59,7 @@ class Scene:
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:
-        """``score_subsets``, each table with the method as its index."""
+        """Return the tables of ``score_subsets``, with the method as their index."""
         judged = self.analysis
         primary = [m for m in judged.primary if m in set(self.cells["method"])]
         found = score_subsets(
@@ -60,33 +70,33 @@ class Scene:
 
     @cached_property
     def phases(self) -> pd.DataFrame:
-        """The phases that the statistics show, of every setting and method."""
+        """Return the phases that the statistics show, for every setting and method."""
         return phases(self.cells, self.analysis.equivalence)
 
     @cached_property
     def table(self) -> Table:
-        """The cells as the hypotheses see them."""
+        """Return the cells as the hypotheses see them."""
         return prepare(self.cells, self.analysis)
 
     @cached_property
     def own(self) -> pd.DataFrame:
-        """The cells that were run here."""
+        """Return the cells that were run here."""
         return own(self.cells)
 
     @cached_property
     def published(self) -> list[str]:
-        """The methods that others published, by name; not their dense networks."""
+        """Return the names of published methods, without their dense networks."""
         theirs = self.cells.loc[origin(self.cells) != "", "method"]
         return sorted(set(theirs) - set(self.levels))
 
     @cached_property
     def parts(self) -> pd.DataFrame:
-        """What each method is made of: PARTS, by method; empty where the records do not say."""
+        """Return the parts of each method (the index); empty where the records do not name them."""
         return self.cells.groupby("method", sort=True)[list(PARTS)].first()
 
     @cached_property
     def levels(self) -> list[str]:
-        """What has no curve: drawn as horizontal lines. The baseline first, published ones last."""
+        """Return the methods drawn as horizontal lines: the baseline first, published ones last."""
         highest = self.cells.groupby("method")["sparsity"].max()
         mine = set(self.own["method"])
         still = highest.index[highest == 0]
@@ -94,7 +104,10 @@ class Scene:
 
     @cached_property
     def controls(self) -> list[str]:
-        """All controls but the baseline. Records that do not say have random and the levels."""
+        """Return all controls but the baseline.
+
+        Where the records do not name controls, these are random pruning and the levels.
+        """
         said = flags(self.own["control"])
         named = set(self.own.loc[said.fillna(False), "method"])
         if said.isna().all():
@@ -103,12 +116,12 @@ class Scene:
 
     @cached_property
     def candidates(self) -> list[str]:
-        """The methods that are to be judged: neither controls nor the baseline."""
+        """Return the methods to be judged: neither controls nor the baseline."""
         return sorted(set(self.own["method"]) - {self.baseline, *self.controls})
 
     @cached_property
     def shown(self) -> list[str]:
-        """The methods in colour, in alphabetical order: the declared ones, then the best."""
+        """Return the methods drawn in colour, by name: declared ones, then the best scores."""
         if len(self.candidates) <= EMPHASISED:
             return self.candidates
         ranked = [*self.analysis.primary, *self.scores[EVERYTHING].index]
@@ -116,7 +129,7 @@ class Scene:
 
     @cached_property
     def control_curves(self) -> list[str]:
-        """The controls with a curve: random, small dense and shuffled ones first."""
+        """Return the controls that have a curve: random, small dense and shuffled ones first."""
         made = [KINDS[kind](self.parts) for kind in ("random", "small-dense", "shuffled")]
 
         def place(name: str) -> tuple[bool, int, str]:
@@ -126,33 +139,33 @@ class Scene:
         return sorted(set(self.controls) - set(self.levels), key=place)
 
     @cached_property
-    def looks(self) -> dict[str, style.Look]:
-        """The looks of all but the muted, in the order of legends."""
+    def styles(self) -> dict[str, style.LineStyle]:
+        """Return the line styles in the legend's order; other methods are drawn thin and grey."""
         named = [m for m in self.control_curves if m in self.control_curves[:CONTROLS]]
         levels = [m for m in self.levels if m not in self.candidates]
-        return style.looks(self.shown, named, levels, self.published[:PUBLISHED])
+        return style.line_styles(self.shown, named, levels, self.published[:PUBLISHED])
 
     @cached_property
     def regimes(self) -> list[str]:
-        """By noise, then from large training sets to small ones, then by name."""
+        """Return the regimes by label noise, then by training samples (most first), then name."""
         means = self.cells.groupby("regime", sort=True)[["label_noise", "train_samples"]].mean()
         means = means.round(9).fillna({"label_noise": 0.0, "train_samples": 0.0})
         keys = {str(name): (row.iloc[0], -row.iloc[1], name) for name, row in means.iterrows()}
         return sorted(keys, key=lambda name: keys[name])
 
     def settings(self, rows: pd.DataFrame) -> list[tuple[str, str]]:
-        """The pairs of regime and model in ``rows``, models apart, regimes in their order."""
+        """Return the pairs of regime and model in ``rows``: by model, then as ``regimes``."""
         there = set(rows[["regime", "model"]].itertuples(index=False, name=None))
         models = sorted({model for _, model in there})
         return [(r, m) for m in models for r in self.regimes if (r, m) in there]
 
 
 def points(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """``bands`` of the columns and of both ratios; ratios that are not known are the nominal."""
+    """Return ``bands`` of the columns and of both ratios."""
     ratios = ["compression_ratio", "theoretical_speedup"]
     return bands(cells, list(dict.fromkeys([*columns, *ratios])))
 
 
 def measured(cells: pd.DataFrame, column: str) -> bool:
-    """Whether there is anything to draw in ``column``: a curve of it, not a baseline alone."""
+    """Return whether a pruned network has a value in ``column``."""
     return bool(cells.loc[cells["sparsity"] > 0, column].notna().any())

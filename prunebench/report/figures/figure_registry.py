@@ -1,4 +1,4 @@
-"""What a figure is, and how a file registers one."""
+"""The declaration of a figure, and the decorator by which a file registers one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures import style
+from prunebench.report.figures.figure_context import FigureContext
 from prunebench.statistics.published_results import own
+from prunebench.text.safe_names import file_part
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
+    from matplotlib.figure import Figure
 
 TASK = "{task}"  # in a stem: one such figure a task
-Draw = Callable[[pd.DataFrame, Scene], "Canvas | None"]
+Draw = Callable[[pd.DataFrame, FigureContext], "Figure | None"]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure of the report. ``caption``: what it shows and how to read it, in sentences."""
+class FigureSpec:
+    """A figure of the report; its caption tells what it shows and how to read it."""
 
     stem: str  # of its files, with {task} where each task has its own
     caption: str
@@ -31,49 +32,61 @@ class Figure:
     published: bool = False  # what others published stands in it, too
 
     def tables(self, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-        """The stem and the cells of each file: all cells, or those of each task."""
+        """Yield the stem and the cells of each file: all cells, or those of each task."""
         cells = cells if self.published else own(cells)
         if TASK not in self.stem:
             yield self.stem, cells
             return
         for task in sorted(cells["task"].unique()):
-            yield self.stem.replace(TASK, plain(task)), cells[cells["task"] == task]
+            yield self.stem.replace(TASK, file_part(task)), cells[cells["task"] == task]
 
     def draw(
-        self, cells: pd.DataFrame, scene: Scene, width: float = style.PAGE_WIDTH
-    ) -> Canvas | None:
-        """Draw it, in the style of all, at most ``width`` inches wide.
+        self, cells: pd.DataFrame, context: FigureContext, width: float = style.PAGE_WIDTH
+    ) -> Figure | None:
+        """Draw the figure in the style of all figures.
 
-        None where the cells lack what it shows.
+        Args:
+            cells: the cells to draw, out of those of the context.
+            context: facts about all cells of the experiment.
+            width: inches, the widest that the figure may be.
+
+        Returns:
+            The figure, or None where the cells lack what it shows.
         """
         cells = cells if self.published else own(cells)
         if cells.empty:
             return None
         with styled(width):
-            return self._draw(cells, scene)
+            return self._draw(cells, context)
 
 
 def figure(
     stem: str, caption: str, whole: bool = False, published: bool = False
-) -> Callable[[Draw], Figure]:
-    """Register a function that draws cells, with the scene they are part of."""
+) -> Callable[[Draw], FigureSpec]:
+    """Register a function as a figure.
 
-    def made(draw: Draw) -> Figure:
-        return Figure(stem, caption, draw, whole, published)
+    The function gets the cells to draw and the ``FigureContext`` of the whole experiment. It
+    returns a matplotlib figure, or None where the cells lack what it shows.
 
-    return made
+    Args:
+        stem: the stem of its files, with ``{task}`` where each task has its own.
+        caption: what the figure shows and how to read it, in sentences.
+        whole: it compares all settings, so that one setting alone makes no figure.
+        published: published results are drawn in it too.
+    """
 
+    def registered(draw: Draw) -> FigureSpec:
+        return FigureSpec(stem, caption, draw, whole, published)
 
-def plain(name: str) -> str:
-    """``name`` as a part of a file name: what could be a path or a pattern becomes ``_``."""
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
+    return registered
 
 
 @contextmanager
 def styled(width: float = style.PAGE_WIDTH) -> Iterator[None]:
-    """Draw with the style of all figures, whatever the caller's own is.
+    """Draw with the style of all figures, whatever style the caller uses.
 
-    ``width``: inches, the widest that a figure may be; ``panels.narrow`` reads it.
+    Args:
+        width: inches, the widest that a figure may be; ``panels.narrow`` reads it.
     """
     import matplotlib as mpl
 

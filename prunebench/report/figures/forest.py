@@ -1,4 +1,4 @@
-"""Scores, and gains where validation chose, as points with intervals; controls set apart."""
+"""Scores, and gains at the sparsity chosen on validation, as points with intervals."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import EVERYTHING, Scene, measured
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import EVERYTHING, FigureContext, measured
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics.bootstrap import SEEDS_AND_TASKS
 from prunebench.statistics.published_results import MARK, own
+from prunebench.statistics.score import ALL
+from prunebench.text.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PLAIN = style.Look("#4d4d4d", "o")  # of methods without a look of their own
+PLAIN = style.LineStyle("#4d4d4d", "o")  # of methods without a look of their own
 ROW = 0.17  # inches a method
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The methods of a forest from top to bottom: candidates, controls, published ones."""
+class ForestRows:
+    """The methods of a forest plot from top to bottom: candidates, controls, published ones."""
 
     candidates: list[str]
     controls: list[str]
@@ -34,13 +35,13 @@ class Rows:
 
     @property
     def groups(self) -> dict[str, Sequence[str]]:
-        """The groups that have methods, by what stands above them."""
+        """Return the groups that are not empty, by the title above them."""
         named = {"": self.candidates, "controls": self.controls, MARK: self.published}
         return {title: names for title, names in named.items() if names}
 
     @property
     def heights(self) -> dict[str, float]:
-        """Where each method stands; a gap of one row lies between two groups."""
+        """Return the height of each method's row; one empty row lies between two groups."""
         places = {
             name: place + gap
             for place, (gap, name) in enumerate(
@@ -60,13 +61,13 @@ class Rows:
     whole=True,
     published=True,
 )
-def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """All methods, best first."""
-    overall = scene.scores[EVERYTHING]
-    ranked = [m for m in overall.index if m != scene.baseline]
-    rows = Rows([m for m in ranked if m in scene.candidates],
-                [m for m in ranked if m in scene.controls],
-                tuple(m for m in ranked if m in scene.published
+def forest(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw all methods, best first."""
+    overall = context.scores[EVERYTHING]
+    ranked = [m for m in overall.index if m != context.baseline]
+    rows = ForestRows([m for m in ranked if m in context.candidates],
+                [m for m in ranked if m in context.controls],
+                tuple(m for m in ranked if m in context.published
                       and overall["score"].notna()[m]))  # fmt: skip
     if not ranked:
         return None
@@ -74,12 +75,13 @@ def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     if (own(overall)["interval_over"] == SEEDS_AND_TASKS).all():
         over = SEEDS_AND_TASKS
     label = (
-        f"test error minus {scene.baseline} (points, mean over log₂ compression; left is better)\n"
+        f"test error minus {context.baseline} (points, mean over log₂ compression;"
+        " left is better)\n"
         f"bar: 95 % interval over {over}; number: beyond the panel; shaded: equivalent"
-        f" (±{scene.analysis.equivalence:g} points)"
+        f" (±{context.analysis.equivalence:g} points)"
     )
     title = "Score: mean change of test error by pruning"
-    return _draw(title, label, rows, scene, lambda t: (t["score"], t["low"], t["high"]))
+    return _draw(title, label, rows, context, lambda t: (t["score"], t["low"], t["high"]))
 
 
 @figure(
@@ -90,21 +92,23 @@ def forest(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     " dense ones, random and shuffled masks. Shaded: the region of practical equivalence.",
     whole=True,
 )
-def controls(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """The emphasised methods beside all controls."""
-    overall = scene.scores[EVERYTHING]
+def controls(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw the methods in colour beside all controls."""
+    overall = context.scores[EVERYTHING]
     there = overall[overall["chosen"].notna()].sort_values("chosen", kind="stable").index
-    rows = Rows([m for m in there if m in scene.shown], [m for m in there if m in scene.controls])
+    rows = ForestRows(
+        [m for m in there if m in context.shown], [m for m in there if m in context.controls]
+    )
     if not (rows.controls and rows.candidates and measured(cells, "val_error")):
         return None
     label = (
-        f"gain: {scene.baseline} minus own test error (points; right is better), at the sparsity"
+        f"gain: {context.baseline} minus own test error (points; right is better), at the sparsity"
         " chosen on validation\nbar: 95 % interval over seeds; number: beyond the panel;"
-        f" shaded: equivalent (±{scene.analysis.equivalence:g} points)"
+        f" shaded: equivalent (±{context.analysis.equivalence:g} points)"
     )
     title = "Gain of pruning beside that of its controls"
     return _draw(
-        title, label, rows, scene,
+        title, label, rows, context,
         lambda t: (-t["chosen"], -t["chosen_high"], -t["chosen_low"]),
     )  # fmt: skip
 
@@ -112,14 +116,14 @@ def controls(cells: pd.DataFrame, scene: Scene) -> Figure | None:
 Ends = Callable[[pd.DataFrame], tuple[pd.Series, pd.Series, pd.Series]]
 
 
-def _draw(title: str, label: str, rows: Rows, scene: Scene, ends: Ends) -> Figure:
-    """A panel for everything, and one a regime where there are several."""
+def _draw(title: str, label: str, rows: ForestRows, context: FigureContext, ends: Ends) -> Figure:
+    """Draw a panel for everything, and one for each regime where there are several."""
     from matplotlib.figure import Figure
 
     shown = [EVERYTHING]
-    regimes = [r for r in scene.regimes if ("all", r, "all") in scene.scores]
+    regimes = [r for r in context.regimes if (ALL, r, ALL) in context.scores]
     if len(regimes) > 1 and not panels.narrow():
-        shown += [("all", regime, "all") for regime in regimes]
+        shown += [(ALL, regime, ALL) for regime in regimes]
     across = min(len(shown), panels.ACROSS)
     lines = -(-len(shown) // across)
     heights = rows.heights
@@ -131,9 +135,9 @@ def _draw(title: str, label: str, rows: Rows, scene: Scene, ends: Ends) -> Figur
     for axes in grid[len(shown) :]:
         axes.remove()
     for axes, key in zip(grid, shown, strict=False):
-        values = ends(scene.scores[key])
-        _panel(axes, values, heights, scene)
-        _end(axes, values, heights, scene)
+        values = ends(context.scores[key])
+        _panel(axes, values, heights, context)
+        _end(axes, values, heights, context)
         only = key == EVERYTHING and len(shown) > 1
         axes.set_title("all regimes" if only else regimes[0] if len(shown) == 1 else key[1])
         for title, names in list(rows.groups.items())[1:]:
@@ -150,9 +154,9 @@ def _draw(title: str, label: str, rows: Rows, scene: Scene, ends: Ends) -> Figur
 
 def _panel(
     axes: Axes, ends: tuple[pd.Series, pd.Series, pd.Series], heights: dict[str, float],
-    scene: Scene,
+    context: FigureContext,
 ) -> None:  # fmt: skip
-    margin = scene.analysis.equivalence
+    margin = context.analysis.equivalence
     axes.axvspan(-margin, margin, color="0.9", linewidth=0, zorder=0.5)
     axes.axvline(0, color=style.BLACK, linewidth=0.9, zorder=1.5)
     axes.grid(visible=False, axis="y")
@@ -160,7 +164,7 @@ def _panel(
     for method, height in heights.items():
         if method not in value.index or pd.isna(value[method]):
             continue
-        look = scene.looks.get(method, PLAIN)
+        look = context.styles.get(method, PLAIN)
         marker: dict[str, Any] = {
             "marker": look.marker or "o",
             "markerfacecolor": look.fill or look.colour,
@@ -173,32 +177,32 @@ def _panel(
 
 def _end(
     axes: Axes, ends: tuple[pd.Series, pd.Series, pd.Series], heights: dict[str, float],
-    scene: Scene,
+    context: FigureContext,
 ) -> None:  # fmt: skip
-    """End the axis near the candidates and the dense controls; what lies beyond is a number.
+    """End the axis near the candidates and the dense controls; write values beyond it as numbers.
 
-    Random masks collapse by tens of points, beside which no difference of interest is visible.
+    Random masks lose tens of points, and an axis that long hides every difference of interest.
     """
     value, low, high = (series[series.index.isin(list(heights))].dropna() for series in ends)
-    near = [m for m in value.index if m in scene.candidates or m in scene.levels]
+    near = [m for m in value.index if m in context.candidates or m in context.levels]
     near = near or list(value.index)
     if not near:
         return
     kept = pd.concat([value[near], low[low.index.isin(near)], high[high.index.isin(near)]])
     # intervals over two seeds may be endless; twice the values' own range is enough of them
-    reach = 2 * max(float(value[near].max() - value[near].min()), 4 * scene.analysis.equivalence)
+    reach = 2 * max(float(value[near].max() - value[near].min()), 4 * context.analysis.equivalence)
     left = max(min(float(kept.min()), 0.0), float(value[near].min()) - reach)
     right = min(max(float(kept.max()), 0.0), float(value[near].max()) + reach)
     room = 0.08 * (right - left)
     axes.set_xlim(left - room, right + room)
-    for method, number in value.items():
-        if left - room <= number <= right + room:
+    for method, score in value.items():
+        if left - room <= score <= right + room:
             continue
-        beyond = number > right
-        text = style.number(float(number), 0, sign=True)
+        beyond = score > right
+        text = number(float(score), 0, sign=True)
         axes.text(
             0.99 if beyond else 0.01, heights[str(method)], f"{text} ›" if beyond else f"‹ {text}",
             transform=axes.get_yaxis_transform(), ha="right" if beyond else "left", va="center",
-            fontsize=6.5, color=scene.looks.get(str(method), PLAIN).colour,
+            fontsize=6.5, color=context.styles.get(str(method), PLAIN).colour,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=6,
         )  # fmt: skip

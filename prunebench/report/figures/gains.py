@@ -1,4 +1,4 @@
-"""The gain by itself: over noise and training size, and against what may predict it."""
+"""The gain over noise and training size, and against measures that may predict it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING
+from prunebench.statistics.score import ALL
+from prunebench.text.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,10 +37,10 @@ WIDE = 20  # largest over smallest value from which on an axis is logarithmic
     " samples. Positive (blue) is better than dense; bold: the 95 % interval excludes 0.",
     whole=True,
 )
-def gain_noise_size(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """A heatmap a method, all with one scale; regimes that differ in nothing else."""
-    values = _chosen(cells, scene)
-    methods = [m for m in scene.shown if m in set(values["method"])][:HEATMAPS]
+def gain_noise_size(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a heatmap for each method, all with one scale; regimes that differ in nothing else."""
+    values = _chosen(cells, context)
+    methods = [m for m in context.shown if m in set(values["method"])][:HEATMAPS]
     if not methods or len(values[PLACE].drop_duplicates()) < 2:
         return None
     from matplotlib.figure import Figure
@@ -54,7 +55,7 @@ def gain_noise_size(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")
     grid = made.subplots(lines, across, squeeze=False, sharex=True, sharey=True)
     shown = values[values["method"].isin(methods)]
-    limit = max(float(shown["gain"].abs().max()), scene.analysis.equivalence)
+    limit = max(float(shown["gain"].abs().max()), context.analysis.equivalence)
     used = list(grid.flat)[: len(methods)]
     for axes in list(grid.flat)[len(methods) :]:
         axes.remove()
@@ -69,29 +70,29 @@ def gain_noise_size(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     return made
 
 
-def _chosen(cells: pd.DataFrame, scene: Scene) -> pd.DataFrame:
-    """``gain`` and its ends of each method at each noise rate and training size."""
+def _chosen(cells: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
+    """Return each method's gain at each noise rate and training size, and whether it is sure."""
     plain = ~cells["augmentation"].astype(str).str.lower().isin(["true", "1", "1.0"])
     plain &= cells["width"].fillna(1.0) == 1
     plain &= cells["noise"].isna() | (cells["noise"] == "symmetric")
     found = cells[plain].groupby(["task", "regime"], sort=True)[PLACE].first().dropna()
     places = found.reset_index().itertuples(index=False, name=None)
     tables = [
-        scene.scores[key].reset_index().assign(label_noise=noise, train_samples=samples)
+        context.scores[key].reset_index().assign(label_noise=noise, train_samples=samples)
         for task, regime, noise, samples in places
-        if (key := (str(task), str(regime), "all")) in scene.scores
+        if (key := (str(task), str(regime), ALL)) in context.scores
     ]
     if not tables:
         return pd.DataFrame(columns=["method", "gain", *PLACE])
     table = pd.concat(tables)
-    table = table[table["chosen"].notna() & table["method"].isin(scene.candidates)]
+    table = table[table["chosen"].notna() & table["method"].isin(context.candidates)]
     sure = (table["chosen_low"] > 0) | (table["chosen_high"] < 0)
     table = table.assign(gain=-table["chosen"], sure=sure.astype(float))
     return table.groupby(["method", *PLACE], sort=True)[["gain", "sure"]].mean().reset_index()
 
 
 def _heatmap(axes: Axes, values: pd.DataFrame, method: str, limit: float) -> None:
-    """One method's gains as coloured cells with their numbers; what was not run is grey."""
+    """Draw one method's gains as coloured cells with their numbers; grey cells were not run."""
     index = sorted(values["label_noise"].unique())
     columns = sorted(values["train_samples"].unique())
     own = values[values["method"] == method]
@@ -109,7 +110,7 @@ def _heatmap(axes: Axes, values: pd.DataFrame, method: str, limit: float) -> Non
     for y, x in np.argwhere(~np.isnan(gain)):
         value = float(gain[y, x])
         axes.text(
-            x + 0.5, y + 0.5, style.number(value, 1, sign=True), ha="center", va="center",
+            x + 0.5, y + 0.5, number(value, 1, sign=True), ha="center", va="center",
             fontsize=7, fontweight="bold" if sure[y, x] == 1 else "normal",
             color="white" if abs(value) > 0.62 * limit else style.BLACK,
         )  # fmt: skip
@@ -128,40 +129,40 @@ def _heatmap(axes: Axes, values: pd.DataFrame, method: str, limit: float) -> Non
     " of the panel, without regard to sparsity; the report's text has the one within settings.",
     whole=True,
 )
-def predictors(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """A panel for each predictor that was recorded."""
+def predictors(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a panel for each predictor that was recorded."""
     pruned = cells[(cells["sparsity"] > 0) & (cells["status"] == "ok") & cells["gain"].notna()]
-    pruned = pruned[pruned["method"].isin(scene.candidates)]
+    pruned = pruned[pruned["method"].isin(context.candidates)]
     shown = [name for name in PREDICTORS if pruned[name].notna().any()]
     if not shown:
         return None
     means = pruned.groupby([*SETTING, "method", "sparsity"], sort=True)[["gain", *shown]].mean()
     rows = means.reset_index()
-    looks = {
-        regime: style.Look(
+    styles = {
+        regime: style.LineStyle(
             style.PALETTE[i % len(style.PALETTE)], style.MARKERS[i % len(style.MARKERS)], width=0.0
         )
-        for i, regime in enumerate(r for r in scene.regimes if r in set(rows["regime"]))
+        for i, regime in enumerate(r for r in context.regimes if r in set(rows["regime"]))
     }
-    sheet = panels.Sheet(
-        "What predicts the gain: instability, distance, sharpness", 1, len(shown), looks,
+    grid = panels.PanelGrid(
+        "What predicts the gain: instability, distance, sharpness", 1, len(shown), styles,
         ["a point: a method at a sparsity, mean over seeds"], 2.3, sharey=True,
     )  # fmt: skip
-    for axes, name in zip(sheet.panels[0], shown, strict=True):
-        _scatter(axes, rows.dropna(subset=[name]), name, looks)
-    sheet.panels[0][0].set_ylabel("gain (points; above 0 is better)")
-    return sheet.finish()
+    for axes, name in zip(grid.panels[0], shown, strict=True):
+        _scatter(axes, rows.dropna(subset=[name]), name, styles)
+    grid.panels[0][0].set_ylabel("gain (points; above 0 is better)")
+    return grid.finish()
 
 
-def _scatter(axes: Axes, rows: pd.DataFrame, name: str, looks: dict[str, style.Look]) -> None:
+def _scatter(axes: Axes, rows: pd.DataFrame, name: str, styles: dict[str, style.LineStyle]) -> None:
     import seaborn as sns
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     rows = rows.assign(x=rows[name] * SCALES.get(name, 1))
     sns.scatterplot(
-        rows, x="x", y="gain", hue="regime", style="regime", hue_order=list(looks),
-        style_order=list(looks), palette={k: look.colour for k, look in looks.items()},
-        markers={k: look.marker for k, look in looks.items()}, s=14, alpha=0.75, linewidth=0.3,
+        rows, x="x", y="gain", hue="regime", style="regime", hue_order=list(styles),
+        style_order=list(styles), palette={k: look.colour for k, look in styles.items()},
+        markers={k: look.marker for k, look in styles.items()}, s=14, alpha=0.75, linewidth=0.3,
         legend=False, ax=axes,
     )  # fmt: skip
     axes.axhline(0, color=style.BLACK, linewidth=0.8, zorder=1)
@@ -174,4 +175,4 @@ def _scatter(axes: Axes, rows: pd.DataFrame, name: str, looks: dict[str, style.L
     axes.set_xlabel(PREDICTORS[name] + (", log scale" if wide else ""))
     if len(rows) > 2 and rows["x"].nunique() > 1 and rows["gain"].nunique() > 1:
         value = np.corrcoef(rows["x"].rank(), rows["gain"].rank())[0, 1]
-        axes.set_title(f"ρ = {style.number(value, 2, sign=True)}", loc="right", fontsize=7.5)
+        axes.set_title(f"ρ = {number(value, 2, sign=True)}", loc="right", fontsize=7.5)

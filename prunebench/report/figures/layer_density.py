@@ -1,4 +1,4 @@
-"""What each layer kept."""
+"""The share of weights that each layer kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ KEY = ["model", "method"]
     " outlined: the share of the filters (rows) that kept any. Dotted: the share of all weights.",
     whole=True,
 )
-def layers(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """Bars, on a logarithmic axis where layers differ a lot."""
-    found = scene.layers
+def layers(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a bar for each layer, on a logarithmic axis where layers differ a lot."""
+    found = context.layers
     if found is None or found.empty:
         return None
     found = found[found["task"] == cells["task"].iloc[0]]
-    found = found[found["method"].isin([*scene.shown, *scene.control_curves[:1]])]
+    found = found[found["method"].isin([*context.shown, *context.control_curves[:1]])]
     if found.empty:
         return None
-    regime = next(name for name in scene.regimes if name in set(found["regime"]))
+    regime = next(name for name in context.regimes if name in set(found["regime"]))
     found = found[found["regime"] == regime]
     wanted = found["sparsity"].unique()
     at = float(wanted[np.argmin(np.abs(wanted - SHOWN_AT))])
@@ -43,18 +43,18 @@ def layers(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     groups = [key for key, _ in found.groupby(KEY, sort=True)]
     across = min(panels.ACROSS, len(groups))
     task = cells["task"].iloc[0]
-    sheet = panels.Sheet(
+    grid = panels.PanelGrid(
         f"What each layer kept at {100 * at:.4g} % sparsity: {task} · {regime}",
         -(-len(groups) // across), across, {}, ["outlined: filters that kept any weight"],
         height=1.6, sharey=True,
     )  # fmt: skip
     shares = found["kept"] / found["weights"]
     low = float(shares[shares > 0].min()) if (shares > 0).any() else 1.0
-    for axes, (model, method) in zip(sheet.used(len(groups)), groups, strict=True):
+    for axes, (model, method) in zip(grid.used(len(groups)), groups, strict=True):
         rows = found[(found["model"] == model) & (found["method"] == method)].sort_values("place")
         _bars(axes, rows, low)
         axes.set_title(f"{method} · {model}" if found["model"].nunique() > 1 else method)
-    return sheet.finish("layer, from input to output")
+    return grid.finish("layer, from input to output")
 
 
 def _bars(axes: Axes, rows: pd.DataFrame, low: float) -> None:

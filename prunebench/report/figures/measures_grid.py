@@ -1,4 +1,4 @@
-"""Several measures against compression: a row a regime, a column a measure."""
+"""Several measures against compression: a row for each regime, a column for each measure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene, measured, points
+from prunebench.report.figures.figure_context import FigureContext, measured, points
 from prunebench.report.figures.figure_registry import figure
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Measure:
+class PanelMeasure:
     """A column of the record as a panel shows it, in per cent or points."""
 
     column: str
@@ -30,22 +30,22 @@ class Measure:
 
 
 FIT = (
-    Measure("train_error", "training error (%)"),
-    Measure("test_error", "test error (%)"),
-    Measure("generalization_gap", "test − training\nerror (points)", (-100, 100)),
+    PanelMeasure("train_error", "training error (%)"),
+    PanelMeasure("test_error", "test error (%)"),
+    PanelMeasure("generalization_gap", "test − training\nerror (points)", (-100, 100)),
 )
 MEMORY = (
-    Measure("memorized", "wrong labels\nmemorized (%)"),
-    Measure("recovered", "true labels\nrecovered (%)"),
+    PanelMeasure("memorized", "wrong labels\nmemorized (%)"),
+    PanelMeasure("recovered", "true labels\nrecovered (%)"),
 )
 HARM = (
-    Measure(
+    PanelMeasure(
         "flips_to_wrong", "flips (% of test):\n↓ to right · to wrong ↑", (-100, 100),
         below="flips_to_right", instead="flips", instead_label="flips (% of test)",
     ),
-    Measure("worst_class_change", "worst class's error\nagainst dense (points)", (-100, 100)),
-    Measure("corrupted_error", "error under\ncorruptions (%)"),
-    Measure(
+    PanelMeasure("worst_class_change", "worst class's error\nagainst dense (points)", (-100, 100)),
+    PanelMeasure("corrupted_error", "error under\ncorruptions (%)"),
+    PanelMeasure(
         "test_overconfidence", "confidence −\naccuracy (points)", (-100, 100),
         instead="test_ece", instead_label="calibration\nerror (points)",
     ),
@@ -58,9 +58,9 @@ ROW = " Curves: methods, with 95 % bands over seeds; grey: controls; black lines
     "Training error (against the labels trained on, wrong ones included), test error, and their"
     " difference, against compression, a row a regime (and model)." + ROW,
 )
-def train_test_gap(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """Where the network stops to fit, and what the test error does there."""
-    return _draw("Training error, test error and their gap", FIT, cells, scene)
+def train_test_gap(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw training error, test error and their difference."""
+    return _draw("Training error, test error and their gap", FIT, cells, context)
 
 
 @figure(
@@ -69,10 +69,10 @@ def train_test_gap(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     " the share whose true label it predicts, against compression, a row a noisy regime (and"
     " model)." + ROW,
 )
-def memorized_recovered(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """Only regimes with wrong labels."""
+def memorized_recovered(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw memorized and recovered labels, for regimes with wrong labels alone."""
     noisy = cells.groupby(["regime", "model"])["memorized"].transform("count") > 0
-    return _draw("Wrong labels memorized and recovered", MEMORY, cells[noisy], scene)
+    return _draw("Wrong labels memorized and recovered", MEMORY, cells[noisy], context)
 
 
 @figure(
@@ -82,60 +82,60 @@ def memorized_recovered(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     " upwards and from wrong to right downwards; the change of the worst class's error; the error"
     " under seeded corruptions; the calibration, mean confidence minus accuracy." + ROW,
 )
-def harm(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """What is empty is left out; what the test error says stands in other figures."""
+def harm(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw the measures of harm that were recorded."""
     return _draw("What equal error hides: flips, worst class, corruption, calibration",
-                 HARM, cells, scene)  # fmt: skip
+                 HARM, cells, context)  # fmt: skip
 
 
 def _draw(
-    title: str, measures: tuple[Measure, ...], cells: pd.DataFrame, scene: Scene
+    title: str, measures: tuple[PanelMeasure, ...], cells: pd.DataFrame, context: FigureContext
 ) -> Figure | None:
     shown = [found for each in measures if (found := _there(each, cells)) is not None]
     if not shown:
         return None
     columns = [column for each in shown for column in (each.column, each.below) if column]
     rows = points(cells, columns)
-    settings = scene.settings(rows)
-    sheet = panels.Sheet(
-        f"{title}: {panels.on(rows, settings)}", len(settings), len(shown),
-        panels.looks_of(rows, scene), panels.notes(rows, scene, "controls may leave a panel"),
-        height=1.45, sharex=True,
+    settings = context.settings(rows)
+    grid = panels.PanelGrid(
+        f"{title}: {panels.place_of(rows, settings)}", len(settings), len(shown),
+        panels.styles_of(rows, context),
+        panels.legend_notes(rows, context, "controls may leave a panel"), height=1.45, sharex=True,
     )  # fmt: skip
-    for setting, line in zip(settings, sheet.panels, strict=True):
+    for setting, line in zip(settings, grid.panels, strict=True):
         for axes, measure in zip(line, shown, strict=True):
-            _panel(axes, measure, panels.inside(rows, setting), scene)
-        line[0].set_title(panels.named(setting, settings), loc="left", fontweight="bold")
-    panels.ratio_axis(sheet.panels.flat, rows, ticks=4 if len(shown) > panels.ACROSS else 5)
-    return sheet.finish(panels.COMPRESSION)
+            _panel(axes, measure, panels.rows_of(rows, setting), context)
+        line[0].set_title(panels.title_of(setting, settings), loc="left", fontweight="bold")
+    panels.ratio_axis(grid.panels.flat, rows, ticks=4 if len(shown) > panels.ACROSS else 5)
+    return grid.finish(panels.COMPRESSION)
 
 
-def _there(measure: Measure, cells: pd.DataFrame) -> Measure | None:
-    """The measure, or what stands in its place, or None where both are empty."""
+def _there(measure: PanelMeasure, cells: pd.DataFrame) -> PanelMeasure | None:
+    """Return the measure, or its replacement where its column is empty, or None where both are."""
     if measured(cells, measure.column):
         return measure
     if measure.instead and measured(cells, measure.instead):
-        return Measure(measure.instead, measure.instead_label, (0, 100))
+        return PanelMeasure(measure.instead, measure.instead_label, (0, 100))
     return None
 
 
-def _panel(axes: Axes, measure: Measure, rows: pd.DataFrame, scene: Scene) -> None:
-    drawn = panels.curves(axes, rows, measure.column, scene.looks, 100, measure.limits)
+def _panel(axes: Axes, measure: PanelMeasure, rows: pd.DataFrame, context: FigureContext) -> None:
+    drawn = panels.curves(axes, rows, measure.column, context.styles, 100, measure.limits)
     axes.set_ylabel(measure.label)
     if measure.below:
-        down = panels.curves(axes, rows, measure.below, scene.looks, -100, measure.limits)
+        down = panels.curves(axes, rows, measure.below, context.styles, -100, measure.limits)
         drawn = pd.concat([drawn, down])
         _mirrored(axes)
     if measure.column == "test_error" and panels.error_axis(axes, drawn["mean"]):
         axes.set_ylabel(measure.label.replace(" (%", "\n(%, log scale"))
     else:
-        panels.value_axis(axes, drawn, [*scene.candidates, *scene.levels])
+        panels.value_axis(axes, drawn, [*context.candidates, *context.levels])
     if measure.below or measure.limits[0] < 0:
         axes.axhline(0, color="0.5", linewidth=0.6, zorder=1.1)
 
 
 def _mirrored(axes: Axes) -> None:
-    """Write what points downwards without its sign."""
+    """Write values below 0 without their sign."""
     from matplotlib.ticker import FuncFormatter
 
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{np.abs(value):g}"))

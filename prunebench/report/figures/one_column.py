@@ -1,4 +1,4 @@
-"""The figures again for one column of a paper: a setting each, their panels below each other."""
+"""The figures for one column of a paper: one setting each, their panels below each other."""
 
 from __future__ import annotations
 
@@ -9,39 +9,51 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import figures, style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene
-from prunebench.report.figures.figure_registry import TASK, Figure, plain
+from prunebench.report import figures
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.figures.figure_registry import TASK, FigureSpec
 from prunebench.statistics import SETTING
+from prunebench.text.safe_names import file_part
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
+    from matplotlib.figure import Figure
 
 
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
     layers: pd.DataFrame | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Write every figure that has data into ``folder``; return the paths.
+    """Draw every figure that has data at the width of a column.
 
-    A figure of all settings together keeps its stem; of any other there is one for each setting,
-    ``<stem>-<regime>-<model>``, with the task before the regime where its stem does not say it.
-    Colours and marks are those of the page; titles are left to the captions.
-    Raises PrunebenchError for cells that ``statistics.check_cells`` refuses.
+    A figure that compares all settings keeps its stem. Any other is drawn for each setting, as
+    ``<stem>-<regime>-<model>``, with the task before the regime where the stem does not hold it.
+    Colours and markers are those of the wide figures; the titles are left to the captions.
+
+    Args:
+        cells: the records, as ``statistics.read_cells`` returns them.
+        folder: where the files go.
+        analysis: how the records are judged; None means the defaults.
+        layers: the rows of layers.csv; None where there are none.
+
+    Returns:
+        The paths that were written.
+
+    Raises:
+        PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    scene = Scene.of(cells, analysis, layers=layers)
+    context = FigureContext.of(cells, analysis, layers=layers)
     written = []
     for each in figures.figures().values():
-        for name, table in _tables(each, scene.cells):
-            drawn = each.draw(table, scene, style.COLUMN_WIDTH)
+        for name, table in _tables(each, context.cells):
+            drawn = each.draw(table, context, style.COLUMN_WIDTH)
             if drawn is not None:
                 written += figures.save(untitled(drawn), folder, name)
     return written
 
 
-def untitled(drawn: Canvas) -> Canvas:
-    """Without its title, which in a paper the caption says, and without the title's place."""
+def untitled(drawn: Figure) -> Figure:
+    """Return the figure without its title and without the space of the title."""
     lines = drawn.get_suptitle().count("\n") + 1
     drawn.suptitle("")
     drawn.set_figheight(drawn.get_figheight() - panels.TITLE * lines)
@@ -49,12 +61,19 @@ def untitled(drawn: Canvas) -> Canvas:
 
 
 def stem_of(each: str, task: str, regime: str, model: str) -> str:
-    """The name of the file of a figure's stem for one setting."""
+    """Return the name of the file of one setting.
+
+    Args:
+        each: the stem of the figure.
+        task: the setting's task.
+        regime: the setting's regime.
+        model: the setting's model.
+    """
     names = [regime, model] if TASK in each else [task, regime, model]
-    return "-".join([each.replace(TASK, plain(task)), *map(plain, names)])
+    return "-".join([each.replace(TASK, file_part(task)), *map(file_part, names)])
 
 
-def _tables(each: Figure, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def _tables(each: FigureSpec, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if each.whole:
         yield from each.tables(cells)
         return

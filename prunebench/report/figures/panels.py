@@ -1,4 +1,4 @@
-"""What a figure is built of: a sheet of panels, their axes, the legend, curves with bands."""
+"""Building blocks of figures: a grid of panels, axes, the legend, curves with bands."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures import style
+from prunebench.report.figures.figure_context import FigureContext
 from prunebench.statistics.published_results import MARK
+from prunebench.text.numbers import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,17 +31,17 @@ _LOST: dict[str, Any] = {
     "linestyle": "", "marker": "o", "markersize": 9, "markerfacecolor": "none",
     "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 5,
 }  # fmt: skip
-Looks = Mapping[str, style.Look]
+LineStyles = Mapping[str, style.LineStyle]
 
 
-class Sheet:
-    """A figure of ``rows`` × ``across`` panels below a title, with one legend below them all.
+class PanelGrid:
+    """A figure of ``rows`` × ``across`` panels below a title, with one legend below all of them.
 
-    In one column of a paper all panels stand below each other; ``panels`` keeps its shape.
+    In one column of a paper the panels stand below each other; ``panels`` keeps its shape.
     """
 
     def __init__(
-        self, title: str, rows: int, across: int, looks: Looks, notes: Iterable[str] = (),
+        self, title: str, rows: int, across: int, styles: LineStyles, notes: Iterable[str] = (),
         height: float = 1.6, **subplots: Any,
     ) -> None:  # fmt: skip
         from matplotlib.figure import Figure
@@ -52,20 +53,20 @@ class Sheet:
         # beside a name in the legend, in letters: its line, and the space between two columns
         self.spaces = {"handlelength": 2.8, "columnspacing": 1.0} if narrow() else {
             "handlelength": 3.2, "columnspacing": 2.0}  # fmt: skip
-        self.columns = _legend_columns(looks, width, 0.47 if narrow() else 0.62)
+        self.columns = _legend_columns(styles, width, 0.47 if narrow() else 0.62)
         title = fill(title, int(10.5 * width))
         self.note = "\n".join(fill(note, int(17 * width)) for note in notes if note)
-        below = -(-len(looks) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
+        below = -(-len(styles) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
         page = lines * height + TITLE * (title.count("\n") + 1) + 0.4 + LINE * below
         self.figure: Figure = Figure(figsize=(width, page), layout="constrained")
         self.figure.suptitle(title, fontweight="bold")
         drawn = self.figure.subplots(lines, self.across, squeeze=False, **subplots)
         self.panels = drawn.reshape(rows, across)
         self.lowest = list(drawn[-1])
-        self.looks = looks
+        self.styles = styles
 
     def used(self, count: int) -> list[Axes]:
-        """The first ``count`` panels; the others are taken away."""
+        """Return the first ``count`` panels and remove the others."""
         panels: list[Axes] = list(self.panels.flat)
         for axes in panels[count:]:
             axes.remove()
@@ -76,53 +77,62 @@ class Sheet:
         return panels[:count]
 
     def finish(self, x_label: str = "") -> Figure:
-        """Label the axis that all panels share below the lowest, and draw the legend."""
+        """Label the lowest panels with ``x_label``, draw the legend and return the figure."""
         from matplotlib.lines import Line2D
 
         for axes in self.lowest if x_label else ():
             axes.set_xlabel(fill(x_label, int(13 * self.figure.get_figwidth() / self.across)))
-        handles = [Line2D([], [], label=str(i)) for i in range(len(self.looks))]
-        for handle, look in zip(handles, self.looks.values(), strict=True):
+        handles = [Line2D([], [], label=str(i)) for i in range(len(self.styles))]
+        for handle, look in zip(handles, self.styles.values(), strict=True):
             handle.set(**_properties(look))
         legend = self.figure.legend(
             handles=handles, loc="outside lower center", title=self.note or None, **self.spaces,
             ncols=self.columns, title_fontsize=LEGEND_SIZE, alignment="center",
         )  # fmt: skip
         # set afterwards: matplotlib leaves out labels that begin with an underscore
-        for text, name in zip(legend.get_texts(), self.looks, strict=True):
+        for text, name in zip(legend.get_texts(), self.styles, strict=True):
             text.set_text(name)
         return self.figure
 
 
 def narrow() -> bool:
-    """Whether a figure is drawn for one column of a paper; ``registry.styled`` says so."""
+    """Return whether the figure is drawn for one column of a paper, as ``styled`` was told."""
     import matplotlib as mpl
 
     return float(mpl.rcParams["figure.figsize"][0]) < style.PAGE_WIDTH
 
 
 def width_of(across: int) -> float:
-    """Inches of a figure with so many panels a row."""
+    """Return the width in inches of a figure with ``across`` panels in a row."""
     return style.COLUMN_WIDTH if across == 1 or narrow() else style.PAGE_WIDTH
 
 
-def _properties(look: style.Look) -> dict[str, Any]:
+def _properties(look: style.LineStyle) -> dict[str, Any]:
     wanted = look.line()
     dashes = wanted.pop("dashes")
     return {**wanted, "linestyle": (0, look.dashes) if look.dashes else "-"} if dashes else wanted
 
 
-def _legend_columns(looks: Looks, width: float, beside: float) -> int:
-    """How many names fit side by side in ``width`` inches, at the legend's font size.
+def _legend_columns(styles: LineStyles, width: float, beside: float) -> int:
+    """Return how many names fit side by side at the legend's font size.
 
-    ``beside``: inches that a name needs beside its letters.
+    Args:
+        styles: the line styles by name.
+        width: inches of the figure.
+        beside: inches that a name needs beside its letters.
     """
-    longest = max(map(len, looks), default=0)
-    return max(1, min(6, len(looks), int(width / (beside + 0.062 * longest))))
+    longest = max(map(len, styles), default=0)
+    return max(1, min(6, len(styles), int(width / (beside + 0.062 * longest))))
 
 
-def notes(rows: pd.DataFrame, scene: Scene, *more: str) -> list[str]:
-    """What the bands, the circles and the thin lines are, for the legend."""
+def legend_notes(rows: pd.DataFrame, context: FigureContext, *more: str) -> list[str]:
+    """Return the legend's notes on bands, circles and thin lines.
+
+    Args:
+        rows: the bands that are drawn.
+        context: facts about all cells of the experiment.
+        more: further notes.
+    """
     mine = rows[rows["published"].isna()]
     seeds = int((mine if len(mine) else rows)["cells"].max())
     said = [f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"]
@@ -130,31 +140,38 @@ def notes(rows: pd.DataFrame, scene: Scene, *more: str) -> list[str]:
         said.append(f"a name in brackets: {MARK}")
     if rows["failed"].sum():
         said.append("circled: some seeds failed or collapsed")
-    if muted := len(drawn(rows) - set(scene.looks)):
-        said.append(f"thin grey: {muted} other method{'s' if muted > 1 else ''}")
+    if muted := len(set(rows["method"]) - set(context.styles)):
+        said.append(f"thin grey: {plural(muted, 'other method')}")
     return ["; ".join([*said, *(text for text in more if text)])]
 
 
-def drawn(rows: pd.DataFrame) -> set[str]:
-    """The methods in ``rows``."""
-    return set(rows["method"])
-
-
-def looks_of(rows: pd.DataFrame, scene: Scene) -> dict[str, style.Look]:
-    """The looks of those in ``rows`` that have one of their own, in the legend's order."""
-    there = drawn(rows)
-    return {name: look for name, look in scene.looks.items() if name in there}
+def styles_of(rows: pd.DataFrame, context: FigureContext) -> dict[str, style.LineStyle]:
+    """Return the styles of the methods in ``rows`` that have one, in the legend's order."""
+    there = set(rows["method"])
+    return {name: look for name, look in context.styles.items() if name in there}
 
 
 def curves(
-    axes: Axes, rows: pd.DataFrame, column: str, looks: Looks, scale: float = 1,
+    axes: Axes, rows: pd.DataFrame, column: str, styles: LineStyles, scale: float = 1,
     limits: tuple[float, float] = (-np.inf, np.inf), ratio: str = "compression_ratio",
 ) -> pd.DataFrame:  # fmt: skip
-    """Draw ``column`` of one panel's bands; return its points, with ``ratio`` and ``mean``.
+    """Draw one column of a panel's bands.
 
-    Methods that have sparsity 0 only become lines across the panel, those without a look thin
-    grey curves, the others curves with bands, cut at ``limits`` (after scaling); cells of which
-    some seed is lost are circled.
+    A method with sparsity 0 alone becomes a line across the panel; a method without a style of its
+    own becomes a thin grey curve, any other a curve with its band. Points where some seeds were
+    lost are circled.
+
+    Args:
+        axes: the panel.
+        rows: the bands of one setting.
+        column: the column to draw.
+        styles: the line styles by method.
+        scale: factor of the values.
+        limits: where bands are cut, after scaling.
+        ratio: the column of the x axis.
+
+    Returns:
+        The points that were drawn, with ``ratio``, ``mean``, ``low`` and ``high``.
     """
     rows = rows.assign(
         ratio=rows[f"{ratio}_mean"].fillna(rows["nominal"]),
@@ -164,7 +181,7 @@ def curves(
     rows[["low", "high"]] = rows[["low", "high"]].clip(*limits)
     highest = rows.groupby("method")["sparsity"].transform("max")
     for place, (_, level) in enumerate(rows[highest == 0].sort_values("cells").iterrows()):
-        look = looks.get(str(level["method"]), style.Look(style.FAINT, width=0.6))
+        look = styles.get(str(level["method"]), style.LineStyle(style.FAINT, width=0.6))
         axes.axhline(
             level["mean"], color=look.colour, linewidth=look.width, zorder=1.6 + place / 99,
             dashes=look.dashes or (None, None),
@@ -172,7 +189,7 @@ def curves(
         if look.dashes == () and np.isfinite(level["low"]):
             axes.axhspan(level["low"], level["high"], color=look.colour, alpha=0.09, linewidth=0)
     for method, points in rows[highest > 0].groupby("method", sort=True):
-        own = looks.get(str(method))
+        own = styles.get(str(method))
         if own is None:
             axes.plot(points["ratio"], points["mean"], color=style.FAINT, linewidth=0.6, zorder=1.3)
             continue
@@ -183,7 +200,7 @@ def curves(
                 banded["ratio"], banded["low"], banded["high"], color=own.colour,
                 alpha=0.13 if own.fill is None else 0.07, linewidth=0, zorder=1,
             )  # fmt: skip
-    lost = rows[(highest > 0) & (rows["failed"] > 0) & rows["method"].isin(list(looks))]
+    lost = rows[(highest > 0) & (rows["failed"] > 0) & rows["method"].isin(list(styles))]
     if len(lost):
         axes.plot(lost["ratio"], lost["mean"], **_LOST)
     return rows
@@ -192,7 +209,14 @@ def curves(
 def ratio_axis(
     panels: Iterable[Axes], rows: pd.DataFrame, ratio: str = "compression_ratio", ticks: int = 5
 ) -> None:
-    """log₂ with about ``ticks`` ticks at powers of two, written 2×; the same in all panels."""
+    """Make the x axes log₂, alike in all panels, with ticks at powers of two written as 2×.
+
+    Args:
+        panels: the panels.
+        rows: the bands of all panels.
+        ratio: the column of the x axis.
+        ticks: about how many ticks there are.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     moving = rows[rows["sparsity"] > 0]
@@ -209,7 +233,10 @@ def ratio_axis(
 
 
 def value_axis(axes: Axes, rows: pd.DataFrame, wanted: Iterable[str]) -> None:
-    """End a linear axis where the means of ``wanted`` do: bands and what collapsed may leave it."""
+    """End a linear axis where the means of the ``wanted`` methods end.
+
+    Bands and collapsed methods may leave the panel.
+    """
     means = rows.loc[rows["method"].isin(list(wanted)), "mean"]
     if len(means):
         low, high = min(0.0, float(means.min())), max(0.0, float(means.max()))
@@ -218,7 +245,7 @@ def value_axis(axes: Axes, rows: pd.DataFrame, wanted: Iterable[str]) -> None:
 
 
 def cost_axis(axis: Axis) -> None:
-    """A logarithmic axis of bytes, operations or times, written plainly: 200, 0.5."""
+    """Make an axis of bytes, operations or times logarithmic, with plain numbers: 200, 0.5."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5), numticks=9))
@@ -227,9 +254,16 @@ def cost_axis(axis: Axis) -> None:
 
 
 def error_axis(axes: Axes, means: pd.Series) -> bool:
-    """Make a wide range of errors, in per cent, logarithmic; return whether it is.
+    """Make an axis of errors in per cent logarithmic where they span a wide range.
 
     On a linear axis a collapse to 70 % hides whether 4 % became 3.5 %.
+
+    Args:
+        axes: the panel.
+        means: the errors that are drawn.
+
+    Returns:
+        Whether the axis is logarithmic.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -245,21 +279,24 @@ def error_axis(axes: Axes, means: pd.Series) -> bool:
     return True
 
 
-def named(setting: tuple[str, str], settings: list[tuple[str, str]]) -> str:
-    """The title of a panel: the regime, with the model where there are several."""
+def title_of(setting: tuple[str, str], settings: list[tuple[str, str]]) -> str:
+    """Return the title of a panel: the regime, with the model where there are several models."""
     models = {model for _, model in settings}
     return " · ".join(setting) if len(models) > 1 else setting[0]
 
 
-def on(rows: pd.DataFrame, settings: list[tuple[str, str]]) -> str:
-    """Where a figure is from: task, and model where there is only one."""
+def place_of(rows: pd.DataFrame, settings: list[tuple[str, str]]) -> str:
+    """Return the task of a figure, with the model where there is only one."""
     models = sorted({model for _, model in settings})
     # with spaces that do not break
     return "\u00a0·\u00a0".join([str(rows["task"].iloc[0]), *(models if len(models) == 1 else [])])
 
 
-def layout(settings: list[tuple[str, str]]) -> tuple[int, int]:
-    """Rows and panels a row for one panel a setting: a row for each model if its regimes fit."""
+def grid_shape(settings: list[tuple[str, str]]) -> tuple[int, int]:
+    """Return how many rows of panels there are and how many panels a row has, one for each setting.
+
+    Each model has a row of its own where its regimes fit into it.
+    """
     models = len({model for _, model in settings})
     each = len(settings) // models
     if each * models == len(settings) and each <= ACROSS:
@@ -267,6 +304,6 @@ def layout(settings: list[tuple[str, str]]) -> tuple[int, int]:
     return -(-len(settings) // ACROSS), ACROSS
 
 
-def inside(rows: pd.DataFrame, setting: tuple[str, str]) -> pd.DataFrame:
-    """The rows of a regime and model."""
+def rows_of(rows: pd.DataFrame, setting: tuple[str, str]) -> pd.DataFrame:
+    """Return the rows of a setting (regime and model)."""
     return rows[(rows["regime"] == setting[0]) & (rows["model"] == setting[1])]

@@ -1,4 +1,4 @@
-"""Methods that differ in one part: what the criterion adds, and what rewinding does."""
+"""Comparisons of methods that differ in one part: the criterion, or the recovery."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import EMPHASISED, Scene
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import EMPHASISED, FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING, bands
 from prunebench.statistics.hypotheses.paired_cells import PARTS
@@ -32,23 +31,23 @@ POINTS = (-100.0, 100.0)
     " Solid: against random weights; dashed: against random weights with the method's own"
     " proportions of the layers (shuffled). 95 % bands over seeds, a panel a regime.",
 )
-def criterion(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """A curve for each method and control; only controls that share schedule and recovery."""
-    tables, looks = [], {}
-    for method in (name for name in scene.shown if name in _made(scene)):
+def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a curve for each method and each control that shares its schedule and recovery."""
+    tables, styles = [], {}
+    for method in (name for name in context.shown if name in _made(context)):
         for kind, (must, dashes) in CHANCE.items():
-            others = [m for m in scene.table.kind(kind) if m != method]
-            pair = partner(scene.table, method, others, must, ALIKE)
+            others = [m for m in context.table.kind(kind) if m != method]
+            pair = partner(context.table, method, others, must, ALIKE)
             if pair is None or pair.differs:
                 continue
             name = f"{method} against {pair.other}"
             tables.append(_less(cells, method, pair.other).assign(method=name))
-            own = scene.looks[method]
+            own = context.styles[method]
             fill = "white" if kind == "shuffled" else None
-            looks[name] = style.Look(own.colour, own.marker, dashes, fill=fill)
+            styles[name] = style.LineStyle(own.colour, own.marker, dashes, fill=fill)
     title = "What the criterion adds to random weights"
     label = "error of random\n− own (points)"
-    return _draw(title, label, pd.concat(tables), looks, scene) if tables else None
+    return _draw(title, label, pd.concat(tables), styles, context) if tables else None
 
 
 @figure(
@@ -57,23 +56,23 @@ def criterion(cells: pd.DataFrame, scene: Scene) -> Figure | None:
     " points, of methods that differ in their recovery alone, against compression, a panel a"
     " regime. A colour is a recovery, a marker what was recovered from. 95 % bands over seeds.",
 )
-def recovery(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """Groups of methods with fine-tuning and with rewinding; the largest first."""
-    made = scene.parts.drop(index=[scene.baseline], errors="ignore")
-    made = made[made["recovery"].notna() & ~made.index.isin(scene.levels)]
+def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw groups of methods that differ in fine-tuning or rewinding alone, largest group first."""
+    made = context.parts.drop(index=[context.baseline], errors="ignore")
+    made = made[made["recovery"].notna() & ~made.index.isin(context.levels)]
     groups = [
         own
         for _, own in made.groupby(list(SAME), dropna=False, sort=True)
         if {CONTINUING} <= set(own["recovery"])
         and set(own["recovery"]) & set(REWINDING)
-        and set(own.index) & set(scene.candidates)
+        and set(own.index) & set(context.candidates)
     ]
     groups.sort(key=len, reverse=True)
     kept = [own for i, own in enumerate(groups) if sum(map(len, groups[: i + 1])) <= EMPHASISED]
     kept = kept or groups[:1]
     kinds = sorted({kind for own in kept for kind in own["recovery"]})
-    looks = {
-        f"{own.loc[method, 'recovery']}: {method}": style.Look(
+    styles = {
+        f"{own.loc[method, 'recovery']}: {method}": style.LineStyle(
             style.PALETTE[kinds.index(own.loc[method, "recovery"]) % len(style.PALETTE)],
             style.MARKERS[i % len(style.MARKERS)],
             style.DASHES[kinds.index(own.loc[method, "recovery"]) % len(style.DASHES)],
@@ -81,24 +80,24 @@ def recovery(cells: pd.DataFrame, scene: Scene) -> Figure | None:
         for i, own in enumerate(kept)
         for method in own.index
     }
-    looks = dict(sorted(looks.items()))
-    names = {name.partition(": ")[2]: name for name in looks}
+    styles = dict(sorted(styles.items()))
+    names = {name.partition(": ")[2]: name for name in styles}
     rows = cells[cells["method"].isin(list(names)) & cells["gain"].notna()]
     if rows.empty:
         return None
     title = "Rewinding against fine-tuning: gain over the dense network"
     rows = rows.assign(method=rows["method"].map(names))
-    return _draw(title, "gain (points;\nabove 0 is better)", rows, looks, scene)
+    return _draw(title, "gain (points;\nabove 0 is better)", rows, styles, context)
 
 
-def _made(scene: Scene) -> set[str]:
-    """The methods of which the records say what they are made of."""
-    made = scene.table.made
+def _made(context: FigureContext) -> set[str]:
+    """Return the methods whose parts the records name."""
+    made = context.table.made
     return set(made.index[made[list(PARTS)].notna().all(axis=1)])
 
 
 def _less(cells: pd.DataFrame, method: str, other: str) -> pd.DataFrame:
-    """The cells of ``method`` with ``gain``: how much less error than ``other``'s, in points."""
+    """Return ``method``'s cells with ``gain``: error of ``other`` minus own error, in points."""
     keys = [*SETTING, "seed", "sparsity"]
     own = cells[cells["method"] == method]
     beside = cells.loc[cells["method"] == other, [*keys, "test_error"]]
@@ -107,30 +106,34 @@ def _less(cells: pd.DataFrame, method: str, other: str) -> pd.DataFrame:
 
 
 def _draw(
-    title: str, label: str, rows: pd.DataFrame, looks: dict[str, style.Look], scene: Scene
+    title: str,
+    label: str,
+    rows: pd.DataFrame,
+    styles: dict[str, style.LineStyle],
+    context: FigureContext,
 ) -> Figure:
-    """A panel a setting of every task."""
+    """Draw a panel for each setting of every task."""
     found = bands(rows, ["gain", "compression_ratio"])
     several = found["task"].nunique() > 1
     names = found["regime"] + " · " + found["task"] if several else found["regime"]
-    places = {regime: i for i, regime in enumerate(scene.regimes)}
+    places = {regime: i for i, regime in enumerate(context.regimes)}
     order = found.assign(place=found["regime"].map(places), regime=names)
     settings = list(
         order.sort_values(["task", "model", "place"])[["regime", "model"]]
         .drop_duplicates().itertuples(index=False, name=None)
     )  # fmt: skip
-    lines, across = panels.layout(settings)
+    lines, across = panels.grid_shape(settings)
     seeds = int(found["cells"].max())
     band = f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"
-    sheet = panels.Sheet(title, lines, across, looks, [band], 2.4 if across == 1 else 1.7,
+    grid = panels.PanelGrid(title, lines, across, styles, [band], 2.4 if across == 1 else 1.7,
                          sharex=True)  # fmt: skip
-    used = sheet.used(len(settings))
+    used = grid.used(len(settings))
     for place, (axes, setting) in enumerate(zip(used, settings, strict=True)):
-        drawn = panels.curves(axes, panels.inside(order, setting), "gain", looks, 1, POINTS)
-        panels.value_axis(axes, drawn, looks)
+        drawn = panels.curves(axes, panels.rows_of(order, setting), "gain", styles, 1, POINTS)
+        panels.value_axis(axes, drawn, styles)
         axes.axhline(0, color=style.BLACK, linewidth=0.9, zorder=1.2)
-        axes.set_title(panels.named(setting, settings))
+        axes.set_title(panels.title_of(setting, settings))
         if place % across == 0:
             axes.set_ylabel(label)
     panels.ratio_axis(used, found)
-    return sheet.finish(panels.COMPRESSION)
+    return grid.finish(panels.COMPRESSION)

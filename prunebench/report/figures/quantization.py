@@ -1,4 +1,4 @@
-"""Prune, quantize, or both: error at equal bytes."""
+"""Test error at equal bytes: pruned, quantized, or both."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from prunebench.report import style
-from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures import panels, style
+from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.trade_offs import BOTH, PRUNED, QUANTIZED, pareto_front, small_networks
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOOKS = {
-    f"{PRUNED}, single precision": (PRUNED, style.Look(style.PALETTE[0], "o")),
-    f"{QUANTIZED} the dense network": (QUANTIZED, style.Look(style.BLACK, "*")),
-    f"{BOTH}: pruned, then in 8 bits": (BOTH, style.Look(style.PALETTE[3], "s", (4, 1.5))),
+    f"{PRUNED}, single precision": (PRUNED, style.LineStyle(style.PALETTE[0], "o")),
+    f"{QUANTIZED} the dense network": (QUANTIZED, style.LineStyle(style.BLACK, "*")),
+    f"{BOTH}: pruned, then in 8 bits": (BOTH, style.LineStyle(style.PALETTE[3], "s", (4, 1.5))),
 }
 
 
@@ -30,24 +29,24 @@ LOOKS = {
     " quantized to 8 bits (weights and activations), or both; all methods but controls, means over"
     " seeds, a panel a regime (and model). Lines join each way's Pareto front.",
 )
-def quantization(cells: pd.DataFrame, scene: Scene) -> Figure | None:
-    """Only with cells in 8 bits."""
+def quantization(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
+    """Draw a panel for each regime and model; None without cells in 8 bits."""
     rows = small_networks(cells)
     if rows.empty:
         return None
     key = [*SETTING, "way", "method", "sparsity"]
     rows = rows.groupby(key)[["error", "bytes"]].mean().reset_index()
-    settings = scene.settings(rows)
-    lines, across = panels.layout(settings)
-    sheet = panels.Sheet(
-        f"Prune, quantize, or both: {panels.on(rows, settings)}", lines, across,
+    settings = context.settings(rows)
+    lines, across = panels.grid_shape(settings)
+    grid = panels.PanelGrid(
+        f"Prune, quantize, or both: {panels.place_of(rows, settings)}", lines, across,
         {name: look for name, (_, look) in LOOKS.items()}, ["lines: Pareto fronts"],
         height=2.2,
     )  # fmt: skip
-    for axes, setting in zip(sheet.used(len(settings)), settings, strict=True):
-        _panel(axes, panels.inside(rows, setting))
-        axes.set_title(panels.named(setting, settings))
-    return sheet.finish("bytes of the file (kB, log scale)")
+    for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
+        _panel(axes, panels.rows_of(rows, setting))
+        axes.set_title(panels.title_of(setting, settings))
+    return grid.finish("bytes of the file (kB, log scale)")
 
 
 def _panel(axes: Axes, rows: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""leaderboard.md, leaderboard.csv and leaderboard.html: the same figures three times."""
+"""leaderboard.md, leaderboard.csv and leaderboard.html: the same numbers three times."""
 
 from __future__ import annotations
 
@@ -32,11 +32,20 @@ EXPLAINED = (
 
 
 def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
-    """Write the three files below ``layout.root``; return their paths.
+    """Write the three files below ``layout.root``.
 
-    The page embeds the figures of error against compression as written by ``figures.write``,
-    or draws them when they are not there. Raises PrunebenchError for cells that
-    ``statistics.check_cells`` refuses.
+    The page embeds the figures of error against compression from figures/; a missing figure is
+    drawn.
+
+    Args:
+        cells: the records, as ``statistics.read_cells`` returns them.
+        layout: the experiment's folder.
+
+    Returns:
+        The paths that were written.
+
+    Raises:
+        PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
     tables = subsets.tables(cells, declared_analysis.analysis(layout))
     rows = tables.rows[subsets.EVERYTHING]
@@ -53,7 +62,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
 
 
 def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
-    """The leaderboard over everything as Markdown."""
+    """Return the leaderboard over everything as Markdown."""
     shown = columns.shown(rows)
     table = markup.markdown_rows(
         [column.title for column in shown], [columns.texts(row, shown) for row in rows],
@@ -61,12 +70,12 @@ def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
     )  # fmt: skip
     said = "".join(f"> {markup.markdown_text(w)}\n>\n" for w in ranking.warnings(cells, rows))
     explained = "".join(f"- {markup.markdown_text(line)}\n" for line in EXPLAINED)
-    ground = "".join(
+    based_on = "".join(
         f"- {markup.markdown_text(name)}: {markup.markdown_text(value)}\n"
-        for name, value in ranking.stands_on(cells).items()
+        for name, value in ranking.basis(cells).items()
     )
     title = markup.markdown_text(str(cells["experiment"].iloc[0]))
     return (
         f"# Leaderboard: {title}\n\n{said}\n{table}\n"
-        f"## How to read it\n\n{explained}\n## What it stands on\n\n{ground}"
+        f"## How to read it\n\n{explained}\n## What it is based on\n\n{based_on}"
     )

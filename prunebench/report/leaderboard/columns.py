@@ -1,4 +1,4 @@
-"""The leaderboard's columns: what each says, how it reads, and what it sorts by."""
+"""The leaderboard's columns: their titles, notes, texts and sort keys."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.report import style
 from prunebench.statistics.published_results import MARK
 from prunebench.storage.records import DENSE
+from prunebench.text.numbers import NONE, interval, number
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column to read: its title, what it says (a note), its text and what it sorts by."""
+    """A column of the leaderboard: title, note, text of a row, and the key that it sorts by."""
 
     title: str
     note: str
@@ -26,8 +26,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """A measured cost: a column of the record, averaged over a method's cells that have it."""
+class CostColumn:
+    """A measured cost: a column of the record, averaged over the cells that have it."""
 
     key: str
     title: str
@@ -38,23 +38,23 @@ class Cost:
 
 
 COSTS = (
-    Cost("train_epochs", "Epochs", "of training, mean over cells", 1),
-    Cost("train_seconds", "Seconds", "of training, mean over cells", 1),
-    Cost("prune_seconds", "Pruning seconds", "scores and masks, mean over cells", 2),
-    Cost(
+    CostColumn("train_epochs", "Epochs", "of training, mean over cells", 1),
+    CostColumn("train_seconds", "Seconds", "of training, mean over cells", 1),
+    CostColumn("prune_seconds", "Pruning seconds", "scores and masks, mean over cells", 2),
+    CostColumn(
         "compression_ratio", "Compression", "all weights over kept, geometric mean over cells",
         2, geometric=True,
     ),
-    Cost(
+    CostColumn(
         "theoretical_speedup", "Fewer MACs",
         "multiply-accumulates, dense over kept, geometric mean over cells", 2, geometric=True,
     ),
-    Cost(
+    CostColumn(
         "measured_speedup", "Measured speed-up",
         "against the dense network, geometric mean over cells", 2, geometric=True,
     ),
-    Cost("latency_ms", "Latency (ms)", "of one image, mean over cells", 3),
-    Cost(
+    CostColumn("latency_ms", "Latency (ms)", "of one image, mean over cells", 3),
+    CostColumn(
         "bytes_compressed", "Compressed (kB)", "the stored network, mean over cells", 1,
         scale=1e-3,
     ),
@@ -62,15 +62,15 @@ COSTS = (
 
 
 def _points(key: str) -> Callable[[Row], str]:
-    return lambda row: style.number(row[key], 2, sign=True)
+    return lambda row: number(row[key], 2, sign=True)
 
 
 def _interval(prefix: str) -> Callable[[Row], str]:
-    return lambda row: style.interval(row[f"{prefix}low"], row[f"{prefix}high"])
+    return lambda row: interval(row[f"{prefix}low"], row[f"{prefix}high"])
 
 
 def _plain(key: str) -> Callable[[Row], str]:
-    return lambda row: style.NONE if row[key] is None else str(row[key])
+    return lambda row: NONE if row[key] is None else str(row[key])
 
 
 def _method(row: Row) -> str:
@@ -79,19 +79,19 @@ def _method(row: Row) -> str:
 
 def _tally(row: Row) -> str:
     if row["method"] == DENSE:
-        return style.NONE
+        return NONE
     return f"{row['wins']} / {row['ties']} / {row['losses']}"
 
 
 def _best(row: Row) -> str:
     if row["best_cell"] is None:
-        return style.NONE
-    return f"{row['best_cell']}: {style.number(row['best_difference'], 2, sign=True)}"
+        return NONE
+    return f"{row['best_cell']}: {number(row['best_difference'], 2, sign=True)}"
 
 
-def _cost(cost: Cost) -> Column:
+def _cost(cost: CostColumn) -> Column:
     return Column(
-        cost.title, cost.note, lambda row: style.number(row[cost.key], cost.digits), cost.key,
+        cost.title, cost.note, lambda row: number(row[cost.key], cost.digits), cost.key,
         optional=True,
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ SHOWN = (
 
 
 def shown(rows: list[Row]) -> list[Column]:
-    """The columns to show for these rows: costs that nobody measured are left out."""
+    """Return the columns to show for these rows; costs that no row has are left out."""
     return [
         column
         for column in SHOWN
@@ -140,11 +140,11 @@ def shown(rows: list[Row]) -> list[Column]:
 
 
 def unmeasured(rows: list[Row]) -> list[str]:
-    """The titles of the costs that no row has."""
+    """Return the titles of the costs that no row has."""
     there = shown(rows)
     return [column.title for column in SHOWN if column not in there]
 
 
 def texts(row: Row, columns: list[Column]) -> list[str]:
-    """What a reader sees of a row, column by column."""
+    """Return the texts of a row, column by column."""
     return [column.text(row) for column in columns]

@@ -1,4 +1,4 @@
-"""leaderboard.html: one file that holds its data, its libraries and their licences."""
+"""leaderboard.html: one file with its data, its libraries and their licences."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench.report.html_template import TEMPLATES, rendered
 from prunebench.report.leaderboard import columns, ranking
 from prunebench.report.leaderboard.columns import Column, Row
 from prunebench.report.leaderboard.recipes import END, Recipes, recipes
-from prunebench.report.leaderboard.row_details import Points, points
-from prunebench.report.leaderboard.subsets import EVERYTHING, Tables
+from prunebench.report.leaderboard.row_details import RowDetails, details
+from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables
 from prunebench.storage.layout import Layout
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
 LIBRARIES = ("datatables-3.1.5", "d3-7.9.2", "plot-0.6.17")  # in the order that they load
 FIGURE = "error-compression"
 EMBEDDED = 4  # figures at most, one a task
 FIGURE_BYTES = 600_000  # of all of them together
 
 
-def html(tables: Tables, cells: pd.DataFrame, layout: Layout, explained: Sequence[str]) -> str:
-    """The leaderboard as one self-contained page, with what is left out of it said."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def html(
+    tables: ChoiceTables, cells: pd.DataFrame, layout: Layout, explained: Sequence[str]
+) -> str:
+    """Return the leaderboard as one self-contained page.
 
-    # autoescape also where the name of the template does not end in .html
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    Args:
+        tables: the scores of every choice of task, regime, model and sparsity.
+        cells: the records.
+        layout: the experiment's folder, for its figures and its configuration.
+        explained: sentences on how to read the page; it adds what it does not hold.
+    """
     rows = tables.rows[EVERYTHING]
     shown = columns.shown(rows)
-    held, known = points(cells), recipes(layout)
+    held, known = details(cells), recipes(layout)
     images = _images(cells, layout.figures)
     limits = _limits(tables, held, known, cells, images, columns.unmeasured(rows))
-    return environment.get_template("leaderboard.html.j2").render(
+    return rendered(
+        "leaderboard.html.j2",
         experiment=str(cells["experiment"].iloc[0]),
         columns=shown,
         rows=[{"texts": columns.texts(row, shown)} for row in rows],
@@ -49,14 +52,14 @@ def html(tables: Tables, cells: pd.DataFrame, layout: Layout, explained: Sequenc
         families=sorted({str(row["family"]) for row in rows}),
         warnings=ranking.warnings(cells, rows),
         explained=[*explained, *limits],
-        stands_on=ranking.stands_on(cells),
+        based_on=ranking.basis(cells),
         images=images,
         libraries=[_library(name) for name in LIBRARIES],
     )  # fmt: skip
 
 
-def _data(tables: Tables, shown: list[Column], held: Points, known: Recipes) -> str:
-    """Everything that the page's script reads, as JSON that can stand inside a script element."""
+def _data(tables: ChoiceTables, shown: list[Column], held: RowDetails, known: Recipes) -> str:
+    """Return the data of the page's script, as JSON that is safe inside a script element."""
     places: dict[str, int] = {}
 
     def placed(text: str) -> int:
@@ -87,21 +90,21 @@ def _data(tables: Tables, shown: list[Column], held: Points, known: Recipes) -> 
 
 
 def _packed(row: Row, shown: list[Column], placed: Any) -> list[Any]:
-    """A row as ``[method, family, texts, values]``; names sort by their text and have no value."""
+    """Return a row as ``[method, family, texts, values]``; names sort by their text."""
     texts = [placed(text) for text in columns.texts(row, shown)]
     values = [None if c.kind == "name" else row[c.sort] for c in shown]
     return [placed(str(row["method"])), placed(str(row["family"])), texts, values]
 
 
 def _limits(
-    tables: Tables,
-    held: Points,
+    tables: ChoiceTables,
+    held: RowDetails,
     known: Recipes,
     cells: pd.DataFrame,
     images: dict[str, str],
     unmeasured: list[str],
 ) -> list[str]:
-    """Sentences about what this page does not hold, and where that is."""
+    """Return sentences on what the page does not hold, and where to find it."""
     said = [
         f"A row unfolds to its cells as means over seeds, {sum(map(len, held.methods.values()))}"
         f" of them from {len(cells)} records"
@@ -111,8 +114,8 @@ def _limits(
     if tables.depth < offered:
         said.append(
             f"To keep this file small it holds scores for at most {tables.depth} choices of task,"
-            " regime, model and sparsity at once; others can be had from a part of cells.csv by"
-            " “python -m prunebench analyse”."
+            " regime, model and sparsity at once; for others run “python -m prunebench analyse” on"
+            " a part of cells.csv."
         )
     if held.left_out:
         said.append(f"{held.left_out} more failures and their messages are in cells.csv.")
@@ -127,7 +130,7 @@ def _limits(
 
 
 def _library(name: str) -> dict[str, str]:
-    """A vendored script and its licence; neither holds what would end a script element."""
+    """Return a vendored script and its licence; neither holds text that ends a script element."""
     folder = TEMPLATES / "vendor"
     return {
         "name": name,
@@ -137,7 +140,7 @@ def _library(name: str) -> dict[str, str]:
 
 
 def _images(cells: pd.DataFrame, folder: Path) -> dict[str, str]:
-    """PNG data URIs by task, as many as fit."""
+    """Return PNG data URIs by task, as many as fit."""
     found, left = {}, FIGURE_BYTES
     for task in sorted(cells["task"].unique())[:EMBEDDED]:
         path = folder / f"{FIGURE}-{task}.png"

@@ -1,4 +1,4 @@
-"""The table behind leaderboard.md, .csv, .html and the terminal: one function feeds them all."""
+"""The rows behind leaderboard.md, .csv, .html and the terminal's summary."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import style
+from prunebench.report import reader_warnings
 from prunebench.report.leaderboard.columns import COSTS, Row
-from prunebench.statistics import SETTING, score_subsets, under_trained
+from prunebench.statistics import SETTING, score_subsets
 from prunebench.statistics.published_results import others, own
-from prunebench.storage.records import DENSE, OK
+from prunebench.statistics.score import ALL
+from prunebench.storage.records import DENSE
+from prunebench.text.numbers import percent, seeds_text
 
-Subset = tuple[str, str, str]  # task, regime, model; "all" for no choice
-EVERYTHING: Subset = ("all", "all", "all")
+Subset = tuple[str, str, str]  # task, regime, model; ALL for no choice
+EVERYTHING: Subset = (ALL, ALL, ALL)
 # digits after the point: what is rounded here reads the same in every file
 POINTS = ("score", "low", "high", "chosen", "chosen_low", "chosen_high", "best_difference")
 P_VALUES = ("p_baseline", "p_reference")
@@ -33,10 +35,19 @@ SOFTWARE = ("python_version", "torch_version", "torchvision_version", "timm_vers
 def boards(
     cells: pd.DataFrame, analysis: Analysis, keys: Collection[Subset] | None = None
 ) -> dict[Subset, list[Row]]:
-    """The leaderboard's rows of each subset (task, regime, model), all first, best method first.
+    """Return the leaderboard's rows for subsets of the cells.
 
-    ``keys``: only these subsets; those without cells are left out.
-    Values are plain and rounded, costs in the units shown; None is missing. The keys are KEYS.
+    Args:
+        cells: the records.
+        analysis: how they are judged.
+        keys: the subsets (task, regime, model); None means all of them.
+
+    Returns:
+        The rows of each subset that has cells, best method first; EVERYTHING comes first. A row has
+        the keys KEYS, with rounded values, costs in the units shown, and None for a missing value.
+
+    Raises:
+        PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
     costs = _cost_sums(cells)
     return {
@@ -46,7 +57,7 @@ def boards(
 
 
 def _cost_sums(cells: pd.DataFrame) -> pd.DataFrame:
-    """Sums and counts of each cost, by setting and method; logarithms of ratios."""
+    """Return sums and counts of each cost, by setting and method; of ratios, sums of logarithms."""
     made = cells[[*SETTING, "method"]].copy()
     for cost in COSTS:
         values = cells.get(cost.key, pd.Series(np.nan, cells.index)).astype(float) * cost.scale
@@ -56,9 +67,9 @@ def _cost_sums(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _costs(sums: pd.DataFrame, subset: Subset) -> pd.DataFrame:
-    """Mean costs by method over a subset, in the units shown; NaN where nobody measured."""
+    """Return mean costs by method over a subset, in the units shown; NaN where not measured."""
     for axis, wanted in zip(SETTING, subset, strict=True):
-        if wanted != "all":
+        if wanted != ALL:
             sums = sums[sums[axis] == wanted]
     total = sums.drop(columns=SETTING).groupby("method").sum()
     means = pd.DataFrame(index=total.index)
@@ -95,18 +106,18 @@ def _row(values: Row) -> Row:
 
 def _cell(values: Row) -> str:
     names = [str(values[f"best_{axis}"]) for axis in ("task", "regime", "model")]
-    return " · ".join([*names, style.percent(values["best_sparsity"])])
+    return " · ".join([*names, percent(values["best_sparsity"])])
 
 
 def _rounded(value: float, digits: int) -> float | None:
-    """Rounded, without a negative zero; None for NaN."""
+    """Return the value rounded, without a negative zero; None for NaN."""
     return None if math.isnan(value) else round(float(value), digits) + 0.0
 
 
-def stands_on(cells: pd.DataFrame) -> dict[str, str]:
-    """What the leaderboard stands on: data, seeds, software; ``not recorded`` where it is not.
+def basis(cells: pd.DataFrame) -> dict[str, str]:
+    """Return the data, seeds and software behind the leaderboard; ``not recorded`` where unknown.
 
-    Of what was run here; beside it, whose published results are shown.
+    It tells of the cells that were run here, and names the sources of published results.
     """
     sources = [source for source, _ in others(cells)]
     cells = own(cells)
@@ -119,51 +130,26 @@ def stands_on(cells: pd.DataFrame) -> dict[str, str]:
     for title, column in parts.items():
         shown = sorted(cells[column].dropna().unique().tolist()) if column in cells.columns else []
         if column == "sparsity":
-            shown = [style.percent(value) for value in shown if value > 0]
+            shown = [percent(value) for value in shown if value > 0]
         label = title.removesuffix("_version").capitalize()
         found[label] = ", ".join(str(value) for value in shown) or "not recorded"
     return found | ({"Published, not re-run": ", ".join(sources)} if sources else {})
 
 
-def counts(cells: pd.DataFrame) -> dict[str, int]:
-    """How many cells there are, how many of each bad status, how many under-trained."""
-    bad = cells.loc[cells["status"] != OK, "status"].value_counts()
-    return {
-        "cells": len(cells),
-        **{str(status): int(n) for status, n in sorted(bad.items())},
-        "under-trained": int(under_trained(cells).sum()),
-    }
-
-
 def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
-    """What a reader must know before believing the table; sentences."""
+    """Return sentences that a reader must know before believing the table."""
     found = []
     cells = own(cells)
     seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().min()
     mine = [row for row in rows if not row["published"]]
     if any("cannot be significant" in str(row["against_baseline"]) for row in mine):
         found.append(
-            f"With {style.seeds_text([seeds])} no difference can be significant: the smallest"
+            f"With {seeds_text([seeds])} no difference can be significant: the smallest"
             f" two-sided p of the test is {min(1.0, 2.0 ** (1 - seeds)):.3g},"
             " before correction for the number of methods."
         )
-    late = cells[under_trained(cells)]
-    if len(late):
-        where = ", ".join(sorted(set(late["regime"] + " · " + late["model"])))
-        found.append(
-            f"{len(late)} cells are under-trained ({where}): their dense baseline was not"
-            " trained to interpolation, so gains there may be spurious."
-        )
-    tally = counts(cells)
-    bad = [f"{n} {name}" for name, n in tally.items() if name not in ("cells", "under-trained")]
-    if bad:
-        found.append(
-            f"Of {tally['cells']} cells, {', '.join(bad)}: they count against their method"
-            " (unmeasured ones as a constant predictor)."
-        )
-    incomplete = [str(row["method"]) for row in mine if row["missing"]]
-    if incomplete:
-        found.append(f"Not ranked, since cells are missing: {', '.join(incomplete)}.")
+    found += [*reader_warnings.late(cells), *reader_warnings.lost(cells)]
+    found += reader_warnings.not_ranked([str(row["method"]) for row in mine if row["missing"]])
     sources = sorted({str(row["published"]) for row in rows if row["published"]})
     if sources:
         found.append(

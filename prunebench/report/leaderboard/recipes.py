@@ -1,4 +1,4 @@
-"""The exact recipe of a method: a configuration to paste, and the command that runs it again."""
+"""The exact recipe of a method: a configuration to paste, and the command that runs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 64  # letters of an experiment's name
 
 @dataclass(frozen=True)
 class Recipe:
-    """What runs one method again. The configuration is ``own`` followed by the common part."""
+    """The recipe of one method. Its configuration is ``own`` followed by the common part."""
 
     file: str
     own: str  # YAML: experiment, methods, analysis
@@ -36,11 +36,11 @@ class Recipes:
     missing: str = ""
 
     def configuration(self, method: str) -> str:
-        """The whole configuration, YAML."""
+        """Return the whole configuration as YAML."""
         return self.methods[method].own + self.common
 
     def command(self, method: str) -> str:
-        """For a shell in the repository: writes the configuration and runs the grid."""
+        """Return shell lines that write the configuration and run it, inside the repository."""
         file = quote(self.methods[method].file)
         return (
             f"cat > {file} <<'{END}'\n{self.configuration(method)}{END}\n"
@@ -49,11 +49,11 @@ class Recipes:
 
 
 def recipes(layout: Layout) -> Recipes:
-    """The recipe of every method of the resolved configuration, and of the dense baseline.
+    """Return the recipe of every method of the resolved configuration, and of the dense baseline.
 
-    Each is a grid of that method and ``random``, under a name of its own, with the settings of the
-    original: the same seeds, so that its cells are the same. Holm's correction is then over one
-    method, so adjusted p-values are not.
+    Each is a grid of that method and ``random``, under a name of its own, with the settings and
+    seeds of the original, so that its cells are the same. Adjusted p-values differ, since Holm's
+    correction is then over one method.
     """
     experiment, why = declared_analysis.experiment(layout)
     if experiment is None:

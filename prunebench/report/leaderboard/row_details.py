@@ -1,4 +1,4 @@
-"""What a row of the page unfolds to: its cells as means over seeds, and what failed."""
+"""The details that a row of the page unfolds to: means over seeds, and failures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prunebench.report import style
 from prunebench.report.leaderboard.columns import COSTS
 from prunebench.statistics import SETTING, bands
 from prunebench.statistics.counted_cells import paired_difference
 from prunebench.storage.records import OK
+from prunebench.text.numbers import number
 
 RECORDS = 10_000  # above this the seeds' own errors stay in cells.csv
 FAILURES = 500  # messages held at most
@@ -20,8 +20,8 @@ MESSAGE = 200  # letters of one
 
 
 @dataclass(frozen=True)
-class Points:
-    """The cells for the page: plain values, by method.
+class RowDetails:
+    """The cells for the page, packed as plain values by method.
 
     A point is ``[setting, sparsity, status, each seed, *numbers]``: places in ``settings`` and
     ``sparsities``, texts, and numbers by ``columns``; None is missing.
@@ -38,8 +38,8 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Number:
-    """A number of a point: a column of ``bands``, its unit and how it reads."""
+class NumberColumn:
+    """A number of a point: a column of ``bands``, its unit and its format."""
 
     key: str
     title: str
@@ -50,20 +50,26 @@ class Number:
 
 
 QUALITY = (
-    Number("test_error_mean", "Test error (%)", "mean over seeds", 100),
-    Number("test_error_std", "±", "standard deviation over seeds", 100),
-    Number("test_error_half", "95 % band ±", "Student's t over seeds", 100),
-    Number("difference_mean", "Against dense", "points, same seed", sign=True),
-    Number("sparsity_achieved_mean", "Achieved (%)", "sparsity", 100),
-    Number("test_error_n", "Seeds", "", digits=0),
+    NumberColumn("test_error_mean", "Test error (%)", "mean over seeds", 100),
+    NumberColumn("test_error_std", "±", "standard deviation over seeds", 100),
+    NumberColumn("test_error_half", "95 % band ±", "Student's t over seeds", 100),
+    NumberColumn("difference_mean", "Against dense", "points, same seed", sign=True),
+    NumberColumn("sparsity_achieved_mean", "Achieved (%)", "sparsity", 100),
+    NumberColumn("test_error_n", "Seeds", "", digits=0),
 )
 MEASURED = tuple(
-    Number(f"{cost.key}_mean", cost.title, "", cost.scale, cost.digits) for cost in COSTS
+    NumberColumn(f"{cost.key}_mean", cost.title, "", cost.scale, cost.digits) for cost in COSTS
 )
 
 
-def points(cells: pd.DataFrame, records: int = RECORDS, failures: int = FAILURES) -> Points:
-    """Pack the cells. Errors are those that count: a failed cell is a constant predictor."""
+def details(cells: pd.DataFrame, records: int = RECORDS, failures: int = FAILURES) -> RowDetails:
+    """Pack the cells for the page; a failed cell counts as a constant predictor.
+
+    Args:
+        cells: the records.
+        records: with more cells than this, the errors of single seeds are left out.
+        failures: how many failures are held at most.
+    """
     table = _table(cells)
     numbers = [n for n in (*QUALITY, *MEASURED) if table[n.key].notna().any()]
     settings = [list(key) for key in sorted(set(table[SETTING].itertuples(index=False, name=None)))]
@@ -85,7 +91,7 @@ def points(cells: pd.DataFrame, records: int = RECORDS, failures: int = FAILURES
         {"key": n.key, "title": n.title, "note": n.note, "digits": n.digits, "sign": n.sign}
         for n in numbers
     ]
-    return Points(settings, targets, columns, packed, lost, left_out, each)
+    return RowDetails(settings, targets, columns, packed, lost, left_out, each)
 
 
 def _plain(value: float, digits: int) -> float | int | None:
@@ -95,7 +101,7 @@ def _plain(value: float, digits: int) -> float | int | None:
 
 
 def _table(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row per setting, method and sparsity, with the columns that a point needs."""
+    """Return a row per setting, method and sparsity, with the columns that a point needs."""
     paired = paired_difference(cells).reset_index(drop=True)
     keys = [cost.key for cost in COSTS]
     paired = paired.reindex(
@@ -109,9 +115,9 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _seeds(paired: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Per cell: how many of which status, and each seed's own test error, as texts."""
+    """Return for each point the counts of statuses and each seed's test error, as texts."""
     ok = paired["status"] == OK
-    error = (100 * paired["test_error"].astype(float)).map(lambda value: style.number(value, 2))
+    error = (100 * paired["test_error"].astype(float)).map(lambda value: number(value, 2))
     said = error.where(ok, paired["status"].astype(str) + " (" + error + ")")
     tidy = paired.assign(said=paired["seed"].astype(str) + ": " + said).sort_values("seed")
     grouped = tidy.groupby(key, sort=False)
@@ -128,7 +134,7 @@ def _seeds(paired: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 def _failures(
     cells: pd.DataFrame, place: dict[tuple[str, ...], int], targets: list[float], limit: int
 ) -> tuple[dict[str, list[list[Any]]], int]:
-    """What is not ok, with its message, in the order of the table; and how many more there are."""
+    """Return the failures with their messages, and how many more there are."""
     lost = cells[cells["status"] != OK]
     held = lost.head(limit)
     messages = held["message"] if "message" in held.columns else pd.Series("", held.index)

@@ -1,4 +1,4 @@
-"""Which scores the page holds: every choice of task, regime, model and sparsity, within a limit."""
+"""The scores that the page holds: choices of task, regime, model and sparsity, within a limit."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from itertools import product
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import style
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import Row
 from prunebench.statistics import SETTING
+from prunebench.statistics.score import ALL
+from prunebench.text.numbers import percent
 
 ROWS = 8_000  # of all tables together: about 2 MB
-ALL = "all"
 AXES = ("task", "regime", "model", "sparsity")
 Choice = tuple[str, str, str, str]  # of AXES; the sparsity as a reader sees it
 EVERYTHING: Choice = (ALL, ALL, ALL, ALL)
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The rows of each choice, and of how many axes at once there is one."""
+class ChoiceTables:
+    """The rows of each choice, and how many axes may be chosen at once."""
 
     rows: dict[Choice, list[Row]]
     axes: dict[str, list[str]]  # the values of each axis
     depth: int  # at most so many axes are chosen at once
 
 
-def tables(cells: pd.DataFrame, analysis: Analysis, limit: int = ROWS) -> Tables:
+def tables(cells: pd.DataFrame, analysis: Analysis, limit: int = ROWS) -> ChoiceTables:
     """Score each choice by itself; with a sparsity, on the cells of that sparsity alone.
 
-    An axis with one value offers no choice. Holm's family is those of the declared methods that
-    have cells at the chosen sparsity; all but the controls where none has.
-    Raises PrunebenchError as ``statistics.score`` does.
+    An axis with one value offers no choice. Holm's family is those declared methods that have cells
+    at the chosen sparsity, or all but the controls where none has.
+
+    Args:
+        cells: the records.
+        analysis: how they are judged.
+        limit: how many rows are held at most, over all choices.
+
+    Raises:
+        PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
     targets = _targets(cells)
     axes = {axis: sorted(cells[axis].astype(str).unique()) for axis in SETTING}
@@ -51,22 +58,22 @@ def tables(cells: pd.DataFrame, analysis: Analysis, limit: int = ROWS) -> Tables
             judged = analysis.model_copy(update={"primary": primary})
         for subset, rows in ranking.boards(inside, judged, wanted).items():
             found[*subset, sparsity] = rows
-    return Tables(found, axes, depth)
+    return ChoiceTables(found, axes, depth)
 
 
 def _targets(cells: pd.DataFrame) -> dict[str, float]:
-    """The sparsities above 0 by how they read, with as many digits as tell them apart."""
+    """Return the sparsities above 0 by their text, with as many digits as tell them apart."""
     values = sorted(float(value) for value in cells["sparsity"].unique() if value > 0)
     found: dict[str, float] = {}
     for digits in range(2, 11):
-        found = {style.percent(value, digits): value for value in values}
+        found = {percent(value, digits): value for value in values}
         if len(found) == len(values):
             break
     return found
 
 
 def _choices(axes: dict[str, list[str]], depth: int) -> dict[str, list[ranking.Subset]]:
-    """The choices that change at most ``depth`` axes, by sparsity."""
+    """Return the choices that change at most ``depth`` axes, by sparsity."""
     found: dict[str, list[ranking.Subset]] = {}
     for task, regime, model, sparsity in product(*map(_offered, axes.values())):
         if sum(value != ALL for value in (task, regime, model, sparsity)) <= depth:
@@ -79,7 +86,7 @@ def _offered(values: list[str]) -> list[str]:
 
 
 def _depth(axes: dict[str, list[str]], methods: int, limit: int) -> int:
-    """How many axes may be chosen at once so that at most ``limit`` rows are held."""
+    """Return how many axes may be chosen at once so that at most ``limit`` rows are held."""
     sizes = [len(values) for values in axes.values() if len(values) > 1]
     total, depth = 0, 0
     for depth, count in enumerate(_ways(sizes)):
@@ -90,7 +97,7 @@ def _depth(axes: dict[str, list[str]], methods: int, limit: int) -> int:
 
 
 def _ways(sizes: list[int]) -> Iterator[int]:
-    """In how many ways 0, 1, … axes of these sizes can be chosen at once."""
+    """Yield in how many ways 0, 1, … axes of these sizes can be chosen at once."""
     polynomial = [1]
     for size in sizes:  # the coefficients of (1 + a·x)(1 + b·x)…
         shifted = [0, *(size * value for value in polynomial)]

@@ -1,8 +1,8 @@
-"""What an experiment gives to a paper: numbers, sources, methods, figures, and an example of it.
+"""The LaTeX kit of an experiment: numbers, sources, methods, figures, and an example paper.
 
-``results/<experiment>/paper/``: macros.tex, methods.tex, measures.tex, methods.md with both,
-methods.bib, figures/ for one column, and paper.tex, which shows how they and the experiment's
-tables go together.
+``results/<experiment>/paper/`` holds macros.tex, methods.tex, measures.tex, methods.md with both,
+methods.bib, figures/ for one column, and paper.tex, which shows how to use them and the
+experiment's tables.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError
 from prunebench.report import declared_analysis, figures
-from prunebench.report.document.inputs import Material
 from prunebench.report.figures import one_column
-from prunebench.report.figures.figure_context import Scene
+from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.paper import citations, example_paper, macros, methods_text
 from prunebench.report.paper.methods_text import Paragraph
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import compression_tables
 from prunebench.statistics import SETTING
 from prunebench.statistics.published_results import own
@@ -29,23 +29,32 @@ HEAD = "% Written by prunebench from config.json and cells.csv; needs methods.bi
 
 
 def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
-    """Write the folder ``paper`` below ``layout.root``; return the paths.
+    """Write the folder ``paper`` below ``layout.root``.
 
-    The example shows the tables of ``layout.tables`` that are there. Raises PrunebenchError where
-    the resolved configuration cannot be read, which the methods are written from, and for cells
-    that ``statistics.check_cells`` refuses.
+    The example includes those tables that are in ``layout.tables``.
+
+    Args:
+        cells: the records, as ``statistics.read_cells`` returns them.
+        layout: the experiment's folder.
+
+    Returns:
+        The paths that were written.
+
+    Raises:
+        PrunebenchError: the resolved configuration cannot be read, which the methods are written
+            from, or ``statistics.check_cells`` refuses the cells.
     """
     experiment, unread = declared_analysis.experiment(layout)
     if experiment is None:
         raise PrunebenchError(f"{layout.root}: the methods are written from config.json: {unread}")
     folder = layout.paper
-    material = Material(own(cells), layout, [], experiment)
-    said = methods_text.paragraphs(material, experiment)
-    numbers = macros.numbers(material)
+    inputs = ReportInputs(own(cells), layout, [], experiment)
+    said = methods_text.paragraphs(inputs, experiment)
+    numbers = macros.numbers(inputs)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
-    drawn = one_column.write(cells, folder / "figures", material.analysis, layers)
-    drawn += _wide(material, folder / "figures")
-    measured = methods_text.measures(material)
+    drawn = one_column.write(cells, folder / "figures", inputs.analysis, layers)
+    drawn += _wide(inputs, folder / "figures")
+    measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))
     made = {
         "macros.tex": macros.text(numbers),
@@ -53,19 +62,19 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
         "measures.tex": f"{HEAD}{_latex(measured)}\n",
         "methods.md": "\n\n".join(map(_markdown, [*said, measured])) + "\n",
         "methods.bib": citations.bibliography(used),
-        "paper.tex": example_paper.text(material, numbers, folder),
+        "paper.tex": example_paper.text(inputs, numbers, folder),
     }
     for name, text in made.items():
         write_text(folder / name, text)
     return [*drawn, *(folder / name for name in made)]
 
 
-def _wide(material: Material, folder: Path) -> list[Path]:
-    """The example's figure that is as wide as a page."""
-    scene = Scene.of(material.cells, material.analysis)
-    setting = example_paper.setting_of(own(material.cells))
-    here = (scene.cells[SETTING] == list(setting)).all(axis=1)
-    drawn = figures.figures()[example_paper.WIDE].draw(scene.cells[here], scene)
+def _wide(inputs: ReportInputs, folder: Path) -> list[Path]:
+    """Draw the example's figure that is as wide as a page."""
+    context = FigureContext.of(inputs.cells, inputs.analysis)
+    setting = example_paper.setting_of(own(inputs.cells))
+    here = (context.cells[SETTING] == list(setting)).all(axis=1)
+    drawn = figures.figures()[example_paper.WIDE].draw(context.cells[here], context)
     if drawn is None:
         return []
     return figures.save(one_column.untitled(drawn), folder, example_paper.stems(setting)[1])

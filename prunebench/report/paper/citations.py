@@ -25,15 +25,15 @@ _CITATION = re.compile(r" ?\[((?:@\w+(?:; )?)+)\]")
 
 @cache
 def entries() -> dict[str, str]:
-    """Every entry of references.bib as it stands there, by its key."""
+    """Return every entry of references.bib as it stands there, by its key."""
     text = SOURCE.read_text(encoding="utf-8")
     return {found.group(1): found.group(0) for found in _ENTRY.finditer(text)}
 
 
 def keys(text: str) -> list[str]:
-    """The keys of the papers that a text names, such as ``han2015`` of "Han 2015", each once.
+    """Return the keys of the papers that a text names, each once: ``han2015`` for "Han 2015".
 
-    Also of those that have no entry.
+    Papers without an entry are among them.
     """
     found = [
         f"{surname.lower()}{year}"
@@ -44,28 +44,32 @@ def keys(text: str) -> list[str]:
 
 
 def cite(wanted: Iterable[str]) -> str:
-    """Cite keys, with a space before; those without an entry are left out."""
+    """Return a citation of these keys behind a space; keys without an entry are left out."""
     known = [key for key in dict.fromkeys(wanted) if key in entries()]
     return f" [{'; '.join(f'@{key}' for key in known)}]" if known else ""
 
 
 def cited(text: str) -> list[str]:
-    """The keys that a text cites, each once, sorted."""
+    """Return the keys that a text cites, each once, sorted."""
     return sorted({key for found in _CITATION.findall(text) for key in _split(found)})
 
 
 def bibliography(wanted: Iterable[str]) -> str:
-    """A BibTeX file of these entries; raises KeyError for a key that has none."""
+    """Return a BibTeX file of these entries.
+
+    Raises:
+        KeyError: a key has no entry.
+    """
     return "\n\n".join(entries()[key] for key in wanted) + "\n"
 
 
 def latex(text: str) -> str:
-    """The text for LaTeX, escaped, with its citations."""
+    """Return the text for LaTeX, escaped, with its citations."""
     return _rendered(text, latex_text, lambda found: f"~\\cite{{{','.join(found)}}}")
 
 
 def markdown(text: str) -> str:
-    """The text for Pandoc's Markdown, escaped, with its citations."""
+    """Return the text for Pandoc's Markdown, escaped, with its citations."""
     return _rendered(text, markdown_text, cite)
 
 

@@ -1,4 +1,4 @@
-"""Which papers an experiment stands on: of its methods, data, measures and training.
+"""The papers behind an experiment: those of its methods, data, measures and training.
 
 Papers are named as everywhere in the package, "Han 2015"; their entries are in references.bib.
 """
@@ -48,24 +48,24 @@ TIMM = "Wightman 2019"
 
 
 def of_task(task: Task) -> list[str]:
-    """Keys of a task's data."""
+    """Return the keys of a task's data."""
     return keys(DATA.get(task.dataset or task.source, DATA.get(task.source, "")))
 
 
 def of_model(model: Model) -> list[str]:
-    """Keys of a network, or of the library that it is from."""
+    """Return the keys of a network, or of the library that provides it."""
     return keys(NETWORKS.get(model.architecture, TIMM))
 
 
 def of_training(training: Training) -> list[str]:
-    """Keys of the optimizer and the learning rate's schedule."""
+    """Return the keys of the optimizer and of the learning rate's schedule."""
     return keys(
         "; ".join([OPTIMIZERS.get(training.optimizer, ""), SCHEDULES.get(training.schedule, "")])
     )
 
 
 def of_method(method: Method) -> list[str]:
-    """Keys of a method's paper and of what its parts' documentation names, the paper first."""
+    """Return the keys of a method's paper, then those that the docstrings of its parts name."""
     return list(dict.fromkeys(keys("; ".join([method.paper, *_parts(method)]))))
 
 

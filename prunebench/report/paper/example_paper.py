@@ -1,4 +1,4 @@
-"""paper.tex: two pages made of an experiment's tables, figures and numbers, as a start."""
+"""paper.tex: an example of two pages, made of an experiment's tables, figures and numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from prunebench.report.document.inputs import Material
 from prunebench.report.figures import ERROR, one_column
 from prunebench.report.paper.macros import key
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables.paper_tables import label
 from prunebench.statistics import SETTING
 from prunebench.statistics.published_results import own
@@ -39,7 +39,7 @@ def _environment() -> Environment:
 
 
 def setting_of(cells: pd.DataFrame) -> Setting:
-    """The setting that the example shows: most noise, then most training samples, then by name."""
+    """Return the example's setting: most noise, then most training samples, then by name."""
     means = own(cells).groupby(SETTING, sort=True)[["label_noise", "train_samples"]].max()
     means = means.astype("float64").fillna(0)
     ordered = means.sort_values(["label_noise", "train_samples"], ascending=False, kind="stable")
@@ -48,17 +48,20 @@ def setting_of(cells: pd.DataFrame) -> Setting:
 
 
 def stems(setting: Setting) -> tuple[str, str]:
-    """Of the files of its figure for one column, and of that for the page."""
+    """Return the names of the example's figure of one column and of its figure of a page."""
     narrow, wide = one_column.stem_of(ERROR, *setting), one_column.stem_of(WIDE, *setting)
     return narrow, f"{wide}-page"
 
 
-def text(material: Material, numbers: Mapping[str, str], folder: Path) -> str:
-    """The paper; a figure or table that is not there is left out.
+def text(inputs: ReportInputs, numbers: Mapping[str, str], folder: Path) -> str:
+    """Return the paper; a figure or table that is not there is left out.
 
-    ``folder``: the paper's, with its figures/ in it and the experiment's tables/ beside it.
+    Args:
+        inputs: the experiment.
+        numbers: the keys of macros.tex with their texts.
+        folder: the folder of the paper, which holds figures/.
     """
-    cells = own(material.cells)
+    cells = own(inputs.cells)
     setting = setting_of(cells)
     narrow, wide = (folder / "figures" / f"{stem}.pdf" for stem in stems(setting))
     table = label("test_error", setting)
@@ -72,6 +75,6 @@ def text(material: Material, numbers: Mapping[str, str], folder: Path) -> str:
         best=f"{name}/best/method" in numbers,
         column=f"figures/{narrow.name}" if narrow.is_file() else "",
         page=f"figures/{wide.name}" if wide.is_file() else "",
-        scores=(material.layout.tables / "scores.tex").is_file(),
-        table=table if (material.layout.tables / f"{table}.tex").is_file() else "",
+        scores=(inputs.layout.tables / "scores.tex").is_file(),
+        table=table if (inputs.layout.tables / f"{table}.tex").is_file() else "",
     )  # fmt: skip

@@ -1,7 +1,7 @@
 r"""Every number that a text may quote, in LaTeX: ``\pb{digits/clean/seed-cnn/dense/error}``.
 
-One macro with keys, not a macro a number: names of settings and methods hold digits and hyphens,
-which names of macros must not. A key that is not there is an error of LaTeX, never an empty text.
+One macro takes a key, since names of settings and methods hold digits and hyphens, which a
+macro's name must not. An unknown key is an error of LaTeX, never an empty text.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
-from prunebench.report.document.inputs import Material
-from prunebench.report.figures import plain
-from prunebench.report.paper.methods_text import listed
-from prunebench.report.style import NONE, interval, number, percent
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables.paper_tables import GENERALIZATION, summary
 from prunebench.statistics import DRAWS, SETTING, best_on_validation, score_subsets, smallest_p
 from prunebench.statistics.published_results import own
+from prunebench.statistics.score import ALL
 from prunebench.storage.records import DENSE, OK
 from prunebench.text.markup import latex_text
+from prunebench.text.numbers import NONE, interval, listed, number, percent
+from prunebench.text.safe_names import file_part
 
 HEAD = r"""% The numbers of one experiment, to quote in a text: \input{macros}, then \pb{key}.
 % Points are percentage points of test error; a difference is to the dense network of the same
@@ -65,25 +65,26 @@ Pair = tuple[str, str]  # a key and its text
 
 
 def text(found: Mapping[str, str]) -> str:
-    """The file of what ``numbers`` found."""
+    """Return the file that defines the numbers."""
     lines = [f"\\pb@set{{{name}}}{{{_anywhere(value)}}}%\n" for name, value in found.items()]
     return "".join([HEAD, *lines, TAIL])
 
 
 def _anywhere(value: str) -> str:
-    """A value that may stand in a text as well as in a formula."""
+    """Return a value so that it may stand in a text as well as in a formula."""
     return re.sub(r"(?<!\\)\$([^$]+)\$", r"\\ensuremath{\1}", latex_text(value))
 
 
-def numbers(material: Material) -> dict[str, str]:
-    """Every key with its text; what is not known has none.
+def numbers(inputs: ReportInputs) -> dict[str, str]:
+    """Return the text of every key; a key whose value is not known is left out.
 
-    Raises PrunebenchError where two names give the same key.
+    Raises:
+        PrunebenchError: two names give the same key.
     """
-    ours = own(material.cells)
+    ours = own(inputs.cells)
     found: dict[str, str] = {}
     for source in (_counts, _origin, _scores, _best, _measures):
-        for name, value in source(material, ours):
+        for name, value in source(inputs, ours):
             if found.setdefault(name, value) != value:
                 raise PrunebenchError(
                     f"macros.tex: two names give the key {name!r}; rename a task, regime, model or"
@@ -93,35 +94,35 @@ def numbers(material: Material) -> dict[str, str]:
 
 
 def key(*parts: object) -> str:
-    """The parts of a key with slashes, every sign harmless to LaTeX."""
-    signs = "/".join(plain(str(part)) for part in parts)
+    """Return the parts of a key with slashes between them, every sign harmless to LaTeX."""
+    signs = "/".join(file_part(str(part)) for part in parts)
     return "".join(c if c.isascii() else "_" for c in signs)
 
 
-def _counts(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
+def _counts(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     pruned = cells.loc[cells["sparsity"] > 0, "sparsity"]
     yield "experiment", str(cells["experiment"].iloc[0])
     yield "cells", f"{len(cells):,}"
     yield "lost", f"{int((cells['status'] != OK).sum()):,}"
     for name in ("task", "regime", "model"):
         yield f"{name}s", str(cells[name].nunique())
-    controls = set(material.table.made.index[material.table.made["control"]])
+    controls = set(inputs.table.made.index[inputs.table.made["control"]])
     methods = set(cells["method"]) - {DENSE}
     yield "methods", str(len(methods))
     yield "candidates", str(len(methods - controls))
-    yield "seeds", str(material.seeds)
+    yield "seeds", str(inputs.seeds)
     yield "sparsities", str(pruned.nunique())
     if len(pruned):
         for name, value in (("min", pruned.min()), ("max", pruned.max())):
             yield f"sparsity/{name}", percent(float(value))
             yield f"ratio/{name}", f"{1 / (1 - value):.4g}×"
-    yield "alpha", f"{material.analysis.alpha:g}"
-    yield "equivalence", f"{material.analysis.equivalence:g}"
+    yield "alpha", f"{inputs.analysis.alpha:g}"
+    yield "equivalence", f"{inputs.analysis.equivalence:g}"
     yield "draws", f"{DRAWS:,}"
-    yield "smallest-p", f"{smallest_p(material.seeds):.3g}"
+    yield "smallest-p", f"{smallest_p(inputs.seeds):.3g}"
 
 
-def _origin(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
+def _origin(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     named = {**{c: f"version/{name}" for c, name in VERSIONS.items()},
              "commit": "commit", "device": "device", "threads": "threads"}  # fmt: skip
     for column, name in named.items():
@@ -131,16 +132,16 @@ def _origin(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
     yield "hours", number(float(cells["train_seconds"].sum()) / 3600, 1)
 
 
-def _scores(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
-    judged = material.analysis
-    primary = [name for name in judged.primary if name in material.methods]
+def _scores(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
+    judged = inputs.analysis
+    primary = [name for name in judged.primary if name in inputs.methods]
     found = score_subsets(
         cells, alpha=judged.alpha, primary=primary or None, equivalence=judged.equivalence
     )
     epochs = cells.groupby([*SETTING, "method"])["train_epochs"].mean()
     for setting, table in found.items():
-        whole = "all" not in setting
-        if not whole and set(setting) != {"all"}:
+        whole = ALL not in setting
+        if not whole and set(setting) != {ALL}:
             continue  # a regime over all models, say: the leaderboard's
         for values in table.to_dict("records"):
             method = values["method"]
@@ -165,8 +166,8 @@ def _score(name: str, values: dict[Any, Any]) -> Iterator[Pair]:
     yield f"{name}/verdict", str(values["verdict"])
 
 
-def _best(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
-    made = material.table.made
+def _best(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
+    made = inputs.table.made
     controls = set(made.index[made["control"]]) - {DENSE}
     judged = cells[~cells["method"].isin(controls)]
     if set(judged["method"]) == {DENSE}:
@@ -178,8 +179,8 @@ def _best(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
         yield f"{name}/difference", number(row["difference"], 2, sign=True)
 
 
-def _measures(material: Material, cells: pd.DataFrame) -> Iterator[Pair]:
-    """Mean, spread and band of every cell that was measured."""
+def _measures(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
+    """Yield mean, spread and band of every point that was measured."""
     table = summary(cells, GENERALIZATION)
     for measure in GENERALIZATION:
         digits, signed = (2, True) if measure.column == "difference" else (1, False)

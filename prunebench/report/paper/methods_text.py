@@ -1,11 +1,10 @@
 """The methods paragraphs of a paper, from the resolved configuration and the records.
 
-Texts cite as ``cite`` describes; what the report says of the protocol stands here in its words.
+Texts cite as ``cite`` does. The paragraph on the protocol uses the report's own words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,11 +12,11 @@ import pandas as pd
 from prunebench.experiment.part_kinds import Schedule
 from prunebench.experiment.settings import PARTS, Experiment, Method, Model, Regime, Task, Training
 from prunebench.report.document import protocol_section, provenance_section
-from prunebench.report.document.inputs import Material
 from prunebench.report.paper import cited_papers
 from prunebench.report.paper.citations import cite, keys
-from prunebench.report.style import number, percent
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.storage.records import DENSE
+from prunebench.text.numbers import listed, number, percent, plural
 
 STATISTICS = {  # sources, by what a sentence of the protocol begins with
     "Interval": "Davison 1997; Hesterberg 2015",
@@ -38,26 +37,25 @@ class Paragraph:
     text: str
 
 
-def paragraphs(material: Material, experiment: Experiment) -> list[Paragraph]:
-    """What every paper says, in order: data, training, pruning, statistics, software."""
+def paragraphs(inputs: ReportInputs, experiment: Experiment) -> list[Paragraph]:
+    """Return the paragraphs that every paper needs, in order.
+
+    Args:
+        inputs: the experiment.
+        experiment: its resolved configuration.
+    """
     return [
-        Paragraph("Data", _data(material, experiment)),
-        Paragraph("Training", _training(material, experiment)),
-        Paragraph("Pruning", _pruning(material, experiment)),
+        Paragraph("Data", _data(inputs, experiment)),
+        Paragraph("Training", _training(inputs, experiment)),
+        Paragraph("Pruning", _pruning(inputs, experiment)),
         Paragraph("Protocol", " ".join(protocol_section.rules())),
-        Paragraph("Statistics", _statistics(material)),
-        Paragraph("Software", _software(material)),
+        Paragraph("Statistics", _statistics(inputs)),
+        Paragraph("Software", _software(inputs)),
     ]
 
 
-def listed(items: Iterable[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _data(material: Material, experiment: Experiment) -> str:
-    tasks = listed(_task(task, material.cells) for task in experiment.tasks)
+def _data(inputs: ReportInputs, experiment: Experiment) -> str:
+    tasks = listed(_task(task, inputs.cells) for task in experiment.tasks)
     regimes = "; ".join(_regime(regime) for regime in experiment.regimes)
     several = len(experiment.regimes) > 1
     return f"We use {tasks}. Regime{'s' if several else ''} of training: {regimes}."
@@ -98,7 +96,7 @@ def _regime(regime: Regime) -> str:
     return f"{regime.name} ({', '.join(said)})" if said else regime.name
 
 
-def _training(material: Material, experiment: Experiment) -> str:
+def _training(inputs: ReportInputs, experiment: Experiment) -> str:
     pairs = [(model, regime) for model in experiment.models for regime in experiment.regimes]
     trained = {
         " in ".join(
@@ -109,7 +107,7 @@ def _training(material: Material, experiment: Experiment) -> str:
     }
     first, *others = trained
     common = trained[first]
-    said = [f"The networks are {listed(_model(each, material) for each in experiment.models)}."]
+    said = [f"The networks are {listed(_model(each, inputs) for each in experiment.models)}."]
     said.append(f"A network is trained for {_recipe(common)}.")
     changes: dict[str, list[str]] = {}
     for pair in others:
@@ -118,14 +116,14 @@ def _training(material: Material, experiment: Experiment) -> str:
     said += [f"Otherwise for {listed(names)}: {change}." for change, names in changes.items()]
     seeds = len(experiment.seeds)
     said.append(
-        f"Everything is repeated with {seeds} seed{'s' if seeds > 1 else ''}; all methods of a seed"
+        f"Everything is repeated with {plural(seeds, 'seed')}; all methods of a seed"
         " prune the same dense network."
     )
     return " ".join(said)
 
 
-def _model(model: Model, material: Material) -> str:
-    cells = material.cells
+def _model(model: Model, inputs: ReportInputs) -> str:
+    cells = inputs.cells
     dense = cells[(cells["method"] == DENSE) & (cells["model"] == model.name)]
     known = dense["params_total"].dropna()
     weights = f" ({known.max():,.0f} weights)" if len(known) else ""
@@ -134,7 +132,7 @@ def _model(model: Model, material: Material) -> str:
 
 
 def _recipe(training: Training) -> str:
-    """How a network is trained, in words."""
+    """Return how a network is trained, in words."""
     decay = f"weight decay {training.weight_decay:g}, not on norms and biases"
     optimizer = {
         "sgd": f"SGD with {'Nesterov ' if training.nesterov else ''}momentum {training.momentum:g}",
@@ -158,27 +156,21 @@ def _recipe(training: Training) -> str:
 
 
 def _change(common: Training, own: Training) -> str:
-    """What differs, as names of the configuration with their values."""
+    """Return the settings that differ, as names of the configuration with their values."""
     usual = common.model_dump()
-    return listed_or_none(
+    return listed(
         f"{name.replace('_', ' ')} {value}"
         for name, value in own.model_dump().items()
         if value != usual[name]
     )
 
 
-def listed_or_none(items: Iterable[str]) -> str:
-    """As ``listed``; nothing for nothing."""
-    found = list(items)
-    return listed(found) if found else ""
-
-
-def _pruning(material: Material, experiment: Experiment) -> str:
+def _pruning(inputs: ReportInputs, experiment: Experiment) -> str:
     groups = {
         "Candidates": [each for each in experiment.methods if not each.control],
         "Controls": [each for each in experiment.methods if each.control],
     }
-    made = material.composition
+    made = inputs.composition
     said = [
         "A method is composed of a criterion, a pattern, an allocation over layers, a schedule and"
         " a recovery, given in this order."
@@ -198,7 +190,7 @@ def _pruning(material: Material, experiment: Experiment) -> str:
 
 
 def _method(method: Method, made: pd.DataFrame) -> str:
-    """A method with its parts, its paper and theirs."""
+    """Return a method with its parts, its paper and theirs."""
     known = method.name in made.index
     # of a dense control nothing is chosen: only what trains it again says something
     kinds = PARTS[3:] if method.spec(Schedule).traits.sparsities else PARTS
@@ -210,9 +202,9 @@ def _method(method: Method, made: pd.DataFrame) -> str:
     return f"{method.name}: {', '.join(parts)}{cite(cited_papers.of_method(method))}"
 
 
-def measures(material: Material) -> Paragraph:
-    """What the records hold besides the error, with its sources; for who uses it."""
-    there = material.cells.columns[material.cells.notna().any()]
+def measures(inputs: ReportInputs) -> Paragraph:
+    """Return a paragraph on the measures beside the error, with their sources."""
+    there = inputs.cells.columns[inputs.cells.notna().any()]
     found = [
         f"{words}{cite(keys(paper))}"
         for column, (words, paper) in cited_papers.MEASURES.items()
@@ -222,18 +214,18 @@ def measures(material: Material) -> Paragraph:
     return Paragraph("Measures", f"Recorded beside the error: {said}.")
 
 
-def _statistics(material: Material) -> str:
+def _statistics(inputs: ReportInputs) -> str:
     said = []
-    for sentence in protocol_section.statistics(material):
+    for sentence in protocol_section.statistics(inputs):
         if sentence.startswith("Gain"):
             continue  # the hypotheses', which a methods paragraph does not judge
         paper = cite(keys(STATISTICS.get(sentence.partition(":")[0], "")))
         said.append(f"{sentence.removesuffix('.')}{paper}.")
-    return " ".join([*said, protocol_section.power(material).strip()])
+    return " ".join([*said, protocol_section.power(inputs).strip()])
 
 
-def _software(material: Material) -> str:
-    cells = material.cells
+def _software(inputs: ReportInputs) -> str:
+    cells = inputs.cells
     used = [
         f"{name} {value}{cite(keys(paper))}"
         for column, (name, paper) in SOFTWARE.items()
@@ -259,7 +251,7 @@ def _software(material: Material) -> str:
 
 
 def _only(cells: pd.DataFrame, column: str) -> str:
-    """The value of a column, or several with commas; "" where there is none."""
+    """Return the values of a column with commas between them; "" where there are none."""
     found = cells[column].dropna() if column in cells.columns else pd.Series(dtype=object)
     values = sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in found})
     return ", ".join(values)

@@ -1,4 +1,4 @@
-"""Tables of what compression buys: measured times, and prune against quantize against both."""
+"""Tables of measured times, and of pruning against quantization at equal bytes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ from typing import Any
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
-from prunebench.report.style import NONE, mean_std, number, percent, seeds_text
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.trade_offs import at_equal_bytes
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE, LATENCY_COLUMNS
 from prunebench.text import markup, safe_names
+from prunebench.text.numbers import NONE, mean_std, number, percent, seeds_text
 
 POINT = [*SETTING, "seed", "method", "sparsity"]
 NETWORKS = ("dense", "masked", "shrunk")
 
 
 def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame | None:
-    """latency.csv or layers.csv as written; None where it is not there.
+    """Read latency.csv or layers.csv.
 
-    Raises PrunebenchError for a file that is no such table.
+    Args:
+        path: the file.
+        columns: the columns that it must have.
+
+    Returns:
+        Its rows; None where the file is not there.
+
+    Raises:
+        PrunebenchError: the file is no such table, or holds a name that is not safe to show.
     """
     try:
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])
@@ -41,9 +49,17 @@ def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame
 
 
 def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
-    """Write tables/latency and tables/quantization, as .csv, .md and .tex; those with data."""
+    """Write tables/latency and tables/quantization, where they have data, as .csv, .md and .tex.
+
+    Args:
+        cells: the records.
+        layout: the experiment's folder.
+
+    Returns:
+        The paths that were written.
+    """
     times, budgets = read(layout.latency_csv), at_equal_bytes(cells)
-    made = {} if budgets.empty else {"quantization": (budgets, ways_tables(budgets))}
+    made = {} if budgets.empty else {"quantization": (budgets, quantization_tables(budgets))}
     if times is not None:
         made["latency"] = (speeds(times), latency_tables(times))
     written = []
@@ -56,10 +72,10 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
 
 
 def speeds(times: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell, engine and batch: milliseconds of each network and what it gains on dense.
+    """Return a row for each cell, engine and batch, with milliseconds and speed-ups.
 
-    ``<network>_ms`` (median), ``<network>_low_ms``, ``<network>_high_ms`` (quartiles), and
-    ``masked_speedup``, ``shrunk_speedup``: dense over own median.
+    The columns are ``<network>_ms`` (median), ``<network>_low_ms`` and ``<network>_high_ms``
+    (quartiles), and ``masked_speedup`` and ``shrunk_speedup`` (median of dense over own median).
     """
     taken = times[times["median_ms"].notna() & times["network"].isin(NETWORKS)]
     key = [*POINT, "engine", "batch"]
@@ -74,8 +90,8 @@ def speeds(times: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def latency_tables(times: pd.DataFrame) -> list[markup.Table]:
-    """Per setting one long table: a row for each method, sparsity, engine and batch."""
+def latency_tables(times: pd.DataFrame) -> list[markup.TextTable]:
+    """Return a long table for each setting: a row for each method, sparsity, engine and batch."""
     found = speeds(times)
     found = found[found["method"] != DENSE]
     tables = []
@@ -91,7 +107,7 @@ def latency_tables(times: pd.DataFrame) -> list[markup.Table]:
             for row in rows.to_dict("records")
         ]  # fmt: skip
         tables.append(
-            markup.Table(
+            markup.TextTable(
                 title=f"Measured times: {' / '.join(map(str, setting))}",
                 caption=f"milliseconds a batch, median [quartiles] of {how['repeats']:g} runs,"
                 f" networks in turns, {how['threads']:g} thread(s), {how['device']};"
@@ -116,7 +132,7 @@ def _ms(value: float) -> str:
 
 
 def unmeasured(times: pd.DataFrame) -> list[str]:
-    """What could not be measured, each reason once, with how many times; sentences."""
+    """Return a sentence for each reason why times are missing, with how many are."""
     lacking = times[times["median_ms"].isna()]
     counted = lacking.groupby(["engine", "message"], sort=True).size().reset_index(name="n")
     return [
@@ -125,8 +141,12 @@ def unmeasured(times: pd.DataFrame) -> list[str]:
     ]
 
 
-def ways_tables(budgets: pd.DataFrame) -> list[markup.Table]:
-    """Per setting: what each way errs within each budget, of ``savings.at_equal_bytes``."""
+def quantization_tables(budgets: pd.DataFrame) -> list[markup.TextTable]:
+    """Return a table for each setting: the error of each way within each budget of bytes.
+
+    Args:
+        budgets: the rows of ``trade_offs.at_equal_bytes``.
+    """
     if budgets.empty:
         return []
     tables = []
@@ -138,7 +158,7 @@ def ways_tables(budgets: pd.DataFrame) -> list[markup.Table]:
             cells = [_way(own.loc[name]) if name in own.index else NONE for name in names]
             body.append([f"{own['budget'].iloc[0] / 1e3:.3g} kB (1/{ratio})", *cells])
         tables.append(
-            markup.Table(
+            markup.TextTable(
                 title=f"Prune, quantize or both at equal bytes: {' / '.join(map(str, setting))}",
                 caption="test error (%), mean ± standard deviation over"
                 f" {seeds_text(rows['n'])}, of the cell with the lowest validation error within"
@@ -157,7 +177,7 @@ def _way(row: pd.Series) -> str:
 
 
 def verdict(budgets: pd.DataFrame) -> str:
-    """Which way is the best at equal bytes, counted over settings and budgets, as a sentence."""
+    """Return a sentence on the way with the lowest error at equal bytes, counted over budgets."""
     if budgets.empty:
         return "Nothing was quantized: the configuration's probes do not name it."
     contested = budgets.groupby([*SETTING, "ratio"])["way"].transform("nunique") > 1

@@ -1,8 +1,8 @@
 """The tables of a paper: generalization, compression and scores, as .csv, .md and .tex.
 
-In a column of a table the lowest error is bold where it is shown to be below every other (see
-``statistics.best``); otherwise a dagger marks it and what cannot be told from it. With too few
-seeds to show anything nothing is marked, and the caption says so.
+In a column of a table the lowest error is bold where a test shows that every other is higher (see
+``statistics.best_methods``). Otherwise a dagger marks it and those that no test tells from it.
+With too few seeds for any test nothing is marked, and the caption says so.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Any
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report.figures import plain
-from prunebench.report.style import interval, mean_std, number, percent, seeds_text
 from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
 from prunebench.statistics.best_methods import Leader, find_leader
 from prunebench.statistics.cells_table import flags
@@ -26,6 +24,8 @@ from prunebench.statistics.setting_scores import score_settings, seed_scores
 from prunebench.storage.files import write_text
 from prunebench.storage.records import DENSE
 from prunebench.text import markup
+from prunebench.text.numbers import interval, mean_std, number, percent, seeds_text
+from prunebench.text.safe_names import file_part
 
 KEY = [*SETTING, "method", "family", "sparsity"]
 Key = tuple[Any, ...]  # task, regime, model, sparsity
@@ -36,8 +36,8 @@ BEHIND = (
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A column to show: how it is named, in which unit, and by what it is multiplied."""
+class MeasureColumn:
+    """A column of a table: its title, its factor and its format."""
 
     column: str
     title: str
@@ -48,37 +48,52 @@ class Measure:
 
 
 GENERALIZATION = (
-    Measure("test_error", "Test error (%)", 100, 1, spread=True, judged=True),
-    Measure("difference", "Test error minus that of dense, same seed (points)", 1, 1, True, True),
-    Measure("generalization_gap", "Generalization gap: test minus training error (points)", 100),
-    Measure("memorized", "Mislabelled training samples memorized (%)", 100),
+    MeasureColumn("test_error", "Test error (%)", 100, 1, spread=True, judged=True),
+    MeasureColumn(
+        "difference", "Test error minus that of dense, same seed (points)", 1, 1, True, True
+    ),
+    MeasureColumn(
+        "generalization_gap", "Generalization gap: test minus training error (points)", 100
+    ),
+    MeasureColumn("memorized", "Mislabelled training samples memorized (%)", 100),
 )
 COMPRESSION = (
-    Measure("sparsity_achieved", "Sparsity (%)", 100, 2),
-    Measure("params_kept", "Weights kept", 1, 0),
-    Measure("compression_ratio", "Ratio", 1, 2),
-    Measure("macs_kept", "MACs (M)", 1e-6, 2),
-    Measure("theoretical_speedup", "Speed-up", 1, 2),
-    Measure("shrunk_speedup", "Shrunk", 1, 2),
-    Measure("measured_speedup", "Measured, 1", 1, 2),
-    Measure("measured_speedup_batch", "Measured, batch", 1, 2),
-    Measure("bytes_kept", "kB", 1e-3, 0),
-    Measure("bytes_compressed", "File (kB)", 1e-3, 1),
-    Measure("bytes_quantized", "In 8 bits (kB)", 1e-3, 1),
-    Measure("quantized_error", "Its error (%)", 100, 1),
-    Measure("quantized_speedup", "Its speed-up", 1, 2),
-    Measure("train_epochs", "Epochs", 1, 0),
-    Measure("train_seconds", "Seconds", 1, 1),
+    MeasureColumn("sparsity_achieved", "Sparsity (%)", 100, 2),
+    MeasureColumn("params_kept", "Weights kept", 1, 0),
+    MeasureColumn("compression_ratio", "Ratio", 1, 2),
+    MeasureColumn("macs_kept", "MACs (M)", 1e-6, 2),
+    MeasureColumn("theoretical_speedup", "Speed-up", 1, 2),
+    MeasureColumn("shrunk_speedup", "Shrunk", 1, 2),
+    MeasureColumn("measured_speedup", "Measured, 1", 1, 2),
+    MeasureColumn("measured_speedup_batch", "Measured, batch", 1, 2),
+    MeasureColumn("bytes_kept", "kB", 1e-3, 0),
+    MeasureColumn("bytes_compressed", "File (kB)", 1e-3, 1),
+    MeasureColumn("bytes_quantized", "In 8 bits (kB)", 1e-3, 1),
+    MeasureColumn("quantized_error", "Its error (%)", 100, 1),
+    MeasureColumn("quantized_speedup", "Its speed-up", 1, 2),
+    MeasureColumn("train_epochs", "Epochs", 1, 0),
+    MeasureColumn("train_seconds", "Seconds", 1, 1),
 )
 
 
 def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
-    """Write generalization, compression and scores into ``folder``; return the paths.
+    r"""Write the tables of generalization, compression and scores.
 
-    The .csv files are tidy (a row per setting, method, sparsity; of scores, per method), in the
-    units of the record and full precision; .md and .tex are for readers. Beside the .tex of all
-    settings stands each of its tables by itself, as ``<measure>-<setting>.tex``, for ``\\input``.
-    The LaTeX needs booktabs, graphicx and longtable.
+    The .csv files are tidy (a row per setting, method and sparsity; for scores, per method), in the
+    units of the record and in full precision; .md and .tex are for readers. Each table of the .tex
+    of all settings is also written by itself, as ``<measure>-<setting>.tex``, for ``\input``. The
+    LaTeX needs booktabs, graphicx and longtable.
+
+    Args:
+        cells: the records, as ``statistics.read_cells`` returns them.
+        folder: where the files go.
+        analysis: how the records are judged.
+
+    Returns:
+        The paths that were written.
+
+    Raises:
+        PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
     generalization = summary(cells, GENERALIZATION)
     compression = summary(cells, COMPRESSION)
@@ -100,12 +115,12 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
 
 
 def label(what: str, setting: Iterable[str] = ()) -> str:
-    """The name of a table: of its file, and in LaTeX behind ``tab:``."""
-    return "-".join(plain(str(part)) for part in (what, *setting))
+    """Return the name of a table: of its file, and of its LaTeX label behind ``tab:``."""
+    return "-".join(file_part(str(part)) for part in (what, *setting))
 
 
 def leads(cells: pd.DataFrame, alpha: float) -> dict[Key, Leader]:
-    """Who has the lowest test error, by setting and sparsity, where two methods are there."""
+    """Return the method of lowest test error by setting and sparsity, of two or more."""
     found = {}
     for key, rows in counted(own(cells)).groupby([*SETTING, "sparsity"], sort=True):
         best = find_leader(rows.dropna(subset=["test_error"]), "test_error", alpha)
@@ -114,8 +129,8 @@ def leads(cells: pd.DataFrame, alpha: float) -> dict[Key, Leader]:
     return found
 
 
-def summary(cells: pd.DataFrame, measures: tuple[Measure, ...]) -> pd.DataFrame:
-    """Tidy means, standard deviations, bands and counts of ``measures``, dense first."""
+def summary(cells: pd.DataFrame, measures: tuple[MeasureColumn, ...]) -> pd.DataFrame:
+    """Return tidy means, standard deviations, bands and counts of the measures, dense first."""
     table = bands(paired_difference(cells), [measure.column for measure in measures])
     rank = {method: place for place, method in enumerate(methods_in_order(cells))}
     return table.sort_values(
@@ -125,7 +140,7 @@ def summary(cells: pd.DataFrame, measures: tuple[Measure, ...]) -> pd.DataFrame:
 
 
 def methods_in_order(cells: pd.DataFrame) -> list[str]:
-    """Dense, the other controls as far as the records say, the rest, published; each by name."""
+    """Return dense, the other controls, the candidates and the published methods, each by name."""
     control = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
     mine = set(own(cells)["method"])
     order = {
@@ -134,8 +149,8 @@ def methods_in_order(cells: pd.DataFrame) -> list[str]:
     return sorted(order, key=lambda name: order[name])
 
 
-def _matrices(tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float) -> list[markup.Table]:
-    """Per setting and measure one matrix: methods down, sparsities across."""
+def _matrices(tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float) -> list[markup.TextTable]:
+    """Return a matrix for each setting and measure: methods down, sparsities across."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
         for measure in GENERALIZATION:
@@ -143,14 +158,14 @@ def _matrices(tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float) -> list
             if len(there):
                 here = {key[-1]: found for key, found in best.items() if key[:-1] == setting}
                 marked = here if measure.judged else {}
-                said = f"; {said_of(list(marked.values()), alpha)}" if marked else ""
+                said = f"; {meaning_of_marks(list(marked.values()), alpha)}" if marked else ""
                 tables.append(_matrix(setting, there, measure, marked, said))
     return tables
 
 
 def _matrix(
-    setting: Key, rows: pd.DataFrame, measure: Measure, best: dict[float, Leader], said: str
-) -> markup.Table:
+    setting: Key, rows: pd.DataFrame, measure: MeasureColumn, best: dict[float, Leader], said: str
+) -> markup.TextTable:
     shown = rows.assign(text=_texts(rows, measure))
     wide = shown.pivot(index="method", columns="sparsity", values="text").fillna(number(None))
     wide = wide.reindex(rows["method"].unique())  # the order of the tidy table
@@ -160,7 +175,7 @@ def _matrix(
     fate = "count as a constant predictor" if measure.spread else "are left out"
     cells = "cell" if lost == 1 else "cells"
     note = f"; {lost} {cells} failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
-    return markup.Table(
+    return markup.TextTable(
         title=f"{measure.title}: {' / '.join(map(str, setting))}",
         caption=f"{how} over {counts}, by sparsity{said}{note}{published_note(rows)}",
         header=["method", *(percent(float(s)) for s in wide.columns)],
@@ -178,21 +193,21 @@ def _matrix(
 
 
 def published_note(rows: pd.DataFrame) -> str:
-    """Whose results stand among the rows, for a caption; "" where all were run here."""
+    """Return a caption's note on published results among the rows; "" where there are none."""
     whose = sorted(rows["published"].dropna().unique())
     names = "), (".join(map(str, whose))
     return f"; ({names}): {MARK}, compared with its own dense" if whose else ""
 
 
-def cell(text: str, method: str, best: Leader | None) -> str | markup.Cell:
-    """The text, marked as the best or as a tie where a test could tell."""
+def cell(text: str, method: str, best: Leader | None) -> str | markup.MarkedText:
+    """Return the text, marked as the best or as a tie where a test could tell."""
     if best is None or best.unable or method not in (best.method, *best.tied):
         return text
-    return markup.Cell(text, best=best.alone, tied=not best.alone)
+    return markup.MarkedText(text, best=best.alone, tied=not best.alone)
 
 
-def said_of(best: Sequence[Leader], alpha: float) -> str:
-    """What bold and the dagger mean, or why there are none."""
+def meaning_of_marks(best: Sequence[Leader], alpha: float) -> str:
+    """Return what bold and the dagger mean, or why there are none."""
     behind = f" ({BEHIND.format(alpha)})"
     able = [each for each in best if not each.unable]
     if not able:
@@ -208,8 +223,11 @@ def said_of(best: Sequence[Leader], alpha: float) -> str:
     return "; ".join(said)
 
 
-def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) -> markup.Table:
-    """The scores with their intervals, best first; of those with all cells the best is marked."""
+def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) -> markup.TextTable:
+    """Return the scores with their intervals, best first.
+
+    The best is marked among the methods of which no cell is missing.
+    """
     complete = set(scores.loc[scores["complete"], "method"]) - {DENSE}
     values = seed_scores(score_settings(own(cells), DENSE, RANDOM, DRAWS))
     best = find_leader(values[values["method"].isin(complete)], alpha=analysis.alpha)
@@ -227,8 +245,8 @@ def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) ->
     ]  # fmt: skip
     seeds = seeds_text(own(cells).groupby(SETTING)["seed"].nunique())
     over = ", ".join(sorted(set(scores.loc[scores["published"].isna(), "interval_over"])))
-    said = f"; {said_of([best], analysis.alpha)}" if best else ""
-    return markup.Table(
+    said = f"; {meaning_of_marks([best], analysis.alpha)}" if best else ""
+    return markup.TextTable(
         title="Score: change of test error by pruning, in points; negative is better than dense",
         caption=f"mean over log₂ compression, over all settings and {seeds}, with its 95 %"
         f" bootstrap interval over {over}; beside it the change at the sparsity chosen on"
@@ -240,8 +258,8 @@ def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) ->
     )
 
 
-def _lists(tidy: pd.DataFrame) -> list[markup.Table]:
-    """Per setting one long table: a row for each method and sparsity."""
+def _lists(tidy: pd.DataFrame) -> list[markup.TextTable]:
+    """Return a long table for each setting: a row for each method and sparsity."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
         shown = [m for m in COMPRESSION if rows[f"{m.column}_mean"].notna().any()]
@@ -253,7 +271,7 @@ def _lists(tidy: pd.DataFrame) -> list[markup.Table]:
             )
         ]
         tables.append(
-            markup.Table(
+            markup.TextTable(
                 title=f"Compression and cost: {' / '.join(map(str, setting))}",
                 caption=f"mean over {seeds_text(rows['cells'])}; ratio is all weights over kept "
                 "weights, speed-up is theoretical (dense over kept multiply-accumulates), shrunk is"
@@ -268,7 +286,7 @@ def _lists(tidy: pd.DataFrame) -> list[markup.Table]:
     return tables
 
 
-def _texts(rows: pd.DataFrame, measure: Measure) -> list[str]:
+def _texts(rows: pd.DataFrame, measure: MeasureColumn) -> list[str]:
     means = rows[f"{measure.column}_mean"] * measure.scale
     if not measure.spread:
         return [number(mean, measure.digits) for mean in means]

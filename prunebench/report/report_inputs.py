@@ -1,4 +1,4 @@
-"""What a report is written from: the records, their settings, and what statistics say of them."""
+"""The inputs of a report: the records, their settings, and what the statistics say of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pandas as pd
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import KINDS
 from prunebench.experiment.settings import PARTS, Analysis, Experiment, Part
-from prunebench.report import figures
+from prunebench.report import declared_analysis, figures
 from prunebench.statistics import score
-from prunebench.statistics.hypotheses import Finding
+from prunebench.statistics.hypotheses import Finding, findings
 from prunebench.statistics.hypotheses.paired_cells import Table, prepare
-from prunebench.statistics.published_results import COLUMN
+from prunebench.statistics.published_results import COLUMN, own
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
 
 
 @dataclass(frozen=True)
-class Material:
-    """One experiment, read and judged; what others published stands apart."""
+class ReportInputs:
+    """One experiment, read and judged; published results are kept apart."""
 
     cells: pd.DataFrame  # that were run here
     layout: Layout
@@ -30,19 +30,28 @@ class Material:
     unread: str = ""  # why it cannot
     every: pd.DataFrame | None = None  # the cells and what others published, where there is any
 
+    @classmethod
+    def of(cls, cells: pd.DataFrame, layout: Layout) -> ReportInputs:
+        """Return the records, judged by the settings beside them or by the defaults."""
+        experiment, unread = declared_analysis.experiment(layout)
+        analysis = Analysis() if experiment is None else experiment.analysis
+        mine = own(cells)
+        every = cells if len(mine) < len(cells) else None
+        return cls(mine, layout, findings(mine, analysis), experiment, unread, every)
+
     @property
     def analysis(self) -> Analysis:
-        """How the records are judged; the defaults where nobody declared it."""
+        """Return how the records are judged; the defaults where no configuration declares it."""
         return Analysis() if self.experiment is None else self.experiment.analysis
 
     @cached_property
     def table(self) -> Table:
-        """The cells as the hypotheses see them: who is a control, who is in the family."""
+        """Return the cells as the hypotheses see them, with controls and the declared family."""
         return prepare(self.cells, self.analysis)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores of every method, by the declared family and region of equivalence."""
+        """Return the scores of every method."""
         return score(
             self.cells, alpha=self.analysis.alpha, equivalence=self.analysis.equivalence,
             # what was declared and never recorded is a warning of the report
@@ -51,7 +60,7 @@ class Material:
 
     @cached_property
     def published(self) -> pd.DataFrame:
-        """Scores of what others published."""
+        """Return the scores of published results."""
         judged = self.analysis
         if self.every is None:
             return self.scores.iloc[:0]
@@ -60,14 +69,14 @@ class Material:
 
     @cached_property
     def methods(self) -> list[str]:
-        """Every method that was recorded, dense apart, by name."""
+        """Return the names of all recorded methods but dense."""
         return sorted(set(self.cells["method"]) - {DENSE})
 
     @cached_property
     def composition(self) -> pd.DataFrame:
-        """Per method (the index) family, control and parts, as texts; missing is None.
+        """Return family, control and parts of each method (the index), as texts; missing is None.
 
-        The configuration also says which parameters differ from their defaults.
+        With a configuration, a part also names the parameters that differ from its defaults.
         """
         found = self.cells.groupby("method").first().reindex(columns=["family", *COMPOSITION])
         found = found.astype(object).where(found.notna(), None).loc[self.methods]
@@ -80,17 +89,18 @@ class Material:
 
     @cached_property
     def captions(self) -> dict[str, str]:
-        """What each figure shows, by the stem of its file."""
+        """Return the caption of each figure, by the stem of its file."""
         return figures.captions(self.cells if self.every is None else self.every)
 
     @cached_property
     def seeds(self) -> int:
-        """The number of seeds of the setting that has the fewest."""
+        """Return the number of seeds of the setting that has the fewest."""
         return int(self.cells.groupby(["task", "regime", "model"])["seed"].nunique().min())
 
 
 def _part(kind: str, part: Part) -> str:
     """A part by its name, with the parameters that are not its defaults."""
     usual = registry.find(KINDS[kind], part.name).parameters
+    """Return a part's name, with the parameters that differ from its defaults."""
     own = [f"{key} {value}" for key, value in part.parameters.items() if usual.get(key) != value]
     return f"{part.name} ({', '.join(own)})" if own else part.name

@@ -1,4 +1,4 @@
-"""What ``analyse`` says of a table, whoever made it: scores in words, as files and for programs."""
+"""The result of ``analyse``: the scores of any table, as text, as files and as JSON."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import settings
-from prunebench.report import figures, style
+from prunebench.report import figures
 from prunebench.statistics import RANDOM, SETTING, score
 from prunebench.statistics.bootstrap import SEEDS
 from prunebench.storage.files import write_text
 from prunebench.text import markup
+from prunebench.text.numbers import interval, number, plural, seeds_text
 
 HEADER = ["method", "score", "95 % interval", "verdict", "against the baseline"]
 NAME = "scores"
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """A table's scores, and what they stand on."""
+class AnalysedTable:
+    """A table, its scores, and how they were computed."""
 
     cells: pd.DataFrame
     scores: pd.DataFrame
@@ -34,11 +35,23 @@ class Analysis:
 
 def analyse(
     cells: pd.DataFrame, baseline: str, reference: str, primary: list[str], equivalence: float
-) -> Analysis:
-    """Score ``cells``, with ``primary`` ([]: all but controls) as the family of Holm.
+) -> AnalysedTable:
+    """Score a table of cells.
 
-    Raises PrunebenchError as ``score`` does, for nothing to compare, and for a reference that is
-    not there, but for random: many a published table has none.
+    Args:
+        cells: the table, as ``statistics.read_table`` returns it.
+        baseline: the dense method that the others are compared with.
+        reference: the second method of comparison; ``random`` may be missing, as it is from many
+            published tables.
+        primary: the family of Holm's correction; [] means all methods but controls.
+        equivalence: the region of practical equivalence, ± points.
+
+    Returns:
+        The table with its scores.
+
+    Raises:
+        PrunebenchError: ``score`` refuses the table, the reference is not there, ``equivalence`` is
+            not above 0, or there is one method alone.
     """
     if not equivalence > 0:
         raise PrunebenchError(f"equivalence must be above 0 points, found {equivalence:g}")
@@ -49,14 +62,14 @@ def analyse(
         only = cells["method"].iloc[0]
         raise PrunebenchError(f"there is nothing to compare: every row is {only!r}")
     scores = score(cells, baseline, reference, primary=primary, equivalence=equivalence)
-    return Analysis(cells, scores, baseline, reference, equivalence)
+    return AnalysedTable(cells, scores, baseline, reference, equivalence)
 
 
-def caption(found: Analysis) -> str:
-    """What the scores are and what they stand on, in sentences."""
+def caption(found: AnalysedTable) -> str:
+    """Return sentences on the scores and on the cells behind them."""
     cells, scores = found.cells, found.scores
-    parts = [_count(cells[axis].nunique(), axis) for axis in SETTING]
-    seeds = style.seeds_text(cells.groupby(SETTING)["seed"].nunique())
+    parts = [plural(cells[axis].nunique(), axis) for axis in SETTING]
+    seeds = seeds_text(cells.groupby(SETTING)["seed"].nunique())
     family = int((scores["primary"] & scores["p_baseline"].notna()).sum())
     sentences = [
         f"{len(cells)} cells: {', '.join(parts)}, {seeds}.",
@@ -64,12 +77,12 @@ def caption(found: Analysis) -> str:
         " log₂ compression; negative is better.",
         _interval(scores),
         f"Equivalent: the whole interval lies inside ±{found.equivalence:g} points.",
-        f"p: exact sign-flip test over seeds, Holm over {_count(family, 'method')}.",
+        f"p: exact sign-flip test over seeds, Holm over {plural(family, 'method')}.",
     ]
     lost = int(scores["failed"].sum())
     if lost:
         sentences.append(
-            f"{_count(lost, 'cell')} failed, diverged or collapsed: unmeasured ones count as a"
+            f"{plural(lost, 'cell')} failed, diverged or collapsed: unmeasured ones count as a"
             " constant predictor."
         )
     outside = scores.loc[~scores["primary"] & (scores["method"] != found.baseline), "method"]
@@ -89,16 +102,12 @@ def _interval(scores: pd.DataFrame) -> str:
     return f"Interval of 95 % over {over}{', on these tasks' if over == SEEDS else ''}."
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
 def _list(names: pd.Series) -> str:
     return ", ".join(map(str, names))
 
 
-def lines(found: Analysis) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the score table as texts, with the columns that hold something."""
+def lines(found: AnalysedTable) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of the score table as texts, without empty columns."""
     scores = found.scores
     header, columns = [*HEADER], [*_columns(scores)]
     there = set(scores["method"])
@@ -115,15 +124,15 @@ def _columns(scores: pd.DataFrame) -> list[list[str]]:
     ends = zip(scores["low"], scores["high"], strict=True)
     return [
         scores["method"].tolist(),
-        [style.number(value, 2, sign=True) for value in scores["score"]],
-        [style.interval(low, high) for low, high in ends],
+        [number(value, 2, sign=True) for value in scores["score"]],
+        [interval(low, high) for low, high in ends],
         scores["verdict"].tolist(),
         scores["against_baseline"].tolist(),
     ]
 
 
-def text(found: Analysis) -> str:
-    """The score table for the terminal."""
+def text(found: AnalysedTable) -> str:
+    """Return the score table for the terminal."""
     header, rows = lines(found)
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     shown = [
@@ -134,8 +143,8 @@ def text(found: Analysis) -> str:
     return "\n".join([sentences, "", *shown])
 
 
-def as_json(found: Analysis) -> str:
-    """All columns of the scores, one object a method; what is not known is null."""
+def as_json(found: AnalysedTable) -> str:
+    """Return all columns of the scores as JSON, an object a method; unknown values are null."""
     rows: list[dict[str, Any]] = json.loads(found.scores.to_json(orient="records"))
     about = {
         "baseline": found.baseline, "reference": found.reference,
@@ -144,9 +153,17 @@ def as_json(found: Analysis) -> str:
     return json.dumps({**about, "scores": rows}, indent=1, ensure_ascii=False)
 
 
-def write(found: Analysis, folder: Path) -> list[Path]:
-    """Write scores.csv (all columns, full precision), scores.md and the forest plot."""
-    table = markup.Table(f"Scores against {found.baseline}", caption(found), *lines(found))
+def write(found: AnalysedTable, folder: Path) -> list[Path]:
+    """Write scores.csv (all columns, full precision), scores.md and the forest plot.
+
+    Args:
+        found: the scored table.
+        folder: where the files go.
+
+    Returns:
+        The paths that were written.
+    """
+    table = markup.TextTable(f"Scores against {found.baseline}", caption(found), *lines(found))
     texts = {
         "csv": found.scores.to_csv(index=False, lineterminator="\n"),
         "md": markup.markdown(table),

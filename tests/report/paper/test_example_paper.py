@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from prunebench.cli import app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOOLS = ("pdflatex", "bibtex", "pdffonts", "pdfinfo")
 OVERFULL = 3.0  # points that a line may stick out
 

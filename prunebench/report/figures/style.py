@@ -1,14 +1,10 @@
-"""How results look and read, everywhere the same: numbers, names, colours, markers, figures."""
+"""How all figures look: fonts, sizes, colours, markers and dashes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-MINUS = "−"
-NONE = "–"  # what stands where there is no value
 
 # matplotlib's settings; fonttype 42 embeds TrueType outlines, which publishers ask for
 RC: dict[str, Any] = {
@@ -54,8 +50,8 @@ CONTROL_COLOUR, BLACK, FAINT = "#6e6e6e", "#000000", "#c4c4c4"
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a method is drawn: marker and dashes alone tell it apart in grey print."""
+class LineStyle:
+    """The look of a method's line; in grey print its marker and dashes alone tell it apart."""
 
     colour: str
     marker: str = ""
@@ -64,7 +60,7 @@ class Look:
     fill: str | None = None  # of the marker; None: the colour
 
     def line(self) -> dict[str, Any]:
-        """As keyword arguments of matplotlib's Line2D."""
+        """Return keyword arguments for matplotlib's Line2D."""
         edge, face = (self.fill and self.colour) or "white", self.fill or self.colour
         return {
             "color": self.colour, "marker": self.marker, "dashes": self.dashes or (None, None),
@@ -73,68 +69,33 @@ class Look:
         }  # fmt: skip
 
 
-def looks(
+def line_styles(
     methods: Sequence[str], controls: Iterable[str] = (), levels: Iterable[str] = (),
     published: Iterable[str] = (),
-) -> dict[str, Look]:  # fmt: skip
-    """Give every method a look of its own: levels, controls, methods, published ones.
+) -> dict[str, LineStyle]:  # fmt: skip
+    """Give every method a line style of its own.
 
-    ``levels``, horizontal lines, are black and told apart by their dashes, the first is solid;
-    ``controls`` grey with hollow markers; ``methods`` coloured; ``published`` coloured, dotted,
-    with hollow markers.
+    Args:
+        methods: coloured, with filled markers.
+        controls: grey, with hollow markers.
+        levels: horizontal lines, black, told apart by their dashes; the first is solid.
+        published: coloured and dotted, with hollow markers.
+
+    Returns:
+        The styles by name: levels, controls, methods, published ones.
     """
     found = {
-        name: Look(BLACK, dashes=LEVEL_DASHES[i % len(LEVEL_DASHES)], width=1.1 if i else 1.4)
+        name: LineStyle(BLACK, dashes=LEVEL_DASHES[i % len(LEVEL_DASHES)], width=1.1 if i else 1.4)
         for i, name in enumerate(levels)
     }
     for i, name in enumerate(controls):
         marker = CONTROL_MARKERS[i % len(CONTROL_MARKERS)]
         dashes = DASHES[(i + 2) % len(DASHES)]
-        found[name] = Look(CONTROL_COLOUR, marker, dashes, 1.1, fill="white")
+        found[name] = LineStyle(CONTROL_COLOUR, marker, dashes, 1.1, fill="white")
     for i, name in enumerate(methods):
         marker, dashes = MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]
-        found[name] = Look(PALETTE[i % len(PALETTE)], marker, dashes)
+        found[name] = LineStyle(PALETTE[i % len(PALETTE)], marker, dashes)
     for i, name in enumerate(published, start=len(methods)):
         marker = MARKERS[i % len(MARKERS)]
-        found[name] = Look(PALETTE[i % len(PALETTE)], marker, DOTTED, 1.1, fill="white")
+        found[name] = LineStyle(PALETTE[i % len(PALETTE)], marker, DOTTED, 1.1, fill="white")
     return found
-
-
-def number(value: float | None, digits: int = 2, sign: bool = False) -> str:
-    """A number to read: fixed digits, a true minus, ``–`` for none; never ``−0.00``."""
-    if value is None or math.isnan(value):
-        return NONE
-    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-    if not text.strip("+-0."):
-        text = text.lstrip("+-")
-    return text.replace("-", MINUS)
-
-
-def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """``[low, high]`` or ``–``."""
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
-        return NONE
-    return f"[{number(low, digits, sign=True)}, {number(high, digits, sign=True)}]"
-
-
-def percent(fraction: float, digits: int = 2) -> str:
-    """A fraction as per cent with no more digits than it needs: 0.984375 is ``98.44 %``."""
-    if math.isnan(fraction):
-        return NONE
-    return f"{round(100 * fraction, digits):g} %"
-
-
-def mean_std(mean: float, std: float, digits: int = 1) -> str:
-    """``mean ± std``, without the spread where there is one value only."""
-    if math.isnan(mean) or math.isnan(std):
-        return number(mean, digits)
-    return f"{number(mean, digits)} ± {number(std, digits)}"
-
-
-def seeds_text(counts: Iterable[float]) -> str:
-    """``3 seeds``, or ``2 to 3 seeds`` where cells differ."""
-    numbers = sorted({int(n) for n in counts if n > 0})
-    if not numbers:
-        return "0 seeds"
-    span = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    return f"{span} seed{'' if numbers == [1] else 's'}"

@@ -1,7 +1,9 @@
-"""What a reader finds in the tables of a page."""
+"""The tables that a reader finds in a page or in Markdown."""
 
 from __future__ import annotations
 
+import html
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -33,3 +35,11 @@ class Rows(HTMLParser):
 def of_html(path: Path) -> list[list[str]]:
     """The texts of every row of every table of a page, headers included."""
     return [[cell.strip() for cell in row] for row in Rows(path).rows]
+
+
+def of_markdown(path: Path) -> list[list[str]]:
+    """The texts of every row of every table of a Markdown file, headers included."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    texts = [[html.unescape(re.sub(r"\\(.)", r"\1", c.strip())) for c in row] for row in rows]
+    return [row for row in texts if not all(re.fullmatch("-+:?", cell) for cell in row)]

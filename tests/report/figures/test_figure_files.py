@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import figures, style
-from prunebench.report.figures.figure_context import EMPHASISED, Scene
-from tests.report.figures_helpers import every_column
+from prunebench.report import figures
+from prunebench.report.figures import style
+from prunebench.report.figures.figure_context import EMPHASISED, FigureContext
+from tests.report.made_up import every_column, layers, saved
 
 OLD = {"error-compression-digits", "error-speedup-digits", "harm-digits", "forest", "controls",
        "memorized-recovered-digits", "train-test-gap-digits"}  # fmt: skip
@@ -23,10 +24,9 @@ NEW = {"criterion", "recovery", "gain-noise-size", "predictors"}
 
 
 @pytest.fixture(scope="module")
-def folder(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(context: FigureContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("figures")
-    table = every_column(cells[cells["model"] == "seed-cnn"])
-    names = {path.name for path in figures.write(table, made)}
+    names = {path.name for path in figures.write(context.cells, made)}
     assert names == {f"{name}.{kind}" for name in OLD | NEW for kind in figures.KINDS}
     assert names == {path.name for path in made.iterdir()}
     return made
@@ -96,9 +96,9 @@ def test_many_methods_leave_eight_in_colour(cells: pd.DataFrame) -> None:
     extra = [own.assign(method=f"m{i:02d}", test_error=own["test_error"] + 0.001 * i)
              for i in range(20)]  # fmt: skip
     table = pd.concat([cells[cells["model"] == "seed-cnn"], *extra], ignore_index=True)
-    scene = Scene.of(table, Analysis(primary=["m19", "apoz"]))
-    assert len(scene.shown) == EMPHASISED
-    assert {"m19", "apoz", "m00"} <= set(scene.shown)
+    context = FigureContext.of(table, Analysis(primary=["m19", "apoz"]))
+    assert len(context.shown) == EMPHASISED
+    assert {"m19", "apoz", "m00"} <= set(context.shown)
     drawn = figures.draw(figures.ERROR, table, Analysis(primary=["m19", "apoz"]))
     assert drawn is not None
     assert "thin grey: 18 other methods" in drawn.legends[0].get_title().get_text()
@@ -106,7 +106,7 @@ def test_many_methods_leave_eight_in_colour(cells: pd.DataFrame) -> None:
 
 
 def test_looks_tell_everybody_apart() -> None:
-    looks = style.looks([f"m{i}" for i in range(20)], ["random", "small"], ["dense", "long"])
+    looks = style.line_styles([f"m{i}" for i in range(20)], ["random", "small"], ["dense", "long"])
     assert len({(look.marker, look.dashes, look.fill) for look in looks.values()}) == 24
     assert looks["dense"].dashes == ()
 
@@ -118,3 +118,13 @@ def test_the_module_costs_no_seaborn_until_it_draws() -> None:
     )
     root = Path(figures.__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_figures_of_savings_are_drawn_where_there_is_something(cells: pd.DataFrame) -> None:
+    made = saved(cells)
+    drawn = FigureContext.of(made, layers=layers(made))
+    without = FigureContext.of(cells)
+    for stem in SAVINGS:
+        each = figures.figures()[stem.replace("digits", "{task}")]
+        assert each.draw(drawn.cells, drawn) is not None
+        assert each.draw(without.cells, without) is None

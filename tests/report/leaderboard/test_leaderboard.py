@@ -1,6 +1,8 @@
+"""leaderboard.md, .csv and .html: the same numbers, those of the statistics, escaped, alone."""
+
 from __future__ import annotations
 
-import html
+import base64
 import json
 import re
 from functools import partial
@@ -12,15 +14,17 @@ import pandas as pd
 import pytest
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import leaderboard, style
+from prunebench.report import leaderboard
 from prunebench.report.leaderboard import columns, page, ranking
-from prunebench.report.leaderboard.row_details import points
-from prunebench.report.leaderboard.subsets import EVERYTHING, tables
+from prunebench.report.leaderboard.row_details import details
+from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables, tables
 from prunebench.statistics import read_cells, score
 from prunebench.statistics.published_results import named
 from prunebench.storage.layout import Layout
-from tests.report.html_tables import of_html
+from prunebench.text.numbers import MINUS
+from tests.report.shown_tables import of_html, of_markdown
 
+ALL = [ranking.EVERYTHING]
 HOSTILE = "</script><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\""
 
 
@@ -40,30 +44,14 @@ def embedded(path: Path) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def of_markdown(path: Path) -> list[list[str]]:
-    lines = [line for line in path.read_text().splitlines() if line.startswith("| ")]
-    parts = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines[2:]]
-    return [[html.unescape(re.sub(r"\\(.)", r"\1", cell.strip())) for cell in row] for row in parts]
-
-
 def numbers(text: str) -> list[float]:
-    return [float(n) for n in re.findall(r"[-+]?\d+(?:\.\d+)?", text.replace(style.MINUS, "-"))]
+    return [float(n) for n in re.findall(r"[-+]?\d+(?:\.\d+)?", text.replace(MINUS, "-"))]
 
 
-@pytest.fixture(scope="module")
-def layout(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    made = Layout(tmp_path_factory.mktemp("board"))
-    (made.figures).mkdir()
-    (made.figures / "error-compression-digits.png").write_bytes(b"\x89PNG picture")
-    leaderboard.write(cells, made)
-    return made
-
-
-def test_the_three_files_hold_the_same_figures(layout: Layout) -> None:
-    csv = pd.read_csv(layout.leaderboard("csv"), keep_default_na=False, na_values=[""])
-    shown = of_html(layout.leaderboard("html"))[1:]
-    assert of_markdown(layout.leaderboard("md")) == shown
-    titles = of_html(layout.leaderboard("html"))[0]
+def test_the_three_files_hold_the_same_figures(board: Layout) -> None:
+    csv = pd.read_csv(board.leaderboard("csv"), keep_default_na=False, na_values=[""])
+    titles, *shown = of_html(board.leaderboard("html"))
+    assert of_markdown(board.leaderboard("md")) == [titles, *shown]
     assert len(shown) == len(csv) == 8
     for row, (_, values) in zip(shown, csv.iterrows(), strict=True):
         text = dict(zip(titles, row, strict=True))
@@ -88,26 +76,26 @@ def test_the_three_files_hold_the_same_figures(layout: Layout) -> None:
             assert text["Best cell"].startswith(values["best_cell"])
 
 
-def test_figures_are_those_of_the_statistics(cells: pd.DataFrame, layout: Layout) -> None:
-    csv = pd.read_csv(layout.leaderboard("csv")).set_index("method")
+def test_figures_are_those_of_the_statistics(cells: pd.DataFrame, board: Layout) -> None:
+    csv = pd.read_csv(board.leaderboard("csv")).set_index("method")
     wanted = score(cells).set_index("method")
     for key in ("score", "low", "high", "chosen"):
         assert [*csv[key]] == pytest.approx([*wanted[key]], abs=0.005001, nan_ok=True)
 
 
-def test_the_script_reads_the_same_figures(layout: Layout) -> None:
-    data = embedded(layout.leaderboard("html"))
+def test_the_script_reads_the_same_figures(board: Layout) -> None:
+    data = embedded(board.leaderboard("html"))
     rows = data["tables"][json.dumps(EVERYTHING, separators=(",", ":"))]
     texts = [[data["texts"][place] for place in row[2]] for row in rows]
-    assert texts == of_html(layout.leaderboard("html"))[1:]
+    assert texts == of_html(board.leaderboard("html"))[1:]
     assert len(data["kinds"]) == len(texts[0])
 
 
-def test_each_subset_is_scored_by_itself(cells: pd.DataFrame) -> None:
-    found = ranking.boards(cells, Analysis())
+def test_each_subset_is_scored_by_itself(cells: pd.DataFrame, scores: ChoiceTables) -> None:
+    found = {choice[:3]: rows for choice, rows in scores.rows.items() if choice[3] == "all"}
     assert len(found) == 2 * 3 * 3
-    alone = ranking.boards(cells[cells["regime"] == "noisy-40"], Analysis())
-    assert found["all", "noisy-40", "all"] == alone[ranking.EVERYTHING]
+    [alone] = ranking.boards(cells[cells["regime"] == "noisy-40"], Analysis(), ALL).values()
+    assert found["all", "noisy-40", "all"] == alone
     one = ("all", "clean", "all")
     assert ranking.boards(cells, Analysis(), [one]) == {one: found[one]}
 
@@ -125,17 +113,20 @@ def test_costs_are_means_over_the_cells_of_the_row(cells: pd.DataFrame) -> None:
         assert row["latency_ms"] is None
 
 
-def test_costs_that_nobody_measured_are_no_column(cells: pd.DataFrame) -> None:
-    everything = [ranking.EVERYTHING]
-    [rows] = ranking.boards(cells, Analysis(), everything).values()
+def test_costs_that_nobody_measured_are_no_column(
+    cells: pd.DataFrame, scores: ChoiceTables
+) -> None:
+    rows = scores.rows[EVERYTHING]
     assert "Latency (ms)" in columns.unmeasured(rows)
     assert "Latency (ms)" not in [column.title for column in columns.shown(rows)]
-    [rows] = ranking.boards(cells.assign(latency_ms=2.5), Analysis(), everything).values()
+    [rows] = ranking.boards(cells.assign(latency_ms=2.5), Analysis(), ALL).values()
     assert [row["latency_ms"] for row in rows] == [2.5] * 8
     assert "Latency (ms)" in [column.title for column in columns.shown(rows)]
 
 
-def test_published_rows_are_marked_and_have_no_rank(cells: pd.DataFrame, tmp_path: Path) -> None:
+def test_published_rows_are_marked_and_have_no_rank(
+    cells: pd.DataFrame, scores: ChoiceTables, tmp_path: Path
+) -> None:
     theirs = cells[(cells["regime"] == "clean") & cells["method"].isin(["dense", "imp"])]
     theirs = theirs.assign(
         method=[named(method, "He 2022") for method in theirs["method"]], published="He 2022"
@@ -143,8 +134,8 @@ def test_published_rows_are_marked_and_have_no_rank(cells: pd.DataFrame, tmp_pat
     both = pd.concat([cells.assign(published=None).astype(object), theirs.astype(object)])
     both.to_csv(tmp_path / "both.csv", index=False)
     both = read_cells(tmp_path / "both.csv")
-    [rows] = ranking.boards(both, Analysis(), [ranking.EVERYTHING]).values()
-    [mine] = ranking.boards(cells, Analysis(), [ranking.EVERYTHING]).values()
+    [rows] = ranking.boards(both, Analysis(), ALL).values()
+    mine = scores.rows[EVERYTHING]
     assert rows[: len(mine)] == mine  # nothing of one's own changes
     row = next(row for row in rows if row["method"] == "imp (He 2022)")
     assert row["published"] == "He 2022"
@@ -154,9 +145,9 @@ def test_published_rows_are_marked_and_have_no_rank(cells: pd.DataFrame, tmp_pat
     said = ranking.warnings(both, rows)
     assert said[:-1] == ranking.warnings(cells, mine)
     assert said[-1].startswith("Published, not re-run, and not ranked: He 2022.")
-    ground = ranking.stands_on(both)
+    ground = ranking.basis(both)
     assert ground.pop("Published, not re-run") == "He 2022"
-    assert ground == ranking.stands_on(cells)
+    assert ground == ranking.basis(cells)
     made = Layout(tmp_path)
     leaderboard.write(both, made)
     data = embedded(made.leaderboard("html"))
@@ -165,8 +156,8 @@ def test_published_rows_are_marked_and_have_no_rank(cells: pd.DataFrame, tmp_pat
     assert len(data["points"]["methods"]["imp (He 2022)"]) == 2 * 6
 
 
-def test_libraries_come_with_their_licence_and_version(layout: Layout) -> None:
-    text = layout.leaderboard("html").read_text()
+def test_libraries_come_with_their_licence_and_version(board: Layout) -> None:
+    text = board.leaderboard("html").read_text()
     for name, version, licence in (
         ("datatables-3.1.5", "DataTables 3.1.5", "The MIT License"),
         ("d3-7.9.2", "https://d3js.org v7.9.2", "Permission to use, copy, modify"),
@@ -181,15 +172,16 @@ def test_libraries_come_with_their_licence_and_version(layout: Layout) -> None:
         assert "*/" not in library["licence"]
 
 
-def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame) -> None:
-    rows = ranking.boards(cells, Analysis())[ranking.EVERYTHING]
+def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame, scores: ChoiceTables) -> None:
+    rows = scores.rows[EVERYTHING]
     first, second = ranking.warnings(cells, rows)
     assert "With 3 seeds no difference can be significant" in first
     assert "0.25" in first
     assert "2 collapsed, 1 diverged, 1 failed" in second
     late = cells.assign(train_error=cells["train_error"].mask(cells["method"] == "dense", 0.1))
     gone = late.drop(index=late.index[(late["method"] == "imp") & (late["sparsity"] > 0.98)])
-    said = ranking.warnings(gone, ranking.boards(gone, Analysis())[ranking.EVERYTHING])
+    [rows] = ranking.boards(gone, Analysis(), ALL).values()
+    said = ranking.warnings(gone, rows)
     assert any("under-trained (noisy-40 · seed-cnn, noisy-40 · test_resnet)" in s for s in said)
     assert any(s == "Not ranked, since cells are missing: imp." for s in said)
 
@@ -209,12 +201,13 @@ def test_hostile_names_stay_text(cells: pd.DataFrame, tmp_path: Path) -> None:
     assert len({len(row) for row in of_markdown(made.leaderboard("md"))}) == 1
 
 
-def test_the_page_needs_no_network_and_shows_the_figure(layout: Layout) -> None:
-    text = layout.leaderboard("html").read_text()
+def test_the_page_needs_no_network_and_shows_the_figure(board: Layout) -> None:
+    text = board.leaderboard("html").read_text()
     assert "default-src 'none'" in text
     assert not re.search(r"<(script|link|img|iframe)\b[^>]*\b(src|href)=.(?!data:)", text)
-    assert "data:image/png;base64,iVBORw" not in text  # the made-up picture is the one in use
-    assert text.count("data:image/png;base64,") == 1
+    drawn = (board.figures / "error-compression-digits.png").read_bytes()
+    shown = re.findall(r"data:image/png;base64,([^\"]+)", text)
+    assert [base64.b64decode(each) for each in shown] == [drawn]
     assert len(text.encode()) < 3_000_000
 
 
@@ -222,7 +215,7 @@ def test_what_the_page_leaves_out_is_said(
     cells: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "FIGURE_BYTES", 10)
-    monkeypatch.setattr(page, "points", partial(points, records=100, failures=1))
+    monkeypatch.setattr(page, "details", partial(details, records=100, failures=1))
     text = page.html(tables(cells, Analysis(), limit=100), cells, Layout(tmp_path), [])
     assert "at most 1 choices of task, regime, model and sparsity at once" in text
     assert f"{4 * (1 + 7 * 6)} of them from {len(cells)} records; each seed" in text
@@ -232,9 +225,9 @@ def test_what_the_page_leaves_out_is_said(
     assert "Not measured in these records: Measured speed-up, Latency (ms)" in text
 
 
-def test_the_ground_is_named(layout: Layout) -> None:
+def test_the_ground_is_named(board: Layout) -> None:
     for kind in ("md", "html"):
-        text = layout.leaderboard(kind).read_text()
+        text = board.leaderboard(kind).read_text()
         for word in ("digits", "clean, noisy-40", "0, 1, 2", "2.9.1", "1.0.22", "98.44 %"):
             assert word in text
 
@@ -249,7 +242,7 @@ def test_part_of_a_grid_gives_a_leaderboard_too(
     some = cells.query(part)
     some.to_csv(made.cells_csv, index=False)
     leaderboard.write(read_cells(made.cells_csv), made)
-    shown = of_html(made.leaderboard("html"))[1:]
+    shown = of_html(made.leaderboard("html"))
     assert shown == of_markdown(made.leaderboard("md"))
-    assert len(shown) == some["method"].nunique()
+    assert len(shown) == some["method"].nunique() + 1
     assert "nan" not in made.leaderboard("md").read_text()

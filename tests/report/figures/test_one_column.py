@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from prunebench.report import figures, style
-from prunebench.report.figures import one_column
-from prunebench.report.figures.figure_context import Scene
-from tests.report.conftest import synthetic
-from tests.report.figures_helpers import every_column
+from prunebench.report import figures
+from prunebench.report.figures import one_column, style
+from prunebench.report.figures.figure_context import FigureContext
 
 SMALLEST = 6  # points
 
 
 @pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    cells = synthetic()
-    return every_column(cells[cells["model"] == "seed-cnn"])
-
-
-@pytest.fixture(scope="module")
-def folder(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(context: FigureContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("column")
-    assert {path.name for path in one_column.write(table, made)} == {p.name for p in made.iterdir()}
+    assert {path.name for path in one_column.write(context.cells, made)} == {
+        p.name for p in made.iterdir()
+    }
     return made
 
 
@@ -55,11 +48,10 @@ def test_all_are_as_wide_as_a_column_and_fonts_are_embedded(folder: Path) -> Non
 
 @pytest.mark.parametrize("width", [style.COLUMN_WIDTH, style.PAGE_WIDTH])
 @pytest.mark.parametrize("stem", sorted(figures.figures()))
-def test_nothing_is_too_small_or_cut_off(stem: str, width: float, table: pd.DataFrame) -> None:
-    scene = Scene.of(table)
+def test_nothing_is_too_small_or_cut_off(stem: str, width: float, context: FigureContext) -> None:
     each = figures.figures()[stem]
-    part = scene.cells if each.whole else scene.cells[scene.cells["regime"] == "noisy-40"]
-    drawn = each.draw(part, scene, width)
+    part = context.cells if each.whole else context.cells[context.cells["regime"] == "noisy-40"]
+    drawn = each.draw(part, context, width)
     if drawn is None:
         pytest.skip("the made-up table lacks what it shows")
     drawn.draw_without_rendering()
@@ -76,11 +68,10 @@ def test_nothing_is_too_small_or_cut_off(stem: str, width: float, table: pd.Data
         assert box.x1 <= drawn.bbox.x1 + 1
 
 
-def test_colours_are_those_of_the_page(table: pd.DataFrame) -> None:
-    scene = Scene.of(table)
+def test_colours_are_those_of_the_page(context: FigureContext) -> None:
     each = figures.figures()[figures.ERROR]
-    clean = scene.cells[scene.cells["regime"] == "clean"]
-    page, narrow = each.draw(scene.cells, scene), each.draw(clean, scene, style.COLUMN_WIDTH)
+    clean = context.cells[context.cells["regime"] == "clean"]
+    page, narrow = each.draw(context.cells, context), each.draw(clean, context, style.COLUMN_WIDTH)
     assert page is not None
     assert narrow is not None
     looks = [
@@ -92,8 +83,8 @@ def test_colours_are_those_of_the_page(table: pd.DataFrame) -> None:
     assert len(narrow.axes) == 1
 
 
-def test_the_title_is_left_to_the_caption(table: pd.DataFrame) -> None:
-    drawn = figures.draw("forest", table)
+def test_the_title_is_left_to_the_caption(context: FigureContext) -> None:
+    drawn = figures.figures()["forest"].draw(context.cells, context)
     assert drawn is not None
     before = drawn.get_figheight()
     assert one_column.untitled(drawn).get_suptitle() == ""

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prunebench import cli
-from prunebench.report import analyse
+from prunebench.report import analysed_table
 from prunebench.statistics import read_cells, score
 
 
@@ -106,4 +106,4 @@ def test_a_wrong_name_is_one_line(
 
 def test_nothing_to_compare(cells: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="nothing to compare: every row is 'dense'"):
-        analyse.analyse(cells[cells["method"] == "dense"], "dense", "random", [], 0.5)
+        analysed_table.analyse(cells[cells["method"] == "dense"], "dense", "random", [], 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,21 @@ from prunebench.experiment import config
 from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.report import declared_analysis, terminal_summary
 from prunebench.report import document as paper
-from prunebench.report.document import answers_section, embedded_figures, protocol_section
+from prunebench.report.document import (
+    caveats_section,
+    protocol_section,
+    provenance_section,
+    sanity_section,
+    to_html,
+)
+from prunebench.report.document.elements import Document, Section
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import smallest_p
 from prunebench.statistics.hypotheses import Finding
 from prunebench.storage.files import write_json
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import experiment_origin
-from tests.report.html_tables import of_html
+from tests.report.shown_tables import of_html, of_markdown
 
 HOSTILE = "</table><script>alert(1)</script>|<img src=x onerror=alert(2)>&'\"[a](http://b.c)"
 
@@ -64,19 +73,17 @@ def picture(path: Path, size: tuple[int, int] = (40, 30), noise: bool = False) -
     Image.fromarray(shown.astype("uint8")).save(path)
 
 
-def of_markdown(path: Path) -> list[list[str]]:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
-    texts = [[html.unescape(re.sub(r"\\(.)", r"\1", c.strip())) for c in row] for row in rows]
-    return [row for row in texts if not all(re.fullmatch("-+:?", cell) for cell in row)]
-
-
 def finding(number: int, figure: str, verdict: str = "shown", sentence: str = "So.") -> Finding:
     evidence = pd.DataFrame(
         {"method": ["imp"], "value": [-1.234], "low": [-2.0], "high": [np.nan], "p": [0.25],
          "seeds": [3], "note": [""]}
     )  # fmt: skip
     return Finding(number, "n", f"Claim {number}.", verdict, sentence, evidence, figure)
+
+
+def said_in(inputs: ReportInputs, *sections: Callable[[ReportInputs], Section]) -> str:
+    """Some sections as Markdown, which spares the hypotheses."""
+    return paper.markdown(Document("", "", [section(inputs) for section in sections]))
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +151,7 @@ def test_hostile_texts_stay_texts(half: pd.DataFrame, tmp_path: Path) -> None:
     bad = half.replace({"method": {"imp": HOSTILE}, "regime": {"clean": HOSTILE}})
     bad["message"] = bad["message"].replace("made up", HOSTILE)
     said = [finding(1, HOSTILE, HOSTILE, HOSTILE), finding(2, "forest")]
-    document = paper.compose(paper.Material(bad, Layout(tmp_path), said, None, HOSTILE))
+    document = paper.compose(ReportInputs(bad, Layout(tmp_path), said, None, HOSTILE))
     page, text = paper.html(document, tmp_path), paper.markdown(document)
     assert "<script" not in page
     assert "<img" not in page
@@ -158,7 +165,7 @@ def test_hostile_texts_stay_texts(half: pd.DataFrame, tmp_path: Path) -> None:
 
 
 def test_without_settings_the_defaults_are_named(half: pd.DataFrame, tmp_path: Path) -> None:
-    text = paper.markdown(paper.compose(paper.material_of(half, Layout(tmp_path))))
+    text = paper.markdown(paper.compose(ReportInputs.of(half, Layout(tmp_path))))
     for words in (
         "The run's own settings are not known (config.json is not there)", "±0.5 points",
         "has not been drawn", "snakemake --cores all --configfile CONFIGURATION",
@@ -172,21 +179,23 @@ def test_it_says_what_made_the_records_or_that_nobody_knows(
     made = Layout(tmp_path)
 
     def text() -> str:
-        return paper.markdown(paper.compose(paper.material_of(half, made)))
+        return said_in(ReportInputs(half, made, [], None), provenance_section.section)
 
-    absent = "Mind: there is no provenance.json: the command, machine, system and packages of these"
+    absent = (
+        "Warning: there is no provenance.json: the command, machine, system and packages of these"
+    )
     assert absent in text()
     half.to_csv(made.cells_csv, index=False)
     write_json(made.config, settings())
     stored = experiment_origin(made.config, made.cells_csv, [])
     write_json(made.provenance, stored | {"command": "snakemake --cores 7", "diff_hash": "f" * 64})
     found = text()
-    assert "Mind: " not in found
+    assert "Warning: " not in found
     assert "- Command: snakemake --cores 7\n" in found
     assert f"- SHA-256 of what was not committed: {'f' * 64}\n" in found
     assert f"- Machine: {stored['machine']['processor']}, " in found
     write_json(made.provenance, stored | {"cells_sha256": "0" * 64})
-    assert "Mind: provenance.json names another cells.csv, changed since" in text()
+    assert "Warning: provenance.json names another cells.csv, changed since" in text()
 
 
 @pytest.mark.parametrize("content", ["{", '{"experiment": "trial", "tasks": 3}'])
@@ -201,7 +210,7 @@ def test_damaged_settings_are_none_and_say_why(tmp_path: Path, content: str) -> 
 
 def test_one_seed_supports_nothing_and_says_so(half: pd.DataFrame, tmp_path: Path) -> None:
     one = half[half["seed"] == 0]
-    text = paper.markdown(paper.compose(paper.material_of(one, Layout(tmp_path))))
+    text = paper.markdown(paper.compose(ReportInputs.of(one, Layout(tmp_path))))
     assert "> - With 1 seed the smallest two-sided p is 1," in text
     assert "> - With a single seed there are no intervals" in text
     assert "1 seed cannot show a difference" in text
@@ -217,16 +226,21 @@ def test_gates_count_what_went_wrong(half: pd.DataFrame, tmp_path: Path) -> None
     gone = bad.drop(index=bad.index[(bad["method"] == "imp") & (bad["sparsity"] > 0.98)])
     made = Layout(tmp_path)
     write_json(made.config, settings(analysis={"primary": ["imp", "magnitude", "wanda"]}))
-    paper.write(gone[gone["method"] != "wanda"], made)
-    rows = of_html(made.report("html"))
+    experiment, _ = declared_analysis.experiment(made)
+    inputs = ReportInputs(gone[gone["method"] != "wanda"], made, [], experiment)
+    text = said_in(
+        inputs, lambda inputs: caveats_section.sections(inputs)[0], sanity_section.section,
+        protocol_section.section, provenance_section.section,
+    )  # fmt: skip
+    (tmp_path / "text.md").write_text(text)
+    rows = of_markdown(tmp_path / "text.md")
     assert [row[1:3] for row in rows if row[-1] == "under-trained: 1 of 3"] == [
         ["noisy-40", "seed-cnn"]
     ]
     assert ["snip", "36", "1", "0", "0", "1× made up"] in rows
-    text = made.report("md").read_text(encoding="utf-8")
     for words in (
         "Declared as candidates but not recorded: wanda.", "cells are missing: imp", "imp (6)",
-        "Not all records were made alike: Commit differ", "cells are under-trained",
+        "They differ in: Commit.", "cells are under-trained",
         "Several commits made these records", "imp, magnitude (declared before the run)",
     ):  # fmt: skip
         assert words in text, words
@@ -239,11 +253,11 @@ def test_a_finding_is_shown_with_its_numbers_and_figure(half: pd.DataFrame, tmp_
     picture(made.figures / "harm-faces.png")
     said = [finding(1, "forest", "equivalent", "All in. e.g. one. Two."), finding(2, "harm"),
             finding(3, "forest", "not tested"), finding(4, "none")]  # fmt: skip
-    text = paper.markdown(paper.compose(paper.Material(half, made, said, None)))
+    text = paper.markdown(paper.compose(ReportInputs(half, made, said, None)))
     assert "Of 4 hypotheses: 2 shown, 1 equivalent, 1 not tested." in text
     assert "**Equivalent.**\n\nAll in.\n\n- e.g. one.\n- Two.\n" in text
     assert text.count("](figures/harm-") == 2
-    assert "Its figure stands at hypothesis 1." in text
+    assert "Its figure is shown at hypothesis 1." in text
     assert "Its figure, none, has not been drawn." in text
     assert re.search(r"\| imp +\| −1.23 +\| +– \| +0.250 \| +3 \|\n", text)
 
@@ -254,37 +268,28 @@ def test_figures_are_scaled_to_fit_and_left_out_at_last(
     paths = [tmp_path / f"{i}.png" for i in range(3)]
     for path in paths:
         picture(path, (1600, 40), noise=True)
-    whole = embedded_figures.embedded(paths)
+    whole = to_html.embedded(paths)
     assert list(whole) == paths
-    monkeypatch.setattr(embedded_figures, "BUDGET", sum(map(len, whole.values())) - 1)
-    smaller = embedded_figures.embedded(paths)
+    monkeypatch.setattr(to_html, "BUDGET", sum(map(len, whole.values())) - 1)
+    smaller = to_html.embedded(paths)
     assert list(smaller) == paths
-    assert sum(map(len, smaller.values())) <= embedded_figures.BUDGET
-    monkeypatch.setattr(embedded_figures, "WIDTHS", embedded_figures.WIDTHS[-1:])
-    narrowest = [len(uri) for uri in embedded_figures.embedded(paths).values()]
-    monkeypatch.setattr(embedded_figures, "BUDGET", sum(narrowest) - 1)
-    assert list(embedded_figures.embedded(paths)) == paths[:2]
+    assert sum(map(len, smaller.values())) <= to_html.BUDGET
+    monkeypatch.setattr(to_html, "WIDTHS", to_html.WIDTHS[-1:])
+    narrowest = [len(uri) for uri in to_html.embedded(paths).values()]
+    monkeypatch.setattr(to_html, "BUDGET", sum(narrowest) - 1)
+    assert list(to_html.embedded(paths)) == paths[:2]
 
 
 def test_a_damaged_figure_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG no picture")
     with pytest.raises(PrunebenchError, match=r"a\.png is damaged"):
-        embedded_figures.embedded([tmp_path / "a.png"])
+        to_html.embedded([tmp_path / "a.png"])
 
 
 @given(st.integers(1, 60), st.sampled_from([0.01, 0.05, 0.1, 1.0]))
 def test_the_fewest_seeds_are_the_fewest(size: int, alpha: float) -> None:
     wanted = next(n for n in range(1, 99) if smallest_p(n) * size <= alpha * (1 + 1e-12))
     assert protocol_section.seeds_needed(size, alpha) == wanted
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(3, "3"), (0.0, "0"), (-12.345, "−12.35"), (0.01234, "0.0123"), (123.456, "123.5"),
-     (1e-9, "1.0e−09"), (float("nan"), "–")],
-)  # fmt: skip
-def test_numbers_show_what_counts(value: float, text: str) -> None:
-    assert answers_section.significant(value) == text
 
 
 def test_the_command_line_writes_it_and_the_summary_names_it(

@@ -9,13 +9,18 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from prunebench.report import figures
-from prunebench.report.figures.figure_context import Scene
-from tests.report.conftest import synthetic
-from tests.report.figures_helpers import every_column
+from prunebench.report.figures.figure_context import FigureContext
+from tests.report.made_up import synthetic
 
 
 def drawn(stem: str, cells: pd.DataFrame) -> Figure:
     figure = figures.draw(stem, cells)
+    assert figure is not None
+    return figure
+
+
+def in_context(stem: str, context: FigureContext) -> Figure:
+    figure = figures.figures()[stem].draw(context.cells, context)
     assert figure is not None
     return figure
 
@@ -68,10 +73,8 @@ def test_nothing_is_cut_off_or_hidden(cells: pd.DataFrame, regimes: list[str]) -
 
 
 @pytest.mark.parametrize("stem", ["error-compression-{task}", "memorized-recovered-{task}"])
-def test_bands_stay_within_what_a_share_can_be(stem: str) -> None:
-    table = every_column(synthetic())
-    figure = drawn(stem, table[table["model"] == "seed-cnn"])
-    found = bands(figure)
+def test_bands_stay_within_what_a_share_can_be(stem: str, context: FigureContext) -> None:
+    found = bands(in_context(stem, context))
     assert found
     for vertices in found:
         assert vertices[:, 1].min() >= 0
@@ -111,34 +114,33 @@ def test_no_phase_is_named_where_none_is_shown() -> None:
     assert list(axes.texts) == []
 
 
-def test_the_forest_sets_controls_apart_and_shades_the_region() -> None:
-    scene = Scene.of(every_column(synthetic()))
-    axes = figures.draw_forest(scene.cells).axes[0]
+def test_the_forest_sets_controls_apart_and_shades_the_region(context: FigureContext) -> None:
+    axes = in_context(figures.FOREST, context).axes[0]
     heights = {text.get_text(): at for text, at in zip(axes.get_yticklabels(), axes.get_yticks(),
                                                        strict=True)}  # fmt: skip
-    assert set(heights) == {*scene.candidates, *scene.controls}
-    assert min(heights[m] for m in scene.candidates) >= max(heights[m] for m in scene.controls) + 2
+    assert set(heights) == {*context.candidates, *context.controls}
+    assert (
+        min(heights[m] for m in context.candidates) >= max(heights[m] for m in context.controls) + 2
+    )
     (shade,) = axes.patches
     assert (shade.get_x(), shade.get_width()) == (-0.5, 1.0)
 
 
-def test_the_heatmap_holds_the_gain_that_validation_chose() -> None:
-    table = every_column(synthetic())
-    scene = Scene.of(table)
-    figure = drawn("gain-noise-size", table)
+def test_the_heatmap_holds_the_gain_that_validation_chose(context: FigureContext) -> None:
+    figure = in_context("gain-noise-size", context)
     panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
-    assert list(panels) == scene.shown
+    assert list(panels) == context.shown
     for method, axes in panels.items():
         for row, regime in enumerate(("clean", "noisy-40")):
-            gain = -scene.scores["digits", regime, "all"].loc[method, "chosen"]
+            gain = -context.scores["digits", regime, "all"].loc[method, "chosen"]
             shown = axes.texts[row].get_text().replace("−", "-")
             assert float(shown) == pytest.approx(gain, abs=0.051)
 
 
-def test_the_criterion_is_compared_with_its_own_controls() -> None:
-    figure = drawn("criterion", every_column(synthetic()))
+def test_the_criterion_is_compared_with_its_own_controls(context: FigureContext) -> None:
+    figure = in_context("criterion", context)
     names = {text.get_text() for text in figure.legends[0].get_texts()}
     assert names == {"magnitude against random", "magnitude against snip"}
     names = {text.get_text() for text in
-             drawn("recovery", every_column(synthetic())).legends[0].get_texts()}  # fmt: skip
+             in_context("recovery", context).legends[0].get_texts()}  # fmt: skip
     assert names == {"fine-tuning: magnitude", "weight-rewinding: imp"}

@@ -1,6 +1,7 @@
+"""The tables of a paper: numbers of the cells, marks that a test backs, LaTeX that compiles."""
+
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prunebench.experiment.settings import Analysis
 from prunebench.report.tables import paper_tables
@@ -61,17 +60,6 @@ def test_one_seed_and_missing_columns_are_shown_as_such(
     assert "over 1 seed," in text
     assert "± " not in text.replace("mean ± standard", "")
     assert "nan" not in text + (tmp_path / "compression.md").read_text()
-
-
-def test_hostile_names_are_escaped() -> None:
-    name = r"50%_a&b$x^{y}~\z#|<b>[1]"
-    table = markup.Table(name, name, ["method", "x"], [[name, "1"]])
-    text = markup.latex(table)
-    assert r"50\%\_a\&b\$x\textasciicircum{}\{y\}\textasciitilde{}\textbackslash{}z\#" in text
-    line = markup.markdown(table).splitlines()[-1]
-    assert line.replace(r"\|", "").count("|") == 3
-    assert r"\<b\>" in line
-    assert markup.markdown_text("test_resnet _x_ [a](b)") == r"test_resnet \_x\_ [a\](b)"
 
 
 def planted(gaps: dict[str, float], seeds: int, spread: float = 0.0) -> pd.DataFrame:
@@ -145,30 +133,6 @@ def test_scores_are_shown_with_their_intervals(cells: pd.DataFrame, folder: Path
     assert any(line.startswith("| imp ") and wanted in line for line in text.splitlines())
     assert "| dense " not in text
     assert r"\begin{table}" in (folder / "scores.tex").read_text()
-
-
-def test_many_columns_stand_below_each_other_and_many_rows_break() -> None:
-    wide = markup.Table(
-        "t", "c", ["method", *map(str, range(20))], [["a", *["1" * 9] * 20]], over="s"
-    )
-    text = markup.latex(wide)
-    assert text.count(r"\begin{tabular}{@{}lrrrrrrr@{}}") == 2
-    assert text.count(r"\begin{tabular}{@{}lrrrrrr@{}}") == 1
-    assert text.count("method &") == text.count("a & 11") == 3
-    assert r"\multicolumn{7}{c}{s}" in text
-    long = markup.latex(markup.Table("t", "c", ["m", "x"], [["a", "1"]] * (markup.ROWS + 1)))
-    assert r"\begin{longtable}" in long
-    narrow = markup.latex(markup.Table("t", "c", ["m", "x"], [["a", "1"]]))
-    assert r"\begin{table}[tb]" in narrow
-    assert r"\begin{table*}" in text
-
-
-@given(st.text(max_size=40))
-def test_latex_escapes_every_sign_that_it_reads(text: str) -> None:
-    made = markup.latex_text(text)
-    plain = re.sub(r"\\[a-zA-Z]+|\\[&%$#_{}]|\{\}|\{[\[\]]\}|\$[^$]*\$", "", made)
-    assert not set(plain) & set("&%$#_^<>|\n[]")
-    assert "%" not in plain
 
 
 @pytest.mark.slow

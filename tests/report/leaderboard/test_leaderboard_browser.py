@@ -12,14 +12,15 @@ import yaml
 
 from prunebench.experiment import config
 from prunebench.experiment.settings import Analysis
-from prunebench.report import leaderboard, style
-from prunebench.report.leaderboard import columns, ranking
+from prunebench.report import leaderboard
+from prunebench.report.leaderboard import columns
+from prunebench.report.leaderboard import page as pages
 from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.recipes import recipes
-from prunebench.report.leaderboard.subsets import EVERYTHING, Tables, tables
+from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables, tables
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
-from tests.report.conftest import METHODS, MODELS, REGIMES, SPARSITIES
+from prunebench.text.numbers import MINUS, NONE, number
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -28,26 +29,8 @@ HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
 @pytest.fixture(scope="module")
-def layout(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    made = Layout(tmp_path_factory.mktemp("page"))
-    given = {
-        "experiment": "trial", "tasks": ["digits"], "models": [*MODELS], "seeds": [0, 1, 2],
-        "regimes": [REGIMES[0], {"name": REGIMES[1], "label_noise": 0.4}],
-        "methods": [*METHODS], "sparsities": [*SPARSITIES],
-    }  # fmt: skip
-    write_text(made.config, config.parse(given).model_dump_json())
-    leaderboard.write(cells, made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def path(layout: Layout) -> Path:
-    return layout.leaderboard("html")
-
-
-@pytest.fixture(scope="module")
-def scores(cells: pd.DataFrame) -> Tables:
-    return tables(cells, Analysis())
+def path(board: Layout) -> Path:
+    return board.leaderboard("html")
 
 
 @pytest.fixture
@@ -77,14 +60,14 @@ def wait_for_sorting(page: Page, title: str, direction: str) -> None:
 
 
 def score_texts(rows: list[Row]) -> list[str]:
-    return [style.number(row["score"], 2, sign=True) for row in rows]
+    return [number(row["score"], 2, sign=True) for row in rows]
 
 
 def methods(rows: list[Row]) -> list[str]:
     return [row["method"] for row in rows]
 
 
-def test_sorting_by_mouse_and_keyboard(page: Page, scores: Tables) -> None:
+def test_sorting_by_mouse_and_keyboard(page: Page, scores: ChoiceTables) -> None:
     rows = scores.rows[EVERYTHING]
     assert column(page, "Method") == methods(rows)
     head = page.locator("th", has_text="Score")
@@ -106,12 +89,12 @@ def test_sorting_by_mouse_and_keyboard(page: Page, scores: Tables) -> None:
         page.get_by_role("button", name="95 % interval").first.click()
         wait_for_sorting(page, "95 % interval", direction)
         *shown, last = column(page, "95 % interval")
-        found = [text.split(",")[0].strip("[").replace(style.MINUS, "-") for text in shown]
+        found = [text.split(",")[0].strip("[").replace(MINUS, "-") for text in shown]
         assert [float(text) for text in found] == wanted
-        assert last == style.NONE
+        assert last == NONE
 
 
-def test_filters_show_what_was_computed_for_that_choice(page: Page, scores: Tables) -> None:
+def test_filters_show_what_was_computed_for_that_choice(page: Page, scores: ChoiceTables) -> None:
     page.get_by_role("combobox", name="Regime").select_option("noisy-40")
     page.get_by_role("combobox", name="Model").select_option("seed-cnn")
     rows = scores.rows["all", "noisy-40", "seed-cnn", "all"]
@@ -195,10 +178,10 @@ def test_a_row_unfolds_to_its_curves_and_cells(page: Page, cells: pd.DataFrame) 
     ]
 
 
-def test_a_row_unfolds_to_its_recipe(page: Page, layout: Layout) -> None:
+def test_a_row_unfolds_to_its_recipe(page: Page, board: Layout) -> None:
     shown = unfold(page, "imp")
     command = shown.locator("pre").inner_text()
-    assert command == recipes(layout).command("imp")
+    assert command == recipes(board).command("imp")
     text = command.split("END_OF_RECIPE'\n")[1].split("END_OF_RECIPE\n")[0]
     found = config.parse(yaml.safe_load(text))
     assert [method.name for method in found.methods] == ["imp", "random"]
@@ -262,7 +245,9 @@ def test_in_print_nothing_is_unfolded_and_the_controls_are_gone(page: Page) -> N
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def test_without_scripts_the_table_is_there(browser: Browser, path: Path, scores: Tables) -> None:
+def test_without_scripts_the_table_is_there(
+    browser: Browser, path: Path, scores: ChoiceTables
+) -> None:
     context = browser.new_context(java_script_enabled=False)
     made = context.new_page()
     made.goto(path.as_uri())
@@ -280,14 +265,12 @@ def test_without_scripts_the_table_is_there(browser: Browser, path: Path, scores
 def test_a_choice_that_the_page_does_not_hold_is_said(
     browser: Browser, cells: pd.DataFrame, tmp_path: Path
 ) -> None:
-    from prunebench.report.leaderboard import page as pages
-
     text = pages.html(tables(cells, Analysis(), limit=100), cells, Layout(tmp_path), [])
     write_text(tmp_path / "page.html", text)
     made = browser.new_page()
     made.goto((tmp_path / "page.html").as_uri())
     made.get_by_role("combobox", name="Regime").select_option("clean")
-    assert len(column(made, "Method")) == len(ranking.boards(cells, Analysis())[ranking.EVERYTHING])
+    assert len(column(made, "Method")) == cells["method"].nunique()
     made.get_by_role("combobox", name="Sparsity").select_option("75 %")
     assert made.locator("#state").inner_text().startswith("no scores for clean · 75 %")
     assert made.locator("#board tbody").inner_text() == "nothing to show"

@@ -1,0 +1,75 @@
+"""Methods in words, from the configuration; the example's setting; what the kit refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prunebench.errors import PrunebenchError
+from prunebench.report.paper import (
+    citations,
+    example_paper,
+    methods_text,
+    write,
+)
+from prunebench.report.report_inputs import ReportInputs
+from prunebench.storage.layout import Layout
+
+
+def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
+    assert inputs.experiment is not None
+    said = {p.heading: p.text for p in methods_text.paragraphs(inputs, inputs.experiment)}
+    assert "500 training, 297 validation and 1,000 test images" in said["Data"]
+    assert "noisy-40 (40 % of the training labels wrong, symmetric [@zhang2017])" in said["Data"]
+    assert "test_resnet [@wightman2019] (373,370 weights)" in said["Training"]
+    assert "16 epochs (fine-tuning: 6) in batches of 100" in said["Training"]
+    assert "epochs 34, batch size 50 and learning rate 0.1" in said["Training"]
+    assert "3 seeds" in said["Training"]
+    for method in inputs.experiment.methods:
+        assert f"{method.name}: " in said["Pruning"]
+        assert set(citations.keys(method.paper)) <= set(citations.cited(said["Pruning"]))
+    assert "50 %, 75 %, 87.5 %, 93.75 %, 96.88 % and 98.44 %" in said["Pruning"]
+    assert "2× to 64× compression" in said["Pruning"]
+    assert (
+        "Holm's correction over the family; level 0.05 [@fisher1935; @holm1979]."
+        in (said["Statistics"])
+    )
+    assert inputs.cells["torch_version"].iloc[0] in said["Software"]
+    everything = " ".join(said.values())
+    assert set(citations.cited(everything)) <= set(citations.entries())
+    assert "nan" not in everything.lower().split()
+
+
+@pytest.mark.parametrize(
+    ("regime", "wanted"),
+    [
+        ({"label_noise": 0.4, "noise": "pair-flip"},
+         "40 % of the training labels wrong, pair-flip [@han2018]"),
+        ({"train_fraction": 0.1, "augmentation": True},
+         "10 % of the training images, random crops and flips"),
+        ({"width": 2.0, "train_samples": 1200}, "1,200 training images, 2 times as many channels"),
+    ],
+)  # fmt: skip
+def test_regimes_are_described(regime: dict, wanted: str, inputs: ReportInputs) -> None:
+    from prunebench.experiment.settings import Regime
+
+    assert inputs.experiment is not None
+    changed = inputs.experiment.model_copy(update={"regimes": [Regime(name="r", **regime)]})
+    said = methods_text.paragraphs(inputs, changed)[0].text
+    assert f"Regime of training: r ({wanted})." in said
+
+
+def test_the_example_shows_the_noisiest_setting(inputs: ReportInputs) -> None:
+    assert example_paper.setting_of(inputs.cells) == ("digits", "noisy-40", "seed-cnn")
+    silent = inputs.cells.assign(label_noise=np.nan, train_samples=np.nan)
+    assert example_paper.setting_of(silent) == ("digits", "clean", "seed-cnn")
+
+
+def test_without_its_configuration_there_are_no_methods(
+    inputs: ReportInputs, tmp_path: Path
+) -> None:
+    with pytest.raises(PrunebenchError, match=r"config\.json is not there"):
+        write(inputs.cells, Layout(tmp_path))
+    assert list(tmp_path.iterdir()) == []
