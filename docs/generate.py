@@ -62,13 +62,13 @@ ROOMS = (
         "tasks": "data sets: sources, splits, label noise, batches",
     },
     {
-        "published": "results of others, and two experiments side by side",
         "report": "tables, figures, leaderboard, report, the kit for a paper",
         "tracking": "export to MLflow",
+        "published": "results of others, and two experiments side by side",
         "statistics": "scores, intervals, tests, hypotheses",
         "experiment": "settings, presets, the registry of parts, the plan of jobs, identities",
         "storage": "files: layout, records, hashes, locks, provenance, RO-Crate",
-        "text": "names made safe, Markdown and LaTeX, progress bars",
+        "text": "numbers, safe names, Markdown and LaTeX, progress bars",
         "errors": "the errors that tell users what to mend",
     },
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -27,7 +29,7 @@ from tests.report.made_up import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +63,22 @@ def board(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Layo
     Image.new("RGB", (40, 30), "white").save(made.figures / "error-compression-digits.png")
     leaderboard.write(cells, made)
     return made
+
+
+@contextmanager
+def quiet_page(browser: Browser, path: Path, **options: Any) -> Iterator[Page]:
+    """Open a page that must write nothing to the console and ask the network for nothing."""
+    page = browser.new_page(**options)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    yield page
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.close()
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_what_has_no_value_is_a_dash_and_zero_has_no_sign() -> None:
         "0.00", "0.0", "+1.50",
     ]  # fmt: skip
     assert interval(-1, 2) == "[−1.00, +2.00]"
-    assert interval(-0.01234, 2, digits=None) == "[−0.0123, +2.00]"
+    assert interval(-0.01234, 2.0, digits=None) == "[−0.0123, +2.00]"
 
 
 def test_counts_agree_with_their_nouns() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from prunebench.report import document
 from prunebench.storage.layout import Layout
+from tests.report.conftest import quiet_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -31,21 +32,13 @@ def path(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_fits_its_window(browser: Browser, path: Path, scheme: str, width: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(path.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    paint = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (paint == "rgb(20, 23, 27)") == (scheme == "dark")
-    # a policy that forbids too much would show the figure as broken
-    assert page.evaluate("[...document.images].map((image) => image.naturalWidth)") == [1440]
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    page.close()
+    window = {"width": width, "height": 844}
+    with quiet_page(browser, path, viewport=window, color_scheme=scheme) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        paint = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paint == "rgb(20, 23, 27)") == (scheme == "dark")
+        # a policy that forbids too much would show the figure as broken
+        assert page.evaluate("[...document.images].map((image) => image.naturalWidth)") == [1440]
 
 
 def test_links_lead_to_sections(browser: Browser, path: Path) -> None:

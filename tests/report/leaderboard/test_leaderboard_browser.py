@@ -21,6 +21,7 @@ from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables, tabl
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 from prunebench.text.numbers import MINUS, NONE, number
+from tests.report.conftest import quiet_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -35,17 +36,8 @@ def path(board: Layout) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, path: Path) -> Iterator[Page]:
-    made = browser.new_page(viewport={"width": 1280, "height": 900})
-    said: list[str] = []
-    asked: list[str] = []
-    made.on("console", lambda message: said.append(message.text))
-    made.on("pageerror", lambda error: said.append(str(error)))
-    made.on("request", lambda request: asked.append(request.url))
-    made.goto(path.as_uri())
-    yield made
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    made.close()
+    with quiet_page(browser, path, viewport={"width": 1280, "height": 900}) as made:
+        yield made
 
 
 def column(page: Page, title: str) -> list[str]:
