@@ -1,1 +1,1 @@
-"""What others found, beside one's own: importing their results, comparing experiments. No torch."""
+"""Import the results of others beside one's own, and compare experiments. Never imports torch."""

@@ -1,4 +1,4 @@
-"""How a foreign table is to be read: which column is what, in which unit, and what is constant."""
+"""Declare how a foreign table is to be read: its columns, their units, and constants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prunebench.storage.records import DENSE
 
 NAMES = ("task", "regime", "model")  # as in a configuration
 NEEDED = (*NAMES, "method", "sparsity", "test_error")
-# what may be brought along; the units of these are those of the record
+# optional, in the units of the record
 MORE = (
     "family", "seed", "status", "message", "classes", "params_total", "params_kept",
     "compression_ratio", "macs_dense", "macs_kept", "theoretical_speedup", "train_error",
@@ -25,10 +25,11 @@ MORE = (
 COLUMNS = (*NEEDED, *MORE)
 
 
-class Mapping(Settings):
-    """``columns`` and ``constants`` by the record's names, ``values``: theirs to ours, by column.
+class ColumnMapping(Settings):
+    """The mapping of a foreign table's columns to those of the record.
 
-    ``units``: one of the error's and one of the sparsity's; ``dense``: what they call the network
+    ``columns`` and ``constants``: by the record's names; ``values``: theirs to ours, by column;
+    ``units``: one of the error's and one of the sparsity's; ``dense``: their name of the network
     that was not pruned.
     """
 
@@ -65,24 +66,24 @@ class Mapping(Settings):
         return names
 
     @model_validator(mode="after")
-    def _once(self) -> Mapping:
+    def _once(self) -> ColumnMapping:
         both = sorted(set(self.columns) & set(self.constants))
         if both:
             raise ValueError(f"{both[0]} is both a column and a constant; give one")
         return self
 
     def unit(self, column: str) -> Unit:
-        """The unit of ``test_error`` or ``sparsity``: what is said, else a share."""
+        """Return the unit of ``test_error`` or ``sparsity``: the declared one, else a share."""
         said = [UNITS[name] for name in self.units if UNITS[name].column == column]
         return said[0] if said else UNITS[USUAL[column]]
 
     def says(self, column: str) -> bool:
-        """Whether the unit of this column was said."""
+        """Return whether the unit of this column was declared."""
         return any(UNITS[name].column == column for name in self.units)
 
 
 def _plain(value: Any) -> Any:
-    """A number that YAML read where a name or a cell of a table is wanted."""
+    """Return the text of a number that YAML read where a name or a table's text is wanted."""
     return str(value) if isinstance(value, int | float) else value
 
 
@@ -92,14 +93,23 @@ def read_mapping(
     constants: Iterable[str] = (),
     units: Iterable[str] = (),
     dense: str | None = None,
-) -> Mapping:
-    """The mapping of a YAML file with what flags say on top (``--column method=Algo`` …).
+) -> ColumnMapping:
+    """Read a mapping from a YAML file and from flags, which come first.
 
-    Raises PrunebenchError for what is no mapping, in one line that says where.
+    Args:
+        path: The YAML file, if any.
+        columns: Texts such as ``method=Algo``.
+        constants: Texts such as ``task=cifar10``.
+        units: Names of UNITS; they replace those of the file.
+        dense: Their name of the network that was not pruned.
+
+    Raises:
+        PrunebenchError: The file or a flag is no mapping, in one line that says where.
     """
     written = {} if path is None else read_yaml(path)
     if not isinstance(written, dict):
-        raise PrunebenchError(f"{path}: a mapping has keys: {', '.join(Mapping.model_fields)}")
+        known = ", ".join(ColumnMapping.model_fields)
+        raise PrunebenchError(f"{path}: a mapping has keys: {known}")
     flags: dict[str, Any] = {"columns": _pairs(columns, "--column")}
     flags["constants"] = _pairs(constants, "--set")
     for key in ("columns", "constants"):
@@ -109,11 +119,11 @@ def read_mapping(
         written["units"] = units
     if dense is not None:
         written["dense"] = dense
-    return validated(Mapping, written, "the flags" if path is None else str(path))
+    return validated(ColumnMapping, written, "the flags" if path is None else str(path))
 
 
 def _pairs(texts: Iterable[str], flag: str) -> dict[str, str]:
-    """``name=value`` as a dict; each name once."""
+    """Return ``name=value`` texts as a dict; each name once."""
     found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

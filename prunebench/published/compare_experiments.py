@@ -1,4 +1,4 @@
-"""``compare``: two experiments, or two versions of one, against each other, cell by cell."""
+"""Compare two experiments, or two versions of one, cell by cell."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ONLY_A, ONLY_B = "missing in b", "missing in a"
 GROUPS = (BETTER, WORSE, CHANGED, ONLY_A, ONLY_B, SAME)
 SLACK = 1e-9  # points: 0.105 − 0.1 is a little more than half a point
 SHOWN = 10  # cells a group in the text
-# what was asked for and what came of it, whatever was measured; times and provenance may differ
+# settings and outcomes, measures apart; times and provenance may differ
 FACTS = ("status", "classes", *COMPOSITION, *REGIME, *SIZE)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ExperimentComparison:
     """``cells``: KEY, ``test_error_a`` and ``_b``, ``difference``, ``group`` and ``why``."""
 
     a: str
@@ -40,31 +40,42 @@ class Comparison:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many cells each group has."""
+        """The number of cells of each group."""
         found = self.cells["group"].value_counts()
         return {group: int(found.get(group, 0)) for group in GROUPS}
 
     @property
     def agrees(self) -> bool:
-        """Whether all cells are in both, the same within the tolerance."""
+        """True if all cells are in both, the same within the tolerance."""
         return set(self.cells["group"]) <= {SAME}
 
 
 def read(place: Path) -> pd.DataFrame:
-    """The cells of an experiment's folder or of a file; PrunebenchError as ``read_cells`` does."""
+    """Read the cells of an experiment's folder or of a file; raises as ``read_cells`` does."""
     return read_cells(Layout(place).cells_csv if place.is_dir() else place)
 
 
 def compare(
     a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str], tolerance: float
-) -> Comparison:
+) -> ExperimentComparison:
     """Pair the cells of two tables by task, regime, model, method, seed and sparsity.
 
-    ``better``, ``worse``: the test error of b is lower or higher than that of a by more than
-    ``tolerance`` points, or one of the two was lost (its status is not ok) and the other was not.
-    ``changed``: not so, but something else differs: status, parts, regime, sizes; with a tolerance
-    of 0 also any measure of quality. Columns that are empty in one of the tables are not compared,
-    times and provenance never. Raises PrunebenchError for a tolerance that is none.
+    Columns that are empty in one of the tables are not compared, times and provenance never.
+
+    Args:
+        a: Checked cells.
+        b: Checked cells.
+        names: Of a and b.
+        tolerance: In points of test error; 0 compares bit by bit.
+
+    Returns:
+        Each pair with its group. ``better``, ``worse``: the test error of b is lower or higher than
+        that of a by more than the tolerance, or one of the two was lost (its status is not ok) and
+        the other was not. ``changed``: neither, but something else differs: status, parts, regime,
+        sizes; with a tolerance of 0 also any measure of quality.
+
+    Raises:
+        PrunebenchError: The tolerance is negative or not finite.
     """
     if not 0 <= tolerance < math.inf:
         raise PrunebenchError(f"the tolerance must be 0 points or more, found {tolerance:g}")
@@ -79,7 +90,7 @@ def compare(
     cells["group"] = [_group(row, tolerance) for row in cells.to_dict("records")]
     cells = cells.sort_values(KEY, ignore_index=True)
     shown = [*KEY, "test_error_a", "test_error_b", "difference", "group", "why"]
-    return Comparison(*names, tolerance, cells[shown], _methods(cells), skipped)
+    return ExperimentComparison(*names, tolerance, cells[shown], _methods(cells), skipped)
 
 
 def _group(row: dict[Any, Any], tolerance: float) -> str:
@@ -94,7 +105,7 @@ def _group(row: dict[Any, Any], tolerance: float) -> str:
 
 
 def _why(row: dict[Any, Any], columns: list[str]) -> str:
-    """Which columns differ, with both values of the first three."""
+    """Name the columns that differ, with both values of the first three."""
     if row["_merge"] != "both":
         return ""
     differ = [c for c in columns if not _equal(row[f"{c}_a"], row[f"{c}_b"])]
@@ -116,15 +127,15 @@ def _text(value: Any) -> str:
 
 
 def _methods(cells: pd.DataFrame) -> dict[str, Estimate]:
-    """The mean of b − a of each method over its pairs: sparsities, then seeds, then settings."""
+    """Estimate the mean of b − a of each method: over sparsities, then seeds, then settings."""
     there = cells[cells["difference"].notna()]
     means = there.groupby(["method", *SETTING, "seed"], sort=True)["difference"].mean()
     rows = means.rename("value").reset_index()
     return {str(name): estimate(own) for name, own in rows.groupby("method", sort=True)}
 
 
-def text(found: Comparison) -> str:
-    """What differs, for the terminal: counts, the largest differences, each method's mean."""
+def text(found: ExperimentComparison) -> str:
+    """Return the differences for the terminal: counts, the largest ones, each method's mean."""
     counts = found.counts
     said = "they agree" if found.agrees else "they differ"
     within = f"within {found.tolerance:g} points" if found.tolerance else "bit by bit"
@@ -141,12 +152,12 @@ def text(found: Comparison) -> str:
     if found.methods:
         lines.append("\ntest error of b minus a, same seed, mean over cells:")
         width = max(map(len, found.methods))
-        lines += [f"  {name:<{width}}  {mean(own)}" for name, own in found.methods.items()]
+        lines += [f"  {name:<{width}}  {_mean(own)}" for name, own in found.methods.items()]
     return "\n".join(lines)
 
 
-def mean(own: Estimate) -> str:
-    """A method's mean difference in words; where nothing differs there is nothing to test."""
+def _mean(own: Estimate) -> str:
+    """Return a method's mean difference in words; where nothing differs there is no test."""
     return "0 points" if own.value == own.low == own.high == 0 else in_words(own, 0.0)
 
 
@@ -158,8 +169,8 @@ def _line(row: dict[Any, Any]) -> str:
     return f"{cell}{points}{'; ' if row['why'] else ''}{row['why']}"
 
 
-def as_json(found: Comparison) -> str:
-    """Everything, one object a cell; what is not known is null."""
+def as_json(found: ExperimentComparison) -> str:
+    """Return everything as JSON, one object a cell; unknown values are null."""
     methods = {
         name: {
             key: None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""A foreign table in the columns and units of the record, or one line that says why not."""
+"""Convert a foreign table to the columns and units of the record, or say in one line why not."""
 
 from __future__ import annotations
 
@@ -11,26 +11,34 @@ from pydantic import TypeAdapter, ValidationError
 
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment.settings.names import Name
-from prunebench.published import read_foreign
-from prunebench.published.column_mapping import COLUMNS, NAMES, NEEDED, Mapping
+from prunebench.published.column_mapping import COLUMNS, NAMES, NEEDED, ColumnMapping
+from prunebench.published.read_foreign import TextTable, parse_number, read_text_table
 from prunebench.published.units import ERROR, SPARSITY, contradiction, too_small, upside_down
 from prunebench.statistics.cells_table import TEXT, UNKNOWN, typed
 from prunebench.storage.records import COLUMNS as RECORD
 from prunebench.storage.records import DENSE, IDENTITY, OK, STATUSES
 from prunebench.text import safe_names
 
-USUAL = {"family": UNKNOWN, "seed": "0", "status": OK}
+DEFAULTS = {"family": UNKNOWN, "seed": "0", "status": OK}
 WORDS = (*TEXT, "status", "message")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 Value = TypeVar("Value")
 
 
-def convert(path: Path, mapping: Mapping) -> tuple[pd.DataFrame, list[str]]:
-    """Read a file as ``mapping`` says; the rows to be stored, and what the reader must know.
+def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]]:
+    """Read a file as a mapping says.
 
-    Raises PrunebenchError, in one line with the place, for whatever cannot be right.
+    Args:
+        path: A CSV file.
+        mapping: Of its columns and units.
+
+    Returns:
+        The rows to be stored, and notes for the user.
+
+    Raises:
+        PrunebenchError: Something cannot be right, in one line with the place.
     """
-    table = read_foreign.read(path)
+    table = read_text_table(path)
     found = _columns(path, table.header, mapping)
     rows = [_Row(path, line, fields, found, mapping).values() for line, fields in table.rows]
     lines = [line for line, _ in table.rows]
@@ -40,14 +48,14 @@ def convert(path: Path, mapping: Mapping) -> tuple[pd.DataFrame, list[str]]:
     order = [column for column in RECORD if any(v is not None for v in numbers.get(column, []))]
     cells = pd.DataFrame(rows).reindex(columns=order)
     experiment = cells.astype("object").assign(experiment=path.stem)
-    typed(experiment, str(path))  # raises for what nobody may have in a table of cells
+    typed(experiment, str(path))  # raises for what no table of cells may hold
     taken = {table.header[place] for place in found.values() if isinstance(place, int)}
     left = [name for name in table.header if name and name not in taken]
     return cells, [f"not taken: {', '.join(map(shown, left))}"] if left else []
 
 
-def _columns(path: Path, header: list[str], mapping: Mapping) -> dict[str, int | str]:
-    """For each column of the record its place in the file, or the text that is constant."""
+def _columns(path: Path, header: list[str], mapping: ColumnMapping) -> dict[str, int | str]:
+    """Return for each column of the record its place in the file, or the text that is constant."""
     found: dict[str, int | str] = {}
     for column in COLUMNS:
         theirs = mapping.columns.get(column, column)
@@ -82,17 +90,17 @@ def _example(said: str, column: str) -> str:
 
 
 class _Row:
-    """One line of the file, asked for its values; every fault says line and column."""
+    """One line of the file; every error about its values names line and column."""
 
     def __init__(
         self, path: Path, line: int, fields: list[str], found: dict[str, int | str],
-        mapping: Mapping,
+        mapping: ColumnMapping,
     ) -> None:  # fmt: skip
         self.path, self.line, self.fields = path, line, fields
         self.found, self.mapping = found, mapping
 
     def values(self) -> dict[str, Any]:
-        """The values of the record; what is empty is None."""
+        """Return the values of the record; an empty one is None."""
         made: dict[str, Any] = {column: self.text(column) for column in COLUMNS}
         dense = made["method"].casefold() == self.mapping.dense.casefold()
         if dense:
@@ -105,7 +113,7 @@ class _Row:
             )
         for column in COLUMNS:
             if column not in WORDS and made[column] is not None:
-                made[column] = self.attempt(column, read_foreign.number, made[column])
+                made[column] = self.attempt(column, parse_number, made[column])
         given = made[SPARSITY]
         if dense and given is None:
             made[SPARSITY] = 0.0
@@ -119,10 +127,11 @@ class _Row:
         return made
 
     def text(self, column: str) -> str | None:
-        """The text of a column, after the mapping of values; None where it is empty."""
+        """Return the text of a column, after the mapping of values; None where it is empty."""
         place = self.found.get(column)
         text = "" if place is None else self.fields[place] if isinstance(place, int) else place
-        text = self.mapping.values.get(column, {}).get(text, text).strip() or USUAL.get(column, "")
+        text = self.mapping.values.get(column, {}).get(text, text).strip()
+        text = text or DEFAULTS.get(column, "")
         if column in WORDS and (text or column != "message"):
             self.attempt(column, safe_names.name, text)
         if column in NAMES:
@@ -147,7 +156,7 @@ class _Row:
             self.refuse(column, "", f"is empty; {advice[column]}")
 
     def check(self, made: dict[str, Any], dense: bool) -> None:
-        """What a row by itself can have wrong."""
+        """Refuse a seed, or a dense row, that cannot be right."""
         seed = made["seed"]
         if not (seed == int(seed) and 0 <= seed < 2**53):
             self.refuse("seed", f"{seed:g}", "is no whole number from 0 on")
@@ -160,7 +169,7 @@ class _Row:
             self.refuse("status", made["status"], "is not ok: without it nothing can be compared")
 
     def attempt(self, column: str, read: Callable[[Any], Value], value: Any) -> Value:
-        """``read(value)``; its ValueError told with the place."""
+        """Return ``read(value)``; its ValueError becomes an error with the place."""
         try:
             return read(value)
         except ValueError as error:
@@ -194,14 +203,14 @@ def _check_cells(path: Path, rows: list[dict[str, Any]], lines: list[int]) -> No
 
 
 def _check_plausible(
-    path: Path, table: read_foreign.Table, rows: list[dict[str, Any]], found: dict[str, int | str],
-    mapping: Mapping,
+    path: Path, table: TextTable, rows: list[dict[str, Any]], found: dict[str, int | str],
+    mapping: ColumnMapping,
 ) -> None:  # fmt: skip
     """Refuse numbers that are possible, but most likely of another unit."""
     for column in (ERROR, SPARSITY):
         unit, place = mapping.unit(column), found[column]
         texts = [fields[place] for _, fields in table.rows] if isinstance(place, int) else [place]
-        numbers = [read_foreign.number(text) for text in texts if text]
+        numbers = [parse_number(text) for text in texts if text]
         if too_small(numbers, unit):
             share = unit.name.replace("-percent", "-share")
             raise PrunebenchError(

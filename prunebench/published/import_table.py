@@ -1,4 +1,4 @@
-"""``import``: a table of published results becomes a file beside an experiment's own."""
+"""Import a table of published results as a file beside an experiment's own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, shown
-from prunebench.published import read_foreign
-from prunebench.published.column_mapping import NAMES, Mapping
+from prunebench.published.column_mapping import NAMES, ColumnMapping
 from prunebench.published.convert import convert
+from prunebench.published.read_foreign import read_text_table
 from prunebench.statistics import SETTING, read_cells
 from prunebench.statistics.published_results import FILE, SHA256, SOURCE, UNITS, is_paired
 from prunebench.storage.files import sha256_file, write_text
@@ -26,7 +26,7 @@ NEW, REPLACED, SAME = "written", "replaced", "unchanged"
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did, for people and programs."""
+    """The outcome of an import, for people and programs."""
 
     path: Path
     outcome: str  # NEW, REPLACED or SAME
@@ -35,13 +35,22 @@ class Imported:
 
 
 def import_results(
-    source: Path, name: str, layout: Layout, mapping: Mapping, replace: bool = False
+    source: Path, name: str, layout: Layout, mapping: ColumnMapping, replace: bool = False
 ) -> Imported:
     """Read, check and write ``source`` as ``published/<name>.csv`` of an experiment.
 
-    The same file may be imported again, with another mapping; another file of the same name
-    needs ``replace``. The same input gives the same bytes, and what is the same is not written.
-    Raises PrunebenchError, in one line, for whatever cannot be right.
+    The same file may be imported again, with another mapping. The same input gives the same bytes,
+    and a file that would not change is not written.
+
+    Args:
+        source: The CSV file.
+        name: Of the source, as tables show it.
+        layout: The experiment's folder.
+        mapping: Of the file's columns and units.
+        replace: Whether another file of the same name may be overwritten.
+
+    Raises:
+        PrunebenchError: Something cannot be right, in one line.
     """
     if not (layout.cells_csv.is_file() or layout.config.is_file()):
         raise PrunebenchError(f"{layout.root} is no experiment{_known(layout)}")
@@ -63,13 +72,13 @@ def import_results(
 
 
 def _known(layout: Layout) -> str:
-    """What the user may have meant."""
+    """Name the experiments that the user may have meant."""
     there = sorted(path.parent.name for path in layout.root.parent.glob("*/cells.csv"))
     return f"; there is {', '.join(there)}: say --into" if there else ": run a grid first"
 
 
 def slug(name: str) -> str:
-    """``name`` as a file's name; names that differ in more than signs and case differ here, too."""
+    """Return a file name; names that differ in more than signs and case give different ones."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     short = re.sub(r"[^a-z0-9]+", "-", plain.casefold()).strip("-")[:60]
     if plain == name and short:
@@ -78,14 +87,14 @@ def slug(name: str) -> str:
 
 
 def _outcome(path: Path, name: str, digest: str, replace: bool, text: str) -> str:
-    """What writing would do; raises PrunebenchError where it must not be done."""
+    """Return the outcome of writing; raises PrunebenchError where nothing must be written."""
     if not path.is_file():
         return NEW
     there = path.read_bytes()
     if there == text.encode():
         return SAME
     try:
-        old = read_foreign.read(path)
+        old = read_text_table(path)
         first = dict(zip(old.header, old.rows[0][1], strict=True))
     except PrunebenchError as error:
         if replace:
@@ -104,7 +113,7 @@ def _outcome(path: Path, name: str, digest: str, replace: bool, text: str) -> st
 
 
 def _pairing(cells: pd.DataFrame) -> list[str]:
-    """What the statistics can make of the results."""
+    """Name the settings whose results cannot be tested, and why."""
     said: dict[str, list[str]] = {}
     for key, group in cells.groupby(SETTING, sort=True):
         where = "/".join(map(str, key))
@@ -121,7 +130,7 @@ def _pairing(cells: pd.DataFrame) -> list[str]:
 
 
 def _places(cells: pd.DataFrame, layout: Layout) -> list[str]:
-    """Which names the experiment does not have."""
+    """Name the tasks, regimes and models that the experiment does not have."""
     if not layout.cells_csv.is_file():
         return []
     mine = read_cells(layout.cells_csv)

@@ -1,4 +1,8 @@
-"""Reading a table that somebody else wrote: strictly, and never as a program."""
+"""Read a table that somebody else wrote: strictly, as text, and never as a program.
+
+Not by pandas: it pads rows that are too short, renames the second of two columns with the same
+name, and names no lines. Here such a table is refused, with the line.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +20,19 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """A table of text: its header, and each row with the line on which it ends."""
 
     header: list[str]
     rows: list[tuple[int, list[str]]]
 
 
-def read(path: Path) -> Table:
+def read_text_table(path: Path) -> TextTable:
     """Read a CSV file with a header; fields are stripped, empty lines left out.
 
-    Raises PrunebenchError, with the line, for what is no such table: other separators, rows that
-    are longer or shorter than the header, columns without a name or with the same one.
+    Raises:
+        PrunebenchError: It cannot be read, is not UTF-8, has another separator, a row longer or
+            shorter than the header, or a column without a name or with that of another.
     """
     lines = _lines(path, _text(path))
     if not lines:
@@ -46,7 +51,7 @@ def read(path: Path) -> Table:
                 " a field with a comma needs quotes"
             )
     _check_header(path, header, rows)
-    return Table(header, rows)
+    return TextTable(header, rows)
 
 
 def _text(path: Path) -> str:
@@ -83,8 +88,12 @@ def _check_header(path: Path, header: list[str], rows: list[tuple[int, list[str]
             raise PrunebenchError(f"{path}: column {place + 1} has no name")
 
 
-def number(text: str) -> float:
-    """Read a plain number; raise ValueError with the end of a sentence about any other text."""
+def parse_number(text: str) -> float:
+    """Read a plain, finite number.
+
+    Raises:
+        ValueError: It is another text; the message is the end of a sentence about it.
+    """
     if _NUMBER.fullmatch(text):
         value = float(text)
         if math.isfinite(value):

@@ -1,4 +1,4 @@
-"""The units in which papers give errors and sparsities, turned into those of the record."""
+"""Convert the units in which papers give errors and sparsities to those of the record."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 ERROR, SPARSITY = "test_error", "sparsity"  # the columns of the record that have units
 DIGITS = 12  # 1 − 0.9 is to be 0.1
-# a sparsity nearer to 1 is none that anybody measured: 1/(1 − sparsity) would lose its digits
+# nobody measures a sparsity nearer to 1, and 1/(1 − sparsity) would lose its digits
 LARGEST_RATIO = 1e9
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How a number is given: the column it goes to, its range there, how it becomes a share."""
+    """A unit of a number: its column, its range, and its conversion to a share."""
 
     name: str
     column: str  # ERROR or SPARSITY
@@ -25,9 +25,10 @@ class Unit:
     other: str  # the question to ask of a number outside the range
 
     def convert(self, number: float) -> float:
-        """The record's value, an error in [0, 1] or a sparsity in [0, 1).
+        """Return the record's value, an error in [0, 1] or a sparsity in [0, 1).
 
-        Raises ValueError, with the end of a sentence about the number, where it lies outside.
+        Raises:
+            ValueError: The number lies outside; the message is the end of a sentence about it.
         """
         if not self.low <= number <= self.high:
             raise ValueError(f"is no {self.name}, which lies in {self.range}; {self.other}")
@@ -70,7 +71,7 @@ UNITS = {
     )
 }
 USUAL = {ERROR: "error-share", SPARSITY: "sparsity-share"}
-# what the name of a column says of what is in it
+# words in the name of a column -> the units it must have
 _SAYS = {
     ERROR: (("error", r"err"), ("accuracy", r"acc")),
     SPARSITY: (
@@ -81,7 +82,7 @@ _SAYS = {
 
 
 def contradiction(header: str, unit: Unit) -> str:
-    """What the name of a column says against its unit: a word such as ``accuracy``; "" if nothing.
+    """Return the word in a column's name that contradicts its unit, such as ``accuracy``, or "".
 
     A table of accuracies read as errors looks as good as any other; its header gives it away.
     """
@@ -93,7 +94,7 @@ def contradiction(header: str, unit: Unit) -> str:
 
 
 def too_small(numbers: list[float], unit: Unit) -> bool:
-    """Whether numbers that shall be per cent are shares: none above 1, and more than zeros.
+    """Return whether numbers in a unit of per cent are shares: none above 1, not all 0.
 
     Only where so small a percentage is implausible: an error below 1 % is not.
     """
@@ -102,5 +103,5 @@ def too_small(numbers: list[float], unit: Unit) -> bool:
 
 
 def upside_down(dense: float, sparsest: float) -> bool:
-    """Whether errors look like accuracies: most is wrong when dense, and less when nearly empty."""
+    """Return whether errors look like accuracies: high when dense, and lower at most sparsity."""
     return dense > 0.5 and sparsest < dense

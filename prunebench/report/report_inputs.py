@@ -13,7 +13,7 @@ from prunebench.experiment.settings import PARTS, Analysis, Experiment, Part
 from prunebench.report import declared_analysis, figures
 from prunebench.statistics import score
 from prunebench.statistics.hypotheses import Finding, findings
-from prunebench.statistics.hypotheses.paired_cells import Table, prepare
+from prunebench.statistics.hypotheses.paired_cells import PairedCells, pair_cells
 from prunebench.statistics.published_results import COLUMN, own
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
@@ -45,9 +45,9 @@ class ReportInputs:
         return Analysis() if self.experiment is None else self.experiment.analysis
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> PairedCells:
         """Return the cells as the hypotheses see them, with controls and the declared family."""
-        return prepare(self.cells, self.analysis)
+        return pair_cells(self.cells, self.analysis)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -80,7 +80,7 @@ class ReportInputs:
         """
         found = self.cells.groupby("method").first().reindex(columns=["family", *COMPOSITION])
         found = found.astype(object).where(found.notna(), None).loc[self.methods]
-        found["control"] = [bool(self.table.made["control"].get(name)) for name in found.index]
+        found["control"] = [bool(self.table.parts["control"].get(name)) for name in found.index]
         for method in [] if self.experiment is None else self.experiment.methods:
             if method.name in found.index:
                 for kind in PARTS:

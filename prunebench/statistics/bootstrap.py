@@ -27,8 +27,11 @@ Setting = tuple[str, str, str]  # task, regime, model
 def resampling_weights(name: str, n: int, draws: int) -> Floats:
     """Return weights (draws, n) of n things (a setting's seeds, or tasks) resampled; rows sum to 1.
 
-    The generator is seeded from ``name``, so that a setting's draws stay the same whatever other
-    settings and methods are in the table.
+    Args:
+        name: Seeds the generator, so that a setting's draws stay the same whatever other settings
+            and methods are in the table.
+        n: How many things.
+        draws: How many samples of them.
     """
     generator = np.random.default_rng([ENTROPY, zlib.crc32(name.encode())])
     counts = generator.multinomial(n, np.full(n, 1 / n), size=draws)

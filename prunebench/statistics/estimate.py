@@ -100,7 +100,11 @@ def decide(found: Estimate, margin: float, p: float | None = None, alpha: float 
 
 
 def decide_interval(low: float, high: float, p: float, margin: float, alpha: float) -> str:
-    """Decide as ``decide`` does, given an interval and a p; NaN decides nothing."""
+    """Decide as ``decide`` does, given the ends of an interval and a p; NaN decides nothing.
+
+    Raises:
+        PrunebenchError: The margin is negative or no number.
+    """
     if not margin >= 0:
         raise PrunebenchError(f"the region of equivalence must be 0 or wider, found {margin}")
     if -margin <= low and high <= margin:

@@ -44,8 +44,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def test_import_by_flags_and_by_file(call, save: Save, layout: Layout, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     status, out, err = call("import", save(PAPER), "--as", "T 1", "--into", layout.root, *FLAGS)
-    assert (status, out) == (0, f"{layout.published / 't-1.csv'}: written, 4 cells;"
-                                " make tables and pages again\n")  # fmt: skip
+    assert (status, len(out.splitlines())) == (0, 1)
+    assert out.startswith(f"{layout.published / 't-1.csv'}: written, 4 cells;")
     assert "note: " in err
     (tmp_path / "map.yaml").write_text(
         "columns: {method: Algorithm, sparsity: Compression, test_error: Top-1 acc. (%)}\n"
@@ -92,7 +92,9 @@ def test_compare_ends_with_what_it_found(call, layout: Layout, tmp_path: Path) -
         assert (status, out, len(err.splitlines())) == (2, "", 1)
 
 
-def test_published_rows_reach_every_page(call, save: Save, layout: Layout) -> None:  # type: ignore[no-untyped-def]
+def test_published_rows_reach_every_page(  # type: ignore[no-untyped-def]
+    call, save: Save, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call("import", save(PAPER), "--as", "T 1", "--into", layout.root, *FLAGS)
     far = REPLICATED.replace("t,r,m", "imagenet,r,resnet50")
     call("import", save(far), "--as", "Far", "--into", layout.root)
@@ -113,6 +115,7 @@ def test_published_rows_reach_every_page(call, save: Save, layout: Layout) -> No
     assert "bootstrap interval over seeds; " in (layout.tables / "scores.md").read_text()
     tidy = pd.read_csv(layout.tables / "generalization.csv")
     assert tidy.loc[tidy["method"] == "RigL (Far)", "published"].eq("Far").all()
+    monkeypatch.setattr(figures, "KINDS", ("png",))  # half of the time
     figures.write(cells, layout.figures)
     assert (layout.figures / "error-compression-imagenet.png").is_file()
     assert not (layout.figures / "train-test-gap-imagenet.png").exists()

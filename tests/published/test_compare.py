@@ -12,24 +12,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
-from prunebench.published.compare_experiments import Comparison, as_json, compare, read, text
+from prunebench.published.compare_experiments import (
+    ExperimentComparison,
+    as_json,
+    compare,
+    read,
+    text,
+)
 from prunebench.statistics.cells_table import typed
 from tests.published.conftest import mine
 
+CELLS = typed(mine().assign(sparsity_achieved=mine()["sparsity"], test_nll=0.5), "cells")
+
 
 def cells() -> pd.DataFrame:
-    return typed(mine().assign(sparsity_achieved=mine()["sparsity"], test_nll=0.5), "cells")
+    return CELLS.copy()
 
 
-def against(b: pd.DataFrame, tolerance: float = 0.0) -> Comparison:
-    return compare(cells(), b, ("a", "b"), tolerance)
+def against(b: pd.DataFrame, tolerance: float = 0.0) -> ExperimentComparison:
+    return compare(CELLS, b, ("a", "b"), tolerance)
 
 
 def at(table: pd.DataFrame, method: str, seed: int, sparsity: float) -> pd.Series:
     return (table["method"] == method) & (table["seed"] == seed) & (table["sparsity"] == sparsity)
 
 
-def groups(found: Comparison) -> dict[str, int]:
+def groups(found: ExperimentComparison) -> dict[str, int]:
     return {name: count for name, count in found.counts.items() if count}
 
 
@@ -104,7 +112,7 @@ def test_no_tolerance(tolerance: float) -> None:
 def test_turned_round_better_is_worse(moves: list[int], tolerance: float) -> None:
     b = cells()
     b["test_error"] += np.array(moves) / 100
-    there, back = against(b, tolerance), compare(b, cells(), ("b", "a"), tolerance)
+    there, back = against(b, tolerance), compare(b, CELLS, ("b", "a"), tolerance)
     assert there.counts["better"] == back.counts["worse"] == sum(m < -tolerance for m in moves)
     assert there.counts["worse"] == back.counts["better"] == sum(m > tolerance for m in moves)
     assert there.agrees == back.agrees == all(abs(m) <= tolerance for m in moves)

@@ -1,4 +1,4 @@
-"""What is imported arrives with the right numbers, and what cannot be right is one line."""
+"""An import gives the right numbers, or refuses in one line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.published.column_mapping import Mapping, read_mapping
+from prunebench.published.column_mapping import ColumnMapping, read_mapping
 from prunebench.published.convert import convert
 from prunebench.published.import_table import NEW, REPLACED, SAME, import_results, slug
 from prunebench.storage.layout import Layout
 from tests.published.conftest import MAPPED, PAPER, REPLICATED, Save
 
 
-def mapped(**changes: object) -> Mapping:
-    return Mapping.model_validate({**MAPPED, **changes})
+def mapped(**changes: object) -> ColumnMapping:
+    return ColumnMapping.model_validate({**MAPPED, **changes})
 
 
 def test_a_table_of_a_paper(save: Save, layout: Layout) -> None:
@@ -126,14 +126,14 @@ def test_what_cannot_be_right(save: Save, old: str, new: str, says: str) -> None
 )
 def test_no_table(save: Save, text: str, says: str) -> None:
     with pytest.raises(PrunebenchError, match=says):
-        convert(save(text), Mapping())
+        convert(save(text), ColumnMapping())
 
 
 def test_no_file(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_bytes(b"\xff\xfe")
     for name, says in (("none.csv", "No such file"), (".", "directory"), ("bad.csv", "UTF-8")):
         with pytest.raises(PrunebenchError, match=says):
-            convert(tmp_path / name, Mapping())
+            convert(tmp_path / name, ColumnMapping())
 
 
 def test_mixed_up_units_that_are_possible_numbers(save: Save) -> None:
@@ -141,15 +141,15 @@ def test_mixed_up_units_that_are_possible_numbers(save: Save) -> None:
     rows = "t,r,m,dense,0,{}\nt,r,m,a,{},{}\n"
     swapped = save(head + rows.format(0.95, 0.9, 0.4))
     with pytest.raises(PrunebenchError, match="are these accuracies"):
-        convert(swapped, Mapping())
-    cells, _ = convert(swapped, Mapping(units=["error-share"]))  # the user says so
+        convert(swapped, ColumnMapping())
+    cells, _ = convert(swapped, ColumnMapping(units=["error-share"]))  # the user says so
     assert cells["test_error"].tolist() == [0.95, 0.4]
     with pytest.raises(PrunebenchError, match=r"no number is above 1.*accuracy-share"):
         convert(save(head.replace("test_error", "y") + rows.format(0.95, 0.9, 0.4)),
-                Mapping(columns={"test_error": "y"}, units=["accuracy-percent"]))  # fmt: skip
+                ColumnMapping(columns={"test_error": "y"}, units=["accuracy-percent"]))  # fmt: skip
     with pytest.raises(PrunebenchError, match=r"no number is above 1.*sparsity-share"):
         convert(save(head + rows.format(0.95, 0.9, 0.4)),
-                Mapping(units=["error-share", "sparsity-percent"]))  # fmt: skip
+                ColumnMapping(units=["error-share", "sparsity-percent"]))  # fmt: skip
     with pytest.raises(PrunebenchError, match="speaks of accuracy, but is to be read as error"):
         convert(save(PAPER), mapped(units=["compression-ratio"]))
     with pytest.raises(
@@ -162,7 +162,7 @@ def test_lost_cells_and_seeds(save: Save) -> None:
     text = REPLICATED.replace("test_error\n", "test_error,status\n")
     text = "\n".join(line + ",ok" * (i > 0) for i, line in enumerate(text.splitlines()))
     lost = text.replace("0.22,ok", ",failed")
-    cells, _ = convert(save(lost), Mapping())
+    cells, _ = convert(save(lost), ColumnMapping())
     assert cells["status"].tolist() == ["ok"] * 8 + ["failed"]
     for old, new, says in (
         ("0.22,ok", "0.22,lost", "'lost' is no status; known"),
@@ -171,14 +171,14 @@ def test_lost_cells_and_seeds(save: Save) -> None:
         ("RigL,0,", "RigL,-1,", "seed: '-1' is no whole number"),
     ):
         with pytest.raises(PrunebenchError, match=says):
-            convert(save(text.replace(old, new, 1)), Mapping())
+            convert(save(text.replace(old, new, 1)), ColumnMapping())
 
 
 def test_values_are_renamed_and_names_must_fit(save: Save) -> None:
     text = REPLICATED.replace("t,r,m,", "Set 1,r,m,")
     with pytest.raises(PrunebenchError, match="line 2, task: 'Set 1' is no name of an experiment"):
-        convert(save(text), Mapping())
-    cells, _ = convert(save(text), Mapping(values={"task": {"Set 1": "t"}}))
+        convert(save(text), ColumnMapping())
+    cells, _ = convert(save(text), ColumnMapping(values={"task": {"Set 1": "t"}}))
     assert set(cells["task"]) == {"t"}
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.strict_yaml import read_yaml
-from prunebench.published.column_mapping import Mapping, read_mapping
+from prunebench.published.column_mapping import ColumnMapping, read_mapping
 from prunebench.published.convert import convert
 from prunebench.storage.cell_files import load_tensors
 from prunebench.text import safe_names
@@ -149,7 +149,7 @@ def test_a_foreign_table_is_read_or_refused_and_nothing_else(
     path = tmp_path / "theirs.csv"
     path.write_bytes(content)
     try:
-        cells, _ = convert(path, Mapping())
+        cells, _ = convert(path, ColumnMapping())
     except PrunebenchError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017  # or nothing is raised
         assert str(path) in str(error)  # noqa: PT017
@@ -165,7 +165,7 @@ def test_a_formula_in_a_foreign_table_is_refused(tmp_path: Path, column: str, te
     quoted = {**row, column: '"' + text.replace('"', '""') + '"'}
     path = tmp_path / "theirs.csv"
     path.write_text(f"{_HEADER}\n{','.join(quoted.values())}\n")
-    message = refusal(convert, path, Mapping())
+    message = refusal(convert, path, ColumnMapping())
     assert str(path) in message
     assert column in message
 
@@ -182,7 +182,10 @@ _YAML = st.recursive(
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(value=_YAML | st.fixed_dictionaries({}, optional=dict.fromkeys(Mapping.model_fields, _YAML)))
+@given(
+    value=_YAML
+    | st.fixed_dictionaries({}, optional=dict.fromkeys(ColumnMapping.model_fields, _YAML))
+)
 def test_a_mapping_is_read_or_refused_and_nothing_else(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "mapping.yaml"
     path.write_text(json.dumps(value))

@@ -26,7 +26,7 @@ from prunebench.report.document.elements import (
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING
 from prunebench.statistics.cells_table import flags
-from prunebench.statistics.hypotheses.paired_cells import KINDS
+from prunebench.statistics.hypotheses.paired_cells import CONTROL_KINDS
 from prunebench.storage.records import COMPOSITION, DENSE
 from prunebench.text.numbers import first_few, number, plural
 from prunebench.text.safe_names import file_part
@@ -226,7 +226,10 @@ def simple_baselines(records: Records) -> Answer:
     is_ = {name: pruned["method"] == name for name in ("random", "magnitude")}
     if said:
         chosen = (parts["criterion"] == "magnitude") & (parts["recovery"] != "re-initialization")
-        is_ = {"random": KINDS["random"](parts), "magnitude": chosen & ~KINDS["shuffled"](parts)}
+        is_ = {
+            "random": CONTROL_KINDS["random"](parts),
+            "magnitude": chosen & ~CONTROL_KINDS["shuffled"](parts),
+        }
     there = {
         name: sorted(set(pruned.loc[rows, "method"].astype(str))) for name, rows in is_.items()
     }

@@ -20,8 +20,7 @@ from prunebench.report.document.elements import (
 )
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import DRAWS, smallest_p
-from prunebench.statistics.hypotheses.paired_cells import KINDS
-from prunebench.statistics.hypotheses.paired_cells import Table as Prepared
+from prunebench.statistics.hypotheses.paired_cells import CONTROL_KINDS, PairedCells
 from prunebench.storage.records import COST, MEMORIZED_AT, QUALITY, SIZE
 from prunebench.text.numbers import NONE, percent, plural
 
@@ -78,12 +77,12 @@ def _measured(inputs: ReportInputs) -> dict[str, str]:
     return found
 
 
-def _controls(table: Prepared) -> TableBlock:
+def _controls(table: PairedCells) -> TableBlock:
     """Return a row for each control of the protocol, with the methods that play its role."""
     rows: list[list[CellText]] = []
-    for kind in KINDS:
-        names = table.kind(kind)
-        absent = Mark("missing", BAD) if table.composed else Mark("cannot tell", OPEN)
+    for kind in CONTROL_KINDS:
+        names = table.controls_of_kind(kind)
+        absent = Mark("missing", BAD) if table.has_parts else Mark("cannot tell", OPEN)
         there = Mark("in this grid", GOOD) if names else absent
         rows.append([CONTROLS.get(kind, kind), there, ", ".join(names) or NONE])
     caption = "Controls, without which a gain proves nothing; recognized by their parts."

@@ -39,7 +39,7 @@ def section(inputs: ReportInputs) -> Section:
     """Return the table of scores, best first."""
     scores = inputs.scores
     ranks = scores["score"].round(9).where(scores["complete"]).rank(method="min")
-    controls = set(inputs.table.made.index[inputs.table.made["control"]])
+    controls = set(inputs.table.parts.index[inputs.table.parts["control"]])
     rows = [
         _row({**values, "rank": rank, "control": values["method"] in controls})
         for values, rank in zip(scores.to_dict("records"), ranks, strict=True)

@@ -13,7 +13,12 @@ from prunebench.statistics import RANDOM, bands, score_subsets
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.hypotheses import phases
-from prunebench.statistics.hypotheses.paired_cells import KINDS, PARTS, Table, prepare
+from prunebench.statistics.hypotheses.paired_cells import (
+    CONTROL_KINDS,
+    PARTS,
+    PairedCells,
+    pair_cells,
+)
 from prunebench.statistics.published_results import origin, own
 from prunebench.statistics.score import ALL
 from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
@@ -74,9 +79,9 @@ class FigureContext:
         return phases(self.cells, self.analysis.equivalence)
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> PairedCells:
         """Return the cells as the hypotheses see them."""
-        return prepare(self.cells, self.analysis)
+        return pair_cells(self.cells, self.analysis)
 
     @cached_property
     def own(self) -> pd.DataFrame:
@@ -130,7 +135,7 @@ class FigureContext:
     @cached_property
     def control_curves(self) -> list[str]:
         """Return the controls that have a curve: random, small dense and shuffled ones first."""
-        made = [KINDS[kind](self.parts) for kind in ("random", "small-dense", "shuffled")]
+        made = [CONTROL_KINDS[kind](self.parts) for kind in ("random", "small-dense", "shuffled")]
 
         def place(name: str) -> tuple[bool, int, str]:
             kinds = [i for i, kind in enumerate(made) if bool(kind.get(name, False))]

@@ -11,7 +11,7 @@ from prunebench.report.figures.figure_context import EMPHASISED, FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING, bands
 from prunebench.statistics.hypotheses.paired_cells import PARTS
-from prunebench.statistics.hypotheses.paired_methods import partner
+from prunebench.statistics.hypotheses.paired_methods import nearest_partner
 from prunebench.statistics.hypotheses.recovery import CONTINUING, REWINDING
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     tables, styles = [], {}
     for method in (name for name in context.shown if name in _made(context)):
         for kind, (must, dashes) in CHANCE.items():
-            others = [m for m in context.table.kind(kind) if m != method]
-            pair = partner(context.table, method, others, must, ALIKE)
+            others = [m for m in context.table.controls_of_kind(kind) if m != method]
+            pair = nearest_partner(context.table, method, others, must, ALIKE)
             if pair is None or pair.differs:
                 continue
             name = f"{method} against {pair.other}"
@@ -92,7 +92,7 @@ def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
 
 def _made(context: FigureContext) -> set[str]:
     """Return the methods whose parts the records name."""
-    made = context.table.made
+    made = context.table.parts
     return set(made.index[made[list(PARTS)].notna().all(axis=1)])
 
 

@@ -106,7 +106,7 @@ def _counts(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     yield "lost", f"{int((cells['status'] != OK).sum()):,}"
     for name in ("task", "regime", "model"):
         yield f"{name}s", str(cells[name].nunique())
-    controls = set(inputs.table.made.index[inputs.table.made["control"]])
+    controls = set(inputs.table.parts.index[inputs.table.parts["control"]])
     methods = set(cells["method"]) - {DENSE}
     yield "methods", str(len(methods))
     yield "candidates", str(len(methods - controls))
@@ -167,7 +167,7 @@ def _score(name: str, values: dict[Any, Any]) -> Iterator[Pair]:
 
 
 def _best(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
-    made = inputs.table.made
+    made = inputs.table.parts
     controls = set(made.index[made["control"]]) - {DENSE}
     judged = cells[~cells["method"].isin(controls)]
     if set(judged["method"]) == {DENSE}:

@@ -1,4 +1,4 @@
-"""The ten hypotheses of the protocol, each judged from the records alone. Never torch.
+"""Judge the ten hypotheses of the protocol from the records alone. Never imports torch.
 
 A file of this folder is the registration of what stands in it: ``findings`` asks every function
 marked with ``hypothesis``.
@@ -12,16 +12,16 @@ import pkgutil
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.statistics.hypotheses.base import (
-    EQUIVALENT,
-    EVIDENCE,
+from prunebench.statistics.estimate import EQUIVALENT
+from prunebench.statistics.hypotheses.comparisons import EVIDENCE
+from prunebench.statistics.hypotheses.judgements import (
     NOT_SHOWN,
     SHOWN,
     UNTESTED,
     Finding,
     Hypothesis,
 )
-from prunebench.statistics.hypotheses.paired_cells import prepare
+from prunebench.statistics.hypotheses.paired_cells import pair_cells
 from prunebench.statistics.hypotheses.phases import phases
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def hypotheses() -> list[Hypothesis]:
-    """All that stand in the files of this folder, by number."""
+    """Return all hypotheses that are registered in the files of this folder, by number."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     found = {
@@ -44,7 +44,7 @@ def hypotheses() -> list[Hypothesis]:
 
 
 def findings(cells: pd.DataFrame, analysis: Analysis) -> list[Finding]:
-    """Judge all hypotheses on a table of cells as ``read_cells`` gives it; always all, in order.
+    """Judge all hypotheses on a table of cells; always all, by number.
 
     A method stands for pruning in general only if it is of the declared family
     (``analysis.primary``; empty: every method that is no control); a hypothesis about the methods
@@ -52,7 +52,13 @@ def findings(cells: pd.DataFrame, analysis: Analysis) -> list[Finding]:
     Nothing is chosen on test data: a method's sparsity is the one with the lowest mean validation
     error. Holm adjusts the p-values of the methods that one hypothesis compares with one opponent.
     The order of rows, and methods outside the family that nothing is compared with, change nothing.
-    Raises PrunebenchError for a table that ``check_cells`` refuses.
+
+    Args:
+        cells: As ``read_cells`` returns them.
+        analysis: The declared family, level, and region of practical equivalence.
+
+    Raises:
+        PrunebenchError: ``check_cells`` refuses the table.
     """
-    table = prepare(cells, analysis)
+    table = pair_cells(cells, analysis)
     return [each.find(table) for each in hypotheses()]

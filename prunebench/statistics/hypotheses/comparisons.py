@@ -1,4 +1,4 @@
-"""Comparisons: an estimate with what it compares, judged as a family, as rows of evidence."""
+"""Compare methods as a family: estimates, adjusted by Holm and decided, as rows of evidence."""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.estimate import (
-    EQUIVALENT,
-    HIGHER,
-    LOWER,
-    UNRESOLVED,
-    Estimate,
-    decide,
-    estimate,
-)
+from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED, Estimate, decide, estimate
 from prunebench.statistics.significance import holm
 
 EVIDENCE = (
@@ -29,7 +21,7 @@ EVIDENCE = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of a hypothesis. ``p`` is Holm-adjusted once ``judged`` as part of a family."""
+    """One number of a hypothesis; ``judge_family`` sets p, family and decision."""
 
     scope: str
     method: str
@@ -39,17 +31,12 @@ class Comparison:
     margin: float = 0.0  # the region of practical equivalence, in the unit of the measure
     sparsity: float = math.nan  # where all settings share one
     note: str = ""
-    p: float = math.nan
+    p: float = math.nan  # Holm-adjusted
     family: int = 1  # how many tests ``p`` is adjusted for
     decision: str = UNRESOLVED
 
-    def row(self) -> dict[str, object]:
-        """As a row of evidence."""
-        known = {**asdict(self.found), **asdict(self)}
-        return {column: known[column] for column in EVIDENCE}
 
-
-def compared(
+def compare_each(
     values: pd.DataFrame,
     measure: str,
     scope: str,
@@ -58,56 +45,62 @@ def compared(
     margin: float = 0.0,
     by: str = "method",
 ) -> list[Comparison]:
-    """Estimate ``column`` for each ``by``; one row of ``values`` per setting, seed and ``by``.
+    """Estimate a column for each method.
 
-    A ``sparsity`` that all settings of a method share becomes the comparison's. Those without a
-    single value are left out.
+    Args:
+        values: One row per setting, seed and ``by``. A ``sparsity`` that all settings of a method
+            share becomes the comparison's.
+        measure: The words for the number.
+        scope: The settings, in words.
+        against: The name of the method compared with.
+        column: The number.
+        margin: The region of practical equivalence, in the column's unit.
+        by: The column that names the methods.
+
+    Returns:
+        A comparison for each ``by`` that has a value, not yet judged.
     """
-    made = []
+    items = []
     for name, rows in values.dropna(subset=[column]).groupby(by, sort=True):
         found = estimate(rows[[*SETTING, "seed", column]], column)
         at = set(rows["sparsity"]) if "sparsity" in rows.columns else set()
         sparsity = float(at.pop()) if len(at) == 1 else math.nan
-        made.append(Comparison(scope, str(name), against, measure, found, margin, sparsity))
-    return made
+        items.append(Comparison(scope, str(name), against, measure, found, margin, sparsity))
+    return items
 
 
-def correlations(items: Sequence[Comparison]) -> list[Comparison]:
-    """The items with their intervals cut at ±1, which no correlation passes."""
-    return [
-        replace(
-            item,
-            found=replace(
-                item.found, low=max(item.found.low, -1.0), high=min(item.found.high, 1.0)
-            ),
-        )
-        if not math.isnan(item.found.low)
-        else item
-        for item in items
-    ]
+def clip_correlations(items: Sequence[Comparison]) -> list[Comparison]:
+    """Return the items with their intervals cut at ±1, which no correlation passes."""
+
+    def clip(found: Estimate) -> Estimate:
+        if math.isnan(found.low):
+            return found
+        return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+
+    return [replace(item, found=clip(item.found)) for item in items]
 
 
-def judged(items: Sequence[Comparison], alpha: float) -> list[Comparison]:
-    """The items as one family: Holm over their p, and what each then allows to say."""
+def judge_family(items: Sequence[Comparison], alpha: float) -> list[Comparison]:
+    """Adjust the p of the items, as one family, by Holm, and decide each."""
     adjusted = holm(np.array([item.found.p for item in items], dtype=float))
     size = max(1, int((~np.isnan(adjusted)).sum()))
     return [
-        replace(
-            item,
-            p=float(p),
-            family=size,
-            decision=decide(item.found, item.margin, float(p), alpha),
-        )
-        for item, p in zip(items, adjusted, strict=True)
+        replace(item, p=p, family=size, decision=decide(item.found, item.margin, p, alpha))
+        for item, p in zip(items, map(float, adjusted), strict=True)
     ]
 
 
-def joint(items: Sequence[Comparison], wanted: Sequence[str], p: float, alpha: float) -> bool:
-    """Whether every item's interval lies on its wanted side and the adjusted ``p`` allows it.
+def all_shown(items: Sequence[Comparison], wanted: Sequence[str], p: float, alpha: float) -> bool:
+    """Return whether every item's interval lies on its wanted side of 0 and ``p`` allows the claim.
 
     An intersection–union test (Berger 1982): a claim that needs all its parts has the largest of
-    their p-values, and needs no correction for their number; ``p`` is that, Holm-adjusted over the
-    claims.
+    their p-values, and needs no correction for their number.
+
+    Args:
+        items: The parts of the claim.
+        wanted: LOWER or HIGHER for each.
+        p: ``largest_p`` of the items, Holm-adjusted over the claims.
+        alpha: The level.
     """
     sides = {LOWER: lambda e: e.high < 0, HIGHER: lambda e: e.low > 0}
     inside = all(sides[side](item.found) for item, side in zip(items, wanted, strict=True))
@@ -115,16 +108,11 @@ def joint(items: Sequence[Comparison], wanted: Sequence[str], p: float, alpha: f
 
 
 def largest_p(items: Sequence[Comparison]) -> float:
-    """The p of a claim that needs all items: the largest, NaN where one is."""
+    """Return the p of a claim that needs all items: the largest, NaN where one is."""
     return float(np.max([item.found.p for item in items])) if items else math.nan
 
 
-def evidence(items: Sequence[Comparison]) -> pd.DataFrame:
-    """Rows of evidence with the columns EVIDENCE; empty without items."""
-    return pd.DataFrame([item.row() for item in items], columns=list(EVIDENCE))
-
-
-__all__ = [
-    "EQUIVALENT", "EVIDENCE", "HIGHER", "LOWER", "UNRESOLVED", "Comparison",
-    "compared", "correlations", "evidence", "joint", "judged", "largest_p",
-]  # fmt: skip
+def evidence_table(items: Sequence[Comparison]) -> pd.DataFrame:
+    """Return the items as rows with the columns EVIDENCE; empty without items."""
+    rows = [{**asdict(item.found), **asdict(item)} for item in items]
+    return pd.DataFrame(rows, columns=list(EVIDENCE))

@@ -1,4 +1,4 @@
-"""Hypotheses on the controls that need no pruning: longer, stopped, decayed, smaller."""
+"""Judge pruning against controls without it: training longer, stopping early, smaller models."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, UNRESOLVED
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
 from prunebench.statistics.hypotheses.comparisons import (
-    EQUIVALENT,
-    HIGHER,
-    UNRESOLVED,
     Comparison,
-    compared,
-    evidence,
-    judged,
+    compare_each,
+    judge_family,
     largest_p,
 )
-from prunebench.statistics.hypotheses.paired_cells import ALL, CLEAN, NOISY, Lacking, Table, within
-from prunebench.statistics.hypotheses.paired_methods import composed, paired_areas
+from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
+from prunebench.statistics.hypotheses.paired_cells import (
+    ALL,
+    CLEAN,
+    NOISY,
+    MissingRecords,
+    PairedCells,
+    in_settings,
+)
+from prunebench.statistics.hypotheses.paired_methods import paired_areas, require_parts
 from prunebench.statistics.significance import holm, p_text
 
 ADVANTAGE = "gain minus that of the control"
@@ -30,12 +34,16 @@ SIMPLE = ("early-stopping", "tuned-weight-decay", "small-dense")
 WORDS = {NOISY: "With noisy labels", CLEAN: "With clean labels", ALL: "Over all settings"}
 
 
-def controls_of(table: Table, kinds: tuple[str, ...]) -> dict[str, list[str]]:
-    """The methods of each kind of control, the kinds that the records hold; raises Lacking."""
-    composed(table)
-    found = {kind: names for kind in kinds if (names := table.kind(kind))}
+def controls_of(table: PairedCells, kinds: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the methods of each kind of control that the records hold.
+
+    Raises:
+        MissingRecords: They hold none of these kinds.
+    """
+    require_parts(table)
+    found = {kind: names for kind in kinds if (names := table.controls_of_kind(kind))}
     if not found:
-        raise Lacking(f"the records hold no control of the kind {' or '.join(kinds)}")
+        raise MissingRecords(f"the records hold no control of the kind {' or '.join(kinds)}")
     return found
 
 
@@ -43,8 +51,8 @@ def controls_of(table: Table, kinds: tuple[str, ...]) -> dict[str, list[str]]:
     4, "equal-budget",
     "The gain exceeds training the dense model as long (equal budget).", "controls",
 )  # fmt: skip
-def equal_budget(table: Table) -> Judgement:
-    """Gain minus that of dense-long, per seed, in the noisy settings if there are any."""
+def equal_budget(table: PairedCells) -> Judgement:
+    """Compare the gain, per seed, with that of dense-long; in noisy settings, if there are any."""
     family, controls = table.family, controls_of(table, ("dense-long",))
     rows: list[Comparison] = []
     said: list[str] = []
@@ -55,7 +63,7 @@ def equal_budget(table: Table) -> Judgement:
         if not items:
             continue
         hold = [item.decision == HIGHER for item in items]
-        verdicts.append(summed(hold, [item.decision == EQUIVALENT for item in items]))
+        verdicts.append(verdict_for_all(hold, [item.decision == EQUIVALENT for item in items]))
         what = f" the gain exceeds that of training the dense model as long ({items[0].against})"
         said.append(
             f"{WORDS[scope]}{what if len(verdicts) == 1 else ''} for"
@@ -63,16 +71,18 @@ def equal_budget(table: Table) -> Judgement:
             f" {phrases.by_decision(items, table.analysis.alpha)}."
         )
     if not said:
-        raise Lacking("no setting has a method of the family and the control with the same seeds")
-    return Judgement(verdicts[0], " ".join(said), evidence(rows))
+        raise MissingRecords(
+            "no setting has a method of the family and the control with the same seeds"
+        )
+    return Judgement(verdicts[0], " ".join(said), rows)
 
 
 @hypothesis(
     5, "simple-controls",
     "The gain exceeds early stopping, weight decay, and a small dense model.", "controls",
 )  # fmt: skip
-def simple_controls(table: Table) -> Judgement:
-    """Gain minus that of each control and of the best of them on validation, per seed."""
+def simple_controls(table: PairedCells) -> Judgement:
+    """Compare the gain, per seed, with that of each control, and of the best on validation."""
     family, controls = table.family, controls_of(table, SIMPLE)
     rows: list[Comparison] = []
     said: list[str] = []
@@ -92,7 +102,7 @@ def simple_controls(table: Table) -> Judgement:
             continue
         claims = _claims(items, {item.against for item in items}, table.analysis.alpha)
         verdicts.append(
-            summed([claim.decision == HIGHER for claim in claims],
+            verdict_for_all([claim.decision == HIGHER for claim in claims],
                    [claim.decision == EQUIVALENT for claim in claims])
         )  # fmt: skip
         rows += claims
@@ -101,13 +111,15 @@ def simple_controls(table: Table) -> Judgement:
         else:
             said.append(f"{WORDS[scope]}: for {_count(claims)} (see the evidence).")
     if not said:
-        raise Lacking("no setting has a method of the family and a control with the same seeds")
+        raise MissingRecords(
+            "no setting has a method of the family and a control with the same seeds"
+        )
     missing = [kind for kind in SIMPLE if kind not in controls]
     verdict = verdicts[0]
     if missing:
         said.append(f"Not compared, since the records lack it: {', '.join(missing)}.")
-        verdict = summed([])  # a claim about all three stands on all three
-    return Judgement(verdict, " ".join(said), evidence(rows))
+        verdict = verdict_for_all([])  # a claim about all three stands on all three
+    return Judgement(verdict, " ".join(said), rows)
 
 
 def _count(claims: list[Comparison]) -> str:
@@ -132,7 +144,7 @@ def _simple_words(
 
 
 def _claims(items: list[Comparison], wanted: set[str], alpha: float) -> list[Comparison]:
-    """For each method the claim that it exceeds every control: its weakest comparison.
+    """Return for each method the claim that it exceeds every control: its weakest comparison.
 
     An intersection–union test: the largest p of a method's comparisons, Holm over methods.
     A method that lacks a comparison makes no claim and is left unresolved.
@@ -159,37 +171,43 @@ def _claims(items: list[Comparison], wanted: set[str], alpha: float) -> list[Com
 
 
 def _against(
-    table: Table, family: tuple[str, ...], controls: list[str], scope: str,
+    table: PairedCells, family: tuple[str, ...], controls: list[str], scope: str,
     settings: pd.DataFrame, name: str = "",
 ) -> tuple[list[Comparison], list[Comparison]]:  # fmt: skip
-    """The advantage of each method over a control, a Holm family; and what stands beside it."""
+    """Return the advantage of each method over a control, a Holm family; and other views of it."""
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
-    values = within(advantage(table, family, controls), settings)
+    values = in_settings(advantage(table, family, controls), settings)
     against = name or phrases.names(controls)
-    items = judged(compared(values, ADVANTAGE, scope, against, "value", margin), alpha)
+    items = judge_family(compare_each(values, ADVANTAGE, scope, against, "value", margin), alpha)
     beside = []
     if name != BEST:
         for measure, column in (
             ("the same, seed left out of the choice of sparsity", "left_out"),
             ("integrated gain minus that of the control", "integrated"),
         ):
-            made = compared(values, measure, scope, against, column, margin)
-            beside += judged(made, alpha)
+            made = compare_each(values, measure, scope, against, column, margin)
+            beside += judge_family(made, alpha)
     return items, beside
 
 
-def advantage(table: Table, methods: tuple[str, ...], controls: list[str]) -> pd.DataFrame:
-    """One row per setting, method and seed: how much its gain exceeds the control's, in points.
+def advantage(table: PairedCells, methods: tuple[str, ...], controls: list[str]) -> pd.DataFrame:
+    """Return by how many points the gain of each method exceeds that of a control.
 
-    ``value``: at the sparsity that validation chose for the method; a control with sparsities
-    stands at the same one, a dense control at its only one. Of several controls the one with the
-    lowest mean validation error in that setting counts (ties: the first by name). ``left_out``, of
-    dense controls alone, and ``integrated`` as in ``Table.gains``.
+    Args:
+        table: The cells.
+        methods: Those to compare.
+        controls: Of several the one with the lowest mean validation error in a setting counts
+            (ties: the first by name).
+
+    Returns:
+        One row per setting, method and seed. ``value``: at the sparsity that validation chose for
+        the method; a control with sparsities stands at the same one, a dense control at its only
+        one. ``left_out``, of dense controls alone, and ``integrated`` as in ``PairedCells.gains``.
     """
     keys = [*SETTING, "method", "seed"]
     gains = table.gains[table.gains["method"].isin(methods)].dropna(subset=["gain"])
-    cells = table.of(controls)[[*keys, "sparsity", "difference", "val_error"]]
-    dense = cells["method"].isin(table.made.index[table.made["schedule"] == "dense"])
+    cells = table.rows_of(controls)[[*keys, "sparsity", "difference", "val_error"]]
+    dense = cells["method"].isin(table.parts.index[table.parts["schedule"] == "dense"])
     cells = cells.assign(dense=dense).rename(columns={"method": "control", "sparsity": "at"})
     pairs = gains.merge(cells, on=[*SETTING, "seed"])
     pairs = pairs[pairs["dense"] | (pairs["at"] == pairs["sparsity"])]
@@ -205,8 +223,8 @@ def advantage(table: Table, methods: tuple[str, ...], controls: list[str]) -> pd
     return found[[*keys, "sparsity", "value", "left_out", "integrated"]]
 
 
-def _areas(table: Table, found: pd.DataFrame) -> pd.Series:
-    """The integrated advantage of each row's method over its control, indexed like ``found``."""
+def _areas(table: PairedCells, found: pd.DataFrame) -> pd.Series:
+    """Return the integrated advantage of each row's method, indexed like ``found``."""
     keys = [*SETTING, "seed", "method", "control"]
     made = [
         paired_areas(table, method, control).assign(method=method, control=control)

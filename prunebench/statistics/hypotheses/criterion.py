@@ -1,4 +1,4 @@
-"""The hypothesis on the criterion: against random and against shuffled masks."""
+"""Judge whether the criterion matters: against random and against shuffled masks."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ from dataclasses import replace
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import UNTESTED, Judgement, hypothesis, summed
 from prunebench.statistics.hypotheses.comparisons import (
-    EQUIVALENT,
-    HIGHER,
-    LOWER,
     Comparison,
-    compared,
-    evidence,
-    judged,
+    compare_each,
+    judge_family,
 )
-from prunebench.statistics.hypotheses.paired_cells import ALL, Lacking, Table, within
-from prunebench.statistics.hypotheses.paired_methods import Pair, composed, paired_areas, partner
+from prunebench.statistics.hypotheses.judgements import (
+    UNTESTED,
+    Judgement,
+    hypothesis,
+    verdict_for_all,
+)
+from prunebench.statistics.hypotheses.paired_cells import (
+    ALL,
+    MissingRecords,
+    PairedCells,
+    in_settings,
+)
+from prunebench.statistics.hypotheses.paired_methods import (
+    Pair,
+    nearest_partner,
+    paired_areas,
+    require_parts,
+)
 
 CHOSEN = "gain minus that of the control, each at its chosen sparsity"
 LESS = "integrated gain minus that of the control"
@@ -32,13 +44,13 @@ FAIR = ("schedule", "recovery")  # must be alike, that the criterion alone makes
     "The criterion matters: against random and against shuffled masks, at equal sparsity.",
     "criterion",
 )  # fmt: skip
-def criterion(table: Table) -> Judgement:
-    """Error against that of random and of shuffled weights, over the sparsities both have."""
-    composed(table)
+def criterion(table: PairedCells) -> Judgement:
+    """Compare the error with that of random and of shuffled masks, at the sparsities of both."""
+    require_parts(table)
     family, alpha = table.family, table.analysis.alpha
     pairs = list(_pairs(table, family))
     if not pairs:
-        raise Lacking(
+        raise MissingRecords(
             "the records hold no control with a random criterion or a shuffled allocation and the"
             " pattern of a method of the family, at a sparsity that both have"
         )
@@ -49,60 +61,60 @@ def criterion(table: Table) -> Judgement:
             beside += [item for items in _split(table, pairs, scope, settings) for item in items]
     own = _own_sparsity(table, [pair for pair, _ in pairs if not pair.differs])
     said = f"{_own_words(own, alpha)}{_unfair_words(unfair, alpha)}"
-    rows = evidence([*fair, *unfair, *own, *beside])
+    rows = [*fair, *unfair, *own, *beside]
     if not fair:
         text = "Not tested: no control shares its schedule and its recovery with a method."
         return Judgement(UNTESTED, f"{text}{said}", rows)
+    kinds = {kind for _, kind in pairs}
     above = [item.decision == HIGHER for item in fair]
     same = [item.decision == EQUIVALENT for item in fair]
     below = [_label(item) for item in fair if item.decision == LOWER]
-    against = [f"{item.method} against {item.against}" for item in fair]
+    against = [_label(item) for item in fair]
     sentence = (
         f"Integrated over the sparsities that both have, the chosen weights do better than random"
         f" or shuffled ones in {phrases.of(sum(above), len(above), 'comparison')}"
         f" ({phrases.seeds(fair)}; noisy and clean settings weighted equally)."
         f" {phrases.by_decision(fair, alpha, labels=against)}."
         + (f" The criterion harms: {phrases.names(below)}." if below else "")
-        + f"{_kinds_missing(table, pairs)}{said}"
+        + f"{_kinds_missing(kinds)}{said}"
     )
-    kinds = {kind for _, kind in pairs}
     hold = above if len(kinds) == 2 else [False]  # a claim about both stands on both
-    return Judgement(summed(hold, same), sentence, rows)
+    return Judgement(verdict_for_all(hold, same), sentence, rows)
 
 
 def _label(item: Comparison) -> str:
     return f"{item.method} against {item.against}"
 
 
-def _pairs(table: Table, family: tuple[str, ...]) -> Iterator[tuple[Pair, str]]:
-    """For each method its random and its shuffled control, with the kind."""
-    random, shuffled = table.kind("random"), table.kind("shuffled")
+def _pairs(table: PairedCells, family: tuple[str, ...]) -> Iterator[tuple[Pair, str]]:
+    """Yield each method with its random and with its shuffled control, and the kind of control."""
+    random, shuffled = table.controls_of_kind("random"), table.controls_of_kind("shuffled")
     for method in family:
         if method in random or method in shuffled:
             continue
-        if pair := partner(table, method, random, ("pattern",), FAIR):
+        if pair := nearest_partner(table, method, random, ("pattern",), FAIR):
             yield pair, "random"
-        if pair := partner(table, method, shuffled, ("pattern", "criterion"), FAIR):
+        if pair := nearest_partner(table, method, shuffled, ("pattern", "criterion"), FAIR):
             yield pair, "shuffled"
 
 
 def _split(
-    table: Table, pairs: list[tuple[Pair, str]], scope: str, settings: pd.DataFrame | None
+    table: PairedCells, pairs: list[tuple[Pair, str]], scope: str, settings: pd.DataFrame | None
 ) -> tuple[list[Comparison], list[Comparison]]:
-    """Comparisons of the fair pairs, one family, and of those that differ in more, another."""
+    """Compare the fair pairs, one family, and those that differ in more parts, another."""
     made: tuple[list[Comparison], list[Comparison]] = ([], [])
     for pair, _ in pairs:
         values = paired_areas(table, pair.method, pair.other).assign(method=pair.method)
-        values = values if settings is None else within(values, settings)
-        note, margin = pair.note(table.made), table.analysis.equivalence
-        items = compared(values, LESS, scope, pair.other, margin=margin)
+        values = values if settings is None else in_settings(values, settings)
+        note, margin = pair.note(table.parts), table.analysis.equivalence
+        items = compare_each(values, LESS, scope, pair.other, margin=margin)
         made[bool(pair.differs)].extend(replace(item, note=note) for item in items)
     alpha = table.analysis.alpha
-    return judged(made[0], alpha), judged(made[1], alpha)
+    return judge_family(made[0], alpha), judge_family(made[1], alpha)
 
 
-def _own_sparsity(table: Table, pairs: list[Pair]) -> list[Comparison]:
-    """The gains of fair pairs, each at the sparsity that validation chooses for itself.
+def _own_sparsity(table: PairedCells, pairs: list[Pair]) -> list[Comparison]:
+    """Compare the gains of fair pairs, each method at the sparsity that validation chooses for it.
 
     Random masks fail first, so the integral stands on sparsities that nobody would choose.
     """
@@ -112,13 +124,15 @@ def _own_sparsity(table: Table, pairs: list[Pair]) -> list[Comparison]:
         gains = {
             name: table.gains[table.gains["method"] == name] for name in (pair.method, pair.other)
         }
-        values = within(gains[pair.method], settings).merge(
+        values = in_settings(gains[pair.method], settings).merge(
             gains[pair.other][[*keys, "gain"]], on=keys, suffixes=("", "_other")
         )
         values["value"] = values["gain"] - values["gain_other"]
         margin = table.analysis.equivalence
-        items += compared(values.drop(columns="sparsity"), CHOSEN, scope, pair.other, margin=margin)
-    return judged(items, table.analysis.alpha)
+        items += compare_each(
+            values.drop(columns="sparsity"), CHOSEN, scope, pair.other, margin=margin
+        )
+    return judge_family(items, table.analysis.alpha)
 
 
 def _own_words(items: list[Comparison], alpha: float) -> str:
@@ -131,8 +145,7 @@ def _own_words(items: list[Comparison], alpha: float) -> str:
     )
 
 
-def _kinds_missing(table: Table, pairs: list[tuple[Pair, str]]) -> str:
-    kinds = {kind for _, kind in pairs}
+def _kinds_missing(kinds: set[str]) -> str:
     missing = [kind for kind in ("random", "shuffled") if kind not in kinds]
     return f" No {missing[0]} masks were recorded to compare with." if missing else ""
 

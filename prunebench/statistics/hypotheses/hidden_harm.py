@@ -1,4 +1,4 @@
-"""The hypothesis on harm that an equal error hides."""
+"""Judge whether an equal test error hides harm: flips, worst class, corruption, calibration."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import pandas as pd
 
 from prunebench.statistics.bands import bands
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.estimate import HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import NOT_SHOWN, SHOWN, Judgement, hypothesis
 from prunebench.statistics.hypotheses.comparisons import (
-    HIGHER,
-    LOWER,
     Comparison,
-    compared,
-    evidence,
-    judged,
+    compare_each,
+    judge_family,
 )
-from prunebench.statistics.hypotheses.paired_cells import ALL, Lacking, Table
+from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
+from prunebench.statistics.hypotheses.paired_cells import ALL, MissingRecords, PairedCells
 from prunebench.storage.records import DENSE, OK
 
 KEYS = [*SETTING, "method", "seed", "sparsity"]
@@ -51,38 +49,38 @@ OF = {harm.words: harm for harm in HARMS}
 @hypothesis(
     8, "hidden-harm", "Equal error hides harm: flips, worst class, corruption, calibration.", "harm"
 )  # fmt: skip
-def hidden_harm(table: Table) -> Judgement:
-    """What changes in pruned cells whose test error does not.
+def hidden_harm(table: PairedCells) -> Judgement:
+    """Compare the other measures in pruned cells whose test error equals the baseline's.
 
-    Flips and the worst class of any second training differ from the baseline's, so they are held
-    against the dense model trained as long where its own error is equal too; the rest against the
-    baseline.
+    Flips and the worst class of any second training differ from the baseline's, so they are
+    compared with the dense model trained as long, where its own error is equal too; the rest with
+    the baseline.
     """
     family = table.family
-    there = [harm for harm in HARMS if table.of(family)[harm.column].notna().any()]
+    there = [harm for harm in HARMS if table.rows_of(family)[harm.column].notna().any()]
     if not there:
-        raise Lacking(f"the columns {', '.join(harm.column for harm in HARMS)} are empty")
+        raise MissingRecords(f"the columns {', '.join(harm.column for harm in HARMS)} are empty")
     equal, rule = equal_cells(table, family)
     if equal.empty:
-        raise Lacking(
+        raise MissingRecords(
             f"no pruned cell has a test error within {table.analysis.equivalence:g} points of its"
             " dense baseline's"
         )
-    long = table.kind(LONG) if table.composed else []
+    long = table.controls_of_kind(LONG) if table.has_parts else []
     to_dense = [item for harm in there for item in _to_dense(table, equal, harm)]
     to_long = [item for harm in there for item in _to_long(table, equal, long, harm)]
     decisive = [item for item in to_dense if not OF[item.measure].changed]
     decisive += [item for item in to_long if OF[item.measure].changed]
     alpha = table.analysis.alpha
-    main = judged([item for item in decisive if item.method == FAMILY], alpha)
-    beside = judged([i for i in (*to_dense, *to_long) if i not in decisive], alpha)
-    beside += judged([item for item in decisive if item.method != FAMILY], alpha)
+    main = judge_family([item for item in decisive if item.method == FAMILY], alpha)
+    beside = judge_family([i for i in (*to_dense, *to_long) if i not in decisive], alpha)
+    beside += judge_family([item for item in decisive if item.method != FAMILY], alpha)
     open_ = [harm for harm in there if harm.words not in {item.measure for item in main}]
     if not main:
-        raise Lacking(
+        raise MissingRecords(
             f"{', '.join(harm.column for harm in open_)} need a second dense training of equal"
             " error to be held against, and the other measures are empty",
-            evidence(beside),
+            beside,
         )
     worse = [item for item in main if item.decision == HIGHER]
     count = phrases.plural(len(equal), "pruned cell")
@@ -94,29 +92,32 @@ def hidden_harm(table: Table) -> Judgement:
         f" {_decided(main, alpha)}{_open_words(open_, beside)}{_lower(main)}"
         + (f" Not recorded: {phrases.names(absent)}." if absent else "")
     )
-    return Judgement(SHOWN if worse else NOT_SHOWN, sentence, evidence([*main, *beside]))
+    return Judgement(SHOWN if worse else NOT_SHOWN, sentence, [*main, *beside])
 
 
-def equal_cells(table: Table, methods: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
-    """The finished pruned cells of equal test error, and by which rule they are equal.
+def equal_cells(table: PairedCells, methods: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
+    """Find the finished pruned cells whose test error equals dense's.
 
-    Those of curves' points whose difference to dense has its 95 % interval (Student's t) inside
-    the region of practical equivalence; where there is none, every cell whose own difference is.
+    These are the cells of curves' points whose difference to dense has its 95 % interval (Student's
+    t) inside the region of practical equivalence; where there is none, every cell whose own
+    difference is inside.
+
+    Returns:
+        The cells, and the rule by which they are equal, in words.
     """
-    rows = table.of(methods)
+    rows = table.rows_of(methods)
     rows = rows[(rows["status"] == OK) & (rows["sparsity"] > 0)]
-    points = _equal_points(table, rows)
     margin = table.analysis.equivalence
+    points = _equal_points(rows, margin)
     if len(points):
         return rows.merge(points, on=POINT), f"mean over seeds, its interval inside ±{margin:g}"
     return rows[_inside(rows, margin)], f"cell by cell, inside ±{margin:g} points"
 
 
-def _equal_points(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
+def _equal_points(rows: pd.DataFrame, margin: float) -> pd.DataFrame:
     if rows.empty:
         return rows[POINT]
     means = bands(rows, ["difference"])
-    margin = table.analysis.equivalence
     inside = (means["difference_low"] >= -margin) & (means["difference_high"] <= margin)
     return means.loc[inside, POINT]
 
@@ -126,8 +127,8 @@ def _inside(rows: pd.DataFrame, margin: float) -> pd.Series:
     return rows["difference"].abs() <= margin + 1e-9
 
 
-def _to_dense(table: Table, equal: pd.DataFrame, harm: Harm) -> list[Comparison]:
-    """The measure in the equal cells, minus the baseline's own value."""
+def _to_dense(table: PairedCells, equal: pd.DataFrame, harm: Harm) -> list[Comparison]:
+    """Compare the measure in the equal cells with the baseline's own value."""
     cells = equal[[*KEYS, harm.column]].copy()
     own = table.dense[[*SETTING, "seed", harm.column]].rename(columns={harm.column: "before"})
     cells = cells.merge(own, on=[*SETTING, "seed"], how="left")
@@ -136,9 +137,11 @@ def _to_dense(table: Table, equal: pd.DataFrame, harm: Harm) -> list[Comparison]
     return _compared(cells, table, DENSE, harm)
 
 
-def _to_long(table: Table, equal: pd.DataFrame, long: list[str], harm: Harm) -> list[Comparison]:
-    """The measure in the equal cells, minus that of dense training as long, if equal in error."""
-    second = table.of(long[:1])
+def _to_long(
+    table: PairedCells, equal: pd.DataFrame, long: list[str], harm: Harm
+) -> list[Comparison]:
+    """Compare the measure in the equal cells with that of dense-long, where its error is equal."""
+    second = table.rows_of(long[:1])
     second = second[_inside(second, table.analysis.equivalence) & (second["status"] == OK)]
     second = second[[*SETTING, "seed", harm.column]].rename(columns={harm.column: "second"})
     cells = equal[[*KEYS, harm.column]].merge(second, on=[*SETTING, "seed"])
@@ -146,19 +149,21 @@ def _to_long(table: Table, equal: pd.DataFrame, long: list[str], harm: Harm) -> 
     return _compared(cells, table, long[0] if long else LONG, harm)
 
 
-def _compared(cells: pd.DataFrame, table: Table, against: str, harm: Harm) -> list[Comparison]:
-    """The mean over a seed's cells: of the family together, and of each method."""
+def _compared(
+    cells: pd.DataFrame, table: PairedCells, against: str, harm: Harm
+) -> list[Comparison]:
+    """Compare the mean over a seed's cells, of the family together and of each method."""
     cells = cells.dropna(subset=["value"])
     margin = table.analysis.equivalence if harm.unit else 0.0
     made = []
     for rows in (cells.assign(method=FAMILY), cells):
         means = rows.groupby([*SETTING, "method", "seed"], sort=True)["value"].mean().reset_index()
-        made += compared(means, harm.words, ALL, against, margin=margin)
+        made += compare_each(means, harm.words, ALL, against, margin=margin)
     return [replace(item, note=f"{len(cells)} cells of equal error") for item in made]
 
 
 def _decided(main: list[Comparison], alpha: float) -> str:
-    """Each measure with its unit and what it is held against."""
+    """Return each measure with its decision, its unit and its opponent."""
     labels = [f"{item.measure} (against {item.against})" for item in main]
     numbers = [
         phrases.number(item, OF[item.measure].unit, 2 if OF[item.measure].unit else 3)
@@ -184,6 +189,3 @@ def _open_words(open_: list[Harm], beside: list[Comparison]) -> str:
 def _lower(main: list[Comparison]) -> str:
     better = [item.measure for item in main if item.decision == LOWER]
     return f" Better than without pruning: {phrases.names(better)}." if better else ""
-
-
-__all__ = ["HARMS", "Harm", "equal_cells", "hidden_harm"]

@@ -1,8 +1,8 @@
-"""The cells as the hypotheses need them: paired, with what each method and regime is."""
+"""Prepare cells for the hypotheses: paired with their baseline, with parts and regimes known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +13,9 @@ from prunebench.experiment.settings import Analysis
 from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, area
-from prunebench.statistics.cells_table import check_cells
+from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import paired_difference, under_trained
+from prunebench.statistics.hypotheses.comparisons import Comparison
 from prunebench.statistics.published_results import own
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY
 
@@ -22,32 +23,31 @@ SEEDED = [*SETTING, "seed"]
 PARTS = tuple(column for column in COMPOSITION if column != "control")
 NUMBERS = ("label_noise", "train_samples", *QUALITY, *COST)
 NOISY, CLEAN, ALL = "noisy labels", "clean labels", "all settings"
-YES = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
-# what a control is made of; a method is recognized by its parts, never by its name
-Made = Callable[[pd.DataFrame], pd.Series]
-
-
-def _dense(recovery: str) -> Made:
-    return lambda made: (made["schedule"] == "dense") & (made["recovery"] == recovery)
+# a control is recognized by its parts, never by its name: whether each method (row) is of a kind
+IsKind = Callable[[pd.DataFrame], pd.Series]
 
 
-def _small(made: pd.DataFrame) -> pd.Series:
-    start = (made["pattern"] == "filter") & (made["schedule"] == "at-initialization")
-    return start & (made["criterion"] == "random") & (made["recovery"] == "re-initialization")
+def _dense(recovery: str) -> IsKind:
+    return lambda parts: (parts["schedule"] == "dense") & (parts["recovery"] == recovery)
 
 
-def _random(made: pd.DataFrame) -> pd.Series:
+def _small(parts: pd.DataFrame) -> pd.Series:
+    start = (parts["pattern"] == "filter") & (parts["schedule"] == "at-initialization")
+    return start & (parts["criterion"] == "random") & (parts["recovery"] == "re-initialization")
+
+
+def _random(parts: pd.DataFrame) -> pd.Series:
     # a dynamic schedule starts at random and then chooses by its own rule
-    own = made["schedule"].isin(["dense", "dynamic"]) | (made["recovery"] == "re-initialization")
-    return (made["criterion"] == "random") & ~own
+    own = parts["schedule"].isin(["dense", "dynamic"]) | (parts["recovery"] == "re-initialization")
+    return (parts["criterion"] == "random") & ~own
 
 
-def _shuffled(made: pd.DataFrame) -> pd.Series:
-    return made["allocation"] == "shuffled"
+def _shuffled(parts: pd.DataFrame) -> pd.Series:
+    return parts["allocation"] == "shuffled"
 
 
-KINDS: dict[str, Made] = {
+CONTROL_KINDS: dict[str, IsKind] = {
     "dense-long": _dense("learning-rate-rewinding"),
     "early-stopping": _dense("early-stopping"),
     "tuned-weight-decay": _dense("tuned-weight-decay"),
@@ -57,19 +57,19 @@ KINDS: dict[str, Made] = {
 }
 
 
-class Lacking(Exception):
-    """The records do not hold what a hypothesis needs; the text says what, in part of a sentence.
+class MissingRecords(Exception):
+    """The records lack something that a hypothesis needs; the text names it, as part of a sentence.
 
-    ``beside``: evidence of what could be looked at nevertheless.
+    ``beside``: evidence of the rest, which could be looked at nevertheless.
     """
 
-    def __init__(self, reason: str, beside: pd.DataFrame | None = None) -> None:
+    def __init__(self, reason: str, beside: Sequence[Comparison] = ()) -> None:
         super().__init__(reason)
         self.beside = beside
 
 
 @dataclass(frozen=True)
-class Table:
+class PairedCells:
     """Counted cells of seeds with a usable baseline, sorted, with ``difference`` and ``noisy``.
 
     ``difference`` is in points of test error against the dense baseline of the same seed.
@@ -77,48 +77,48 @@ class Table:
 
     rows: pd.DataFrame
     analysis: Analysis
-    made: pd.DataFrame  # parts of each method, and ``control``; the index is the method
+    parts: pd.DataFrame  # of each method, and ``control``; the index is the method
     primary: tuple[str, ...]  # the declared family, as far as it was recorded
     absent: tuple[str, ...]  # declared, not recorded
     left_out: tuple[str, ...]  # settings with under-trained baselines, and their seeds
 
     @property
     def dense(self) -> pd.DataFrame:
-        """The baselines' own rows."""
+        """The rows of the baselines."""
         return self.rows[self.rows["method"] == DENSE]
 
-    def of(self, methods: list[str] | tuple[str, ...]) -> pd.DataFrame:
-        """The rows of ``methods``."""
+    def rows_of(self, methods: list[str] | tuple[str, ...]) -> pd.DataFrame:
+        """Return the rows of ``methods``."""
         return self.rows[self.rows["method"].isin(methods)]
 
-    def kind(self, name: str) -> list[str]:
-        """The controls of a kind, e.g. ``dense-long``, by their parts; empty where none is."""
-        return sorted(self.made.index[KINDS[name](self.made)])
+    def controls_of_kind(self, kind: str) -> list[str]:
+        """Return the controls of one of CONTROL_KINDS, by their parts; empty where none is."""
+        return sorted(self.parts.index[CONTROL_KINDS[kind](self.parts)])
 
     @property
     def family(self) -> tuple[str, ...]:
-        """The declared methods; raises Lacking where there are none, or nobody says which."""
-        said = self.made["control"].any() or self.composed
+        """The declared methods; raises MissingRecords where none are declared or recorded."""
+        said = self.parts["control"].any() or self.has_parts
         if not (self.analysis.primary or said):
-            raise Lacking(
+            raise MissingRecords(
                 "the records do not say which methods are controls (columns control, criterion,"
                 " schedule, … are empty), and analysis.primary declares no methods"
             )
         if not self.primary:
-            raise Lacking("no method of the declared family was recorded")
+            raise MissingRecords("no method of the declared family was recorded")
         if (self.rows["method"] == DENSE).all():
-            raise Lacking("no pruned cell has a finished and trained baseline of its seed")
+            raise MissingRecords("no pruned cell has a finished and trained baseline of its seed")
         return self.primary
 
     @property
-    def composed(self) -> bool:
-        """Whether the records say what the methods are made of."""
-        return bool(self.made[list(PARTS)].notna().any(axis=None))
+    def has_parts(self) -> bool:
+        """True if the records name the parts of the methods."""
+        return bool(self.parts[list(PARTS)].notna().any(axis=None))
 
     def scopes(self) -> dict[str, pd.DataFrame]:
-        """The settings, with noisy and with clean labels; as one where the records do not say.
+        """Return the settings with noisy labels, then those with clean ones, as frames of SETTING.
 
-        Noisy ones come first. Values: frames of the columns SETTING.
+        Where the records do not say which are noisy, all of them as one scope.
         """
         settings = self.rows[[*SETTING, "noisy"]].drop_duplicates()
         if settings["noisy"].isna().all():
@@ -158,11 +158,11 @@ class Table:
         )
 
     def absent_note(self) -> str:
-        """What of the declared family was not recorded."""
+        """Return a sentence about the declared methods that were not recorded; "" without any."""
         return f"Declared but not recorded: {', '.join(self.absent)}." if self.absent else ""
 
     def left_out_note(self) -> str:
-        """Which baselines had not learned the labels they were trained on."""
+        """Return a sentence about the under-trained baselines left out; "" without any."""
         if not self.left_out:
             return ""
         shown = "; ".join(self.left_out[:3]) + ("; …" if len(self.left_out) > 3 else "")
@@ -172,11 +172,17 @@ class Table:
         )
 
 
-def prepare(cells: pd.DataFrame, analysis: Analysis) -> Table:
-    """Check, pair and describe the cells; seeds with an under-trained baseline are left out.
+def pair_cells(cells: pd.DataFrame, analysis: Analysis) -> PairedCells:
+    """Check the cells, pair them with their baselines, and find out what methods and regimes are.
 
-    What others published takes no part. Raises PrunebenchError for a table that ``check_cells``
-    refuses.
+    Seeds with an under-trained baseline are left out, and so are published results.
+
+    Args:
+        cells: As ``read_cells`` returns them.
+        analysis: The declared family, level, and region of practical equivalence.
+
+    Raises:
+        PrunebenchError: ``check_cells`` refuses the table.
     """
     check_cells(cells)
     cells = own(cells)
@@ -188,7 +194,7 @@ def prepare(cells: pd.DataFrame, analysis: Analysis) -> Table:
         cells[column] = pd.to_numeric(there, errors="coerce").astype("float64")
     rows = paired_difference(cells).drop(columns="reference_error")
     rows["noisy"] = _noisy(rows)
-    made = _made(rows)
+    parts = _parts(rows)
     late = under_trained(cells)
     keys = rows.loc[late, SEEDED].drop_duplicates()
     left_out = tuple(
@@ -197,17 +203,17 @@ def prepare(cells: pd.DataFrame, analysis: Analysis) -> Table:
         for setting, own in keys.groupby(SETTING, sort=True)
     )
     rows = rows[~late & rows["difference"].notna()].reset_index(drop=True)
-    wanted = analysis.primary or list(made.index[~made["control"]])
-    recorded = set(made.index)
-    return Table(
-        rows, analysis, made,
+    wanted = analysis.primary or list(parts.index[~parts["control"]])
+    recorded = set(parts.index)
+    return PairedCells(
+        rows, analysis, parts,
         tuple(sorted(method for method in wanted if method in recorded)),
         tuple(sorted(method for method in wanted if method not in recorded)), left_out,
     )  # fmt: skip
 
 
 def _noisy(rows: pd.DataFrame) -> pd.Series:
-    """True, False, or None where no row of the table says anything about labels."""
+    """Return per row True, False, or None where no row of the table tells anything about labels."""
     regime = [rows["task"], rows["regime"]]
     noise = rows["label_noise"].groupby(regime).transform("max")
     memorized = rows["memorized"].notna().groupby(regime).transform("any")
@@ -216,31 +222,29 @@ def _noisy(rows: pd.DataFrame) -> pd.Series:
     return (noise > 0).where(noise.notna(), memorized).astype(object)
 
 
-def _made(rows: pd.DataFrame) -> pd.DataFrame:
-    """The parts of each method but dense, and whether it is a control."""
+def _parts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the parts of each method but dense, and whether it is a control."""
     pruned = rows[rows["method"] != DENSE].reindex(columns=["method", *COMPOSITION])
     for column in COMPOSITION:
         pruned[column] = pruned[column].astype(object).where(pruned[column].notna(), None)
-    made = pruned.groupby("method", sort=True)[list(COMPOSITION)].first()
-    said = made["control"].map(lambda value: YES.get(str(value).strip().lower()))
-    by_parts = made["schedule"] == "dense"
-    for kind in KINDS.values():
-        by_parts |= kind(made)
-    by_parts |= made["recovery"] == "re-initialization"
-    known = zip(said, by_parts, strict=True)
-    control = [bool(parts if value is None else value) for value, parts in known]
-    made["control"] = pd.Series(control, made.index, dtype=bool)  # boolean also where it is empty
-    return made
+    parts = pruned.groupby("method", sort=True)[list(COMPOSITION)].first()
+    by_parts = (parts["schedule"] == "dense") | (parts["recovery"] == "re-initialization")
+    for is_kind in CONTROL_KINDS.values():
+        by_parts |= is_kind(parts)
+    said = flags(parts["control"]).fillna(by_parts.astype("boolean"))
+    return parts.assign(control=said.astype(bool))
 
 
-def within(values: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``values`` whose setting is one of ``settings``."""
+def in_settings(values: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``values`` whose setting is one of ``settings``."""
     return values.merge(settings[SETTING].drop_duplicates(), on=SETTING)
 
 
 def balanced(rows: pd.DataFrame) -> pd.DataFrame:
-    """Without the sparsities that fewer seeds of their curve reached: a choice among means needs
-    the same seeds in each."""
+    """Drop the sparsities that fewer seeds of their curve reached than others.
+
+    A choice among means needs the same seeds in each.
+    """
     by = [*SETTING, "method"]
     seeds = rows.groupby([*by, "sparsity"])["seed"].transform("size")
     most = seeds.groupby([rows[column] for column in by]).transform("max")
@@ -248,7 +252,7 @@ def balanced(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _left_out(curve: pd.DataFrame, octaves: Floats) -> Floats:
-    """Per seed minus the difference at the sparsity that the other seeds' validation chooses.
+    """Return each seed's gain at the sparsity that the other seeds' validation chooses.
 
     ``curve``: seeds × (``val_error``, ``difference``) × sparsities; points with holes take no part.
     """

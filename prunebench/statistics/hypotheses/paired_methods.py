@@ -1,4 +1,4 @@
-"""Methods that differ in one part: how to find them, and how to compare them cell by cell."""
+"""Find methods that differ in one part, and compare them cell by cell."""
 
 from __future__ import annotations
 
@@ -10,51 +10,63 @@ import pandas as pd
 
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, area
-from prunebench.statistics.hypotheses.paired_cells import PARTS, Lacking, Table
+from prunebench.statistics.hypotheses.paired_cells import PARTS, MissingRecords, PairedCells
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A method, the one to compare it with, and the parts that differ though they should not."""
+    """A method, the one to compare it with, and the parts that differ but should be equal."""
 
     method: str
     other: str
     differs: tuple[str, ...]
 
-    def note(self, made: pd.DataFrame) -> str:
-        """``differs in recovery: fine-tuning against weight-rewinding``; empty for a fair pair."""
+    def note(self, parts: pd.DataFrame) -> str:
+        """Return ``differs in recovery: fine-tuning against …``; empty for a fair pair."""
         said = [
-            f"{part}: {made.at[self.method, part]!s} against {made.at[self.other, part]!s}"
+            f"{part}: {parts.at[self.method, part]!s} against {parts.at[self.other, part]!s}"
             for part in self.differs
         ]
         return f"differs in {', '.join(said)}" if said else ""
 
 
-def composed(table: Table) -> None:
-    """Raise Lacking where the records do not say what the methods are made of."""
-    if not table.composed:
-        raise Lacking(
+def require_parts(table: PairedCells) -> None:
+    """Raise MissingRecords where the records do not name the parts of the methods."""
+    if not table.has_parts:
+        raise MissingRecords(
             "the records do not say what the methods are made of (columns criterion, schedule,"
             " recovery, … are empty)"
         )
 
 
-def partner(
-    table: Table, method: str, others: Sequence[str], must: Sequence[str], should: Sequence[str]
+def nearest_partner(
+    table: PairedCells,
+    method: str,
+    others: Sequence[str],
+    must: Sequence[str],
+    should: Sequence[str],
 ) -> Pair | None:
-    """The one of ``others`` nearest to ``method``: equal in ``must``, in most of ``should``.
+    """Find the method that is nearest to another: equal in all parts that must be.
 
-    Only others that share a setting and a seed with it. Among those as near, the one with fewer
-    further differences, then the first by name. None where there is none.
+    Args:
+        table: The cells.
+        method: The one to compare.
+        others: The candidates; only those that share a setting, seed and sparsity with it count.
+        must: The parts that must be equal.
+        should: The parts of which as few as possible may differ. Among candidates that are as near,
+            the one with fewer further differences is taken, then the first by name.
+
+    Returns:
+        The pair; None without a candidate.
     """
-    own = table.made.loc[method]
-    met = table.of([method])[[*SETTING, "seed", "sparsity"]]
+    own = table.parts.loc[method]
+    met = table.rows_of([method])[[*SETTING, "seed", "sparsity"]]
     found = []
     for other in sorted(set(others) - {method}):
-        its = table.made.loc[other]
+        its = table.parts.loc[other]
         if any(own[part] != its[part] for part in must):
             continue
-        if met.merge(table.of([other])[[*SETTING, "seed", "sparsity"]]).empty:
+        if met.merge(table.rows_of([other])[[*SETTING, "seed", "sparsity"]]).empty:
             continue
         differs = tuple(part for part in should if own[part] != its[part])
         further = sum(own[part] != its[part] for part in PARTS)
@@ -65,16 +77,19 @@ def partner(
     return Pair(method, other, differs)
 
 
-def paired_areas(table: Table, method: str, other: str) -> pd.DataFrame:
-    """Columns SETTING, seed and ``value``: how many points of error less ``method`` has.
+def paired_areas(table: PairedCells, method: str, other: str) -> pd.DataFrame:
+    """Return by how many points the error of ``method`` is below that of ``other``.
 
     The mean over log₂ of the compression ratio of the sparsities that both have, with the seeds
     that both have there.
+
+    Returns:
+        SETTING, ``seed`` and ``value``; positive where ``method`` is better.
     """
     keys = [*SETTING, "seed", "sparsity"]
     both = (
-        table.of([method])[[*keys, "test_error"]]
-        .merge(table.of([other])[[*keys, "test_error"]], on=keys, suffixes=("", "_other"))
+        table.rows_of([method])[[*keys, "test_error"]]
+        .merge(table.rows_of([other])[[*keys, "test_error"]], on=keys, suffixes=("", "_other"))
         .sort_values(keys)
     )
     both["less"] = 100 * (both["test_error_other"] - both["test_error"])

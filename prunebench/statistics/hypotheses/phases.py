@@ -1,4 +1,4 @@
-"""The phases of an error curve: where it rises, where it is lowest, from where on it collapses."""
+"""Find the phases of an error curve: where it rises, is lowest, and from where on it collapses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from prunebench.experiment.settings import Analysis
 from prunebench.statistics.bootstrap import Floats, t_quantile
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.hypotheses.paired_cells import Table, balanced, prepare
+from prunebench.statistics.hypotheses.paired_cells import PairedCells, balanced, pair_cells
 from prunebench.storage.records import DENSE
 
 PHASES = ("rise", "fall", "collapse")
@@ -16,12 +16,22 @@ MARGIN = 0.5  # points
 
 
 def phases(cells: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
-    """The shown phases of every curve, for figures: one row per setting and method.
+    """Find the phases that are shown of every curve, for figures.
 
-    ``maximum``, ``minimum``, ``collapse``: sparsities, NaN where the phase is not shown (see
-    ``curves``). Seeds with an under-trained baseline take no part.
+    Seeds with an under-trained baseline take no part.
+
+    Args:
+        cells: As ``read_cells`` returns them.
+        margin: How far below dense the minimum must be, in points.
+
+    Returns:
+        One row per setting and method: ``maximum``, ``minimum``, ``collapse`` are sparsities, NaN
+        where the phase is not shown (see ``curve_phases``).
+
+    Raises:
+        PrunebenchError: ``check_cells`` refuses the table.
     """
-    found = curves(prepare(cells, Analysis(equivalence=margin)))
+    found = curve_phases(pair_cells(cells, Analysis(equivalence=margin)))
     marks = {"rise": "maximum", "fall": "minimum", "collapse": "collapse"}
     result = found[[*SETTING, "method"]].copy()
     for phase, mark in marks.items():
@@ -29,31 +39,39 @@ def phases(cells: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     return result
 
 
-def curves(table: Table, methods: tuple[str, ...] | None = None) -> pd.DataFrame:
-    """One row per setting and method that has a pruned curve with validation errors.
+def curve_phases(table: PairedCells, methods: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Find the phases of each pruned curve that has validation errors.
 
     Places are looked for in the mean validation error and read on test: the minimum is its lowest
     point (ties: the sparser), the local maximum its highest before that (ties: the denser). Points
-    with fewer seeds than the others take no part. ``<phase>`` is a mean over seeds in points,
-    ``<phase>_low``, ``_high`` its 95 % interval (Student's t), ``_at`` the sparsity:
-    ``rise``: test error at the local maximum minus dense's; ``fall``: that at the minimum;
-    ``collapse``: test error at the largest sparsity minus that at the minimum. ``_shown``: the
-    interval lies above 0, below −``equivalence`` (far below dense), above 0. ``collapse_at`` is
-    the first sparsity from which on every interval above the minimum lies above 0.
+    with fewer seeds than the others take no part.
+
+    Args:
+        table: The cells.
+        methods: Default: all.
+
+    Returns:
+        One row per setting and method. ``<phase>`` is a mean over seeds in points, ``<phase>_low``,
+        ``_high`` its 95 % interval (Student's t), ``_at`` the sparsity. ``rise``: test error at the
+        local maximum minus dense's; ``fall``: that at the minimum; ``collapse``: test error at the
+        largest sparsity minus that at the minimum. ``_shown``: the interval lies above 0, below
+        −``equivalence`` (far below dense), above 0. ``collapse_at`` is the first sparsity from
+        which on every interval above the minimum lies above 0.
     """
+    by, equivalence = [*SETTING, "method"], table.analysis.equivalence
     rows = [
-        {**dict(zip([*SETTING, "method"], key, strict=True)), **_read(val, gap, table)}
+        {**dict(zip(by, key, strict=True)), **_phases_of(val, gap, equivalence)}
         for key, val, gap in _pivoted(table, methods)
     ]
     numbers = [f"{phase}{end}" for phase in PHASES for end in ("", "_low", "_high", "_at")]
     flags = [f"{phase}_shown" for phase in PHASES]
-    return pd.DataFrame(rows, columns=[*SETTING, "method", "seeds", *numbers, *flags])
+    return pd.DataFrame(rows, columns=[*by, "seeds", *numbers, *flags])
 
 
-def seed_values(table: Table, methods: tuple[str, ...]) -> pd.DataFrame:
-    """``rise``, ``fall`` and ``collapse`` of each seed, at the places of ``curves``, in points.
+def phases_per_seed(table: PairedCells, methods: tuple[str, ...]) -> pd.DataFrame:
+    """Return ``rise``, ``fall`` and ``collapse`` of each seed at the places of ``curve_phases``.
 
-    0 where a curve has no place for a phase: no point before, or after, its minimum.
+    In points; 0 where a curve has no place for a phase: no point before, or after, its minimum.
     """
     found = []
     for key, val, gap in _pivoted(table, methods):
@@ -75,8 +93,8 @@ def seed_values(table: Table, methods: tuple[str, ...]) -> pd.DataFrame:
 Curve = tuple[tuple[str, ...], pd.DataFrame, pd.DataFrame]
 
 
-def _pivoted(table: Table, methods: tuple[str, ...] | None) -> list[Curve]:
-    """Validation error and test difference of each curve, seeds × sparsities, without holes."""
+def _pivoted(table: PairedCells, methods: tuple[str, ...] | None) -> list[Curve]:
+    """Return validation error and test difference of each curve, seeds × sparsities, no holes."""
     rows = table.rows[(table.rows["method"] != DENSE) & (table.rows["sparsity"] > 0)]
     rows = balanced(rows if methods is None else rows[rows["method"].isin(methods)])
     made = []
@@ -91,14 +109,15 @@ def _pivoted(table: Table, methods: tuple[str, ...] | None) -> list[Curve]:
 
 
 def _places(val: pd.DataFrame) -> tuple[int | None, int, int | None]:
-    """Columns of the local maximum, the minimum and the end; None where there is no such."""
+    """Return the columns of the local maximum, the minimum and the end; None if there is none."""
     means = val.to_numpy(float).mean(axis=0).round(9)
     low = len(means) - 1 - int(np.argmin(means[::-1]))
     top = int(np.argmax(means[:low])) if low else None
     return top, low, len(means) - 1 if low < len(means) - 1 else None
 
 
-def _read(val: pd.DataFrame, gap: pd.DataFrame, table: Table) -> dict[str, float | bool]:
+def _phases_of(val: pd.DataFrame, gap: pd.DataFrame, equivalence: float) -> dict[str, float | bool]:
+    """Return the columns of ``curve_phases`` for one curve."""
     top, low, last = _places(val)
     values, sparsities = gap.to_numpy(float), gap.columns.to_numpy(float)
     above = values - values[:, [low]]
@@ -106,20 +125,21 @@ def _read(val: pd.DataFrame, gap: pd.DataFrame, table: Table) -> dict[str, float
     for phase, at, points in (
         ("rise", top, values), ("fall", low, values), ("collapse", last, above),
     ):  # fmt: skip
-        mean, start, end = (np.nan,) * 3 if at is None else student(points[:, at])
+        mean, start, end = (np.nan,) * 3 if at is None else mean_interval(points[:, at])
         read |= {phase: mean, f"{phase}_low": start, f"{phase}_high": end}
         read[f"{phase}_at"] = np.nan if at is None else sparsities[at]
-        far = -table.analysis.equivalence
-        read[f"{phase}_shown"] = bool(end < far if phase == "fall" else start > 0)
+        read[f"{phase}_shown"] = bool(end < -equivalence if phase == "fall" else start > 0)
     if read["collapse_shown"]:
-        clear = np.array([student(above[:, k])[1] > 0 for k in range(low + 1, above.shape[1])])
+        clear = np.array(
+            [mean_interval(above[:, k])[1] > 0 for k in range(low + 1, above.shape[1])]
+        )
         first = len(clear) - int(np.argmin(clear[::-1])) if not clear.all() else 0
         read["collapse_at"] = sparsities[low + 1 + first]
     return read
 
 
-def student(values: Floats) -> tuple[float, float, float]:
-    """Mean and the ends of its 95 % interval by Student's t; NaN ends with one value."""
+def mean_interval(values: Floats) -> tuple[float, float, float]:
+    """Return the mean and the ends of its 95 % interval by Student's t; NaN ends with one value."""
     n = len(values)
     if n < 2:
         return float(values.mean()), np.nan, np.nan

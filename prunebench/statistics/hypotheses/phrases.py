@@ -1,4 +1,4 @@
-"""Phrases of the sentences: numbers with their intervals, methods by what was decided."""
+"""Write the phrases of the sentences: numbers with intervals, methods grouped by decision."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ SHOWN_AT_MOST = 5  # names in a list; the rest is in the evidence
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 seed``, ``3 seeds``."""
+    """Return ``1 seed``, ``3 seeds``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign, a true minus; zero, however it was rounded, has none."""
+    """Return a number with its sign, a true minus; what rounds to zero has none."""
     text = f"{value:+.{digits}f}"
     return text.replace("-", "−") if text.strip("+-0.") else text.lstrip("+-")
 
 
 def number(item: Comparison, unit: str = " points", digits: int = 2) -> str:
-    """``+1.20 points [+0.50, +1.90]``; without an interval only the value."""
+    """Return ``+1.20 points [+0.50, +1.90]``; without an interval only the value."""
     found = item.found
     if math.isnan(found.value):
         return "not measured"
@@ -35,7 +35,7 @@ def number(item: Comparison, unit: str = " points", digits: int = 2) -> str:
 
 
 def seeds(items: Sequence[Comparison]) -> str:
-    """``10 seeds``, or ``3 to 10 seeds``."""
+    """Return ``10 seeds``, or ``3 to 10 seeds``."""
     counts = sorted({item.found.seeds for item in items if item.found.seeds})
     if not counts:
         return "no seeds"
@@ -43,7 +43,7 @@ def seeds(items: Sequence[Comparison]) -> str:
 
 
 def of(count: int, total: int, noun: str = "method") -> str:
-    """``all 4 methods``, ``3 of 4 methods``, ``none of the 4 methods``."""
+    """Return ``all 4 methods``, ``3 of 4 methods``, ``none of the 4 methods``."""
     if total == 1:
         return f"{count} of 1 {noun}"
     if count == total == 2:
@@ -53,21 +53,21 @@ def of(count: int, total: int, noun: str = "method") -> str:
 
 
 def listed(parts: Sequence[str], more: str = "more") -> str:
-    """The first of ``parts``, and how many more there are."""
+    """Return the first of ``parts``, and how many more there are."""
     rest = len(parts) - SHOWN_AT_MOST
     shown = "; ".join(parts[:SHOWN_AT_MOST])
     return f"{shown}; and {rest} {more}" if rest > 0 else shown
 
 
 def names(methods: Sequence[str]) -> str:
-    """Names with commas, the first of them."""
+    """Return the first names with commas, and how many more there are."""
     rest = len(methods) - SHOWN_AT_MOST
     shown = ", ".join(methods[:SHOWN_AT_MOST])
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def why_open(items: Sequence[Comparison], alpha: float) -> str:
-    """Why nothing was decided: too few seeds for any p, or p-values above ``alpha``."""
+    """Return why nothing was decided: too few seeds for any p, or p-values above ``alpha``."""
     never = {unable(item.found.seeds, item.family, "comparisons", alpha) for item in items}
     if len(never) == 1 and (reason := never.pop()):
         return reason
@@ -82,10 +82,15 @@ def by_decision(
     numbers: Sequence[str] | None = None,
     undecided: str = "",
 ) -> str:
-    """What was decided for each item, those decided alike together, the largest value first.
+    """Return each item with its decision, those decided alike together, the largest value first.
 
-    ``labels``: what to call the items instead of their methods; ``numbers``: their numbers;
-    ``undecided``: what to say of those without a decision where it is not a matter of p.
+    Args:
+        items: Judged comparisons.
+        alpha: The level.
+        unit: Of the values, with the space before it.
+        labels: Names of the items, in place of their methods.
+        numbers: Their numbers, in place of ``number``.
+        undecided: The reason for items without a decision, where it is not a matter of p.
     """
     called = labels or [item.method for item in items]
     shown = numbers or [number(item, unit) for item in items]
@@ -110,7 +115,7 @@ def by_decision(
 
 
 def _p_words(item: Comparison, alpha: float) -> str:
-    """The p where it says something: not of equivalence, nor where it could not be small."""
+    """Return the p; nothing for equivalence and where no p could be small."""
     never = unable(item.found.seeds, item.family, "comparisons", alpha)
     if item.decision == EQUIVALENT or never or math.isnan(item.p):
         return ""

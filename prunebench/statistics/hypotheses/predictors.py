@@ -1,23 +1,26 @@
-"""The hypothesis on what predicts a cell's gain: instability, distance, sharpness."""
+"""Judge whether instability, distance or sharpness predicts the gain of a cell."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.estimate import HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import NOT_SHOWN, SHOWN, Judgement, hypothesis
 from prunebench.statistics.hypotheses.comparisons import (
-    HIGHER,
-    LOWER,
     Comparison,
-    compared,
-    correlations,
-    evidence,
-    judged,
+    clip_correlations,
+    compare_each,
+    judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import CELLS, partial_spearman, spearman
-from prunebench.statistics.hypotheses.paired_cells import ALL, Lacking, Table, within
+from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
+from prunebench.statistics.hypotheses.paired_cells import (
+    ALL,
+    MissingRecords,
+    PairedCells,
+    in_settings,
+)
 
 PREDICTORS = {
     "instability": "instability at pruning",
@@ -32,17 +35,17 @@ PARTIAL, RAW = "partial rank correlation, given sparsity", "rank correlation"
     "Instability at pruning, distance from initialization, or sharpness predicts the gain.",
     "predictors",
 )  # fmt: skip
-def predictors(table: Table) -> Judgement:
-    """Rank correlations with the gain of a cell, within a setting and seed, given sparsity."""
+def predictors(table: PairedCells) -> Judgement:
+    """Correlate predictors with the gain of a cell, within a setting and seed, given sparsity."""
     family = table.family
-    there = [name for name in PREDICTORS if table.of(family)[name].notna().any()]
+    there = [name for name in PREDICTORS if table.rows_of(family)[name].notna().any()]
     if not there:
-        raise Lacking(f"the columns {', '.join(PREDICTORS)} are empty")
-    values = per_seed(table, family)
+        raise MissingRecords(f"the columns {', '.join(PREDICTORS)} are empty")
+    values = predictor_correlations(table, family)
     items = _items(values, ALL, table.analysis.alpha)
     main = [item for item in items if item.measure == PARTIAL]
     if not main:
-        raise Lacking(
+        raise MissingRecords(
             f"no seed of a setting has {CELLS} pruned cells in which gain, predictor and sparsity"
             " all change"
         )
@@ -50,7 +53,7 @@ def predictors(table: Table) -> Judgement:
         item
         for scope, settings in table.scopes().items()
         if scope != ALL
-        for item in _items(within(values, settings), scope, table.analysis.alpha)
+        for item in _items(in_settings(values, settings), scope, table.analysis.alpha)
     ]
     hold = [item.method for item in main if item.decision in (HIGHER, LOWER)]
     missing = [text for name, text in PREDICTORS.items() if name not in {i.method for i in main}]
@@ -64,15 +67,15 @@ def predictors(table: Table) -> Judgement:
         " Cells of one method are alike: that methods differ in both is part of the correlation."
         + (f" Not recorded or without change: {', '.join(missing)}." if missing else "")
     )
-    return Judgement(SHOWN if hold else NOT_SHOWN, sentence, evidence([*items, *beside]))
+    return Judgement(SHOWN if hold else NOT_SHOWN, sentence, [*items, *beside])
 
 
 def _items(values: pd.DataFrame, scope: str, alpha: float) -> list[Comparison]:
-    """The partial correlations, a family of three, and the plain ones, another."""
+    """Judge the partial correlations, a family of three, and the plain ones, another."""
     found = []
     for measure, column in ((PARTIAL, "partial"), (RAW, "raw")):
-        made = compared(values, measure, scope, "gain", column, by="predictor")
-        found += judged(correlations(made), alpha)
+        made = compare_each(values, measure, scope, "gain", column, by="predictor")
+        found += judge_family(clip_correlations(made), alpha)
     return found
 
 
@@ -81,12 +84,13 @@ def _raw(items: list[Comparison]) -> str:
     return "; ".join(f"{PREDICTORS[item.method]} {phrases.number(item, '')}" for item in own)
 
 
-def per_seed(table: Table, methods: tuple[str, ...]) -> pd.DataFrame:
-    """``raw`` and ``partial`` rank correlation of each predictor with the gain of a cell.
+def predictor_correlations(table: PairedCells, methods: tuple[str, ...]) -> pd.DataFrame:
+    """Correlate each predictor with the gain of a cell, over the pruned cells of ``methods``.
 
-    One row per setting, seed and ``predictor``, over the pruned cells of ``methods``.
+    Returns:
+        One row per setting, seed and ``predictor``: the rank correlations ``raw`` and ``partial``.
     """
-    cells = table.of(methods)
+    cells = table.rows_of(methods)
     cells = cells[cells["sparsity"] > 0]
     found = []
     for (*setting, seed), rows in cells.groupby([*SETTING, "seed"], sort=True):

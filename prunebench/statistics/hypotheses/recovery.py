@@ -1,4 +1,4 @@
-"""The hypothesis on the recovery: rewinding against going on from the trained weights."""
+"""Judge whether rewinding and fine-tuning the trained weights differ in the sign of their gain."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from prunebench.statistics.estimate import HIGHER, LOWER, decide
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
 from prunebench.statistics.hypotheses.comparisons import (
-    HIGHER,
-    LOWER,
     Comparison,
-    compared,
-    evidence,
-    joint,
-    judged,
+    all_shown,
+    compare_each,
+    judge_family,
     largest_p,
 )
-from prunebench.statistics.hypotheses.paired_cells import NOISY, Lacking, Table, within
-from prunebench.statistics.hypotheses.paired_methods import Pair, composed, paired_areas, partner
-from prunebench.statistics.hypotheses.shape import noisy_settings
+from prunebench.statistics.hypotheses.curve_shape import noisy_settings
+from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
+from prunebench.statistics.hypotheses.paired_cells import (
+    NOISY,
+    MissingRecords,
+    PairedCells,
+    in_settings,
+)
+from prunebench.statistics.hypotheses.paired_methods import (
+    Pair,
+    nearest_partner,
+    paired_areas,
+    require_parts,
+)
 from prunebench.statistics.significance import holm, p_text, unable
 
 REWINDING = ("weight-rewinding", "learning-rate-rewinding")
@@ -33,64 +41,64 @@ UNTRAINED = ("dense", "at-initialization")  # nothing trained to go on from
     7, "rewinding", "Rewinding and continuing from the trained weights differ in sign.",
     "recovery",
 )  # fmt: skip
-def rewinding(table: Table) -> Judgement:
-    """The gains of methods that differ in their recovery alone, in noisy settings."""
-    composed(table)
+def rewinding(table: PairedCells) -> Judgement:
+    """Compare the gains of methods that differ in their recovery alone, in noisy settings."""
+    require_parts(table)
     family, settings = table.family, noisy_settings(table)
     pairs = _pairs(table, family)
     if not pairs:
-        raise Lacking(
+        raise MissingRecords(
             "the records hold no two methods of one criterion, pattern and allocation, one with"
             " fine-tuning and one with rewinding, at least one of them of the family"
         )
-    gains = within(table.gains, settings)
+    gains = in_settings(table.gains, settings)
     found = [(pair, own) for pair in pairs if len(own := _gains(table, pair, gains)) == 2]
     if not found:
-        raise Lacking("no noisy setting has validation errors of both methods of a pair")
+        raise MissingRecords("no noisy setting has validation errors of both methods of a pair")
     adjusted = holm(np.array([largest_p(own) for _, own in found]))
     alpha = table.analysis.alpha
     signs = [_opposite(own, p, alpha) for (_, own), p in zip(found, adjusted, strict=True)]
     rows = [
-        replace(item, p=float(p), family=len(found), decision=_side(item, float(p), alpha))
+        replace(
+            item, p=float(p), family=len(found),
+            decision=decide(item.found, item.margin, float(p), alpha),
+        )
         for (_, own), p in zip(found, adjusted, strict=True)
         for item in own
-    ]
+    ]  # fmt: skip
     beside = _beside(table, [pair for pair, _ in found], settings)
     parts = [
-        _words(pair, own, float(p), len(found), table)
-        for (pair, own), p in zip(found, adjusted, strict=True)
+        _words(pair, own, float(p), len(found), table) + (f": {sign}" if sign else "")
+        for (pair, own), p, sign in zip(found, adjusted, signs, strict=True)
     ]
-    for (pair, _), sign in zip(found, signs, strict=True):
-        if sign:
-            parts[[p for p, _ in found].index(pair)] += f": {sign}"
     sentence = (
         "With noisy labels the gains of rewinding and of fine-tuning the trained weights have"
         f" opposite signs, both shown, for {phrases.of(sum(map(bool, signs)), len(signs), 'pair')}"
         f" of methods. {phrases.listed(parts)}."
         f" Rewinding minus fine-tuning, integrated: {phrases.by_decision(beside, alpha)}."
     )
-    return Judgement(summed([bool(sign) for sign in signs]), sentence, evidence([*rows, *beside]))
+    return Judgement(verdict_for_all([bool(sign) for sign in signs]), sentence, [*rows, *beside])
 
 
-def _pairs(table: Table, family: tuple[str, ...]) -> list[Pair]:
-    """For each rewinding method the nearest that goes on from the trained weights.
+def _pairs(table: PairedCells, family: tuple[str, ...]) -> list[Pair]:
+    """Pair each rewinding method with the nearest that fine-tunes the trained weights.
 
     Pairs of different schedules count only where there are no others.
     """
-    made = table.made[~table.made["schedule"].isin(UNTRAINED)]
-    rewound = made.index[made["recovery"].isin(REWINDING)]
-    going_on = made.index[made["recovery"] == CONTINUING]
+    parts = table.parts[~table.parts["schedule"].isin(UNTRAINED)]
+    rewound = parts.index[parts["recovery"].isin(REWINDING)]
+    going_on = parts.index[parts["recovery"] == CONTINUING]
     must = ("criterion", "pattern", "allocation")
     found = []
     for method in rewound:
         others = [other for other in going_on if method in family or other in family]
-        if pair := partner(table, method, others, must, ("schedule",)):
+        if pair := nearest_partner(table, method, others, must, ("schedule",)):
             found.append(pair)
     return [pair for pair in found if not pair.differs] or found
 
 
-def _gains(table: Table, pair: Pair, gains: pd.DataFrame) -> list[Comparison]:
-    """The gain of the rewinding method, then of the other, in the settings and seeds of both."""
+def _gains(table: PairedCells, pair: Pair, gains: pd.DataFrame) -> list[Comparison]:
+    """Estimate the gain of the rewinding method, then of the other, where both have seeds."""
     own = gains[gains["method"] == pair.method].dropna(subset=["gain"])
     other = gains[gains["method"] == pair.other].dropna(subset=["gain"])
     keys = ["task", "regime", "model", "seed"]
@@ -99,35 +107,31 @@ def _gains(table: Table, pair: Pair, gains: pd.DataFrame) -> list[Comparison]:
         shared = rows.merge(beside[keys], on=keys)
         if not shared.empty:
             margin = table.analysis.equivalence
-            made += compared(shared, "gain", NOISY, "dense", "gain", margin)
-    return [replace(item, note=pair.note(table.made)) for item in made]
+            made += compare_each(shared, "gain", NOISY, "dense", "gain", margin)
+    return [replace(item, note=pair.note(table.parts)) for item in made]
 
 
 def _opposite(own: list[Comparison], p: float, alpha: float) -> str:
-    """Which of the two gains, the other loses; empty where that is not shown."""
-    if joint(own, (HIGHER, LOWER), p, alpha):
+    """Return which of the two gains while the other loses; empty where that is not shown."""
+    if all_shown(own, (HIGHER, LOWER), p, alpha):
         return "rewinding gains, fine-tuning loses"
-    if joint(own, (LOWER, HIGHER), p, alpha):
+    if all_shown(own, (LOWER, HIGHER), p, alpha):
         return "rewinding loses, fine-tuning gains"
     return ""
 
 
-def _side(item: Comparison, p: float, alpha: float) -> str:
-    return judged([replace(item, found=replace(item.found, p=p))], alpha)[0].decision
-
-
-def _beside(table: Table, pairs: list[Pair], settings: pd.DataFrame) -> list[Comparison]:
+def _beside(table: PairedCells, pairs: list[Pair], settings: pd.DataFrame) -> list[Comparison]:
     items = []
     for pair in pairs:
-        values = within(paired_areas(table, pair.method, pair.other), settings)
-        items += compared(
+        values = in_settings(paired_areas(table, pair.method, pair.other), settings)
+        items += compare_each(
             values.assign(method=pair.method), "integrated gain minus that of fine-tuning", NOISY,
             pair.other, margin=table.analysis.equivalence,
         )  # fmt: skip
-    return judged(items, table.analysis.alpha)
+    return judge_family(items, table.analysis.alpha)
 
 
-def _words(pair: Pair, own: list[Comparison], p: float, family: int, table: Table) -> str:
+def _words(pair: Pair, own: list[Comparison], p: float, family: int, table: PairedCells) -> str:
     rewound, going_on = own
     never = unable(rewound.found.seeds, family, "pairs", table.analysis.alpha)
     note = f"; {rewound.note}" if rewound.note else ""

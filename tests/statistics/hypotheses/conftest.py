@@ -9,7 +9,7 @@ import pytest
 
 from prunebench.experiment.settings import Analysis
 from prunebench.statistics.hypotheses import Finding, hypotheses
-from prunebench.statistics.hypotheses.paired_cells import prepare
+from prunebench.statistics.hypotheses.paired_cells import pair_cells
 
 Judge = Callable[..., Finding]
 
@@ -20,6 +20,6 @@ def judge() -> Judge:
     known = {each.number: each for each in hypotheses()}
 
     def one(number: int, cells: pd.DataFrame, **analysis: object) -> Finding:
-        return known[number].find(prepare(cells, Analysis(**analysis)))
+        return known[number].find(pair_cells(cells, Analysis(**analysis)))
 
     return one

@@ -9,7 +9,7 @@ import pytest
 from prunebench.experiment.settings import Analysis
 from prunebench.statistics.hypotheses import EQUIVALENT, NOT_SHOWN, SHOWN, UNTESTED
 from prunebench.statistics.hypotheses.controls import advantage
-from prunebench.statistics.hypotheses.paired_cells import prepare
+from prunebench.statistics.hypotheses.paired_cells import pair_cells
 from tests.statistics.hypotheses.conftest import Judge
 from tests.statistics.hypotheses.planted import (
     CLEAN,
@@ -121,7 +121,7 @@ def test_two_controls_are_not_three(judge: Judge) -> None:
 
 def test_the_advantage_is_that_of_plain_loops() -> None:
     plan = Plan({"rewind": descent, **CONTROLS}, seeds=4, noise=1.0)
-    table = prepare(cells(plan), Analysis())
+    table = pair_cells(cells(plan), Analysis())
     at = table.gains[table.gains["method"] == "rewind"].set_index(["regime", "seed"])["sparsity"]
     error = table.rows.set_index(["regime", "method", "seed", "sparsity"])["test_error"]
     for row in advantage(table, ("rewind",), ["narrow"]).itertuples():
@@ -141,7 +141,7 @@ def test_the_best_control_is_chosen_on_validation_not_on_test() -> None:
     table = cells(Plan({"rewind": descent, **CONTROLS}, regimes=(NOISY,), seeds=3))
     lucky = table["method"] == "decayed"
     table.loc[lucky, "test_error"] = 0.0
-    prepared = prepare(table, Analysis())
+    prepared = pair_cells(table, Analysis())
     best = advantage(prepared, ("rewind",), ["stopped", "decayed", "narrow"])
     stopped = advantage(prepared, ("rewind",), ["stopped"])
     pd.testing.assert_frame_equal(best, stopped)

@@ -1,4 +1,4 @@
-"""The hypothesis on what makes the gain grow: more label noise, fewer training samples."""
+"""Judge whether the gain grows with more label noise and with fewer training samples."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.estimate import HIGHER
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import NOT_SHOWN, SHOWN, Judgement, hypothesis
 from prunebench.statistics.hypotheses.comparisons import (
-    HIGHER,
     Comparison,
-    compared,
-    evidence,
-    judged,
+    compare_each,
+    judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import slope
-from prunebench.statistics.hypotheses.paired_cells import CLEAN, NOISY, Lacking, Table
+from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
+from prunebench.statistics.hypotheses.paired_cells import CLEAN, NOISY, MissingRecords, PairedCells
 
 REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 UNITS = {  # one step of each axis: a tenth of the labels, half the samples
@@ -36,8 +35,8 @@ CLAIMS = {"label_noise": "with the noise rate", "train_samples": "with fewer tra
     9, "noise-and-size", "The gain grows with the noise rate and with fewer training samples.",
     "gain-noise-size",
 )  # fmt: skip
-def noise_and_size(table: Table) -> Judgement:
-    """Slopes of the gain within a seed, over regimes that are equal in everything else."""
+def noise_and_size(table: PairedCells) -> Judgement:
+    """Estimate slopes of the gain within a seed, over regimes that are equal in everything else."""
     family = table.family
     gains = table.gains[table.gains["method"].isin(family)]
     rows: list[Comparison] = []
@@ -60,24 +59,24 @@ def noise_and_size(table: Table) -> Judgement:
             f"{where}, {phrases.seeds(items)}). {phrases.by_decision(items, table.analysis.alpha)}."
         )
     if not hold:
-        raise Lacking(
+        raise MissingRecords(
             "no regimes differ in their noise rate alone, or in their number of training samples"
             " alone (columns label_noise, train_samples)"
         )
     verdict = SHOWN if len(hold) == len(MEASURES) and all(hold) else NOT_SHOWN
-    return Judgement(verdict, " ".join(said), evidence(rows))
+    return Judgement(verdict, " ".join(said), rows)
 
 
 def _judged_slopes(
-    table: Table, gains: pd.DataFrame, axis: str, measure: str
+    table: PairedCells, gains: pd.DataFrame, axis: str, measure: str
 ) -> dict[str, list[Comparison]]:
-    """Comparisons by scope: noise rates stand together, training-set sizes by noisy and clean."""
+    """Judge slopes by scope: noise rates together, training-set sizes by noisy and clean labels."""
     values, found = slopes(table, gains, axis), {}
     for scope, rows in values.groupby("scope", sort=False):
         items = []
         for column, prefix in (("value", ""), ("integrated", "integrated ")):
-            made = compared(rows, f"{prefix}{measure}", str(scope), "", column)
-            items += judged(made, table.analysis.alpha)
+            made = compare_each(rows, f"{prefix}{measure}", str(scope), "", column)
+            items += judge_family(made, table.analysis.alpha)
         if any(item.measure == measure for item in items):
             found[str(scope)] = items
     return {scope: found[scope] for scope in sorted(found, key=[*ORDER].index)}
@@ -86,12 +85,20 @@ def _judged_slopes(
 ORDER = ("noise rates", NOISY, CLEAN)
 
 
-def slopes(table: Table, gains: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Slope of the gain over ``axis`` for each method and seed, in points per unit of UNITS.
+def slopes(table: PairedCells, gains: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Return the slope of the gain over one axis for each method and seed.
 
-    Columns SETTING, method, seed, ``scope``, ``value``, ``integrated`` (of the integrated gain).
-    Only regimes with equal noise, samples, augmentation and width but for ``axis``; each such set
-    is one setting, named in ``regime``. A seed that lacks one of its regimes has NaN.
+    Only regimes that are equal in noise, samples, augmentation and width but for the axis are
+    compared; each such set is one setting, named in ``regime``.
+
+    Args:
+        table: The cells.
+        gains: Of ``table``, those of some methods.
+        axis: A key of UNITS.
+
+    Returns:
+        SETTING, ``scope``, ``method``, ``seed``, ``value`` and ``integrated`` (of the integrated
+        gain), in points per unit of UNITS; NaN for a seed that lacks one of the regimes.
     """
     known = regimes(table).dropna(subset=[axis])
     found = []
@@ -114,8 +121,8 @@ def slopes(table: Table, gains: pd.DataFrame, axis: str) -> pd.DataFrame:
     return pd.DataFrame(found, columns=columns)
 
 
-def regimes(table: Table) -> pd.DataFrame:
-    """What each setting's baselines say of their regime; columns SETTING and REGIME."""
+def regimes(table: PairedCells) -> pd.DataFrame:
+    """Return the regime of each setting as its baselines record it: SETTING and REGIME."""
     rows = table.dense.reindex(columns=[*SETTING, *REGIME])
     for column in ("noise", "augmentation", "width"):
         rows[column] = rows[column].astype(object).where(rows[column].notna(), "").astype(str)
@@ -124,7 +131,7 @@ def regimes(table: Table) -> pd.DataFrame:
 
 
 def _sets(known: pd.DataFrame, axis: str) -> Iterator[tuple[dict[str, str], str, pd.DataFrame]]:
-    """Sets of settings that differ in ``axis`` alone: what they share, scope, and the settings."""
+    """Yield sets of settings that differ in ``axis`` alone: common name, scope, and settings."""
     if axis == "label_noise":
         shared, kinds = ["train_samples", "augmentation", "width"], sorted(set(known["noise"]))
     else:

@@ -1,4 +1,4 @@
-"""Who leads and who is not shown to be behind: against scipy's exact permutation test."""
+"""The leading method, and those not shown to be behind: against scipy's permutation test."""
 
 from __future__ import annotations
 

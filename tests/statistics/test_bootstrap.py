@@ -11,7 +11,6 @@ from prunebench.statistics.bootstrap import (
     mean_over_settings,
     resampling_weights,
 )
-from prunebench.statistics.significance import seed_shares
 
 Values = list[np.ndarray]
 
@@ -66,15 +65,6 @@ def test_a_single_seed_anywhere_leaves_no_interval() -> None:
     found = pooled(per_seed)
     assert np.isfinite(found.ends[:, :2]).all()
     assert np.isnan(found.ends[:, 2]).all()
-
-
-def test_the_shares_of_seeds_sum_to_the_mean() -> None:
-    nan = np.nan
-    seeds = [np.array([0, 1, 2]), np.array([1, 2, 7]), np.array([5, 6])]
-    values = [np.array([1.0, 2.0, 3.0]), np.array([4.0, nan, 6.0]), np.array([nan, nan])]
-    # seed 0: 1/6; seed 1: 2/6 + 4/4; seed 2: 3/6; seed 7: 6/4
-    assert seed_shares(seeds, values) == pytest.approx([1 / 6, 1 / 3 + 1, 0.5, 1.5])
-    assert seed_shares(seeds, values).sum() == pytest.approx((2 + 5) / 2)
 
 
 def covered(found: SettingsMean) -> float:

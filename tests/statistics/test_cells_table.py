@@ -1,3 +1,5 @@
+"""Tables of cells, one's own and of others: what is read, and what is refused."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.statistics import chance_errors, counted, read_cells, score, under_trained
+from prunebench.statistics import read_cells, read_table, score
 from prunebench.storage.records import COLUMNS, COST, QUALITY, SIZE
 
 
@@ -96,58 +98,66 @@ def test_no_file_no_table(tmp_path: Path) -> None:
         read_cells(tmp_path / "empty.csv")
 
 
-def test_no_baseline_is_an_error(small: pd.DataFrame) -> None:
-    with pytest.raises(PrunebenchError, match="no cells of the baseline 'dense'"):
-        score(small[small["method"] != "dense"])
-    small.loc[small["method"] == "dense", ["status", "test_error"]] = ["diverged", np.nan]
-    with pytest.raises(PrunebenchError, match="no seed has a finished baseline"):
-        score(small)
+PUBLISHED = """method,sparsity,test_error,venue
+dense,0,0.05,
+LAMP,0.5,0.049,ICLR
+LAMP,0.9,0.06,ICLR
+random,0.5,0.06,
+random,0.9,,
+"""
 
 
-def test_lost_cells_count_as_a_constant_predictor(small: pd.DataFrame) -> None:
-    lost = (small["method"] == "a") & (small["sparsity"] == 0.9375)
-    small.loc[lost, ["status", "test_error", "val_error"]] = ["failed", np.nan, np.nan]
-    assert set(chance_errors(small)) == {0.5}  # nothing worse was measured: two classes
-    assert (counted(small).loc[lost, ["test_error", "val_error"]] == 0.5).all(axis=None)
-    small["classes"] = 10
-    assert (counted(small).loc[lost, "test_error"] == 0.9).all()
-    # without the number of classes a lost cell is as bad as the worst that was measured
-    small = small.drop(columns="classes")
-    small.loc[small["method"] == "random", "test_error"] = 0.8
-    assert (counted(small).loc[lost, "test_error"] == 0.8).all()
+def saved(folder: Path, text: str) -> Path:
+    (folder / "published.csv").write_text(text)
+    return folder / "published.csv"
 
 
-def test_a_collapsed_cell_that_was_measured_keeps_its_error(small: pd.DataFrame) -> None:
-    small.loc[small["method"] == "a", "status"] = "collapsed"
-    pd.testing.assert_frame_equal(counted(small), small)
-    small.loc[small["method"] == "a", "status"] = "diverged"  # a number there means nothing
-    assert (counted(small).loc[small["method"] == "a", "test_error"] == 0.5).all()
+def test_a_published_table_is_filled_and_says_with_what(tmp_path: Path) -> None:
+    cells, notes = read_table(saved(tmp_path, PUBLISHED))
+    assert [*cells.columns] == [*COLUMNS, "venue"]
+    assert (cells["experiment"] == "published").all()
+    assert cells["family"].tolist() == ["dense", *["unknown"] * 4]
+    assert cells["status"].tolist() == ["ok"] * 4 + ["failed"]
+    assert (cells["seed"] == 0).all()
+    assert [note.split(":")[0].removeprefix("no column ") for note in notes] == [
+        "experiment", "task", "regime", "model", "family", "seed", "status",
+    ]  # fmt: skip
+    row = score(cells).set_index("method").loc["random"]
+    assert row["failed"] == 1  # counted as chance, not left out
+    assert row["score"] > 20
 
 
-def test_a_lost_baseline_has_no_error_whatever_its_name(small: pd.DataFrame) -> None:
-    """As a constant predictor it would make every method look good."""
-    small["method"] = small["method"].replace("dense", "unpruned")
-    lost = (small["method"] == "unpruned") & (small["seed"] == 1)
-    small.loc[lost, ["status", "test_error"]] = ["diverged", np.nan]
-    assert counted(small, "unpruned").loc[lost, "test_error"].isna().all()
-    row = score(small, baseline="unpruned").set_index("method").loc["a"]
-    assert row["score"] == pytest.approx(5 / 3)  # of seed 0 alone
-    # a pruned one is a result like any other
-    small.loc[small["method"] == "random", ["status", "test_error"]] = ["diverged", np.nan]
-    errors = counted(small, "random").loc[small["method"] == "random", "test_error"]
-    assert (errors == 0.5).all()
+def test_what_is_there_stays_and_is_not_noted(tmp_path: Path, small: pd.DataFrame) -> None:
+    path = tmp_path / "cells.csv"
+    small.to_csv(path, index=False)
+    cells, notes = read_table(path)
+    assert notes == []
+    pd.testing.assert_frame_equal(cells, read_cells(path))
+    small.drop(columns=["regime", "family"]).to_csv(path, index=False)
+    cells, notes = read_table(path)
+    assert len(notes) == 2
+    assert (cells["test_error"] == small["test_error"]).all()
 
 
-def test_under_trained_baselines_mark_their_whole_curves(small: pd.DataFrame) -> None:
-    assert not under_trained(small).any()
-    small["memorized"] = 0.9
-    small["train_error"] = np.where(small["seed"] == 1, 0.05, 0.0)
-    assert set(small.loc[under_trained(small), "seed"]) == {1}
-    assert under_trained(small).sum() == (small["seed"] == 1).sum()
-    # clean labels: expected of what sees the same images again and again, not under augmentation
-    plain = small.assign(memorized=np.nan, augmentation=pd.array([False] * len(small), "boolean"))
-    assert set(plain.loc[under_trained(plain), "seed"]) == {1}
-    assert not under_trained(plain.assign(augmentation=True)).any()
-    assert not under_trained(plain.drop(columns="augmentation")).any()
-    said = small.assign(train_error=0.0, message="under-trained: 12 % training error")
-    assert under_trained(said).all()
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("test_error", "test_eror", "lacks the column.*test_error; did you mean 'test_eror'"),
+        ("0.05,", "95 %,", "test_error must be a number, row 2 has '95 %'"),
+        ("0.049", "4.9", "divide percentages by 100"),
+        ("LAMP,0.9", "LAMP,0.5", "LAMP seed 0 sparsity 0.5 is there more than once"),
+        ("LAMP,0.9", "LAMP,10", "is it a percentage, or a compression ratio"),
+    ],
+)
+def test_what_cannot_be_right_in_a_table_of_others_is_refused(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    with pytest.raises(PrunebenchError, match=says):
+        read_table(saved(tmp_path, PUBLISHED.replace(old, new, 1)))
+
+
+def test_no_table_of_others(tmp_path: Path) -> None:
+    with pytest.raises(PrunebenchError, match=r"published\.csv is not there$"):
+        read_table(tmp_path / "published.csv")
+    with pytest.raises(PrunebenchError, match="no rows"):
+        read_table(saved(tmp_path, "method,sparsity,test_error\n"))

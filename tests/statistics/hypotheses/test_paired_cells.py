@@ -1,4 +1,4 @@
-"""What the hypotheses stand on: pairs, gains, and what each method and regime is."""
+"""Cells as the hypotheses use them: pairs, gains, parts of methods, noisy regimes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Analysis
-from prunebench.statistics.hypotheses.paired_cells import Lacking, prepare
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, pair_cells
 from tests.statistics.hypotheses.planted import (
     CLEAN,
     METHODS,
@@ -62,7 +62,7 @@ def by_hand(table: pd.DataFrame, regime: str, method: str) -> dict[str, list[flo
 def test_gains_are_those_of_plain_loops(noise: float) -> None:
     plan = Plan({"magnitude": none, "rewind": descent}, seeds=4, noise=noise)
     table = cells(plan)
-    gains = prepare(table, Analysis()).gains
+    gains = pair_cells(table, Analysis()).gains
     for regime in (CLEAN, NOISY):
         for method in plan.truths:
             expected = by_hand(table, regime.name, method)
@@ -75,23 +75,23 @@ def test_gains_are_those_of_plain_loops(noise: float) -> None:
 def test_equal_validation_errors_choose_the_sparser() -> None:
     table = cells(Plan({"rewind": descent}, regimes=(NOISY,), seeds=3))
     table.loc[table["method"] == "rewind", "val_error"] = 0.2
-    gains = prepare(table, Analysis()).gains
+    gains = pair_cells(table, Analysis()).gains
     assert set(gains["sparsity"]) == {max(SPARSITIES)}
 
 
 def test_the_test_error_chooses_nothing() -> None:
     table = cells(Plan({"rewind": descent}, regimes=(NOISY,), seeds=3))
-    there = prepare(table, Analysis()).gains
+    there = pair_cells(table, Analysis()).gains
     shuffled = table.copy()
     pruned = shuffled["method"] == "rewind"
     shuffled.loc[pruned, "test_error"] = shuffled.loc[pruned, "test_error"].to_numpy()[::-1]
-    assert prepare(shuffled, Analysis()).gains["sparsity"].equals(there["sparsity"])
+    assert pair_cells(shuffled, Analysis()).gains["sparsity"].equals(there["sparsity"])
 
 
 def test_a_sparsity_that_one_seed_alone_reached_is_not_chosen() -> None:
     table = cells(Plan({"rewind": descent}, regimes=(NOISY,), seeds=3))
     best = (table["method"] == "rewind") & (table["sparsity"] == 0.9375)
-    gains = prepare(table[~(best & (table["seed"] > 0))], Analysis()).gains
+    gains = pair_cells(table[~(best & (table["seed"] > 0))], Analysis()).gains
     assert set(gains["sparsity"]) == {0.875}
 
 
@@ -100,7 +100,7 @@ def test_a_failed_cell_counts_as_a_constant_predictor() -> None:
     at = (table["method"] == "rewind") & (table["sparsity"] == 0.9375) & (table["seed"] == 1)
     before = table.loc[at.to_numpy(), "test_error"].item()
     table.loc[at, ["status", "test_error", "val_error"]] = ["failed", np.nan, np.nan]
-    rows = prepare(table, Analysis()).rows
+    rows = pair_cells(table, Analysis()).rows
     failed = rows[rows["status"] == "failed"]
     assert failed["test_error"].tolist() == [0.9]  # of ten classes
     assert before < 0.3
@@ -111,14 +111,14 @@ def test_controls_are_known_by_their_parts(said: bool) -> None:
     table = cells(ALL)
     if not said:
         table["control"] = None
-    found = prepare(table, Analysis())
+    found = pair_cells(table, Analysis())
     assert found.primary == ("magnitude", "rewind")
-    assert found.kind("dense-long") == ["long"]
-    assert found.kind("early-stopping") == ["stopped"]
-    assert found.kind("tuned-weight-decay") == ["decayed"]
-    assert found.kind("small-dense") == ["narrow"]
-    assert found.kind("random") == ["at-random", "random-rewind"]
-    assert found.kind("shuffled") == ["mixed", "mixed-rewind"]
+    assert found.controls_of_kind("dense-long") == ["long"]
+    assert found.controls_of_kind("early-stopping") == ["stopped"]
+    assert found.controls_of_kind("tuned-weight-decay") == ["decayed"]
+    assert found.controls_of_kind("small-dense") == ["narrow"]
+    assert found.controls_of_kind("random") == ["at-random", "random-rewind"]
+    assert found.controls_of_kind("shuffled") == ["mixed", "mixed-rewind"]
 
 
 def test_text_and_truth_values_of_control_are_read_alike() -> None:
@@ -126,7 +126,7 @@ def test_text_and_truth_values_of_control_are_read_alike() -> None:
     as_text = table.assign(control=table["control"].map({True: "True", False: "false"}))
     as_flags = table.assign(control=table["control"].astype("boolean"))
     for other in (as_text, as_flags):
-        assert prepare(other, Analysis()).primary == ("magnitude", "rewind")
+        assert pair_cells(other, Analysis()).primary == ("magnitude", "rewind")
 
 
 def test_dynamic_schedules_start_at_random_without_being_controls() -> None:
@@ -134,35 +134,35 @@ def test_dynamic_schedules_start_at_random_without_being_controls() -> None:
     pruned = table["method"] == "at-random"
     table.loc[pruned, "schedule"] = "dynamic"
     table["control"] = None
-    assert prepare(table, Analysis()).primary == ("at-random",)
+    assert pair_cells(table, Analysis()).primary == ("at-random",)
 
 
 def test_without_parts_only_a_declared_family_stands() -> None:
     table = cells(ALL).drop(columns=[*PARTS, "control"])
-    with pytest.raises(Lacking, match=r"analysis\.primary"):
-        _ = prepare(table, Analysis()).family
-    declared = prepare(table, Analysis(primary=["rewind", "gone"]))
+    with pytest.raises(MissingRecords, match=r"analysis\.primary"):
+        _ = pair_cells(table, Analysis()).family
+    declared = pair_cells(table, Analysis(primary=["rewind", "gone"]))
     assert declared.family == ("rewind",)
-    assert declared.absent_note() == "Declared but not recorded: gone."
-    with pytest.raises(Lacking, match="no method of the declared family"):
-        _ = prepare(table, Analysis(primary=["gone"])).family
+    assert declared.absent_note().endswith("not recorded: gone.")
+    with pytest.raises(MissingRecords, match="no method of the declared family"):
+        _ = pair_cells(table, Analysis(primary=["gone"])).family
 
 
 def test_noisy_regimes_are_known_by_their_noise_or_by_what_was_memorized() -> None:
     table = cells(Plan({"rewind": descent}, seeds=1))
     for known in (table, table.drop(columns="label_noise")):
-        scopes = prepare(known, Analysis()).scopes()
+        scopes = pair_cells(known, Analysis()).scopes()
         assert {name: [*rows["regime"]] for name, rows in scopes.items()} == {
             "noisy labels": ["noisy-40"], "clean labels": ["clean"],
         }  # fmt: skip
-    unknown = prepare(table.drop(columns=["label_noise", "memorized"]), Analysis())
+    unknown = pair_cells(table.drop(columns=["label_noise", "memorized"]), Analysis())
     assert [*unknown.scopes()] == ["all settings"]
 
 
 def test_under_trained_baselines_take_no_part_and_are_named() -> None:
     late = Regime("late", 0.4, memorized_all=False)
     plan = Plan({"rewind": descent}, regimes=(CLEAN, NOISY, late), seeds=2)
-    found = prepare(cells(plan), Analysis())
+    found = pair_cells(cells(plan), Analysis())
     assert set(found.rows["regime"]) == {"clean", "noisy-40"}
     assert "t/late/m seeds 0, 1" in found.left_out_note()
 
@@ -170,4 +170,4 @@ def test_under_trained_baselines_take_no_part_and_are_named() -> None:
 def test_a_table_that_cannot_be_right_is_refused() -> None:
     table = cells(Plan({"rewind": descent}, seeds=1))
     with pytest.raises(PrunebenchError, match="more than once"):
-        prepare(pd.concat([table, table]), Analysis())
+        pair_cells(pd.concat([table, table]), Analysis())

@@ -1,4 +1,4 @@
-"""Hypotheses on the shape of the curve: sparse double descent, and what it follows."""
+"""Judge the shape of the curve: double descent, and whether it goes with memorization."""
 
 from __future__ import annotations
 
@@ -10,47 +10,57 @@ import pandas as pd
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED, Estimate, estimate
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
-    compared,
-    correlations,
-    evidence,
-    judged,
+    clip_correlations,
+    compare_each,
+    judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import POINTS, slope, spearman
-from prunebench.statistics.hypotheses.paired_cells import NOISY, Lacking, Table, within
-from prunebench.statistics.hypotheses.phases import PHASES, curves, seed_values
+from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
+from prunebench.statistics.hypotheses.paired_cells import (
+    NOISY,
+    MissingRecords,
+    PairedCells,
+    in_settings,
+)
+from prunebench.statistics.hypotheses.phases import PHASES, curve_phases, phases_per_seed
 from prunebench.statistics.significance import holm, p_text, unable
 
 SIDES = {"rise": HIGHER, "fall": LOWER, "collapse": HIGHER}
 
 
-def noisy_settings(table: Table) -> pd.DataFrame:
-    """The settings with noisy labels; raises Lacking where there are none to look at."""
+def noisy_settings(table: PairedCells) -> pd.DataFrame:
+    """Return the settings with noisy labels.
+
+    Raises:
+        MissingRecords: There are none, or their baselines are under-trained.
+    """
     scopes = table.scopes()
     if NOISY in scopes:
         return scopes[NOISY]
     if table.left_out:
-        raise Lacking(
+        raise MissingRecords(
             f"every baseline with noisy labels is under-trained ({phrases.names(table.left_out)})"
         )
     if table.rows["noisy"].isna().all():
-        raise Lacking("the records do not say which regimes have noisy labels (label_noise)")
-    raise Lacking("no regime has noisy labels")
+        raise MissingRecords("the records do not say which regimes have noisy labels (label_noise)")
+    raise MissingRecords("no regime has noisy labels")
 
 
 @hypothesis(
     2, "double-descent", "Noisy labels: test error rises, falls, collapses as sparsity grows.",
     "error-compression",
 )  # fmt: skip
-def double_descent(table: Table) -> Judgement:
-    """All three phases, for each method over the noisy settings together (joint test)."""
+def double_descent(table: PairedCells) -> Judgement:
+    """Look for all three phases, for each method over the noisy settings together (joint test)."""
     family, settings = table.family, noisy_settings(table)
-    found = within(curves(table, family), settings)
-    values = within(seed_values(table, family), settings)
+    found = in_settings(curve_phases(table, family), settings)
+    values = in_settings(phases_per_seed(table, family), settings)
     if found.empty:
-        raise Lacking("no curve with noisy labels has validation errors to find its phases by")
+        raise MissingRecords(
+            "no curve with noisy labels has validation errors to find its phases by"
+        )
     pooled = _pooled(values, table)
     single = [item for _, row in found.iterrows() for item in _of_curve(row)]
     methods = _methods(pooled)
@@ -71,14 +81,14 @@ def double_descent(table: Table) -> Judgement:
         f" collapse{'s' if counts['collapse'] == 1 else ''}, and {whole}"
         f" {'does' if whole == 1 else 'do'} all three; places were found on validation."
     )
-    return Judgement(summed(hold), sentence, evidence([*pooled, *single]))
+    return Judgement(verdict_for_all(hold), sentence, [*pooled, *single])
 
 
-def _pooled(values: pd.DataFrame, table: Table) -> list[Comparison]:
-    """The phases of each method over its settings; p is that of all three, Holm over methods."""
+def _pooled(values: pd.DataFrame, table: PairedCells) -> list[Comparison]:
+    """Estimate the phases of each method over its settings; p is that of all three, adjusted."""
     analysis, made = table.analysis, []
     for phase in PHASES:
-        made += compared(values, phase, NOISY, "dense", phase)
+        made += compare_each(values, phase, NOISY, "dense", phase)
     # far below: the test is of the distance beyond the region of equivalence
     beyond = {
         str(method): estimate(rows.assign(fall=rows["fall"] + analysis.equivalence), "fall").p
@@ -104,7 +114,7 @@ def _pooled(values: pd.DataFrame, table: Table) -> list[Comparison]:
     ]
 
 
-def _side(item: Comparison, p: float, table: Table) -> str:
+def _side(item: Comparison, p: float, table: PairedCells) -> str:
     if not p <= table.analysis.alpha:
         return UNRESOLVED
     if item.found.high < (-table.analysis.equivalence if item.measure == "fall" else 0):
@@ -113,7 +123,7 @@ def _side(item: Comparison, p: float, table: Table) -> str:
 
 
 def _of_curve(row: pd.Series) -> list[Comparison]:
-    """The phases of one curve, decided by their intervals alone."""
+    """Return the phases of one curve, decided by their intervals alone."""
     scope = "/".join(str(row[column]) for column in SETTING)
     return [
         Comparison(
@@ -129,7 +139,7 @@ def _of_curve(row: pd.Series) -> list[Comparison]:
 
 
 def _size(item: Comparison) -> str:
-    """The size of a phase; where no curve has a place for it, all its values are 0."""
+    """Return the size of a phase; where no curve has a place for it, all its values are 0."""
     if item.found.value == item.found.low == item.found.high == 0:
         return "none recorded (the minimum is at the grid's end)"
     return phrases.number(item)
@@ -139,8 +149,8 @@ def _methods(items: list[Comparison]) -> list[str]:
     return sorted({item.method for item in items})
 
 
-def _of_methods(pooled: list[Comparison], table: Table) -> list[str]:
-    """``imp: rise +1.0 points […], fall …, collapse … (p = 0.031)`` for each method."""
+def _of_methods(pooled: list[Comparison], table: PairedCells) -> list[str]:
+    """Return ``imp: rise +1.0 points […], fall …, collapse … (p = 0.031)`` for each method."""
     said = []
     for method in _methods(pooled):
         own = {item.measure: item for item in pooled if item.method == method}
@@ -154,23 +164,23 @@ def _of_methods(pooled: list[Comparison], table: Table) -> list[str]:
 @hypothesis(
     3, "memorization", "The gain follows the loss of memorization.", "memorized-recovered"
 )  # fmt: skip
-def memorization(table: Table) -> Judgement:
-    """Within a seed, the rank correlation of memorized share and test error up to the minimum."""
+def memorization(table: PairedCells) -> Judgement:
+    """Correlate memorized share and test error up to the minimum, within a seed."""
     family, settings = table.family, noisy_settings(table)
     if table.rows["memorized"].isna().all():
-        raise Lacking("the column memorized is empty")
-    values = within(_per_seed(table, family), settings)
+        raise MissingRecords("the column memorized is empty")
+    values = in_settings(_per_seed(table, family), settings)
     if values.empty or values["correlation"].isna().all():
-        raise Lacking(
+        raise MissingRecords(
             f"no curve has {POINTS} cells with a known and changing memorized share between dense"
             " and its minimum"
         )
     alpha = table.analysis.alpha
-    ranks = judged(
-        correlations(compared(values, "rank correlation", NOISY, "", "correlation")), alpha
+    ranks = judge_family(
+        clip_correlations(compare_each(values, "rank correlation", NOISY, "", "correlation")), alpha
     )
-    slopes = judged(
-        compared(values, "points of error per point of memorization", NOISY, "", "slope"), alpha
+    slopes = judge_family(
+        compare_each(values, "points of error per point of memorization", NOISY, "", "slope"), alpha
     )
     hold = [item.decision == HIGHER for item in ranks]
     none = [method for method in family if method not in {item.method for item in ranks}]
@@ -185,14 +195,14 @@ def memorization(table: Table) -> Judgement:
         + ". Both also change with sparsity alone: the correlation shows that they go together,"
         " not which causes which."
     )
-    return Judgement(summed(hold), sentence, evidence([*ranks, *slopes]))
+    return Judgement(verdict_for_all(hold), sentence, [*ranks, *slopes])
 
 
-def _per_seed(table: Table, methods: tuple[str, ...]) -> pd.DataFrame:
-    """``correlation`` and ``slope`` of memorized and test error from dense to the minimum."""
+def _per_seed(table: PairedCells, methods: tuple[str, ...]) -> pd.DataFrame:
+    """Return ``correlation`` and ``slope`` of test error over memorized, dense to the minimum."""
     chosen = table.gains.rename(columns={"sparsity": "minimum"})
     keys = [*SETTING, "method", "seed"]
-    cells = table.of(methods).merge(chosen[[*keys, "minimum"]], on=keys)
+    cells = table.rows_of(methods).merge(chosen[[*keys, "minimum"]], on=keys)
     cells = cells[(cells["sparsity"] <= cells["minimum"]) & (cells["sparsity"] > 0)]
     starts = table.dense.drop(columns="method").merge(cells[keys].drop_duplicates())
     cells = pd.concat([starts, cells]).dropna(subset=["memorized", "test_error"])

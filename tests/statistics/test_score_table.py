@@ -1,4 +1,4 @@
-"""What a score allows to say: families, controls, sizes that matter, tests over tasks."""
+"""Verdicts of scores: families, controls, sizes that matter, tests over tasks."""
 
 from __future__ import annotations
 

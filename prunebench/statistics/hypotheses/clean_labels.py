@@ -1,22 +1,24 @@
-"""The hypothesis on the gain with clean labels."""
+"""Judge whether the gain with clean labels is as good as none."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
-from prunebench.statistics.hypotheses.base import Judgement, hypothesis, summed
 from prunebench.statistics.hypotheses.comparisons import (
-    EQUIVALENT,
-    HIGHER,
-    LOWER,
     Comparison,
-    compared,
-    evidence,
-    judged,
+    compare_each,
+    judge_family,
 )
-from prunebench.statistics.hypotheses.paired_cells import CLEAN, Lacking, Table, within
+from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
+from prunebench.statistics.hypotheses.paired_cells import (
+    CLEAN,
+    MissingRecords,
+    PairedCells,
+    in_settings,
+)
 
 GAIN = "gain"
 LEFT_OUT = "gain, seed left out of the choice of sparsity"
@@ -28,24 +30,26 @@ BESIDE = {LEFT_OUT: "gain_left_out", "integrated gain": "integrated"}
     "Clean labels: pruning's gain lies inside the region of practical equivalence.",
     "forest", noisy=False,
 )  # fmt: skip
-def clean_labels(table: Table) -> Judgement:
-    """The gain over all clean settings, for each method, against the region of equivalence."""
+def clean_labels(table: PairedCells) -> Judgement:
+    """Compare the gain over all clean settings, for each method, with the region of equivalence."""
     family = table.family
     if CLEAN not in table.scopes():
         known = not table.rows["noisy"].isna().all()
         said = "no regime has clean labels" if known else "the records do not say which regimes"
-        raise Lacking(said if known else f"{said} have clean labels (label_noise)")
-    values = within(table.gains, table.scopes()[CLEAN])
+        raise MissingRecords(said if known else f"{said} have clean labels (label_noise)")
+    values = in_settings(table.gains, table.scopes()[CLEAN])
     values = values[values["method"].isin(family)]
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
-    items = judged(compared(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)
+    items = judge_family(compare_each(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)
     if not items:
-        raise Lacking("no clean setting has validation errors to choose a sparsity by")
+        raise MissingRecords("no clean setting has validation errors to choose a sparsity by")
     same = [item.decision == EQUIVALENT for item in items]
     beside = [
         item
         for measure, column in BESIDE.items()
-        for item in judged(compared(values, measure, CLEAN, "dense", column, margin), alpha)
+        for item in judge_family(
+            compare_each(values, measure, CLEAN, "dense", column, margin), alpha
+        )
     ]
     settings = values[SETTING].drop_duplicates()
     single = _per_setting(values, margin, alpha) if len(settings) > 1 else []
@@ -58,21 +62,21 @@ def clean_labels(table: Table) -> Judgement:
         + _left_out(beside)
         + (f" {_outside(outside, margin)}" if outside else "")
     )
-    return Judgement(summed([], same), sentence, evidence([*items, *beside, *single]))
+    return Judgement(verdict_for_all([], same), sentence, [*items, *beside, *single])
 
 
 def _per_setting(values: pd.DataFrame, margin: float, alpha: float) -> list[Comparison]:
-    """The gain of each method in each setting: a family of its own."""
+    """Compare the gain of each method in each setting, a family of its own."""
     items = [
         item
         for key, rows in values.groupby(SETTING, sort=True)
-        for item in compared(rows, GAIN, "/".join(map(str, key)), "dense", GAIN, margin)
+        for item in compare_each(rows, GAIN, "/".join(map(str, key)), "dense", GAIN, margin)
     ]
-    return judged(items, alpha)
+    return judge_family(items, alpha)
 
 
 def _left_out(beside: list[Comparison]) -> str:
-    """How the gains change where no seed takes part in its own choice."""
+    """Return a sentence about the gains where no seed takes part in its own choice."""
     own = [item.found.value for item in beside if item.measure == LEFT_OUT]
     if not own:
         return ""

@@ -1,0 +1,98 @@
+"""Define a hypothesis, the finding about it, and the decorator by which a file registers one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from prunebench.statistics.estimate import EQUIVALENT
+from prunebench.statistics.hypotheses.comparisons import Comparison, evidence_table
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
+
+SHOWN, NOT_SHOWN, UNTESTED = "shown", "not shown", "not tested"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The result of a hypothesis' function."""
+
+    verdict: str
+    sentence: str
+    evidence: Sequence[Comparison]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One hypothesis with its verdict; ``evidence`` has the columns EVIDENCE."""
+
+    number: int
+    name: str
+    claim: str
+    verdict: str  # SHOWN, NOT_SHOWN, EQUIVALENT or UNTESTED
+    sentence: str
+    evidence: pd.DataFrame
+    figure: str  # stem of the figure that shows it
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A hypothesis of the protocol and the function that judges it."""
+
+    number: int
+    name: str
+    claim: str
+    figure: str
+    judge: Callable[[PairedCells], Judgement]
+    noisy: bool = True  # whether it looks at regimes with noisy labels
+
+    def find(self, table: PairedCells) -> Finding:
+        """Judge the hypothesis; records that are missing make it untested, and the sentence why."""
+        notes = [table.absent_note()]
+        try:
+            found = self.judge(table)
+            notes.append(table.left_out_note() if self.noisy else "")
+        except MissingRecords as missing:
+            found = Judgement(UNTESTED, f"Not tested: {missing}.", missing.beside)
+        sentence = " ".join([found.sentence, *(note for note in notes if note)])
+        return Finding(
+            self.number, self.name, self.claim, found.verdict, sentence,
+            evidence_table(found.evidence), self.figure,
+        )  # fmt: skip
+
+
+def verdict_for_all(hold: Sequence[bool], same: Sequence[bool] = ()) -> str:
+    """Return the verdict over methods: shown if it holds for every one, equivalent if all are.
+
+    A claim about pruning that holds for some of the declared methods is not shown; the sentence
+    says for which it does.
+
+    Args:
+        hold: For each method whether the claim is shown.
+        same: For each method whether it was found equivalent.
+    """
+    if hold and all(hold):
+        return SHOWN
+    return EQUIVALENT if same and all(same) else NOT_SHOWN
+
+
+def hypothesis(
+    number: int, name: str, claim: str, figure: str, noisy: bool = True
+) -> Callable[[Callable[[PairedCells], Judgement]], Hypothesis]:
+    """Register the decorated function as the judge of a hypothesis.
+
+    It raises MissingRecords where the cells do not hold what it needs.
+
+    Args:
+        number: Its place in the protocol.
+        name: A short name for links.
+        claim: The claim, as a sentence.
+        figure: The stem of the figure that shows it.
+        noisy: Whether it looks at regimes with noisy labels.
+    """
+
+    def register(judge: Callable[[PairedCells], Judgement]) -> Hypothesis:
+        return Hypothesis(number, name, claim, figure, judge, noisy)
+
+    return register
