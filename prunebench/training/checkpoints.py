@@ -1,15 +1,19 @@
-"""A long training goes on from where it was killed, to the same bits.
+"""Keep the state of a long training, so that a killed one goes on with the same bits.
 
-Every some minutes, after an epoch, a training keeps what it needs to go on in one safetensors file:
-weights, the optimizer's state, masks, what its hooks remember, history and time. The generators are
-seeded anew in every epoch and have no state to keep. A file is named by all that decides the
-training, its first weights included: another training, other code or another device finds nothing.
+Every few minutes, after an epoch, a training saves what it needs to go on: the state dicts of its
+network and its optimizer, its masks, what its hooks remember, and its history. The random
+generators are seeded anew in every epoch and have no state to save. A file's name is a hash of all
+that decides the training, its first weights included: another training, other code or another
+device finds no file.
+
+A file is the SHA-256 of its content, then what ``torch.save`` writes. PyTorch does not notice a
+flipped bit in a file that it loads, and a training must not go on from one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -18,21 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from prunebench.storage.files import replacing
 from prunebench.storage.hashing import digest
 
 Tensors = Mapping[str, Tensor]
-_STATE = "state"  # the key of the metadata that holds what is no tensor
-_MODEL, _OPTIMIZER, _MASK, _MEMORY = "model/", "optimizer/", "mask/", "memory/"
+_HASH = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a hook remembers from one epoch to the next, as tensors (numbers too)."""
+    """How to save and restore what a hook remembers from one epoch to the next.
+
+    ``keep`` returns it as tensors, numbers included; ``recall`` takes up what ``keep`` returned,
+    with its tensors on the CPU.
+    """
 
     keep: Callable[[], Tensors]
     recall: Callable[[Tensors], None]
@@ -42,17 +47,18 @@ class Memory:
 class Point:
     """A training between two epochs."""
 
-    epoch: int  # the next one
-    steps: int
+    epoch: int  # the next one, counted from 0
+    steps: int  # done so far
     masks: dict[str, Tensor]
-    run: dict[str, Any]  # the fields of train.Run so far
+    run: dict[str, Any]  # the fields of ``loop.Run`` so far
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where the trainings of a baseline or of a curve keep their state, and how often.
+    """Where the trainings of one baseline or curve save their state, and how often.
 
-    ``identity`` names what they compute: settings, code and data; ``minutes`` 0: after every epoch.
+    ``identity`` names what they compute: settings, code and data. ``minutes`` lie between two
+    checkpoints of a training at least; 0 saves after every epoch.
     """
 
     folder: Path
@@ -63,15 +69,23 @@ class Checkpoints:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, memory: Memory | None,
         settings: Any, masks: Tensors,
     ) -> Checkpoint:  # fmt: skip
-        """The checkpoint of a training that is about to begin; ``settings``: all else of it."""
-        start = {**_prefixed(_MODEL, model.state_dict()), **_prefixed(_MASK, masks)}
+        """Return the checkpoint of a training that is about to begin.
+
+        Args:
+            model: the network, with its first weights.
+            optimizer: of its parameters.
+            memory: of the training's hooks.
+            settings: all else that decides the training, as JSON can say it.
+            masks: parameter name -> bool, True is kept.
+        """
         device = str(next(model.parameters()).device)
-        named = [self.identity, settings, _hash(start), torch.__version__, device]
-        path = self.folder / f"{digest(named)}.safetensors"
+        start = [_hash(model.state_dict()), _hash(masks)]
+        named = [self.identity, settings, start, torch.__version__, device]
+        path = self.folder / f"{digest(named)}.pt"
         return Checkpoint(path, 60 * self.minutes, model, optimizer, memory)
 
     def clear(self) -> None:
-        """Remove them all: the cells are stored."""
+        """Delete all checkpoints, once the results are stored."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -83,94 +97,58 @@ class Checkpoint:
         memory: Memory | None,
     ) -> None:  # fmt: skip
         self.path, self._seconds = path, seconds
-        self._model, self._optimizer, self._memory = model, optimizer, memory
+        self._model, self._optimizer = model, optimizer
+        self._memory = memory or Memory(dict, lambda kept: None)
         self._last, self._kept = time.monotonic(), False
 
     def offer(self, point: Point, last: bool) -> None:
-        """Keep the state if it is time to; after the ``last`` epoch if one was kept before.
+        """Save the state if it is time to; after the ``last`` epoch if one was saved before.
 
-        Raises Unwritable where there is no room.
+        Raises:
+            Unwritable: the disk is full, or the folder is not to be written.
         """
         due = time.monotonic() - self._last >= self._seconds
         if not (self._kept if last else due):
             return
-        tensors = {
-            **_prefixed(_MODEL, self._model.state_dict()),
-            **_prefixed(_OPTIMIZER, self._moments()),
-            **_prefixed(_MASK, point.masks),
-            **_prefixed(_MEMORY, {} if self._memory is None else self._memory.keep()),
+        state = {
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "memory": dict(self._memory.keep()),
+            "point": vars(point),
         }
-        state = {"epoch": point.epoch, "steps": point.steps, "run": point.run}
-        text = json.dumps({**state, "sha256": _hash(tensors, state)})
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
         with replacing(self.path) as temporary:
-            temporary.write_bytes(save(tensors, {_STATE: text}))
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
         self._last, self._kept = time.monotonic(), True
 
     def resume(self) -> Point | None:
-        """Bring the training to where it was kept; None where it was not, or is damaged."""
+        """Restore the training to where it was saved, and return that point.
+
+        None, and nothing is changed, where nothing was saved or the file is damaged.
+        """
         try:
-            with safe_open(self.path, framework="pt") as file:
-                state = json.loads(file.metadata()[_STATE])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            whole = state.pop("sha256") == _hash(tensors, state)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            data = self.path.read_bytes()
+        except OSError:
             return None
-        if not whole:
+        if data[:_HASH] != hashlib.sha256(data[_HASH:]).digest():
             return None
-        self._model.load_state_dict(_cut(_MODEL, tensors))
-        self._restore_moments(_cut(_OPTIMIZER, tensors))
-        if self._memory is not None:
-            self._memory.recall(_cut(_MEMORY, tensors))
+        state = torch.load(io.BytesIO(data[_HASH:]), map_location="cpu", weights_only=True)
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._memory.recall(state["memory"])
         self._kept = True
-        device = next(self._model.parameters()).device
-        masks = {name: mask.to(device) for name, mask in _cut(_MASK, tensors).items()}
-        return Point(state["epoch"], state["steps"], masks, state["run"])
-
-    def _moments(self) -> dict[str, Tensor]:
-        """The optimizer's tensors by the number of their parameter."""
-        return {
-            f"{number}/{name}": value
-            for number, parameter in enumerate(self._parameters())
-            for name, value in self._optimizer.state.get(parameter, {}).items()
-            if isinstance(value, Tensor)
-        }
-
-    def _restore_moments(self, kept: Tensors) -> None:
-        parameters = self._parameters()
-        for key, value in kept.items():
-            number, _, name = key.partition("/")
-            parameter = parameters[int(number)]
-            if value.shape == parameter.shape:
-                # in the weight's memory format, on which fused optimizers rely
-                restored = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False)
-            else:
-                restored = torch.empty_like(value, device=parameter.device)
-            self._optimizer.state[parameter][name] = restored.copy_(value)
-
-    def _parameters(self) -> list[Tensor]:
-        return [p for group in self._optimizer.param_groups for p in group["params"]]
+        point, device = Point(**state["point"]), next(self._model.parameters()).device
+        point.masks = {name: mask.to(device) for name, mask in point.masks.items()}
+        return point
 
 
-def _prefixed(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
-    """Copies on the CPU: tensors that share memory cannot be written."""
-    return {
-        prefix + name: value.detach().to("cpu", copy=True).contiguous()
-        for name, value in tensors.items()
-    }
-
-
-def _cut(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def _hash(tensors: Tensors, state: Any = None) -> str:
-    """Of names, types, shapes and bytes of tensors on the CPU, and of a JSON value."""
-    found = hashlib.sha256(digest(state).encode())
+def _hash(tensors: Tensors) -> str:
+    """Hash of the names, types, shapes and values of tensors, wherever and however they lie."""
+    found = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         found.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        found.update(value.flatten().view(torch.uint8).numpy().tobytes())
+        flat = value.detach().cpu().contiguous().view(-1)
+        found.update(flat.view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
