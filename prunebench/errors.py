@@ -66,3 +66,9 @@ def suggest(word: str, known: Iterable[str]) -> str:
         return f"; did you mean {near[0]!r}?"
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"; known: {', '.join(names[:_MOST])}{more}" if names else ""
+
+
+def reason_of(error: Exception) -> str:
+    """Return the type of another library's error and the first line of its text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

@@ -1,10 +1,10 @@
-"""Dead units, found and taken out of a network without changing what it computes.
+"""Remove dead units from a network without changing what it computes.
 
-A unit (a channel of a group, a head) may go if every layer that reads it gives it no weight, or
-finds a known constant there whose effect its bias can take over. Where a zero-padded convolution
-reads a constant, its border tells the constant from its absence: such units are merged into one,
-which stays. What is removed is set to zero wherever it appears, so that the layers before it may
-find units that nobody reads any more; this goes on until nothing changes.
+A unit (a channel of a group, or a head) can go if every layer that reads it gives it no weight, or
+reads a known constant there whose effect the layer's bias can take over. A zero-padded convolution
+tells a constant from its absence at the border: constant units that it reads are merged into one of
+them, which stays. A removed unit is set to zero wherever it appears, so that the layers before it
+may have units that nobody reads any more. This is repeated until nothing changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prunebench.pruning.groups import Group, Slice, expand, kept_dims
 
 
 @dataclass
-class Read:
+class LayerReading:
     """How one layer reads the units of a group."""
 
     module: Any  # a linear layer or convolution
@@ -33,20 +33,27 @@ class Read:
     merges: bool  # its weights for one constant unit can take over those for another
 
     def units(self, columns: Tensor, size: int) -> Tensor:
-        """Bool [size]: the units of which a column is among the given ones."""
+        """Return bool [size]: the units that have a column among the given ones."""
         found = torch.zeros(size, dtype=torch.bool)
         found[self.unit[columns & (self.unit >= 0)]] = True
         return found
 
 
 class Eliminator:
-    """Takes dead units out of a network, whose readers must all have a bias of their own."""
+    """Removes dead units from a network in which every layer has a bias of its own."""
 
     def __init__(
         self, model: nn.Module, groups: list[Group], inputs: Mapping[nn.Module, Inputs],
         block_diagonal: set[nn.Module],
     ) -> None:  # fmt: skip
-        """``inputs``: what the layers read; ``block_diagonal``: whose zeros must stay zero."""
+        """Prepare to remove units of ``model``, in place.
+
+        Args:
+            model: a working copy of the network.
+            groups: its coupled channels and heads.
+            inputs: of its layers.
+            block_diagonal: layers whose zeros must stay zero.
+        """
         self.groups, self.inputs, self.block_diagonal = groups, inputs, block_diagonal
         self.parameters = dict(model.named_parameters())
         self.keep = {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
@@ -59,14 +66,14 @@ class Eliminator:
 
     @torch.no_grad()
     def run(self) -> None:
-        """Remove until nothing more can go; then ``keep`` says what of each group is left."""
+        """Remove units until no more can go; ``keep`` then says what is left of each group."""
         # reversed: what a layer no longer reads is next for the layers before it
         order = self.groups[::-1]
         while sum(self._reduce(group) for group in order):
             pass
 
     def constants(self) -> int:
-        """How many of the units that are left are constants other than zero."""
+        """Return how many of the units that are left are constants other than zero."""
         found = 0
         for group in self.groups:
             varying = torch.zeros(group.size, dtype=torch.bool)
@@ -78,7 +85,7 @@ class Eliminator:
         return found
 
     def _reduce(self, group: Group) -> bool:
-        """Remove the units of a group that can go; whether there were any."""
+        """Remove the units of a group that can go; return whether there were any."""
         live, merging = (torch.zeros(group.size, dtype=torch.bool) for _ in range(2))
         reads = list(self._reads(group))
         for read in reads:
@@ -107,8 +114,8 @@ class Eliminator:
             self.parameters[name].masked_fill_(~mask, 0)  # not a product: that leaves −0
         return True
 
-    def _carrier(self, reads: list[Read], candidates: Tensor) -> _Carrier | None:
-        """The candidate with the largest constants to merge the others into; None without two."""
+    def _carrier(self, reads: list[LayerReading], candidates: Tensor) -> _Carrier | None:
+        """Return the unit of the largest constants to merge the others into; None without two."""
         merging = [read for read in reads if read.merges and not read.folds]
         if int(candidates.sum()) < 2:
             return None
@@ -120,13 +127,13 @@ class Eliminator:
         fits = ((values == 0) | values.isnan() | (values.abs() <= 1e3 * at.abs())).all(0)
         return _Carrier(unit, candidates & ~fits)
 
-    def _reads(self, group: Group) -> Iterator[Read]:
+    def _reads(self, group: Group) -> Iterator[LayerReading]:
         for item in group.slices:
             for module in self.readers.get(item.parameter, ()):
                 if item.dim == 1:
                     yield self._read(module, item)
 
-    def _read(self, module: Any, item: Slice) -> Read:
+    def _read(self, module: Any, item: Slice) -> LayerReading:
         weight, found = module.weight, self.inputs.get(module)
         used = (weight != 0).transpose(0, 1).flatten(1).any(1).cpu()
         value = torch.full((weight.shape[1],), torch.nan, dtype=torch.float64)
@@ -135,7 +142,7 @@ class Eliminator:
         own = self.biases[id(module.bias)] == 1
         alone = len(self.readers[item.parameter]) == 1 and module not in self.block_diagonal
         each = torch.bincount(item.unit[item.unit >= 0]).max() == 1
-        return Read(
+        return LayerReading(
             module, item.unit, used & (value != 0), value,
             folds=own and _unpadded(module), merges=bool(alone and each),
         )  # fmt: skip
@@ -143,12 +150,14 @@ class Eliminator:
 
 @dataclass
 class _Carrier:
+    """A constant unit that stands for others, which are merged into it."""
+
     unit: int
     refused: Tensor  # bool [size]: units it cannot stand for
 
 
 def _unpadded(module: Any) -> bool:
-    """Whether every output sees a constant input in full, at the borders too."""
+    """Return whether every output reads a constant input in full, at the borders too."""
     if not isinstance(module, CONVOLUTIONS):
         return True
     plain = type(module) in CONVOLUTIONS  # others, as timm's, may pad in their own way
@@ -159,15 +168,15 @@ def _unpadded(module: Any) -> bool:
     return plain and (none or module.padding_mode != "zeros")
 
 
-def _by_unit(read: Read, size: int) -> Tensor:
-    """The constant of each unit, [size]; NaN for one that is not read at all."""
+def _by_unit(read: LayerReading, size: int) -> Tensor:
+    """Return the constant of each unit, [size]; NaN for a unit that is not read at all."""
     values = torch.full((size,), torch.nan, dtype=torch.float64)
     inside = read.unit >= 0
     values[read.unit[inside]] = read.value[inside]
     return values
 
 
-def _fold(read: Read, columns: Tensor) -> None:
+def _fold(read: LayerReading, columns: Tensor) -> None:
     """Let the bias take over what the columns contribute."""
     weight = read.module.weight.double()
     total = weight.flatten(2).sum(2) if weight.ndim > 2 else weight
@@ -176,7 +185,7 @@ def _fold(read: Read, columns: Tensor) -> None:
     read.module.bias.copy_(read.module.bias.double() + effect)
 
 
-def _merge(read: Read, columns: Tensor, carrier: int) -> None:
+def _merge(read: LayerReading, columns: Tensor, carrier: int) -> None:
     """Let the weights for the carrier take over those of the columns."""
     if not columns.any():
         return

@@ -1,7 +1,7 @@
-"""A file format for sparse networks: read back bit for bit, and never code.
+"""A file format for sparse networks: lossless, and never code.
 
 Each tensor is stored as the smallest of three: dense; a bitmap and the values that are not zero;
-the gaps between those, a byte each, and the values. The whole is compressed by zstd.
+the gaps between those values, a byte each, and the values. The whole is compressed by zstd.
 
 Layout: ``MAGIC``, SHA-256 of header and content, two sizes of the header (8 bytes each, little
 endian: as it is, compressed), the header as compressed JSON, the compressed content.
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prunebench.compression.tensor_codec import DTYPES, Damaged, Entry, decode, encode, fits
+from prunebench.compression.tensor_codec import DTYPES, Entry, Undecodable, decode, encode, fits
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import replacing
 
@@ -35,7 +35,7 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a network's state."""
+    """Sizes of a network's state, in bytes."""
 
     dense: int  # every value as it is in memory
     encoded: int  # the smallest encoding of each tensor
@@ -47,26 +47,38 @@ def save_compressed(
 ) -> None:
     """Write a network, or its state, in the format of this module, whole or not at all.
 
-    Every value keeps its bits, with ``half`` excepted: then the floating-point tensors that fit
-    into half precision are rounded to it. ``masks`` (parameter name -> bool, True is kept): what
-    they remove is written as 0; pruning by multiplication leaves −0 there, which is a value to be
-    kept like any other and costs space. Raises PrunebenchError: masks that do not fit, a tensor of
-    another type than numbers, or a path that cannot be written.
+    Every value keeps its bits, unless ``half``.
+
+    Args:
+        network: a module or its state dict.
+        path: the file to write.
+        masks: parameter name -> bool, True is kept; what they remove is written as 0. Pruning by
+            multiplication leaves −0 there, which is stored like any other value and takes space.
+        half: round the floating-point tensors that fit into half precision to it.
+
+    Raises:
+        PrunebenchError: masks do not fit, a tensor holds other types than numbers, or the path
+            cannot be written.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(_pack(network, masks, half)[0])
 
 
 def sizes(network: nn.Module | State, masks: State | None = None, half: bool = False) -> Sizes:
-    """What ``save_compressed`` would write, and what it is to be compared with."""
+    """Return the sizes of what ``save_compressed`` would write, and of the dense network."""
     return _pack(network, masks, half)[1]
 
 
 def load_compressed(path: str | Path, limit: int = LIMIT) -> dict[str, Tensor]:
-    """Read the state that ``save_compressed`` wrote, on the CPU, ready for ``load_state_dict``.
+    """Read the state that ``save_compressed`` wrote, on the CPU, for ``load_state_dict``.
 
-    Raises PrunebenchError where the file is missing, damaged, not of this format, or would unpack
-    to more than ``limit`` bytes.
+    Args:
+        path: the file.
+        limit: bytes that it may unpack to.
+
+    Raises:
+        PrunebenchError: the file is missing, damaged or not of this format, or would unpack to more
+            than ``limit``.
     """
     try:
         data = Path(path).read_bytes()
@@ -74,7 +86,7 @@ def load_compressed(path: str | Path, limit: int = LIMIT) -> dict[str, Tensor]:
         raise PrunebenchError(f"{path}: {error.strerror}") from error
     try:
         return _unpack(data, limit)
-    except Damaged as error:
+    except Undecodable as error:
         raise PrunebenchError(f"{path} is damaged or no compressed network: {error}") from error
 
 
@@ -111,7 +123,7 @@ def _pack(network: nn.Module | State, masks: State | None, half: bool) -> tuple[
 
 
 def zstd() -> Any:
-    """The compressor of all files that are weighed."""
+    """Return the compressor of all files whose size is measured."""
     import pyarrow as pa
 
     return pa.Codec("zstd", compression_level=_LEVEL)
@@ -119,21 +131,21 @@ def zstd() -> Any:
 
 def _unpack(data: bytes, limit: int) -> dict[str, Tensor]:
     if len(data) < _START.size:
-        raise Damaged("it is too short")
+        raise Undecodable("it is too short")
     magic, digest, length, packed = _START.unpack_from(data)
     if magic != MAGIC:
-        raise Damaged("it does not begin as one")
+        raise Undecodable("it does not begin as one")
     if length > _HEADER_LIMIT or packed > len(data) - _START.size:
-        raise Damaged("its header is too long")
+        raise Undecodable("its header is too long")
     header = _decompress(data[_START.size : _START.size + packed], length)
     entries = _entries(header)
     unpacked = sum(entry.unpacked for entry in entries)
     total = sum(entry.content for entry in entries)
     if unpacked > limit or total > 2 * limit:  # a small file may claim to hold terabytes
-        raise Damaged(f"it would unpack to {unpacked} bytes, more than the limit of {limit}")
+        raise Undecodable(f"it would unpack to {unpacked} bytes, more than the limit of {limit}")
     content = _decompress(data[_START.size + packed :], total)
     if hashlib.sha256(header + content).digest() != digest:
-        raise Damaged("its content does not match its hash")
+        raise Undecodable("its content does not match its hash")
     state: dict[str, Tensor] = {}
     start = 0
     for entry in entries:
@@ -142,7 +154,7 @@ def _unpack(data: bytes, limit: int) -> dict[str, Tensor]:
             if like is None or (str(like.dtype), like.shape) != (
                 f"torch.{entry.dtype}", torch.Size(entry.shape),
             ):  # fmt: skip
-                raise Damaged(f"{entry.name!r} is like a tensor that is not there")
+                raise Undecodable(f"{entry.name!r} is like a tensor that is not there")
             state[entry.name] = like
         else:
             part = np.frombuffer(content, np.uint8, entry.content, start)
@@ -157,9 +169,9 @@ def _decompress(data: bytes, size: int) -> bytes:
     try:
         found = zstd().decompress(data, decompressed_size=size, asbytes=True)
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
-        raise Damaged(f"zstd: {error}") from error
+        raise Undecodable(f"zstd: {error}") from error
     if len(found) != size:
-        raise Damaged("its content is of another size than it says")
+        raise Undecodable("its content is of another size than it says")
     return found
 
 
@@ -169,7 +181,7 @@ def _entries(header: bytes) -> list[Entry]:
             Entry(**{**item, "shape": tuple(item["shape"])}) for item in json.loads(header.decode())
         ]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Damaged(f"its header cannot be read: {error}") from error
+        raise Undecodable(f"its header cannot be read: {error}") from error
     for entry in found:
         sound = all(isinstance(text, str) for text in (entry.name, entry.encoding, entry.of))
         sound = sound and all(
@@ -178,7 +190,7 @@ def _entries(header: bytes) -> list[Entry]:
         numbers = (*entry.shape, entry.positions, entry.values)
         sound = sound and all(type(n) is int and 0 <= n < 2**62 for n in numbers)
         if not (sound and len(entry.shape) <= 64 and fits(entry)):
-            raise Damaged("its header contradicts itself")
+            raise Undecodable("its header contradicts itself")
     if len({entry.name for entry in found}) != len(found):
-        raise Damaged("it names a tensor twice")
+        raise Undecodable("it names a tensor twice")
     return found

@@ -1,7 +1,8 @@
-"""The engines that run a network: one marked function each, ``(model, example, threads)``.
+"""Engines that run a network: one function each, called with the model, an example, and threads.
 
-It returns a ``Runner`` for batches of the shape of ``example`` [B, C, H, W], on its device, and
-raises Refused with the reason where it does not work on this model or this machine.
+``example`` is a batch [B, C, H, W] on the device to run on. An engine returns a ``Runner`` for
+batches of that shape, and raises Refused with the reason where it does not work on this model or
+this machine.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from torch import Tensor, nn
 
 from prunebench.compression.export_formats import onnx_bytes
 from prunebench.compression.timing import Prepare, Runner, device_name, session, steady
-from prunebench.errors import Refused
+from prunebench.errors import Refused, reason_of
 from prunebench.experiment.registry import engine
 
 
 def _channels_last(like: nn.Module) -> Prepare:
-    """Batches of the network's own precision and device; convolutions are faster so."""
+    """Return what brings batches to the network's precision and device, channels last: faster."""
     first = next(like.parameters())
 
     def prepare(batch: Tensor) -> Tensor:
@@ -68,7 +69,7 @@ def compile_(model: nn.Module, example: Tensor, threads: int) -> Runner:
         with steady(threads):
             runner(runner.prepare(example))  # it is compiled when it is first called
     except Exception as error:  # the compiler's, the backend's, the C++ compiler's
-        raise Refused(f"compile: does not work on this network here: {_reason(error)}") from error
+        raise Refused(f"compile: does not work on this network here: {reason_of(error)}") from error
     return runner
 
 
@@ -87,8 +88,8 @@ def semi_structured(model: nn.Module, example: Tensor, threads: int) -> Runner:
     """2:4 sparse linear layers on NVIDIA's sparse tensor cores, all in half precision.
 
     To be compared with ``eager`` of ``model.half()``. Linear layers of another pattern, or of a
-    shape that the kernels do not take, stay dense, and so do convolutions, for which PyTorch has no
-    such kernels.
+    shape that the kernels do not take, stay dense. So do convolutions: PyTorch has no such kernels
+    for them.
     """
     where = example.device
     if where.type != "cuda" or torch.cuda.get_device_capability(where) < (8, 0):
@@ -106,7 +107,7 @@ def semi_structured(model: nn.Module, example: Tensor, threads: int) -> Runner:
 
 
 def is_two_four(weight: Tensor) -> bool:
-    """Whether no four consecutive inputs of a row [out, in] keep more than two weights."""
+    """Return whether each four consecutive inputs of a row [out, in] keep two weights at most."""
     if weight.shape[1] % 4:
         return False
     return bool((weight.ne(0).view(len(weight), -1, 4).sum(-1) <= 2).all())
@@ -121,8 +122,3 @@ def _convert(layer: nn.Linear) -> bool:
         return False
     layer.weight = nn.Parameter(cast(Tensor, sparse), requires_grad=False)
     return True
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

@@ -1,4 +1,4 @@
-"""A network as a file that is used without the suite: ONNX, torch.export, safetensors.
+"""Write a network as a file that is used without the suite: ONNX, torch.export, safetensors.
 
 The file takes images as they are stored, uint8 [N, C, H, W], normalizes them itself and returns
 logits, float32 [N, classes], for any N.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.compression.shrunk_description import describe, restore
-from prunebench.errors import PrunebenchError, Refused, suggest
+from prunebench.errors import PrunebenchError, Refused, reason_of, suggest
 from prunebench.experiment.settings import Model
 from prunebench.storage import cell_files
 from prunebench.storage.files import read_json, replacing, write_json
@@ -50,14 +50,14 @@ class Deployed(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 [N, C, H, W] to logits [N, classes]."""
+        """Return logits [N, classes] of images uint8 [N, C, H, W]."""
         pixels = images.to(torch.float32)
         return logits_of(self.network((pixels - self.mean) / self.std))
 
 
 @dataclass(frozen=True)
 class Package:
-    """What is exported, and what tells others what it is."""
+    """A network to export, with what describes it."""
 
     deployed: Deployed
     dense: nn.Module  # as it was built, before anything was removed
@@ -76,10 +76,10 @@ class Package:
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write a network, and the code with which a user predicts with it.
+    """A way to write a network, and the code with which a user predicts with the file.
 
-    ``loader`` runs in the folder of the files and defines ``predict(images)``, uint8 arrays
-    [N, C, H, W] to float32 logits [N, classes]; it is run to verify a file, and shown in its card.
+    ``loader`` runs in the folder of the files and defines ``predict(images)``, uint8 arrays [N, C,
+    H, W] to float32 logits [N, classes]. It is run to verify a file, and shown in its card.
     """
 
     file: str
@@ -89,10 +89,18 @@ class Format:
 
 
 def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | None = None) -> bytes:
-    """A module of one input [N, ...] and one output as ONNX, for any N.
+    """Return a module of one input [N, ...] and one output as ONNX, for any N.
 
-    The input is named ``images``, the output ``logits``; batch norms are folded into the layers
-    before them. ``example`` has two samples or more. Raises Refused where it cannot be exported.
+    The input is named ``images``, the output ``logits``. Batch norms are folded into the layers
+    before them.
+
+    Args:
+        module: in eval mode.
+        example: an input of two samples or more.
+        about: text that goes into the file, by key.
+
+    Raises:
+        Refused: the module cannot be exported.
     """
     try:
         with torch.no_grad():
@@ -102,18 +110,13 @@ def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | No
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:  # whatever a network does that the exporter cannot follow
-        raise Refused(f"cannot export to onnx: {_first_line(error)}") from error
+        raise Refused(f"cannot export to onnx: {reason_of(error)}") from error
     if program is None:
         raise Refused("cannot export to onnx: the exporter returned nothing")
     proto = program.model_proto
     for key, value in (about or {}).items():
         proto.metadata_props.add(key=key, value=value)
     return proto.SerializeToString()
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
 
 
 def _write_onnx(package: Package, folder: Path) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _write_torch_export(package: Package, folder: Path) -> dict[str, Any]:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:
-        raise Refused(f"cannot export to torch-export: {_first_line(error)}") from error
+        raise Refused(f"cannot export to torch-export: {reason_of(error)}") from error
     about = {**package.about, "classes": json.dumps(package.classes)}
     # torch.export asks for a name that ends so, which a temporary file's does not
     torch.export.save(program, folder / PT2, extra_files={"about.json": json.dumps(about)})
@@ -168,9 +171,10 @@ def _write_safetensors(package: Package, folder: Path) -> dict[str, Any]:
 
 
 def load_network(folder: str | Path) -> Deployed:
-    """The network that an export to safetensors holds, in eval mode, on the CPU.
+    """Return the network of an export to safetensors, in eval mode, on the CPU.
 
-    Raises PrunebenchError where a file of the folder is missing or damaged.
+    Raises:
+        PrunebenchError: a file of the folder is missing or damaged.
     """
     folder = Path(folder)
     said = read_json(folder / NETWORK)
@@ -229,7 +233,7 @@ def predict(images):
 
 
 def format_of(name: str) -> Format:
-    """A format by its name; PrunebenchError where there is none."""
+    """Return a format by its name; raise PrunebenchError where there is none."""
     if name not in FORMATS:
         raise PrunebenchError(f"--to: no format {name!r}{suggest(name, FORMATS)}")
     return FORMATS[name]

@@ -1,7 +1,7 @@
-"""The model card of an exported network: Markdown in the sections of Hugging Face's model cards.
+"""Write the model card of an exported network, in the sections of Hugging Face's model cards.
 
-Mitchell 2019, "Model Cards for Model Reporting"; every figure is from the record or measured on the
-file.
+After Mitchell 2019, "Model Cards for Model Reporting". Every figure comes from the record or is
+measured on the file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PROVENANCE = (
 
 
 @dataclass(frozen=True)
-class Facts:
+class CardFacts:
     """All that a card says."""
 
     title: str
@@ -71,8 +71,8 @@ class Facts:
     speed: Mapping[str, Speed] = field(default_factory=dict)
 
 
-def card(facts: Facts) -> str:
-    """The card, ready to be a README.md; every text that is not the suite's own is escaped."""
+def card(facts: CardFacts) -> str:
+    """Return the card as Markdown, for a README.md; text that is not the suite's own is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # markup is escaped for Markdown, which escaping for HTML would spoil
@@ -95,8 +95,8 @@ def card(facts: Facts) -> str:
     )  # fmt: skip
 
 
-def _front(facts: Facts) -> str:
-    """The YAML header that model hubs read."""
+def _front(facts: CardFacts) -> str:
+    """Return the YAML header that model hubs read."""
     tags = ["pruning", "prunebench", "image-classification", facts.format]
     front: dict[str, Any] = {
         "library_name": facts.library,
@@ -120,7 +120,7 @@ def _front(facts: Facts) -> str:
     return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
 
 
-def _summary(facts: Facts) -> str:
+def _summary(facts: CardFacts) -> str:
     record = facts.record
     if not facts.composition:
         what = f"The dense {markdown_text(record['model'])}, nothing removed"
@@ -136,7 +136,7 @@ def _summary(facts: Facts) -> str:
     return f"{what}. Test error {error:.2%}, the dense network's {dense:.2%}."
 
 
-def _details(facts: Facts) -> dict[str, Any]:
+def _details(facts: CardFacts) -> dict[str, Any]:
     record = facts.record
     return {
         "architecture": record["model"],
@@ -160,12 +160,12 @@ def _pairs(values: Mapping[str, Any]) -> str:
     )
 
 
-def _removed(facts: Facts) -> str:
+def _removed(facts: CardFacts) -> str:
     rows = [[item.name, item.unit, str(item.before), str(item.after)] for item in facts.removed]
     return markdown_rows(["layer", "unit", "dense", "here"], rows, right_from=2).rstrip()
 
 
-def _results(facts: Facts) -> str:
+def _results(facts: CardFacts) -> str:
     rows = []
     for column, (name, form) in MEASURES.items():
         values = [quality.get(column) for quality in (facts.quality, facts.dense_quality)]
@@ -174,7 +174,7 @@ def _results(facts: Facts) -> str:
     return markdown_rows(["measure", "this network", "dense"], rows).rstrip()
 
 
-def _sizes(facts: Facts) -> str:
+def _sizes(facts: CardFacts) -> str:
     rows = [
         [what, f"{here:,}", "" if dense is None else f"{dense:,}"]
         for what, (dense, here) in facts.sizes.items()
@@ -182,7 +182,7 @@ def _sizes(facts: Facts) -> str:
     return markdown_rows(["size", "this network", "dense"], rows).rstrip()
 
 
-def _size_note(facts: Facts) -> str:
+def _size_note(facts: CardFacts) -> str:
     if facts.network == "masked":
         return (
             "The file holds the removed weights as zeros: it is no smaller than the dense"
@@ -193,7 +193,7 @@ def _size_note(facts: Facts) -> str:
     return "Nothing was removed."
 
 
-def _speed(facts: Facts) -> str:
+def _speed(facts: CardFacts) -> str:
     rows = [
         [
             name, speed.engine, speed.device, str(speed.threads), str(speed.batch),
@@ -206,8 +206,8 @@ def _speed(facts: Facts) -> str:
     return markdown_rows(header, rows, right_from=3).rstrip()
 
 
-def _limits(facts: Facts) -> list[str]:
-    """What speaks against using it, from its own figures."""
+def _limits(facts: CardFacts) -> list[str]:
+    """Return what speaks against using the network, from its own figures."""
     found = [
         "One network of one seed: its error says nothing of how far another seed's would differ.",
         "The errors hold for the test split named here, and for no other source of images.",

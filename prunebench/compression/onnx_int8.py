@@ -16,26 +16,32 @@ from prunebench.compression.timing import Runner, session
 
 
 @dataclass(frozen=True)
-class File:
+class OnnxFile:
     """An ONNX file in memory; its input is uint8 images [N, C, H, W]."""
 
     content: bytes
 
     @property
     def compressed(self) -> int:
-        """Bytes behind zstd, as a sparse file is best stored."""
+        """Bytes after zstd, the way in which a sparse file is best stored."""
         return len(zstd().compress(self.content, asbytes=True))
 
     def runner(self, threads: int) -> Runner:
-        """The file in ONNX Runtime."""
+        """Return the file in ONNX Runtime."""
         return session(self.content, threads)
 
 
-def pair(model: nn.Module, mean: Tensor, std: Tensor, images: Tensor) -> tuple[File, File]:
-    """The files of a network: as it is, and in 8 bits, calibrated on ``images``.
+def pair(model: nn.Module, mean: Tensor, std: Tensor, images: Tensor) -> tuple[OnnxFile, OnnxFile]:
+    """Return the ONNX files of a network: as it is, and in 8 bits.
 
-    ``mean`` and ``std`` [C] on the scale of the pixels; ``images`` uint8 [N, C, H, W] of the
-    training split. Raises Refused where it cannot be exported or quantized.
+    Args:
+        model: the network.
+        mean: [C], on the scale of the pixels.
+        std: [C], on the scale of the pixels.
+        images: uint8 [N, C, H, W] of the training split, to calibrate on.
+
+    Raises:
+        Refused: the network cannot be exported or quantized.
     """
     deployed = Deployed(model, mean, std)
     # of two images: the exporter takes a batch of one for a constant
@@ -45,4 +51,4 @@ def pair(model: nn.Module, mean: Tensor, std: Tensor, images: Tensor) -> tuple[F
         path = Path(name) / "network.onnx"
         path.write_bytes(content)
         made = quantize(path, images.cpu().contiguous().numpy())
-        return File(content), File(made.read_bytes())
+        return OnnxFile(content), OnnxFile(made.read_bytes())

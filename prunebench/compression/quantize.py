@@ -1,13 +1,13 @@
-"""Weights and activations in 8 bits, after training, by ONNX Runtime's static quantizer.
+"""Quantize weights and activations to 8 bits after training, by ONNX Runtime's static quantizer.
 
 A quantized network is the exported one with pairs of QuantizeLinear and DequantizeLinear (QDQ)
 around its layers: symmetric int8 weights with a scale for each output channel, uint8 activations
 with one scale and zero point for each tensor, from the smallest and largest value that calibration
 images give (Jacob 2018, sections 2 and 3). The preprocessing stays in single precision.
 
-Of the int8 weights 7 bits are used: x86 processors without VNNI add two products in 16 bits, which
-saturate with 8, so that the error would be another on another machine. Activations are uint8 since
-on x86 ONNX Runtime has fast kernels for int8 weights with these alone.
+Only 7 bits of the int8 weights are used. x86 processors without VNNI add two products in 16 bits,
+which overflow with 8, so that the error would differ between machines. Activations are uint8, the
+only type for which ONNX Runtime has fast kernels with int8 weights on x86.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.compression.timing import Runner
-from prunebench.errors import PrunebenchError, Refused
+from prunebench.errors import PrunebenchError, Refused, reason_of
 from prunebench.storage.files import replacing
 
 Images = NDArray[np.uint8]
@@ -29,14 +29,16 @@ _BATCH = 500
 
 
 def quantize(onnx_path: str | Path, images: Images, target: str | Path | None = None) -> Path:
-    """Write an exported network in 8 bits; the path, by default ``<name>.int8.onnx`` beside it.
+    """Write an exported network in 8 bits; return the path.
 
     Args:
         onnx_path: a network that takes uint8 images under the name ``images``.
-        images: uint8 [N, C, H, W] to calibrate on, of the training split; the first 256 are used.
-        target: where to write.
+        images: uint8 [N, C, H, W] of the training split; the first 256 are used to calibrate.
+        target: the file to write; None: ``<name>.int8.onnx`` beside the network.
 
-    Raises PrunebenchError without images or a readable file, Refused where the quantizer cannot.
+    Raises:
+        PrunebenchError: there are no images, or no readable file.
+        Refused: the quantizer cannot quantize this network.
     """
     path = Path(onnx_path)
     target = Path(target) if target is not None else path.with_suffix(".int8.onnx")
@@ -48,8 +50,7 @@ def quantize(onnx_path: str | Path, images: Images, target: str | Path | None = 
         try:
             made = _quantized(path, images[:CALIBRATION], Path(name))
         except Exception as error:  # onnx's, the runtime's and the quantizer's own
-            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-            raise Refused(f"cannot quantize {path}: {type(error).__name__}: {reason}") from error
+            raise Refused(f"cannot quantize {path}: {reason_of(error)}") from error
         with replacing(target) as temporary:
             temporary.write_bytes(made)
     return target
@@ -85,6 +86,6 @@ def _reader(images: Images) -> Any:
 
 
 def predict(runner: Runner, images: Images) -> NDArray[Any]:
-    """Logits [N, classes] of images [N, C, H, W]."""
+    """Return logits [N, classes] of images [N, C, H, W]."""
     batches = [images[at : at + _BATCH] for at in range(0, len(images), _BATCH)]
     return np.concatenate([runner(np.ascontiguousarray(batch)) for batch in batches])

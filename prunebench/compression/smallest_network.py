@@ -1,4 +1,4 @@
-"""The smallest network that computes what a masked one does, and how sure that is."""
+"""The smallest network that computes what a masked one does, verified by running both."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CHECKED = 64  # images, and as many of noise, on which a shrunk network is compa
 
 
 @dataclass(frozen=True)
-class Network:
-    """What is left of a network in eval mode: shrunk where that was verified, else masked."""
+class SmallestNetwork:
+    """The smallest form of a network, in eval mode: shrunk where that was verified, else masked."""
 
     model: nn.Module
     kind: str  # dense, masked or shrunk
@@ -29,26 +29,30 @@ class Network:
 
 def smallest(
     model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, round_to: int = 1
-) -> Network:
-    """The shrunk network where it computes the same on ``images`` [B, C, H, W], else the masked.
+) -> SmallestNetwork:
+    """Return the shrunk network where it computes the same on ``images``, else the masked one.
 
-    ``model`` has its masks (parameter -> bool, True is kept) applied and is in eval mode; without
-    masks it is the dense one. Images are normalized; the first ``CHECKED`` are looked at. Channels
-    are kept at a multiple of ``round_to``, which kernels may want.
+    Args:
+        model: in eval mode, its masks applied.
+        masks: parameter name -> bool, True is kept; without any it is the dense network.
+        images: normalized [B, C, H, W]; the first ``CHECKED`` are compared.
+        round_to: channels are kept at a multiple of it, which kernels may want.
     """
     if not masks:
-        return Network(model, "dense", "nothing was removed", UNCHANGED)
+        return SmallestNetwork(model, "dense", "nothing was removed", UNCHANGED)
     images = images[:CHECKED]
     try:
         found = shrink(model, masks, images[:1], round_to)
     except Refused as error:
-        return Network(model, "masked", str(error), REFUSED)
+        return SmallestNetwork(model, "masked", str(error), REFUSED)
     difference = verify(model, found.model, images)
     if not difference <= TOLERANCE:
         reason = f"shrunk, its outputs differ by {difference:.1e}"
-        return Network(model, "masked", reason, DIFFERENT, difference)
+        return SmallestNetwork(model, "masked", reason, DIFFERENT, difference)
     if not found.removed:
         reason = "no filter, head or block is without use"
-        return Network(model, "masked", reason, UNCHANGED, difference, (), found.notes)
+        return SmallestNetwork(model, "masked", reason, UNCHANGED, difference, (), found.notes)
     reason = f"its outputs differ from the masked one's by {difference:.1e} of the largest"
-    return Network(found.model, "shrunk", reason, VERIFIED, difference, found.removed, found.notes)
+    return SmallestNetwork(
+        found.model, "shrunk", reason, VERIFIED, difference, found.removed, found.notes
+    )

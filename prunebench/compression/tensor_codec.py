@@ -1,6 +1,6 @@
-"""One tensor as bytes, and back: dense, a bitmap and values, or gaps and values.
+"""Encode a tensor as bytes and decode it: dense, a bitmap and values, or gaps and values.
 
-Values are kept as planes of their bytes (all first bytes, then all second ones), which compress
+Values are kept as planes of their bytes (all first bytes, then all second bytes), which compress
 better.
 """
 
@@ -26,13 +26,13 @@ _ESCAPE = 255  # a gap's byte that says: 255 further, and nothing here
 Bytes = np.ndarray  # uint8
 
 
-class Damaged(Exception):
-    """What is wrong with a file."""
+class Undecodable(Exception):
+    """Bytes are not what the format prescribes; its text says how."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the header says of a tensor."""
+    """The header's description of a tensor."""
 
     name: str
     dtype: str
@@ -45,29 +45,39 @@ class Entry:
 
     @property
     def size(self) -> int:
+        """How many values the tensor has."""
         return math.prod(self.shape)
 
     @property
     def width(self) -> int:
+        """Bytes of a value in the file."""
         return DTYPES[self.stored].itemsize
 
     @property
     def content(self) -> int:
-        """Bytes in the content."""
+        """Bytes of the tensor in the content."""
         return self.positions + self.values * self.width
 
     @property
     def unpacked(self) -> int:
+        """Bytes of the tensor in memory; 0 where it is another tensor."""
         return 0 if self.encoding == "same" else self.size * DTYPES[self.dtype].itemsize
 
 
 def _raw(value: Tensor) -> Bytes:
-    """The bytes of each value, [n, width]."""
+    """Return the bytes of each value, [n, width]."""
     flat = value.contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().reshape(flat.numel(), value.dtype.itemsize)
 
 
 def encode(name: str, value: Tensor, half: bool) -> tuple[Entry, bytes]:
+    """Return the smallest encoding of a tensor on the CPU: its header entry and its bytes.
+
+    Args:
+        name: of the tensor.
+        value: of one of ``DTYPES``.
+        half: store it in half precision where its values fit.
+    """
     kind = str(value.dtype).removeprefix("torch.")
     used = np.asarray(_raw(value).any(1))
     stored, rows = kind, _raw(value)
@@ -85,7 +95,7 @@ def encode(name: str, value: Tensor, half: bool) -> tuple[Entry, bytes]:
 
 
 def _gaps(used: Bytes) -> Bytes:
-    """The distances between True, from one before the start, as bytes; 255 goes on."""
+    """Return the distances between True, from one before the start, as bytes; 255 goes on."""
     steps = np.diff(np.flatnonzero(used), prepend=-1) - 1
     escapes = steps // _ESCAPE
     ends = np.cumsum(escapes + 1) - 1
@@ -95,7 +105,7 @@ def _gaps(used: Bytes) -> Bytes:
 
 
 def fits(entry: Entry) -> bool:
-    """Whether the sizes of an entry agree with its encoding."""
+    """Return whether the sizes of an entry agree with its encoding."""
     half = entry.stored == "float16" and entry.dtype in ("float32", "float64")
     positions = {
         "dense": entry.positions == 0 and entry.values == entry.size,
@@ -107,6 +117,11 @@ def fits(entry: Entry) -> bool:
 
 
 def decode(entry: Entry, part: Bytes) -> Tensor:
+    """Return the tensor of an entry from its bytes.
+
+    Raises:
+        Undecodable: the bytes do not agree with the entry.
+    """
     planes = part[entry.positions :].reshape(entry.width, entry.values)
     used = slice(None)
     if entry.encoding != "dense":
@@ -114,18 +129,18 @@ def decode(entry: Entry, part: Bytes) -> Tensor:
     rows = np.zeros((entry.size, entry.width), np.uint8)
     rows[used] = planes.T
     if entry.stored == "bool" and rows.size and rows.max() > 1:
-        raise Damaged(f"{entry.name!r} holds what is neither true nor false")
+        raise Undecodable(f"{entry.name!r} holds what is neither true nor false")
     value = torch.from_numpy(rows.reshape(-1)).view(DTYPES[entry.stored])
     return value.to(DTYPES[entry.dtype]).reshape(entry.shape)
 
 
 def _positions(entry: Entry, part: Bytes) -> Any:
-    """Where the values stand: int64 [values]."""
+    """Return where the values stand: int64 [values]."""
     if entry.encoding == "bitmap":
         found = np.flatnonzero(np.unpackbits(part)[: entry.size])
     else:
         here = part != _ESCAPE
         found = (np.cumsum(np.where(here, part.astype(np.int64) + 1, _ESCAPE)) - 1)[here]
     if len(found) != entry.values or (len(found) and found[-1] >= entry.size):
-        raise Damaged(f"the positions of {entry.name!r} do not match its values")
+        raise Undecodable(f"the positions of {entry.name!r} do not match its values")
     return found

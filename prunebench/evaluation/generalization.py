@@ -1,6 +1,6 @@
-"""Quality from stored predictions: error, likelihood, memory. numpy alone, in double precision.
+"""Measures of quality from stored predictions, in double precision, with numpy alone.
 
-``quality`` gives every measure of predictions, also those of harm.
+``quality`` returns every measure of predictions, those of ``harm`` included.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from prunebench.evaluation import harm
-from prunebench.evaluation.predictions import Labels, Measure, Outputs, Predictions, Table
+from prunebench.evaluation.predictions import Labels, Measure, MeasureTable, Outputs, Predictions
 from prunebench.storage.records import QUALITY
 
-TABLE = Table()
+TABLE = MeasureTable()
 
 
 @TABLE.per_split(better="lower", unit="share", formula="mean(ŷ ≠ y)", source="Vapnik 1998")
@@ -108,5 +108,5 @@ MEASURES: dict[str, Measure] = {
 
 
 def quality(predictions: Predictions) -> dict[str, float | None]:
-    """Every measure of a cell's predictions, by column; None is empty."""
+    """Return every measure of a cell's predictions, by column; None is empty."""
     return {column: item.compute(predictions) for column, item in MEASURES.items()}

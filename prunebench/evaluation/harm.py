@@ -1,17 +1,17 @@
-"""What equal error can hide: calibration, margins, flips, and the classes that suffer most."""
+"""Measures of what equal error can hide: calibration, margins, flips, the worst classes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from prunebench.evaluation.predictions import Floats, Labels, Predictions, Table
+from prunebench.evaluation.predictions import Floats, Labels, MeasureTable, Predictions
 
-TABLE = Table()
+TABLE = MeasureTable()
 BINS = 15  # of confidence
 
 
 def _right(p: Predictions) -> np.ndarray:
-    """Of each test sample [N], whether it is classified rightly."""
+    """Return bool [N]: whether each test sample is classified correctly."""
     return p.outputs["test"].predicted == p.labels["test"]
 
 
@@ -72,7 +72,7 @@ def flips_to_right(p: Predictions) -> float:
 
 
 def _class_errors(predicted: Labels, labels: Labels) -> Floats:
-    """Error of every class that has test samples, in the order of the classes."""
+    """Return the error of every class that has test samples, in the order of the classes."""
     _, number = np.unique(labels, return_inverse=True)
     found: Floats = np.bincount(number, predicted != labels) / np.bincount(number)
     return found

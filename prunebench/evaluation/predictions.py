@@ -1,6 +1,6 @@
-"""What measures are made of: a cell's predictions, and tables of functions of them. numpy alone.
+"""Predictions of a cell, and the tables in which measures of them are registered. numpy alone.
 
-A measure is one decorated function; its file's table is its registration:
+A measure is one decorated function; its decorator registers it in its file's table:
 
     @TABLE.measure(better="lower", unit="share", formula="mean(ŷ ≠ y)", source="Vapnik 1998")
     def test_error(p: Predictions) -> float: ...
@@ -37,7 +37,7 @@ class Outputs:
 
     @cached_property
     def predicted(self) -> Labels:
-        """The most probable classes [N], the first of equals; -1 where a logit is not a number."""
+        """The most probable classes [N], the first of equal ones; -1 where a logit is NaN."""
         unknown = np.isnan(self.logits).any(1)
         return np.where(unknown, -1, self.logits.argmax(1)).astype(np.int64)
 
@@ -59,10 +59,11 @@ class Outputs:
 class Predictions:
     """Logits [N, classes] and labels [N] of one cell.
 
-    ``labels["train"]`` are those trained on, ``clean`` the source's; ``baseline_test`` are the
-    classes [N] that its own dense baseline predicts on the test split. ``noisy_val`` [N] are
-    validation labels with the regime's noise; ``val_before`` and ``val_after`` the logits on
-    validation just before weights were removed and just after. None where there are none.
+    ``labels["train"]`` are those trained on, ``clean`` the source's. ``baseline_test`` are the
+    classes [N] that the cell's own dense baseline predicts on the test split. ``noisy_val`` [N] are
+    validation labels with the regime's noise. ``val_before`` and ``val_after`` are the logits on
+    validation just before weights were removed and just after. The last three are None where there
+    are none.
     """
 
     logits: dict[str, Floats]
@@ -75,11 +76,11 @@ class Predictions:
 
     @cached_property
     def outputs(self) -> dict[str, Outputs]:
-        """By split."""
+        """The outputs by split."""
         return {split: Outputs(logits) for split, logits in self.logits.items()}
 
     def pair(self, split: str) -> tuple[Outputs, Labels]:
-        """The outputs and labels that one of SPLITS stands for."""
+        """Return the outputs and labels that one of SPLITS stands for."""
         if split == "train_clean":
             return self.outputs["train"], self.clean
         return self.outputs[split], self.labels[split]
@@ -91,7 +92,7 @@ SplitValue = Callable[[Outputs, Labels], float]
 
 @dataclass(frozen=True)
 class Measure:
-    """What a column means."""
+    """The meaning of a column, and how to compute it."""
 
     column: str
     compute: Value
@@ -106,13 +107,13 @@ def _summary(function: Callable[..., object]) -> str:
     return (function.__doc__ or "").partition("\n")[0]
 
 
-class Table(dict[str, Measure]):
-    """Measures by column. Its decorators add to it and leave the function as it is."""
+class MeasureTable(dict[str, Measure]):
+    """Measures by column. Its decorators register a function and leave it as it is."""
 
     def measure(
         self, *, better: str, unit: str, formula: str, source: str
     ) -> Callable[[Value], Value]:
-        """Make a function of Predictions the column of its name; None means empty."""
+        """Register a function of Predictions as the column of its name; None means empty."""
 
         def add(function: Value) -> Value:
             name = function.__name__
@@ -124,7 +125,7 @@ class Table(dict[str, Measure]):
     def per_split(
         self, *, better: str, unit: str, formula: str, source: str
     ) -> Callable[[SplitValue], SplitValue]:
-        """Make a function of (outputs, labels) a column for each of SPLITS."""
+        """Register a function of (outputs, labels) as a column for each of SPLITS."""
 
         def add(function: SplitValue) -> SplitValue:
             for split, where in SPLITS.items():

@@ -1,4 +1,4 @@
-"""What a probe looks at: a stored network and the images to look with."""
+"""The subject of a probe: a stored network, and the images to look at it with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from prunebench.compression.smallest_network import CHECKED, Network, smallest
+from prunebench.compression.smallest_network import CHECKED, SmallestNetwork, smallest
 from prunebench.tasks.stratified import permuter, stratified
 
 
@@ -36,8 +36,8 @@ class Subject:
     round_to: int = 1  # channels of the smallest network are kept at a multiple of it
 
     @cached_property
-    def smallest(self) -> Network:
-        """What is left of the network when what has no use is removed, verified."""
+    def smallest(self) -> SmallestNetwork:
+        """The network without all that has no use, verified."""
         images = self.normalize(self.test_images[:CHECKED])
         return smallest(self.model, self.masks, images, self.round_to)
 

@@ -1,4 +1,4 @@
-"""What every method must keep, checked on small networks: for its author, and in our own tests."""
+"""Check on small networks what every method must keep: for its author, and in our own tests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from prunebench.pruning.masks import Masks
 from prunebench.training import models
 
 Batches = list[tuple[Tensor, Tensor]]
-Network = tuple[nn.Module, Batches]
+ModelAndBatches = tuple[nn.Module, Batches]
 SPARSITIES = (0.5, 0.9)
 PASSED, REFUSED, BROKEN = "passed", "refused", "broken"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What became of one check on one network."""
+class CheckResult:
+    """The outcome of one check on one network."""
 
     network: str
     check: str
@@ -33,8 +33,17 @@ class Finding:
     detail: str = ""
 
 
-def network(architecture: str, side: int = 32, channels: int = 3, classes: int = 10) -> Network:
-    """A network at initialization with two calibration batches of noise."""
+def network(
+    architecture: str, side: int = 32, channels: int = 3, classes: int = 10
+) -> ModelAndBatches:
+    """Return a network at initialization, with two calibration batches of noise.
+
+    Args:
+        architecture: as in the configuration's ``models``.
+        side: height and width of the images, in pixels.
+        channels: of the images.
+        classes: how many.
+    """
     settings = Model(name="contract", architecture=architecture)
     model = models.create(settings, classes, channels, side, seed=0)
     draw = torch.Generator().manual_seed(1)
@@ -49,8 +58,8 @@ def network(architecture: str, side: int = 32, channels: int = 3, classes: int =
     return model.eval().to(memory_format=torch.channels_last), batches
 
 
-def perceptron(inputs: int = 3 * 8 * 8, classes: int = 10) -> Network:
-    """A multi-layer perceptron without norms."""
+def perceptron(inputs: int = 3 * 8 * 8, classes: int = 10) -> ModelAndBatches:
+    """Return a multi-layer perceptron without norms, with a calibration batch of noise."""
     draw = torch.Generator().manual_seed(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -62,8 +71,8 @@ def perceptron(inputs: int = 3 * 8 * 8, classes: int = 10) -> Network:
     return model.eval(), [(images, torch.randint(classes, (16,), generator=draw))]
 
 
-def standard_networks() -> dict[str, Callable[[], Network]]:
-    """A CNN, a vision transformer and an MLP."""
+def standard_networks() -> dict[str, Callable[[], ModelAndBatches]]:
+    """Return a CNN, a vision transformer and an MLP, each built when it is called."""
     return {
         "test_resnet": lambda: network("test_resnet"),
         "test_vit": lambda: network("test_vit"),
@@ -71,12 +80,22 @@ def standard_networks() -> dict[str, Callable[[], Network]]:
     }
 
 
-def check(method: Method, networks: Mapping[str, Callable[[], Network]]) -> list[Finding]:
-    """Hold a method to the contract on each network."""
-    return [finding for name, make in networks.items() for finding in _check(method, name, make())]
+def check(
+    method: Method, networks: Mapping[str, Callable[[], ModelAndBatches]]
+) -> list[CheckResult]:
+    """Check a method on each network: exact sparsity, untouched rest, same seed same mask, nesting.
+
+    Args:
+        method: a resolved method.
+        networks: name -> what builds a network with its calibration batches.
+
+    Returns:
+        A result for each check; a method may refuse a network with a reason.
+    """
+    return [result for name, make in networks.items() for result in _check(method, name, make())]
 
 
-def _check(method: Method, name: str, made: Network) -> Iterator[Finding]:
+def _check(method: Method, name: str, made: ModelAndBatches) -> Iterator[CheckResult]:
     dense, batches = made
 
     def pruned(sparsity: float, seed: int = 0) -> tuple[nn.Module, Masks]:
@@ -89,31 +108,31 @@ def _check(method: Method, name: str, made: Network) -> Iterator[Finding]:
         found = {sparsity: pruned(sparsity) for sparsity in wanted}
         again = pruned(wanted[-1])
     except Refused as error:
-        yield Finding(name, "prunes", REFUSED, str(error))
+        yield CheckResult(name, "prunes", REFUSED, str(error))
         return
     layers = list(prunable_layers(dense))
     for sparsity, (model, masks) in found.items():
         at = f"{100 * sparsity:.4g} %"
-        yield _said(
+        yield _result(
             name, f"exact sparsity at {at}", _inexact(method, dense, masks, layers, sparsity)
         )
-        yield _said(
+        yield _result(
             name, f"touches only what it says at {at}", _touched(method, dense, model, masks)
         )
-    yield _said(name, "same seed, same mask", _differ(found[wanted[-1]][1], again[1]))
+    yield _result(name, "same seed, same mask", _differ(found[wanted[-1]][1], again[1]))
     if method.sparsities([0.0]) == [0.0] and not method.outcome:
         model, masks = pruned(0.0)
         lost = [key for key, mask in masks.items() if not mask.all()]
         moved = [] if _compensates(method) else _differ(_weights(dense), _weights(model))
-        yield _said(name, "sparsity 0 is the identity", lost or moved)
+        yield _result(name, "sparsity 0 is the identity", lost or moved)
     if method.nested and len(wanted) > 1:
         less, more = found[wanted[0]][1], found[wanted[-1]][1]
-        yield _said(name, "nested masks", [k for k in less if (more[k] & ~less[k]).any()])
+        yield _result(name, "nested masks", [k for k in less if (more[k] & ~less[k]).any()])
 
 
-def _said(network: str, check: str, faults: list[str]) -> Finding:
+def _result(network: str, check: str, faults: list[str]) -> CheckResult:
     shown = ", ".join(faults[:3]) + (", …" if len(faults) > 3 else "")
-    return Finding(network, check, BROKEN if faults else PASSED, shown)
+    return CheckResult(network, check, BROKEN if faults else PASSED, shown)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -121,7 +140,7 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _differ(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
-    """The names whose tensors are not the same bits."""
+    """Return the names whose tensors are not equal bit by bit."""
     return [name for name in {**one, **other} if not torch.equal(one[name], other[name])]
 
 
@@ -132,7 +151,7 @@ def _compensates(method: Method) -> bool:
 def _inexact(
     method: Method, dense: nn.Module, masks: Masks, layers: list[str], sparsity: float
 ) -> list[str]:
-    """Where the count of single weights is not round(s · n); whole units cannot meet it."""
+    """Say where the number of removed weights is not round(s · n); whole units cannot meet it."""
     removed = sum(int((~masks[name]).sum()) for name in layers if name in masks)
     total = sum(dict(dense.named_parameters())[name].numel() for name in layers)
     if method.pattern.name != "weight" or method.outcome:
@@ -142,7 +161,7 @@ def _inexact(
 
 
 def _touched(method: Method, dense: nn.Module, model: nn.Module, masks: Masks) -> list[str]:
-    """Parameters and buffers that changed although the masks do not say so."""
+    """Return parameters and buffers that changed although the masks do not say so."""
     before, after = _weights(dense), _weights(model)
     faults = []
     for name, value in after.items():

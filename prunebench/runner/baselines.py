@@ -19,7 +19,7 @@ from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.hashing import derive_seed
 from prunebench.storage.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
-from prunebench.tasks.regimes import Regimen
+from prunebench.tasks.regimes import AppliedRegime
 from prunebench.training.checkpoints import Memory, Tensors
 from prunebench.training.loop import Hooks, learning_rate, train
 
@@ -112,7 +112,7 @@ class _Kept:
         return [rewind_file(epoch) for epoch in self.states]
 
 
-def _refuse_chance(baseline: Baseline, logits: Tensor, regimen: Regimen) -> None:
+def _refuse_chance(baseline: Baseline, logits: Tensor, regimen: AppliedRegime) -> None:
     """A network no better than always naming the commonest label, within two standard errors."""
     wrong = (logits.argmax(1) != regimen.given).float().mean().item()
     count = len(regimen.given)

@@ -1,4 +1,4 @@
-"""Facts on the card of an exported cell: from its record, its predictions and its settings."""
+"""CardFacts on the card of an exported cell: from its record, its predictions and its settings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 
 from prunebench.compression.encoding import sizes
 from prunebench.compression.export_formats import Package, format_of
-from prunebench.compression.model_card import Facts
-from prunebench.compression.smallest_network import Network
+from prunebench.compression.model_card import CardFacts
+from prunebench.compression.smallest_network import SmallestNetwork
 from prunebench.compression.verify_export import Agreement
 from prunebench.evaluation.generalization import quality
 from prunebench.evaluation.predictions import Predictions
@@ -34,10 +34,12 @@ class RebuiltCell:
     job: JobContext
     record: Mapping[str, Any]
     masks: Masks
-    network: Network
+    network: SmallestNetwork
 
 
-def facts(cell: RebuiltCell, package: Package, kind: str, file: Path, found: Agreement) -> Facts:
+def facts(
+    cell: RebuiltCell, package: Package, kind: str, file: Path, found: Agreement
+) -> CardFacts:
     """Return all that the card says of an export.
 
     Args:
@@ -48,7 +50,7 @@ def facts(cell: RebuiltCell, package: Package, kind: str, file: Path, found: Agr
         found: how far the file predicts what the cell did.
     """
     form, method, network, record = format_of(kind), cell.cell.method, cell.network, cell.record
-    return Facts(
+    return CardFacts(
         title=f"{record['model']} on {record['task']}, {record['method']} {record['sparsity']:g}",
         format=kind, file=form.file, library=form.library, loader=form.loader, record=record,
         task=cell.cell.baseline.task.name,

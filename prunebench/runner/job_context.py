@@ -24,7 +24,7 @@ from prunebench.storage.hashing import derive_seed, digest
 from prunebench.storage.layout import CHECKPOINTS, HISTORY, MASKS, PREDICTIONS, WEIGHTS
 from prunebench.storage.provenance import software
 from prunebench.storage.records import DIVERGED, OK, SPLITS
-from prunebench.tasks.regimes import Regimen
+from prunebench.tasks.regimes import AppliedRegime
 from prunebench.tasks.regimes import apply as apply_regime
 from prunebench.tasks.task_data import TaskData, load
 from prunebench.training import models
@@ -41,7 +41,7 @@ class JobContext:
         self.data: TaskData = load(data).to(self.device)
         self.precision = precision_of(plan.experiment.compute, self.device)
         # the last baseline's data stay at hand for the next curve on it
-        self._samples: tuple[Baseline, tuple[Samples, Regimen]] | None = None
+        self._samples: tuple[Baseline, tuple[Samples, AppliedRegime]] | None = None
         self.nondeterministic: set[str] = set()  # operations that the cell at hand has used
 
     # -------------------------------------------------------------------- cells
@@ -80,13 +80,13 @@ class JobContext:
 
     # ---------------------------------------------------------------------- data
 
-    def samples(self, baseline: Baseline) -> tuple[Samples, Regimen]:
+    def samples(self, baseline: Baseline) -> tuple[Samples, AppliedRegime]:
         """What a baseline is trained on and looked at with."""
         if self._samples is None or self._samples[0] != baseline:
             self._samples = baseline, self._make_samples(baseline)
         return self._samples[1]
 
-    def _make_samples(self, baseline: Baseline) -> tuple[Samples, Regimen]:
+    def _make_samples(self, baseline: Baseline) -> tuple[Samples, AppliedRegime]:
         regime, seed = baseline.regime, baseline.seed
         # the flips depend on task and seed alone: every model and method sees the same
         draw = torch.Generator().manual_seed(derive_seed("regime", baseline.task.name, seed))

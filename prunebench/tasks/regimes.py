@@ -1,4 +1,7 @@
-"""What provokes overfitting: fewer training samples, wrong labels. Validation and test stay."""
+"""Apply a regime, which provokes overfitting: fewer training samples, wrong labels.
+
+Validation and test stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ def _noise(function: Noise) -> Noise:
 
 
 @dataclass(frozen=True, eq=False)
-class Regimen:
-    """A regime applied to a training split: n samples of it, some mislabelled.
+class AppliedRegime:
+    """A regime applied to a training split: n of its samples, some mislabelled.
 
     ``label_hash`` is the SHA-256 of the indices, the flipped positions and their new labels.
     """
@@ -49,14 +52,22 @@ class Regimen:
 
 def apply(
     regime: Regime, labels: Tensor, val: Tensor, classes: int, generator: torch.Generator
-) -> Regimen:
+) -> AppliedRegime:
     """Choose n training samples, stratified, and mislabel exactly round(label_noise · n) of them.
 
-    ``labels`` int64 [N] and ``val`` int64 [V] on the CPU, ``generator`` a CPU generator; neither
-    is changed. With one seed the samples mislabelled at a lower noise are among those at a higher
-    one of the same kind, with the same wrong labels. A noisy validation split comes from a
-    generator of its own, so that asking for it changes nothing else. Raises PrunebenchError where
-    a class is left without samples, and for what the data cannot give.
+    With one seed the samples mislabelled at a lower noise are among those at a higher noise of the
+    same kind, with the same wrong labels. A noisy validation split comes from a generator of its
+    own, so that asking for it changes nothing else.
+
+    Args:
+        regime: how many samples, and which noise.
+        labels: int64 [N] of the training split, on the CPU; not changed.
+        val: int64 [V] of the validation split, on the CPU; not changed.
+        classes: how many.
+        generator: a CPU generator.
+
+    Raises:
+        PrunebenchError: a class is left without samples, or the data cannot give what is asked.
     """
     indices = _subset(labels, regime, generator)
     clean = labels[indices].clone()
@@ -67,7 +78,7 @@ def apply(
     if regime.noisy_val:
         own = torch.Generator().manual_seed(derive_seed("noisy_val", generator.initial_seed()))
         noisy_val = _mislabel(regime, val, classes, own)
-    return Regimen(indices, given, clean, flipped, _hash(indices, flipped, given), noisy_val)
+    return AppliedRegime(indices, given, clean, flipped, _hash(indices, flipped, given), noisy_val)
 
 
 def _check(regime: Regime, clean: Tensor, classes: int) -> None:
@@ -90,7 +101,7 @@ def _check(regime: Regime, clean: Tensor, classes: int) -> None:
 
 
 def _mislabel(regime: Regime, clean: Tensor, classes: int, generator: torch.Generator) -> Tensor:
-    """Copy ``clean`` [n] with exactly round(label_noise · n) labels of another class."""
+    """Return ``clean`` [n] with exactly round(label_noise · n) labels of another class."""
     count = round(regime.label_noise * len(clean))
     order, wrong = NOISES[regime.noise](clean, classes, regime, generator)
     if count > len(order):
@@ -131,7 +142,7 @@ def _pair_flip(
 def _asymmetric(
     clean: Tensor, classes: int, regime: Regime, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Only samples of the classes in ``class_map``, uniform, each to its partner (Patrini 2017)."""
+    """Samples of the classes in ``class_map`` only, uniform, each to its partner (Patrini 2017)."""
     partner = torch.arange(classes)
     partner[list(regime.class_map)] = torch.tensor(list(regime.class_map.values()))
     order = torch.randperm(len(clean), generator=generator)
@@ -141,7 +152,7 @@ def _asymmetric(
 
 
 def _subset(labels: Tensor, regime: Regime, generator: torch.Generator) -> Tensor:
-    """Sorted positions of the samples kept; draws nothing where all are."""
+    """Return sorted positions of the samples kept; draw nothing where all are kept."""
     count = regime.train_samples
     if count is None:
         count = round(regime.train_fraction * len(labels))
@@ -161,7 +172,7 @@ def _subset(labels: Tensor, regime: Regime, generator: torch.Generator) -> Tenso
 
 
 def _hash(indices: Tensor, flipped: Tensor, given: Tensor) -> str:
-    """Hex SHA-256 over three lists of numbers (little-endian int64), each after its length."""
+    """Return SHA-256 of three lists of numbers (little-endian int64), each after its length."""
     positions = flipped.nonzero().flatten()
     digest = hashlib.sha256()
     for numbers in (indices, positions, given[positions]):

@@ -12,9 +12,9 @@ import torch
 from prunebench.experiment import config
 from prunebench.experiment.part_kinds import Criterion
 from prunebench.pruning import contract
-from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, Network
+from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, ModelAndBatches
 
-NETWORKS: dict[str, Callable[[], Network]] = {
+NETWORKS: dict[str, Callable[[], ModelAndBatches]] = {
     name: partial(contract.network, name)
     for name in ("test_resnet", "test_convnext", "test_efficientnet", "test_vit", "seed-cnn")
 }

@@ -22,11 +22,11 @@ NETWORKS = (
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[str, contract.Network]:
+def networks() -> dict[str, contract.ModelAndBatches]:
     return {name: contract.network(name) for name in NETWORKS}
 
 
-def halved(made: contract.Network, dtype: torch.dtype) -> contract.Network:
+def halved(made: contract.ModelAndBatches, dtype: torch.dtype) -> contract.ModelAndBatches:
     model, batches = made
     return deepcopy(model).to(dtype), [(inputs.to(dtype), labels) for inputs, labels in batches]
 

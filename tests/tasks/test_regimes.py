@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Regime
-from prunebench.tasks.regimes import NOISES, Regimen, _hash, apply
+from prunebench.tasks.regimes import NOISES, AppliedRegime, _hash, apply
 
 KINDS = ("symmetric", "asymmetric", "pair-flip")
 SIZES = st.lists(st.integers(2, 30), min_size=2, max_size=6)
 SEEDS = st.integers(0, 2**32)
 
 
-def _apply(labels: torch.Tensor, classes: int, seed: int = 0, **settings: Any) -> Regimen:
+def _apply(labels: torch.Tensor, classes: int, seed: int = 0, **settings: Any) -> AppliedRegime:
     regime = Regime(name="mine", **settings)
     val = torch.arange(classes).repeat(10)
     return apply(regime, labels, val, classes, torch.Generator().manual_seed(seed))

@@ -22,8 +22,8 @@ MEMORY = (
 
 
 @dataclass(frozen=True)
-class Network:
-    """``logits(inputs)`` depends on ``weights``: leaves that require gradients."""
+class FunctionalNetwork:
+    """A network as a function: ``logits(inputs)`` depends on ``weights``, which need gradients."""
 
     weights: dict[str, Tensor]
     logits: Callable[[Tensor], Tensor]
@@ -36,13 +36,17 @@ def network(
     *,
     dtype: torch.dtype | None = None,
     change: Callable[[Tensor], Tensor] = lambda value: value,
-) -> Iterator[Network]:
-    """The view's network in eval mode as a function of the named weights (all prunable ones).
+) -> Iterator[FunctionalNetwork]:
+    """Yield the view's network, in eval mode, as a function of some of its weights.
 
-    It computes in ``dtype`` (by default the model's own, in single precision at least), without
-    autocast, and with attention that can be differentiated twice. Every parameter and
-    floating-point buffer passes through ``change``. The model itself, its flags and its gradients
-    stay as they are.
+    Attention is computed so that it can be differentiated twice, and autocast is off. The model
+    itself, its flags and its gradients stay as they are.
+
+    Args:
+        view: the network.
+        names: the weights; None: all prunable ones.
+        dtype: to compute in; None: the model's own, single precision at least.
+        change: applied to every parameter and every floating-point buffer.
     """
     model = view.model
 
@@ -71,21 +75,29 @@ def network(
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        yield Network(weights, logits)
+        yield FunctionalNetwork(weights, logits)
 
 
 def gradient(
     loss: Tensor, weights: Mapping[str, Tensor], *, create_graph: bool = False
 ) -> dict[str, Tensor]:
-    """Gradient of a scalar by weight; zero where it does not depend on a weight."""
+    """Return the gradient of a scalar by weight, zero where it does not depend on a weight."""
     found = torch.autograd.grad(
         loss, list(weights.values()), create_graph=create_graph, materialize_grads=True
     )
     return dict(zip(weights, found, strict=True))
 
 
-def mean_gradient(view: View, net: Network, temperature: float = 1.0) -> dict[str, Tensor]:
-    """Mean gradient of the loss over the calibration samples, logits divided by temperature."""
+def mean_gradient(
+    view: View, net: FunctionalNetwork, temperature: float = 1.0
+) -> dict[str, Tensor]:
+    """Return the mean gradient of the loss over the calibration samples.
+
+    Args:
+        view: gives the samples and the loss.
+        net: the network as a function.
+        temperature: divides the logits.
+    """
     sums = {name: torch.zeros_like(weight) for name, weight in net.weights.items()}
     count = 0
     for inputs, targets in view.batches:
@@ -97,11 +109,18 @@ def mean_gradient(view: View, net: Network, temperature: float = 1.0) -> dict[st
 
 
 def hessian_product(
-    view: View, net: Network, vector: Mapping[str, Tensor], temperature: float = 1.0
+    view: View, net: FunctionalNetwork, vector: Mapping[str, Tensor], temperature: float = 1.0
 ) -> dict[str, Tensor]:
-    """H·v, H the Hessian of the mean loss over the calibration samples; one batch at a time.
+    """Return H·v, with H the Hessian of the mean loss over the calibration samples.
 
-    Raises Refused where the network cannot be differentiated twice.
+    Args:
+        view: gives the samples and the loss; one batch is held at a time.
+        net: the network as a function.
+        vector: v, by weight.
+        temperature: divides the logits.
+
+    Raises:
+        Refused: the network cannot be differentiated twice.
     """
     sums = {name: torch.zeros_like(weight) for name, weight in net.weights.items()}
     count = 0
@@ -122,11 +141,16 @@ def hessian_product(
 
 
 def sample_gradients(view: View, names: Sequence[str], chunk: int) -> Iterator[dict[str, Tensor]]:
-    """Gradients of single samples' losses for the named weights: [up to chunk, *weight.shape] each.
+    """Yield gradients of single samples' losses, [up to chunk, *weight.shape] by weight.
 
-    One backward pass for each sample: right for every network, and on a CPU not slower than a
-    vectorized one. Weights outside ``view.within`` have no gradient. The tensors are written anew
-    for each chunk: use them before asking for the next.
+    Each sample takes its own backward pass. This is right for every network, and on a CPU not
+    slower than a vectorized version. Weights outside ``view.within`` have gradient zero. The
+    tensors are overwritten by the next chunk: use them before asking for it.
+
+    Args:
+        view: gives the samples and the loss.
+        names: the weights.
+        chunk: how many samples at a time.
     """
     with network(view, names) as net:
         buffers = {
@@ -149,12 +173,12 @@ def sample_gradients(view: View, names: Sequence[str], chunk: int) -> Iterator[d
 
 
 def sample_count(view: View) -> int:
-    """How many calibration samples there are."""
+    """Return how many calibration samples there are."""
     return sum(len(inputs) for inputs, _ in view.batches)
 
 
 def zeros(view: View) -> dict[str, Tensor]:
-    """A zero for every prunable weight, in single precision at least, contiguous."""
+    """Return zeros for every prunable weight, in single precision at least, contiguous."""
     plain = torch.contiguous_format  # whose flat view is in the order of the indices
     return {
         name: torch.zeros_like(
