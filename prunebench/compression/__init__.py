@@ -1,1 +1,1 @@
-"""Compression that is real: shrink, encode, quantize, time and export a pruned network."""
+"""Real compression: shrink, encode, quantize, time and export a pruned network."""

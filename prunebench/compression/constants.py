@@ -1,9 +1,9 @@
-"""Which inner values of a network do not depend on its input, and what they are.
+"""Find the inner values of a network that do not depend on its input, and what they are.
 
-Abstract interpretation by NaN: the network runs once on an image of NaN, which here means "depends
-on the input". Arithmetic spreads NaN by itself. Where a factor of exactly zero stops it, as in a
-dead filter or under a scale of zero, the rules below stop it too; a value that is no NaN at the end
-is the constant that every input gives. All rules err on the side of NaN.
+This is abstract interpretation with NaN: the network runs once on an image of NaN, which here means
+"depends on the input". Arithmetic spreads NaN by itself. Where a factor of exactly zero stops the
+dependence, as in a dead filter or under a scale of zero, the rules below stop NaN too. A value that
+is not NaN at the end is the constant that every input gives. All rules err on the side of NaN.
 """
 
 from __future__ import annotations
@@ -37,9 +37,13 @@ class Inputs:
 
 @torch.no_grad()
 def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
-    """What each convolution and linear layer of ``model`` reads; ``example`` [B, C, H, W].
+    """Return the inputs of each convolution and linear layer, in eval mode.
 
-    Layers that are never called are left out. In eval mode; the model is as before afterwards.
+    Layers that are never called are left out. The model is unchanged afterwards.
+
+    Args:
+        model: the network.
+        example: an input [B, C, H, W], of which only the shape, type and device count.
     """
     found: dict[nn.Module, Inputs] = {}
 
@@ -65,7 +69,7 @@ def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
 
 
 class _Rules(TorchDispatchMode):
-    """Runs every operation as it is, but for those through which zero stops NaN."""
+    """Runs every operation as it is, except those in which zero stops NaN."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -77,7 +81,7 @@ class _Rules(TorchDispatchMode):
 
 
 def _bilinear(operation: Callable[[Tensor, Tensor], Tensor], one: Any, two: Any) -> Tensor:
-    """``operation(one, two)`` where zero times NaN is zero."""
+    """Return ``operation(one, two)`` with zero times NaN as zero."""
     if not (isinstance(one, Tensor) and isinstance(two, Tensor)) or not one.is_floating_point():
         return operation(one, two)
     known = operation(one.nan_to_num(), two.nan_to_num())
@@ -107,7 +111,7 @@ def _product(func: Any, one: Any, two: Any) -> Tensor:
 
 
 def _batch_norm(func: Any, x: Tensor, weight: Any, bias: Any, *rest: Any) -> Any:
-    """Of batch norm and group norm: a channel of scale zero is its shift."""
+    """Batch norm and group norm: a channel of scale zero is its shift."""
     out, *others = func(x, weight, bias, *rest)
     if weight is not None:
         shift = torch.zeros_like(weight) if bias is None else bias
@@ -127,7 +131,7 @@ def _layer_norm(func: Any, x: Tensor, shape: Any, weight: Any, bias: Any, eps: f
 def _attention(
     func: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **more: Any
 ) -> Any:
-    """Weights that sum to one leave a value that all tokens share as it is."""
+    """Attention: its weights sum to one, so a value that all tokens share stays as it is."""
     low, high = value.amin(-2, keepdim=True), value.amax(-2, keepdim=True)
     shared = torch.where(low == high, low, torch.nan)
     plain = func(query.nan_to_num(), key.nan_to_num(), value.nan_to_num(), *rest, **more)

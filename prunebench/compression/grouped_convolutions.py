@@ -1,4 +1,4 @@
-"""A working copy in which every layer is cut alike, and the way back.
+"""Make a working copy of a network in which all layers can be cut alike, and go back.
 
 Convolutions and linear layers get a bias, batch norms a scale and shift, and a grouped convolution
 becomes the dense one of the same outputs, zero between its groups. The network computes the same.
@@ -22,7 +22,7 @@ Dims = Mapping[tuple[str, int], Tensor]  # (parameter, dimension) -> bool, True 
 
 @dataclass
 class Working:
-    """A copy of a network with what was added to it, by the names of its modules."""
+    """A copy of a network, and the names of the modules in it that were given something."""
 
     model: nn.Module
     biases: list[str]  # convolutions and linear layers that had none
@@ -30,9 +30,14 @@ class Working:
     groups: dict[str, int]  # of the grouped convolutions that are not depth-wise
 
     def blocks(self, name: str, dims: Dims) -> tuple[Tensor, Tensor]:
-        """What stays of a grouped convolution: bool [groups, out / groups], [groups, in / groups].
+        """Return what stays of a grouped convolution, by its groups.
 
-        ``dims``: what stays of the dense one's dimensions; all of one that is not named.
+        Args:
+            name: of the convolution.
+            dims: what stays of the dense one's dimensions; all of one that is not in it.
+
+        Returns:
+            Bool [groups, out / groups] and bool [groups, in / groups].
         """
         weight = self.model.get_parameter(f"{name}.weight")
         kept = []
@@ -43,7 +48,7 @@ class Working:
 
 
 def is_depthwise(module: nn.Module) -> bool:
-    """Whether a module is a convolution of one filter for each channel."""
+    """Return whether a module is a convolution with one filter for each channel."""
     return (
         isinstance(module, CONVOLUTIONS)
         and 1 < module.groups == module.in_channels == module.out_channels
@@ -52,7 +57,7 @@ def is_depthwise(module: nn.Module) -> bool:
 
 @torch.no_grad()
 def working_copy(model: nn.Module) -> Working:
-    """A copy in eval mode of the given network, completed as this module says."""
+    """Return a copy of a network in eval mode, completed as this module says."""
     model = deepcopy(model).eval()
     work = Working(model, [], [], {})
     for name, module in model.named_modules():
@@ -75,7 +80,7 @@ def working_copy(model: nn.Module) -> Working:
 
 
 def _dense(weight: Tensor, groups: int) -> Tensor:
-    """[out, in / groups, ...] of a grouped convolution as [out, in, ...]."""
+    """Return [out, in / groups, ...] of a grouped convolution as [out, in, ...]."""
     out, width = weight.shape[:2]
     dense = weight.new_zeros(groups, out // groups, groups, width, *weight.shape[2:])
     each = torch.arange(groups)
@@ -85,9 +90,10 @@ def _dense(weight: Tensor, groups: int) -> Tensor:
 
 @torch.no_grad()
 def regroup(work: Working, dims: Dims) -> None:
-    """Make grouped convolutions of the dense ones again, of what ``dims`` says is kept.
+    """Turn dense convolutions back into grouped ones, of what ``dims`` says is kept.
 
-    The groups of which something stays must keep as many outputs as each other, and as many inputs.
+    The groups of which something stays must all keep as many outputs as each other, and as many
+    inputs.
     """
     for name in work.groups:
         module: Any = work.model.get_submodule(name)
@@ -104,7 +110,7 @@ def regroup(work: Working, dims: Dims) -> None:
 
 @torch.no_grad()
 def strip(work: Working) -> int:
-    """Take away what was added and does nothing; the number of biases that are needed."""
+    """Remove what was added and does nothing; return how many of the added biases are needed."""
     modules = dict(work.model.named_modules())  # whole blocks may be gone
     needed = 0
     for name in work.biases:

@@ -1,4 +1,4 @@
-"""From masks to a smaller network that computes the same."""
+"""Shrink a masked network to a smaller one that computes the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOLERANCE = 1e-4  # of ``verify``, in single precision
 
 @dataclass(frozen=True)
 class Removed:
-    """What a layer lost."""
+    """Units that a layer lost."""
 
     name: str  # of the module
     unit: str  # "filters" (rows of its weight), "heads", or "block" (1 before, 0 after)
@@ -36,7 +36,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A smaller network, in eval mode, and what it lacks."""
+    """A smaller network, in eval mode, and what was removed from it."""
 
     model: nn.Module
     removed: tuple[Removed, ...]
@@ -46,10 +46,11 @@ class Shrunk:
 def shrink(
     model: nn.Module, masks: Mapping[str, Tensor], example: Tensor, round_to: int = 1
 ) -> Shrunk:
-    """Remove from a copy of ``model`` every filter, head and block that the masks leave no use.
+    """Remove from a copy of ``model`` every filter, head and block that its masks make useless.
 
-    Besides whole masked filters these are units whose inputs are all dead, whose outputs nobody
-    reads, and those that are the same for every input: exact in eval mode, up to rounding.
+    Besides whole masked filters these are units whose inputs are all dead, units that nobody reads,
+    and units that are the same for every input. The outputs stay the same in eval mode, up to
+    rounding.
 
     Args:
         model: any module that torch-pruning can trace; it is not changed.
@@ -112,7 +113,7 @@ def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _groups(work: Working, example: Tensor) -> tuple[list[Group], list[str]]:
-    """The coupled channels and heads, with a note for those that cannot be cut."""
+    """Return the coupled channels and heads, and a note for each that cannot be cut."""
     # a copy: the trials of find_groups leave their draws in a module that has two names
     trial = deepcopy(work.model)
     layers = prunable_layers(trial, Prunable(head=True))
@@ -133,7 +134,7 @@ def _groups(work: Working, example: Tensor) -> tuple[list[Group], list[str]]:
 
 
 def _shared(model: nn.Module) -> set[str]:
-    """The weights that several layers hold: what one reads, another may write."""
+    """Return the weights that several layers hold: what one reads, another may write."""
     names = {id(value): name for name, value in model.named_parameters()}
     uses = Counter(names[id(module.weight)] for _, module in _layers(model))
     return {name for name, count in uses.items() if count > 1}
@@ -142,7 +143,7 @@ def _shared(model: nn.Module) -> set[str]:
 def _finish(
     work: Working, groups: list[Group], keep: dict[str, Tensor], example: Tensor, notes: list[str]
 ) -> None:
-    """Cut, mend and try the network."""
+    """Cut the working copy, adjust its attributes, and run it once."""
     found = {name: module for name, module in attentions(work.model).items() if name in keep}
     left = dict(work.model.named_parameters())
     dims = {place: kept for place, kept in kept_dims(groups, keep).items() if place[0] in left}
@@ -179,7 +180,7 @@ def _units(module: nn.Module) -> int:
 def _changes(
     model: nn.Module, before: Mapping[str, int], heads: Mapping[str, int]
 ) -> list[Removed]:
-    """What the layers that are still there lost, in the network's order."""
+    """Return what the layers that are still there lost, in the network's order."""
     found = []
     owners = {id(module): name for name, module in attentions(model).items()}
     for name, module in model.named_modules():
@@ -194,11 +195,18 @@ def _changes(
 
 @torch.no_grad()
 def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
-    """The largest difference of the outputs, relative to the largest magnitude of the masked one's.
+    """Return the largest difference of two networks' outputs, relative to the largest output.
 
-    On ``inputs`` [B, C, H, W] and on as many of normal noise, each relative to its own, in eval
-    mode and single precision. Infinite where an output is not finite. To be compared with
-    ``TOLERANCE``.
+    Outputs on ``inputs`` and on as many images of normal noise are compared, each relative to the
+    masked network's, in eval mode and single precision. To be compared with ``TOLERANCE``.
+
+    Args:
+        masked: the network before it was shrunk.
+        shrunk: the network after.
+        inputs: [B, C, H, W].
+
+    Returns:
+        The difference, infinite where an output is not finite.
     """
     inputs = inputs.float()
     draw = torch.Generator().manual_seed(0)
@@ -217,6 +225,6 @@ def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
 
 
 def _single(model: nn.Module) -> nn.Module:
-    """The model, or a copy of it in single precision where it is not."""
+    """Return the model, or a copy of it in single precision where it is not."""
     single = all(value.dtype == torch.float32 for value in model.parameters())
     return model if single else deepcopy(model).float()

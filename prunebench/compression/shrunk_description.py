@@ -1,4 +1,4 @@
-"""A shrunk network written down as JSON: how its layers differ from those of the dense one."""
+"""Describe a shrunk network in JSON, by how its layers differ from those of the dense network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
-    """What ``restore`` must do to a freshly built dense network.
+    """Return what ``restore`` must do to a freshly built dense network.
 
-    ``replaced``: modules that are ``nn.Identity`` now; ``attributes``: module -> attribute -> plain
-    value, or list of them for a tuple. Raises PrunebenchError where a module is of another type
-    otherwise, which a description in words cannot restore.
+    Args:
+        dense: the network as it was built.
+        shrunk: the same network, shrunk.
+
+    Returns:
+        ``replaced``: names of modules that are ``nn.Identity`` now; ``attributes``: module ->
+        attribute -> plain value, or a list for a tuple.
+
+    Raises:
+        PrunebenchError: a module has changed its type otherwise, which a description cannot
+            restore.
     """
     before = dict(dense.named_modules())
     replaced: list[str] = []
@@ -52,9 +60,15 @@ def _changed(old: Any, new: nn.Module) -> dict[str, Any]:
 
 @torch.no_grad()
 def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
-    """Make a dense network, in place, the shrunk one of ``describe`` with the weights ``state``.
+    """Turn a dense network, in place, into the shrunk one that ``describe`` described.
 
-    Raises PrunebenchError where the two do not fit the network.
+    Args:
+        dense: a freshly built network.
+        structure: of ``describe``.
+        state: the weights of the shrunk network.
+
+    Raises:
+        PrunebenchError: the two do not fit the network.
     """
     try:
         for name in structure["replaced"]:

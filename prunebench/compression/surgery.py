@@ -1,4 +1,4 @@
-"""The physical step: parameters, buffers and attributes of the layers made smaller."""
+"""Cut a network's layers: make parameters, buffers and attributes smaller."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from prunebench.pruning.view import BATCH_NORMS
 
 
 def mendable(module: nn.Module) -> bool:
-    """Whether attention can lose heads: what its forward pass reads can be set, as in timm's own.
+    """Return whether attention can lose heads: its forward pass reads only what can be set.
 
-    Nothing in it may have a size that goes with the number of heads: no norm of all heads, no gate,
-    no parameter of its own, such as a table of relative positions.
+    Nothing in it may have a size that depends on the number of heads: no norm of all heads, no
+    gate, no parameter of its own such as a table of relative positions.
     """
     return (
         hasattr(module, "head_dim")
@@ -30,7 +30,7 @@ def mendable(module: nn.Module) -> bool:
 
 
 def attentions(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules built as timm's attention, by the name of their ``qkv`` weight."""
+    """Return the modules built like timm's attention, by the name of their ``qkv`` weight."""
     names = {id(value): name for name, value in model.named_parameters()}
     return {
         names[id(cast(Any, module).qkv.weight)]: module
@@ -41,11 +41,15 @@ def attentions(model: nn.Module) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def identities(model: nn.Module, example: Tensor) -> list[str]:
-    """Names of the outermost modules without a weight left that return their input.
+    """Return the names of the outermost modules without a weight left that return their input.
 
-    Where every weight is zero, what a branch adds cannot depend on the input, so that a few inputs
-    show it: the example [B, C, H, W] and noise. Left out are layers themselves, modules called with
-    more than one argument, and those whose input is the same everywhere.
+    Where every weight is zero, what a branch adds cannot depend on the input, so a few inputs show
+    it: the example and noise. Left out are layers themselves, modules called with more than one
+    argument, and modules whose input is the same everywhere.
+
+    Args:
+        model: the network.
+        example: an input [B, C, H, W].
     """
     draw = torch.Generator().manual_seed(0)
     noise = torch.randn((3, *example.shape[1:]), generator=draw).to(example)
@@ -83,11 +87,17 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
 
 
 def settle(work: Working, groups: list[Group], keep: dict[str, Tensor], round_to: int) -> list[str]:
-    """Keep units that could go where the layers' shapes ask for it; the groups that were emptied.
+    """Keep units that could go where the shapes of layers need them; return the emptied groups.
 
-    Every group keeps one unit and a multiple of ``round_to`` (heads excepted); the groups of a
-    convolution keep as many channels as each other. Units that are kept are zero, so that nothing
-    changes; those of lowest number come back first.
+    Every group keeps at least one unit, and a multiple of ``round_to`` (heads excepted). The groups
+    of a convolution keep as many channels as each other. Units that are kept are zero, so that
+    nothing changes; those of the lowest numbers come back first.
+
+    Args:
+        work: the working copy.
+        groups: its coupled channels and heads.
+        keep: group name -> bool [size], True is kept; changed in place.
+        round_to: number of channels to keep a multiple of.
     """
     emptied = [group.name for group in groups if not keep[group.name].any()]
     heads = attentions(work.model)
@@ -105,7 +115,7 @@ def settle(work: Working, groups: list[Group], keep: dict[str, Tensor], round_to
 
 
 def _even(work: Working, name: str, groups: list[Group], keep: dict[str, Tensor]) -> None:
-    """Let the groups of a convolution of which something stays keep as much as each other."""
+    """Let all groups of a convolution that keep something keep as much as each other."""
     sides = work.blocks(name, kept_dims(groups, keep))
     some = sides[0].any(1) | sides[1].any(1)
     for dim, flags in enumerate(sides):
@@ -158,7 +168,7 @@ def _cut_buffers(norm: nn.Module, kept: Tensor) -> None:
 
 
 def _resize(module: nn.Module, depthwise: bool) -> None:
-    """Set the sizes that a layer says it has."""
+    """Set a layer's size attributes to those of its weight."""
     layer = cast(Any, module)
     if isinstance(module, nn.Linear):
         layer.out_features, layer.in_features = module.weight.shape

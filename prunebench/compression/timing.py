@@ -1,7 +1,7 @@
-"""How long networks take, measured alternately so that whatever disturbs one disturbs all.
+"""Time networks, in turns, so that what disturbs one disturbs all.
 
-Run it with nothing else on the machine. A runner is a network in an engine (``engines``), which
-refuses with the reason what it cannot do.
+To be run with nothing else on the machine. A runner is a network in an engine (``engines``), which
+refuses with a reason what it cannot run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Prepare = Callable[[Tensor], Any]
 
 @dataclass(frozen=True)
 class Runner:
-    """A network in an engine. ``prepare`` lays a batch out as the engine wants it, unmeasured."""
+    """A network in an engine; ``prepare`` lays a batch out for the engine, outside the time."""
 
     engine: str
     call: Callable[[Any], Any]
@@ -42,7 +42,7 @@ class Runner:
 
 @dataclass(frozen=True)
 class Speed:
-    """Milliseconds a batch: the median, the quartiles, and what they were measured on."""
+    """Milliseconds for a batch: median, quartiles, and what they were measured on."""
 
     median_ms: float
     low_ms: float  # the lower quartile
@@ -59,12 +59,22 @@ def measure_speed(
     models: Mapping[str, Runner], image: Tensor, batch: int, threads: int, repeats: int,
     warm_up: int, seed: int = 0,
 ) -> dict[str, Speed]:  # fmt: skip
-    """Time every model ``repeats`` times on ``batch`` copies of ``image`` [1, C, H, W].
+    """Time every model on copies of one image.
 
-    The models take turns, each round in an order drawn from ``seed``, after ``warm_up`` rounds that
-    do not count. On CUDA the time is between two events, with nothing else in the stream; on the
-    CPU it is the wall's. Raises PrunebenchError for numbers below 1, and for a runner that was made
-    for another number of threads.
+    The models take turns, each round in an order drawn from ``seed``. On CUDA the time is between
+    two events with nothing else in the stream; on the CPU it is wall-clock time.
+
+    Args:
+        models: name -> network in an engine.
+        image: [1, C, H, W].
+        batch: copies of the image in a batch.
+        threads: for which the runners were made.
+        repeats: rounds that count.
+        warm_up: rounds before those.
+        seed: of the order.
+
+    Raises:
+        PrunebenchError: a number is below 1, or a runner was made for another number of threads.
     """
     for what, value in (("batch", batch), ("threads", threads), ("repeats", repeats)):
         if value < 1:
@@ -117,7 +127,7 @@ TIMERS: dict[str, Callable[[Callable[[Any], Any], Any], float]] = {"cpu": _cpu_m
 
 @contextmanager
 def steady(threads: int) -> Iterator[None]:
-    """PyTorch's threads fixed, no gradients, and no collection of garbage in between."""
+    """Fix PyTorch's threads and turn off gradients and garbage collection within the block."""
     before, collects = torch.get_num_threads(), gc.isenabled()
     torch.set_num_threads(threads)
     gc.disable()
@@ -131,7 +141,7 @@ def steady(threads: int) -> Iterator[None]:
 
 
 def device_name(device: torch.device) -> str:
-    """The name of the GPU or of the processor, as its maker calls it."""
+    """Return the name of the GPU or processor, as its maker calls it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -143,7 +153,7 @@ def device_name(device: torch.device) -> str:
 
 
 def session(file: bytes | Path, threads: int) -> Runner:
-    """An ONNX file in ONNX Runtime on the CPU; its one input takes what it takes."""
+    """Return an ONNX file of one input in ONNX Runtime on the CPU."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -166,10 +176,18 @@ def session(file: bytes | Path, threads: int) -> Runner:
 
 
 def runner(engine: str, model: nn.Module, example: Tensor, threads: int) -> Runner:
-    """A model in an engine, for batches of the shape of ``example`` [B, C, H, W] on its device.
+    """Return a model in an engine, for batches of the shape of ``example``.
 
-    Raises PrunebenchError for an engine that is not there, Refused with the reason for one that
-    does not work on this model or on this machine: such a time is missing, never a guess.
+    Args:
+        engine: its name.
+        model: the network.
+        example: a batch [B, C, H, W] on the device to run on.
+        threads: that the engine gets.
+
+    Raises:
+        PrunebenchError: there is no such engine.
+        Refused: the engine does not work on this model or this machine; such a time is missing,
+            never a guess.
     """
     made: Runner = registry.load(registry.find(Engine, engine))(model, example, threads)
     return made

@@ -1,4 +1,4 @@
-"""Whether a file predicts in a process of its own what the network was measured to predict."""
+"""Verify that a file predicts, in another process, what the network was measured to predict."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ numpy.save(sys.argv[2], numpy.concatenate(parts))
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two sets of predictions are the same."""
+    """How far two sets of predictions agree."""
 
     images: int
     share: float  # of the images: the same class, ties within the tolerance excepted
@@ -43,9 +43,15 @@ class Agreement:
 
 
 def predict_fresh(loader: str, folder: Path, images: NDArray[np.uint8]) -> Floats:
-    """Logits [N, classes] of images [N, C, H, W], by ``loader`` in a new process in ``folder``.
+    """Return logits [N, classes] that an exported file predicts in a new process.
 
-    ``loader``: code that defines ``predict``. Raises PrunebenchError where that process fails.
+    Args:
+        loader: code that defines ``predict``.
+        folder: of the exported files, in which the process runs.
+        images: uint8 [N, C, H, W].
+
+    Raises:
+        PrunebenchError: that process fails.
     """
     # the suite need not be installed to be found
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
@@ -69,11 +75,19 @@ def predict_fresh(loader: str, folder: Path, images: NDArray[np.uint8]) -> Float
 
 
 def agreement(stored: Floats, found: Floats, tolerance: float = TOLERANCE) -> Agreement:
-    """Compare logits [N, classes]: the classes, and how far the logits are apart.
+    """Compare two sets of logits: their classes, and how far they are apart.
 
     An image agrees where the class found is the stored one's largest, or below it by no more than
-    ``tolerance`` times the largest magnitude of all stored logits: rounding decides such ties. A
-    value that is not finite agrees with nothing.
+    ``tolerance`` times the largest magnitude of all stored logits, since rounding decides such
+    ties. A value that is not finite agrees with nothing.
+
+    Args:
+        stored: logits [N, classes] that were stored.
+        found: logits [N, classes] of the file.
+        tolerance: relative to the largest stored logit.
+
+    Raises:
+        PrunebenchError: the two differ in shape.
     """
     if stored.shape != found.shape:
         raise PrunebenchError(

@@ -1,4 +1,4 @@
-"""Stored tensors as arrays, without torch."""
+"""Read stored tensors as arrays, without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def load_arrays(path: Path) -> Arrays:
-    """Read safetensors; a missing or damaged file raises PrunebenchError naming it."""
+    """Read a safetensors file; raise PrunebenchError where it is missing or damaged."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

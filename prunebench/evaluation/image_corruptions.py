@@ -1,7 +1,7 @@
-"""Corruptions of images, made on the fly and seeded (after Hendrycks & Dietterich 2019).
+"""Corrupt images on the fly, from a seed (after Hendrycks & Dietterich 2019).
 
-A kind is one function of (images float [N, C, H, W] in [0, 1], its parameter, a CPU generator),
-registered by its decorator; what it makes is cut to [0, 1].
+A kind of corruption is one function of (images float [N, C, H, W] in [0, 1], its parameter, a CPU
+generator), registered by its decorator. Its result is clamped to [0, 1].
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def noise(images: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
 
 @kind
 def blur(images: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
-    """Convolve with a Gaussian, cut at 4 deviations; beyond the edge its pixels go on."""
+    """Convolve with a Gaussian, cut at 4 deviations; the pixels of the edge go on beyond it."""
     return _on_both_sides(_gaussian, images, deviation)
 
 
@@ -61,7 +61,7 @@ def contrast(images: Tensor, left: float, draw: torch.Generator) -> Tensor:
 
 @kind
 def pixelation(images: Tensor, blocks: float, draw: torch.Generator) -> Tensor:
-    """Give every pixel the mean of its block, ``blocks`` · side of them on a side, rounded."""
+    """Give every pixel the mean of its block; a side has ``blocks`` · side of them, rounded."""
     return _on_both_sides(_blocks, images, blocks)
 
 
@@ -76,7 +76,7 @@ def _on_both_sides(
 
 @cache
 def _gaussian(side: int, deviation: float) -> Tensor:
-    """float64 [side, side]; row i weighs the pixels that pixel i becomes a mean of."""
+    """Return float64 [side, side]; row i holds the weights with which pixels make up pixel i."""
     radius = int(4 * deviation + 0.5)
     offsets = torch.arange(-radius, radius + 1)
     weights = torch.exp(-0.5 * (offsets.double() / deviation) ** 2)
@@ -88,9 +88,9 @@ def _gaussian(side: int, deviation: float) -> Tensor:
 
 @cache
 def _blocks(side: int, share: float) -> Tensor:
-    """float64 [side, side]; row i weighs the pixels of the block that pixel i's centre is in.
+    """Return float64 [side, side]; row i weighs the pixels of the block of pixel i's centre.
 
-    A block that ends within a pixel counts the part of it that it covers.
+    Of a pixel at the end of a block the part inside counts.
     """
     count = max(1, round(share * side))
     pixels = torch.arange(side, dtype=torch.float64)
@@ -101,10 +101,17 @@ def _blocks(side: int, share: float) -> Tensor:
 
 
 def corrupted(images: Tensor, kind: str, strength: int, draw: torch.Generator) -> Tensor:
-    """Images [N, C, H, W] in [0, 1], corrupted at strength 1, 2 or 3; the originals stay.
+    """Return images, corrupted; the originals stay.
 
-    ``draw`` is a CPU generator: the next images given with it go on where these ended, so that the
-    result does not depend on the batches. Raises PrunebenchError for an unknown kind or strength.
+    Args:
+        images: [N, C, H, W] in [0, 1].
+        kind: the name of a corruption.
+        strength: 1, 2 or 3.
+        draw: a CPU generator. Images given later with the same generator continue its draws, so
+            that the result does not depend on batches.
+
+    Raises:
+        PrunebenchError: the kind or strength is unknown.
     """
     if kind not in KINDS:
         raise PrunebenchError(f"unknown corruption {kind!r}{suggest(kind, KINDS)}")
@@ -116,10 +123,20 @@ def corrupted(images: Tensor, kind: str, strength: int, draw: torch.Generator) -
 def corrupted_errors(
     predict: Predict, images: Tensor, labels: Tensor, seed: int, batch: int = 500
 ) -> dict[str, float]:
-    """Error on corrupted uint8 images [N, C, H, W]: of each kind, the mean over its strengths.
+    """Return the error under each kind of corruption, as the mean over its strengths.
 
-    ``corrupted_error`` is the mean of the kinds. The strengths of a kind share their draws.
-    Corrupted images are rounded to 256 values, as the data are.
+    The strengths of a kind share their draws. Corrupted images are rounded to 256 values, as the
+    data are.
+
+    Args:
+        predict: uint8 images [N, C, H, W] to logits [N, classes].
+        images: uint8 [N, C, H, W].
+        labels: [N].
+        seed: of the corruptions.
+        batch: images at a time.
+
+    Returns:
+        Column -> error; ``corrupted_error`` is the mean of the kinds.
     """
     found = {}
     for name in KINDS:

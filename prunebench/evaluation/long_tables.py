@@ -1,4 +1,4 @@
-"""What does not fit into a row a cell: tidy tables of their own. numpy alone."""
+"""Rows of the tables that have more than one row for a cell: latencies and layers. numpy alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def latencies(plan: Plan, name: str) -> list[Row]:
-    """Every time that was measured on a job's cells: LATENCY_COLUMNS, missing ones None."""
+    """Return all times measured on a job's cells: LATENCY_COLUMNS, None where one is missing."""
     found: list[Row] = []
     timed = plan.timed
     for cell in plan.cells_of("measures", name):
@@ -31,7 +31,7 @@ def latencies(plan: Plan, name: str) -> list[Row]:
 
 
 def layers(plan: Plan, name: str) -> list[Row]:
-    """What each layer's weight kept: LAYER_COLUMNS. Of the first seed: it is for a picture."""
+    """Return what each layer kept: LAYER_COLUMNS. Of the first seed only: it is for a picture."""
     found: list[Row] = []
     for cell in plan.cells_of("measures", name):
         first = cell.baseline.seed == plan.experiment.seeds[0]
@@ -44,7 +44,7 @@ def layers(plan: Plan, name: str) -> list[Row]:
 
 
 def layers_of(folder: Path) -> list[Row]:
-    """What each layer's weight kept in a pruned cell: LAYER_COLUMNS without its coordinates."""
+    """Return what each layer kept in a pruned cell: LAYER_COLUMNS without its coordinates."""
     if not _has_network(folder):
         return []
     record = read_sealed(folder / RECORD)
@@ -56,7 +56,7 @@ def layers_of(folder: Path) -> list[Row]:
 
 
 def _layers(folder: Path, order: list[str]) -> list[Row]:
-    """``order``: the network's, which a file of tensors does not keep."""
+    """Return a row for each layer in ``order``, which a file of tensors does not keep."""
     masks = load_arrays(folder / MASKS)
     found = []
     for place, layer in enumerate(name for name in order if masks[name].ndim > 1):

@@ -1,4 +1,4 @@
-"""The table of measures, for people and programs: of predictions, and of probes. Without torch."""
+"""The table of measures, of predictions and of probes, for people and programs. Without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From stored cells to rows of cells.csv. numpy alone: it starts at once and runs anywhere."""
+"""Make rows of cells.csv from stored cells. numpy alone: it starts at once and runs anywhere."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Targets:
         self.train_error = float(train_error)
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
-        """A cell's record with its measures."""
+        """Return a cell's record with its measures."""
         stored = read_sealed(folder / RECORD)
         record = {k: v for k, v in stored.items() if k not in ASIDE}
         record |= composition | self.regime
@@ -85,7 +85,7 @@ class Targets:
         return row(record)
 
     def measures(self, folder: Path) -> dict[str, Any]:
-        """What is measured of a cell's stored predictions."""
+        """Return the measures of a cell's stored predictions."""
         logits = {
             name: value.astype(np.float64)
             for name, value in load_arrays(folder / PREDICTIONS).items()
@@ -104,14 +104,14 @@ class Targets:
 
 
 def _composition(method: Method | None) -> dict[str, Any]:
-    """What a method is made of; a dense baseline (None) is made of nothing."""
+    """Return the columns of a method's parts; a dense baseline (None) has none."""
     if method is None:
         return {"control": True}
     return {"control": method.control} | {part: getattr(method, part).name for part in PARTS}
 
 
 def rows(plan: Plan, name: str) -> list[dict[str, Any]]:
-    """The rows of the cells of a job, each baseline's own first."""
+    """Return the rows of the cells of a job, each baseline's own first."""
     found: list[dict[str, Any]] = []
     targets: Targets | None = None
     for cell in plan.cells_of("measures", name):

@@ -1,4 +1,4 @@
-"""What a pruned network weighs. A multiply-accumulate (MAC) is 1 multiplication + 1 addition."""
+"""Size of a pruned network. A multiply-accumulate (MAC) is one multiplication and one addition."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from prunebench.pruning.layers import PRUNABLE, evaluating
 
 @torch.no_grad()
 def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[int, int]:
-    """(dense, kept) MACs of one image [1, C, H, W].
+    """Return the MACs of one image, (dense, kept).
 
     Dense is torch's count (convolutions, linear layers, attention). Kept subtracts, for every
     masked weight, the positions at which it would have been applied.
+
+    Args:
+        model: the network.
+        image: [1, C, H, W].
+        masks: parameter name -> bool, True is kept.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     saved = 0
@@ -44,11 +49,17 @@ def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[
 def size(
     model: nn.Module, image: Tensor, masks: Mapping[str, Tensor], prunable: list[str]
 ) -> dict[str, Any]:
-    """The size columns of a record.
+    """Return the size columns of a record.
 
     Compression ratio and theoretical speedup are dense over kept, of all parameters and of all MACs
-    (Blalock 2020, section 5). ``bytes_kept`` is, tensor by tensor, the lesser of dense storage and
+    (Blalock 2020, section 5). ``bytes_kept`` takes for each tensor the lesser of dense storage and
     a bitmap with the kept values.
+
+    Args:
+        model: the network.
+        image: [1, C, H, W].
+        masks: parameter name -> bool, True is kept.
+        prunable: names of the prunable weights.
     """
     total = kept = dense_bytes = kept_bytes = 0
     for name, value in model.named_parameters():

@@ -1,1 +1,1 @@
-"""Methods and their parts: criteria, patterns, allocations, schedules, recoveries."""
+"""Pruning methods and their parts: criteria, patterns, allocations, schedules, recoveries."""

@@ -1,9 +1,10 @@
-"""How the sparsity is spread: which units stay, given scores and how many must go.
+"""Allocations: spread the sparsity over the layers.
 
-An allocation gets scores (name -> tensor; higher is kept, -inf is gone already), the number of
-units to remove, the least number to keep of each tensor, and the view's generators. It returns
-name -> bool (True is kept) with exactly that many units removed. Ties are broken by independent
-draws, the same at every sparsity: by position they would take whole layers.
+An allocation is called with the scores (name -> tensor; a higher score is kept, -inf is gone
+already), the number of units to remove, the least number to keep of each tensor, and the view's
+generators. It returns name -> bool (True is kept) with exactly that many units removed in all, and
+raises Refused where it cannot. Ties are broken by independent draws, the same at every sparsity;
+broken by position, they would take whole layers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ Keep = dict[str, Tensor]
 
 
 def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Tensor:
-    """Bool of the shape of ``scores`` with exactly ``remove`` False, at the lowest scores."""
+    """Return a mask that removes the lowest scores.
+
+    Args:
+        scores: of any shape.
+        remove: how many to remove.
+        generator: breaks ties.
+
+    Returns:
+        Bool of the shape of ``scores``, exactly ``remove`` of them False.
+    """
     flat = scores.detach().flatten()
     keep = torch.ones(flat.numel(), dtype=torch.bool, device=flat.device)
     if remove > 0:
@@ -42,12 +52,12 @@ def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Te
 
 
 def gone_of(value: Tensor) -> int:
-    """How many units of a tensor are gone already."""
+    """Return how many units of a tensor are gone already."""
     return int((value == -torch.inf).count_nonzero())
 
 
 def most(value: Tensor, least: int) -> int:
-    """How many units of a tensor may go: all but ``least`` of those that are not gone already."""
+    """Return how many units of a tensor may be gone: all but ``least``, as far as they are left."""
     alive = value.numel() - gone_of(value)
     return value.numel() - min(least, alive)
 
@@ -59,7 +69,7 @@ def _check(scores: Scores, remove: int, least: int) -> None:
 
 
 def _protect(scores: Scores, least: int) -> Scores:
-    """Raise the best ``least`` units of every tensor out of reach; what is gone stays gone."""
+    """Raise the best ``least`` units of every tensor above all others; what is gone stays gone."""
     if not least:
         return scores
     protected = {}
@@ -74,7 +84,11 @@ def _protect(scores: Scores, least: int) -> Scores:
 
 @allocation(nested=True)
 def global_(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
-    """One ranking over all layers."""
+    """One ranking over all layers.
+
+    Raises:
+        Refused: fewer units are to go than are gone already, or more than may go.
+    """
     _check(scores, remove, least)
     gone = sum(gone_of(value) for value in scores.values())
     if remove < gone:
@@ -89,9 +103,17 @@ def global_(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
 
 
 def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int]) -> dict[str, int]:
-    """Whole numbers near ``exact`` with the same sum, each between its least and its most.
+    """Round numbers to whole ones of the same sum, each within its bounds.
 
-    Largest remainders first. Raises Refused where the bounds leave no such numbers.
+    The largest remainders are rounded up first.
+
+    Args:
+        exact: name -> the number wanted.
+        least: name -> the lower bound.
+        most: name -> the upper bound.
+
+    Raises:
+        Refused: the bounds leave no such numbers.
     """
     wanted = round(sum(exact.values()))
     if not sum(least.values()) <= wanted <= sum(most.values()):
@@ -108,7 +130,7 @@ def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int])
 
 @allocation(patterns=("weight", "filter", "block"))
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
-    """The same share of every layer; remainders to the largest fractions, so that the sum holds."""
+    """The same share of every layer; largest remainders are rounded up, so that the sum holds."""
     _check(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
     exact = {name: remove * value.numel() / total for name, value in scores.items()}
@@ -116,7 +138,7 @@ def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
 
 
 def _counts(scores: Scores, exact: dict[str, float], least: int) -> dict[str, int]:
-    """How many go of each tensor: near ``exact``, between what is gone already and what may go."""
+    """Return how many units go of each tensor: near ``exact``, at least what is gone already."""
     return quotas(
         exact,
         least={name: gone_of(scores[name]) for name in exact},
@@ -133,9 +155,16 @@ def _lowest_of_each(scores: Scores, counts: dict[str, int], least: int, draw: Dr
 
 
 def erk_kept(shapes: Mapping[str, torch.Size], keep: float) -> dict[str, float]:
-    """How many weights each tensor keeps, ``keep`` in all, at densities ∝ Σ dims / Π dims.
+    """Return how many weights each tensor keeps at densities proportional to Σ dims / Π dims.
 
-    A tensor whose density would exceed 1 keeps everything, and the rest is solved again.
+    Tensors whose density would exceed 1 keep everything, and the rest is solved again.
+
+    Args:
+        shapes: name -> shape of a weight.
+        keep: how many weights to keep in all.
+
+    Returns:
+        Name -> number of weights kept, not rounded.
     """
     sizes = {name: float(shape.numel()) for name, shape in shapes.items()}
     dense: set[str] = set()
@@ -154,8 +183,8 @@ def erk_kept(shapes: Mapping[str, torch.Size], keep: float) -> dict[str, float]:
 def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """Erdős–Rényi-kernel: densities ∝ Σ dims / Π dims of each weight (Mocanu 2018, Evci 2020).
 
-    Kernel sizes count among the dims. Layers that would be more than dense are dense, and the rest
-    is solved again, so that the total holds; scores choose within each layer.
+    Kernel sizes count among the dims. Layers whose density would exceed 1 stay dense, and the rest
+    is solved again, so that the total holds. Scores choose within each layer.
     """
     _check(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
@@ -168,9 +197,12 @@ def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
 def lamp(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """One ranking of w_u² / Σ_{v≥u} w_v², sorted within the layer (Lee 2021).
 
-    With the criterion ``magnitude`` it is the paper's; any other score takes the place of |w|. The
-    best unit of every layer scores 1, so no layer goes before all others are down to one unit.
-    Raises Refused for negative or infinite scores, whose squares mean nothing.
+    With the criterion ``magnitude`` this is the paper's LAMP; any other score takes the place of
+    |w|. The best unit of every layer scores 1, so no layer goes before all others are down to one
+    unit.
+
+    Raises:
+        Refused: a score is negative or infinite, so that its square means nothing.
     """
     found = {name: _lamp(name, value, draw(f"lamp {name}")) for name, value in scores.items()}
     return global_(found, remove, least, draw)
@@ -198,7 +230,8 @@ def _lamp(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
 def per_row(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every output row of every layer (Sun 2024, section 3).
 
-    A layer's remainder goes to rows that are drawn, one weight each.
+    Where a layer's number does not divide by its rows, the rows that lose one weight more are
+    drawn.
     """
     _check(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
@@ -218,7 +251,7 @@ def per_row(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
 
 
 def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` over the rows, as even as the bounds of each allow; remainders by draws."""
+    """Spread ``count`` over the rows as evenly as their bounds allow; remainders are drawn."""
     low, high = 0, int(most.max())
     while low < high:  # the highest level at which the rows take no more than count
         level = (low + high + 1) // 2
@@ -237,11 +270,16 @@ def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Genera
 def explicit(
     scores: Scores, remove: int, least: int, draw: Draw, *, shares: dict[str, float] | None = None
 ) -> Keep:
-    """Given sparsities for the layers that patterns of names stand for; the rest fills up.
+    """Given sparsities for layers by patterns of their names; the other layers fill up the total.
 
-    ``shares``: ``{"layer1.*": 0.5, "*.conv2.weight": 0.8}``, the first pattern that fits counts.
-    All other layers are pruned alike so that the total is met. Raises Refused where it cannot be,
-    for a pattern that fits no layer, and for a share outside [0, 1].
+    The other layers are pruned alike.
+
+    Args:
+        shares: pattern of names -> sparsity in [0, 1], such as
+            ``{"layer1.*": 0.5, "*.conv2.weight": 0.8}``. The first pattern that matches counts.
+
+    Raises:
+        Refused: the total cannot be met, a pattern matches no layer, or a share is not in [0, 1].
     """
     chosen: dict[str, float] = {}
     for pattern, share in (shares or {}).items():
@@ -269,10 +307,13 @@ def explicit(
 
 @allocation(patterns=("weight", "filter"))
 def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "global") -> Keep:
-    """As many of each layer as the allocation ``of`` keeps, but drawn (Frankle 2021, section 5).
+    """As many of each layer as another allocation keeps, but drawn (Frankle 2021, section 5).
 
-    The control that asks whether a criterion finds more than each layer's sparsity; also the
+    This control asks whether a criterion finds more than the sparsity of each layer. It is also
     random pruning with the layer-wise proportions of the criterion. What is gone stays gone.
+
+    Args:
+        of: the allocation that says how many of each layer stay.
     """
     if of == "shuffled":
         raise Refused("shuffled must be of another allocation")
@@ -288,9 +329,12 @@ def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "
 
 @allocation(patterns=("weight", "filter"), sparsities=(0.0,), outcome=True)
 def threshold(scores: Scores, remove: int, least: int, draw: Draw, *, tau: float = 0.01) -> Keep:
-    """Keep what scores at least ``tau``, however much that is: the sparsity is the outcome.
+    """Keep every unit that scores at least ``tau``; the sparsity is the outcome.
 
-    The best ``least`` of each tensor stay in any case, what is gone stays gone.
+    The best ``least`` units of each tensor stay in any case, and what is gone stays gone.
+
+    Args:
+        tau: the lowest score that is kept.
     """
     kept = {}
     for name, value in scores.items():

@@ -1,4 +1,4 @@
-"""Pruning a network of one's own, in one call."""
+"""Prune a network of one's own in one call."""
 
 from __future__ import annotations
 

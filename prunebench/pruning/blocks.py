@@ -1,9 +1,9 @@
-"""Residual blocks that can be taken out whole: what is left of them is their shortcut.
+"""Find the residual blocks that can be removed whole and leave their shortcut.
 
-They are found by trial, not by name: a module is such a block if with all its parameters at zero it
-returns its input. A branch that a linear layer or norm of zeros ends adds nothing then, also where
-a nonlinearity follows the addition; a shortcut that changes the shape has weights of its own and
-fails.
+Blocks are found by trial, not by name: a module is such a block if it returns its input when all
+its parameters are zero. A branch that ends in a linear layer or norm of zeros then adds nothing,
+also where a nonlinearity follows the addition. A block whose shortcut changes the shape fails,
+since the shortcut has weights of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Block:
 
     @property
     def channel_dim(self) -> int:
-        """Where the channels of its [B, C, H, W] or [B, ..., C] stand."""
+        """The dimension of the channels in its [B, C, H, W] or [B, ..., C]."""
         convolves = any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in _all(self.module))
         return 1 if convolves else -1
 
@@ -44,10 +44,17 @@ def _all(module: nn.Module) -> list[nn.Module]:
 
 @torch.no_grad()
 def find_blocks(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) -> list[Block]:
-    """The innermost residual blocks of ``model``, in its order; ``example`` [B, ...] is an input.
+    """Return the innermost residual blocks of ``model``, in its order.
 
-    Left out are blocks with a weight that may not be pruned, or that a module outside shares.
-    Raises Refused where there is none.
+    Blocks with a weight that may not be pruned, or that a module outside shares, are left out.
+
+    Args:
+        model: the network.
+        layers: its prunable layers, by the names of their weights.
+        example: an input [B, ...] on the model's device.
+
+    Raises:
+        Refused: there is no such block.
     """
     calls = _calls(model, example)
     found: dict[str, nn.Module] = {}
@@ -77,7 +84,7 @@ def _prunable(block: Block, layers: Mapping[str, Layer]) -> tuple[str, ...]:
 
 
 def _calls(model: nn.Module, example: Tensor) -> dict[nn.Module, list[Call]]:
-    """The arguments of each module with parameters that returns a tensor of its input's shape."""
+    """Return the calls of each module with weights that returns a tensor of its input's shape."""
     calls: dict[nn.Module, list[Call]] = {}
     unfit: set[nn.Module] = set()
 
@@ -107,7 +114,7 @@ def _calls(model: nn.Module, example: Tensor) -> dict[nn.Module, list[Call]]:
 
 
 def _vanishes(module: nn.Module) -> Callable[[Call], bool]:
-    """Whether a call of the module returns its first argument once its parameters are zero."""
+    """Return a check whether a call returns its first argument once all parameters are zero."""
     zeros = {name: torch.zeros_like(value) for name, value in module.named_parameters()}
 
     def check(call: Call) -> bool:
@@ -121,7 +128,7 @@ def _vanishes(module: nn.Module) -> Callable[[Call], bool]:
 
 
 def _block(model: nn.Module, name: str, module: nn.Module) -> Block:
-    """A block with its parameters' names; without any where one is shared with the outside."""
+    """Return a block with its parameters' names, or with none if it shares one with the outside."""
     first = {id(value): own for own, value in model.named_parameters()}
     outside = {
         id(value)

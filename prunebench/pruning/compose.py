@@ -1,4 +1,4 @@
-"""A method's parts put together: from a view of a network to masks."""
+"""Put a method's parts together: from a view of a network to its masks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from prunebench.storage.hashing import derive_seed
 
 
 def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The function of a part and the parameters that the method gives it."""
+    """Return the function of a part, and the parameters that the method gives it."""
     return registry.load(method.spec(KINDS[kind])), dict(getattr(method, kind).parameters)
 
 
 def score(method: Method | First, view: View) -> Compensated:
-    """The criterion's scores (higher is kept), and how it changes the weights that stay."""
+    """Return the criterion's scores (higher is kept), and how it changes the weights that stay."""
     criterion, parameters = part(method, "criterion")
     with torch.random.fork_rng():
         # a criterion that draws from the global generator still repeats itself
@@ -36,7 +36,7 @@ def score(method: Method | First, view: View) -> Compensated:
 
 @torch.no_grad()
 def prune(model: nn.Module, scored: Compensated, masks: Masks) -> None:
-    """Change the weights as the criterion says, then set to zero what is not kept."""
+    """Change the weights as the criterion says, then set to zero what is not kept, in place."""
     parameters = dict(model.named_parameters())
     for name, value in scored.update(masks).items():
         parameters[name].copy_(value)
@@ -46,9 +46,16 @@ def prune(model: nn.Module, scored: Compensated, masks: Masks) -> None:
 def masks_in_rounds(
     method: Method, look: Callable[[Masks | None], View], sparsity: float, rounds: int
 ) -> tuple[Compensated, Masks]:
-    """Score and prune ``rounds`` times without training, to density (1 − s)^(k/rounds) in round k.
+    """Score and prune several times without training (Tanaka 2020, algorithm 1).
 
-    ``look(masks)`` gives a view of the network pruned so far (Tanaka 2020, algorithm 1).
+    Args:
+        method: its criterion, pattern and allocation are used.
+        look: returns a view of the network pruned by the masks so far (None: not at all).
+        sparsity: the target s; round k goes to density (1 − s)^(k / rounds).
+        rounds: how many.
+
+    Returns:
+        The scores of the last round, and the masks at the target.
     """
     masks: Masks | None = None
     for number in range(1, rounds + 1):
@@ -61,10 +68,19 @@ def masks_in_rounds(
 
 
 def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Masks:
-    """Masks at a target sparsity from scores; nothing outside ``view.within`` is kept.
+    """Return masks at a target sparsity; nothing outside ``view.within`` is kept.
 
-    What the method prunes ``first`` goes to its share of the target; the rest is chosen from what
-    is left. Raises Refused where a pattern or allocation cannot meet its target on this network.
+    What the method prunes ``first`` goes to its share of the target, and the rest is chosen from
+    what is left.
+
+    Args:
+        method: its pattern and allocation are used, and its ``first``.
+        view: the network that was scored.
+        scores: of the method's criterion.
+        sparsity: the target, in [0, 1).
+
+    Raises:
+        Refused: a pattern or an allocation cannot meet its target on this network.
     """
     if method.first is None:
         return _chosen(method, view, scores, sparsity)
@@ -96,7 +112,7 @@ def _ranked(method: Method | First, view: View, scores: Scores, sparsity: float)
 
 @dataclass(frozen=True)
 class _Inputs(Layer):
-    """Some inputs of a layer, as if they were all it had."""
+    """A layer cut down to some of its inputs."""
 
     part: nn.Parameter
 
@@ -107,7 +123,7 @@ class _Inputs(Layer):
 
 @dataclass(frozen=True)
 class _Part:
-    """The Choice of a method: its pattern and allocation, on some inputs of one layer."""
+    """The Choice of a method: its pattern and allocation, applied to some inputs of one layer."""
 
     method: Method | First
     view: View

@@ -1,7 +1,7 @@
-"""A curve in the making: what schedules and recoveries work with.
+"""A curve while it is computed: what schedules and recoveries work with.
 
-It knows one baseline and one method, builds networks in any of the baseline's states, prunes,
-trains, and can look up cells of its own that are finished already.
+A curve is one method on one baseline. It builds networks in any state of the baseline, prunes and
+trains them, and reads back its cells that are finished already.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _LEAST_EVERY = 10  # steps: what was grown or left must learn a little before it
 
 @dataclass(frozen=True)
 class Cost:
-    """What training took in all: the baseline and earlier rounds included."""
+    """The cost of all training so far, the baseline and earlier rounds included."""
 
     epochs: float = 0.0
     seconds: float = 0.0
 
     def and_run(self, run: Run) -> Cost:
-        """This and one more run of training."""
+        """Return this cost plus that of one more training."""
         return Cost(self.epochs + run.epochs, self.seconds + run.seconds)
 
 
@@ -59,7 +59,7 @@ class Moment:
 
 @dataclass
 class Pruned:
-    """A pruned and recovered network: the stuff of a cell."""
+    """A pruned and recovered network: all that a cell stores is taken from it."""
 
     sparsity: float  # the target
     model: nn.Module
@@ -73,7 +73,7 @@ class Pruned:
 
 @dataclass
 class Finished:
-    """A cell of this curve that an earlier round or run left behind."""
+    """A cell of this curve that is stored already."""
 
     weights: State
     masks: Masks
@@ -82,7 +82,7 @@ class Finished:
 
 
 class TrainedView(View):
-    """A view of a network while it trains, with what was added up on the way."""
+    """A view of a network in the middle of training, with what was summed up over its steps."""
 
     movement: Scores | None = None  # −Σ w·g over the steps so far, by weight
 
@@ -109,33 +109,37 @@ class Curve:
 
     @property
     def epochs(self) -> int:
-        """Of the baseline's training."""
+        """The epochs of the baseline's training."""
         return self.training.epochs
 
     @property
     def steps_per_epoch(self) -> int:
-        """Of the optimizer."""
+        """The optimizer's steps in one epoch."""
         return steps_per_epoch(len(self.samples.labels), self.training.batch_size)
 
     def stretched(self, times: float) -> tuple[int, Rate]:
-        """The epochs and the learning rate of a training ``times`` as long as the baseline's."""
+        """Return epochs and learning rate of a training ``times`` as long as the baseline's.
+
+        Raises:
+            PrunebenchError: that is less than one epoch.
+        """
         rate, own, epochs = learning_rate(self.training), self.epochs, round(times * self.epochs)
         if epochs < 1:
             raise PrunebenchError(f"training of {times:g} × {own} epochs is none")
         return epochs, rate if epochs == own else lambda epoch: rate(epoch * own / epochs)
 
     def model_at(self, epoch: int) -> nn.Module:
-        """A network in the baseline's state after ``epoch`` epochs."""
+        """Return a network in the baseline's state after ``epoch`` epochs."""
         return self.model_in(self.states(epoch))
 
     def model_in(self, state: State) -> nn.Module:
-        """A network in a given state."""
+        """Return a network in a given state."""
         model = self.build()
         model.load_state_dict(dict(state))
         return model
 
     def view(self, model: nn.Module, within: Masks | None = None) -> View:
-        """The network as a criterion sees it."""
+        """Return the network as a criterion sees it, within the masks of earlier rounds."""
         return View(
             model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
         )
@@ -143,7 +147,7 @@ class Curve:
     def trained_view(
         self, model: nn.Module, within: Masks | None, movement: Scores | None
     ) -> TrainedView:
-        """The network as a criterion sees it in the middle of training."""
+        """Return the network as a criterion sees it in the middle of training."""
         view = TrainedView(
             model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
         )
@@ -151,17 +155,17 @@ class Curve:
         return view
 
     def score(self, view: View) -> Compensated:
-        """The criterion's scores of a network."""
+        """Return the criterion's scores of a network."""
         return compose.score(self.method, view)
 
     def masks(self, view: View, scored: Compensated, sparsity: float) -> Masks:
-        """Masks at a sparsity."""
+        """Return masks at a target sparsity, in [0, 1)."""
         return compose.masks_at(self.method, view, scored.scores, sparsity)
 
     def masks_in_rounds(
         self, model: nn.Module, sparsity: float, rounds: int
     ) -> tuple[Compensated, Masks]:
-        """Masks of a network, scored and pruned ``rounds`` times without training."""
+        """Return scores and masks of a network, scored and pruned ``rounds`` times in a row."""
 
         def look(masks: Masks | None) -> View:
             pruned = deepcopy(model)
@@ -171,18 +175,18 @@ class Curve:
         return compose.masks_in_rounds(self.method, look, sparsity, rounds)
 
     def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> tuple[Run, Moment]:
-        """Prune the network and let the method's recovery follow; look before and after."""
+        """Prune the network and run the recovery; return its run, and the logits at pruning."""
         before = self.look(model)
         compose.prune(model, scored, masks)
         moment = Moment(before, self.look(model))
         return self.follow(model, masks), moment
 
     def look(self, model: nn.Module) -> Tensor:
-        """Logits on the validation images [N, classes]."""
+        """Return logits on the validation images [N, classes]."""
         return predict(model, self.samples.val_images, self.samples.normalize)
 
     def follow(self, model: nn.Module, masks: Masks) -> Run:
-        """Let the method's recovery follow on a network that is pruned already."""
+        """Run the method's recovery on a network that is pruned already."""
         recovery, parameters = compose.part(self.method, "recovery")
         return recovery(self, model, masks, **parameters)
 
@@ -191,10 +195,18 @@ class Curve:
         own_order: bool = False, hooks: Hooks = NO_HOOKS, training: Training | None = None,
         after_epoch: Callable[[int], None] | None = None,
     ) -> Run:  # fmt: skip
-        """Train under masks over epochs ``start`` to ``stop``, by default as the baseline was.
+        """Train under masks over epochs ``start`` to ``stop``, by default like the baseline.
 
-        The batches come in the baseline's order unless ``own_order``. ``training`` is what differs
-        from the baseline's; ``after_epoch`` is called with the number of epochs done.
+        Args:
+            model: the network, trained in place.
+            masks: parameter name -> bool, True is kept.
+            start: the first epoch, counted from 0.
+            stop: the epoch after the last.
+            rate: the learning rate by epoch; None: the baseline's.
+            own_order: whether the batches come in an order of their own, not the baseline's.
+            hooks: of a method that works while the network trains.
+            training: the settings, where they are not the baseline's.
+            after_epoch: called with the number of epochs done.
         """
         training = training or self.training
         seed = derive_seed(self.seed, "recovery") if own_order else self.baseline_seed
@@ -206,7 +218,11 @@ class Curve:
         )  # fmt: skip
 
     def require(self, sparsity: float) -> Finished:
-        """A cell that must be there by now."""
+        """Return a cell that must be finished by now.
+
+        Raises:
+            PrunebenchError: it is not.
+        """
         found = self.finished(sparsity)
         if found is None:
             raise PrunebenchError(f"{self.method.name}: round {sparsity} is missing")
@@ -214,11 +230,16 @@ class Curve:
 
 
 def update_steps(share: float, every: int | None, total: int, begin: float = 0.0) -> list[int]:
-    """Numbers of steps done after which a method that works while training acts.
+    """Return the numbers of steps done after which a method that prunes while training acts.
 
-    From ``begin`` to ``share`` of the ``total`` steps, ``every`` so many; None: a hundredth of
-    training, at least ten. The last one stands at ``share`` itself. Raises PrunebenchError where
-    there is none.
+    Args:
+        share: the share of training at which it acts last, in (0, 1].
+        every: steps from one to the next; None: a hundredth of training, at least 10.
+        total: the steps of training.
+        begin: the share of training at which it acts first.
+
+    Raises:
+        PrunebenchError: ``begin`` is not before ``share``, or there is no such step.
     """
     if not 0 <= begin < share <= 1:
         raise PrunebenchError(f"begin {begin:g} must lie before end {share:g}, both in [0, 1]")
@@ -232,7 +253,7 @@ def update_steps(share: float, every: int | None, total: int, begin: float = 0.0
 
 
 class Clock:
-    """Seconds since it was made."""
+    """A stopwatch: seconds since it was created."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()

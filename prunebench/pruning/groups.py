@@ -1,9 +1,10 @@
-"""Channels and all that is coupled to them: what must go when a filter goes.
+"""Find coupled channels: all that must go when a filter goes.
 
-torch-pruning's dependency graph (Fang 2023) finds the coupling: a filter's bias, its batch norm,
-the layers that read it, and whatever a residual addition ties to it. A removed channel is then zero
-everywhere, so that a masked network computes what the smaller one would. Attention it cannot see
-through: there the heads are the units. What was found is then tried out (``_leaks``).
+torch-pruning's dependency graph (Fang 2023) finds what is coupled to a filter: its bias, its batch
+norm, the layers that read it, and what a residual addition ties to it. A removed channel is then
+zero everywhere, so that a masked network computes what the smaller network would. The graph does
+not see through attention; there the heads are the units. Every group found is then tried out
+(``_leaks``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _ACROSS = ("layernorm", "rmsnorm", "simplenorm", "responsenorm")
 
 @dataclass(frozen=True)
 class Slice:
-    """How a dimension of a parameter falls into the units of a group."""
+    """How the positions along one dimension of a parameter belong to the units of a group."""
 
     parameter: str
     dim: int
@@ -41,24 +42,31 @@ class Slice:
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that can only be removed together: unit u in every slice."""
+    """Channels that can only be removed together: unit u of every slice."""
 
     name: str
     size: int
     slices: tuple[Slice, ...]
 
     def filters(self) -> list[Slice]:
-        """The slices that are filters: dimension 0 of weights that produce the channels."""
+        """Return the slices that are filters: dimension 0 of weights that produce the channels."""
         return [item for item in self.slices if item.produces]
 
 
 def find_groups(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) -> list[Group]:
-    """The groups of ``model``, traced with ``example`` [B, C, H, W], whose filters are prunable.
+    """Return the groups of coupled channels whose filters are all prunable.
 
-    A group is left out where it ends in the classifier's outputs, where a layer of it may not be
-    pruned, or where a norm runs across its channels: with fewer channels that would compute
-    something else; and where a trial shows that a removed channel still reaches the output. Raises
-    Refused where the model cannot be traced, or no group is left.
+    A group is left out where it ends in the classifier's outputs, where one of its layers may not
+    be pruned, where a norm runs across its channels (with fewer channels it would compute something
+    else), and where a trial shows that a removed channel still reaches the output.
+
+    Args:
+        model: the network.
+        layers: its prunable layers, by the names of their weights.
+        example: an input [B, C, H, W] to trace with.
+
+    Raises:
+        Refused: the model cannot be traced, or no group is left.
     """
     import torch_pruning
 
@@ -103,7 +111,7 @@ def _names_of(module: nn.Module, names: dict[int, str]) -> list[str]:
 
 
 def _across_channels(module: nn.Module) -> bool:
-    """Whether a norm's output for one channel depends on the others."""
+    """Return whether a norm's output for one channel depends on the other channels."""
     if isinstance(module, nn.GroupNorm):
         return module.num_groups < module.num_channels
     name = type(module).__name__.lower()  # timm has many of its own
@@ -140,7 +148,7 @@ def _read_group(
 def _touched(
     module: nn.Module, handler: str, loose: dict[int, int]
 ) -> Iterator[tuple[Tensor, int, bool]]:
-    """(parameter, dimension, whether it is a filter) that a step of the graph cuts."""
+    """Yield (parameter, dimension, whether it is a filter) of all that a step of the graph cuts."""
     if isinstance(module, nn.Parameter):
         if id(module) in loose:
             yield module, loose[id(module)], False
@@ -164,7 +172,7 @@ def _touched(
 
 
 def _cuts(item: Any, names: dict[int, str]) -> tuple[str, int] | None:
-    """(weight, dimension) that a step of the graph cuts in a linear layer."""
+    """Return the (weight, dimension) that a step of the graph cuts in a linear layer, if any."""
     module = item.dep.target.module
     if not isinstance(module, nn.Linear) or id(module.weight) not in names:
         return None
@@ -172,9 +180,9 @@ def _cuts(item: Any, names: dict[int, str]) -> tuple[str, int] | None:
 
 
 def _head_groups(model: nn.Module, names: dict[int, str]) -> list[Group]:
-    """Attention heads: rows of ``qkv`` (three parts, heads, size of a head), columns of ``proj``.
+    """Return attention heads as groups: rows of ``qkv`` in its three parts, columns of ``proj``.
 
-    For modules built as timm's attention; the residual stream that they read and write stays.
+    For modules built like timm's attention. The residual stream that they read and write stays.
     """
     groups = []
     for module in model.modules():
@@ -196,10 +204,11 @@ def _head_groups(model: nn.Module, names: dict[int, str]) -> list[Group]:
 
 @torch.no_grad()
 def _leaks(model: nn.Module, groups: list[Group], example: Tensor) -> bool:
-    """Whether what a removed channel holds still reaches the output.
+    """Return whether the value of a removed channel still reaches the output.
 
-    The property is one of the structure, so every parameter is drawn anew, out of place. Half of
-    the units of each group are cut from the layers that read them; what makes them is drawn twice.
+    This depends on the structure alone, so every parameter is replaced by draws, in a copy. Half of
+    the units of each group are cut from the layers that read them, and the layers that produce
+    those units are drawn twice: the outputs must not differ.
     """
     draw = torch.Generator().manual_seed(0)
     weights = (nn.Linear, *_CONV)
@@ -228,7 +237,7 @@ def _leaks(model: nn.Module, groups: list[Group], example: Tensor) -> bool:
 
 @torch.no_grad()
 def _outputs(model: nn.Module, values: Mapping[str, Tensor], example: Tensor) -> Tensor:
-    """The logits of a model with other values in its parameters and buffers; they stay there."""
+    """Return the logits of a model with other parameters and buffers, which stay in it."""
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if name in values:
             tensor.copy_(values[name])
@@ -237,7 +246,7 @@ def _outputs(model: nn.Module, values: Mapping[str, Tensor], example: Tensor) ->
 
 
 def _drawn(value: Tensor, draw: torch.Generator) -> Tensor:
-    """Fresh values: of unit gain for weights, around 1 for vectors."""
+    """Return fresh values: of unit gain for weights, around 1 for vectors."""
     fresh = torch.randn(value.shape, generator=draw).to(value)
     if value.ndim < 2:
         return 1 + fresh / 4
@@ -245,7 +254,15 @@ def _drawn(value: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def kept_dims(groups: list[Group], keep: Mapping[str, Tensor]) -> dict[tuple[str, int], Tensor]:
-    """(parameter, dimension) -> bool [size of dimension], from the kept units of each group."""
+    """Return what is kept of each dimension that the groups touch.
+
+    Args:
+        groups: coupled channels.
+        keep: group name -> bool [size of the group], True is kept.
+
+    Returns:
+        (parameter, dimension) -> bool [size of the dimension].
+    """
     dims: dict[tuple[str, int], Tensor] = {}
     for group in groups:
         kept = torch.cat([keep[group.name].cpu(), torch.ones(1, dtype=torch.bool)])  # -1: kept
@@ -256,7 +273,7 @@ def kept_dims(groups: list[Group], keep: Mapping[str, Tensor]) -> dict[tuple[str
 
 
 def expand(dims: Mapping[tuple[str, int], Tensor], parameters: Mapping[str, Tensor]) -> Masks:
-    """Masks of every touched parameter from what is kept of its dimensions."""
+    """Return masks of every parameter in ``dims``, from what is kept of its dimensions."""
     masks: Masks = {}
     for (name, dim), flags in dims.items():
         value = parameters[name]
@@ -268,7 +285,7 @@ def expand(dims: Mapping[tuple[str, int], Tensor], parameters: Mapping[str, Tens
 
 
 def kept_weights(dims: Mapping[tuple[str, int], Tensor], parameters: Mapping[str, Tensor]) -> int:
-    """How many weights of ``parameters`` are kept: the product over its dimensions, summed."""
+    """Return how many weights are kept: each one's size times the kept shares of its dimensions."""
     shares: dict[str, float] = defaultdict(lambda: 1.0)
     for (name, _), flags in dims.items():
         shares[name] *= int(flags.sum()) / len(flags)

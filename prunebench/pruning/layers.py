@@ -1,4 +1,4 @@
-"""Which weights may be pruned."""
+"""Decide which weights may be pruned."""
 
 from __future__ import annotations
 
@@ -32,12 +32,19 @@ class Layer:
 
 
 def prunable_layers(model: nn.Module, settings: Prunable | None = None) -> dict[str, Layer]:
-    """The layers whose weights may be pruned, by the weights' names, in the model's order.
+    """Return the layers whose weights may be pruned, by the weights' names, in the model's order.
 
-    Convolutions, linear layers and embeddings; not the classifier head unless the settings say so.
-    A weight that several modules share counts once, and as the head's where one of them is the
-    head. Raises PrunebenchError where nothing is left, Refused for a layer whose weight is not a
-    parameter that could be held at zero.
+    These are convolutions, linear layers and embeddings, but not the classifier head unless the
+    settings say so. A weight that several modules share counts once, and as part of the head where
+    one of them is the head.
+
+    Args:
+        model: the network.
+        settings: whether the head counts, and patterns of names to exclude.
+
+    Raises:
+        PrunebenchError: nothing is left to prune.
+        Refused: a layer's weight is not a parameter that could be held at zero.
     """
     settings = settings or Prunable()
     heads = [] if settings.head else head_of(model)
@@ -69,7 +76,7 @@ def prunable_layers(model: nn.Module, settings: Prunable | None = None) -> dict[
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; then every module is in its own mode again."""
+    """Switch to eval mode within the block; then restore the mode of every module."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

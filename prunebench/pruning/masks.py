@@ -12,14 +12,14 @@ Masks = dict[str, Tensor]
 
 @torch.no_grad()
 def apply(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    """Set the parameters to zero where the masks are False."""
+    """Set parameters to zero where their mask is False, in place."""
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
         parameters[name].mul_(mask.to(parameters[name].device))
 
 
 def ones(parameters: Mapping[str, Tensor]) -> Masks:
-    """Masks that keep everything."""
+    """Return masks that keep everything."""
     return {
         name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
         for name, value in parameters.items()
@@ -27,7 +27,7 @@ def ones(parameters: Mapping[str, Tensor]) -> Masks:
 
 
 def sparsity(masks: Mapping[str, Tensor], names: Iterable[str]) -> float:
-    """The share of False among the named masks, in [0, 1]."""
+    """Return the share of False among the named masks, in [0, 1]."""
     chosen = [masks[name] for name in names]
     total = sum(mask.numel() for mask in chosen)
     kept = sum(int(mask.sum()) for mask in chosen)
@@ -35,5 +35,5 @@ def sparsity(masks: Mapping[str, Tensor], names: Iterable[str]) -> float:
 
 
 def collapsed(masks: Mapping[str, Tensor]) -> list[str]:
-    """The names of the tensors of which nothing is kept: no signal passes them any more."""
+    """Return the names of tensors of which nothing is kept: no signal passes them any more."""
     return [name for name, mask in masks.items() if not mask.any()]

@@ -1,6 +1,6 @@
-"""What is removed together: from scores and a target sparsity to masks.
+"""Patterns: decide what is removed together, from scores and a target sparsity to masks.
 
-A pattern knows what its units are and how many must go; the allocation chooses which.
+A pattern knows its units and how many of them must go; the allocation that it calls chooses which.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ def _checked(view: View, scores: Scores) -> Scores:
 
 @pattern()
 def weight(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
-    """Single weights: exactly round(sparsity · n) of all n prunable weights are removed."""
+    """Single weights: exactly round(sparsity · n) of all n prunable weights are removed.
+
+    Raises:
+        Refused: scores are missing, of another shape than their weight, or NaN.
+    """
     gone = _weight_scores(view, scores)
     total = sum(value.numel() for value in gone.values())
     return allocate(gone, round(sparsity * total), 0)
 
 
 def _weight_scores(view: View, scores: Scores) -> Scores:
-    """A score of every prunable weight, in single precision; -inf where earlier rounds removed it.
-
-    Raises Refused where scores are missing, of another shape, or NaN.
-    """
+    """Return a score for every prunable weight, in single precision; -inf where it is gone."""
     scores = _checked(view, scores)
     missing = set(view.layers) - set(scores)
     if missing:
@@ -74,13 +75,19 @@ def n_m(
     """n of every m consecutive inputs stay, in each output row (2:4 of Mishra 2021).
 
     Groups run along the input features of a linear layer, and along the input channels of a
-    convolution at each kernel position, as NVIDIA's ASP lays them out. Every group's share is
-    fixed, so that the allocation has no say; ties are broken by draws. Layers whose inputs (per
-    convolution group) are no multiple of m, and embeddings, are refused by name, or with
-    ``leave_dense`` stay dense as ASP leaves them: the sparsity achieved then lies below 1 − n/m.
+    convolution at each kernel position, as NVIDIA's ASP lays them out. Every group loses the same
+    number, so the allocation has no say; draws break ties.
 
-    Raises Refused besides for a sparsity other than 1 − n/m (or 0, which keeps everything), where
-    no layer can be pruned, and where earlier rounds left less than n in a group.
+    Args:
+        n: weights that stay in each group.
+        m: weights in a group.
+        leave_dense: keep layers dense that have no such groups, as ASP does: embeddings, and layers
+            whose inputs (per convolution group) are no multiple of m. The sparsity achieved is then
+            below 1 − n/m. By default they are refused by name.
+
+    Raises:
+        Refused: a layer has no such groups, the sparsity is neither 1 − n/m nor 0 (which keeps
+            everything), no layer can be pruned, or earlier rounds left less than n in a group.
     """
     values = _weight_scores(view, scores)
     if not 0 < n <= m:
@@ -108,7 +115,7 @@ def n_m(
 
 
 def _n_of_m(name: str, value: Tensor, n: int, m: int, generator: torch.Generator) -> Tensor:
-    """Bool of the shape of ``value`` [out, in, ...]: the best n of every m along dimension 1."""
+    """Return bool of the shape of ``value`` [out, in, ...]: the best n of every m inputs."""
     last = value.movedim(1, -1)
     groups = last.reshape(-1, m)
     short = int(((~groups.isneginf()).sum(1) < n).sum())
@@ -125,10 +132,12 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
     """Filters with all that is coupled to them; at least one of each group stays.
 
     The number of filters is chosen so that the share of prunable weights removed is as near to the
-    target as whole filters allow. A group's score is the mean over its scored members, or what the
-    criterion gave for the group itself; a group without a score stays whole. Raises Refused where
-    no group has one, or where even all but one filter of each group are fewer weights than asked,
-    by more than a filter.
+    target as whole filters allow. A group's score is what the criterion gave for the group, else
+    the mean over its scored members; a group without a score stays whole.
+
+    Raises:
+        Refused: no group has a score, or removing all but one filter of each group still falls
+            short of the target by more than a filter.
     """
     scores = _checked(view, scores)
     found = {group.name: _unit_scores(view, group, scores) for group in view.groups}
@@ -167,7 +176,7 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
 
 
 def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor | None:
-    """Scores [group.size] on the CPU; -inf where earlier rounds removed the channel."""
+    """Return scores [group.size] on the CPU; -inf where earlier rounds removed the channel."""
     gone = ~_alive(view, group)
     if isinstance(scores, GroupScores):
         whole = scores.get(group.name)
@@ -187,7 +196,7 @@ def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor | None:
 
 
 def _alive(view: View, group: Group) -> Tensor:
-    """Bool [group.size]: which channels earlier rounds kept."""
+    """Return bool [group.size]: the channels that earlier rounds kept."""
     alive = torch.ones(group.size, dtype=torch.bool)
     for item in group.filters():
         within = view.within.get(item.parameter)
@@ -202,10 +211,13 @@ def _alive(view: View, group: Group) -> Tensor:
 def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
     """Whole residual blocks, which become their shortcut: every parameter inside is removed.
 
-    As many of the lowest scores as bring the share of prunable weights removed nearest to the
-    target. A block's score is what the criterion gave for it, else the mean over its weights or
-    filters. Raises Refused where no block can go, or where all that can are fewer weights than
-    asked, by more than half a block.
+    The blocks of the lowest scores go, as many as bring the share of prunable weights removed
+    nearest to the target. A block's score is what the criterion gave for it, else the mean over its
+    weights or filters.
+
+    Raises:
+        Refused: no block can go, or all that can fall short of the target by more than half a
+            block.
     """
     blocks, weights = view.blocks, view.weights
     within = view.within
@@ -236,7 +248,7 @@ def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Ma
 
 
 def _block_scores(view: View, scores: Scores) -> Tensor:
-    """A score of each block, [blocks] on the CPU; Refused where one is missing or NaN."""
+    """Return a score of each block, [blocks] on the CPU; Refused where one is missing or NaN."""
     whole = isinstance(scores, GroupScores)
     found = []
     for item in view.blocks:

@@ -1,4 +1,4 @@
-"""What a criterion may look at: weights, gradients, activations, groups; each computed once."""
+"""The network as a criterion sees it: weights, gradients, activations and groups, computed once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Scores = dict[str, Tensor]  # a weight's name -> scores: of its shape, or [out] 
 
 
 class GroupScores(Scores):
-    """Scores of whole groups, or of blocks: by their names, [size of the group] or a scalar."""
+    """Scores of whole groups, [size of the group], or of blocks, a scalar; by their names."""
 
 
 @dataclass(frozen=True)
 class Compensated:
     """Scores of a criterion that also changes the weights that stay (trait ``compensates``).
 
-    ``update(masks)`` returns the new values of weights, by name, given what is kept.
+    ``update(masks)`` returns new values of weights, by name, given what is kept.
     """
 
     scores: Scores
@@ -41,23 +41,23 @@ class Compensated:
 
 
 class Choice(Protocol):
-    """A method's choice among some inputs of a layer, once it is known how many weights go."""
+    """How a method chooses among some inputs of a layer, once it is known how many weights go."""
 
     @property
     def together(self) -> int:
-        """Inputs that must be chosen from at once, as the M of N:M; 0: any number will do."""
+        """Inputs that must be chosen from together, as the M of N:M; 0 if any number will do."""
         ...
 
     def __call__(self, name: str, first: int, scores: Tensor, remove: int) -> Tensor:
-        """What stays of the inputs from ``first`` on: bool of the shape of ``scores``."""
+        """Return what stays of the inputs from ``first`` on: bool of the shape of ``scores``."""
         ...
 
 
 class Swept(Scores):
     """Scores of a criterion that chooses anew while it changes the weights (trait ``sweeps``).
 
-    From them the pattern and the allocation take how many weights of each layer go;
-    ``settle(view, masks, choice)`` then says which, as many of each layer as of ``masks``.
+    The pattern and the allocation only take from these scores how many weights of each layer go.
+    ``settle(view, masks, choice)`` then says which: as many of each layer as ``masks`` removes.
     """
 
     def __init__(self, scores: Scores, settle: Callable[[View, Masks, Choice], Masks]) -> None:
@@ -83,7 +83,16 @@ class View:
         prunable: Prunable | None = None,
         within: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """``within``: masks of what earlier rounds kept; nothing outside of them comes back."""
+        """Look at a network.
+
+        Args:
+            model: the network.
+            batches: calibration data, (inputs [B, ...], targets [B]).
+            loss: (logits, targets) -> mean loss; None: cross-entropy.
+            seed: of every draw.
+            prunable: which weights may be pruned.
+            within: masks of what earlier rounds kept; nothing outside of them comes back.
+        """
         self.model = model
         self.layers: dict[str, Layer] = prunable_layers(model, prunable)
         self.loss = loss or functional.cross_entropy
@@ -94,7 +103,7 @@ class View:
 
     @cached_property
     def batches(self) -> list[tuple[Tensor, Tensor]]:
-        """The calibration batches on the model's device; Refused where none were given."""
+        """The calibration batches on the model's device; raises Refused where none were given."""
         if self._batches is None:
             raise Refused("this criterion looks at data: give batches=[(inputs, targets), ...]")
         device = next(self.model.parameters()).device
@@ -109,11 +118,11 @@ class View:
         return {name: layer.weight.detach() for name, layer in self.layers.items()}
 
     def generator(self, *purpose: str) -> torch.Generator:
-        """A CPU generator of its own for each purpose, from the view's seed."""
+        """Return a CPU generator of its own for each purpose, from the view's seed."""
         return torch.Generator().manual_seed(derive_seed(self.seed, *purpose))
 
     def random(self, name: str, shape: torch.Size) -> Tensor:
-        """Uniform draws in [0, 1) of the given shape, the same for the same seed and name."""
+        """Return uniform draws in [0, 1) of a shape, the same for the same seed and name."""
         drawn = torch.rand(shape, generator=self.generator("random", name))
         return drawn.to(self.layers[name].weight.device)
 
@@ -136,7 +145,7 @@ class View:
     def batch_gradients(
         self, parameters: Mapping[str, nn.Parameter]
     ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """(samples, gradients of the mean loss) of each calibration batch, in eval mode.
+        """Yield (samples, gradients of the mean loss) of each calibration batch, in eval mode.
 
         A parameter that the loss does not depend on is left out.
         """
@@ -155,7 +164,7 @@ class View:
                 value.requires_grad_(False)
 
     def few(self, samples: int) -> View:
-        """A view of the same network that has only the first so many calibration samples."""
+        """Return a view of the same network with only the first ``samples`` calibration samples."""
         batches, left = [], samples
         for inputs, targets in self.batches:
             if left > 0:
@@ -167,7 +176,7 @@ class View:
 
     @cached_property
     def own_norms(self) -> dict[str, str]:
-        """Layers' weights whose output a batch norm reads at once -> the name of its module."""
+        """The name of a layer's weight -> the batch norm that reads the layer's output directly."""
         # the version tells an output from what an operation in place has made of it since
         made: dict[str, tuple[Tensor, int]] = {}
         norms: dict[str, str] = {}
@@ -198,12 +207,12 @@ class View:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The residual blocks that could go; needs one batch to try them with."""
+        """The residual blocks that could be removed; needs one batch to try them with."""
         return find_blocks(self.model, self.layers, self.batches[0][0][:2])
 
     @torch.no_grad()
     def run(self, hooks: Mapping[nn.Module, Callable[[nn.Module, Any, Any], None]]) -> None:
-        """Pass every calibration batch through the model in eval mode with forward hooks."""
+        """Pass every calibration batch through the model in eval mode, with forward hooks."""
         handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
         try:
             with evaluating(self.model):
@@ -214,10 +223,10 @@ class View:
                 handle.remove()
 
     def input_means(self, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """Mean of ``measure(input)`` over samples and positions: [in channels] for each layer.
+        """Return the mean of ``measure(input)`` over samples and positions: [in channels] by layer.
 
-        Raises Refused for an embedding, whose inputs are numbers of entries, and for a layer that
-        is never run.
+        Raises:
+            Refused: a layer is an embedding, whose inputs are numbers of entries, or never runs.
         """
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
@@ -241,10 +250,13 @@ class View:
         return {name: total / counts[name] for name, total in sums.items()}
 
     def activation_means(self, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """Mean of ``measure(activation)`` over samples and positions: [out] for each layer.
+        """Return the mean of ``measure(activation)`` over samples and positions: [out] by layer.
 
         A layer's activation is the output of the first activation function that runs after it, on
-        as many channels, before the next prunable layer; layers without one are left out.
+        as many channels, before the next prunable layer. Layers without one are left out.
+
+        Raises:
+            Refused: no layer has one.
         """
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
@@ -277,7 +289,7 @@ def _is_activation(module: nn.Module) -> bool:
 
 
 def _channels_last(module: nn.Module, values: Tensor) -> Tensor:
-    """[B, C, ...] of a convolution, or [B, ..., C] of a linear layer, as [B, ..., C].
+    """Return [B, C, ...] of a convolution, or [B, ..., C] of a linear layer, as [B, ..., C].
 
     In single precision at least.
     """

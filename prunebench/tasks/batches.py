@@ -1,4 +1,4 @@
-"""Minibatches on the device: shuffled, augmented and normalized whole batches at a time."""
+"""Make minibatches on the device: shuffled, augmented and normalized a batch at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Normalize = Callable[[Tensor], Tensor]  # uint8 [B, C, H, W] -> float32, e.g. Ta
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """How many batches ``epoch_batches`` gives for ``count`` images."""
+    """Return how many batches ``epoch_batches`` yields for ``count`` images."""
     alone = count % batch_size == 1 and batch_size > 1
     return -(-count // batch_size) - alone
 
@@ -31,9 +31,16 @@ def epoch_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (float32 [B, C, H, W], int64 [B]) over one shuffled epoch.
 
-    ``images`` uint8 [N, C, H, W] and ``labels`` [N] lie on the device of training. All that is
-    random is drawn at the start of the epoch from ``generator``, a CPU generator, so that batches
-    do not depend on the device. A last batch of one is dropped: batch norm cannot train on it.
+    All draws are made at the start of the epoch, on the CPU, so that batches do not depend on the
+    device. A last batch of one image is dropped: batch norm cannot train on it.
+
+    Args:
+        images: uint8 [N, C, H, W], on the device of training.
+        labels: [N], on the same device.
+        batch_size: images in a batch.
+        generator: a CPU generator.
+        normalize: uint8 images to the network's input.
+        augmentation: None: none.
     """
     count, device = len(images), images.device
     order = torch.randperm(count, generator=generator).to(device)
@@ -48,17 +55,22 @@ def epoch_batches(
 
 
 def ordered_batches(images: Tensor, batch_size: int, normalize: Normalize) -> Iterator[Tensor]:
-    """Yield float32 [B, C, H, W] over all images in their order, for evaluation."""
+    """Yield float32 [B, C, H, W] over all images [N, C, H, W] in their order, for evaluation."""
     for start in range(0, len(images), batch_size):
         yield normalize(images[start : start + batch_size])
 
 
 def augment(images: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor:
-    """Crop and flip uint8 [B, C, H, W] as ``draws`` [B, 3] say (rows down, columns right, flip).
+    """Crop and flip images as drawn.
 
-    The image is padded by ``crop`` black pixels on every side and cut to its size at the offset
-    (0 to 2 · crop) drawn, then mirrored where flip is 1: torchvision's RandomCrop(size, padding)
-    and RandomHorizontalFlip, before normalization.
+    An image is padded by ``crop`` black pixels on every side and cut to its size at the offset
+    drawn (0 to 2 · crop), then mirrored where flip is 1. This is torchvision's RandomCrop(size,
+    padding) and RandomHorizontalFlip, before normalization.
+
+    Args:
+        images: uint8 [B, C, H, W].
+        augmentation: what to do.
+        draws: int64 [B, 3]: rows down, columns right, flip.
     """
     down, right, mirrored = draws.unbind(1)
     if augmentation.crop > 0:
@@ -69,14 +81,14 @@ def augment(images: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor
 
 
 def _draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
-    """int64 [count, 3]; what an augmentation does not use is drawn all the same."""
+    """Return int64 [count, 3]; what an augmentation does not use is drawn all the same."""
     offsets = torch.randint(0, 2 * augmentation.crop + 1, (count, 2), generator=generator)
     mirrored = torch.randint(0, 2, (count, 1), generator=generator)
     return torch.cat([offsets, mirrored], 1)
 
 
 def _crop(images: Tensor, padding: int, down: Tensor, right: Tensor) -> Tensor:
-    """Every window of the padded images is a view; one indexing takes each image's own."""
+    """Cut each image's own window out of all windows of the padded images, which are views."""
     height, width = images.shape[2:]
     padded = functional.pad(images, (padding, padding, padding, padding))
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [B, C, down, right, H, W]

@@ -1,4 +1,4 @@
-"""Encoded images to arrays, with Pillow: decoding, channels, size."""
+"""Decode images with Pillow, and bring them to the task's channels and size."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ _PILLOW_MODE = {"grey": "L", "rgb": "RGB"}
 
 
 def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
-    """Decode ``count`` images into one array, each brought to the task's channels and size.
+    """Decode images into one array, each brought to the task's channels and size.
 
-    Without ``image_size`` all must have the size of the first; with channels ``native`` all must
-    be grey or all colour. Raises PrunebenchError naming the image that is damaged, truncated,
-    implausibly large (Pillow's limit against decompression bombs) or unlike the first, and for
-    more images than this machine's memory holds.
+    Args:
+        items: what to decode, its label, and its name for messages.
+        count: how many there are.
+        task: without ``image_size`` all images must have the size of the first; with channels
+            ``native`` all must be grey or all colour.
+
+    Raises:
+        PrunebenchError: an image is damaged, implausibly large (Pillow's limit against
+            decompression bombs) or unlike the first, or the images do not fit into memory.
     """
     images: Images | None = None
     check_fits(8 * count, f"task {task.name!r}: {count:,} labels")
@@ -56,7 +61,7 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
 
 
 def fit(images: Images, task: Task) -> Images:
-    """Bring [N, H, W, C] to the task's channels and size; the same array where nothing changes."""
+    """Return images [N, H, W, C] in the task's channels and size; the same array if it has them."""
     height, width, channels = images.shape[1:]
     wanted = {"grey": 1, "rgb": 3}.get(task.mode) or channels
     size = task.image_size
@@ -70,7 +75,7 @@ def fit(images: Images, task: Task) -> Images:
 
 
 def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
-    """One image as [H, W, C]."""
+    """Return one image as [H, W, C]."""
     try:
         with Image.open(source, formats=FORMATS) as image:
             return _pixels(image, task)
@@ -84,7 +89,7 @@ def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
 
 
 def _pixels(image: Image.Image, task: Task) -> Images:
-    """Channels, then size (bilinear over the whole area, the sides stretched to a square)."""
+    """Return an image as [H, W, C]: channels first, then size (bilinear, stretched to a square)."""
     if image.mode in _DEEP:
         raise PrunebenchError(f"images of {image.mode} pixels (over 8 bits) are not supported")
     mode = _PILLOW_MODE.get(task.mode) or ("L" if image.mode in _GREY else "RGB")
@@ -100,7 +105,7 @@ def _pixels(image: Image.Image, task: Task) -> Images:
 
 
 def _unlike(shape: tuple[int, ...], first: tuple[int, ...], where: str) -> str:
-    """The error for an image of another shape than the first."""
+    """Return the message for an image of another shape than the first."""
     if shape[2] != first[2]:
         kinds = {1: "grey", 3: "colour"}
         return (

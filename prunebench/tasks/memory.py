@@ -1,4 +1,4 @@
-"""How much memory a process may have: the machine's, or less where a limit says so."""
+"""How much memory a process may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there
 
 
 def memory() -> int:
-    """Bytes: the least of the machine's memory, its container's and `ulimit -v`."""
+    """Return bytes: the least of the machine's memory, its container's and ``ulimit -v``."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
@@ -22,5 +22,5 @@ def memory() -> int:
 
 
 def gib(size: float) -> str:
-    """Bytes as text in GiB."""
+    """Return a number of bytes as text in GiB."""
     return f"{size / 2**30:,.1f}"

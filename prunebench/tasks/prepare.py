@@ -1,8 +1,8 @@
-"""From a source to one tensor file: checked, split, resized, hashed. Never torch.
+"""Prepare a task: check, split and resize what its source reads, write one file. Without torch.
 
 The file (safetensors) holds ``<split>_images`` uint8 [N, C, H, W] and ``<split>_labels`` int64 [N]
-for train, val and test; ``<file>.json`` beside it says what is in it. The same input gives the
-same bytes.
+for train, val and test; ``<file>.json`` beside it describes it. The same input gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -29,15 +29,20 @@ Parts = dict[str, tuple[Split, Integers]]  # split -> (where it comes from, posi
 
 
 def sidecar(target: Path) -> Path:
-    """The description of a prepared file; written last, so that it vouches for the file."""
+    """Return the path of a prepared file's description, written last to vouch for the file."""
     return target.with_name(f"{target.name}.json")
 
 
 def prepare(task: Task, folder_raw: Path, target: Path) -> None:
-    """Write the prepared file ``target`` and its description.
+    """Write the prepared file of a task, and its description.
 
-    ``folder_raw``: where ``download`` put the data (unused by local sources). Raises
-    PrunebenchError for data that is missing, damaged, mislabelled or too small for the sizes asked.
+    Args:
+        task: the source, sizes of the splits, channels and size of the images.
+        folder_raw: where ``download`` put the data; local sources do not use it.
+        target: the file to write.
+
+    Raises:
+        PrunebenchError: data are missing, damaged, mislabelled, or too few for the sizes asked.
     """
     target = Path(target)
     raw = sources.reader(task.source)(task, Path(folder_raw))
@@ -75,10 +80,13 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
 
 
 def check(raw: Raw, task: Task) -> tuple[str, ...]:
-    """The classes' names; PrunebenchError where an official split is empty or mislabelled.
+    """Return the names of the classes.
 
-    Labels must be 0..K-1, K the number of names or, without names, one more than the largest
-    training label; training must show every class.
+    Labels must be 0..K-1, with K the number of names, or without names one more than the largest
+    training label. Training must show every class.
+
+    Raises:
+        PrunebenchError: a split of the source is empty or mislabelled.
     """
     for name, part in raw.splits().items():
         if len(part) == 0:
@@ -114,8 +122,11 @@ def split(raw: Raw, task: Task) -> Parts:
     """Choose disjoint, stratified train, val and test positions, seeded by ``split_seed``.
 
     Test and validation come from the source's own splits where it has them (a count takes that
-    many of it, a share of validation all), else out of training. Each split has its own random
-    order, test first: another size of training leaves the test set as it is.
+    many, a share of validation takes all), else out of training. Each split has its own random
+    order, test first, so that another size of training leaves the test set as it is.
+
+    Raises:
+        PrunebenchError: a split would be empty, or more images are asked than there are.
     """
     rest = np.arange(len(raw.train), dtype=np.int64)
     parts: Parts = {}
@@ -138,10 +149,13 @@ def split(raw: Raw, task: Task) -> Parts:
 
 
 def moments(images: Images) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel of [N, C, H, W], the pixels scaled to [0, 1].
+    """Return mean and standard deviation of each channel, pixels scaled to [0, 1].
 
-    In whole numbers until the last division: a floating-point sum of so many would depend on the
-    order in which a processor adds.
+    Computed in whole numbers until the last division: a floating-point sum of so many would depend
+    on the order in which a processor adds.
+
+    Args:
+        images: uint8 [N, C, H, W].
     """
     means, deviations = [], []
     for channel in range(images.shape[1]):
@@ -159,7 +173,7 @@ def moments(images: Images) -> tuple[list[float], list[float]]:
 
 
 def _count(wanted: int | float | None, name: str, available: int, task: Task) -> int:
-    """How many images a split takes out of training."""
+    """Return how many images a split takes out of training."""
     if wanted is None:
         raise PrunebenchError(
             f"task {task.name!r}: the source has no {name} split; set {name}: to the number of "
@@ -178,7 +192,7 @@ def _count(wanted: int | float | None, name: str, available: int, task: Task) ->
 def _take(
     origin: Split, pool: Integers, count: int, name: str, stream: int, task: Task
 ) -> Integers:
-    """Sorted positions of ``count`` stratified images out of ``pool``."""
+    """Return sorted positions of ``count`` stratified images out of ``pool``."""
     if count < 1:
         raise PrunebenchError(
             f"task {task.name!r}: {name} would be empty ({len(pool)} images are left)"
@@ -195,7 +209,7 @@ def _take(
 
 
 def _check_classes(parts: Parts, names: tuple[str, ...], task: Task) -> None:
-    """Training must still show every class once validation and test are taken out."""
+    """Refuse a training split that lost a class to validation and test."""
     origin, chosen = parts["train"]
     absent = np.setdiff1d(np.arange(len(names)), origin.labels[chosen])
     if len(absent):

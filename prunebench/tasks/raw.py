@@ -1,4 +1,4 @@
-"""What a source hands over: whole official splits as arrays, nothing chosen or resized yet."""
+"""Data as a source delivers them: whole official splits as arrays, before anything is chosen."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """The official splits; ``names`` are the classes' names where the source knows them."""
+    """The official splits; ``names`` are those of the classes, where the source knows them."""
 
     train: Split
     val: Split | None = None
@@ -45,15 +45,20 @@ class Raw:
     names: tuple[str, ...] | None = None
 
     def splits(self) -> dict[str, Split]:
-        """The splits that are there, by name."""
+        """Return the splits that there are, by name."""
         every = {"train": self.train, "val": self.val, "test": self.test}
         return {name: split for name, split in every.items() if split is not None}
 
 
 def local_path(task: Task, what: str) -> Path:
-    """Where the user says the data lies (relative to the working directory).
+    """Return where the user says the data lie, relative to the working directory.
 
-    Raises PrunebenchError where the task names no path or nothing is there.
+    Args:
+        task: with its ``path``.
+        what: should be there, for messages.
+
+    Raises:
+        PrunebenchError: the task names no path, or nothing is there.
     """
     if task.path is None:
         raise PrunebenchError(f"task {task.name!r}: source {task.source!r} needs path: {what}")
@@ -64,9 +69,16 @@ def local_path(task: Task, what: str) -> Path:
 
 
 def check_fits(size: int, where: str) -> None:
-    """Refuse what this machine cannot hold, before it is decoded: a small file may say it is huge.
+    """Refuse data that this machine's memory cannot hold, before they are decoded.
 
-    ``size`` in bytes, ``where`` names file and row. Raises PrunebenchError.
+    A small file may claim to be huge.
+
+    Args:
+        size: bytes of the decoded data.
+        where: the file and row, for the message.
+
+    Raises:
+        PrunebenchError: they do not fit.
     """
     if COPIES * size > memory():
         raise PrunebenchError(
@@ -77,13 +89,13 @@ def check_fits(size: int, where: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What another library says of a fault, on one line of reasonable length."""
+    """Return the text of another library's error on one line of reasonable length."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 300 else f"{words[:300]} …"
 
 
 def integer_labels(values: Any, where: str) -> Labels:
-    """Labels as int64 [N]; raises PrunebenchError for any other kind than whole numbers."""
+    """Return labels as int64 [N]; raise PrunebenchError for any other kind than whole numbers."""
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise PrunebenchError(
@@ -96,7 +108,7 @@ def integer_labels(values: Any, where: str) -> Labels:
 
 
 def byte_images(values: Any, where: str) -> Images:
-    """Images as uint8 [N, H, W, C] from [N, H, W] or [N, H, W, 1|3]; else PrunebenchError."""
+    """Return [N, H, W] or [N, H, W, 1|3] as uint8 [N, H, W, C]; else raise PrunebenchError."""
     array = np.asarray(values)
     if array.ndim == 3:
         array = array[..., None]

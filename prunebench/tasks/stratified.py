@@ -12,20 +12,26 @@ Permute = Callable[[int], Integers]  # n -> a random order of 0..n-1
 
 
 def permuter(*seed: int) -> Permute:
-    """Random orders from a generator of their own, seeded with ``seed`` (numbers >= 0).
+    """Return a function n -> random order of 0..n-1, with a generator of its own.
 
-    They sort the bit generator's raw stream, which numpy guarantees never to change; the stream
-    of ``Generator.permutation`` may change between versions, and with it every split.
+    Orders sort the bit generator's raw stream, which numpy guarantees never to change. The stream
+    of ``Generator.permutation`` may change between versions, and with it every split would.
+
+    Args:
+        seed: numbers of at least 0.
     """
     bits = np.random.PCG64(np.random.SeedSequence(seed))
     return lambda n: np.argsort(bits.random_raw(n), kind="stable").astype(np.int64)
 
 
 def quotas(sizes: Integers, count: int) -> Integers:
-    """How many of each class to take so that ``count`` are taken in all (largest remainders).
+    """Return how many of each class to take for ``count`` in all (largest remainders).
 
-    ``sizes`` [K] holds the classes' sizes; 0 <= count <= sizes.sum(). Each quota is less than
-    one away from its class's exact share and never above its size.
+    Each quota is less than one away from its class's exact share, and never above its size.
+
+    Args:
+        sizes: [K], of the classes.
+        count: from 0 to the sum of the sizes.
     """
     total = max(int(sizes.sum()), 1)
     shares, remainders = np.divmod(sizes * count, total)
@@ -35,7 +41,13 @@ def quotas(sizes: Integers, count: int) -> Integers:
 
 
 def stratified(labels: Integers, count: int, permute: Permute) -> Integers:
-    """Sorted positions of ``count`` samples of ``labels`` [N], each class in its share."""
+    """Return sorted positions of ``count`` samples, each class in its share.
+
+    Args:
+        labels: [N].
+        count: from 0 to N.
+        permute: random orders.
+    """
     classes, sizes = np.unique(labels, return_counts=True)
     chosen = [
         np.flatnonzero(labels == label)[permute(int(size))[:quota]]

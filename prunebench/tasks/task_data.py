@@ -1,4 +1,4 @@
-"""A prepared task in tensors: memory-mapped, verified, moved to the device as it is."""
+"""A prepared task as tensors: memory-mapped, verified, moved to the device unchanged."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from prunebench.tasks.prepare import SPLITS, sidecar
 class TaskData:
     """The splits ``train``, ``val`` and ``test`` of a task.
 
-    ``images[split]`` uint8 [N, C, H, W], ``labels[split]`` int64 [N]; ``mean`` and ``std`` float32
-    [C] of the training pixels scaled to [0, 1]. Loaded tensors are views of the file: clone before
-    writing into them.
+    ``images[split]`` are uint8 [N, C, H, W], ``labels[split]`` int64 [N]; ``mean`` and ``std`` are
+    float32 [C] of the training pixels scaled to [0, 1]. Loaded tensors are views of the file: clone
+    them before writing into them.
     """
 
     images: dict[str, Tensor]
@@ -41,7 +41,7 @@ class TaskData:
         return channels, height, width
 
     def to(self, device: torch.device | str) -> TaskData:
-        """The same data on ``device``."""
+        """Return the same data on ``device``."""
         return replace(
             self,
             images={name: images.to(device) for name, images in self.images.items()},
@@ -51,7 +51,7 @@ class TaskData:
         )
 
     def normalized(self, images: Tensor) -> Tensor:
-        """float32 [B, C, H, W] of mean 0 and deviation 1 over training, from uint8, same device.
+        """Return uint8 images as float32 [B, C, H, W] of mean 0 and deviation 1 over training.
 
         A channel that never changes is centred only. Subtraction and division are two operations,
         not a fused one, so that every device rounds alike.
@@ -67,9 +67,10 @@ class TaskData:
 
 
 def load(target: str | Path) -> TaskData:
-    """Map a prepared file into memory after comparing its hash with its description.
+    """Map a prepared file into memory once its hash agrees with its description.
 
-    Raises PrunebenchError where one of the two is missing, damaged or not the other's.
+    Raises:
+        PrunebenchError: one of the two is missing or damaged, or describes another file.
     """
     from safetensors.torch import load_file
 

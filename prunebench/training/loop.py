@@ -1,7 +1,8 @@
-"""The one training loop: baselines, recoveries and methods that prune while training use it.
+"""The training loop that baselines, recoveries and methods that prune while training all use.
 
-Every draw has its own generator, derived from ``seed`` and the epoch, so that training from epoch k
-on sees the batches that the baseline saw from epoch k on (Frankle 2020's rewinding compares so).
+Every draw has its own generator, derived from ``seed`` and the epoch. A training that starts at
+epoch k so sees the batches that the baseline saw from epoch k on, as rewinding (Frankle 2020)
+requires.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Masks = Mapping[str, Tensor]  # parameter name -> bool, True is kept
 
 @dataclass(frozen=True)
 class Samples:
-    """What a network is trained on and looked at with: uint8 images [N, C, H, W], labels [N]."""
+    """Data to train on and to validate with: images uint8 [N, C, H, W], labels [N]."""
 
     images: Tensor
     labels: Tensor
@@ -43,12 +44,12 @@ class Samples:
 class Hooks:
     """Where a method that works while the network trains comes in; steps are counted from 0.
 
-    ``loss(logits, labels, inputs)`` stands in for the cross-entropy, a mean over the batch;
-    ``penalty(model)`` is added to it; ``after_backward(step, model)`` sees the gradients before the
-    pruned weights' are cleared; ``after_step(step, model)`` may return new masks: a weight that
-    they take back starts at zero, and the optimizer knows nothing of its past. Hooks on steps and
-    epochs that remember something say so in ``memory``: a training whose hooks do not is not kept
-    on the way, and begins anew after a kill.
+    ``loss(logits, labels, inputs)`` replaces the cross-entropy, a mean over the batch.
+    ``penalty(model)`` is added to it. ``after_backward(step, model)`` sees the gradients before
+    those of pruned weights are cleared. ``after_step(step, model)`` may return new masks: a weight
+    that they take back starts at zero, and the optimizer knows nothing of its past. Hooks on steps
+    and epochs that remember something save it by ``memory``. Without, a training makes no
+    checkpoints, and begins anew after a kill.
     """
 
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
@@ -60,7 +61,7 @@ class Hooks:
 
 @dataclass
 class Run:
-    """What a training run did."""
+    """The outcome of a training: its history by epoch, its length, whether the loss diverged."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     epochs: float = 0.0
@@ -68,7 +69,7 @@ class Run:
     diverged: bool = False
 
     def then(self, later: Run) -> Run:
-        """This run and one that followed it; the history counts its epochs on."""
+        """Return this run and one that followed it as one; the history counts its epochs on."""
         done = self.history[-1]["epoch"] if self.history else 0
         added = [{**entry, "epoch": entry["epoch"] + done} for entry in later.history]
         epochs, seconds = self.epochs + later.epochs, self.seconds + later.seconds
@@ -76,7 +77,7 @@ class Run:
 
 
 def cosine(training: Training) -> Rate:
-    """Half a cosine from the learning rate to 0 (Loshchilov & Hutter 2017)."""
+    """Return half a cosine from the learning rate to 0 (Loshchilov & Hutter 2017)."""
 
     def rate(epoch: float) -> float:
         done = (epoch - training.warmup_epochs) / (training.epochs - training.warmup_epochs)
@@ -86,7 +87,7 @@ def cosine(training: Training) -> Rate:
 
 
 def step(training: Training) -> Rate:
-    """``gamma`` times smaller at each milestone."""
+    """Return a learning rate that is ``gamma`` times smaller after each milestone."""
 
     def rate(epoch: float) -> float:
         passed = sum(epoch >= share * training.epochs for share in training.milestones)
@@ -96,7 +97,7 @@ def step(training: Training) -> Rate:
 
 
 def constant(training: Training) -> Rate:
-    """The same learning rate throughout."""
+    """Return the same learning rate throughout."""
     return lambda epoch: training.learning_rate
 
 
@@ -108,7 +109,7 @@ RATES: dict[str, Callable[[Training], Rate]] = {
 
 
 def learning_rate(training: Training) -> Rate:
-    """The baseline's learning rate over its epochs, warm-up included."""
+    """Return the baseline's learning rate over its epochs, warm-up included."""
     after = RATES[training.schedule](training)
     warmup = training.warmup_epochs
 
@@ -119,7 +120,7 @@ def learning_rate(training: Training) -> Rate:
 
 
 def precision_of(compute: Compute, device: torch.device) -> torch.dtype | None:
-    """The type to autocast to; ``auto`` is bfloat16 on a GPU that has it, else none."""
+    """Return the type to autocast to, None for none; ``auto`` is bfloat16 on a GPU that has it."""
     if compute.precision == "float32":
         return None
     if compute.precision == "bfloat16":
@@ -138,7 +139,7 @@ def _autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]
 
 
 def logits_of(output: Any) -> Tensor:
-    """The logits, also of a model whose forward returns a tuple of which they are the first."""
+    """Return the logits: the output, or the first of a tuple of outputs."""
     return output[0] if isinstance(output, tuple | list) else output
 
 
@@ -146,14 +147,21 @@ def logits_of(output: Any) -> Tensor:
 def predict(
     model: nn.Module, images: Tensor, normalize: Callable[[Tensor], Tensor], batch: int = 500
 ) -> Tensor:
-    """Float32 logits [N, classes] on the CPU, in eval mode, without autocast."""
+    """Return float32 logits [N, classes] on the CPU, in eval mode, without autocast.
+
+    Args:
+        model: the network; it is in eval mode afterwards.
+        images: uint8 [N, C, H, W], on its device.
+        normalize: uint8 images to the network's input.
+        batch: images at a time.
+    """
     model.eval()
     parts = [logits_of(model(normalize(part))).float().cpu() for part in images.split(batch)]
     return torch.cat(parts)
 
 
 class Enforcer:
-    """Holds what is pruned at zero: in the weights, and in the gradients that move them."""
+    """Holds pruned weights at zero, and their gradients."""
 
     def __init__(self, model: nn.Module, masks: Masks) -> None:
         named = dict(model.named_parameters())
@@ -166,13 +174,13 @@ class Enforcer:
 
     @torch.no_grad()
     def weights(self) -> None:
-        """Set pruned weights to zero; whatever momentum or decay did to them is undone."""
+        """Set pruned weights to zero, which undoes what momentum or decay did to them."""
         if self.parameters:
             torch._foreach_mul_(self.parameters, self.masks)
 
     @torch.no_grad()
     def gradients(self) -> None:
-        """Pruned weights have no gradient, so they do not count in a clipped norm."""
+        """Clear the gradients of pruned weights: they must not count in a clipped norm."""
         pairs = zip(self.parameters, self.masks, strict=True)
         moved = [(p.grad, mask) for p, mask in pairs if p.grad is not None]
         if moved:
@@ -181,7 +189,7 @@ class Enforcer:
 
     @torch.no_grad()
     def momentum(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the optimizer forget the pruned weights; without gradients it learns no more."""
+        """Clear the optimizer's state of pruned weights; without gradients it stays clear."""
         for parameter, mask in zip(self.parameters, self.masks, strict=True):
             for value in optimizer.state.get(parameter, {}).values():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
@@ -209,10 +217,24 @@ def train(
 ) -> Run:
     """Train ``model`` in place over epochs ``start`` to ``stop``.
 
-    ``rate`` gives the learning rate at a point of training; ``after_epoch`` is called with the
-    number of epochs done. Pruned weights (False in ``masks``) are zero before and after every step.
-    A loss that is no longer finite ends the run with ``diverged`` set. With ``checkpoints`` a run
-    that was killed goes on from the last of them.
+    Args:
+        model: the network, on its device.
+        samples: data on the same device.
+        training: optimizer, batch size, gradient clipping, how often to validate.
+        seed: of the order of batches, augmentation and dropout.
+        rate: the learning rate at a point of training, in epochs.
+        start: the first epoch, counted from 0.
+        stop: the epoch after the last.
+        masks: parameter name -> bool; weights where it is False are zero before and after every
+            step.
+        precision: type to autocast to; None: none.
+        compile: whether to use ``torch.compile``.
+        after_epoch: called with the number of epochs done.
+        hooks: of a method that works while the network trains.
+        checkpoints: where to save the state; a training that was killed goes on from there.
+
+    Returns:
+        The run. A loss that is not finite ends it with ``diverged`` set.
     """
     device = next(model.parameters()).device
     optimizer = optimizer_of(model, training)
@@ -279,7 +301,7 @@ def train(
 
 
 def _remembers(hooks: Hooks, after_epoch: Callable[[int], None] | None) -> bool:
-    """Whether all that a training's hooks know can be kept."""
+    """Return whether checkpoints can save all that a training's hooks know."""
     acting = (hooks.after_backward, hooks.after_step, after_epoch)
     return hooks.memory is not None or not any(acting)
 
@@ -288,7 +310,7 @@ def _entry(
     model: nn.Module, samples: Samples, training: Training, epoch: int, stop: int, rate: Rate,
     loss: float,
 ) -> dict[str, Any]:  # fmt: skip
-    """A line of the history; validation is looked at every few epochs and at the end."""
+    """Return a line of the history, with a validation error every few epochs and at the end."""
     entry: dict[str, Any] = {"epoch": epoch, "learning_rate": rate(epoch - 1)}
     entry["train_loss"] = loss if math.isfinite(loss) else None
     if (epoch % training.validate_every == 0 or epoch == stop) and math.isfinite(loss):

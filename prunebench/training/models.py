@@ -1,6 +1,6 @@
-"""Networks: any of timm's, and three that timm lacks.
+"""Build networks: any of timm's, and three that timm lacks.
 
-Like timm's own, each has ``get_classifier()``, so that the head is known and is not pruned.
+Like timm's own, these have ``get_classifier()``, so that the head is known and is not pruned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from prunebench.training.widen import widened
 
 
 class SeedCNN(nn.Module):
-    """Two 3×3 convolutions of 32 and 64 filters, each pooled, then 120, 84, classes units."""
+    """Two 3×3 convolutions of 32 and 64 filters, each pooled; then 120, 84, classes units."""
 
     def __init__(
         self, num_classes: int, in_chans: int, image_size: int,
@@ -38,7 +38,7 @@ class SeedCNN(nn.Module):
         self.head = nn.Linear(four, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] to logits [B, classes]."""
+        """Return logits [B, classes] of images [B, C, H, W]."""
         return self.head(self.hidden(self.features(x).flatten(1)))
 
     def get_classifier(self) -> nn.Module:
@@ -48,8 +48,8 @@ class SeedCNN(nn.Module):
 class ResNet20(nn.Module):
     """The ResNet-20 of the CIFAR literature (He 2016, section 4.2): stages of 16, 32, 64 channels.
 
-    A 3×3 stem and no pooling; 0.27 M weights. Built of timm's BasicBlock; timm's ResNet class
-    insists on four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
+    A 3×3 stem without pooling; 0.27 M weights. It is built of timm's BasicBlock, since timm's
+    ResNet needs four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ResNet20(nn.Module):
         _kaiming(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] to logits [B, classes]."""
+        """Return logits [B, classes] of images [B, C, H, W]."""
         return self.head(self.stages(self.stem(x)).mean((2, 3)))
 
     def get_classifier(self) -> nn.Module:
@@ -90,7 +90,7 @@ class VGG16(nn.Module):
     """The VGG-16 of the CIFAR literature: thirteen 3×3 convolutions, batch norms, one classifier.
 
     14.7 M weights (Li 2017, Tanaka 2020). timm's ``vgg16_bn`` keeps ImageNet's two layers of 4,096
-    units, 120 M weights that no published figure on small images has.
+    units: 120 M weights that no published figure on small images has.
     """
 
     CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
@@ -118,7 +118,7 @@ class VGG16(nn.Module):
         _kaiming(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] to logits [B, classes]."""
+        """Return logits [B, classes] of images [B, C, H, W]."""
         return self.head(self.features(x).mean((2, 3)))
 
     def get_classifier(self) -> nn.Module:
@@ -126,7 +126,7 @@ class VGG16(nn.Module):
 
 
 def _kaiming(model: nn.Module) -> None:
-    """Initialize every convolution as He 2015 does, by its fan-out, like timm's ResNets."""
+    """Initialize every convolution as He 2015, by its fan-out, like timm's ResNets."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -166,9 +166,9 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: int) ->
 
 
 def _shrink_stem(model: nn.Module, name: str) -> None:
-    """Keep the resolution of small images: the first convolution is 3×3 of stride 1, nothing pools.
+    """Keep the resolution of small images: a 3×3 convolution of stride 1 first, without pooling.
 
-    As in the CIFAR literature's wide ResNet-18; a first convolution of 3×3 keeps its weights.
+    As in the CIFAR literature's wide ResNet-18. A first convolution of 3×3 keeps its weights.
     """
     convolutions = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
     place, first = convolutions[0] if convolutions else ("", None)
@@ -210,7 +210,7 @@ def _count(model: nn.Module) -> int:
 def _build_wider(
     settings: Model, classes: int, channels: int, image_size: int, width: float
 ) -> nn.Module:
-    """Build the network with its channels multiplied by ``width``, read off the plain one."""
+    """Build the network with ``width`` times the channels of the plain one."""
     where = f"models: {settings.name}: width {width:g}"
     if settings.pretrained:
         raise PrunebenchError(f"{where}: pretrained weights have only the width they came with")
@@ -234,11 +234,19 @@ def _build_wider(
 def create(
     settings: Model, classes: int, channels: int, image_size: int, seed: int, width: float = 1.0
 ) -> nn.Module:
-    """Build the network of ``settings`` for images [B, channels, size, size], from ``seed`` alone.
+    """Build a network from ``seed`` alone; the global generator is left as it was.
 
-    ``width`` is a factor on its channels, rounded to what its structure allows. The global
-    generator is left as it was. Raises PrunebenchError: unknown model, arguments it does not
-    take, a stem or a width it cannot have, or images too small for it.
+    Args:
+        settings: the architecture, its arguments and its stem.
+        classes: outputs of its head.
+        channels: of the images.
+        image_size: height and width of the images, in pixels.
+        seed: of the initial weights.
+        width: factor on its channels, rounded to what its structure allows.
+
+    Raises:
+        PrunebenchError: the model is unknown, does not take its arguments, cannot have this stem or
+            width, or needs larger images.
     """
     shape = classes, channels, image_size
     with torch.random.fork_rng(devices=[]):
@@ -255,9 +263,10 @@ def create(
 
 
 def head_of(model: nn.Module) -> list[nn.Module]:
-    """The classifier and all in it: what the model says it is, else its last linear layer.
+    """Return the classifier and all modules in it.
 
-    Some of timm's have several classifiers (distilled transformers), some none.
+    The head is what ``get_classifier()`` returns, else the last linear layer. Some of timm's models
+    have several classifiers (distilled transformers), some none.
     """
     if hasattr(model, "get_classifier"):
         found = cast(Any, model).get_classifier()

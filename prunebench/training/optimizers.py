@@ -1,4 +1,4 @@
-"""Optimizers by name."""
+"""Build optimizers by their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}
 
 
 def optimizer_of(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimizer; norms and biases (one-dimensional parameters) do not decay."""
+    """Return the optimizer of a network; norms and biases (one-dimensional) do not decay."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": training.weight_decay},

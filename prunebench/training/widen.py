@@ -1,4 +1,4 @@
-"""How networks are widened: by arguments of their constructors, read off the plain network."""
+"""Widen networks by arguments of their constructors, computed from the plain network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDENINGS: dict[str, Widening] = {}  # by class: what widens a network like this
 
 
 def _widens(*classes: str) -> Callable[[Widening], Widening]:
-    """Register what gives the arguments of a class's constructor for a factor on its width."""
+    """Register a function that returns a constructor's arguments for a factor on the width."""
 
     def keep(function: Widening) -> Widening:
         WIDENINGS.update(dict.fromkeys(classes, function))
@@ -48,7 +48,7 @@ def _wider_vgg16(model: Any, factor: float) -> dict[str, Any]:
 
 @_widens("timm.models.resnet.ResNet")
 def _wider_resnet(model: Any, factor: float) -> dict[str, Any]:
-    """timm fixes a plain stem's 64 channels; a deep one is widened with the rest."""
+    """Widen timm's ResNet; a plain stem keeps its 64 channels, a deep one is widened."""
     blocks: list[Any] = [getattr(model, f"layer{stage}")[0] for stage in (1, 2, 3, 4)]
     last = [block.conv3 if hasattr(block, "conv3") else block.conv2 for block in blocks]
     pairs = zip(last, blocks, strict=True)
@@ -67,7 +67,7 @@ def _wider_convnext(model: Any, factor: float) -> dict[str, Any]:
 
 @_widens("timm.models.vision_transformer.VisionTransformer")
 def _wider_vit(model: Any, factor: float) -> dict[str, Any]:
-    """Whole heads of the size they have: rounding three times a half would change the factor."""
+    """Add whole heads of the same size: rounding three sizes at once would change the factor."""
     heads = model.blocks[0].attn.num_heads
     wanted = _scaled(heads, factor)
     if abs(wanted - heads * factor) > 1e-6:
@@ -77,16 +77,19 @@ def _wider_vit(model: Any, factor: float) -> dict[str, Any]:
 
 @_widens("timm.models.efficientnet.EfficientNet", "timm.models.mobilenetv3.MobileNetV3")
 def _wider_efficientnet(model: Any, factor: float) -> dict[str, Any]:
-    """Only networks that leave timm's multiplier at its default of 1 take another."""
+    """Set timm's multiplier, for networks that leave it at its default of 1."""
     del model
     return {"channel_multiplier": factor}
 
 
 def widened(model: nn.Module, factor: float) -> dict[str, Any]:
-    """Arguments that build ``model`` again with ``factor`` times its channels, each rounded.
+    """Return arguments that build ``model`` again with ``factor`` times its channels, each rounded.
 
-    Weights then grow with about the square of the factor. Raises PrunebenchError for a class of
-    networks that nothing here widens, and for heads of a transformer that are no whole number.
+    Weights then grow by about the square of the factor.
+
+    Raises:
+        PrunebenchError: nothing here widens this class of networks, or a transformer would have no
+            whole number of heads.
     """
     kind = type(model)
     widen = WIDENINGS.get(f"{kind.__module__}.{kind.__name__}")

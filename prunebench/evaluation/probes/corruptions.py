@@ -1,4 +1,4 @@
-"""Error under corruptions of the test images."""
+"""Probe: the error under corruptions of the test images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far training has carried the weights."""
+"""Probe: how far training has moved the weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from prunebench.experiment.registry import probe
 def distance_between(
     weights: Mapping[str, Tensor], initial: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> float:
-    """L2 norm of ``weights`` − ``initial`` over all entries but those that a mask has False.
+    """Return the L2 norm of ``weights`` − ``initial``, in double precision.
 
-    In double precision; ``initial`` may hold more names, such as buffers.
+    Args:
+        weights: by name.
+        initial: by name; it may hold more, such as buffers.
+        masks: name -> bool; entries where it is False do not count.
     """
     total = 0.0
     for name, weight in weights.items():

@@ -1,4 +1,4 @@
-"""What a network weighs as a file."""
+"""Probe: the size of a network as a compressed file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights and activations in 8 bits, after training."""
+"""Probe: weights and activations in 8 bits, after training."""
 
 from __future__ import annotations
 

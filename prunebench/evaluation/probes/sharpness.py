@@ -1,4 +1,4 @@
-"""How steeply the loss rises around the weights."""
+"""Probe: how steeply the loss rises around the weights."""
 
 from __future__ import annotations
 
@@ -22,11 +22,21 @@ def sharpness_of(
     model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, labels: Tensor,
     normalize: Callable[[Tensor], Tensor], rho: float = 0.05,
 ) -> float:  # fmt: skip
-    """Loss after one ascent step of length ``rho`` minus loss, in nat (Foret 2021, eq. 2).
+    """Return the rise of the loss by one ascent step of length ``rho``, in nat (Foret 2021, eq. 2).
 
-    The step goes along the gradient g of the mean cross-entropy with respect to all parameters but
-    those that a mask has False: w + rho · g / ‖g‖₂. In eval mode; the model, its mode and its
-    gradients stay as they are. A gradient of zero gives 0.
+    The step goes along the gradient g of the mean cross-entropy by all parameters but the pruned:
+    w + rho · g / ‖g‖₂. The model is in eval mode; its mode and its gradients stay as they are.
+
+    Args:
+        model: the network.
+        masks: parameter name -> bool; entries where it is False do not move.
+        images: uint8 [N, C, H, W].
+        labels: [N].
+        normalize: uint8 images to the network's input.
+        rho: length of the step.
+
+    Returns:
+        Loss after minus loss before; 0 where the gradient is zero.
     """
 
     def loss(weights: dict[str, Tensor], part: Tensor, wanted: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is left when filters, heads and blocks without use are really removed."""
+"""Probe: what is left when filters, heads and blocks without use are really removed."""
 
 from __future__ import annotations
 

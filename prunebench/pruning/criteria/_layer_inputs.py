@@ -1,4 +1,4 @@
-"""What a layer's weights multiply: the rows of its input, unfolded for convolutions."""
+"""The inputs that a layer's weights multiply, as rows; unfolded for convolutions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ _UNFOLDED = 1 << 26  # numbers of unfolded inputs to hold at a time
 
 
 def matrix(layer: Layer) -> Tensor:
-    """A layer's weight as [groups, out / groups, d], d the inputs of one output; detached."""
+    """Return a layer's weight as [groups, out / groups, d], d inputs for each output; detached."""
     weight = layer.weight.detach()
     return weight.reshape(getattr(layer.module, "groups", 1), -1, weight[0].numel())
 
 
 def input_rows(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Every vector that the weight multiplies: [groups, samples · positions, d], d as ``matrix``'s.
+    """Return every vector that a layer's weight multiplies: [groups, samples · positions, d].
 
-    A convolution's are its patches (stride, padding, dilation and groups as the module says), in
-    the order of ``weight.flatten(1)``: input channel, then kernel position.
+    For a convolution these are its patches (with its stride, padding, dilation and groups), in the
+    order of ``weight.flatten(1)``: input channel, then kernel position.
+
+    Args:
+        module: a linear layer or a convolution.
+        inputs: [samples, ..., features], or [samples, channels, ...] for a convolution.
     """
     if isinstance(module, nn.Linear):
         return inputs.reshape(1, -1, inputs.shape[-1])
@@ -55,11 +59,18 @@ def input_rows(module: nn.Module, inputs: Tensor) -> Tensor:
 def input_sums(
     view: View, names: Sequence[str], reduce: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor]:
-    """Sum of ``reduce(rows)`` over the calibration inputs of the named layers, in eval mode.
+    """Return the sum of ``reduce(rows)`` over the calibration inputs of each named layer.
 
-    ``rows`` [groups, some, d] are in single precision at least. Modules that share a weight add up.
-    Raises Refused for embeddings, for a layer that is never run as a module, and for one that
-    computes something else than its weight times its input.
+    In eval mode, and in single precision at least. Modules that share a weight are summed.
+
+    Args:
+        view: gives the layers and the calibration samples.
+        names: the weights of the layers.
+        reduce: applied to rows [groups, some, d] of a layer's inputs.
+
+    Raises:
+        Refused: a layer is an embedding, never runs as a module, or does not compute its weight
+            times its input.
     """
     sums: dict[str, Tensor] = {}
 
@@ -97,7 +108,7 @@ def input_sums(
 
 
 def _check(layer: Layer, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
-    """Refuse a module that computes something else than W·x: a subclass may do anything."""
+    """Refuse a module that does not compute W·x: a subclass may do anything."""
     weight = matrix(layer).to(inputs.dtype)
     found = input_rows(module, inputs) @ weight.mT  # [groups, positions, out / groups]
     found = found.movedim(1, 2).flatten(0, 1)  # [out, positions]

@@ -1,4 +1,4 @@
-"""How often a channel is active."""
+"""Criterion: how often a channel is active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a residual block changes what passes it."""
+"""Criterion: how much a residual block changes its input."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from prunebench.pruning.view import GroupScores, View
 def block_similarity(view: View) -> GroupScores:
     """1 − cos(input, output) of a residual block (block influence, Men 2024, equation 1).
 
-    The cosine between the channels of a position, averaged over positions and samples. Where input
-    and output are both zero nothing changed: their cosine counts as 1.
+    The cosine is taken over the channels of a position, and averaged over positions and samples.
+    Where input and output are both zero nothing changed: the cosine counts as 1.
     """
     sums = {block.name: 0.0 for block in view.blocks}
     counts = dict.fromkeys(sums, 0)
@@ -37,7 +37,7 @@ def block_similarity(view: View) -> GroupScores:
 
 
 def _changes(before: Tensor, after: Tensor, dim: int) -> Tensor:
-    """1 − cos along ``dim``, in double precision: blocks of a trained network are close to 0."""
+    """Return 1 − cos along ``dim``, in double precision: trained blocks are close to 0."""
     before, after = before.double(), after.double()
     cosine = functional.cosine_similarity(before, after, dim=dim)
     still = (before == 0).all(dim) & (after == 0).all(dim)

@@ -1,4 +1,4 @@
-"""How replaceable a filter is by the others of its layer."""
+"""Criterion: how well the other filters of a layer can replace a filter."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def _distances(weight: Tensor) -> Tensor:
 def fpgm(view: View) -> Scores:
     """Σ_j ‖W_i − W_j‖₂ over the filters of the layer: low near their geometric median (He 2019).
 
-    Equations 4 to 8; the distance of the weights themselves, not of their magnitudes or powers.
+    Equations 4 to 8, with the distance of the weights themselves, not of their magnitudes or
+    powers.
     """
     return {name: _distances(weight) for name, weight in view.weights.items()}

@@ -1,4 +1,4 @@
-"""First-order change of the loss."""
+"""Criteria of the first-order change of the loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def taylor(view: View) -> Scores:
 def snip(view: View) -> Scores:
     """Connection sensitivity |w·g|, meant for the weights at initialization (Lee 2019, eq. 6).
 
-    The gradient is taken in eval mode: a batch norm that has seen no data (mean 0, variance 1) then
+    The gradient is taken in eval mode. A batch norm that has seen no data (mean 0, variance 1) then
     passes its input on unchanged, and the scores do not depend on how samples are batched.
     """
     return taylor(view)

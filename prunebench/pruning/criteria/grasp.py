@@ -1,4 +1,4 @@
-"""Weights whose removal keeps the flow of the gradient."""
+"""Criterion: whether removing a weight keeps the gradient flowing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ def grasp(view: View, *, temperature: float = 200.0) -> Scores:
     """w·(Hg), meant for the weights at initialization (Wang 2020, eq. 8 and algorithm 1).
 
     The paper scores −w·(Hg), to first order (half) the change of ‖g‖² when w goes, and removes the
-    *largest*: weights that hold the gradient back. The score here is its negative, so that as
-    everywhere the higher is kept. g and H are those of the mean loss over all calibration samples,
-    with the logits divided by ``temperature``, in eval mode as for every criterion here (and in
-    the experiments of Tanaka 2020).
+    *largest*: weights that hold the gradient back. The score here is the negative of that, since a
+    higher score is kept. g and H are those of the mean loss over all calibration samples, in eval
+    mode as for every criterion here (and in the experiments of Tanaka 2020).
+
+    Args:
+        temperature: divides the logits; above 0.
     """
     with network(view) as net:
         mean = mean_gradient(view, net, temperature)

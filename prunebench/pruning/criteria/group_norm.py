@@ -1,4 +1,4 @@
-"""Norms over everything that goes with a channel."""
+"""Criterion: the norm of everything that goes with a channel."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from prunebench.pruning.view import GroupScores, View
 def group_norm(view: View) -> GroupScores:
     """Σ ‖w[k]‖² over all slices k of a group, relative to the group's mean (Fang 2023).
 
-    The slices are the filters, the weights of the layers that read the channel, the scales of its
-    norms; not biases, which the norms of the paper leave out. The mean makes groups of different
-    widths and kinds comparable, so that one ranking over the network is meant.
+    The slices are the filters, the weights of the layers that read the channel, and the scales of
+    its norms, but not biases, which the paper's norms leave out. Dividing by the mean makes groups
+    of different widths and kinds comparable: the score is meant for one ranking over the network.
     """
     named = dict(view.model.named_parameters())
     scores = GroupScores()

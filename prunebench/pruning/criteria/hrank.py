@@ -1,4 +1,4 @@
-"""How much information a feature map holds."""
+"""Criterion: how much information a feature map holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prunebench.pruning.view import Scores, View
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """Ranks [B, C] of the maps [B, H, W, C]; a single value is a map of one."""
+    """Return the ranks [B, C] of the maps [B, H, W, C]; a single value is a map of one pixel."""
     if values.ndim == 2:
         return (values != 0).float()
     if values.ndim != 4:
@@ -26,8 +26,13 @@ def _ranks(values: Tensor) -> Tensor:
 def hrank(view: View, *, images: int = 64) -> Scores:
     """Mean rank of a filter's feature maps, after the nonlinearity (Lin 2020, equation 5).
 
-    Over the first ``images`` calibration samples: the paper shows that a few suffice, and each map
-    costs a decomposition. Ranks end at the size of the map, so that a ranking within each layer is
-    meant. Raises Refused for activations that are no maps, as in transformers.
+    A rank is at most the size of the map, so the score is meant for a ranking within each layer.
+
+    Args:
+        images: how many calibration samples, from the first; the paper shows that a few suffice,
+            and each map costs a decomposition.
+
+    Raises:
+        Refused: the activations are no maps, as in transformers.
     """
     return view.few(images).activation_means(_ranks)

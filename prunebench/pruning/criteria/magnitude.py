@@ -1,4 +1,4 @@
-"""Magnitude of single weights."""
+"""Criterion: the magnitude of single weights."""
 
 from __future__ import annotations
 

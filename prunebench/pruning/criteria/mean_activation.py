@@ -1,4 +1,4 @@
-"""How strongly a channel is active."""
+"""Criterion: how strongly a channel is active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Movement: whether training takes a weight away from zero or towards it."""
+"""Criterion: whether training moves a weight away from zero or towards it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from prunebench.pruning.view import Scores, View
 def movement(view: View) -> Scores:
     """−Σ w·g over the steps of training (Sanh 2020, equation 5 without its constant).
 
-    High where the steps of gradient descent moved a weight away from zero. The schedule adds it
-    up. The paper's straight-through gradient lets a pruned weight come back; here what is gone
-    stays gone, and its movement stands still. Raises Refused where the network does not train.
+    High where the steps of gradient descent moved a weight away from zero. The schedule sums it up.
+    The paper's straight-through gradient lets a pruned weight come back; here what is gone stays
+    gone, and its movement does not change any more.
+
+    Raises:
+        Refused: the network is not in training, as it is under the schedule ``gradual``.
     """
     if not isinstance(view, TrainedView) or view.movement is None:
         raise Refused("movement is added up while the network trains: use the schedule gradual")

@@ -1,4 +1,4 @@
-"""Norms of filters."""
+"""Criteria: norms of filters."""
 
 from __future__ import annotations
 

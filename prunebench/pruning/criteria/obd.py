@@ -1,4 +1,4 @@
-"""Second-order change of the loss, each weight alone."""
+"""Criterion: the second-order change of the loss when one weight goes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from prunebench.pruning.view import Scores, View
 def obd(view: View, *, hessian: str = "fisher", draws: int = 8) -> Scores:
     """½·h_ii·w² (optimal brain damage, LeCun 1990).
 
-    ``hessian: fisher`` takes the diagonal of the empirical Fisher, the mean over calibration
-    samples of their squared gradients; ``hutchinson`` estimates the Hessian's own diagonal as the
-    mean of v·(Hv) over ``draws`` vectors of random signs, which may be negative.
+    Args:
+        hessian: ``fisher`` takes the diagonal of the empirical Fisher, the mean over calibration
+            samples of their squared gradients. ``hutchinson`` estimates the Hessian's own diagonal,
+            which may be negative, as the mean of v·(Hv) over vectors v of random signs.
+        draws: how many such vectors.
     """
     diagonal = _fisher_diagonal(view) if hessian == "fisher" else _hutchinson(view, draws)
     return {

@@ -1,4 +1,4 @@
-"""The control every criterion must beat."""
+"""Criterion: the control that every other must beat."""
 
 from __future__ import annotations
 

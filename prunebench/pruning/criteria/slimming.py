@@ -1,4 +1,4 @@
-"""Scales of batch norms as the importance of channels."""
+"""Criterion: the scales of batch norms."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from prunebench.pruning.view import BATCH_NORMS, GroupScores, View
 def network_slimming(view: View) -> GroupScores:
     """|γ| of the batch norm that scales the channel (Liu 2017, section 3).
 
-    Where channels are coupled, the mean over their batch norms: γ are on one scale, so that one
-    ranking over the whole network is meant. A group that no batch norm scales stays whole. Raises
-    Refused for a model without batch norms, or whose batch norms have no γ.
+    Where channels are coupled, the mean over their batch norms. All γ are on one scale, so the
+    score is meant for one ranking over the network. A group that no batch norm scales stays whole.
+
+    Raises:
+        Refused: no batch norm with a γ scales a channel that could be removed.
     """
     scales = {
         f"{name}.weight".lstrip("."): module.weight.detach().abs().float().cpu()

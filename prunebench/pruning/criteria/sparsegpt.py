@@ -1,4 +1,4 @@
-"""Layer by layer: weights that the others can best replace, and the others replacing them."""
+"""Criterion and compensation layer by layer: the other weights replace the ones that go."""
 
 from __future__ import annotations
 
@@ -37,22 +37,27 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
     the inputs after it may still compensate; λ is ``damping`` times the mean of H's diagonal.
 
     Layers go in the order in which they run, each on the inputs that the layers before it give once
-    they are pruned and compensated. A layer is swept input after input, each removed weight's error
-    going to the inputs after it, and what goes is chosen on the way: from about 128 columns at a
-    time (the inputs of a group of N:M), by their scores after all earlier columns compensated.
-    Every 128 columns lose the same share. Convolutions are linear layers on their unfolded inputs
-    (as in Optimal Brain Compression, Frantar 2022), each group its own.
+    they are pruned and compensated. Within a layer the inputs are swept in order. The error of each
+    removed weight goes to the inputs after it, and weights are chosen on the way, from about 128
+    columns at a time (or the inputs of an N:M group), by their scores after all earlier columns
+    were compensated. Every 128 columns lose the same share. Convolutions are linear layers on their
+    unfolded inputs (as in Optimal Brain Compression, Frantar 2022), each group on its own.
 
-    How many weights a layer loses is known before with ``uniform``, ``per-row``, ``erk``,
+    How many weights a layer loses is known in advance with ``uniform``, ``per-row``, ``erk``,
     ``explicit`` and N:M. A ranking over layers (``global``, ``lamp``) takes it from the scores of
-    the dense network: the paper has none, and losses of different layers' outputs do not compare.
+    the dense network. The paper has no such ranking, and losses of different layers' outputs do not
+    compare.
 
-    ``update`` looks at the view's network: call it before that changes. Each sparsity costs a
-    forward pass for each layer, and a copy of the network. Holds d² numbers for a layer of d
-    inputs; to score 1 GiB of layers at a time, or a layer where that alone is more, and while one
-    is inverted three times as much in double precision.
+    ``update`` looks at the view's network: call it before the network changes. Each sparsity costs
+    a forward pass for each layer and a copy of the network. A layer of d inputs takes d² numbers,
+    three times as many in double precision while it is inverted; 1 GiB of layers is scored at a
+    time, or a single layer where that alone takes more.
 
-    Raises Refused for embeddings, and where H cannot be inverted.
+    Args:
+        damping: λ relative to the mean of H's diagonal; above 0.
+
+    Raises:
+        Refused: there are embeddings, or H cannot be inverted.
     """
     scores = {}
     for names in _turns(view):
@@ -76,7 +81,7 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
 
 
 def _turns(view: View) -> list[list[str]]:
-    """Layers whose Hessians are held together."""
+    """Return the layers in groups whose Hessians fit into memory together."""
     turns: list[list[str]] = [[]]
     free = MEMORY
     for name, layer in view.layers.items():
@@ -91,7 +96,7 @@ def _turns(view: View) -> list[list[str]]:
 
 
 def _factors(view: View, names: list[str], damping: float) -> Iterator[tuple[str, Tensor]]:
-    """U of each layer: [groups, d, d], upper, UᵀU the inverse of its damped H."""
+    """Yield U of each layer: [groups, d, d], upper, UᵀU the inverse of its damped H."""
     scale = 2 / sample_count(view)
     moments = input_sums(view, names, lambda rows: rows.mT @ rows)
     for name in names:
@@ -101,10 +106,18 @@ def _factors(view: View, names: list[str], damping: float) -> Iterator[tuple[str
 
 
 def inverse_factor(hessian: Tensor, damping: float, name: str) -> Tensor:
-    """U upper with UᵀU = (H + λI)⁻¹, for H [groups, d, d]; λ is relative to the mean diagonal.
+    """Return the upper U with UᵀU = (H + λI)⁻¹.
 
-    With both orders reversed, the Cholesky factor of H is V upper with VVᵀ = H, and U = V⁻¹: H need
-    not be inverted itself. Raises Refused where H is not positive definite.
+    With both orders reversed, the Cholesky factor of H is an upper V with VVᵀ = H, and U = V⁻¹: H
+    itself need not be inverted.
+
+    Args:
+        hessian: H [groups, d, d]; changed in place.
+        damping: λ relative to the mean of H's diagonal.
+        name: of the layer, for messages.
+
+    Raises:
+        Refused: H + λI is not positive definite.
     """
     mean = hessian.diagonal(dim1=1, dim2=2).mean(1)
     mean = torch.where(mean > 0, mean, 1.0)  # a layer whose inputs are all zero
@@ -120,9 +133,10 @@ def inverse_factor(hessian: Tensor, damping: float, name: str) -> Tensor:
 def _in_order(
     view: View, masks: Mapping[str, Tensor], damping: float, choice: Choice | None = None
 ) -> tuple[Masks, dict[str, Tensor]]:
-    """Masks of all layers, new weights of those that lose any, on the inputs left by those before.
+    """Return masks of all layers, and new weights of those that lose any.
 
-    With a ``choice`` as many weights of each layer go as of ``masks``, without it just those.
+    Each layer is pruned on the inputs that the pruned layers before it give. With a ``choice`` as
+    many weights of each layer go as ``masks`` removes; without, just those that it removes.
     """
     copies: dict[int, Any] = {}
     pruned = copy(view)
@@ -148,7 +162,7 @@ def _in_order(
 
 
 def _order(view: View) -> list[str]:
-    """The layers in the order in which they first run."""
+    """Return the layers in the order in which they first run."""
     ran: dict[str, None] = {}
 
     def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -159,7 +173,7 @@ def _order(view: View) -> list[str]:
 
 
 def _picker(view: View, name: str, mask: Tensor, step: int, choice: Choice | None) -> _Pick:
-    """What stays of each ``step`` inputs: as ``mask`` says, or the choice of as many in all."""
+    """Return a choice among each ``step`` inputs: what the mask keeps, or as many in all."""
     parts = mask.split(step, dim=1)
     gone = ~view.within.get(name, torch.ones_like(mask))
     if choice is None or torch.equal(gone, ~mask):  # or nothing goes beside what is gone already
@@ -181,10 +195,10 @@ def _picker(view: View, name: str, mask: Tensor, step: int, choice: Choice | Non
 
 
 def _sweep(weights: Tensor, pick: _Pick, factor: Tensor, step: int) -> Tensor:
-    """Remove from ``weights`` [groups, rows, d], in place, input after input; returns what stays.
+    """Remove weights [groups, rows, d] in place, input after input; return what stays.
 
     Each removed weight w_j changes those after it by −w_j/U_jj · U_j. ``pick(number, scores)`` says
-    what stays of the next ``step`` columns once those before have gone.
+    what stays of the next ``step`` columns once those before are done.
     """
     inputs = weights.shape[-1]
     keep = torch.ones_like(weights, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Weights by the synaptic flow through them, without data."""
+"""Criterion without data: the synaptic flow through a weight."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from prunebench.pruning.view import Scores, View
 def synflow(view: View) -> Scores:
     """|w·∂R/∂w|, R the sum of outputs for all-ones inputs through |w| (Tanaka 2020, algorithm 1).
 
-    As in the authors' experiments: every parameter (biases, batch norm) and every floating-point
+    As in the authors' experiments, every parameter (biases, batch norm) and every floating-point
     buffer (running statistics) takes its absolute value, in eval mode, so that at initialization
-    batch norm is the identity. Only the *shape* of the calibration inputs is used. In float64,
-    since R is a product over all layers; scores are divided by their maximum, which changes no
-    ranking and keeps them within float32. Meant for ``at-initialization`` with ``rounds: 100``: in
-    one round it removes whole layers. With layer norms R is no longer a product of weights; the
+    batch norm is the identity. Only the *shape* of the calibration inputs is used. R is a product
+    over all layers and is computed in float64; scores are divided by their maximum, which changes
+    no ranking and keeps them within float32. Meant for ``at-initialization`` with ``rounds: 100``:
+    in one round it removes whole layers. With layer norms R is no longer a product of weights; the
     definition is then applied as it stands.
 
-    Raises Refused where the input is not floating-point (embeddings), or R is zero or not finite.
+    Raises:
+        Refused: the input is not floating-point (embeddings), or R is zero or not finite.
     """
     inputs = view.batches[0][0]
     if not inputs.is_floating_point():

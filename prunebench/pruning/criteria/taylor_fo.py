@@ -1,4 +1,4 @@
-"""First-order change of the loss when a filter goes."""
+"""Criterion: the first-order change of the loss when a filter goes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from prunebench.pruning.view import GroupScores, View
 def taylor_fo(view: View) -> GroupScores:
     """(Σ g·w)² of what makes a channel, averaged over the batches (Molchanov 2019, equation 8).
 
-    The sum is the derivative of the loss by a gate on the channel: right after its batch norm it is
-    g_γ·γ + g_β·β (their Taylor-FO-BN); without one, the sum over the filter's weights and its bias.
-    A gate on coupled channels acts on all their filters at once, so that their sums are added
-    before they are squared. The gradient is that of a batch's mean loss. Raises Refused where the
-    loss depends on no filter that could go.
+    The sum is the derivative of the loss by a gate on the channel. Directly after its batch norm it
+    is g_γ·γ + g_β·β (their Taylor-FO-BN); without a batch norm, the sum over the filter's weights
+    and its bias. A gate on coupled channels acts on all their filters at once, so their sums are
+    added before they are squared. The gradient is that of a batch's mean loss.
+
+    Raises:
+        Refused: the loss depends on no filter that could be removed.
     """
     gates = {group.name: _gated(view, group) for group in view.groups}
     named = dict(view.model.named_parameters())
@@ -36,7 +38,7 @@ def taylor_fo(view: View) -> GroupScores:
 
 
 def _gated(view: View, group: Group) -> dict[str, Tensor]:
-    """Parameters whose values pass the gates of a group -> the unit of each row."""
+    """Return the parameters that a gate on a group scales, with the unit of each of their rows."""
     names = {id(value): name for name, value in view.model.named_parameters()}
     found = {}
     for item in group.filters():
@@ -50,7 +52,7 @@ def _gated(view: View, group: Group) -> dict[str, Tensor]:
 def _gate(
     gate: dict[str, Tensor], named: dict[str, nn.Parameter], gradients: dict[str, Tensor], size: int
 ) -> Tensor:
-    """Σ g·w of each unit, [size] on the CPU."""
+    """Return Σ g·w of each unit, [size] on the CPU."""
     total = torch.zeros(size)
     for name, unit in gate.items():
         if name in gradients:

@@ -1,4 +1,4 @@
-"""Weights by magnitude and the size of their inputs."""
+"""Criterion: the magnitude of a weight times the size of its input."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from prunebench.pruning.view import Scores, View
 def wanda(view: View) -> Scores:
     """|W_ij|·‖X_j‖₂, X_j the weight's inputs over all samples and positions (Sun 2024, eq. 1).
 
-    The paper compares within output rows (allocation ``per-row``) or N:M groups of linear layers.
-    A convolution is the linear layer on its unfolded input: X_j is what the weight at input channel
-    and kernel position j meets, zeros of the padding included, so that ‖X_j‖² is half the diagonal
-    of SparseGPT's Hessian, as the paper derives it. Embeddings are refused.
+    The paper compares within output rows (allocation ``per-row``) or within N:M groups of linear
+    layers. A convolution is a linear layer on its unfolded input: X_j holds what the weight at an
+    input channel and kernel position multiplies, zeros of the padding included, so that ‖X_j‖² is
+    half the diagonal of SparseGPT's Hessian, as the paper derives it. Embeddings are refused.
     """
     squares = input_sums(view, list(view.layers), lambda rows: rows.square().sum(1))
     scores = {}

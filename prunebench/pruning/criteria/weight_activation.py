@@ -1,4 +1,4 @@
-"""Weights and activations together."""
+"""Criterion: the magnitude of a weight times the mean magnitude of its input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from prunebench.pruning.view import Scores, View
 
 
 def per_weight(layer: Layer, inputs: Tensor) -> Tensor:
-    """[in channels] of a layer's input, shaped to multiply its weight [out, in / groups, ...]."""
+    """Return values by input channel, shaped to multiply a layer's weight [out, in / groups, ...].
+
+    Args:
+        layer: the layer.
+        inputs: [in channels].
+    """
     weight = layer.weight
     groups = getattr(layer.module, "groups", 1)
     # filters of group j read the j-th block of input channels
@@ -23,8 +28,8 @@ def weight_activation(view: View) -> Scores:
     """|w|·mean|x|, x the input of the weight, averaged over samples and positions.
 
     After the activation-magnitude strategy of ShrinkBench, the software of Blalock 2020; the paper
-    itself compares magnitude and gradient alone. ShrinkBench averages inputs over samples before it
-    takes absolute values, so that signs cancel; here they do not. Behind a ReLU both are the same.
+    itself only compares magnitude and gradient. ShrinkBench averages inputs over samples before it
+    takes absolute values, so that signs cancel; here they do not. Behind a ReLU the two agree.
     """
     means = view.input_means(lambda inputs: inputs.abs())
     return {

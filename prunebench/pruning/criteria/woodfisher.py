@@ -1,4 +1,4 @@
-"""Second-order change of the loss, with compensation by the other weights of a block."""
+"""Criterion and compensation of second order, within blocks of weights."""
 
 from __future__ import annotations
 
@@ -39,14 +39,22 @@ def woodfisher(
     """w²/(2·[F⁻¹]_ii), F the block-diagonal empirical Fisher (Hassibi 1993, Singh 2020).
 
     F is the mean of g·gᵀ over single calibration samples, plus ``damping`` on its diagonal, in
-    blocks of ``block`` consecutive entries of each flattened weight. A block is inverted directly,
-    which equals the paper's recursion by the Woodbury identity. Given the masks, the weights that
-    stay minimize ½·δᵀFδ where all removed ones of the block go at once (``joint``), or, as in the
-    paper and its code, change by the sum of what each removal alone would ask for.
+    blocks of consecutive entries of each flattened weight. A block is inverted directly, which
+    equals the paper's recursion by the Woodbury identity.
 
-    ``update`` looks at the view's network: call it before that changes. Holds ``block`` numbers for
-    each weight and the gradients of up to 32 samples, 1 GiB of either at a time; the backward
-    passes are repeated for the rest. Never a layer's dense Fisher.
+    ``update`` looks at the view's network: call it before the network changes. It holds ``block``
+    numbers for each weight and the gradients of up to 32 samples, 1 GiB of either at a time; the
+    backward passes are repeated for the rest. A layer's dense Fisher is never held.
+
+    Args:
+        block: entries in a block.
+        damping: added to the diagonal of F; above 0.
+        joint: whether the weights that stay minimize ½·δᵀFδ while all removed ones of the block go
+            at once. Otherwise, as in the paper and its code, they change by the sum of what each
+            removal alone asks for.
+
+    Raises:
+        Refused: F cannot be inverted.
     """
     turns = _turns(view, block)
     diagonals = zeros(view)
@@ -78,7 +86,7 @@ def woodfisher(
 
 
 def _turns(view: View, block: int) -> list[list[_Span]]:
-    """Blocks whose Fisher is held together, in passes over the samples."""
+    """Return the blocks in groups whose Fishers fit into memory together."""
     size = 4 * block * (block + _CHUNK)
     room = most = max(1, MEMORY // size)
     turns: list[list[_Span]] = [[]]
@@ -96,7 +104,7 @@ def _turns(view: View, block: int) -> list[list[_Span]]:
 
 
 def _take(values: Tensor, span: _Span, block: int) -> Tensor:
-    """The span's entries of a weight as [blocks, block], padded with zeros at the weight's end."""
+    """Return the span's entries as [blocks, block], padded with zeros at the weight's end."""
     cut = values.flatten()[span.first * block : span.last * block]
     return functional.pad(cut, (0, (span.last - span.first) * block - len(cut))).view(-1, block)
 
@@ -107,7 +115,7 @@ def _put(values: Tensor, span: _Span, block: int, found: Tensor) -> None:
 
 
 def _fishers(view: View, spans: list[_Span], block: int, damping: float) -> dict[_Span, Tensor]:
-    """The damped Fisher of each span: [blocks, block, block]."""
+    """Return the damped Fisher of each span: [blocks, block, block]."""
     names = sorted({span.name for span in spans})
     like = zeros(view)
     chunk = max(1, min(_CHUNK, MEMORY // (4 * sum(like[name].numel() for name in names))))
@@ -125,7 +133,7 @@ def _fishers(view: View, spans: list[_Span], block: int, damping: float) -> dict
 
 
 def _by_parts(solve: Callable[..., Tensor], *stacks: Tensor) -> Tensor:
-    """``solve`` of blocks in double precision, some at a time."""
+    """Apply ``solve`` to blocks in double precision, some at a time."""
     step = max(1, _INVERTED // stacks[0][0].numel())
     parts = zip(*(stack.split(step) for stack in stacks), strict=True)
     found = [solve(*(part.double() for part in group)).to(stacks[0].dtype) for group in parts]
@@ -141,14 +149,14 @@ def _cholesky(fisher: Tensor) -> Tensor:
 
 
 def _inverse_diagonal(fisher: Tensor) -> Tensor:
-    """[F⁻¹]_ii as [blocks, block]."""
+    """Return [F⁻¹]_ii as [blocks, block]."""
     unit = torch.eye(fisher.shape[-1], dtype=fisher.dtype, device=fisher.device)
     inverse = torch.linalg.solve_triangular(_cholesky(fisher), unit, upper=False)
     return inverse.square().sum(1)
 
 
 def _joint(fisher: Tensor, weights: Tensor, keep: Tensor) -> Tensor:
-    """w + δ on the kept K, where F_KK δ_K = F_KQ w_Q for the removed Q (Kurtic 2022)."""
+    """Return w + δ on the kept K, where F_KK δ_K = F_KQ w_Q for the removed Q (Kurtic 2022)."""
     pull = torch.einsum("bij,bj->bi", fisher, weights * (1 - keep)) * keep
     inside = fisher * keep[:, :, None] * keep[:, None, :]
     inside.diagonal(dim1=1, dim2=2).add_(1 - keep)
@@ -157,7 +165,7 @@ def _joint(fisher: Tensor, weights: Tensor, keep: Tensor) -> Tensor:
 
 
 def _independent(fisher: Tensor, weights: Tensor, keep: Tensor) -> Tensor:
-    """w − Σ_q w_q F⁻¹e_q / [F⁻¹]_qq over the removed q (Singh 2020)."""
+    """Return w − Σ_q w_q F⁻¹e_q / [F⁻¹]_qq over the removed q (Singh 2020)."""
     pull = weights * (1 - keep) / _inverse_diagonal(fisher)
     change = torch.cholesky_solve(pull[..., None], _cholesky(fisher))[..., 0]
     return (weights - change) * keep

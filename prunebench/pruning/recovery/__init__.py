@@ -1,4 +1,8 @@
-"""What follows pruning. Each gets the curve, the pruned model (changed in place) and its masks."""
+"""Recoveries: what follows pruning.
+
+A recovery is called with the curve, the pruned model, which it changes in place, and its masks. It
+returns the run of its training.
+"""
 
 from prunebench.pruning.recovery.fine_tuning import (
     batch_norm_recalibration,

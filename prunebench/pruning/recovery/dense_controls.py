@@ -1,7 +1,7 @@
-"""Training that fights overfitting without pruning: the controls, with the schedule ``dense``.
+"""Controls that fight overfitting without pruning: early stopping, a tuned weight decay.
 
-Both start from the baseline's initialization and see its batches in its order. They choose on
-validation, and their record's cost is all that they tried.
+They go with the schedule ``dense``. Both start from the baseline's initialization, see its batches
+in its order, and choose on validation. Their record's cost is that of all they tried.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DECAYS = {"sgd": (0.0, 1e-4, 5e-4, 2e-3, 1e-2), "adamw": (0.0, 0.01, 0.05, 0.2,
 
 
 def validation(curve: Curve, model: nn.Module) -> tuple[float, float]:
-    """Error in [0, 1] and mean negative log-likelihood (nats) on the validation images."""
+    """Return error in [0, 1] and mean negative log-likelihood (nats) on the validation images."""
     labels = curve.samples.val_labels.cpu()
     logits = predict(model, curve.samples.val_images, curve.samples.normalize)
     error = (logits.argmax(1) != labels).float().mean().item()
@@ -42,8 +42,8 @@ def _start(curve: Curve, model: nn.Module, masks: Masks) -> None:
 def early_stopping(curve: Curve, model: nn.Module, masks: Masks) -> Run:
     """Train from initialization; keep the epoch of the lowest validation error (Prechelt 1998).
 
-    The first of equals is kept. Training runs to its end, to see that no later epoch is better,
-    and counts in full. The history names the epoch kept (``kept: true``).
+    The first of equal epochs is kept. Training runs to its end, to see that no later epoch is
+    better, and counts in full. The history marks the epoch kept (``kept: true``).
     """
     _start(curve, model, masks)
     errors: list[float] = []
@@ -80,11 +80,15 @@ def tuned_weight_decay(
 ) -> Run:
     """Train from initialization with each weight decay; keep the lowest validation error.
 
-    ``values`` (None: five about the usual of the optimizer); equal errors are parted by the
-    negative log-likelihood, then by the order given. Every training counts. The history is that of
-    the one kept, which it names (``weight_decay``).
+    The negative log-likelihood decides between equal errors, then the order of the values. Every
+    training counts as cost. The history is that of the training kept, and names its
+    ``weight_decay``.
 
-    Raises PrunebenchError for values that are no weight decays.
+    Args:
+        values: weight decays to try; None: five around what is usual for the optimizer.
+
+    Raises:
+        PrunebenchError: a value is no weight decay.
     """
     tried = _checked(_DECAYS[curve.training.optimizer] if values is None else values)
     total, chosen, best, state = Run(), Run(diverged=True), (math.inf, math.inf), None

@@ -1,4 +1,4 @@
-"""Learning from the dense network what pruning made the network forget (Hinton 2015)."""
+"""Recovery by knowledge distillation from the dense network (Hinton 2015)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prunebench.training.loop import Hooks, Run, logits_of
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL(teacher ‖ student) of logits [B, classes] softened by T, a mean over the batch."""
+    """Return T² · KL(teacher ‖ student) of logits [B, classes] softened by T, mean of the batch."""
     return temperature**2 * functional.kl_div(
         functional.log_softmax(student.float() / temperature, 1),
         functional.log_softmax(teacher.float() / temperature, 1),
@@ -41,14 +41,21 @@ def distillation(
     epochs: int | None = None,
     rate_share: float = 0.1,
 ) -> Run:
-    """Fine-tuning towards the dense baseline's outputs, its labels aside (Hinton 2015, section 2).
+    """Fine-tuning towards the dense baseline's outputs and the labels (Hinton 2015, section 2).
 
-    The loss is ``weight`` · T² · KL(baseline ‖ network) + (1 − ``weight``) · cross-entropy; the
-    baseline sees the same batches, in eval mode. ``rewind``: the baseline's whole learning-rate
-    schedule again, as learning-rate rewinding has it, in place of ``epochs`` (None: the
-    configuration's ``training.recovery_epochs``) at ``rate_share`` of its learning rate.
+    The loss is ``weight`` · T² · KL(baseline ‖ network) + (1 − ``weight``) · cross-entropy. The
+    baseline sees the same batches, in eval mode.
 
-    Raises PrunebenchError: a temperature that is not positive, a weight outside of [0, 1].
+    Args:
+        temperature: T, above 0.
+        weight: of the divergence, in [0, 1].
+        rewind: repeat the baseline's whole learning-rate schedule, as learning-rate rewinding does;
+            ``epochs`` and ``rate_share`` then do not count.
+        epochs: length of the training; None: the configuration's ``training.recovery_epochs``.
+        rate_share: constant learning rate, relative to the baseline's.
+
+    Raises:
+        PrunebenchError: the temperature or the weight is out of range.
     """
     if temperature <= 0 or not 0 <= weight <= 1:
         raise PrunebenchError(

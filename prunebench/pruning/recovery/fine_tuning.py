@@ -14,7 +14,7 @@ from prunebench.training.loop import Run, learning_rate
 
 @recovery(length="none")
 def none(curve: Curve, model: nn.Module, masks: Masks) -> Run:
-    """Nothing."""
+    """Do nothing after pruning."""
     return Run()
 
 
@@ -29,7 +29,9 @@ def fine_tuning(
 ) -> Run:
     """Train on at a small constant learning rate: ``rate_share`` of the baseline's (Han 2015).
 
-    ``epochs`` defaults to the configuration's ``training.recovery_epochs``.
+    Args:
+        epochs: None: the configuration's ``training.recovery_epochs``.
+        rate_share: learning rate, relative to the baseline's.
     """
     length = epochs or curve.training.recovery_epochs or curve.training.epochs
     rate = curve.training.learning_rate * rate_share
@@ -42,8 +44,13 @@ def learning_rate_rewinding(
 ) -> Run:
     """Keep the trained weights, repeat the schedule from ``to_epoch`` (Renda 2020).
 
-    ``times``: how often in a row; with the schedule ``dense`` that is the dense network trained as
-    long as a method of as many rounds. Raises PrunebenchError for less than once.
+    Args:
+        to_epoch: the epoch of the baseline's schedule to go back to.
+        times: how often in a row. With the schedule ``dense`` this is the dense network trained as
+            long as a method of as many rounds.
+
+    Raises:
+        PrunebenchError: ``times`` is less than once.
     """
     if times < 1:
         raise PrunebenchError(f"learning-rate-rewinding: times must be at least 1, found {times}")
@@ -56,7 +63,11 @@ def learning_rate_rewinding(
 
 @recovery(length="training", ranges={"to_epoch": "[0, inf)"})
 def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: int = 0) -> Run:
-    """Set the kept weights back to ``to_epoch`` and train from there (Frankle 2019, 2020)."""
+    """Set the kept weights back to ``to_epoch`` and train from there (Frankle 2019, 2020).
+
+    Args:
+        to_epoch: the epoch of the baseline's training to go back to.
+    """
     model.load_state_dict(dict(curve.states(to_epoch)))
     apply(model, masks)
     return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
@@ -65,7 +76,11 @@ def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: 
 @recovery()
 @torch.no_grad()
 def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
-    """Only the statistics of the batch norms are measured anew, on the training images."""
+    """Measure the statistics of the batch norms anew on the training images; train nothing.
+
+    Raises:
+        Refused: the network has no batch norm.
+    """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         raise Refused(f"{type(model).__name__} has no batch norm to recalibrate")

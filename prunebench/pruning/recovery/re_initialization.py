@@ -1,4 +1,4 @@
-"""Another initialization under the same mask: the controls that know nothing of the baseline."""
+"""Training the same mask from another initialization: a control without the baseline's weights."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def re_initialization(curve: Curve, model: nn.Module, masks: Masks) -> Run:
 
     The network is built anew from a seed of its own, so that every parameter is drawn as its
     library draws it. Where whole filters are gone, the kept weights are scaled as a network built
-    that narrow would draw them: its fan is smaller, its weights are larger. The law is read off
-    each layer's variance; a layer that follows none of the usual ones (a transformer's constant
-    deviation) is left as drawn, and so are biases. Single weights that are gone do not count: the
-    control keeps the dense network's scale.
+    that narrow would draw them: its fan is smaller, its weights are larger. The law of a layer is
+    read off its variance. A layer that follows none of the usual laws (such as a transformer's
+    constant deviation) is left as drawn, and so are biases. Single weights that are gone do not
+    count: the control keeps the dense network's scale.
     """
     model.load_state_dict(_fresh(curve, model).state_dict())
     with torch.no_grad():
@@ -55,10 +55,15 @@ def _fresh(curve: Curve, model: nn.Module) -> nn.Module:
 
 
 def narrowing(weight: Tensor, mask: Tensor) -> float:
-    """How much larger a layer of only the kept channels would draw its weights; 1 if none is gone.
+    """Return the factor by which a layer of only the kept channels would draw larger weights.
 
-    ``weight`` [out, in, ...] as drawn for the whole layer; ``mask`` of its shape. 1 as well where
-    the mask is not one of whole channels, or the layer follows no known law.
+    Args:
+        weight: [out, in, ...] as drawn for the whole layer.
+        mask: bool of its shape.
+
+    Returns:
+        1 where no channel is gone, where more than whole channels is gone, or where the layer
+        follows no known law.
     """
     rows, columns = mask.flatten(1).any(1), mask.transpose(0, 1).flatten(1).any(1)
     kept, whole = (int(rows.sum()), int(columns.sum())), (len(rows), len(columns))

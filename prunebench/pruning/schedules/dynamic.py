@@ -1,4 +1,4 @@
-"""Dynamic sparse training: always as sparse, but not always the same weights (SET, RigL)."""
+"""Dynamic sparse training: a fixed sparsity, but not always the same weights (SET, RigL)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prunebench.training.loop import Hooks
 
 
 def drop_share(share: float, t: float) -> float:
-    """The share of a layer's kept weights that is dropped at ``t`` in [0, 1] (Evci 2020, eq. 1)."""
+    """Return the share of a layer's weights dropped at ``t`` in [0, 1] (Evci 2020, equation 1)."""
     return share / 2 * (1 + math.cos(math.pi * t))
 
 
@@ -49,23 +49,31 @@ def dynamic(
 ) -> Iterator[Pruned]:
     """Train a sparse network from the start; drop its smallest weights, grow others (Evci 2020).
 
-    Criterion and allocation choose the first mask at initialization; from then on each layer keeps
-    its number of weights. Every ``every`` steps (None: a hundredth of training, at least 10) until
-    the share ``end`` of training, each layer drops its smallest weights, a share of
-    ``share``/2 · (1 + cos(πt/T_end)), and grows as many. ``grow``: ``random`` is SET (Mocanu 2018),
-    which grows weights that were not there before; ``gradient`` is RigL, which grows where the
-    gradient of the dense weights is largest on the step's own batch, and what was just dropped may
-    stay if that is there (the paper's ``i not in θ_active minus I_drop``). A grown weight starts at
-    zero, without momentum.
+    Criterion and allocation choose the first mask at initialization. From then on each layer keeps
+    its number of weights: at each update it drops its smallest weights, a share of
+    ``share``/2 · (1 + cos(πt/T_end)), and grows as many. A grown weight starts at zero, without
+    momentum.
 
-    SET is the variant of Evci 2020: smallest magnitudes and a cosine, where Mocanu 2018 drops the
-    smallest positive and largest negative ones at a constant share. At an update RigL's authors
-    skip the step of the optimizer; here it is made, and the update follows, so that budgets agree.
+    SET is the variant of Evci 2020, with smallest magnitudes and a cosine; Mocanu 2018 drops the
+    smallest positive and largest negative weights at a constant share. At an update the authors of
+    RigL skip the step of the optimizer; here the step is made and the update follows, so that
+    budgets agree.
 
-    Training lasts ``stretch`` times as long as the baseline's, whose cost is not counted. Each
-    sparsity is a trajectory of its own: its number of weights never changes.
+    Each sparsity is trained on its own, since its number of weights never changes. The baseline's
+    cost is not counted.
 
-    Raises PrunebenchError: a way to grow or a share it does not know, no update before ``end``.
+    Args:
+        grow: ``random`` is SET (Mocanu 2018), which grows weights that were not there before.
+            ``gradient`` is RigL, which grows where the gradient of the dense weights is largest on
+            the step's own batch; what was just dropped may stay if that is there (the paper's
+            ``i not in θ_active minus I_drop``).
+        share: the largest share of a layer that is dropped at once, in [0, 1].
+        end: the share of training after which the mask is fixed, in (0, 1].
+        every: steps between updates; None: a hundredth of training, at least 10.
+        stretch: length of training relative to the baseline's.
+
+    Raises:
+        PrunebenchError: ``grow`` or ``share`` is out of range, or no update comes before ``end``.
     """
     if grow not in ("random", "gradient"):
         raise PrunebenchError(f"dynamic: grow must be 'random' or 'gradient', found {grow!r}")
@@ -93,7 +101,7 @@ def dynamic(
 
 @dataclass
 class _Rewirer:
-    """Moves the mask of a network in training, and counts what that takes."""
+    """Moves the mask of a network while it trains, and counts the seconds this takes."""
 
     masks: Masks
     steps: list[int]  # numbers of steps done after which it acts; at the last the share is 0
@@ -104,24 +112,24 @@ class _Rewirer:
     gradients: dict[str, Tensor] = field(default_factory=dict)
 
     def hooks(self) -> Hooks:
-        """Where it comes in."""
+        """Return the hooks through which it acts."""
         look = self.look if self.by_gradient else None
         memory = Memory(self.keep, self.recall)
         return Hooks(after_backward=look, after_step=self.update, memory=memory)
 
     def keep(self) -> Tensors:
-        """What it knows between two epochs; gradients are of one step."""
+        """Return what it knows between two epochs; gradients live for one step only."""
         seconds = torch.tensor(self.seconds, dtype=torch.float64)
         return {**{f"mask/{name}": mask for name, mask in self.masks.items()}, "seconds": seconds}
 
     def recall(self, kept: Tensors) -> None:
-        """Take up what ``keep`` gave."""
+        """Take up what ``keep`` returned."""
         for name, mask in self.masks.items():
             self.masks[name] = kept[f"mask/{name}"].to(mask.device)
         self.seconds = kept["seconds"].item()
 
     def look(self, step: int, model: nn.Module) -> None:
-        """Keep the dense gradients of a step after which the mask moves."""
+        """Save the dense gradients of a step after which the mask moves."""
         if step + 1 not in self.steps:
             return
         for name, parameter in model.named_parameters():
@@ -130,7 +138,7 @@ class _Rewirer:
                 self.gradients[name] = torch.zeros_like(parameter) if grad is None else grad.clone()
 
     def update(self, step: int, model: nn.Module) -> Masks | None:
-        """Drop and grow in every layer after a step; None where it is not due."""
+        """Drop and grow in every layer after a step; return None where no update is due."""
         if step + 1 not in self.steps:
             return None
         clock, share = Clock(), drop_share(self.share, (step + 1) / self.steps[-1])
@@ -149,11 +157,15 @@ class _Rewirer:
 def drop_and_grow(
     weight: Tensor, mask: Tensor, count: int, gradient: Tensor | None, draw: torch.Generator
 ) -> Tensor:
-    """A mask of as many weights: ``count`` dropped at the smallest |weight|, as many grown.
+    """Return a mask of as many weights, some dropped and as many grown.
 
-    With a ``gradient`` of the weight's shape they grow at its largest magnitudes among all but the
-    weights that stay; without, at random among those that were not there. Where fewer than
-    ``count`` were not there, fewer are dropped. Ties are broken by ``draw``.
+    Args:
+        weight: the layer's weights; those of smallest magnitude are dropped.
+        mask: bool of the same shape, True is kept.
+        count: how many to move; fewer without a gradient, if fewer are free.
+        gradient: of the weight's shape: weights grow at its largest magnitudes among all but those
+            that stay. None: they grow at random among those that were not there.
+        draw: breaks ties.
     """
     flat = mask.flatten()
     active, free = flat.nonzero().squeeze(1), (~flat).nonzero().squeeze(1)
@@ -172,6 +184,6 @@ def drop_and_grow(
 
 
 def _lowest(values: Tensor, count: int, draw: torch.Generator) -> Tensor:
-    """The places of the ``count`` lowest values, ties in a drawn order."""
+    """Return the positions of the ``count`` lowest values, ties in a drawn order."""
     order = torch.randperm(len(values), generator=draw).to(values.device)
     return order[values[order].argsort(stable=True)[:count]]

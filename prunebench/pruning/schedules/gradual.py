@@ -1,4 +1,4 @@
-"""Gradual pruning: more and more is removed while the network trains (Zhu & Gupta 2018)."""
+"""Gradual pruning: remove more and more while the network trains (Zhu & Gupta 2018)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prunebench.training.loop import Hooks
 
 
 def cubic(first: float, last: float, t: float) -> float:
-    """The sparsity at the share ``t`` of the way from ``first`` to ``last`` (equation 1)."""
+    """Return the sparsity at the share ``t`` of the way from ``first`` to ``last`` (equation 1)."""
     return last + (first - last) * (1 - t) ** 3
 
 
@@ -51,19 +51,25 @@ def gradual(
 ) -> Iterator[Pruned]:
     """Prune while the network trains: s_f + (s_i − s_f)(1 − t)³ (Zhu & Gupta 2018, eq. 1).
 
-    Training lasts ``stretch`` times as long as the baseline's, with its learning rate stretched
-    alike. Between the shares ``begin`` and ``end`` of it the criterion scores the network every
-    ``every`` steps (None: a hundredth of training, at least 10) and the sparsity rises from
-    ``initial`` along the cubic law; then training goes on to its end with the mask fixed.
-    ``start``: ``initial`` trains from the baseline's initialization and never needs the baseline,
-    whose cost is not counted; ``trained`` prunes its trained weights. What is gone stays gone,
-    unlike in the authors' code, where a weight that is masked keeps its value and may return.
+    Between the shares ``begin`` and ``end`` of training the criterion scores the network again and
+    again and the sparsity rises along the cubic law; then training goes on with the mask fixed.
+    What is gone stays gone. In the authors' code a masked weight keeps its value and may return.
 
-    Each sparsity is a trajectory of its own. One trajectory could not pass all of them: a network
-    that goes through 0.5 on its way to 0.9 has neither the slow end of the law for 0.5 nor the
-    rest of training, at a falling learning rate, with that mask.
+    Each sparsity is trained on its own. One training could not pass all of them: a network on its
+    way from 0.5 to 0.9 has neither the slow end of the law for 0.5 nor the rest of training, at a
+    falling learning rate, with that mask.
 
-    Raises PrunebenchError: a ``start`` it does not know, or nothing between ``begin`` and ``end``.
+    Args:
+        start: ``initial`` trains from the baseline's initialization, and the baseline's cost is not
+            counted; ``trained`` starts from its trained weights.
+        initial: sparsity at the start, in [0, 1).
+        begin: the share of training at which pruning begins.
+        end: the share of training at which it ends, in (0, 1].
+        every: steps between two prunings; None: a hundredth of training, at least 10.
+        stretch: length of training, and of its learning rate schedule, relative to the baseline's.
+
+    Raises:
+        PrunebenchError: ``start`` is unknown, or no step lies between ``begin`` and ``end``.
     """
     if start not in ("initial", "trained"):
         raise PrunebenchError(f"gradual: start must be 'initial' or 'trained', found {start!r}")
@@ -93,7 +99,7 @@ def gradual(
 
 @dataclass
 class _Pruner:
-    """Removes from a network in training what the law says, and counts what that takes."""
+    """Prunes a network while it trains, as the law says, and counts the seconds this takes."""
 
     curve: Curve
     law: dict[int, float]  # steps done -> sparsity
@@ -109,19 +115,19 @@ class _Pruner:
         return cls(curve, law, ones(weights), movement if trained else None)
 
     def hooks(self) -> Hooks:
-        """Where it comes in."""
+        """Return the hooks through which it acts."""
         add = self.add if self.movement is not None else None
         memory = Memory(self.keep, self.recall)
         return Hooks(after_backward=add, after_step=self.update, memory=memory)
 
     def keep(self) -> Tensors:
-        """What it knows between two epochs."""
+        """Return what it knows between two epochs."""
         moved = {f"movement/{name}": total for name, total in (self.movement or {}).items()}
         masks = {f"mask/{name}": mask for name, mask in self.masks.items()}
         return {**moved, **masks, "seconds": torch.tensor(self.seconds, dtype=torch.float64)}
 
     def recall(self, kept: Tensors) -> None:
-        """Take up what ``keep`` gave."""
+        """Take up what ``keep`` returned."""
         self.masks = {
             name: kept[f"mask/{name}"].to(mask.device) for name, mask in self.masks.items()
         }
@@ -140,7 +146,7 @@ class _Pruner:
                 total.addcmul_(weight, weight.grad, value=-1)
 
     def update(self, step: int, model: nn.Module) -> Masks | None:
-        """Prune to the sparsity that is due after this step; None where none is."""
+        """Prune to the sparsity that is due after this step; return None where none is due."""
         sparsity = self.law.get(step + 1, 0.0)
         if not sparsity or not _finite(model):
             return None  # weights that are no numbers end training: the run says it diverged

@@ -1,8 +1,6 @@
-"""Pruning before, after or between training: one-shot, at initialization, iterative; or not at all.
+"""Schedules that prune before, after or between trainings: one-shot, at initialization, iterative.
 
-A schedule yields a pruned and recovered network for every sparsity asked for. It asks for no cell
-that is finished already, and what it needs of earlier rounds it reads back from finished cells, so
-that a killed curve goes on from the last of them.
+``dense`` removes nothing, for the controls.
 """
 
 from __future__ import annotations
@@ -34,7 +32,8 @@ def at_initialization(
 ) -> Iterator[Pruned]:
     """Score the network before any training, prune, then train once (Lee 2019).
 
-    ``rounds``: how many times it is scored and pruned on the way to each sparsity (Tanaka 2020).
+    Args:
+        rounds: how often it is scored and pruned on the way to each sparsity (Tanaka 2020).
     """
     if rounds == 1:
         yield from _each(curve, sparsities, 0, Cost())
@@ -50,7 +49,7 @@ def at_initialization(
 
 @schedule(sparsities=(0.0,))
 def dense(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
-    """Nothing is removed: the controls that train the dense network otherwise or longer."""
+    """Remove nothing: for the controls that train the dense network otherwise or longer."""
     if curve.finished(0.0) is None:
         model = curve.model_at(curve.training.epochs)
         masks = ones(curve.view(model).weights)
@@ -74,7 +73,7 @@ def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) ->
 def prune_each(
     curve: Curve, sparsities: Sequence[float], fresh: Callable[[], nn.Module]
 ) -> Iterator[Pruned]:
-    """Score the network that ``fresh`` makes once; prune and recover a copy at each sparsity.
+    """Score the network that ``fresh`` builds once; prune and recover a copy at each sparsity.
 
     What it yields has the cost of its recovery alone.
     """
@@ -92,7 +91,7 @@ def prune_each(
 
 
 def rounds(rate: float, last: float) -> list[float]:
-    """Sparsities of the rounds before and at ``last``: each removes ``rate`` of what is left."""
+    """Return the sparsities of the rounds up to ``last``; each removes ``rate`` of what is left."""
     found, density = [], 1.0
     while (sparsity := round(1 - density * (1 - rate), 10)) <= last:
         found.append(sparsity)
@@ -104,8 +103,11 @@ def rounds(rate: float, last: float) -> list[float]:
 def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -> Iterator[Pruned]:
     """Prune and recover in rounds, each removing ``rate`` of what is left (Frankle 2019).
 
-    The trajectory is the rounds' alone. A sparsity between two rounds leaves it after the round
-    before, so that no cell depends on which others were asked for.
+    Only the rounds follow on each other. A sparsity between two rounds is pruned from the round
+    before it, so that no cell depends on which others were asked for.
+
+    Args:
+        rate: share of the weights left that a round removes, in (0, 1).
     """
     missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
     if not missing:

@@ -1,4 +1,4 @@
-"""Training that prepares for pruning: a penalty makes small what may go (network slimming)."""
+"""Training with a penalty that makes small what may go, then pruning (network slimming)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prunebench.training.loop import Hooks
 
 
 def scales(model: nn.Module) -> list[Tensor]:
-    """The γ of every batch norm that has one."""
+    """Return the γ of every batch norm that has one."""
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     return [norm.weight for norm in norms if norm.weight is not None]
 
@@ -27,12 +27,17 @@ def regularized(
 ) -> Iterator[Pruned]:
     """Train from initialization with ``strength`` · Σ|γ| added to the loss, then prune once.
 
-    γ are the scales of the batch norms (Liu 2017, eq. 1). The network so trained serves every
-    sparsity, each pruned and recovered on its own; a curve that goes on after a kill trains it
-    again, to the same bits. A cell's cost is this training and its recovery: the baseline, of
-    which only the initialization is used, is not in it.
+    γ are the scales of the batch norms (Liu 2017, eq. 1). One such network serves every sparsity,
+    each pruned and recovered on its own; a curve that goes on after a kill trains it again, to the
+    same bits. The cost of a cell is this training and its recovery. The baseline's cost is not
+    counted: only its initialization is used.
 
-    Raises Refused for a network without batch norm, PrunebenchError for a negative strength.
+    Args:
+        strength: of the penalty, at least 0.
+
+    Raises:
+        Refused: the network has no batch norm.
+        PrunebenchError: the strength is negative.
     """
     if strength < 0:
         raise PrunebenchError(f"regularized: strength must not be negative, found {strength:g}")

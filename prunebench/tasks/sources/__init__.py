@@ -1,8 +1,8 @@
-"""Where images come from: one file per kind, found by its name.
+"""Sources of images: one file for each kind, found by its name.
 
 A source is a module with ``read(task, folder) -> Raw`` and, where it can fetch its data,
-``download(task, folder) -> None``. ``folder`` is where the downloaded data lies; sources of
-local data read ``task.path`` instead.
+``download(task, folder) -> None``. ``folder`` is where downloaded data lie; sources of local data
+read ``task.path`` instead.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from prunebench.tasks.raw import Download, Read
 
 
 def names() -> list[str]:
-    """The sources that there are, as a configuration writes them."""
+    """Return the names of all sources, as a configuration writes them."""
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
 def reader(name: str) -> Read:
-    """The ``read`` of a source; an unknown one raises PrunebenchError."""
+    """Return the ``read`` of a source; raise PrunebenchError for an unknown one."""
     read: Read = _module(name).read
     return read
 
 
 def downloader(name: str) -> Download | None:
-    """The ``download`` of a source, None where its data is local or shipped."""
+    """Return the ``download`` of a source, None where its data are local or shipped."""
     download: Download | None = getattr(_module(name), "download", None)
     return download
 

@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 grey images of 8x8 pixels, 10 classes, shipped with it."""
+"""scikit-learn's digits: 1,797 grey images of 8×8 pixels, 10 classes, shipped with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read(task: Task, folder: Path) -> Raw:
-    """All images as one training split: there is no official test split. Reads no file."""
+    """Return all images as one training split: there is no official test split. Read no file."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -1,7 +1,7 @@
-"""A folder of images: ``train/<class>/*.png``, ``val/`` and ``test/`` likewise where there are.
+"""A folder of images: ``train/<class>/*.png``, and ``val/`` and ``test/`` likewise if they exist.
 
-A folder whose subfolders are the classes themselves is all training. The classes are the names
-of the training subfolders in alphabetical order (so ``10`` comes before ``2``).
+A folder whose subfolders are the classes themselves is all training. The classes are the names of
+the training subfolders in alphabetical order (so ``10`` comes before ``2``).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def read(task: Task, folder: Path) -> Raw:
     """Read every image below ``task.path``.
 
-    Raises PrunebenchError for a missing or empty folder, an unknown class in another split, and
-    an image that cannot be decoded or has another size than the rest (see ``image_size``).
+    Raises:
+        PrunebenchError: a folder is missing or empty, another split has an unknown class, or an
+            image cannot be decoded or has another size than the rest (see ``image_size``).
     """
     root = local_path(task, "a folder with train/<class>/<image>")
     if not root.is_dir():
@@ -55,6 +56,6 @@ def _split(folder: Path, names: tuple[str, ...], task: Task) -> Split:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, hidden files apart, in an order that no file system changes."""
+    """Return what a folder holds but hidden files, in an order that no file system changes."""
     visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return sorted(visible, key=lambda entry: entry.name)

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 def read(task: Task, folder: Path) -> Raw:
     """Read the file that ``task.path`` names.
 
-    Pickled objects are refused: they could run code. Raises PrunebenchError for a file that is
-    damaged, has no training split, or holds volumes or several labels per image.
+    Pickled objects are refused, since they could run code.
+
+    Raises:
+        PrunebenchError: the file is damaged, has no training split, or holds volumes or several
+            labels for an image.
     """
     path = local_path(task, "a MedMNIST .npz file")
     try:

@@ -21,10 +21,11 @@ ROWS_AT_ONCE = 1024
 
 
 def read(task: Task, folder: Path) -> Raw:
-    """Read the folder that ``task.path`` names (or its ``data/``); one file is all training.
+    """Read the folder that ``task.path`` names (or its ``data/``); a single file is all training.
 
-    Raises PrunebenchError for a file that is damaged or laid out otherwise, naming the row
-    (counted from 0) where an image or a label is at fault.
+    Raises:
+        PrunebenchError: a file is damaged or laid out otherwise, or an image or label is at fault;
+            the message names the row, counted from 0.
     """
     path = local_path(task, "a Parquet file or a folder with train.parquet or train-*.parquet")
     shards = {"train": [path]} if path.is_file() else _shards(path)
@@ -35,7 +36,7 @@ def read(task: Task, folder: Path) -> Raw:
 
 
 def _shards(folder: Path) -> dict[str, list[Path]]:
-    """The files of each split that is there, shards in order."""
+    """Return the files of each split that is there, shards in order."""
     for place in (folder, folder / "data"):
         found = {
             split: sorted(
@@ -57,7 +58,7 @@ def _split(files: list[Path], task: Task) -> Split:
 
 
 def _items(path: Path) -> Iterator[Encoded]:
-    """The encoded images of one file with their labels, a thousand in memory at a time."""
+    """Yield the encoded images of one file with their labels, a thousand in memory at a time."""
     import pyarrow as pa
 
     file = _open(path)
@@ -79,7 +80,7 @@ def _items(path: Path) -> Iterator[Encoded]:
 
 
 def _columns(schema: Any, path: Path) -> tuple[str, str]:
-    """The names of the image column and the label column."""
+    """Return the names of the image column and the label column."""
     import pyarrow as pa
 
     known = ", ".join(f"{field.name}: {field.type}" for field in schema)
@@ -97,7 +98,7 @@ def _columns(schema: Any, path: Path) -> tuple[str, str]:
 
 
 def _class_names(path: Path) -> tuple[str, ...] | None:
-    """The names of the classes where Hugging Face's datasets library stored them."""
+    """Return the names of the classes where Hugging Face's datasets library stored them."""
     try:
         stored = json.loads((_open(path).schema_arrow.metadata or {})[b"huggingface"])
         return tuple(str(name) for name in stored["info"]["features"]["label"]["names"])

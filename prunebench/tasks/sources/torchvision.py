@@ -1,8 +1,8 @@
 """torchvision's CIFAR10, CIFAR100, FashionMNIST, SVHN and GTSRB: downloaded, or read from a path.
 
 torchvision checks the MD5 sum of everything it downloads, and of CIFAR's and SVHN's files again
-whenever it reads them. It takes damaged files of FashionMNIST and GTSRB for whole; so a manifest of
-what was unpacked is checked before it is read.
+whenever it reads them. It reads incomplete files of FashionMNIST or GTSRB as if they were whole, so
+a manifest of all unpacked files is checked before they are read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SILENCE = 60.0  # seconds without a byte after which a download has failed
 
 @dataclass(frozen=True)
 class Known:
-    """How one of torchvision's classes is asked for its splits, and how large these are."""
+    """How to ask one of torchvision's classes for its splits, and how large these are."""
 
     argument: str  # the constructor's argument that chooses the split …
     train: Any  # … its value for training …
@@ -46,20 +46,20 @@ class Known:
 
 
 def _arrays(data: Any, task: Task) -> Split:
-    """A data set that holds all its images: [N, H, W] or [N, H, W, C] in ``data``."""
+    """Return the split of a data set with all images [N, H, W] or [N, H, W, C] in ``data``."""
     where = f"torchvision's {task.dataset}"
     return Split(byte_images(data.data, where), integer_labels(data.targets, where))
 
 
 def _channels_first(data: Any, task: Task) -> Split:
-    """SVHN: images [N, C, H, W], and the labels are called ``labels``."""
+    """Return the split of SVHN: images [N, C, H, W], labels under ``labels``."""
     where = f"torchvision's {task.dataset}"
     images = byte_images(np.transpose(data.data, (0, 2, 3, 1)), where)
     return Split(images, integer_labels(data.labels, where))
 
 
 def _files(data: Any, task: Task) -> Split:
-    """GTSRB: one file per image, of many sizes."""
+    """Return the split of GTSRB: one file for each image, of many sizes."""
     items: list[Encoded] = [(Path(file), label, file) for file, label in data._samples]
     return decode(items, len(items), task)
 
@@ -76,11 +76,14 @@ DATASETS = {
 
 
 def download(task: Task, folder: Path) -> None:
-    """Download both splits into ``folder/<dataset>``, whole or not at all; once.
+    """Download both splits into ``folder/<dataset>``, once, whole or not at all.
 
-    Raises PrunebenchError where a server cannot be reached or a checksum is wrong; to be called
-    again then, or where files are no longer what they were. A task with a ``path`` is never
+    Files that are no longer as they were fetched are fetched again. A task with a ``path`` is never
     downloaded.
+
+    Raises:
+        PrunebenchError: a server cannot be reached, or a checksum is wrong; to be called again
+            then.
     """
     known = _known(task)
     home = folder / str(task.dataset)
@@ -117,9 +120,10 @@ def download(task: Task, folder: Path) -> None:
 
 
 def read(task: Task, folder: Path) -> Raw:
-    """Read from the root ``task.path`` if given, else from ``folder/<dataset>``; no download.
+    """Read from the root ``task.path`` if given, else ``folder/<dataset>``; no download.
 
-    Raises PrunebenchError for what is missing, damaged or not of the official size.
+    Raises:
+        PrunebenchError: files are missing, damaged, or not of the official size.
     """
     known = _known(task)
     home = folder / str(task.dataset)
@@ -167,7 +171,7 @@ def _known(task: Task) -> Known:
 
 
 def _dataset(task: Task) -> Any:
-    """torchvision's class; imported late, since it takes seconds."""
+    """Return torchvision's class; imported late, since that takes seconds."""
     import torchvision.datasets
 
     return getattr(torchvision.datasets, str(task.dataset))
