@@ -13,7 +13,6 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,52 +20,47 @@ from pathlib import Path
 from prunebench.errors import PrunebenchError
 from prunebench.storage.layout import Layout
 from prunebench.tracking.connect import (
-    artifact_root,
     connect,
-    experiment_name,
     masked,
-    one_line,
     open_experiment,
-    patience,
+    reaching_mlflow,
     sqlite_path,
 )
+from prunebench.tracking.experiment_run import experiment_run
 from prunebench.tracking.mlflow_runs import read_runs
-from prunebench.tracking.sync import Sync
+from prunebench.tracking.sync import CellCounts, RunSync
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export did: counts of cells' runs, baselines among them."""
+    """What an export did."""
 
     uri: str
-    experiment: str
-    created: int
-    replaced: int
-    removed: int
-    unchanged: int
+    experiment: str  # its name in MLflow
+    cells: CellCounts
     seconds: float
     # of the store beside the results: the experiment's name in it, and its copies of the files
     beside: str | None = None
     files: tuple[Path, ...] = ()
 
-    @property
-    def total(self) -> int:
-        """Cells that MLflow now shows."""
-        return self.created + self.replaced + self.unchanged
-
     def __str__(self) -> str:
-        done = {"new": self.created, "replaced": self.replaced, "removed": self.removed}
+        created, replaced, removed, unchanged = self.cells
+        done = {"new": created, "replaced": replaced, "removed": removed}
         what = ", ".join(f"{count} {word}" for word, count in done.items() if count)
         return (
-            f"{self.total} cells in MLflow, experiment {self.experiment!r} at {masked(self.uri)} "
-            f"({what or 'nothing new'}; {self.seconds:.0f} s)"
+            f"{created + replaced + unchanged} cells in MLflow, experiment {self.experiment!r}"
+            f" at {masked(self.uri)} ({what or 'nothing new'}; {self.seconds:.0f} s)"
         )
 
 
 def tracking_uri(layout: Layout) -> str:
-    """``MLFLOW_TRACKING_URI``, else the SQLite file of all experiments beside this one.
+    """Return ``MLFLOW_TRACKING_URI``, else the SQLite file of all experiments beside this one.
 
-    Raises PrunebenchError where no address can name that file.
+    Args:
+        layout: The folders of the experiment.
+
+    Raises:
+        PrunebenchError: No address can name that file.
     """
     if given := os.environ.get("MLFLOW_TRACKING_URI"):
         return given
@@ -81,7 +75,14 @@ def tracking_uri(layout: Layout) -> str:
 
 
 def server_command(layout: Layout) -> str:
-    """The command to run for a look at the runs; with a server of one's own, its address."""
+    """Return the command to run for a look at the runs; with a server of one's own, its address.
+
+    Args:
+        layout: The folders of the experiment.
+
+    Raises:
+        PrunebenchError: As ``tracking_uri``.
+    """
     uri = tracking_uri(layout)
     if uri.startswith(("http:", "https:")):
         return masked(uri)
@@ -89,37 +90,41 @@ def server_command(layout: Layout) -> str:
         uri = f"sqlite:///{path.resolve().relative_to(Path.cwd())}"
     program = Path(sys.executable).parent / "mlflow"
     known = shutil.which("mlflow")
-    if program.exists() and not (known and Path(known).samefile(program)):
-        # the environment is not activated; a pasted command shall work all the same
-        with suppress(ValueError):
-            program = program.relative_to(Path.cwd())
-        return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(uri)}"
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    if not program.exists() or (known and Path(known).samefile(program)):
+        program = Path("mlflow")
+    with suppress(ValueError):  # of an environment that is not activated: shorter where it can be
+        program = program.relative_to(Path.cwd())
+    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def export(layout: Layout, uri: str | None = None) -> Exported:
     """Bring MLflow to what the files of an experiment say; a second export changes nothing.
 
-    ``uri`` goes before ``MLFLOW_TRACKING_URI``, and that before the SQLite file of the results.
-    Raises PrunebenchError where a file is missing or damaged, or MLflow cannot be reached or
-    written, in bounded time; the same call made later completes what is there.
+    Args:
+        layout: The folders of the experiment.
+        uri: The address of MLflow; before ``MLFLOW_TRACKING_URI``, and that before the SQLite file
+            of the results.
+
+    Returns:
+        What was done.
+
+    Raises:
+        PrunebenchError: A file is missing or damaged, or MLflow cannot be reached or written, in
+            bounded time; the same call made later completes what is there.
     """
     start = time.monotonic()
     runs = read_runs(layout)
-    uri = uri or tracking_uri(layout)
-    with patience(), one_line(layout, uri):
+    top = experiment_run(layout, runs)
+    uri, owner = uri or tracking_uri(layout), layout.root.resolve().name
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{owner}"
+    files: tuple[Path, ...] = ()
+    with reaching_mlflow(layout, uri):
         ours = sqlite_path(uri) == layout.database.resolve()
         client = connect(uri, ours)
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{experiment_name(layout)}"
-        experiment = open_experiment(client, name, artifact_root(uri))
-        sync = Sync(client, experiment, layout, runs)
-        done = sync.run()
-        files = _below(layout.artifacts, sync.artifacts()) if ours else ()
-    seconds, beside = time.monotonic() - start, name if ours else None
-    return Exported(uri, name, *done, seconds=seconds, beside=beside, files=files)
-
-
-def _below(folder: Path, files: Sequence[Path]) -> tuple[Path, ...]:
-    """The files that lie in ``folder``, their paths beginning with it as it is written."""
-    here = folder.resolve()
-    return tuple(folder / path.relative_to(here) for path in files if path.is_relative_to(here))
+        sync = RunSync(client, open_experiment(client, name, uri), owner, top, runs)
+        cells = sync.apply()
+        copies = Path(client.download_artifacts(sync.ids[top.key], "")) if ours else None
+        here = layout.artifacts.resolve()
+        if copies and copies.is_relative_to(here):
+            files = tuple(layout.artifacts / copies.relative_to(here) / file for file in top.files)
+    return Exported(uri, name, cells, time.monotonic() - start, name if ours else None, files)

@@ -1,4 +1,4 @@
-"""Reaching MLflow: addresses, patience, a database that is there whole, errors of one line."""
+"""Reaching MLflow: a database that is whole, waiting times that end, errors of one line."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from prunebench.errors import PrunebenchError
 from prunebench.storage import mlflow_database
 from prunebench.storage.files import unused
 from prunebench.storage.layout import Layout
+from prunebench.tracking.mlflow_runs import NOTE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NOTE = "mlflow.note.content"
-_ROOT = "prunebench.artifacts"  # an experiment that this export made, with its artifacts' place
+_ROOT = "prunebench.artifacts"  # tag of an experiment made here: the place of its artifacts
 # MLflow's own defaults wait for many minutes, and send usage statistics over the network
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -34,7 +34,6 @@ _PATIENCE = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-_NOISE = ("mlflow", "alembic", "urllib3.connectionpool")  # say twice what the error says once
 # only its first line is seen before a click
 _ABOUT = """`... the whole grid` holds tables, figures and leaderboard; beside it stands one run \
 per curve, over its cells. If `Runs` is not in the menu, switch to *Model training*.
@@ -52,34 +51,26 @@ the compression in hundredths of an octave (0 is dense, 100 is 50 % sparsity, 20
 """
 
 
-@contextmanager
-def patience() -> Iterator[None]:
-    """Waiting times that a person bears, unless the user set others; MLflow's chatter off."""
-    missing = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
-    os.environ.update(missing)
-    import mlflow  # noqa: F401  # sets up its logging, which must not undo the levels below
-
-    loggers = [logging.getLogger(name) for name in _NOISE]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for name in missing:
-            os.environ.pop(name, None)
-
-
 def masked(text: str) -> str:
-    """Without the user and password that an address may hold."""
+    """Return a text without the user and password that an address in it may hold."""
     return re.sub(r"//[^/@\s]*@", "//***@", text)
 
 
 @contextmanager
-def one_line(layout: Layout, uri: str) -> Iterator[None]:
-    """Whatever MLflow, the database or the network raise, as one line with the way out."""
+def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
+    """Wait no longer than a person bears, and tell what fails in one line, with the way out.
+
+    Args:
+        layout: The folders of the experiment that is exported.
+        uri: Where it is exported to.
+
+    Raises:
+        PrunebenchError: For whatever MLflow, the database or the network raise.
+    """
+    missing = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    os.environ.update(missing)  # what the user set goes before
+    level = logging.root.manager.disable
+    logging.disable()  # MLflow, alembic and urllib3 say twice what the error says once
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -96,31 +87,32 @@ def one_line(layout: Layout, uri: str) -> Iterator[None]:
             f"cannot export to MLflow at {masked(uri)}: {masked(reason)}; nothing is lost, "
             f"repeat with: python -m prunebench track {shlex.quote(str(layout.root))}"
         ) from error
+    finally:
+        logging.disable(level)
+        for name in missing:
+            os.environ.pop(name, None)
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The file of a SQLite address; None for others and for memory."""
+    """Return the file of a SQLite address; None for other addresses and for memory."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
     return Path(match.group(1)) if match and match.group(1) != ":memory:" else None
 
 
-def artifact_root(uri: str) -> str | None:
-    """Artifacts lie beside a SQLite file; a server knows better where."""
-    path = sqlite_path(uri)
-    return (path.resolve().parent / "mlartifacts").as_uri() if path else None
+def connect(uri: str, ours: bool) -> MlflowClient:
+    """Return a client; of SQLite, the file is whole, has its schema, and can be written.
 
+    Args:
+        uri: The address of the store.
+        ours: Whether it is the file beside the results. Damaged, that one is put aside and a new
+            one made: it holds nothing that another export could not bring back.
 
-def connect(uri: str, ours: bool = False) -> MlflowClient:
-    """A client; of SQLite, the file is there with its schema, whole, and can be written.
-
-    ``ours``: a damaged file holds nothing that another export could not bring back, so it is put
-    aside and a new one made. Raises sqlite3.Error where a file cannot be read or written, and
-    leaves it as it is.
+    Raises:
+        sqlite3.Error: A file cannot be read or written; it is left as it is.
     """
     from mlflow import MlflowClient
 
-    path = sqlite_path(uri)
-    if path is not None:
+    if (path := sqlite_path(uri)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and (fault := mlflow_database.fault(path, strict=True)):
             if not ours:
@@ -166,24 +158,25 @@ def _create_database(path: Path) -> None:
             fresh.rename(path)
 
 
-def open_experiment(client: MlflowClient, name: str, root: str | None) -> str:
-    """The id of the MLflow experiment, made or restored where need be."""
-    found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    if found is not None and found.tags.get(_ROOT, root) != root:
+def open_experiment(client: MlflowClient, name: str, uri: str) -> str:
+    """Return the id of the MLflow experiment, made or restored where need be.
+
+    Args:
+        client: Reaches MLflow.
+        name: The name of the experiment in MLflow.
+        uri: The address of the store: beside a SQLite file lie its artifacts; a server itself
+            knows where.
+    """
+    path = sqlite_path(uri)
+    root = (path.resolve().parent / "mlartifacts").as_uri() if path else None
+    if found := client.get_experiment_by_name(name):
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        if found.tags.get(_ROOT, root) == root:
+            return str(found.experiment_id)
         # the results were moved or copied: writing to the old place would harm its owner
         client.rename_experiment(found.experiment_id, f"{name} until {time.time():.0f}")
         client.delete_experiment(found.experiment_id)
-        found = None
-    if found is not None:
-        return str(found.experiment_id)
     tags = {"mlflow.experimentKind": "custom_model_development", NOTE: _ABOUT}
-    if root is not None:
-        tags[_ROOT] = root
+    tags |= {_ROOT: root} if root else {}
     return str(client.create_experiment(name, artifact_location=root, tags=tags))
-
-
-def experiment_name(layout: Layout) -> str:
-    """The name of the experiment: that of its folder."""
-    return layout.root.resolve().name

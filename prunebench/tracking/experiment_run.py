@@ -1,20 +1,24 @@
-"""The run of a whole experiment: what it says of itself in Markdown, and the files it holds."""
+"""The run of a whole experiment: its description in Markdown, and the files that it holds."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prunebench.errors import PrunebenchError
-from prunebench.storage.files import read_text, sha256_file
+import pandas as pd
+
 from prunebench.storage.layout import Layout
-from prunebench.tracking.mlflow_runs import BASELINE, Run, read_config
+from prunebench.tracking.mlflow_runs import (
+    BASELINE,
+    EXPERIMENT,
+    EXPERIMENT_KEY,
+    LEVEL,
+    NOTE,
+    MlflowRun,
+    read_config,
+)
 
 _QUESTION = """**Does pruning reduce overfitting, at which sparsity, by which method, at what \
 cost?** Every dense baseline was pruned by every method to every sparsity, recovered, and compared \
@@ -22,88 +26,89 @@ with itself by its error on the test set, which is read once, at the end."""
 _TOP = 10  # rows of the short leaderboard
 _LENGTH = 7500  # of the 8000 characters that a tag may hold
 # of leaderboard.csv, with a heading
-_COLUMNS = (
-    ("rank", "Rank"), ("method", "Method"), ("family", "Family"), ("score", "Score"),
-    ("low", "from"), ("high", "to"), ("best_difference", "Best"), ("best_cell", "at"),
-)  # fmt: skip
+_COLUMNS = {
+    "rank": "Rank", "method": "Method", "family": "Family", "score": "Score",
+    "low": "from", "high": "to", "best_difference": "Best", "best_cell": "at",
+}  # fmt: skip
 
 
-def artifacts(layout: Layout) -> dict[str, Path]:
+def experiment_run(layout: Layout, runs: Sequence[MlflowRun]) -> MlflowRun:
+    """Return the run of the whole experiment, above those of its baselines.
+
+    Args:
+        layout: The folders of the experiment.
+        runs: Its other runs.
+    """
+    files = _files(layout)
+    return MlflowRun(
+        key=EXPERIMENT_KEY,
+        parent=None,
+        name=f"{layout.root.resolve().name}: the whole grid",
+        tags={LEVEL: EXPERIMENT, NOTE: _description(layout, runs, list(files))},
+        files=files,
+    )
+
+
+def _files(layout: Layout) -> dict[str, Path]:
     """Files for people, by the path that they get in MLflow."""
-    found = [layout.config, *layout.derived()]
-    # of a figure the picture is enough
     return {
         path.relative_to(layout.root).as_posix(): path
-        for path in sorted(found)
-        if path.is_file() and path.suffix != ".pdf"
+        for path in sorted([layout.config, *layout.derived()])
+        if path.is_file() and path.suffix != ".pdf"  # of a figure the picture is enough
     }
 
 
-def experiment_digest(files: dict[str, Path], description: str) -> str:
-    """Changes when any of the artifacts or the description does."""
-    parts = [description, *([name, sha256_file(path)] for name, path in files.items())]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def description(layout: Layout, runs: Sequence[Run], files: Sequence[str]) -> str:
-    """What the experiment's run says of itself: question, grid, leaderboard, where things lie."""
+def _description(layout: Layout, runs: Sequence[MlflowRun], files: Sequence[str]) -> str:
+    """Question, grid, leaderboard, and where things lie."""
     parts = [_QUESTION, _grid(read_config(layout), runs), _places(layout, files)]
     rows = _leaderboard(layout)
     # the longest names of a large grid must not push out what comes after
-    while rows and len("\n\n".join([*parts, _board(rows)])) > _LENGTH:
+    while rows and len("\n\n".join([*parts, _leaderboard_text(rows)])) > _LENGTH:
         rows.pop()
     if rows:
-        parts.insert(2, _board(rows))
+        parts.insert(2, _leaderboard_text(rows))
     return "\n\n".join(parts)[:_LENGTH] + "\n"
 
 
-def _cell(text: str) -> str:
-    """A text as a cell of a Markdown table; MLflow shows them without any space between."""
-    return text.replace("|", "\\|").replace("\n", " ") + "&emsp;"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = [[_cell(text) for text in row] for row in rows]
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _grid(config: dict[str, Any], runs: Sequence[MlflowRun]) -> str:
+    cells = [run for run in runs if run.is_cell]
+    statuses = Counter(run.tags["status"] for run in cells)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+    keys = ("tasks", "regimes", "models", "methods", "seeds")
+    rows = {key.capitalize(): _names(config[key]) for key in keys if config.get(key)}
+    if shares := config.get("sparsities"):
+        rows["Sparsities"] = ", ".join(f"{100 * share:.4g} %" for share in shares)
+    rows["Baselines"] = str(sum(run.tags[LEVEL] == BASELINE for run in cells))
+    rows["Cells"] = f"{len(cells)}: {counts}"
+    return "### The grid\n\n" + "\n".join(f"- **{name}** {text}" for name, text in rows.items())
 
 
 def _names(values: Sequence[Any], most: int = 40) -> str:
     names = [str(v.get("name")) if isinstance(v, dict) else str(v) for v in values]
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)}: {', '.join(names[:most])}{more}" if names else "–"
+    return f"{len(names)}: {', '.join(names[:most])}{more}"
 
 
-def _grid(config: dict[str, Any], runs: Sequence[Run]) -> str:
-    cells = [run for run in runs if run.is_cell]
-    statuses = Counter(run.tags.get("status", "unknown") for run in cells)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    keys = ("tasks", "regimes", "models", "methods", "seeds")
-    rows = [(key.capitalize(), _names(config[key])) for key in keys if config.get(key)]
-    if shares := config.get("sparsities"):
-        rows.append(("Sparsities", ", ".join(f"{100 * share:.4g} %" for share in shares)))
-    baselines = sum(run.tags["level"] == BASELINE for run in cells)
-    rows.append(("Baselines", str(baselines)))
-    rows.append(("Cells", f"{len(cells)}: {counts}"))
-    return "### The grid\n\n" + "\n".join(f"- **{name}** {text}" for name, text in rows)
-
-
-def _leaderboard(layout: Layout) -> list[dict[str, str]]:
+def _leaderboard(layout: Layout) -> list[list[str]]:
     """The first rows of leaderboard.csv; none where it is not there or of another form."""
     try:
-        text = read_text(layout.leaderboard("csv"))
-    except PrunebenchError:
+        table = pd.read_csv(layout.leaderboard("csv"), dtype=str, keep_default_na=False)
+        return table.head(_TOP)[list(_COLUMNS)].to_numpy().tolist()
+    except (OSError, ValueError, KeyError):
         return []
-    rows = list(csv.DictReader(io.StringIO(text)))
-    return rows[:_TOP] if rows and all(key in rows[0] for key, _ in _COLUMNS) else []
 
 
-def _board(rows: Sequence[dict[str, str]]) -> str:
-    said = [[row[key] or "–" for key, _ in _COLUMNS] for row in rows]
+def _leaderboard_text(rows: Sequence[Sequence[str]]) -> str:
+    # MLflow shows the cells of a table without any space between them
+    shown = [
+        [text.replace("|", "\\|").replace("\n", " ") + "&emsp;" for text in row]
+        for row in [list(_COLUMNS.values()), *([text or "–" for text in row] for row in rows)]
+    ]
+    lines = [f"| {' | '.join(line)} |" for line in [shown[0], ["---"] * len(_COLUMNS), *shown[1:]]]
     return (
         "### Leaderboard\n\nChange of test error by pruning in points, averaged over log₂ of the"
         " compression; dense is 0, lower is better. *From*, *to*: 95 % interval over seeds.\n\n"
-        + _table([[title for _, title in _COLUMNS], *said])
+        + "\n".join(lines)
     )
 
 

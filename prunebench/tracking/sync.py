@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from prunebench.storage.layout import Layout
 from prunebench.text.progress_bars import watched
-from prunebench.tracking.connect import NOTE, experiment_name
-from prunebench.tracking.experiment_run import artifacts, description, experiment_digest
-from prunebench.tracking.mlflow_runs import EXPERIMENT, EXPERIMENT_KEY, LEVEL, Run
+from prunebench.tracking.mlflow_runs import MlflowRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run as Live
+    from mlflow.entities import Run
 
-OWNER = "experiment"  # a server's experiment may hold runs of others
-KEY = "prunebench.cell"
-CONTENT = "prunebench.content"  # written last: a run without it is not whole
+# tags; an experiment of a server may hold runs of others
+OWNER, KEY, DIGEST = "experiment", "prunebench.cell", "prunebench.content"
 PARENT, SOURCE = "mlflow.parentRunId", "mlflow.source.name"
-_BATCH, _SMALL_BATCH = 1000, 100  # MLflow's limits for metrics, and for parameters or tags
 # An export that needs longer than this has a sick server; what is there stays, a repeat goes on.
 GRACE, GRACE_PER_RUN = 60.0, 1.0  # seconds
 
 
-class Done(NamedTuple):
-    """Counts of cells' runs, baselines among them, curves not."""
+class CellCounts(NamedTuple):
+    """How many cells, baselines among them, an export wrote, took away and left alone."""
 
     created: int
     replaced: int
@@ -37,153 +30,123 @@ class Done(NamedTuple):
     unchanged: int
 
 
-class Sync:
-    """One pass over one experiment."""
+@dataclass
+class RunSync:
+    """One pass over the runs of one experiment.
 
-    def __init__(
-        self, client: MlflowClient, experiment: str, layout: Layout, runs: Sequence[Run]
-    ) -> None:
-        self.client, self.experiment, self.layout, self.runs = client, experiment, layout, runs
-        self.name = experiment_name(layout)
-        self.limit = GRACE + GRACE_PER_RUN * len(runs)
-        self.deadline = time.monotonic() + self.limit
-        self.now = int(time.time() * 1000)
-        self.files = artifacts(layout)
-        self.ids: dict[str, str] = {}  # key -> id of the run that stays
+    A run carries the digest of its content as a tag. One that is finished and has the right digest
+    is left alone, any other is replaced. What must not be there is deleted last: a kill leaves too
+    many runs, never too few.
+    """
 
-    def run(self) -> Done:
-        """Keep what is right, delete the rest, create what lacks; seal the experiment's run last.
+    client: MlflowClient
+    experiment_id: str  # in MLflow
+    owner: str  # name of the experiment here
+    top: MlflowRun  # of the whole experiment; filled in place, so that its address stays
+    runs: Sequence[MlflowRun]  # all others, each after the one that it hangs under
+    ids: dict[str, str] = field(default_factory=dict)  # of the runs that stay, by their key
+    now: int = field(default_factory=lambda: round(1000 * time.time()))  # milliseconds, of runs
+    begun: float = field(default_factory=time.monotonic)
 
-        Raises TimeoutError when it takes far too long, and whatever MLflow raises.
+    def apply(self) -> CellCounts:
+        """Keep what is right, create what lacks, delete the rest.
+
+        Raises:
+            TimeoutError: It takes far too long.
+            mlflow.exceptions.MlflowException: MLflow cannot be reached or written.
         """
-        kept, stale = self._sort_out()
-        self._delete(stale)
-        note = description(self.layout, self.runs, list(self.files))
-        digest = experiment_digest(self.files, note)
-        top = self._open(kept.pop(EXPERIMENT_KEY, None), digest)
-        for number, run in enumerate(watched(self.runs, "to MLflow")):
-            self._in_time(number)
-            self.ids[run.key] = (
-                self._keep(kept[run.key], run) if run.key in kept else self._create(run, number)
-            )
-        if top is not None:
-            self._seal(top, note, digest)
-        missing = {run.key for run in self.runs if run.key not in kept}
-        if missing:
-            self._delete_doubles()
-        cells = {run.key for run in self.runs if run.is_cell}
-        outdated = {live.data.tags.get(KEY, "") for live in stale if "sparsity" in live.data.tags}
-        replaced = len(outdated & missing & cells)
-        created = len(missing & cells) - replaced
-        return Done(created, replaced, len(outdated - set(self.ids)), len(cells & set(kept)))
-
-    # -- what is there ---------------------------------------------------------------------------
-
-    def _live(self) -> list[Live]:
-        """All runs of this experiment, whole or not."""
-        found: list[Live] = []
-        token = None
-        while True:
-            page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
-            for run in page:
-                if KEY in run.data.tags and run.data.tags.get(OWNER) == self.name:
-                    found.append(run)
-            token = page.token
-            if not token:
-                return found
-
-    def _sort_out(self) -> tuple[dict[str, Live], list[Live]]:
-        """Runs to keep, by key; and those to delete: outdated, doubled, gone or not whole."""
-        wanted = {run.key: run.content for run in self.runs}
-        kept: dict[str, Live] = {}
-        stale: list[Live] = []
-        for live in self._live():
-            key = live.data.tags.get(KEY, "")
-            content = live.data.tags.get(CONTENT)
-            whole = live.info.status != "RUNNING" and content and content == wanted.get(key)
-            if key not in kept and (whole or key == EXPERIMENT_KEY):
-                kept[key] = live
+        there = self._find()
+        digests = {run.key: run.digest for run in self.runs}
+        right = {_key(live): live for live in there if _is_right(live, digests.get(_key(live)))}
+        fill = self._open_top(next((live for live in there if _key(live) == self.top.key), None))
+        for number, run in enumerate(watched(self.runs, "to MLflow"), 1):
+            self._check_time()
+            if run.key in right:
+                self._keep(run, right[run.key])
             else:
-                stale.append(live)
-        return kept, stale
+                self._create(run, self.now - number)  # MLflow lists the last first: in our order
+        if fill:
+            self._fill_top()
+        # a request that was answered too late was sent again, and may have made two runs
+        stay, changed = set(self.ids.values()), fill or len(right) < len(self.runs)
+        for live in self._find() if changed else there:
+            if live.info.run_id not in stay:
+                self._check_time()
+                self.client.delete_run(live.info.run_id)
+        before = {_key(live) for live in there if "sparsity" in live.data.tags}
+        cells = {run.key for run in self.runs if run.is_cell}
+        new, same, gone = len(cells - before), len(cells & right.keys()), len(before - cells)
+        return CellCounts(new, len(cells) - new - same, gone, same)
 
-    def _delete(self, runs: Sequence[Live]) -> None:
-        for number, live in enumerate(runs):
-            self._in_time(number, "deleted")
-            self.client.delete_run(live.info.run_id)
+    def _find(self) -> list[Run]:
+        """All runs of this experiment that MLflow shows, the last started first."""
+        found: list[Run] = []
+        token: str | None = None
+        while token != "":
+            page = self.client.search_runs([self.experiment_id], max_results=1000, page_token=token)
+            found += page
+            token = page.token or ""
+        ours = {OWNER: self.owner}.items()
+        return [run for run in found if KEY in run.data.tags and ours <= run.data.tags.items()]
 
-    def _delete_doubles(self) -> None:
-        """A request that was answered too late was sent again, and may have made two runs."""
-        ours = set(self.ids.values())
-        self._delete([live for live in self._live() if live.info.run_id not in ours])
+    def _check_time(self) -> None:
+        limit = GRACE + GRACE_PER_RUN * len(self.runs)
+        if time.monotonic() > self.begun + limit:
+            done, total = len(self.ids), len(self.runs) + 1
+            raise TimeoutError(f"too slow: {done} of {total} runs exported in {limit:.0f} s")
 
-    def _in_time(self, number: int, what: str = "exported") -> None:
-        if time.monotonic() > self.deadline:
-            raise TimeoutError(
-                f"too slow: {number} of {len(self.runs)} runs {what} in {self.limit:.0f} s"
-            )
-
-    # -- cells -----------------------------------------------------------------------------------
-
-    def _keep(self, live: Live, run: Run) -> str:
+    def _keep(self, run: MlflowRun, live: Run) -> None:
         """Leave a run as it is, but for the run above it, which may be new."""
-        parent = self.ids[run.parent] if run.parent else None
-        if parent and live.data.tags.get(PARENT) != parent:
-            self.client.set_tag(live.info.run_id, PARENT, parent)
-        return str(live.info.run_id)
+        self.ids[run.key] = live.info.run_id
+        if run.parent and live.data.tags.get(PARENT) != self.ids[run.parent]:
+            self.client.set_tag(live.info.run_id, PARENT, self.ids[run.parent])
 
-    def _create(self, run: Run, number: int) -> str:
-        """Write one run; MLflow lists by start, the last first: so the table keeps its order."""
-        from mlflow.entities import Metric, Param, RunTag
+    def _tags(self, run: MlflowRun) -> dict[str, str]:
+        own = {OWNER: self.owner, KEY: run.key, DIGEST: run.digest, SOURCE: "prunebench"}
+        return run.tags | own | ({PARENT: self.ids[run.parent]} if run.parent else {})
 
-        start = self.now - number - 1
-        tags = {**run.tags, OWNER: self.name, KEY: run.key, SOURCE: "prunebench"}
-        if run.parent:
-            tags[PARENT] = self.ids[run.parent]
-        made = self.client.create_run(self.experiment, start, tags, run.name)
-        run_id = str(made.info.run_id)
+    def _begin(self, run: MlflowRun, start: int) -> str:
+        """Create a run that is not finished, thus not right; return its id."""
+        made = self.client.create_run(self.experiment_id, start, self._tags(run), run.name)
+        self.ids[run.key] = made.info.run_id
+        return self.ids[run.key]
+
+    def _create(self, run: MlflowRun, start: int) -> None:
+        """Write one run, in three calls."""
+        from mlflow.entities import Metric, Param
+
+        run_id = self._begin(run, start)
         metrics = [Metric(name, value, start, step) for name, value, step in run.metrics]
-        params = [Param(name, value) for name, value in run.params.items()]
-        while len(params) > _SMALL_BATCH:
-            self.client.log_batch(run_id, params=params[:_SMALL_BATCH], synchronous=True)
-            del params[:_SMALL_BATCH]
-        room = _BATCH - len(params) - 1
-        while len(metrics) > room:
-            self.client.log_batch(run_id, metrics=metrics[:room], synchronous=True)
-            del metrics[:room]
-        done = [RunTag(CONTENT, run.content)]
-        self.client.log_batch(run_id, metrics, params, done, synchronous=True)
+        self.client.log_batch(run_id, metrics, [Param(*item) for item in run.params.items()])
         end = start + round(1000 * run.seconds)
         self.client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED", end)
-        return run_id
 
-    # -- the experiment's own run ----------------------------------------------------------------
+    # -- the run of the whole experiment ---------------------------------------------------------
 
-    def _open(self, live: Live | None, digest: str) -> str | None:
-        """The run that all hang under; its id if it must be filled, None if it is right already.
+    def _open_top(self, live: Run | None) -> bool:
+        """Create it, or open again the one that is there; False where that one is right."""
+        stored = self._stored(live.info.run_id) if live else {}
+        if live is None or stored.keys() - self.top.files.keys():  # MLflow takes no file away
+            self._begin(self.top, self.now)
+            return True
+        self.ids[self.top.key] = live.info.run_id
+        sizes = {name: path.stat().st_size for name, path in self.top.files.items()}
+        if _is_right(live, self.top.digest) and all(
+            stored.get(name, -1) in (None, size) for name, size in sizes.items()
+        ):
+            return False
+        self.client.update_run(live.info.run_id, "RUNNING")
+        return True
 
-        It is filled anew in place, so that its address stays, unless MLflow holds a file that
-        is no more: artifacts cannot be taken away.
-        """
-        if live is not None:
-            run_id = str(live.info.run_id)
-            stored = self._stored(run_id)
-            whole = live.info.status != "RUNNING" and live.data.tags.get(CONTENT) == digest
-            whole = whole and all(
-                stored.get(name, -1) in (None, path.stat().st_size)
-                for name, path in self.files.items()
-            )
-            if whole or not set(stored) - set(self.files):
-                self.ids[EXPERIMENT_KEY] = run_id
-                if not whole:
-                    self.client.set_tag(run_id, CONTENT, "")
-                return None if whole else run_id
-            self.client.delete_run(run_id)
-        tags = {OWNER: self.name, KEY: EXPERIMENT_KEY, SOURCE: "prunebench", LEVEL: EXPERIMENT}
-        name = f"{self.name}: the whole grid"
-        made = self.client.create_run(self.experiment, self.now, tags, name)
-        self.ids[EXPERIMENT_KEY] = str(made.info.run_id)
-        return self.ids[EXPERIMENT_KEY]
+    def _fill_top(self) -> None:
+        from mlflow.entities import RunTag
+
+        run_id = self.ids[self.top.key]
+        for name, path in self.top.files.items():
+            self._check_time()
+            self.client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
+        self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in self._tags(self.top).items()])
+        self.client.set_terminated(run_id)
 
     def _stored(self, run_id: str, folder: str | None = None) -> dict[str, int | None]:
         """Files that MLflow holds of a run, by their path, with their bytes where it knows them."""
@@ -193,19 +156,10 @@ class Sync:
             found |= inside
         return found
 
-    def artifacts(self) -> list[Path]:
-        """Where MLflow keeps the files of the experiment's run, if that is on this machine."""
-        place = self.client.get_run(self.ids[EXPERIMENT_KEY]).info.artifact_uri or ""
-        if not place.startswith("file:"):
-            return []
-        folder = Path(url2pathname(urlsplit(place).path))
-        return [folder / name for name in self.files]
 
-    def _seal(self, run_id: str, note: str, digest: str) -> None:
-        for number, (name, path) in enumerate(self.files.items()):
-            self._in_time(number, "uploaded")
-            folder = name.rpartition("/")[0]
-            self.client.log_artifact(run_id, str(path), folder or None)
-        self.client.set_tag(run_id, NOTE, note)
-        self.client.set_tag(run_id, CONTENT, digest)
-        self.client.set_terminated(run_id)
+def _key(live: Run) -> str:
+    return str(live.data.tags[KEY])
+
+
+def _is_right(live: Run, digest: str | None) -> bool:
+    return live.info.status != "RUNNING" and live.data.tags.get(DIGEST, "") == digest

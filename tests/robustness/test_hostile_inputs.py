@@ -29,7 +29,7 @@ from prunebench.storage.records import COLUMNS
 from prunebench.tasks import memory
 from prunebench.tasks.raw import COPIES, check_fits
 from prunebench.text import safe_names
-from prunebench.tracking.cells_csv import read_rows
+from prunebench.tracking.mlflow_runs import read_runs
 from tests.robustness.test_hostile import ROOT, SMOKE, _Trap, refusal
 
 BOMBS = {
@@ -185,7 +185,7 @@ def test_no_table_of_cells_brings_a_formula_into_pages_or_mlflow(
     table(path)
     assert len(read_cells(path)) == 1
     table(path, **{column: text})
-    for read in (read_cells, lambda _: read_rows(config_layout(tmp_path))):
+    for read in (read_cells, lambda _: read_runs(config_layout(tmp_path))):
         message = refusal(read, path)
         assert str(path) in message
         assert column in message

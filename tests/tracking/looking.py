@@ -62,7 +62,7 @@ def assert_equal_to_files(layout: Layout, runs: dict[str, Live]) -> None:
 
 
 def counts(done: Exported) -> tuple[int, int, int, int]:
-    return done.created, done.replaced, done.removed, done.unchanged
+    return done.cells
 
 
 def refused(layout: Layout, uri: str | None = None) -> str:

@@ -41,10 +41,10 @@ def _spoil_history(layout: Layout) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda layout: layout.cells_csv.unlink(), "is missing"),
-        (_spoil_table, "damaged"),
-        (_drop_column, "lacks the columns status"),
-        (_double_row, "twice"),
+        (lambda layout: layout.cells_csv.unlink(), "is not there"),
+        (_spoil_table, "is no table of cells"),
+        (_drop_column, r"lacks the column\(s\) status"),
+        (_double_row, "more than once"),
         (_spoil_history, "history.json is damaged"),
     ],
 )

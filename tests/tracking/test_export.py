@@ -56,12 +56,17 @@ def test_changed_rows_are_replaced_and_vanished_ones_removed(results: Path) -> N
     assert after["experiment"].info.run_id == before["experiment"].info.run_id
 
 
-@pytest.mark.parametrize("method", ["create_run", "log_batch", "set_terminated", "log_artifact"])
+@pytest.mark.parametrize(
+    "method", ["create_run", "log_batch", "set_terminated", "log_artifact", "delete_run"]
+)
 @pytest.mark.parametrize("calls", [1, 4])
 def test_an_interrupted_export_is_completed(
     results: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
 ) -> None:
-    layout, _ = made_up.experiment(results / "smoke")
+    layout, rows = made_up.experiment(results / "smoke")
+    if method == "delete_run":  # of runs that others replace
+        export(layout)
+        made_up.write_cells(layout, [row | {"test_error": 0.25} for row in rows])
     original: Callable[..., Any] = getattr(MlflowClient, method)
     left = [calls]
 

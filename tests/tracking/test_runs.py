@@ -11,8 +11,8 @@ from prunebench.storage import records
 from prunebench.storage.files import write_json, write_text
 from prunebench.storage.layout import HISTORY
 from prunebench.tracking import export, tracking_uri
-from prunebench.tracking.experiment_run import artifacts, description
-from prunebench.tracking.mlflow_runs import Run, read_runs, step_of
+from prunebench.tracking.experiment_run import experiment_run
+from prunebench.tracking.mlflow_runs import NOTE, MlflowRun, read_runs, step_of
 from tests.tracking import helpers as made_up
 from tests.tracking.looking import assert_equal_to_files, runs_of
 
@@ -33,6 +33,7 @@ def test_what_a_person_reads(results: Path) -> None:
     wanted = {"family": "weight", "method": "imp", "regime": "noisy-40", "sparsity": "0.9375"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["mlflow.note.content"] == "prunes by imp"
+    assert len(run.data.tags["prunebench.identity"]) == 64
     assert run.data.params["method.criterion"] == "imp"
     assert run.data.params["method.criterion.power"] == "2"
     assert run.data.params["regime.label_noise"] == "0.4"
@@ -95,7 +96,7 @@ def test_names_that_pandas_would_take_for_missing(results: Path) -> None:
     assert regimes == {None, "NA", "none"}
 
 
-def curve_of(runs: list[Run], method: str) -> Run:
+def curve_of(runs: list[MlflowRun], method: str) -> MlflowRun:
     [found] = [run for run in runs if run.tags["level"] == "curve" and run.tags["method"] == method]
     return found
 
@@ -167,7 +168,7 @@ def test_a_description_of_a_huge_grid_fits_a_tag(tmp_path: Path) -> None:
     write_json(layout.config, {"methods": names, "regimes": names, "models": names})
     head = "rank,method,family,score,low,high,best_difference,best_cell\n"
     write_text(layout.leaderboard("csv"), head + f"1,{'x' * 300},w,0,0,0,0,a|b\n" * 9)
-    text = description(layout, read_runs(layout), list(artifacts(layout)))
+    text = experiment_run(layout, read_runs(layout)).tags[NOTE]
     assert len(text) < 8000
     assert "### Where to look" in text
     assert "460 more" in text
@@ -177,11 +178,11 @@ def test_a_description_without_leaderboard_or_configuration(tmp_path: Path) -> N
     layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
     for path in (layout.config, layout.leaderboard("csv")):
         path.unlink()
-    text = description(layout, read_runs(layout), list(artifacts(layout)))
+    text = experiment_run(layout, read_runs(layout)).tags[NOTE]
     assert "### Leaderboard" not in text
     assert "- **Cells** 1: 1 ok" in text
     write_text(layout.leaderboard("csv"), "other,columns\n1,2\n")
-    assert "### Leaderboard" not in description(layout, [], [])
+    assert "### Leaderboard" not in experiment_run(layout, []).tags[NOTE]
 
 
 def test_a_table_that_was_made_before_a_column_was_added(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_server_that_dies_in_the_middle_and_comes_back(
         assert uri in refused(layout)
     assert uri in refused(layout)
     with server(tmp_path, port):
-        done = export(layout)
+        done = export(layout).cells
         assert done.created + done.replaced == 8
         assert done.unchanged == 2  # and one curve
         assert_equal_to_files(layout, runs_of(layout, uri))
