@@ -25,7 +25,7 @@ from prunebench.storage.layout import (  # fmt: skip
     VAL_BEFORE,
 )
 from prunebench.storage.manifest import removal
-from prunebench.storage.records import ASIDE, DIVERGED, FAILED, MEMORIZED_AT, SPLITS, row
+from prunebench.storage.records import ASIDE, DIVERGED, FAILED, SPLITS, row, under_trained
 
 # a row says it, since other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
@@ -55,11 +55,10 @@ class Targets:
             "train_samples": len(self.clean), "augmentation": regime.augmentation,
             "width": regime.width,
         }  # fmt: skip
-        train_error = (logits["train"].argmax(1) != labels["train"]).mean()
-        # without augmentation a network interpolates clean labels too, or its training failed
-        interpolates = noisy or not regime.augmentation
-        self.under_trained = bool(interpolates and train_error > MEMORIZED_AT)
-        self.train_error = float(train_error)
+        self.train_error = float((logits["train"].argmax(1) != labels["train"]).mean())
+        self.under_trained = under_trained(
+            self.train_error, noisy=noisy, augmented=regime.augmentation
+        )
 
     def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
         """Return a cell's record with its measures."""

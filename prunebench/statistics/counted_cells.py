@@ -7,7 +7,8 @@ import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import against_own_dense, origin, others
-from prunebench.storage.records import DENSE, DIVERGED, FAILED, MEMORIZED_AT, OK
+from prunebench.storage import records
+from prunebench.storage.records import DENSE, DIVERGED, FAILED, OK
 
 CLASSES = "classes"  # of the task; tables of others may lack it
 
@@ -61,19 +62,20 @@ def counted(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
 def under_trained(cells: pd.DataFrame) -> pd.Series:
     """Tell, per row, whether its baseline was not trained until it fits its training set.
 
-    The training error must be at most ``MEMORIZED_AT`` (a fraction) in a noise regime, which is one
-    whose baseline has a ``memorized`` value, and in one without augmentation: gains over a network
-    that has not even learned its training set are spurious there as well. A message that says
-    ``under-trained`` counts too. Published rows are never under-trained: nothing is known of them.
+    See ``records.under_trained``; a noise regime is one whose baseline has a ``memorized`` value. A
+    message that says ``under-trained`` counts too. Published rows are never under-trained: nothing
+    is known of them.
     """
     group = [*SETTING, "seed"]
     dense = cells[cells["method"] == DENSE]
     late = pd.Series(False, index=dense.index)
     if {"memorized", "train_error"} <= set(cells.columns):
-        expected = dense["memorized"].notna()
+        plain = late
         if "augmentation" in cells.columns:
-            expected |= dense["augmentation"].eq(False).fillna(False).astype(bool)
-        late |= expected & (dense["train_error"] > MEMORIZED_AT)
+            plain = dense["augmentation"].eq(False).fillna(False).astype(bool)
+        noisy = dense["memorized"].notna()
+        each = zip(dense["train_error"], noisy, plain, strict=True)
+        late |= [records.under_trained(e, noisy=n, augmented=not p) for e, n, p in each]
     said = pd.Series(False, index=cells.index)
     if "message" in cells.columns:
         said |= (

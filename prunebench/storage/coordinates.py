@@ -28,6 +28,17 @@ class Coordinates(NamedTuple):
         """The dense cell that it stands on."""
         return self._replace(method=DENSE, sparsity=0.0)
 
+    @property
+    def curve_label(self) -> str:
+        """Its curve, as the lines of a job name it."""
+        return f"{self.task} {self.regime} {self.model} seed {self.seed} {self.method}"
+
+    @property
+    def label(self) -> str:
+        """The cell, as the lines of a job name it."""
+        at = f" {100 * self.sparsity:.4g} %" if self.sparsity else ""
+        return f"{self.curve_label}{at}"
+
     def __str__(self) -> str:
         where = f"{self.task}/{self.regime}/{self.model}/{self.method} seed {self.seed}"
         return where if self.method == DENSE else f"{where} sparsity {self.sparsity:.10g}"

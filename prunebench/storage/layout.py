@@ -69,6 +69,14 @@ ORIGIN = {
 }
 
 
+DATA = Path("data")  # where downloaded and prepared data lie, if the user says nothing else
+
+
+def fetched(task: str, data: Path = DATA) -> Path:
+    """Return the file that says that the files of a task were fetched."""
+    return data / "raw" / f"{task}.done"
+
+
 def rule_name(name: str) -> str:
     """Return a name of the configuration as the name of a rule of the workflow."""
     return re.sub(r"\W", "_", name)
@@ -142,6 +150,10 @@ class Layout:
     def job(self, kind: str, name: str) -> Path:
         """Return the file that says that a job is done, and of which cells."""
         return self.root / "jobs" / kind / f"{name}.json"
+
+    def log(self, name: str) -> Path:
+        """Return what a job of the workflow said: ``kind/job``, or the name of a step."""
+        return self.root / "logs" / f"{name}.log"
 
     def measured(self, job: str) -> Path:
         """Return the file with the rows of a job's cells, from which the tables are collected."""

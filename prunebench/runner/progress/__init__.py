@@ -1,4 +1,4 @@
-"""How far a grid is: which cells are done, running, failed or missing, and how long the rest takes.
+"""Progress of a grid: its status, its failures, and what a job reports while it works.
 
 All of it is read from files, so that every job, and whoever asks, sees the same.
 """

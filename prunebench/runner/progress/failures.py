@@ -1,21 +1,32 @@
-"""What went wrong: in words for an error, and at the end of a run with the path of each log."""
+"""Failures: found in records and logs; told by ``status`` and, with their logs, as a run ends."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prunebench.errors import PrunebenchError, printable
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.prepared_data import DATA, prepared
-from prunebench.storage.files import read_sealed
-from prunebench.storage.layout import LEFT, RECORD
+from prunebench.experiment.prepared_data import prepared
+from prunebench.runner.progress.time_left import Effort, efforts
+from prunebench.storage.layout import LEFT, fetched
 from prunebench.storage.records import FAILED
 
-SHOWN = 12  # faults of a kind
+SHOWN = 12  # failures of a kind that people are shown
+
+
+@dataclass(frozen=True)
+class FailedCells:
+    """Cells of one curve that failed with the same message."""
+
+    first: Cell
+    count: int
+    message: str
+    log: str  # "" where the workflow did not run the job: what it said is on the screen
 
 
 def named(cell: Cell, error: Exception) -> str:
@@ -26,18 +37,51 @@ def named(cell: Cell, error: Exception) -> str:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory was not enough: nothing that a method's record should say."""
+    """Return whether memory was not enough: nothing that a method's record should say."""
     # torch has a class for GPUs alone
     lacked = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
     return lacked or isinstance(error, MemoryError)
 
 
-def text(plan: Plan, since: float | None = None) -> str:
-    """Jobs that did not end well and cells that failed, why, and their logs; "" where none.
+def failed_cells(
+    plan: Plan, records: Iterable[tuple[Effort, Mapping[str, Any] | None]]
+) -> list[FailedCells]:
+    """Return the failed ones of some cells: those of a curve that say the same as one."""
+    alike: dict[tuple[Any, ...], list[Effort]] = {}
+    for effort, record in records:
+        if record is not None and record.get("status") == FAILED:
+            message = str(record.get("message"))
+            alike.setdefault((effort.job, *effort.key[:5], message), []).append(effort)
+    found = []
+    for (job, *_, message), cells in alike.items():
+        log = plan.layout.log(job)
+        shown = str(log) if log.exists() else ""
+        found.append(FailedCells(cells[0].cell, len(cells), message, shown))
+    return found
 
-    ``since``: jobs whose log was written before (seconds since 1970) are not told of.
+
+def last_words(log: Path) -> str:
+    """Return the line that a log ends with; "" where that is no error: the job was killed."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = [line for line in lines if line.strip()]
+    # a process that is killed says nothing; the shell may, behind its last line of progress
+    if not said or said[-1].startswith("[") or re.search(r": line \d+: +\d+ Killed\b", said[-1]):
+        return ""
+    return said[-1].strip()
+
+
+def text(plan: Plan, since: float | None = None) -> str:
+    """Return the jobs that did not end well and the cells that failed, with why and their logs.
+
+    Args:
+        plan: The experiment.
+        since: When the run began, in seconds since 1970: older logs are ignored, and also its
+            data and what it makes of the records are looked at. None: whatever the folder holds.
+
+    Returns:
+        Some lines; "" where nothing failed.
     """
-    jobs, cells = list(_jobs(plan, since)), list(_cells(plan))
+    jobs, cells = list(_job_lines(plan, since)), list(_cell_lines(plan))
     parts = []
     for title, lines in (
         ("Jobs that failed (the same command tries them again):", jobs),
@@ -50,74 +94,53 @@ def text(plan: Plan, since: float | None = None) -> str:
     return "\n".join(parts)
 
 
-def _jobs(plan: Plan, since: float | None) -> Iterator[str]:
-    """Jobs that began, as their log says, and have no output."""
-    # data may lie elsewhere by now, and pages be unwanted: only of a run do these say something
-    expected = (
-        _jobs_of(plan)
-        if since is None
-        else {**_data(plan), **_jobs_of(plan), **plan.layout.steps()}
-    )
-    for name, output in expected.items():
-        log = plan.layout.root / "logs" / f"{name}.log"
-        if output.exists() or not log.exists() or (since is None and _mended(plan, name)):
-            continue
-        if since is None or log.stat().st_mtime >= since:
-            yield f"{name}: {_last_words(log)}; log: {log}"
-
-
-def _data(plan: Plan) -> dict[str, Path]:
-    """What the workflow makes of each task's data, by the name of the job."""
-    tasks = plan.experiment.tasks
-    fetched = {f"download/{task.name}": DATA / "raw" / f"{task.name}.done" for task in tasks}
-    return fetched | {f"prepare/{task.name}": prepared(task) for task in tasks}
-
-
-def _jobs_of(plan: Plan) -> dict[str, Path]:
-    """The file that says that a job is done, by the job's name."""
-    return {
+def _job_lines(plan: Plan, since: float | None) -> Iterator[str]:
+    """Yield a line for each job that began, as its log says, and has no output."""
+    expected = {
         f"{kind}/{name}": plan.layout.job(kind, name)
         for kind, jobs in plan.jobs.items()
         for name in jobs
     }
+    if since is not None:
+        # data may lie elsewhere by now, and pages be unwanted: only of a run do these say something
+        expected = {**_data(plan), **expected, **plan.layout.steps()}
+    for name, output in expected.items():
+        log = plan.layout.log(name)
+        if output.exists() or not log.exists() or (since is None and _has_cells(plan, name)):
+            continue
+        if since is None or log.stat().st_mtime >= since:
+            why = last_words(log) or "it was killed, perhaps for want of memory"
+            yield f"{name}: {why}; log: {log}"
 
 
-def _mended(plan: Plan, name: str) -> bool:
-    """Whether a job's cells are there all the same: ``prunebench run`` leaves no job's file."""
+def _data(plan: Plan) -> dict[str, Path]:
+    """Return what the workflow makes of each task's data, by the name of the job."""
+    tasks = plan.experiment.tasks
+    downloads = {f"download/{task.name}": fetched(task.name) for task in tasks}
+    return downloads | {f"prepare/{task.name}": prepared(task) for task in tasks}
+
+
+def _has_cells(plan: Plan, name: str) -> bool:
+    """Return whether a job's cells are there: ``prunebench run`` leaves no file of a job."""
     kind, _, job = name.partition("/")
     return kind in LEFT and all(
         (cell.folder / LEFT[kind]).exists() for cell in plan.cells_of(kind, job)
     )
 
 
-def _last_words(log: Path) -> str:
-    """The error that a log ends with."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    said = [line for line in lines if line.strip()]
-    # a process that is killed says nothing; the shell may, behind its last line of progress
-    if not said or said[-1].startswith("[") or re.search(r": line \d+: +\d+ Killed\b", said[-1]):
-        return "it was killed, perhaps for want of memory"
-    return said[-1].strip()
-
-
-def _cells(plan: Plan) -> Iterator[str]:
-    """Failed cells: those of a method that say the same in one line, the most of them first."""
-    alike: dict[tuple[str, str], list[Cell]] = {}
-    logs: dict[tuple[str, str], Path] = {}
-    for name, job in plan.curve_jobs.items():
-        for cell in plan.cells_of("curves", name):
-            with suppress(PrunebenchError):
-                record = read_sealed(cell.folder / RECORD)
-                if record["status"] == FAILED:
-                    key = job.method.name, str(record["message"])
-                    alike.setdefault(key, []).append(cell)
-                    logs.setdefault(key, plan.layout.root / "logs" / "curves" / f"{name}.log")
-    for key, cells in sorted(alike.items(), key=lambda item: -len(item[1])):
-        method, message = key
-        baselines = list(dict.fromkeys(cell.baseline.key for cell in cells))
-        task, regime, model, seed = baselines[0]
-        others = f" and {len(baselines) - 1} more" if len(baselines) > 1 else ""
-        many = f"{len(cells)} cells" if len(cells) > 1 else "1 cell"
-        # without the workflow there are no logs: what was said is on the screen
-        log = f"; log: {logs[key]}" if logs[key].exists() else ""
-        yield f"{task}/{regime}/{model}/seed {seed}{others}: {method} ({many}): {message}{log}"
+def _cell_lines(plan: Plan) -> Iterator[str]:
+    """Yield a line for all cells of a method that say the same, the most of them first."""
+    alike: dict[tuple[str, str], list[FailedCells]] = {}
+    for each in failed_cells(plan, ((effort, effort.cell.record()) for effort in efforts(plan))):
+        alike.setdefault((each.first.method_name, each.message), []).append(each)
+    lines = []
+    for (method, message), found in alike.items():
+        count = sum(each.count for each in found)
+        task, regime, model, seed = found[0].first.baseline.key
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        many = f"{count} cells" if count > 1 else "1 cell"
+        log = f"; log: {found[0].log}" if found[0].log else ""
+        where = f"{task}/{regime}/{model}/seed {seed}{others}"
+        lines.append((count, f"{where}: {method} ({many}): {message}{log}"))
+    for _, line in sorted(lines, key=lambda each: -each[0]):
+        yield line

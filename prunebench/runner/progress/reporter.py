@@ -1,4 +1,4 @@
-"""What a job says of the whole grid while it works: a line per cell, and a bar on a terminal."""
+"""Reports of a job while it works: a line per cell, and on a terminal a bar over the grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOK = 2.0  # seconds between two looks of the bar at the files, at least
 
 
 def duration(seconds: float) -> str:
-    """``95`` is ``1 min 35 s``."""
+    """Return a time as text: ``1 min 35 s`` for 95."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -26,10 +26,10 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Prints a line per cell: what was done, how much is done, and how long the rest may take.
+    """Lines that say what is done of a grid, and how long the rest may take.
 
-    Cells that other jobs finish in the meantime are counted, so that the time left is that of the
-    whole grid with as many jobs at a time as there were.
+    The cells that other jobs finish meanwhile count too: the time left is that of the whole grid,
+    with as many jobs at once as there were.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -44,35 +44,32 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Cells that were there at the last look."""
+        """How many cells were there at the last scan."""
         return self.total - len(self._pending)
 
     def scan(self) -> None:
-        """Look which cells have come."""
+        """Look which cells were finished since the last scan."""
         begin = time.monotonic()
         for effort in [effort for effort in self._pending.values() if effort.done]:
             del self._pending[effort.key]
             self._since.append(effort)
-            if record := effort.record():
+            if record := effort.cell.record():
                 self._rates.add(effort, record)
         self._seen = time.monotonic()
         self.cost = self._seen - begin  # seconds that looking took
 
     def cell(self, cell: Cell, status: str) -> None:
-        """Say that a cell is done, with its status."""
+        """Print that a cell is done, with its status."""
         # looking at every cell of a large grid takes a while: at most a twentieth of the time
         if time.monotonic() - self._seen > 20 * self.cost:
             self.scan()
-        task, regime, model, seed, method, sparsity = cell.coordinates
-        what = f"{task} {regime} {model} seed {seed} {method}"
-        at = f" {100 * sparsity:.4g} %" if sparsity else ""
         left = self.left()
         said = "" if left is None else f" (about {duration(left)} of training left)"
-        line = f"[{self.done}/{self.total}] {what}{at}: {status}{said}"
+        line = f"[{self.done}/{self.total}] {cell.coordinates.label}: {status}{said}"
         print(line, file=sys.stderr, flush=True)
 
     def left(self) -> float | None:
-        """Seconds until the grid is done, at the pace since this job began; None: not known yet."""
+        """Return the seconds until the grid is done, at the pace so far; None: not known yet."""
         achieved, elapsed = self._seconds(self._since), time.monotonic() - self._start
         if achieved <= 0 or elapsed < 1:
             return None
@@ -84,7 +81,7 @@ class Progress:
 
 @contextmanager
 def grid_bar(plan: Plan) -> Iterator[None]:
-    """A bar over all cells of a grid while something computes them; on a terminal only."""
+    """Show a bar over all cells of a grid while the block computes them; on a terminal only."""
     if not progress_bars.shown():
         yield
         return

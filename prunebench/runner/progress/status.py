@@ -1,47 +1,58 @@
-"""``status``: what is done, running, failed, under-trained and missing, and the time left."""
+"""Status of a grid: what is done, running, failed, under-trained and missing, and the time left."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError, printable
 from prunebench.experiment.plan import Plan
+from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
 from prunebench.runner.progress.reporter import duration
 from prunebench.runner.progress.running_jobs import Running, running
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
 from prunebench.storage.files import read_sealed
-from prunebench.storage.records import DENSE, FAILED, MEMORIZED_AT, OK
+from prunebench.storage.records import DENSE, FAILED, MEMORIZED_AT, OK, under_trained
 from prunebench.text.progress_bars import watched
 
-_SHOWN = 12  # failed cells, and jobs, that people are shown
+Records = Mapping[Effort, Mapping[str, Any] | None]  # every cell's; None: missing or damaged
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Cells of one curve that failed alike."""
+    """Cells of one curve that failed alike, or the missing cells of a job that ended early."""
 
     where: str
     cells: int
     message: str
-    log: str  # "" where the job was not run by the workflow
+    log: str  # "" where the workflow did not run the job
+
+    def __str__(self) -> str:
+        many = f" ({self.cells} cells)" if self.cells > 1 else ""
+        return f"{self.where}{many}: {self.message}{f'; log: {self.log}' if self.log else ''}"
 
 
 @dataclass(frozen=True)
-class Job:
+class OpenJob:
     """A job that began and did not end."""
 
     name: str
-    alive: bool
+    alive: bool  # at work; else it was killed
     process: int
     seconds: float  # since it began
     done: int
     cells: int
     cell: str  # the next of its cells, which it is at
+
+    def __str__(self) -> str:
+        at = f", at {self.cell}" if self.cell else ""
+        return (
+            f"{self.name} (process {self.process}, since {duration(self.seconds)}):"
+            f" {self.done} of {self.cells} cells{at}"
+        )
 
 
 @dataclass(frozen=True)
@@ -55,17 +66,20 @@ class State:
     missing: int
     statuses: dict[str, int]  # of the records that are there
     under_trained: list[str] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[OpenJob] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     seconds_left: float | None = None  # of training, one cell after the other; None: not known
 
     @property
     def at_once(self) -> int:
-        """Jobs that are at work."""
+        """How many jobs are at work."""
         return sum(job.alive for job in self.jobs)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; ``wall_seconds_left`` as fast as now, None while nothing is at work."""
+        """Return the state for programs.
+
+        ``wall_seconds_left`` is the time left as fast as now, None while nothing is at work.
+        """
         wall = None
         if self.seconds_left is not None and self.at_once:
             wall = self.seconds_left / self.at_once
@@ -77,14 +91,16 @@ class State:
             f"{self.experiment}: {self.done} of {self.total} cells done"
             f"{f' ({said})' if said else ''}, {self.failed} failed, {self.missing} missing"
         ]
-        late = f"under-trained, training error above {MEMORIZED_AT:.0%}"
-        for title, about in (
-            ("running", [_job(job) for job in self.jobs if job.alive]),
-            ("killed; the same command goes on", [_job(j) for j in self.jobs if not j.alive]),
-            ("failed; the same command tries again", [_failure(f) for f in self.failures]),
-            (late, self.under_trained),
-        ):
-            lines += _block(title, about)
+        blocks: tuple[tuple[str, Sequence[object]], ...] = (
+            ("running", [job for job in self.jobs if job.alive]),
+            ("killed; the same command goes on", [job for job in self.jobs if not job.alive]),
+            ("failed; the same command tries again", self.failures),
+            (f"under-trained, training error above {MEMORIZED_AT:.0%}", self.under_trained),
+        )
+        for title, about in blocks:
+            lines += [f"{title}:"] if about else []
+            lines += [f"  {each}" for each in about[:SHOWN]]
+            lines += [f"  and {len(about) - SHOWN} more"] if len(about) > SHOWN else []
         return "\n".join([*lines, *self._left()])
 
     def _left(self) -> list[str]:
@@ -99,62 +115,35 @@ class State:
         return [text]
 
 
-def _block(title: str, lines: Sequence[str]) -> list[str]:
-    more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return [f"{title}:", *(f"  {line}" for line in lines[:_SHOWN]), *more] if lines else []
-
-
-def _job(job: Job) -> str:
-    at = f", at {job.cell}" if job.cell else ""
-    return (
-        f"{job.name} (process {job.process}, since {duration(job.seconds)}):"
-        f" {job.done} of {job.cells} cells{at}"
-    )
-
-
-def _failure(failure: Failure) -> str:
-    many = f" ({failure.cells} cells)" if failure.cells > 1 else ""
-    log = f"; log: {failure.log}" if failure.log else ""
-    return f"{failure.where}{many}: {failure.message}{log}"
-
-
-def name_of(effort: Effort) -> str:
-    """A cell as people read it."""
-    task, regime, model, seed, method, sparsity = effort.key
-    at = f" {100 * sparsity:.4g} %" if sparsity else ""
-    return f"{task} {regime} {model} seed {seed} {method}{at}"
-
-
 def counts(plan: Plan) -> dict[str, int]:
-    """How many cells of the grid are there and how many are missing."""
+    """Return how many cells of the grid are there and how many are missing."""
     cells = list(efforts(plan))
     there = sum(effort.done for effort in cells)
     return {"done": there, "total": len(cells), "missing": len(cells) - there}
 
 
 def state(plan: Plan) -> State:
-    """Read every record of a grid. A record that is damaged counts as missing."""
-    cells = list(efforts(plan))
-    found = {effort.key: effort.record() for effort in watched(cells, "reading records")}
+    """Read every record of a grid and say how far it is. A damaged record counts as missing."""
+    cells = watched(efforts(plan), "reading records")
+    records = {effort: effort.cell.record() for effort in cells}
     rates, statuses = Rates(), Counter[str]()
-    for effort in cells:
-        if record := found[effort.key]:
+    for effort, record in records.items():
+        if record:
             rates.add(effort, record)
             statuses[str(record.get("status"))] += 1
     there = sum(statuses.values())
-    open_ = [e for e in cells if (r := found[e.key]) is None or r.get("status") == FAILED]
-    times = [rates.seconds(effort) for effort in open_]
-    known = [seconds for seconds in times if seconds is not None]
+    open_ = [e for e, record in records.items() if not record or record.get("status") == FAILED]
+    known = [seconds for effort in open_ if (seconds := rates.seconds(effort)) is not None]
     return State(
         experiment=plan.experiment.experiment,
-        total=len(cells),
+        total=len(records),
         done=there - statuses[FAILED],
         failed=statuses[FAILED],
-        missing=len(cells) - there,
+        missing=len(records) - there,
         statuses={name: n for name, n in sorted(statuses.items(), key=_ok_first) if n},
         under_trained=_under_trained(plan),
-        jobs=[_at_work(each, cells, found) for each in running(plan.layout)],
-        failures=[*_failed_cells(plan, cells, found), *_failed_jobs(plan, cells, found)],
+        jobs=[_open_job(each, records) for each in running(plan.layout)],
+        failures=_failures(plan, records),
         seconds_left=sum(known) if known or not open_ else None,
     )
 
@@ -163,52 +152,34 @@ def _ok_first(item: tuple[str, int]) -> tuple[bool, str]:
     return item[0] != OK, item[0]
 
 
-def _at_work(each: Running, cells: Sequence[Effort], found: dict[Any, Any]) -> Job:
+def _open_job(each: Running, records: Records) -> OpenJob:
     name = f"{each.kind}/{each.job}"
-    own = [effort for effort in cells if effort.job == name]
-    left = [effort for effort in own if found[effort.key] is None]
-    return Job(
+    own = [effort for effort in records if effort.job == name]
+    left = [effort for effort in own if records[effort] is None]
+    return OpenJob(
         name=name, alive=each.alive, process=each.process, seconds=time.time() - each.started,
-        done=len(own) - len(left), cells=len(own), cell=name_of(left[0]) if left else "",
+        done=len(own) - len(left), cells=len(own), cell=left[0].key.label if left else "",
     )  # fmt: skip
 
 
-def _log(plan: Plan, job: str) -> Path:
-    return plan.layout.root / "logs" / f"{job}.log"
-
-
-def _failed_cells(plan: Plan, cells: Sequence[Effort], found: dict[Any, Any]) -> list[Failure]:
-    alike: Counter[tuple[str, str, str]] = Counter()
-    for effort in cells:
-        record = found[effort.key]
-        if record is not None and record.get("status") == FAILED:
-            task, regime, model, seed, method, _ = effort.key
-            where = f"{task} {regime} {model} seed {seed} {method}"
-            log = _log(plan, effort.job)
-            alike[where, str(record.get("message")), str(log) if log.exists() else ""] += 1
-    return [
-        Failure(where, count, printable(why), log) for (where, why, log), count in alike.items()
+def _failures(plan: Plan, records: Records) -> list[Failure]:
+    """Return the cells that failed, and the jobs that left cells out with an error and ended."""
+    found = [
+        Failure(each.first.coordinates.curve_label, each.count, printable(each.message), each.log)
+        for each in failed_cells(plan, records.items())
     ]
-
-
-def _failed_jobs(plan: Plan, cells: Sequence[Effort], found: dict[Any, Any]) -> list[Failure]:
-    """Jobs that left cells out and are not at work, whose log ends with an error."""
-    missing = Counter(effort.job for effort in cells if found[effort.key] is None)
+    missing = Counter(effort.job for effort, record in records.items() if record is None)
     alive = {f"{each.kind}/{each.job}" for each in running(plan.layout)}
-    failures = []
-    for job in missing.keys() - alive:
-        log = _log(plan, job)
-        if not log.is_file():
-            continue
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        last = next((line for line in reversed(lines) if line.strip()), "")
-        if "rror" in last.partition(":")[0]:  # error: …, or a traceback's last line
-            failures.append(Failure(job, missing[job], printable(last.strip()), str(log)))
-    return sorted(failures, key=lambda failure: failure.where)
+    for job in sorted(missing.keys() - alive):
+        log = plan.layout.log(job)
+        said = last_words(log) if log.is_file() else ""
+        if "rror" in said.partition(":")[0]:  # error: …, or a traceback's last line
+            found.append(Failure(job, missing[job], printable(said), str(log)))
+    return found
 
 
 def _under_trained(plan: Plan) -> list[str]:
-    """Baselines in noise that did not memorize their labels, as far as they are measured."""
+    """Return the baselines that did not learn their labels, as far as they are measured."""
     found = []
     for name in plan.measure_jobs:
         try:
@@ -216,12 +187,12 @@ def _under_trained(plan: Plan) -> list[str]:
         except (PrunebenchError, KeyError):
             continue
         for row in rows:
-            if row.get("method") != DENSE:
-                continue
-            late = (row.get("train_error") or 0.0) > MEMORIZED_AT
-            if late and row.get("memorized") is not None:
+            error, noisy = row.get("train_error"), row.get("memorized") is not None
+            augmented = row.get("augmentation") is not False
+            late = under_trained(error, noisy=noisy, augmented=augmented)
+            if late and row.get("method") == DENSE:
                 found.append(
                     f"{row['task']} {row['regime']} {row['model']} seed {row['seed']}:"
-                    f" training error {row['train_error']:.1%}"
+                    f" training error {error:.1%}"
                 )
     return found

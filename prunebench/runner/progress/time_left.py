@@ -1,19 +1,16 @@
-"""How long a cell takes to train: from cells like it that are done, and from its samples."""
+"""Time left: how long a cell trains, by the cells like it that are done and by its samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from prunebench.errors import PrunebenchError
+from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline, expected_epochs
 from prunebench.experiment.plan import Plan
 from prunebench.storage.coordinates import Coordinates
-from prunebench.storage.files import read_sealed
-from prunebench.storage.layout import RECORD
+from prunebench.storage.layout import LEFT, RECORD
 from prunebench.storage.records import DENSE, FAILED
 
 # samples of a task that takes all that its source has; only the ratio between regimes hangs on it
@@ -24,11 +21,15 @@ _UNKNOWN_SIZE = 50_000
 class Effort:
     """A cell and what it is expected to train: ``epochs`` of ``samples``."""
 
-    key: Coordinates
+    cell: Cell
+    job: str  # kind/name, as its log is called
     epochs: float
     samples: float
-    folder: Path
-    job: str  # kind/name, as its log is called
+
+    @property
+    def key(self) -> Coordinates:
+        """The coordinates of the cell."""
+        return self.cell.coordinates
 
     @property
     def amount(self) -> float:
@@ -37,35 +38,27 @@ class Effort:
 
     @property
     def done(self) -> bool:
-        """Whether its record is there, also one that says it failed."""
-        return (self.folder / RECORD).exists()
-
-    def record(self) -> dict[str, Any] | None:
-        """Its record; None where it is missing or damaged."""
-        with suppress(PrunebenchError):
-            return read_sealed(self.folder / RECORD)
-        return None
+        """Whether the cell's record is there, also one that says it failed."""
+        return (self.cell.folder / RECORD).exists()
 
 
 def samples_of(baseline: Baseline) -> float:
-    """How many samples an epoch of a baseline has, about."""
+    """Return about how many samples an epoch of a baseline has."""
     if baseline.regime.train_samples is not None:
         return baseline.regime.train_samples
     return (baseline.task.train or _UNKNOWN_SIZE) * baseline.regime.train_fraction
 
 
 def efforts(plan: Plan) -> Iterator[Effort]:
-    """Every cell of the grid: in the order in which each job computes its own."""
-    for kind, names in (("baselines", plan.baseline_jobs), ("curves", plan.curve_jobs)):
-        for name in names:
+    """Yield every cell of the grid, in the order in which each job computes its own."""
+    for kind, jobs in plan.jobs.items():
+        if LEFT.get(kind) != RECORD:
+            continue
+        for name in jobs:
             for cell in plan.cells_of(kind, name):
-                baseline, method = cell.baseline, cell.method
-                epochs = float(baseline.training.epochs)
-                if method is not None:
-                    epochs = expected_epochs(method, baseline.training)
-                yield Effort(
-                    cell.coordinates, epochs, samples_of(baseline), cell.folder, f"{kind}/{name}"
-                )
+                training = cell.baseline.training
+                epochs = expected_epochs(cell.method, training) if cell.method else training.epochs
+                yield Effort(cell, f"{kind}/{name}", epochs, samples_of(cell.baseline))
 
 
 class Rates:
@@ -90,10 +83,10 @@ class Rates:
             self._sums[group] = before[0] + seconds, before[1] + effort.amount
 
     def _own(self, effort: Effort, spent: tuple[float, float]) -> tuple[float, float]:
-        """What a cell trained itself: a record counts what it stands on as well.
+        """Return the epochs and seconds that a cell trained itself, without what it stands on.
 
-        That is nothing, its baseline, or the sparsity before it; which of them is told by what
-        the cell is expected to train.
+        Its record counts that as well: nothing, its baseline, or the sparsity before it. What the
+        cell is expected to train tells which.
         """
         curve, nothing = effort.key[:5], (0.0, 0.0)
         before = ((*curve[:4], DENSE), curve) if curve[4] != DENSE else ()
@@ -103,7 +96,7 @@ class Rates:
         return min(able, key=lambda v: abs(v[0] - effort.epochs), default=(0.0, 0.0))
 
     def seconds(self, effort: Effort) -> float | None:
-        """How long a cell will train; None where nothing is known yet."""
+        """Return how long a cell will train; None where nothing is known yet."""
         for group in _groups(effort.key):
             if group in self._sums:
                 seconds, amount = self._sums[group]
@@ -112,7 +105,10 @@ class Rates:
 
 
 def _groups(key: Coordinates) -> Iterator[tuple[str, ...]]:
-    """The likest cells first; a method may train more often than its expected epochs say."""
+    """Yield what groups cells, the likest first.
+
+    A method has groups of its own: it may train more often than its expected epochs say.
+    """
     task, regime, model, _, method, _ = key
     yield task, model, method, regime
     yield task, model, method

@@ -72,7 +72,7 @@ def test_the_bar_of_a_grid_counts_its_cells(
     terminal = looked_at(monkeypatch)
     plan = Plan(config.parse(GRID), tmp_path)
     for effort in list(efforts(plan))[:5]:
-        write_sealed(effort.folder / RECORD, {"status": "ok"})
+        write_sealed(effort.cell.folder / RECORD, {"status": "ok"})
     with grid_bar(plan):
         print("a line beside it", file=sys.stderr)
     assert "5/12" in terminal.getvalue()
@@ -89,7 +89,7 @@ def test_lines_say_what_is_done_and_what_is_left(
     first = next(iter(efforts(plan)))
     now[0] += 20  # twice as long as the training that it holds
     record = {"status": "ok", "train_epochs": 10.0, "train_seconds": 10.0}
-    write_sealed(first.folder / RECORD, record)
+    write_sealed(first.cell.folder / RECORD, record)
     progress.cell(plan.cell(plan.baselines[0]), "ok")
     line = capsys.readouterr().err
     assert line.startswith("[1/12] digits clean seed-cnn seed 0 dense: ok (about ")

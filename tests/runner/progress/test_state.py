@@ -49,7 +49,7 @@ def cell(plan: Plan, regime: str, method: str, sparsity: float) -> Effort:
 
 def store(effort: Effort, epochs: float, seconds: float, **more: Any) -> None:
     record = {"status": "ok", "message": "", "train_epochs": epochs, "train_seconds": seconds}
-    write_sealed(effort.folder / RECORD, {**record, **more})
+    write_sealed(effort.cell.folder / RECORD, {**record, **more})
 
 
 # ------------------------------------------------------------------------------- counts
@@ -65,8 +65,8 @@ def test_every_cell_is_done_failed_or_missing(plan: Plan) -> None:
     why = {"status": "failed", "message": "no gradient"}
     for sparsity in (0.5, 0.75):
         store(cell(plan, "clean", "imp", sparsity), 0, 0, **why)
-    cell(plan, "few", "dense", 0.0).folder.mkdir(parents=True)
-    write_text(cell(plan, "few", "dense", 0.0).folder / RECORD, "{ damaged")
+    cell(plan, "few", "dense", 0.0).cell.folder.mkdir(parents=True)
+    write_text(cell(plan, "few", "dense", 0.0).cell.folder / RECORD, "{ damaged")
     found = state(plan)
     assert (found.total, found.done, found.failed, found.missing) == (12, 2, 2, 8)
     assert found.statuses == {"ok": 1, "collapsed": 1, "failed": 2}
@@ -247,7 +247,7 @@ def test_the_time_left_is_said(plan: Plan) -> None:
     found = state(plan)
     assert found.seconds_left == 0
     assert "left" not in str(found)
-    (cell(plan, "clean", "dense", 0.0).folder / RECORD).unlink()
+    (cell(plan, "clean", "dense", 0.0).cell.folder / RECORD).unlink()
     # two regimes: what is left is reckoned from the other, four times smaller
     assert state(plan).seconds_left == pytest.approx(80.0)
     with holding(plan.layout, "baselines", "a"), holding(plan.layout, "curves", "b"):
