@@ -75,7 +75,8 @@ def under_trained(cells: pd.DataFrame) -> pd.Series:
             plain = dense["augmentation"].eq(False).fillna(False).astype(bool)
         noisy = dense["memorized"].notna()
         each = zip(dense["train_error"], noisy, plain, strict=True)
-        late |= [records.under_trained(e, noisy=n, augmented=not p) for e, n, p in each]
+        judged = [records.under_trained(e, noisy=n, augmented=not p) for e, n, p in each]
+        late = pd.Series(judged, index=dense.index, dtype=bool)
     said = pd.Series(False, index=cells.index)
     if "message" in cells.columns:
         said |= (
