@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from prunebench.report import declared_analysis
-from prunebench.report.paper import (
-    macros,
-)
+from prunebench.report.paper import macros
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import read_cells
 from prunebench.storage.layout import Layout

@@ -8,9 +8,7 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.report.paper import (
-    macros,
-)
+from prunebench.report.paper import macros
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING
 
