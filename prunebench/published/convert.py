@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment.settings.names import Name
 from prunebench.published.column_mapping import COLUMNS, NAMES, NEEDED, ColumnMapping
-from prunebench.published.read_foreign import TextTable, parse_number, read_text_table
+from prunebench.published.read_foreign import ForeignTable, parse_number, read_text_table
 from prunebench.published.units import ERROR, SPARSITY, contradiction, too_small, upside_down
 from prunebench.statistics.cells_table import TEXT, UNKNOWN, typed
 from prunebench.storage.records import COLUMNS as RECORD
@@ -203,7 +203,7 @@ def _check_cells(path: Path, rows: list[dict[str, Any]], lines: list[int]) -> No
 
 
 def _check_plausible(
-    path: Path, table: TextTable, rows: list[dict[str, Any]], found: dict[str, int | str],
+    path: Path, table: ForeignTable, rows: list[dict[str, Any]], found: dict[str, int | str],
     mapping: ColumnMapping,
 ) -> None:  # fmt: skip
     """Refuse numbers that are possible, but most likely of another unit."""

@@ -20,14 +20,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
-class TextTable:
+class ForeignTable:
     """A table of text: its header, and each row with the line on which it ends."""
 
     header: list[str]
     rows: list[tuple[int, list[str]]]
 
 
-def read_text_table(path: Path) -> TextTable:
+def read_text_table(path: Path) -> ForeignTable:
     """Read a CSV file with a header; fields are stripped, empty lines left out.
 
     Raises:
@@ -51,7 +51,7 @@ def read_text_table(path: Path) -> TextTable:
                 " a field with a comma needs quotes"
             )
     _check_header(path, header, rows)
-    return TextTable(header, rows)
+    return ForeignTable(header, rows)
 
 
 def _text(path: Path) -> str:
