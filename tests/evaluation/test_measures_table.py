@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.evaluation.measures_table import fill, measure_rows, measures_table
+from prunebench.evaluation.measures_table import (
+    fill,
+    measure_rows,
+    measures_by_origin,
+    measures_table,
+)
 from prunebench.experiment.part_kinds import Probe
 from prunebench.experiment.registry import builtin, load
 from prunebench.storage.records import QUALITY, SHRUNK, SIZE
@@ -51,9 +56,9 @@ def test_the_table_has_a_line_for_each() -> None:
 def test_fill_renews_what_is_between_the_marks() -> None:
     text = "before\n<!-- measures -->\nformer table\n<!-- /measures -->\nafter <!-- methods -->\n"
     found = fill(text)
-    assert found.startswith("before\n<!-- measures -->\n\n|")
+    assert found.startswith("before\n<!-- measures -->\n\n")
     assert found.endswith("|\n\n<!-- /measures -->\nafter <!-- methods -->\n")
-    assert measures_table() in found
+    assert measures_by_origin() in found
     assert "former table" not in found
     assert fill(found) == found
 
