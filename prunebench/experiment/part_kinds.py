@@ -1,4 +1,4 @@
-"""The kinds of parts, and what a part of each kind declares of itself: its traits.
+"""Declare the kinds of parts, and the traits that a part of each kind may have.
 
 A kind is a class, its traits are its fields, and an instance is the decorator that marks a
 function as such a part:
@@ -43,7 +43,7 @@ Length = Literal["none", "recovery", "training"]
 
 
 class Traits(Settings):
-    """What parts of every kind declare."""
+    """Traits that parts of every kind may declare."""
 
     model_config = ConfigDict(strict=True)
     kind: ClassVar[str]  # as the configuration and entry points write it
@@ -64,7 +64,7 @@ class Criterion(Traits):
     patterns: Names = Field(("weight",), min_length=1)
     """Patterns whose units it scores; the first, or weight, is the default of a method."""
     needs: Needs = ()
-    """What it uses: batches, gradients, activations; or training, what adds up while it lasts."""
+    """Inputs it uses: batches, gradients, activations; training: what adds up while it lasts."""
     compensates: bool = False
     """Whether it also changes the weights that stay."""
     sweeps: bool = False
@@ -118,7 +118,7 @@ class Schedule(_Restricted):
     length: Length = "none"
     """How long it trains without the recovery: none, recovery or training (as a baseline)."""
     supplies: Supplies = ()
-    """What it gives to a criterion that needs it: training."""
+    """Inputs it gives to a criterion that needs them: training."""
     passes: bool = False
     """Whether it passes smaller sparsities on its way to a larger one."""
     untrained: bool = False

@@ -122,7 +122,7 @@ def _parameters(node: ast.FunctionDef, source: Path) -> dict[str, Any]:
 
 
 def _types(node: ast.FunctionDef) -> dict[str, tuple[type, ...]]:
-    """Of the parameters whose annotation is plain, such as ``int | None``."""
+    """The types of the parameters whose annotation is plain, such as ``int | None``."""
     found = {}
     for argument in node.args.kwonlyargs:
         text = ast.unparse(argument.annotation) if argument.annotation else ""

@@ -111,7 +111,7 @@ class Experiment(Settings):
     tasks: list[Task] = Field(min_length=1)
     """Data sets with their splits: names of presets, or mappings that refine one."""
     regimes: list[Regime] = Field(min_length=1)
-    """What provokes overfitting: names of presets, or mappings that refine one."""
+    """Conditions that provoke overfitting: names of presets, or mappings that refine one."""
     models: list[Model] = Field(min_length=1)
     """Networks: names of timm's, of our own, or mappings with further settings."""
     seeds: list[Seed] = Field(min_length=1)
@@ -127,7 +127,7 @@ class Experiment(Settings):
     prunable: Prunable = Prunable()
     """Which weights may be pruned."""
     probes: Probes = Probes()
-    """What is measured of stored networks."""
+    """Measurements of stored networks."""
     latency: Latency = Latency()
     """How inference times are measured."""
     analysis: Analysis = Analysis()

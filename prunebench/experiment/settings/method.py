@@ -47,7 +47,7 @@ class First(_Composed):
     criterion: Part
     """How this step scores what can be removed."""
     pattern: Part
-    """What this step removes together."""
+    """Weights that this step removes together."""
     allocation: Part
     """How this step spreads its sparsity over the layers."""
     share: float = Field(0.5, ge=0, lt=1)
@@ -62,19 +62,19 @@ class Method(_Composed):
     family: Literal["weight", "activation", "structure", "hybrid"]
     """Column family; default: what follows from criterion and pattern."""
     description: str = ""
-    """What it does, in a sentence."""
+    """The method in a sentence."""
     paper: str = ""
     """Where it is described: first author and year, e.g. Han 2015."""
     criterion: Part
     """How prunable units are scored: magnitude, snip, wanda, path/to/file.py:function, …"""
     pattern: Part
-    """What is removed together: weight, n-m, filter, block; default: the criterion's first."""
+    """Weights that go together: weight, n-m, filter, block; default: the criterion's first."""
     allocation: Part
     """How the sparsity is spread over the layers: global (default), uniform, erk, lamp, …"""
     schedule: Part
     """When weights are removed: one-shot (default), iterative, gradual, at-initialization, …"""
     recovery: Part
-    """What follows the removal: fine-tuning (default), weight-rewinding, none, …"""
+    """Training after the removal: fine-tuning (default), weight-rewinding, none, …"""
     first: First | None = None
     """Another pruning that comes before in the same step, e.g. of filters before weights."""
     control: bool = False

@@ -64,7 +64,7 @@ class Task(Settings):
 
 
 class Regime(Settings):
-    """What provokes overfitting: label noise, few samples, wide networks, no augmentation."""
+    """Conditions that provoke overfitting: label noise, few samples, wide networks."""
 
     name: Name
     """Name of the regime."""

@@ -59,7 +59,7 @@ class Model(Settings):
     name: Name
     """Name of the network, as tables show it."""
     architecture: str = ""
-    """What is built: seed-cnn, resnet20, or a name that timm.create_model knows; default: name."""
+    """Network to build: seed-cnn, resnet20, or any of timm.create_model; default: the name."""
     arguments: dict[str, JsonValue] = Field({})
     """Further arguments of the network's constructor."""
     stem: Literal["original", "small"] = "original"
