@@ -19,7 +19,7 @@ from prunebench.runner import audit
 from prunebench.runner.progress import failures
 from prunebench.storage import provenance
 from prunebench.storage.hashing import canonical, digest
-from prunebench.storage.layout import STEPS, rule_name
+from prunebench.storage.layout import STEPS, fetched, rule_name
 from prunebench.storage.lock import Lock
 
 

@@ -8,7 +8,7 @@ localrules:
 
 rule download:
     output:
-        touch("data/raw/{task}.done"),
+        touch(str(fetched("{task}"))),
     log:
         f"{ROOT}/logs/download/{{task}}.log",
     retries: 3
@@ -28,7 +28,7 @@ for task in PLAN.experiment.tasks:
         name:
             f"prepare_{rule_name(task.name)}"
         input:
-            f"data/raw/{task.name}.done",
+            str(fetched(task.name)),
         output:
             str(prepared(task)),
             str(prepared(task)) + ".json",

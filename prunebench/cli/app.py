@@ -53,7 +53,6 @@ Results = Annotated[Path, typer.Argument(help="an experiment's folder: results/x
 Output = Annotated[Path | None, typer.Option(help="JSON file to write with what was done")]
 Data = Annotated[Path, typer.Option(help="folder of downloaded and prepared data")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
-DATA = Path("data")
 
 
 def plan_of(path: Path) -> Any:

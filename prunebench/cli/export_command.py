@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import DATA, AsJson, Data, app, example, files, guide, plan_of
+from prunebench.cli.app import AsJson, Data, app, example, files, guide, plan_of
+from prunebench.storage.layout import DATA
 
 
 @app.command(

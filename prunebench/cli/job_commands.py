@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from prunebench.cli.app import (
-    DATA,
     Config,
     Data,
     Output,
@@ -20,6 +19,7 @@ from prunebench.cli.app import (
     plan_of,
     write,
 )
+from prunebench.storage.layout import DATA
 from prunebench.text.progress_bars import bar
 
 Job = Annotated[str, typer.Argument(help="name of a job of the plan, e.g. digits-0")]

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from prunebench.cli.app import (
-    DATA,
     AsJson,
     Config,
     Data,
@@ -26,6 +25,7 @@ from prunebench.cli.app import (
     write,
 )
 from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.storage.layout import DATA
 from prunebench.storage.outputs import manifest_of, recorded
 from prunebench.text.progress_bars import bar
 

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import DATA, AsJson, Data, app, example, files, guide
+from prunebench.cli.app import AsJson, Data, app, example, files, guide
 from prunebench.cli.verify_command import Sample, Seed, seed_of
+from prunebench.storage.layout import DATA
 
 submit = typer.Typer(no_args_is_help=True, help="Submit a method with its records.")
 app.add_typer(submit, name="submit")

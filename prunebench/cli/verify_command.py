@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import DATA, AsJson, Data, app, example, files, guide
+from prunebench.cli.app import AsJson, Data, app, example, files, guide
+from prunebench.storage.layout import DATA
 
 REFERENCE = Path("results/reference/default")
 Sample = Annotated[int, typer.Option(help="number of cells to compute again, drawn at random")]

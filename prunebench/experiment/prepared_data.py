@@ -9,9 +9,8 @@ from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.experiment.settings import Task
 from prunebench.storage.files import read_json, remove_file, sha256_file
 from prunebench.storage.hashing import digest
+from prunebench.storage.layout import DATA, fetched
 from prunebench.storage.manifest import Manifest
-
-DATA = Path("data")
 
 
 def prepared(task: Task, data: Path = DATA) -> Path:
@@ -58,10 +57,11 @@ def damaged(task: Task, data: Path = DATA, thorough: bool = False, mend: bool = 
         remove_file(description)
         manifest.remove()
     if not path.exists() and task.path is None:  # else nobody reads what was fetched
-        fetched = fetched_manifest(data / "raw" / task.source / str(task.dataset)).damaged(thorough)
-        if fetched and mend:
-            remove_file(data / "raw" / f"{task.name}.done")
-        found += fetched
+        folder = data / "raw" / task.source / str(task.dataset)
+        damaged_raw = fetched_manifest(folder).damaged(thorough)
+        if damaged_raw and mend:
+            remove_file(fetched(task.name, data))
+        found += damaged_raw
     return found
 
 

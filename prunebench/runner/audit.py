@@ -17,7 +17,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.storage import outputs
 from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_sealed, remove_file
-from prunebench.storage.layout import LEFT, RECORD, Layout
+from prunebench.storage.layout import DATA, LEFT_IN_CELLS, RECORD, Layout
 from prunebench.storage.manifest import Manifest, removal
 from prunebench.storage.records import DIVERGED, FAILED
 
@@ -26,9 +26,7 @@ Done = Mapping[Path, str | None]
 Found = dict[Path, Path | None]  # damaged files, and where what they hold was moved, if anywhere
 
 
-def damaged(
-    plan: Plan, data: Path = prepared_data.DATA, thorough: bool = False, mend: bool = True
-) -> Found:
+def damaged(plan: Plan, data: Path = DATA, thorough: bool = False, mend: bool = True) -> Found:
     """Return damaged files of an experiment and its data; what says that they are done is removed.
 
     So they are computed again. Nothing else is removed but what is made in seconds: the measures of
@@ -47,8 +45,8 @@ def damaged(
     for task in plan.experiment.tasks:
         found |= dict.fromkeys(prepared_data.damaged(task, data, thorough, mend))
     again = set()
-    for kind in LEFT:
-        for name in plan.jobs[kind]:
+    for kind, jobs in plan.jobs.items():
+        for name in jobs if kind in LEFT_IN_CELLS else ():
             of_job, stale = _of_job(plan, kind, name, thorough)
             found |= dict.fromkeys(of_job)
             if of_job or stale:
@@ -88,7 +86,7 @@ def _of_job(plan: Plan, kind: str, name: str, thorough: bool) -> tuple[list[Path
         # which cells it finished is not known: all of them, or the file would not be there
         found, done = [path], dict.fromkeys(cells)
     for folder, cell in cells.items():
-        file = folder / LEFT[kind]
+        file = folder / LEFT_IN_CELLS[kind]
         if folder not in done and not file.exists():
             continue
         record = cell.record()

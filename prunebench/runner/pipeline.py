@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from prunebench.errors import Passing, PrunebenchError, printable
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.prepared_data import DATA, prepared, prepared_manifest
+from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner.collect import collect
 from prunebench.runner.progress import Progress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory
 from prunebench.storage.files import write_sealed
-from prunebench.storage.layout import REMOVED
+from prunebench.storage.layout import DATA, REMOVED
 from prunebench.storage.records import FAILED
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.storage.layout import RECORD
+from prunebench.storage.layout import RECORD, sparsity_name
 from prunebench.storage.records import DENSE
 
 _FORM = "results/<experiment>/cells/<task>/<regime>/<model>/seed-<n>/<method>/<sparsity>"
@@ -41,7 +41,7 @@ class Coordinates(NamedTuple):
 
     def __str__(self) -> str:
         where = f"{self.task}/{self.regime}/{self.model}/{self.method} seed {self.seed}"
-        return where if self.method == DENSE else f"{where} sparsity {self.sparsity:.10g}"
+        return where if self.method == DENSE else f"{where} sparsity {sparsity_name(self.sparsity)}"
 
 
 def coordinates_of_row(row: Mapping[Any, Any]) -> Coordinates:

@@ -21,7 +21,7 @@ LATENCY = "latency.json"  # how long its networks take, each engine and batch
 # beside the cells of a baseline or curve, until it is finished: states of long trainings
 CHECKPOINTS = "checkpoints"
 # kind of job -> the file that it leaves in the folder of every cell that it has finished
-LEFT = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
+LEFT_IN_CELLS = {"baselines": RECORD, "curves": RECORD, "probes": PROBES, "latencies": LATENCY}
 INITIAL = "initial.safetensors"  # the state dict at step 0; of a baseline
 
 
@@ -75,6 +75,11 @@ DATA = Path("data")  # where downloaded and prepared data lie, if the user says 
 def fetched(task: str, data: Path = DATA) -> Path:
     """Return the file that says that the files of a task were fetched."""
     return data / "raw" / f"{task}.done"
+
+
+def sparsity_name(sparsity: float) -> str:
+    """Return a sparsity as names of folders and keys hold it: ten digits tell any two apart."""
+    return f"{sparsity:.10g}"
 
 
 def rule_name(name: str) -> str:
@@ -186,7 +191,7 @@ class Layout:
     ) -> Path:
         """Return the folder of one cell."""
         group = self.root / "cells" / task / regime / model / f"seed-{seed}"
-        return group / method / f"{sparsity:.10g}"
+        return group / method / sparsity_name(sparsity)
 
     def steps(self) -> dict[str, Path]:
         """Return the output that stands for each of STEPS, by the step's name."""

@@ -13,7 +13,7 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.runner.progress.time_left import Effort, efforts
-from prunebench.storage.layout import LEFT, fetched
+from prunebench.storage.layout import LEFT_IN_CELLS, fetched
 from prunebench.storage.records import FAILED
 
 SHOWN = 12  # failures of a kind that people are shown
@@ -123,8 +123,8 @@ def _data(plan: Plan) -> dict[str, Path]:
 def _has_cells(plan: Plan, name: str) -> bool:
     """Return whether a job's cells are there: ``prunebench run`` leaves no file of a job."""
     kind, _, job = name.partition("/")
-    return kind in LEFT and all(
-        (cell.folder / LEFT[kind]).exists() for cell in plan.cells_of(kind, job)
+    return kind in LEFT_IN_CELLS and all(
+        (cell.folder / LEFT_IN_CELLS[kind]).exists() for cell in plan.cells_of(kind, job)
     )
 
 

@@ -10,7 +10,7 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline, expected_epochs
 from prunebench.experiment.plan import Plan
 from prunebench.storage.coordinates import Coordinates
-from prunebench.storage.layout import LEFT, RECORD
+from prunebench.storage.layout import LEFT_IN_CELLS, RECORD
 from prunebench.storage.records import DENSE, FAILED
 
 # samples of a task that takes all that its source has; only the ratio between regimes hangs on it
@@ -52,7 +52,7 @@ def samples_of(baseline: Baseline) -> float:
 def efforts(plan: Plan) -> Iterator[Effort]:
     """Yield every cell of the grid, in the order in which each job computes its own."""
     for kind, jobs in plan.jobs.items():
-        if LEFT.get(kind) != RECORD:
+        if LEFT_IN_CELLS.get(kind) != RECORD:
             continue
         for name in jobs:
             for cell in plan.cells_of(kind, name):
