@@ -55,3 +55,13 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
     yield mount
     subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+# the longest modules first: with `--dist loadfile` one that begins last is waited for by all others
+LONGEST = ("workflow", "docs", "robustness", "report", "tracking", "compression", "reproduce")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest rooms first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], 99))
