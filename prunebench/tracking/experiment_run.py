@@ -77,7 +77,8 @@ def _grid(config: dict[str, Any], runs: Sequence[MlflowRun]) -> str:
     keys = ("tasks", "regimes", "models", "methods", "seeds")
     rows = {key.capitalize(): _names(config[key]) for key in keys if config.get(key)}
     if shares := config.get("sparsities"):
-        rows["Sparsities"] = ", ".join(f"{100 * share:.4g} %" for share in shares)
+        numbers = [share for share in shares if isinstance(share, int | float)]
+        rows["Sparsities"] = ", ".join(f"{100 * share:.4g} %" for share in numbers)
     rows["Baselines"] = str(sum(run.tags[LEVEL] == BASELINE for run in cells))
     rows["Cells"] = f"{len(cells)}: {counts}"
     return "### The grid\n\n" + "\n".join(f"- **{name}** {text}" for name, text in rows.items())

@@ -91,8 +91,11 @@ def read_config(layout: Layout) -> dict[str, Any]:
     Raises:
         PrunebenchError: The file is damaged.
     """
-    config = read_json(layout.config) if layout.config.exists() else {}
-    return config if isinstance(config, dict) else {}
+    config = _of_type(dict, read_json(layout.config) if layout.config.exists() else {})
+    # it is described, never run: a value of another kind, which anybody may have written, is not
+    lists = ("tasks", "regimes", "models", "methods", "seeds", "sparsities")
+    kinds = {**dict.fromkeys(lists, list), "training": dict}
+    return {key: _of_type(kinds.get(key, type(value)), value) for key, value in config.items()}
 
 
 def read_runs(layout: Layout) -> list[MlflowRun]:
@@ -161,7 +164,7 @@ def _table_rows(layout: Layout) -> Iterator[_TableRow]:
     entries = {
         (column, entry.get("name")): entry
         for column, plural in _ENTRIES.items()
-        for entry in config.get(plural) or []
+        for entry in config.get(plural, [])
         if isinstance(entry, dict)
     }
     table = read_text(layout.cells_csv, "; run the grid first")
@@ -170,10 +173,16 @@ def _table_rows(layout: Layout) -> Iterator[_TableRow]:
         cell = coordinates_of_row(coordinates)
         text = {str(column): value for column, value in values.items() if isinstance(value, str)}
         said = {column: entries.get((column, text[column]), {}) for column in _ENTRIES}
-        training = (config.get("training") or {}) | (said["model"].get("training") or {})
+        both = (config.get("training"), said["model"].get("training"))
+        training = {k: v for part in both for k, v in _of_type(dict, part).items()}
         settings = [*_flat("training", training), *(x for c in said for x in _flat(c, said[c]))]
-        about = [x for key in ("description", "paper") if (x := said["method"].get(key))]
+        about = [str(x) for key in ("description", "paper") if (x := said["method"].get(key))]
         yield _TableRow(cell, text, dict(settings), about, layout.cell(*cell) / HISTORY)
+
+
+def _of_type(kind: type[Any], value: Any) -> Any:
+    """Return a value, or an empty one where it is not of its kind: anybody may have written it."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -181,7 +190,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         if "name" in value and prefix.count("."):  # a part: {name, parameters}
             yield prefix, str(value["name"])
-            value = value.get("parameters") or {}
+            value = _of_type(dict, value.get("parameters"))
         for key, item in value.items():
             if key not in _NOT_PARAMETERS:
                 yield from _flat(f"{prefix}.{key}", item)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import read_json, write_json
 from prunebench.storage.layout import HISTORY, Layout
 from prunebench.tracking import export, server_command
+from prunebench.tracking.experiment_run import experiment_run
+from prunebench.tracking.mlflow_runs import read_runs
 from tests.tracking import helpers as made_up
 from tests.tracking.looking import free_port, refused
 
@@ -56,6 +60,18 @@ def test_damaged_files_are_named(
     with pytest.raises(PrunebenchError, match=says):
         export(layout)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("value", [None, 1.0, "x", [], [1], {"a": 1}])
+def test_a_configuration_with_values_of_another_kind_is_no_traceback(
+    tmp_path: Path, value: Any
+) -> None:
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    config = read_json(layout.config) if layout.config.exists() else {}
+    keys = ("tasks", "regimes", "models", "methods", "seeds", "sparsities", "training")
+    for key in keys:
+        write_json(layout.config, {**config, key: value})
+        experiment_run(layout, read_runs(layout))
 
 
 def test_unusable_stores_are_one_line(tmp_path: Path) -> None:
