@@ -118,7 +118,7 @@ def test_what_the_workflow_imports_is_light() -> None:
         "import sys\n"
         "from prunebench import cli\n"
         "from prunebench.experiment import catalog, config, plan\n"
-        "from prunebench.runner import audit, pipeline, progress\n"
+        "from prunebench.runner import damaged_files, pipeline, progress\n"
         "from prunebench.storage import cell_files\n"
         "grid = plan.Plan(config.load('config/default.yaml'))\n"
         "[grid.job_digest(job) for job in grid.curve_jobs.values()]\n"

@@ -15,7 +15,7 @@ from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.strict_yaml import read_yaml
-from prunebench.runner import audit
+from prunebench.runner import damaged_files
 from prunebench.runner.progress import failures
 from prunebench.storage import provenance
 from prunebench.storage.hashing import canonical, digest
@@ -77,7 +77,7 @@ try:
     if LOCK.taken if LOCK else not PLAN.layout.config.exists():
         PLAN.write()
     if LOCK and LOCK.taken:
-        if found := audit.said(audit.damaged(PLAN)):
+        if found := damaged_files.said(damaged_files.damaged(PLAN)):
             print(found, file=sys.stderr)
 except PrunebenchError as error:
     refuse(error)

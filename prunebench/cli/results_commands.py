@@ -264,20 +264,20 @@ def status(results: Results, as_json: AsJson = False) -> None:
 def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
     """Compare every file of an experiment with its hash; what is damaged can be computed again."""
     from prunebench.experiment import prepared_data
-    from prunebench.runner import audit
+    from prunebench.runner import damaged_files
     from prunebench.storage import outputs
     from prunebench.storage.lock import locked
 
     plan, mend = plan_of(results / "config.json"), os.access(results, os.W_OK)
     with locked(plan.layout.root) if mend else nullcontext(), bar("reading every file"):
-        found = audit.damaged(plan, data, thorough=True, mend=mend)
+        found = damaged_files.damaged(plan, data, thorough=True, mend=mend)
     absent = [t.name for t in plan.experiment.tasks if not prepared_data.prepared(t, data).exists()]
     unnoted = outputs.without_manifest(plan.layout)
     if as_json:
         named = list(map(str, found))
         print(json.dumps({"damaged": named, "not_noted": unnoted, "without_data": absent}))
     else:
-        print(audit.said(found) or "every file that was looked at is as it was written")
+        print(damaged_files.said(found) or "every file that was looked at is as it was written")
         for what, names in (("no hash is noted", unnoted), (f"no data in {data}", absent)):
             if names:
                 print(f"not looked at, {what}: {', '.join(names)}")

@@ -14,6 +14,7 @@ from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
+from prunebench.experiment.training_gate import under_trained
 from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import (  # fmt: skip
     LATENCY,
@@ -25,7 +26,7 @@ from prunebench.storage.layout import (  # fmt: skip
     VAL_BEFORE,
 )
 from prunebench.storage.manifest import removal
-from prunebench.storage.records import ASIDE, DIVERGED, FAILED, SPLITS, row, under_trained
+from prunebench.storage.records import ASIDE, DIVERGED, FAILED, SPLITS, row
 
 # a row says it, since other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"

@@ -277,12 +277,12 @@ def run(plan: Plan, data: Path = DATA) -> Path:
 
 
 def _run(plan: Plan, data: Path) -> Path:
-    from prunebench.runner import audit
+    from prunebench.runner import damaged_files
     from prunebench.storage.provenance import now
 
     started = now()
     plan.write()
-    if said := audit.said(audit.damaged(plan, data)):
+    if said := damaged_files.said(damaged_files.damaged(plan, data)):
         print(said, file=sys.stderr)
     for task in plan.experiment.tasks:
         download(plan, task.name, data)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from prunebench.experiment import training_gate
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import against_own_dense, origin, others
-from prunebench.storage import records
 from prunebench.storage.records import DENSE, DIVERGED, FAILED, OK
 
 CLASSES = "classes"  # of the task; tables of others may lack it
@@ -62,9 +62,9 @@ def counted(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
 def under_trained(cells: pd.DataFrame) -> pd.Series:
     """Tell, per row, whether its baseline was not trained until it fits its training set.
 
-    See ``records.under_trained``; a noise regime is one whose baseline has a ``memorized`` value. A
-    message that says ``under-trained`` counts too. Published rows are never under-trained: nothing
-    is known of them.
+    The rule is that of ``experiment.training_gate``; a noise regime is one whose baseline has a
+    ``memorized`` value. A message that says ``under-trained`` counts too. Published rows are never
+    under-trained: nothing is known of them.
     """
     group = [*SETTING, "seed"]
     dense = cells[cells["method"] == DENSE]
@@ -75,7 +75,7 @@ def under_trained(cells: pd.DataFrame) -> pd.Series:
             plain = dense["augmentation"].eq(False).fillna(False).astype(bool)
         noisy = dense["memorized"].notna()
         each = zip(dense["train_error"], noisy, plain, strict=True)
-        judged = [records.under_trained(e, noisy=n, augmented=not p) for e, n, p in each]
+        judged = [training_gate.under_trained(e, noisy=n, augmented=not p) for e, n, p in each]
         late = pd.Series(judged, index=dense.index, dtype=bool)
     said = pd.Series(False, index=cells.index)
     if "message" in cells.columns:

@@ -73,8 +73,6 @@ STATUSES = (OK, DIVERGED, COLLAPSED, FAILED)
 # what came of shrinking: smaller and verified, nothing to remove, other outputs, not possible
 VERIFIED, UNCHANGED, DIFFERENT, REFUSED = "verified", "unchanged", "different", "refused"
 DENSE = "dense"  # the method and the family of a baseline's own row
-# the largest training error of a baseline that was trained to interpolation, a share
-MEMORIZED_AT = 0.01
 FAMILIES = ("weight", "activation", "structure", "hybrid")
 
 
@@ -88,16 +86,3 @@ def row(values: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise KeyError(f"no such columns: {', '.join(sorted(unknown))}")
     return {column: values.get(column) for column in COLUMNS}
-
-
-def under_trained(train_error: float | None, *, noisy: bool, augmented: bool) -> bool:
-    """Return whether a baseline did not learn its training set although it could have.
-
-    Gains over such a network are spurious. With augmentation alone it need not learn every sample.
-
-    Args:
-        train_error: Against the labels trained on, a fraction; None or NaN where not measured.
-        noisy: Whether its regime has wrong labels.
-        augmented: Whether its regime trains with augmentation.
-    """
-    return (noisy or not augmented) and (train_error or 0.0) > MEMORIZED_AT

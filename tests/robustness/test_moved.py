@@ -19,7 +19,7 @@ from prunebench.cli.app import plan_of
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
-from prunebench.runner import audit
+from prunebench.runner import damaged_files
 from prunebench.storage import outputs
 from prunebench.storage.files import read_sealed, write_sealed, write_text
 from prunebench.storage.layout import Layout
@@ -140,7 +140,7 @@ def test_without_notes_nothing_goes(root: Path) -> None:
         result.output
     )
     assert files(root) == before | {".lock"}
-    assert audit.damaged(plan_of(root / "config.json"), root / "data") == {}
+    assert damaged_files.damaged(plan_of(root / "config.json"), root / "data") == {}
     assert files(root) == before | {".lock"}
 
 

@@ -17,7 +17,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.evaluation.rows import STALE
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
-from prunebench.runner import audit, curves, pipeline, retention
+from prunebench.runner import curves, damaged_files, pipeline, retention
 from prunebench.storage import cell_files
 from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.layout import MASKS, PREDICTIONS, PROBES, RECORD, REMOVED, WEIGHTS
@@ -91,7 +91,7 @@ def test_the_tables_are_the_same_and_the_files_gone(grid: Path, keep: str) -> No
             gone = name in retention.REMOVED_BY[keep]
             assert (there(grid, name) - {"dense/0"}) == (set() if gone else pruned)
         assert there(grid, WEIGHTS, PREDICTIONS, "targets.safetensors") >= {"dense/0"}
-        assert audit.damaged(plan_in(grid, keep)) == {}
+        assert damaged_files.damaged(plan_in(grid, keep)) == {}
 
 
 def test_nothing_is_removed_before_the_rows_are_written(
@@ -161,7 +161,7 @@ def test_a_damaged_note_costs_its_cells_and_no_more(freed: Path) -> None:
             write_sealed(plan.layout.root / "jobs" / kind / f"{name}.json", {"cells": []})
     folder = plan.layout.cell("digits", "clean", "seed-cnn", 0, "imp", 0.5)
     (folder / REMOVED).write_text("{")
-    found = audit.damaged(plan)
+    found = damaged_files.damaged(plan)
     assert {folder / name for name in FILES} == set(found)
     first = written(freed)
     run(freed, "records")

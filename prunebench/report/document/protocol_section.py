@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from prunebench.experiment.training_gate import MEMORIZED_AT
 from prunebench.report.document.elements import (
     BAD,
     GOOD,
@@ -21,7 +22,7 @@ from prunebench.report.document.elements import (
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import DRAWS, smallest_p
 from prunebench.statistics.hypotheses.paired_cells import CONTROL_KINDS, PairedCells
-from prunebench.storage.records import COST, MEMORIZED_AT, QUALITY, SIZE
+from prunebench.storage.records import COST, QUALITY, SIZE
 from prunebench.text.numbers import NONE, percent, plural
 
 CONTROLS = {

@@ -10,12 +10,13 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError, printable
 from prunebench.experiment.plan import Plan
+from prunebench.experiment.training_gate import MEMORIZED_AT, under_trained
 from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
 from prunebench.runner.progress.reporter import duration
 from prunebench.runner.progress.running_jobs import Running, running
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
 from prunebench.storage.files import read_sealed
-from prunebench.storage.records import DENSE, FAILED, MEMORIZED_AT, OK, under_trained
+from prunebench.storage.records import DENSE, FAILED, OK
 from prunebench.text.progress_bars import watched
 
 Records = Mapping[Effort, Mapping[str, Any] | None]  # every cell's; None: missing or damaged

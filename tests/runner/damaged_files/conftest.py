@@ -13,7 +13,7 @@ from prunebench.cli import job_commands as jobs_cli
 from prunebench.runner import pipeline
 from prunebench.storage.files import write_text
 from prunebench.storage.outputs import recorded
-from tests.runner.audit.finished import PAGES, plan_in
+from tests.runner.damaged_files.finished import PAGES, plan_in
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A finished grid: its files by kind, what damages them, and what an audit then finds."""
+"""A finished grid: its files by kind, what damages them, and what is then found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
-from prunebench.runner import audit
+from prunebench.runner import damaged_files
 from tests.robustness.disturbed import GRID
 
 PAGES = {
@@ -31,7 +31,7 @@ def prepared_in(folder: Path) -> list[Path]:
 
 
 def found(folder: Path, thorough: bool = False) -> list[str]:
-    named = audit.damaged(plan_in(folder), folder / "data", thorough)
+    named = damaged_files.damaged(plan_in(folder), folder / "data", thorough)
     return [str(path.relative_to(folder)) for path in named]
 
 

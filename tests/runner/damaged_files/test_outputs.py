@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from prunebench.cli import app
-from prunebench.runner import audit
+from prunebench.runner import damaged_files
 from prunebench.storage.lock import locked
 from prunebench.storage.outputs import recorded
-from tests.runner.audit.finished import CELL, DAMAGES, PAGES, alter, found, jobs, plan_in
+from tests.runner.damaged_files.finished import CELL, DAMAGES, PAGES, alter, found, jobs, plan_in
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_what_is_made_of_the_records_is_made_anew(
     there = [root / each for each in ("cells.csv", *(names[0] for names in PAGES.values()))]
     damage(root / name)
     held = (root / name).read_bytes()
-    named = audit.damaged(plan_in(grid), grid / "data")
+    named = damaged_files.damaged(plan_in(grid), grid / "data")
     assert list(named) == [root / name]
     assert not (root / output).exists()
     gone = {path for path in there if not path.exists()}
     assert gone == {path for path in there if path.is_relative_to(root / output)}
     if held and "jobs" not in name:  # a damaged note says of nothing what it was
         assert (root / "damaged" / name).read_bytes() == held
-        assert f"(what it held: {root / 'damaged' / name})" in audit.said(named)
+        assert f"(what it held: {root / 'damaged' / name})" in damaged_files.said(named)
     assert found(grid) == []
 
 

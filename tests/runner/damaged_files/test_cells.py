@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prunebench.runner import audit, pipeline
+from prunebench.runner import damaged_files, pipeline
 from tests.robustness.disturbed import GRID, assert_same, bits
-from tests.runner.audit.finished import (
+from tests.runner.damaged_files.finished import (
     CELL,
     DAMAGES,
     KINDS,
@@ -83,7 +83,7 @@ def test_prepared_data_that_nothing_is_noted_of_vouch_for_each_other(grid: Path)
 def test_what_a_grid_is_asked_for_anew_is_no_damage(grid: Path) -> None:
     larger = {"seeds": [0, 1], "sparsities": [0.5, 0.75], "methods": GRID["methods"]}
     before = jobs(grid)
-    assert audit.damaged(plan_in(grid, **larger), grid / "data") == {}
+    assert damaged_files.damaged(plan_in(grid, **larger), grid / "data") == {}
     assert jobs(grid) == before
     assert plan_in(grid).layout.cells_csv.exists()
 
