@@ -168,7 +168,7 @@ def test_the_sources_that_count_exist() -> None:
         assert sources.paths([place]), place
     assert set(sources.OUTPUTS) < set(STEPS)
     assert sources.PACKAGE / "evaluation" / "harm.py" in sources.paths(sources.MEASURES)
-    assert sources.PACKAGE / "statistics" / "hypotheses" / "gain.py" in sources.paths(
+    assert sources.PACKAGE / "statistics" / "hypotheses" / "phases.py" in sources.paths(
         ["statistics"]
     )
 
