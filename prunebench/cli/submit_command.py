@@ -60,7 +60,7 @@ def check(
     It prints a line for each result. Exit status: 0 nothing is broken, 1 something is, 2 bad input.
     """
     from prunebench.reproduce.submission.check import check as run_checks
-    from prunebench.reproduce.submission.check_results import BROKEN, shown
+    from prunebench.reproduce.submission.submission_findings import BROKEN, shown
     from prunebench.reproduce.submission.submission_folder import load
 
     found = list(run_checks(load(folder), data, sample, seed_of(seed)))

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from prunebench.pruning import contract
 from prunebench.reproduce.submission.check_masks import masks
-from prunebench.reproduce.submission.check_results import (
+from prunebench.reproduce.submission.check_table import budgets, columns, grid, provenance, statuses
+from prunebench.reproduce.submission.submission_findings import (
     BROKEN,
     PASSED,
     WARNING,
-    CheckResult,
+    SubmissionFinding,
     concluded,
 )
-from prunebench.reproduce.submission.check_table import budgets, columns, grid, provenance, statuses
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.compare_records import CONFIRMED
 from prunebench.reproduce.verify.recompute import rerun
@@ -22,7 +22,7 @@ from prunebench.reproduce.verify.stored_experiment import draw
 from prunebench.reproduce.verify.verdict_text import environment, summary
 from prunebench.storage.coordinates import Coordinates
 
-Check = Callable[[Submission], Iterator[CheckResult]]
+Check = Callable[[Submission], Iterator[SubmissionFinding]]
 TABLES: tuple[tuple[str, str, Check], ...] = (
     ("columns", "all columns of a record are there", columns),
     ("grid", "every cell of config.json is there, with its dense baseline", grid),
@@ -32,7 +32,9 @@ TABLES: tuple[tuple[str, str, Check], ...] = (
 )
 
 
-def check(submission: Submission, data: Path, sample: int, seed: int) -> Iterator[CheckResult]:
+def check(
+    submission: Submission, data: Path, sample: int, seed: int
+) -> Iterator[SubmissionFinding]:
     """Run all checks of a submission and yield their results. It runs the submission's Python.
 
     If something is broken, no cell is computed again.
@@ -52,12 +54,12 @@ def check(submission: Submission, data: Path, sample: int, seed: int) -> Iterato
         yield result
     if broken or sample < 1:
         why = "something is broken: mend that first" if broken else "not asked for"
-        yield CheckResult(WARNING, "re-run", "", f"no cell was computed again: {why}")
+        yield SubmissionFinding(WARNING, "re-run", "", f"no cell was computed again: {why}")
         return
     yield from recomputed(submission, data, sample, seed)
 
 
-def _static(submission: Submission, data: Path) -> Iterator[CheckResult]:
+def _static(submission: Submission, data: Path) -> Iterator[SubmissionFinding]:
     for name, said, look in TABLES:
         yield from concluded(name, said, look(submission))
     said = "the masks have the sparsities and numbers of weights that the records claim"
@@ -66,12 +68,12 @@ def _static(submission: Submission, data: Path) -> Iterator[CheckResult]:
     yield from concluded("contract", said, _contract(submission))
 
 
-def _contract(submission: Submission) -> Iterator[CheckResult]:
+def _contract(submission: Submission) -> Iterator[SubmissionFinding]:
     for found in contract.check(submission.method, contract.standard_networks()):
         if found.outcome != contract.PASSED:
             outcome = BROKEN if found.outcome == contract.BROKEN else WARNING
             told = f"{found.check}: {found.outcome} {found.detail}".rstrip()
-            yield CheckResult(
+            yield SubmissionFinding(
                 outcome, "contract", f"{submission.form.method} on {found.network}", told
             )
 
@@ -94,7 +96,9 @@ def drawn(submission: Submission, sample: int, seed: int) -> list[Coordinates]:
     return chosen + (draw(rest, sample - half, seed) if rest and sample > half else [])
 
 
-def recomputed(submission: Submission, data: Path, sample: int, seed: int) -> Iterator[CheckResult]:
+def recomputed(
+    submission: Submission, data: Path, sample: int, seed: int
+) -> Iterator[SubmissionFinding]:
     """Compute some cells again and yield a result for each, and one for all.
 
     Args: as of ``check``.
@@ -106,8 +110,8 @@ def recomputed(submission: Submission, data: Path, sample: int, seed: int) -> It
     for compared in outcome.cells:
         confirmed = compared.verdict in CONFIRMED
         told = f"{compared.verdict}: {compared.reason}".removesuffix(": ")
-        yield CheckResult(PASSED if confirmed else BROKEN, "re-run", str(compared.cell), told)
+        yield SubmissionFinding(PASSED if confirmed else BROKEN, "re-run", str(compared.cell), told)
     for name, there, here in environment(outcome):
-        yield CheckResult(WARNING, "re-run", "environment", f"{name}: {there}, here {here}")
+        yield SubmissionFinding(WARNING, "re-run", "environment", f"{name}: {there}, here {here}")
     told = f"{summary(outcome)} (--seed {seed})"
-    yield CheckResult(PASSED if outcome.confirmed else BROKEN, "re-run", "", told)
+    yield SubmissionFinding(PASSED if outcome.confirmed else BROKEN, "re-run", "", told)

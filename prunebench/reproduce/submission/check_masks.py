@@ -16,7 +16,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.settings import Method
 from prunebench.pruning.layers import prunable_layers
-from prunebench.reproduce.submission.check_results import BROKEN, CheckResult
+from prunebench.reproduce.submission.submission_findings import BROKEN, SubmissionFinding
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.recompute import make_ready
 from prunebench.runner.preflight import build
@@ -37,7 +37,7 @@ class Weights:
     prunable: tuple[str, ...]
 
 
-def masks(submission: Submission, data: Path) -> Iterator[CheckResult]:
+def masks(submission: Submission, data: Path) -> Iterator[SubmissionFinding]:
     """Count the weights of every cell's mask and yield what differs from its record.
 
     Args:
@@ -64,7 +64,7 @@ def masks(submission: Submission, data: Path) -> Iterator[CheckResult]:
         )
         where = str(path.relative_to(submission.folder))
         for told in _faults(path, row, method, known[key]):
-            yield CheckResult(BROKEN, "masks", where, told)
+            yield SubmissionFinding(BROKEN, "masks", where, told)
 
 
 def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:

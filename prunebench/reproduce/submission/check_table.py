@@ -12,7 +12,7 @@ from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
 from prunebench.reproduce.submission.check_budget import budget
-from prunebench.reproduce.submission.check_results import BROKEN, WARNING, CheckResult
+from prunebench.reproduce.submission.submission_findings import BROKEN, WARNING, SubmissionFinding
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.hashing import digest
@@ -30,21 +30,21 @@ _ONE = ("commit", "lock_hash", "processor", "device", "python_version", "torch_v
         "torchvision_version", "timm_version")  # fmt: skip
 
 
-def columns(submission: Submission) -> Iterator[CheckResult]:
+def columns(submission: Submission) -> Iterator[SubmissionFinding]:
     """Check that all columns are there; their types were checked when the table was read."""
     raw = submission.stored.raw
     for column in COLUMNS:
         if column not in raw.columns:
             outcome = BROKEN if column in PROVENANCE else WARNING
-            yield CheckResult(
+            yield SubmissionFinding(
                 outcome, "columns", TABLE, f"column {column} is missing: collect the records again"
             )
     for column in raw.columns:
         if column not in COLUMNS:
-            yield CheckResult(WARNING, "columns", TABLE, f"column {column} is unknown")
+            yield SubmissionFinding(WARNING, "columns", TABLE, f"column {column} is unknown")
 
 
-def grid(submission: Submission) -> Iterator[CheckResult]:
+def grid(submission: Submission) -> Iterator[SubmissionFinding]:
     """Check that the table has the cells of the configuration, all of them and no others.
 
     Each must have the family and the parts that the configuration gives it.
@@ -60,25 +60,25 @@ def grid(submission: Submission) -> Iterator[CheckResult]:
     for cell in sorted(expected - there):
         what = "its dense baseline" if cell.method == DENSE else "the cell"
         told = f"{what} is missing; a cell that failed has a row as well"
-        yield CheckResult(BROKEN, "grid", f"{TABLE}: {cell}", told)
+        yield SubmissionFinding(BROKEN, "grid", f"{TABLE}: {cell}", told)
     for cell in sorted(there - expected):
-        yield CheckResult(BROKEN, "grid", f"{TABLE}: {cell}", "config.json has no such cell")
+        yield SubmissionFinding(BROKEN, "grid", f"{TABLE}: {cell}", "config.json has no such cell")
     methods = {method.name: method for method in stored.experiment.methods}
     for row in _rows(submission, expected & there):
         for column, value in _composition(submission, methods.get(row["method"])).items():
             if _missing(row[column]) or row[column] != value:
                 told = f"{column} is {row[column]}, but {value} in config.json"
-                yield CheckResult(BROKEN, "grid", f"{TABLE}: {coordinates_of_row(row)}", told)
+                yield SubmissionFinding(BROKEN, "grid", f"{TABLE}: {coordinates_of_row(row)}", told)
     names = set(stored.cells["experiment"])
     if names != {stored.experiment.experiment}:
         told = f"experiment is {min(names)}, but {stored.experiment.experiment} in config.json"
-        yield CheckResult(BROKEN, "grid", TABLE, told)
+        yield SubmissionFinding(BROKEN, "grid", TABLE, told)
     if len(stored.experiment.seeds) < 3:
         told = (
             f"{len(stored.experiment.seeds)} seed(s): with fewer than 3 there are no intervals,"
             " and no test can be significant"
         )
-        yield CheckResult(WARNING, "grid", "config.json", told)
+        yield SubmissionFinding(WARNING, "grid", "config.json", told)
 
 
 def _composition(submission: Submission, method: Method | None) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _composition(submission: Submission, method: Method | None) -> dict[str, Any
     return {"family": method.family, "control": method.control, **names}
 
 
-def provenance(submission: Submission) -> Iterator[CheckResult]:
+def provenance(submission: Submission) -> Iterator[SubmissionFinding]:
     """Check that every row names its code, data and machine, and that the rows agree.
 
     The hashes of settings must be those of config.json, and rows of one task must have the same
@@ -101,26 +101,26 @@ def provenance(submission: Submission) -> Iterator[CheckResult]:
         where = f"{TABLE}: {coordinates_of_row(row)}"
         for column in PROVENANCE:
             if fault := _fault(row, column):
-                yield CheckResult(fault[0], "provenance", where, fault[1])
+                yield SubmissionFinding(fault[0], "provenance", where, fault[1])
         expected = _config_hash(submission, coordinates_of_row(row))
         if expected is not None and row["config_hash"] != expected:
             told = "config_hash differs from that of config.json: the record has other settings"
-            yield CheckResult(BROKEN, "provenance", where, told)
+            yield SubmissionFinding(BROKEN, "provenance", where, told)
         threads = stored.experiment.compute.threads
         if str(row["threads"]) not in (str(threads), f"{threads}.0"):
             told = f"threads is {row['threads']}, but {threads} in config.json"
-            yield CheckResult(BROKEN, "provenance", where, told)
+            yield SubmissionFinding(BROKEN, "provenance", where, told)
     # every method sees the same images and the same wrong labels
     for column, group in (("data_hash", ["task"]), ("label_hash", ["task", "regime", "seed"])):
         counts = stored.cells.groupby(group)[column].nunique()
         for key in counts.index[counts > 1]:
             name = "/".join(map(str, key)) if isinstance(key, tuple) else str(key)
             told = f"{column} differs between its rows: they do not have the same data"
-            yield CheckResult(BROKEN, "provenance", f"{TABLE}: {name}", told)
+            yield SubmissionFinding(BROKEN, "provenance", f"{TABLE}: {name}", told)
     for column in _ONE:
         if stored.cells[column].nunique() > 1:
             told = f"{column} differs between rows: they were not computed alike"
-            yield CheckResult(WARNING, "provenance", TABLE, told)
+            yield SubmissionFinding(WARNING, "provenance", TABLE, told)
     yield from _files(submission)
 
 
@@ -158,20 +158,20 @@ def _by_name(submission: Submission) -> tuple[dict[Any, Baseline], dict[str, Met
     return baselines, {method.name: method for method in experiment.methods}
 
 
-def _files(submission: Submission) -> Iterator[CheckResult]:
+def _files(submission: Submission) -> Iterator[SubmissionFinding]:
     """Check that provenance.json belongs to this configuration and to this table."""
     layout, origin = Layout(submission.folder), submission.stored.provenance
     name = layout.provenance.name
     if origin is None:
         told = "the file is missing: lock file, machine, packages and command are not known"
-        yield CheckResult(WARNING, "provenance", name, told)
+        yield SubmissionFinding(WARNING, "provenance", name, told)
         return
     for key, file in mismatched(origin, layout.config, layout.cells_csv):
         told = f"{key} does not fit {file}: it was changed since, or is of another experiment"
-        yield CheckResult(BROKEN, "provenance", name, told)
+        yield SubmissionFinding(BROKEN, "provenance", name, told)
 
 
-def budgets(submission: Submission) -> Iterator[CheckResult]:
+def budgets(submission: Submission) -> Iterator[SubmissionFinding]:
     """Check that every finished cell trained for as many epochs as its parts ask for."""
     baselines, methods = _by_name(submission)
     own: set[str] = set()
@@ -191,18 +191,18 @@ def budgets(submission: Submission) -> Iterator[CheckResult]:
         epochs = float(row["train_epochs"])
         if not abs(epochs - expected) < 1e-6:
             told = f"train_epochs is {epochs:g}, the budget {expected:g}"
-            yield CheckResult(BROKEN, "budget", f"{TABLE}: {cell}", told)
+            yield SubmissionFinding(BROKEN, "budget", f"{TABLE}: {cell}", told)
     for name in sorted(own):
         told = "the budget was not checked: its schedule or recovery does not ship with prunebench"
-        yield CheckResult(WARNING, "budget", name, told)
+        yield SubmissionFinding(WARNING, "budget", name, told)
 
 
-def statuses(submission: Submission) -> Iterator[CheckResult]:
+def statuses(submission: Submission) -> Iterator[SubmissionFinding]:
     """Name the cells that failed or diverged, and so count as a constant predictor, and why."""
     for row in _rows(submission):
         if row["status"] in (FAILED, DIVERGED):
             told = f"{row['status']}: {row['message']}"
-            yield CheckResult(WARNING, "status", f"{TABLE}: {coordinates_of_row(row)}", told)
+            yield SubmissionFinding(WARNING, "status", f"{TABLE}: {coordinates_of_row(row)}", told)
 
 
 def _rows(submission: Submission, cells: set[Coordinates] | None = None) -> list[dict[str, Any]]:

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from prunebench.errors import PrunebenchError
 from prunebench.reproduce.submission.check import check, drawn
-from prunebench.reproduce.submission.check_results import (
+from prunebench.reproduce.submission.submission_findings import (
     BROKEN,
     PASSED,
     WARNING,
-    CheckResult,
+    SubmissionFinding,
     shown,
 )
 from prunebench.reproduce.submission.submission_folder import load
@@ -230,7 +230,7 @@ def test_records_that_another_method_made(spoilt: Spoil, followed: Followed) -> 
     done = invoke("submit", "check", str(folder), "--sample", "1", "--seed", "0", "--json",
                   "--data", str(followed.data))  # fmt: skip
     assert done.exit_code == 1, done.output
-    found = [CheckResult(**line) for line in json.loads(done.stdout)]
+    found = [SubmissionFinding(**line) for line in json.loads(done.stdout)]
     assert {f.check for f in found if f.outcome == BROKEN} == {"re-run"}
     # the baseline is right, the pruned cell is not
     assert [f.outcome for f in found if f.check == "re-run" and "seed-cnn" in f.where] == [
@@ -248,8 +248,8 @@ def test_nothing_is_computed_anew_where_something_is_broken(
 
 
 def test_of_many_findings_the_first_are_shown() -> None:
-    many = [CheckResult(BROKEN, "grid", str(n), "x") for n in range(9)]
-    lines = shown([*many, CheckResult(PASSED, "masks", "", "all")])
+    many = [SubmissionFinding(BROKEN, "grid", str(n), "x") for n in range(9)]
+    lines = shown([*many, SubmissionFinding(PASSED, "masks", "", "all")])
     assert len(lines) == 5 + 1 + 1
     assert lines[-1].endswith("and 4 more; --json has all")
 

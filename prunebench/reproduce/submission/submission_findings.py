@@ -1,4 +1,4 @@
-"""Results of the checks of a submission, and how they are printed."""
+"""Findings of the checks of a submission, and how they are printed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _MOST = 5  # results of a check with one outcome that are printed
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """One result of one check.
+class SubmissionFinding:
+    """One finding of one check.
 
     Attributes:
         outcome: PASSED, WARNING (a reader should know it) or BROKEN (it must be mended).
@@ -30,7 +30,9 @@ class CheckResult:
         return f"{self.outcome:7}  {self.check:10}  {where}{self.message}"
 
 
-def concluded(check: str, said: str, found: Iterable[CheckResult]) -> Iterator[CheckResult]:
+def concluded(
+    check: str, said: str, found: Iterable[SubmissionFinding]
+) -> Iterator[SubmissionFinding]:
     """Yield the results of a check, and at the end that it passed, if nothing is broken.
 
     Args:
@@ -43,10 +45,10 @@ def concluded(check: str, said: str, found: Iterable[CheckResult]) -> Iterator[C
         broken |= result.outcome == BROKEN
         yield result
     if not broken:
-        yield CheckResult(PASSED, check, "", said)
+        yield SubmissionFinding(PASSED, check, "", said)
 
 
-def shown(results: list[CheckResult]) -> list[str]:
+def shown(results: list[SubmissionFinding]) -> list[str]:
     """Return a line for each result; of a check's many alike the first five, and their number."""
     lines, counts = [], dict[tuple[str, str], int]()
     for result in results:
