@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache
 
 import timm
 import torch
@@ -16,7 +18,13 @@ from prunebench.training import models
 
 
 def build(name: str, channels: int = 3, size: int = 32, **arguments: object) -> nn.Module:
-    """A network of the suite or of timm for 5 classes, livened."""
+    """A network of the suite or of timm for 5 classes, livened; a copy for each test."""
+    return deepcopy(_built(name, channels, size, json.dumps(arguments)))
+
+
+@cache
+def _built(name: str, channels: int, size: int, given: str) -> nn.Module:
+    arguments = json.loads(given)
     if name in models.OWN:
         model = models.create(Model(name=name, arguments=arguments), 5, channels, size, seed=0)
     else:

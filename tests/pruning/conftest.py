@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,14 +17,7 @@ from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.pruning.masks import Masks
 from prunebench.training.loop import Samples, learning_rate, train
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.one_thread import one_thread  # noqa: F401
 
 
 class SmallNet(nn.Module):

@@ -14,7 +14,6 @@ from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.training.loop import Samples, learning_rate, train
 
-torch.set_num_threads(1)
 CLASSES, SIDE = 3, 4
 
 

@@ -20,11 +20,6 @@ from prunebench.training.models import SeedCNN
 METHOD = {"criterion": "block-similarity", "pattern": "block"}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def _model(name: str, **arguments: object) -> nn.Module:
     """A timm network whose branches matter: trained scales, shifts and statistics."""
     torch.manual_seed(0)

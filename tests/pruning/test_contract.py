@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
-import torch
 
 from prunebench.experiment import config
 from prunebench.experiment.part_kinds import Criterion
+from prunebench.experiment.settings import Method
 from prunebench.pruning import contract
-from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, ModelAndBatches
+from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, CheckResult, ModelAndBatches
 
+# each is built once: the contract is checked on copies
 NETWORKS: dict[str, Callable[[], ModelAndBatches]] = {
-    name: partial(contract.network, name)
+    name: cache(partial(contract.network, name))
     for name in ("test_resnet", "test_convnext", "test_efficientnet", "test_vit", "seed-cnn")
 }
-PRESETS = sorted(config.presets("methods"))
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+def what_prunes(method: Method) -> str:
+    """All of a method that the contract is about: how it trains is not."""
+    parts = method.model_dump_json(include={"criterion", "pattern", "allocation", "first"})
+    rounds = method.schedule.parameters.get("rounds", 1)
+    return f"{parts} {rounds} {method.sparsities([0.5, 0.9])} {method.nested} {method.outcome}"
+
+
+PRESETS = sorted(
+    {what_prunes(m): m.name for m in map(config.method, config.presets("methods"))}.values()
+)
+
+
+@cache
+def results(name: str, network: str) -> list[CheckResult]:
+    return contract.check(config.method(name), {network: NETWORKS[network]})
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_keeps_the_contract(name: str, network: str) -> None:
-    findings = contract.check(config.method(name), {network: NETWORKS[network]})
-    assert findings
-    broken = [finding for finding in findings if finding.outcome == BROKEN]
-    assert not broken
-    assert all(finding.detail for finding in findings if finding.outcome == REFUSED)
+    found = results(name, network)
+    assert found
+    assert not [result for result in found if result.outcome == BROKEN]
+    assert all(result.detail for result in found if result.outcome == REFUSED)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -42,8 +53,7 @@ def test_preset_works_somewhere(name: str) -> None:
     method = config.method(name)
     if "training" in method.spec(Criterion).traits.needs:
         pytest.skip("scores a network in training")
-    network = "test_vit" if method.pattern.name == "block" else "test_resnet"
-    (first, *_) = contract.check(method, {network: NETWORKS[network]})
+    first = results(name, "test_vit" if method.pattern.name == "block" else "test_resnet")[0]
     assert first.outcome == PASSED, first.detail
 
 

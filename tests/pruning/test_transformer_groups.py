@@ -19,11 +19,6 @@ from prunebench.pruning.groups import Group
 from prunebench.pruning.view import View
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def _model(name: str, **arguments: object) -> nn.Module:
     """A network with scales, shifts and statistics as training leaves them: none at 0 or 1."""
     torch.manual_seed(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,6 @@ from tests.pruning.in_memory import cells, curve_of
 
 class Killed(BaseException):
     """What no handler of errors catches."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, after: int) -> pytest.MonkeyPatch:

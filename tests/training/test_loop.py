@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -11,20 +12,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import lr_scheduler
 
 from prunebench.experiment.settings import Augmentation, Compute, Training
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import epoch_batches
-from prunebench.training.loop import Run, Samples, learning_rate, precision_of, predict, train
+from prunebench.training.loop import (
+    Run,
+    Samples,
+    constant,
+    learning_rate,
+    precision_of,
+    predict,
+    train,
+)
 from prunebench.training.optimizers import optimizer_of
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -283,3 +285,46 @@ def test_predictions(samples) -> None:
     expected = model(normalize(samples.images))[0]
     torch.testing.assert_close(found, expected.detach(), atol=1e-6, rtol=1e-5)
     assert not found.requires_grad
+
+
+# ----------------------------------------------------------------- learning rates, against torch's
+
+
+def of_eight_epochs(**changes: Any) -> Training:
+    return settings(**{"epochs": 8, "learning_rate": 0.4, **changes})
+
+
+def stepped(schedule: Callable, steps: int) -> list[float]:
+    """The learning rates of one of torch's schedulers, stepped after every batch."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    scheduler, found = schedule(optimizer), []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def rates(training: Training, per_epoch: int = 5) -> list[float]:
+    rate = learning_rate(training)
+    return [rate(step / per_epoch) for step in range(training.epochs * per_epoch)]
+
+
+def test_learning_rates_are_torchs() -> None:
+    cosine = rates(of_eight_epochs())
+    torchs = stepped(lambda o: lr_scheduler.CosineAnnealingLR(o, 40), 40)
+    assert cosine == pytest.approx(torchs)
+    step = rates(of_eight_epochs(schedule="step", gamma=0.2))
+    torchs = stepped(lambda o: lr_scheduler.MultiStepLR(o, [20, 30], gamma=0.2), 40)
+    assert step == pytest.approx(torchs)
+    flat = of_eight_epochs(schedule="constant")
+    assert rates(flat) == [0.4] * 40
+    assert constant(flat)(3.3) == 0.4
+
+
+def test_warmup_is_linear() -> None:
+    found = rates(of_eight_epochs(warmup_epochs=2))
+    assert found[:10] == pytest.approx([0.4 * step / 10 for step in range(10)])
+    assert found[10:] == pytest.approx(
+        stepped(lambda o: lr_scheduler.CosineAnnealingLR(o, 30), 30)
+    )  # the cosine begins where the warm-up ends

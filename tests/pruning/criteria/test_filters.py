@@ -20,11 +20,6 @@ from prunebench.pruning.view import View
 from prunebench.training.models import SeedCNN
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 class Residual(nn.Module):
     """A stem and a block that adds to it, so that ``stem`` and ``conv2`` share their channels."""
 
@@ -262,22 +257,6 @@ def test_hrank_refuses_where_there_are_no_maps():
     model = timm.create_model("test_vit", num_classes=3, img_size=32)
     with pytest.raises(Refused, match="rank of feature maps"):
         hrank(View(model, batches=_batches(2, channels=3, side=32)))
-
-
-def _view3(model: nn.Module) -> View:
-    return View(model, batches=_batches(2, channels=3, side=32))
-
-
-def test_own_norms_are_those_that_read_the_output_at_once():
-    """Not those behind a concatenation; also where norm and activation are one module."""
-    dense = timm.create_model("densenet121", growth_rate=4, block_config=(2,), num_classes=3)
-    norms = _view3(dense).own_norms
-    assert norms["features.denseblock1.denselayer1.conv1.weight"].endswith("denselayer1.norm2")
-    assert "features.denseblock1.denselayer1.conv2.weight" not in norms
-    efficient = timm.create_model("test_efficientnet", num_classes=3)
-    norms = _view3(efficient).own_norms
-    assert norms["blocks.3.0.conv_pwl.weight"] == "blocks.3.0.bn3"
-    assert not any("se." in name for name in norms)
 
 
 @pytest.mark.parametrize(

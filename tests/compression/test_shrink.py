@@ -14,7 +14,7 @@ from tests.compression.nets import build, exactly, gone, images, liven, paramete
 FILTERS = {"criterion": "l2-norm", "pattern": "filter"}
 NETWORKS: dict[str, dict[str, object]] = {
     "test_resnet": {},
-    "resnet18": {},
+    "resnet18": {"channels": [16, 24, 32, 48]},
     "resnet20": {},
     "vgg11": {"mlp_ratio": 0.05},
     "vgg16-cifar": {"widths": [8, 16, 16, 32, 32]},
@@ -24,7 +24,7 @@ NETWORKS: dict[str, dict[str, object]] = {
     "test_vit": {"img_size": 32},
     "seed-cnn": {},
 }
-LARGE = {"resnet18", "vgg11"}
+LARGE = {"vgg11"}
 
 
 def labelled(inputs: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -25,11 +25,6 @@ BATCHES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def _model(name: str = "test_resnet") -> nn.Module:
     torch.manual_seed(0)
     if name == "seed-cnn":

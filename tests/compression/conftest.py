@@ -1,0 +1,3 @@
+"""Tests of compression run on one thread."""
+
+from tests.one_thread import one_thread  # noqa: F401
