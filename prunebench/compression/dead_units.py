@@ -67,7 +67,7 @@ class Eliminator:
     @torch.no_grad()
     def run(self) -> None:
         """Remove units until no more can go; ``keep`` then says what is left of each group."""
-        # reversed: what a layer no longer reads is next for the layers before it
+        # reversed: once a layer stops reading a unit, the layers before it may drop it
         order = self.groups[::-1]
         while sum(self._reduce(group) for group in order):
             pass

@@ -134,7 +134,7 @@ def _unpack(data: bytes, limit: int) -> dict[str, Tensor]:
         raise Undecodable("it is too short")
     magic, digest, length, packed = _START.unpack_from(data)
     if magic != MAGIC:
-        raise Undecodable("it does not begin as one")
+        raise Undecodable("it does not begin with the mark of the format")
     if length > _HEADER_LIMIT or packed > len(data) - _START.size:
         raise Undecodable("its header is too long")
     header = _decompress(data[_START.size : _START.size + packed], length)
@@ -154,7 +154,7 @@ def _unpack(data: bytes, limit: int) -> dict[str, Tensor]:
             if like is None or (str(like.dtype), like.shape) != (
                 f"torch.{entry.dtype}", torch.Size(entry.shape),
             ):  # fmt: skip
-                raise Undecodable(f"{entry.name!r} is like a tensor that is not there")
+                raise Undecodable(f"{entry.name!r} is the same as a tensor that is not there")
             state[entry.name] = like
         else:
             part = np.frombuffer(content, np.uint8, entry.content, start)
@@ -171,7 +171,7 @@ def _decompress(data: bytes, size: int) -> bytes:
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise Undecodable(f"zstd: {error}") from error
     if len(found) != size:
-        raise Undecodable("its content is of another size than it says")
+        raise Undecodable("its content has another size than its header says")
     return found
 
 

@@ -68,7 +68,7 @@ def compile_(model: nn.Module, example: Tensor, threads: int) -> Runner:
     try:
         with steady(threads):
             runner(runner.prepare(example))  # it is compiled when it is first called
-    except Exception as error:  # the compiler's, the backend's, the C++ compiler's
+    except Exception as error:  # errors of the compiler, its backend or the C++ compiler
         raise Refused(f"compile: does not work on this network here: {reason_of(error)}") from error
     return runner
 
@@ -77,7 +77,9 @@ def compile_(model: nn.Module, example: Tensor, threads: int) -> Runner:
 def onnxruntime(model: nn.Module, example: Tensor, threads: int) -> Runner:
     """ONNX Runtime on the CPU, of the network without its preprocessing."""
     if example.device.type != "cpu":
-        raise Refused("onnxruntime: not measured on this hardware: its CPU kernels alone are here")
+        raise Refused(
+            "onnxruntime: not measured on this hardware: only its CPU kernels are installed"
+        )
     network = deepcopy(model).eval().to(memory_format=torch.contiguous_format)
     two = torch.cat([example[:1], example[:1]]).contiguous()
     return session(onnx_bytes(network, two), threads)

@@ -24,7 +24,7 @@ from prunebench.storage.files import read_json, replacing, write_json
 from prunebench.training import models
 from prunebench.training.loop import logits_of
 
-# pinned: what a file asks of a runtime must not change with the version of torch
+# pinned: the runtime that a file needs must not depend on the version of torch
 OPSET = 20
 ONNX, PT2, WEIGHTS, NETWORK, MASKS = (
     "model.onnx", "model.pt2", "model.safetensors", "model.json", "masks.safetensors",
@@ -42,7 +42,7 @@ class Deployed(nn.Module):
 
     def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
         super().__init__()
-        # runtimes lay the images out as they like: nothing of that belongs into a file
+        # runtimes choose their own memory format: none belongs into a file
         network = deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
         self.network = network.eval().requires_grad_(False)
         self.register_buffer("mean", mean.detach().cpu().view(-1, 1, 1))
@@ -137,7 +137,7 @@ def _write_torch_export(package: Package, folder: Path) -> dict[str, Any]:
     except Exception as error:
         raise Refused(f"cannot export to torch-export: {reason_of(error)}") from error
     about = {**package.about, "classes": json.dumps(package.classes)}
-    # torch.export asks for a name that ends so, which a temporary file's does not
+    # torch.export wants a name that ends in .pt2, which a temporary file's does not
     torch.export.save(program, folder / PT2, extra_files={"about.json": json.dumps(about)})
     return {"torch": torch.__version__}
 
@@ -162,7 +162,7 @@ def _write_safetensors(package: Package, folder: Path) -> dict[str, Any]:
             "about": dict(package.about),
         },
     )  # fmt: skip
-    # clones: the format refuses tensors that share their memory
+    # clones: safetensors refuses tensors that share their memory
     state = {name: value.clone() for name, value in network.state_dict().items()}
     cell_files.save_tensors(folder / WEIGHTS, state)
     masks = {name: mask.to(torch.uint8) for name, mask in package.masks.items()}

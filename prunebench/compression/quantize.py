@@ -49,7 +49,7 @@ def quantize(onnx_path: str | Path, images: Images, target: str | Path | None = 
     with tempfile.TemporaryDirectory() as name:
         try:
             made = _quantized(path, images[:CALIBRATION], Path(name))
-        except Exception as error:  # onnx's, the runtime's and the quantizer's own
+        except Exception as error:  # errors of onnx, its runtime or the quantizer
             raise Refused(f"cannot quantize {path}: {reason_of(error)}") from error
         with replacing(target) as temporary:
             temporary.write_bytes(made)
@@ -61,7 +61,7 @@ def _quantized(path: Path, images: Images, folder: Path) -> bytes:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     ready, made = folder / "ready.onnx", folder / "made.onnx"
-    # shapes are inferred, layers fused: a pair of conversions fewer for each
+    # infers shapes and fuses layers, which saves a pair of conversions each
     quant_pre_process(path, ready, skip_symbolic_shape=True)
     quantize_static(
         ready, made, _reader(images), quant_format=QuantFormat.QDQ, per_channel=True,

@@ -52,7 +52,7 @@ def _changed(old: Any, new: nn.Module) -> dict[str, Any]:
     for key, value in vars(new).items():
         flat = value if isinstance(value, tuple) else (value,)
         plain = all(isinstance(item, _PLAIN) for item in flat)
-        # whether it trains is no part of what it is
+        # training mode is no part of the structure
         if plain and key != "training" and vars(old).get(key) != value:
             found[key] = list(value) if isinstance(value, tuple) else value
     return found

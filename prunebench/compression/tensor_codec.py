@@ -21,7 +21,7 @@ DTYPES = {
         torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
     )
 }  # fmt: skip
-_ESCAPE = 255  # a gap's byte that says: 255 further, and nothing here
+_ESCAPE = 255  # a gap's byte that means: go 255 further, there is no value here
 
 Bytes = np.ndarray  # uint8
 

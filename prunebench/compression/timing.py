@@ -34,7 +34,7 @@ class Runner:
     call: Callable[[Any], Any]
     prepare: Prepare
     device: torch.device
-    threads: int  # that the engine was given
+    threads: int  # given to the engine
 
     def __call__(self, given: Any) -> Any:
         return self.call(given)

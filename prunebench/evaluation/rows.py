@@ -28,7 +28,7 @@ from prunebench.storage.layout import (  # fmt: skip
 from prunebench.storage.manifest import removal
 from prunebench.storage.records import ASIDE, DIVERGED, FAILED, SPLITS, row
 
-# a row says it, since other rows may be measured by newer code
+# said in the row itself: the other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
 
 
@@ -70,7 +70,7 @@ class Targets:
             return row(record)
         removed = removal(folder, stored)
         if PREDICTIONS in removed["removed"]:
-            # a measure of then may have another name by now, or be gone
+            # a measure may have been renamed or dropped since
             record |= {k: v for k, v in removed["measured"]["values"].items() if k in MEASURES}
             notes = [STALE] if removed["measured"]["code"] != self.code else []
         else:

@@ -34,7 +34,7 @@ from prunebench.training.loop import (
 )
 
 State = Mapping[str, Tensor]  # a state dict
-_LEAST_EVERY = 10  # steps: what was grown or left must learn a little before it is judged again
+_LEAST_EVERY = 10  # steps: the weights must learn a little before they are judged again
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Ma
         return target - int(sizes[~keep(remove)].sum())
 
     nearest = min(range(sum(gone), len(blocks) + 1), key=lambda remove: abs(missed(remove)))
-    if 2 * missed(nearest) > int(sizes.max()):  # more than rounding to whole blocks costs
+    if 2 * missed(nearest) > int(sizes.max()):  # more than rounding to whole blocks explains
         raise Refused(
             f"only {(target - missed(nearest)) / total:.4f} of the prunable weights lie in residual"
             f" blocks that can go, less than {sparsity:g}"

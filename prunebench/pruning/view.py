@@ -177,7 +177,7 @@ class View:
     @cached_property
     def own_norms(self) -> dict[str, str]:
         """The name of a layer's weight -> the batch norm that reads the layer's output directly."""
-        # the version tells an output from what an operation in place has made of it since
+        # the version shows whether an operation in place has changed the output since
         made: dict[str, tuple[Tensor, int]] = {}
         norms: dict[str, str] = {}
 

@@ -105,7 +105,7 @@ def _mislabel(regime: Regime, clean: Tensor, classes: int, generator: torch.Gene
     count = round(regime.label_noise * len(clean))
     order, wrong = NOISES[regime.noise](clean, classes, regime, generator)
     if count > len(order):
-        # rounded down, so that the number named is one that is accepted
+        # rounded down, so that the message names a number that is accepted
         largest = math.floor(1e4 * len(order) / len(clean)) / 1e4
         raise PrunebenchError(
             f"regime {regime.name!r}: label_noise {regime.label_noise} of {len(clean)} samples is"

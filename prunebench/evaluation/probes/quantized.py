@@ -25,7 +25,7 @@ def quantized(subject: Subject) -> dict[str, Any]:
     """The smallest verified network in int8 by ONNX Runtime, calibrated on training images."""
     try:
         single, eight = pair(subject.smallest.model, *subject.moments, subject.train[0])
-    except Refused:  # empty columns: nothing is claimed
+    except Refused:  # the columns stay empty
         return {}
     images, labels = subject.test_images.cpu().numpy(), subject.test_labels.cpu().numpy()
     found = predict(eight.runner(1), images).argmax(1)

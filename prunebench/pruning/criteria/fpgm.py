@@ -12,7 +12,7 @@ from prunebench.pruning.view import Scores, View
 def _distances(weight: Tensor) -> Tensor:
     rows = weight.flatten(1).double()
     # many distances are taken from |a|² + |b|² − 2ab, which cancels for filters that are alike:
-    # hence double precision, and the mean taken off
+    # hence double precision, and the mean is subtracted
     rows = rows - rows.mean(0)
     return torch.cdist(rows, rows).sum(1)
 

@@ -65,7 +65,7 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
             weights = matrix(view.layers[name]).to(factor.dtype)
             score = (weights / factor.diagonal(dim1=1, dim2=2)[:, None]) ** 2
             scores[name] = score.view(view.layers[name].weight.shape)
-    last: tuple[Masks, dict[str, Tensor]] | None = None  # settling them finds the weights as well
+    last: tuple[Masks, dict[str, Tensor]] | None = None  # ``settle`` computes the weights as well
 
     def settle(left: View, masks: Masks, choice: Choice) -> Masks:
         nonlocal last
@@ -176,7 +176,7 @@ def _picker(view: View, name: str, mask: Tensor, step: int, choice: Choice | Non
     """Return a choice among each ``step`` inputs: what the mask keeps, or as many in all."""
     parts = mask.split(step, dim=1)
     gone = ~view.within.get(name, torch.ones_like(mask))
-    if choice is None or torch.equal(gone, ~mask):  # or nothing goes beside what is gone already
+    if choice is None or torch.equal(gone, ~mask):  # or nothing more goes than what is gone already
         return lambda number, scores: parts[number].to(scores.device).view(scores.shape)
     sizes = {str(number): part.numel() for number, part in enumerate(parts)}
     share = int((~mask).sum()) / mask.numel()

@@ -21,7 +21,7 @@ from prunebench.pruning.masks import Masks, apply
 from prunebench.training.checkpoints import Memory, Tensors
 from prunebench.training.loop import Hooks, Run, predict
 
-# where nothing is said: around the values in use with each optimizer, whose scales differ
+# defaults: around the values that are usual with each optimizer; their scales differ
 _DECAYS = {"sgd": (0.0, 1e-4, 5e-4, 2e-3, 1e-2), "adamw": (0.0, 0.01, 0.05, 0.2, 1.0)}
 
 

@@ -87,7 +87,7 @@ def gradual(
         law[steps[-1]] = sparsity
         model = curve.model_at(0 if start == "initial" else curve.epochs)
         pruner = _Pruner.of(curve, model, law)
-        pruner.update(-1, model)  # what the law asks for before the first step
+        pruner.update(-1, model)  # prune as the law says before the first step
         before, hooks = pruner.seconds, pruner.hooks()
         run = curve.train(model, pruner.masks, start=0, stop=epochs, rate=rate, hooks=hooks)
         run.seconds -= pruner.seconds - before
@@ -149,7 +149,9 @@ class _Pruner:
         """Prune to the sparsity that is due after this step; return None where none is due."""
         sparsity = self.law.get(step + 1, 0.0)
         if not sparsity or not _finite(model):
-            return None  # weights that are no numbers end training: the run says it diverged
+            return (
+                None  # weights that are not finite end the training: its run is marked as diverged
+            )
         clock = Clock()
         view = self.curve.trained_view(model, self.masks, self.movement)
         scored = self.curve.score(view)

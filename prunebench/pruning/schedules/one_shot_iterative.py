@@ -43,7 +43,9 @@ def at_initialization(
             clock, model = Clock(), curve.model_at(0)
             scored, masks = curve.masks_in_rounds(model, sparsity, rounds)
             seconds = clock.seconds()
-            run, _ = curve.recover(model, scored, masks)  # no moment: it has learned nothing yet
+            run, _ = curve.recover(
+                model, scored, masks
+            )  # no moment is stored: the network has learned nothing yet
             yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds)
 
 

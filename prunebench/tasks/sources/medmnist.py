@@ -35,7 +35,9 @@ def read(task: Task, folder: Path) -> Raw:
     """
     path = local_path(task, "a MedMNIST .npz file")
     try:
-        with path.open("rb") as file:  # opened here: numpy leaves open what it cannot read
+        with path.open(
+            "rb"
+        ) as file:  # opened here: numpy does not close a file that it cannot read
             arrays = np.load(file, allow_pickle=False)
             if isinstance(arrays, np.ndarray):
                 raise PrunebenchError(f"{path} is no readable .npz file: it is a single array")

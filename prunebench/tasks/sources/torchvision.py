@@ -95,11 +95,11 @@ def download(task: Task, folder: Path) -> None:
         socket.setdefaulttimeout(SILENCE)  # torchvision itself would wait for ever
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{task.dataset}.", dir=folder))
-        root = partial / "root"  # the folder around it is private, what is kept is not
+        root = partial / "root"  # mkdtemp makes its folder private; what is kept must not be
         root.mkdir()
         for value in (known.train, known.test):
             _dataset(task)(root=root, download=True, **{known.argument: value})
-        os.sync()  # torchvision leaves that to chance
+        os.sync()  # torchvision does not sync its files
         fetched_manifest(root).write(sorted(path for path in root.rglob("*") if path.is_file()))
         if fetched_manifest(home).damaged():
             shutil.rmtree(home)
