@@ -49,7 +49,7 @@ def compute_baseline(job: JobContext, cell: Cell) -> dict[str, Any]:
 
 def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
     baseline, folder, identity = cell.baseline, cell.folder, job.identity(cell)
-    samples, regimen = job.samples(baseline)
+    samples, applied = job.samples(baseline)
     model, training = job.build(baseline), baseline.training
     cell_files.save_tensors(folder / INITIAL, model.state_dict())
     states = _Kept(model, training.rewind_epochs)
@@ -63,16 +63,16 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
     files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, HISTORY, *states.write(folder)]
     predictions = job.predictions(model, samples)
     if not run.diverged:
-        _refuse_chance(baseline, predictions["train"], regimen)
-    targets = {"train": regimen.given, "train_clean": regimen.clean}
+        _refuse_chance(baseline, predictions["train"], applied)
+    targets = {"train": applied.given, "train_clean": applied.clean}
     targets |= {split: job.data.labels[split] for split in ("val", "test")}
-    if regimen.noisy_val is not None:
-        targets["noisy_val"] = regimen.noisy_val
+    if applied.noisy_val is not None:
+        targets["noisy_val"] = applied.noisy_val
     cell_files.save_tensors(folder / TARGETS, targets)
     sizes = job.size(model, samples, {})
     cost = Cost().and_run(run)
     record = job.record(cell) | sizes | {
-        "identity": identity, "label_hash": regimen.label_hash, "code_hash": cell.code,
+        "identity": identity, "label_hash": applied.label_hash, "code_hash": cell.code,
     }  # fmt: skip
     job.save(cell, record, model, predictions, run, cost, files)
     checkpoints.clear()
@@ -112,11 +112,11 @@ class _Kept:
         return [rewind_file(epoch) for epoch in self.states]
 
 
-def _refuse_chance(baseline: Baseline, logits: Tensor, regimen: AppliedRegime) -> None:
+def _refuse_chance(baseline: Baseline, logits: Tensor, applied: AppliedRegime) -> None:
     """A network no better than always naming the commonest label, within two standard errors."""
-    wrong = (logits.argmax(1) != regimen.given).float().mean().item()
-    count = len(regimen.given)
-    chance = 1 - regimen.given.bincount().max().item() / count
+    wrong = (logits.argmax(1) != applied.given).float().mean().item()
+    count = len(applied.given)
+    chance = 1 - applied.given.bincount().max().item() / count
     if wrong > chance - 2 * math.sqrt(chance * (1 - chance) / count):
         task, regime, model, seed = baseline.key
         raise PrunebenchError(

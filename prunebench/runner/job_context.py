@@ -92,17 +92,17 @@ class JobContext:
         draw = torch.Generator().manual_seed(derive_seed("regime", baseline.task.name, seed))
         labels = self.data.labels
         train, val = (labels[split].cpu() for split in ("train", "val"))
-        regimen = apply_regime(regime, train, val, self.data.classes, draw)
-        chosen = regimen.indices.to(self.device)
+        applied = apply_regime(regime, train, val, self.data.classes, draw)
+        chosen = applied.indices.to(self.device)
         samples = Samples(
             images=self.data.images["train"][chosen],
-            labels=regimen.given.to(self.device),
+            labels=applied.given.to(self.device),
             val_images=self.data.images["val"],
             val_labels=labels["val"],
             normalize=self.normalize,
             augmentation=baseline.task.augmentation if regime.augmentation else None,
         )
-        return samples, regimen
+        return samples, applied
 
     def normalize(self, images: Tensor) -> Tensor:
         # convolutions are faster with channels last, on CPUs and GPUs alike

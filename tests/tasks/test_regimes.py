@@ -48,13 +48,13 @@ def test_exactly_the_share_is_flipped_always_to_another_class(
     if kind == "asymmetric":
         noise *= sum(sizes[1:]) / sum(sizes)
     before = labels.clone()
-    regimen = _apply(labels, classes, seed, label_noise=noise, **_kind(kind, classes))
-    assert int(regimen.flipped.sum()) == round(noise * len(labels))
-    assert torch.equal(regimen.flipped, regimen.given != regimen.clean)
-    assert torch.equal(regimen.clean, before)
+    applied = _apply(labels, classes, seed, label_noise=noise, **_kind(kind, classes))
+    assert int(applied.flipped.sum()) == round(noise * len(labels))
+    assert torch.equal(applied.flipped, applied.given != applied.clean)
+    assert torch.equal(applied.clean, before)
     assert torch.equal(labels, before)
-    assert 0 <= int(regimen.given.min()) <= int(regimen.given.max()) < classes
-    old, new = regimen.clean[regimen.flipped], regimen.given[regimen.flipped]
+    assert 0 <= int(applied.given.min()) <= int(applied.given.max()) < classes
+    old, new = applied.clean[applied.flipped], applied.given[applied.flipped]
     if kind != "symmetric":
         assert new.tolist() == [(label + 1) % classes for label in old.tolist()]
     if kind == "asymmetric":
@@ -104,14 +104,14 @@ def test_pair_flip_is_the_naive_loop() -> None:
     order = torch.randperm(10, generator=torch.Generator().manual_seed(4)).tolist()
     for position in order[:4]:
         expected[position] = {0: 1, 1: 2, 2: 0}[expected[position]]
-    regimen = _apply(labels, 3, 4, label_noise=0.4, noise="pair-flip")
-    assert regimen.given.tolist() == expected
+    applied = _apply(labels, 3, 4, label_noise=0.4, noise="pair-flip")
+    assert applied.given.tolist() == expected
 
 
 def test_asymmetric_noise_takes_the_map_and_nothing_else() -> None:
     labels = torch.arange(5).repeat(40)
-    regimen = _apply(labels, 5, label_noise=0.3, noise="asymmetric", class_map={4: 0, 1: 3, 3: 1})
-    pairs = Counter(zip(regimen.clean.tolist(), regimen.given.tolist(), strict=True))
+    applied = _apply(labels, 5, label_noise=0.3, noise="asymmetric", class_map={4: 0, 1: 3, 3: 1})
+    pairs = Counter(zip(applied.clean.tolist(), applied.given.tolist(), strict=True))
     flips = {pair: count for pair, count in pairs.items() if pair[0] != pair[1]}
     assert set(flips) == {(4, 0), (1, 3), (3, 1)}
     assert sum(flips.values()) == 60
@@ -140,13 +140,13 @@ def test_a_smaller_training_set_is_stratified_to_within_one(
     labels = _of(sizes)
     count = round(fraction * len(labels))
     asked = {"train_samples": count} if counted else {"train_fraction": fraction}
-    regimen = _apply(labels, len(sizes), seed, **asked)
-    assert len(regimen.indices) == count
-    assert regimen.indices.tolist() == sorted(set(regimen.indices.tolist()))
-    assert torch.equal(labels[regimen.indices], regimen.clean)
+    applied = _apply(labels, len(sizes), seed, **asked)
+    assert len(applied.indices) == count
+    assert applied.indices.tolist() == sorted(set(applied.indices.tolist()))
+    assert torch.equal(labels[applied.indices], applied.clean)
     for label, size in enumerate(sizes):
         share = size * count / len(labels)
-        assert abs(int((regimen.clean == label).sum()) - share) < 1
+        assert abs(int((applied.clean == label).sum()) - share) < 1
 
 
 def test_a_number_of_samples_is_the_fraction_that_it_makes() -> None:
@@ -159,7 +159,7 @@ def test_a_number_of_samples_is_the_fraction_that_it_makes() -> None:
 
 
 @given(kind=st.sampled_from(KINDS), seed=SEEDS)
-def test_one_seed_gives_one_regimen(kind: str, seed: int) -> None:
+def test_one_seed_gives_one_set_of_labels(kind: str, seed: int) -> None:
     labels = torch.arange(4).repeat(10)
     settings = _kind(kind, 4) | {"label_noise": 0.4, "train_fraction": 0.5, "noisy_val": True}
     first, again = (_apply(labels, 4, seed, **settings) for _ in range(2))
@@ -198,10 +198,10 @@ def test_a_noisy_validation_split_stands_beside_the_clean_one(
 def test_the_noisy_validation_split_has_a_generator_of_its_own() -> None:
     labels = torch.arange(5).repeat(20)
     regime = Regime(name="mine", label_noise=0.5, noisy_val=True)
-    regimen = apply(regime, labels, labels, 5, torch.Generator().manual_seed(0))
-    assert regimen.noisy_val is not None
+    applied = apply(regime, labels, labels, 5, torch.Generator().manual_seed(0))
+    assert applied.noisy_val is not None
     # the same labels, drawn as those of training would be the same flips
-    assert not torch.equal(regimen.noisy_val, regimen.given)
+    assert not torch.equal(applied.noisy_val, applied.given)
 
 
 def test_seeds_kinds_and_noise_show_in_the_hash() -> None:
@@ -220,19 +220,19 @@ def test_seeds_kinds_and_noise_show_in_the_hash() -> None:
 @given(kind=st.sampled_from(KINDS), position=st.integers(0, 39), seed=SEEDS)
 def test_the_hash_changes_with_any_flip(kind: str, position: int, seed: int) -> None:
     labels = torch.arange(4).repeat(10)
-    regimen = _apply(labels, 4, seed, label_noise=0.4, **_kind(kind, 4))
+    applied = _apply(labels, 4, seed, label_noise=0.4, **_kind(kind, 4))
     for shift in (1, 2, 3):  # a label that was right, or another wrong one, or the right one
-        altered = regimen.given.clone()
+        altered = applied.given.clone()
         altered[position] = (altered[position] + shift) % 4
-        flipped = altered != regimen.clean
-        assert _hash(regimen.indices, flipped, altered) != regimen.label_hash
+        flipped = altered != applied.clean
+        assert _hash(applied.indices, flipped, altered) != applied.label_hash
 
 
 def test_wrong_labels_spread_over_all_other_classes() -> None:
     labels = torch.zeros(4000, dtype=torch.int64)
     labels[:5] = torch.arange(5)
-    regimen = _apply(labels, 5, label_noise=0.99)
-    counts = torch.bincount(regimen.given[regimen.flipped & (regimen.clean == 0)], minlength=5)
+    applied = _apply(labels, 5, label_noise=0.99)
+    counts = torch.bincount(applied.given[applied.flipped & (applied.clean == 0)], minlength=5)
     assert counts[0] == 0
     # 990 expected of each, with a deviation of 27
     assert int((counts[1:] - 990).abs().max()) < 110
