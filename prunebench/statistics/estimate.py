@@ -13,6 +13,7 @@ from prunebench.statistics import bootstrap
 from prunebench.statistics.bootstrap import DRAWS, SEEDS, Floats
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.significance import ALPHA, p_text, seed_shares, sign_flip, unable
+from prunebench.text.numbers import plural
 
 LOWER, HIGHER, EQUIVALENT, UNRESOLVED = "lower", "higher", "equivalent", "unresolved"
 
@@ -145,7 +146,7 @@ def in_words(
     ends = f" [{_signed(found.low)}, {_signed(found.high)}]" if not math.isnan(found.low) else ""
     number = " ".join([_signed(found.value), *([unit] if unit else [])])
     said = decide(found, margin, p, alpha)
-    seeds = f"{found.seeds} seed{'s' if found.seeds != 1 else ''}"
+    seeds = plural(found.seeds, "seed")
     if said == EQUIVALENT:
         words = f"equivalent (inside ±{margin:g}, {seeds})"
     elif said == UNRESOLVED:

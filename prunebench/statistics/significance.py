@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.statistics.bootstrap import Floats
+from prunebench.text.numbers import plural
 
 ALPHA = 0.05
 EXACT_UP_TO = 16  # seeds; above it the 2^n sign patterns are sampled
@@ -128,7 +129,7 @@ def unable(n: int, family: int, what: str, alpha: float, unit: str = "seed") -> 
         unit: The singular name of the units that repeat.
     """
     if smallest_p(n) > alpha:
-        return f"cannot be significant with {n} {unit}{'s' if n != 1 else ''}"
+        return f"cannot be significant with {plural(n, unit)}"
     if smallest_p(n) * family > alpha:
         return f"cannot be significant with {n} {unit}s and {family} {what}"
     return ""

@@ -19,6 +19,7 @@ from prunebench.statistics.hypotheses.paired_cells import (
     PairedCells,
     in_settings,
 )
+from prunebench.text.numbers import number, plural
 
 GAIN = "gain"
 LEFT_OUT = "gain, seed left out of the choice of sparsity"
@@ -57,7 +58,7 @@ def clean_labels(table: PairedCells) -> Judgement:
     sentence = (
         f"With clean labels the gain at the sparsity chosen on validation lies inside"
         f" ±{margin:g} points for {phrases.of(sum(same), len(same))}"
-        f" ({phrases.plural(len(settings), 'setting')}, {phrases.seeds(items)})."
+        f" ({plural(len(settings), 'setting')}, {phrases.seeds(items)})."
         f" {phrases.by_decision(items, alpha, undecided='the interval reaches beyond the region')}."
         + _left_out(beside)
         + (f" {_outside(outside, margin)}" if outside else "")
@@ -80,8 +81,8 @@ def _left_out(beside: list[Comparison]) -> str:
     own = [item.found.value for item in beside if item.measure == LEFT_OUT]
     if not own:
         return ""
-    span = f"{phrases.signed(min(own))} to {phrases.signed(max(own))}"
-    where = span if len(own) > 1 else phrases.signed(own[0])
+    span = f"{number(min(own), sign=True)} to {number(max(own), sign=True)}"
+    where = span if len(own) > 1 else number(own[0], sign=True)
     return f" With the sparsity chosen by the other seeds alone: {where} points."
 
 

@@ -26,6 +26,7 @@ from prunebench.statistics.hypotheses.paired_cells import (
 )
 from prunebench.statistics.hypotheses.phases import PHASES, curve_phases, phases_per_seed
 from prunebench.statistics.significance import holm, p_text, unable
+from prunebench.text.numbers import plural
 
 SIDES = {"rise": HIGHER, "fall": LOWER, "collapse": HIGHER}
 
@@ -70,7 +71,7 @@ def double_descent(table: PairedCells) -> Judgement:
     ]
     counts = {phase: int(found[f"{phase}_shown"].sum()) for phase in PHASES}
     whole = int(found[[f"{phase}_shown" for phase in PHASES]].all(axis=1).sum())
-    curves_of = phrases.plural(len(found), "curve")
+    curves_of = plural(len(found), "curve")
     sentence = (
         f"Over the noisy settings together all three phases are shown for"
         f" {phrases.of(sum(hold), len(hold))}: {phrases.listed(_of_methods(pooled, table))}."

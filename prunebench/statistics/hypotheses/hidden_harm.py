@@ -18,6 +18,7 @@ from prunebench.statistics.hypotheses.comparisons import (
 from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
 from prunebench.statistics.hypotheses.paired_cells import ALL, MissingRecords, PairedCells
 from prunebench.storage.records import DENSE, OK
+from prunebench.text.numbers import plural
 
 KEYS = [*SETTING, "method", "seed", "sparsity"]
 POINT = [*SETTING, "method", "sparsity"]
@@ -83,7 +84,7 @@ def hidden_harm(table: PairedCells) -> Judgement:
             beside,
         )
     worse = [item for item in main if item.decision == HIGHER]
-    count = phrases.plural(len(equal), "pruned cell")
+    count = plural(len(equal), "pruned cell")
     absent = [harm.words for harm in HARMS if harm not in there]
     sentence = (
         f"In the {count} of {equal[[*SETTING, 'method']].drop_duplicates().shape[0]} curves with"
@@ -169,7 +170,7 @@ def _decided(main: list[Comparison], alpha: float) -> str:
         phrases.number(item, OF[item.measure].unit, 2 if OF[item.measure].unit else 3)
         for item in main
     ]
-    return f"{phrases.by_decision(main, alpha, labels=labels, numbers=numbers)}."
+    return f"{phrases.by_decision(main, alpha, labels=labels, values=numbers)}."
 
 
 def _open_words(open_: list[Harm], beside: list[Comparison]) -> str:

@@ -8,19 +8,9 @@ from collections.abc import Sequence
 from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED
 from prunebench.statistics.hypotheses.comparisons import Comparison
 from prunebench.statistics.significance import p_text, unable
+from prunebench.text import numbers
 
 SHOWN_AT_MOST = 5  # names in a list; the rest is in the evidence
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 seed``, ``3 seeds``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """Return a number with its sign, a true minus; what rounds to zero has none."""
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "−") if text.strip("+-0.") else text.lstrip("+-")
 
 
 def number(item: Comparison, unit: str = " points", digits: int = 2) -> str:
@@ -28,18 +18,15 @@ def number(item: Comparison, unit: str = " points", digits: int = 2) -> str:
     found = item.found
     if math.isnan(found.value):
         return "not measured"
-    if math.isnan(found.low):
-        return f"{signed(found.value, digits)}{unit} (no interval)"
-    ends = f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
-    return f"{signed(found.value, digits)}{unit} {ends}"
+    ends = "(no interval)"
+    if not math.isnan(found.low):
+        ends = numbers.interval(found.low, found.high, digits)
+    return f"{numbers.number(found.value, digits, sign=True)}{unit} {ends}"
 
 
 def seeds(items: Sequence[Comparison]) -> str:
     """Return ``10 seeds``, or ``3 to 10 seeds``."""
-    counts = sorted({item.found.seeds for item in items if item.found.seeds})
-    if not counts:
-        return "no seeds"
-    return plural(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    return numbers.seeds_text(item.found.seeds for item in items)
 
 
 def of(count: int, total: int, noun: str = "method") -> str:
@@ -79,7 +66,7 @@ def by_decision(
     alpha: float,
     unit: str = " points",
     labels: Sequence[str] | None = None,
-    numbers: Sequence[str] | None = None,
+    values: Sequence[str] | None = None,
     undecided: str = "",
 ) -> str:
     """Return each item with its decision, those decided alike together, the largest value first.
@@ -89,11 +76,11 @@ def by_decision(
         alpha: The level.
         unit: Of the values, with the space before it.
         labels: Names of the items, in place of their methods.
-        numbers: Their numbers, in place of ``number``.
+        values: Their numbers, in place of ``number``.
         undecided: The reason for items without a decision, where it is not a matter of p.
     """
     called = labels or [item.method for item in items]
-    shown = numbers or [number(item, unit) for item in items]
+    shown = values or [number(item, unit) for item in items]
     texts = {
         id(item): f"{name} {text}" for item, name, text in zip(items, called, shown, strict=True)
     }
