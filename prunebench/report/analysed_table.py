@@ -163,7 +163,7 @@ def write(found: AnalysedTable, folder: Path) -> list[Path]:
     Returns:
         The paths that were written.
     """
-    table = markup.TextTable(f"Scores against {found.baseline}", caption(found), *lines(found))
+    table = markup.PrintedTable(f"Scores against {found.baseline}", caption(found), *lines(found))
     texts = {
         "csv": found.scores.to_csv(index=False, lineterminator="\n"),
         "md": markup.markdown(table),

@@ -1,16 +1,56 @@
-"""Warnings about lost, under-trained and missing cells, the same in the report and the leaderboard.
-
-A function returns no sentence where there is nothing to warn of.
-"""
+"""Warnings that a reader must know before believing a report or a leaderboard, as sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prunebench.statistics import under_trained
+from prunebench.statistics import smallest_p, under_trained
+from prunebench.statistics.cells_table import flags
+from prunebench.statistics.published_results import own
 from prunebench.storage.records import OK
+from prunebench.text.numbers import plural, seeds_text
+
+if TYPE_CHECKING:
+    from prunebench.report.report_inputs import ReportInputs
+
+# what should be the same for all records -> its column
+MACHINE = {
+    "Commit": "commit", "Device": "device", "Threads": "threads", "Python": "python_version",
+    "PyTorch": "torch_version", "torchvision": "torchvision_version", "timm": "timm_version",
+}  # fmt: skip
+
+
+def of_report(inputs: ReportInputs) -> list[str]:
+    """Return the warnings of a report, the gravest first."""
+    sources = (_settings, _seeds, _cells, _origin)
+    return [sentence for source in sources for sentence in source(inputs)]
+
+
+def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
+    """Return what a reader of the leaderboard's ``rows`` must know before believing them."""
+    found = []
+    cells = own(cells)
+    seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().min()
+    mine = [row for row in rows if not row["published"]]
+    if any("cannot be significant" in str(row["against_baseline"]) for row in mine):
+        found.append(
+            f"With {seeds_text([seeds])} no difference can be significant: the smallest"
+            f" two-sided p of the test is {smallest_p(seeds):.3g},"
+            " before correction for the number of methods."
+        )
+    found += [*_late(cells), *_lost(cells)]
+    found += _not_ranked([str(row["method"]) for row in mine if row["missing"]])
+    sources = sorted({str(row["published"]) for row in rows if row["published"]})
+    if sources:
+        found.append(
+            f"Published, not re-run, and not ranked: {', '.join(sources)}. Each is compared with"
+            " the dense results of its own source, on the sparsities that it reports."
+        )
+    return found
 
 
 def counts(cells: pd.DataFrame) -> dict[str, int]:
@@ -23,7 +63,7 @@ def _bad(cells: pd.DataFrame) -> dict[str, int]:
     return {str(status): int(count) for status, count in sorted(found.items())}
 
 
-def late(cells: pd.DataFrame) -> list[str]:
+def _late(cells: pd.DataFrame) -> list[str]:
     """Return a sentence on cells whose dense baseline was under-trained."""
     found = cells[under_trained(cells)]
     if found.empty:
@@ -35,7 +75,7 @@ def late(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def lost(cells: pd.DataFrame) -> list[str]:
+def _lost(cells: pd.DataFrame) -> list[str]:
     """Return a sentence on cells that failed, diverged or collapsed."""
     bad = ", ".join(f"{count} {status}" for status, count in _bad(cells).items())
     if not bad:
@@ -46,6 +86,79 @@ def lost(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def not_ranked(methods: Sequence[str]) -> list[str]:
+def _not_ranked(methods: Sequence[str]) -> list[str]:
     """Return a sentence on the methods of which cells are missing."""
     return [f"Not ranked, since cells are missing: {', '.join(methods)}."] if methods else []
+
+
+def power(inputs: ReportInputs) -> str:
+    """Return sentences on the smallest p that this number of seeds can reach."""
+    size = max(1, int(inputs.scores["primary"].sum()))
+    seeds, alpha = inputs.seeds, inputs.analysis.alpha
+    least = min(1.0, smallest_p(seeds) * size)
+    said = f"With {plural(seeds, 'seed')} the smallest two-sided p is {smallest_p(seeds):.3g}"
+    said += f", and {least:.3g} after Holm over {size} methods. " if size > 1 else ". "
+    if least <= alpha:
+        return f"{said}Differences can be significant at the level {alpha:g}."
+    return (
+        f"{said}No difference of this family can be significant at the level {alpha:g};"
+        f" at least {seeds_needed(size, alpha)} seeds are needed."
+    )
+
+
+def seeds_needed(family_size: int, alpha: float) -> int:
+    """Return the fewest seeds whose smallest p, times the family's size, is at most ``alpha``."""
+    return max(1, math.ceil(1 + math.log2(family_size / alpha) - 1e-9))
+
+
+def differing(cells: pd.DataFrame) -> list[str]:
+    """Return the names of what differs between records: commit, device, threads, versions."""
+    return [
+        name
+        for name, column in MACHINE.items()
+        if column in cells.columns and cells[column].nunique() > 1
+    ]
+
+
+def dirty(cells: pd.DataFrame) -> int:
+    """Return how many cells were computed in a checkout that differed from its commit."""
+    return int(flags(cells["dirty"]).fillna(False).sum()) if "dirty" in cells.columns else 0
+
+
+def _settings(inputs: ReportInputs) -> Iterator[str]:
+    analysis = inputs.analysis
+    if inputs.experiment is None:
+        yield (
+            f"The run's own settings are not known ({inputs.unread}): the region of practical"
+            f" equivalence, ±{analysis.equivalence:g} points, and the level of significance,"
+            f" {analysis.alpha:g}, are defaults that the run did not declare."
+        )
+    if inputs.table.absent:
+        yield f"Declared as candidates but not recorded: {', '.join(inputs.table.absent)}."
+
+
+def _seeds(inputs: ReportInputs) -> Iterator[str]:
+    size = max(1, int(inputs.scores["primary"].sum()))
+    if smallest_p(inputs.seeds) * size > inputs.analysis.alpha:
+        yield power(inputs)
+    if inputs.seeds == 1:
+        yield "With a single seed there are no intervals: nothing is known of the spread."
+
+
+def _cells(inputs: ReportInputs) -> Iterator[str]:
+    for sentence in _late(inputs.cells):
+        yield f"{sentence} The hypotheses leave them out; the scores do not."
+    yield from _lost(inputs.cells)
+    scores = inputs.scores
+    missing = scores.loc[~scores["complete"], "method"]
+    yield from _not_ranked([str(method) for method in missing])
+
+
+def _origin(inputs: ReportInputs) -> Iterator[str]:
+    if names := differing(inputs.cells):
+        yield f"Not all records were made alike. They differ in: {', '.join(names)}."
+    if count := dirty(inputs.cells):
+        yield (
+            f"{count} of {len(inputs.cells)} cells were computed in a checkout that differed"
+            " from its commit: the commit alone does not repeat them."
+        )

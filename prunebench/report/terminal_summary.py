@@ -37,7 +37,7 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
         *_ranking(rows),
         "\nThe lowest validation error, by regime, and its test error against dense:",
         *_best(cells),
-        *(["\nWarnings:"] if (said := ranking.warnings(cells, rows)) else []),
+        *(["\nWarnings:"] if (said := reader_warnings.of_leaderboard(cells, rows)) else []),
         *(f"  - {sentence}" for sentence in said),
         "\nWhere to look:",
         *_places(layout),
@@ -52,7 +52,7 @@ def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:
         "experiment": str(cells["experiment"].iloc[0]),
         **reader_warnings.counts(cells),
         "leaderboard": rows,
-        "warnings": list(ranking.warnings(cells, rows)),
+        "warnings": list(reader_warnings.of_leaderboard(cells, rows)),
         "places": {
             name: str(path)
             for name, path in {

@@ -43,7 +43,7 @@ TextRow = Sequence["str | MarkedText"]
 
 
 @dataclass(frozen=True)
-class TextTable:
+class PrintedTable:
     """A table of texts; the first column is left-aligned, the others right-aligned."""
 
     title: str
@@ -92,7 +92,7 @@ def _padded(row: list[str], widths: list[int], right_from: int) -> list[str]:
     ]
 
 
-def markdown(table: TextTable) -> str:
+def markdown(table: PrintedTable) -> str:
     """Return heading, caption and pipe table."""
     title, caption = markdown_text(table.title), markdown_text(table.caption)
     rows = [[_marked(markdown_text, cell, _MARKED) for cell in row] for row in table.rows]
@@ -113,7 +113,7 @@ def _marked(escape: Callable[[str], str], cell: str | MarkedText, signs: tuple[s
     return f"{bold}{space}{rest}{signs[1] if cell.tied else ''}"
 
 
-def latex(table: TextTable) -> str:
+def latex(table: PrintedTable) -> str:
     """Return a booktabs table that fits its page; a longtable where it may break over pages."""
     blocks = _blocks(table)
     if table.long or len(blocks) * len(table.rows) > ROWS:
@@ -127,12 +127,12 @@ def latex(table: TextTable) -> str:
     )
 
 
-def _caption(table: TextTable) -> str:
+def _caption(table: PrintedTable) -> str:
     label = rf"\label{{tab:{table.label}}}" if table.label else ""
     return rf"\caption{{{latex_text(table.title)} ({latex_text(table.caption)}).{label}}}"
 
 
-def _blocks(table: TextTable) -> list[TextTable]:
+def _blocks(table: PrintedTable) -> list[PrintedTable]:
     """Return the table in blocks of at most ACROSS columns, each with the first column."""
     count = len(table.header) - 1
     if table.long or count <= ACROSS:
@@ -149,7 +149,7 @@ def _blocks(table: TextTable) -> list[TextTable]:
     ]
 
 
-def _width(table: TextTable) -> float:
+def _width(table: PrintedTable) -> float:
     """Return roughly how wide the table is, in points."""
     lines = [table.header, *([_text(cell) for cell in row] for row in table.rows)]
     longest = [max(len(line[i]) for line in lines) for i in range(len(table.header))]
@@ -160,7 +160,7 @@ def _text(cell: str | MarkedText) -> str:
     return cell.text if isinstance(cell, MarkedText) else cell
 
 
-def _tabular(table: TextTable) -> str:
+def _tabular(table: PrintedTable) -> str:
     """Return a tabular that is scaled down to the line where it is wider."""
     return (
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
@@ -169,7 +169,7 @@ def _tabular(table: TextTable) -> str:
     )
 
 
-def _long(table: TextTable) -> str:
+def _long(table: PrintedTable) -> str:
     return (
         "{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
         f"\\begin{{longtable}}{_columns(table)}\n{_caption(table)}\\\\\n{_head(table)}\\endfirsthead\n"
@@ -177,11 +177,11 @@ def _long(table: TextTable) -> str:
     )
 
 
-def _columns(table: TextTable) -> str:
+def _columns(table: PrintedTable) -> str:
     return "{@{}l" + "r" * (len(table.header) - 1) + "@{}}"
 
 
-def _head(table: TextTable) -> str:
+def _head(table: PrintedTable) -> str:
     """Return the header between rules, with the line above it that spans all columns but one."""
     over, count = "", len(table.header) - 1
     if table.over and count:
@@ -190,7 +190,7 @@ def _head(table: TextTable) -> str:
     return f"\\toprule\n{over}{_line(table.header)}\\midrule\n"
 
 
-def _body(table: TextTable) -> str:
+def _body(table: PrintedTable) -> str:
     return "".join(map(_line, table.rows))
 
 
@@ -198,7 +198,7 @@ def _line(row: TextRow) -> str:
     return " & ".join(_marked(latex_text, cell, _SET) for cell in row) + " \\\\\n"
 
 
-def files(name: str, tables: Sequence[TextTable]) -> dict[str, str]:
+def files(name: str, tables: Sequence[PrintedTable]) -> dict[str, str]:
     """Return the Markdown and LaTeX files of the tables of one subject, by file name."""
     return {
         f"{name}.md": "\n".join(map(markdown, tables)),

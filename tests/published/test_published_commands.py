@@ -12,7 +12,7 @@ import pytest
 from prunebench import cli
 from prunebench.experiment.settings import Analysis
 from prunebench.report import document as paper
-from prunebench.report import figures, leaderboard
+from prunebench.report import figures, leaderboard, reader_warnings
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import METHOD, texts
 from prunebench.report.report_inputs import ReportInputs
@@ -136,7 +136,9 @@ def test_the_report_says_of_ones_own_what_it_said_before(  # type: ignore[no-unt
 
     def minded() -> list[str]:
         cells = read_all(layout)
-        return ranking.warnings(cells, ranking.boards(cells, Analysis())[ranking.EVERYTHING])
+        return reader_warnings.of_leaderboard(
+            cells, ranking.boards(cells, Analysis())[ranking.EVERYTHING]
+        )
 
     # enough seeds in one's own experiment, too few in theirs
     seeds = [mine().assign(seed=mine()["seed"] + 3 * i) for i in range(3)]

@@ -12,7 +12,7 @@ from prunebench.text import markup
 
 def test_hostile_names_are_escaped() -> None:
     name = r"50%_a&b$x^{y}~\z#|<b>[1]"
-    table = markup.TextTable(name, name, ["method", "x"], [[name, "1"]])
+    table = markup.PrintedTable(name, name, ["method", "x"], [[name, "1"]])
     text = markup.latex(table)
     assert r"50\%\_a\&b\$x\textasciicircum{}\{y\}\textasciitilde{}\textbackslash{}z\#" in text
     line = markup.markdown(table).splitlines()[-1]
@@ -22,7 +22,7 @@ def test_hostile_names_are_escaped() -> None:
 
 
 def test_many_columns_stand_below_each_other_and_many_rows_break() -> None:
-    wide = markup.TextTable(
+    wide = markup.PrintedTable(
         "t", "c", ["method", *map(str, range(20))], [["a", *["1" * 9] * 20]], over="s"
     )
     text = markup.latex(wide)
@@ -30,9 +30,9 @@ def test_many_columns_stand_below_each_other_and_many_rows_break() -> None:
     assert text.count(r"\begin{tabular}{@{}lrrrrrr@{}}") == 1
     assert text.count("method &") == text.count("a & 11") == 3
     assert r"\multicolumn{7}{c}{s}" in text
-    long = markup.latex(markup.TextTable("t", "c", ["m", "x"], [["a", "1"]] * (markup.ROWS + 1)))
+    long = markup.latex(markup.PrintedTable("t", "c", ["m", "x"], [["a", "1"]] * (markup.ROWS + 1)))
     assert r"\begin{longtable}" in long
-    narrow = markup.latex(markup.TextTable("t", "c", ["m", "x"], [["a", "1"]]))
+    narrow = markup.latex(markup.PrintedTable("t", "c", ["m", "x"], [["a", "1"]]))
     assert r"\begin{table}[tb]" in narrow
     assert r"\begin{table*}" in text
 

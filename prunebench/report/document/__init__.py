@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from prunebench.report import reader_warnings
 from prunebench.report.document import (
     answers_section,
-    caveats_section,
     checklist,
     compression_section,
     figure_blocks,
@@ -22,7 +22,7 @@ from prunebench.report.document import (
     scores_section,
     setup_section,
 )
-from prunebench.report.document.elements import Document
+from prunebench.report.document.elements import Document, ListBlock, Section
 from prunebench.report.document.to_html import html
 from prunebench.report.document.to_markdown import markdown
 from prunebench.report.report_inputs import ReportInputs
@@ -59,7 +59,7 @@ def compose(inputs: ReportInputs) -> Document:
     short, *hypotheses = answers_section.sections(inputs)
     sections = [
         short,
-        *caveats_section.sections(inputs),
+        *_warnings(inputs),
         setup_section.section(inputs),
         protocol_section.section(inputs),
         sanity_section.section(inputs),
@@ -71,6 +71,11 @@ def compose(inputs: ReportInputs) -> Document:
     sections += figure_blocks.not_in(inputs, sections)
     sections.append(provenance_section.section(inputs))
     return Document(f"Report: {inputs.cells['experiment'].iloc[0]}", QUESTION, sections)
+
+
+def _warnings(inputs: ReportInputs) -> list[Section]:
+    block = ListBlock(tuple(reader_warnings.of_report(inputs)), warning=True)
+    return [Section("Before you believe it", "mind", [block])] if block.items else []
 
 
 __all__ = ["compose", "html", "markdown", "write"]

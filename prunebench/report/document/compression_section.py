@@ -97,7 +97,7 @@ def _numbers(values: pd.Series) -> pd.Series:
     return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
-def _block(table: markup.TextTable, folded: bool = False) -> TableBlock:
+def _block(table: markup.PrintedTable, folded: bool = False) -> TableBlock:
     columns = {title: NUMBER if i else NAME for i, title in enumerate(table.header)}
     rows = [[str(cell) for cell in row] for row in table.rows]
     return TableBlock(columns, rows, f"{table.title}: {table.caption}.", folded)

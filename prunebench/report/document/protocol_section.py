@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from prunebench.experiment.training_gate import MEMORIZED_AT
+from prunebench.report import reader_warnings
 from prunebench.report.document.elements import (
     BAD,
     GOOD,
@@ -20,10 +19,10 @@ from prunebench.report.document.elements import (
     TextBlock,
 )
 from prunebench.report.report_inputs import ReportInputs
-from prunebench.statistics import DRAWS, smallest_p
+from prunebench.statistics import DRAWS
 from prunebench.statistics.hypotheses.paired_cells import CONTROL_KINDS, PairedCells
 from prunebench.storage.records import COST, QUALITY, SIZE
-from prunebench.text.numbers import NONE, percent, plural
+from prunebench.text.numbers import NONE, percent
 
 CONTROLS = {
     "random": "random pruning",
@@ -44,7 +43,7 @@ def section(inputs: ReportInputs) -> Section:
         _controls(inputs.table),
         TextBlock("How it is judged:"),
         ListBlock(statistics(inputs)),
-        TextBlock(power(inputs)),
+        TextBlock(reader_warnings.power(inputs)),
     ]
     return Section("The protocol", "protocol", blocks)
 
@@ -116,24 +115,4 @@ def statistics(inputs: ReportInputs) -> tuple[str, ...]:
         f"Family: {family(inputs)}.",
         f"Region of practical equivalence: ±{analysis.equivalence:g} points{declared}. Equivalent"
         " means that the whole interval lies inside; no difference shown is not equivalence.",
-    )
-
-
-def seeds_needed(family_size: int, alpha: float) -> int:
-    """Return the fewest seeds whose smallest p, times the family's size, is at most ``alpha``."""
-    return max(1, math.ceil(1 + math.log2(family_size / alpha) - 1e-9))
-
-
-def power(inputs: ReportInputs) -> str:
-    """Return sentences on the smallest p that this number of seeds can reach."""
-    size = max(1, int(inputs.scores["primary"].sum()))
-    seeds, alpha = inputs.seeds, inputs.analysis.alpha
-    least = min(1.0, smallest_p(seeds) * size)
-    said = f"With {plural(seeds, 'seed')} the smallest two-sided p is {smallest_p(seeds):.3g}"
-    said += f", and {least:.3g} after Holm over {size} methods. " if size > 1 else ". "
-    if least <= alpha:
-        return f"{said}Differences can be significant at the level {alpha:g}."
-    return (
-        f"{said}No difference of this family can be significant at the level {alpha:g};"
-        f" at least {seeds_needed(size, alpha)} seeds are needed."
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench.report import reader_warnings
 from prunebench.report.document.elements import (
     NAME,
     NUMBER,
@@ -22,17 +23,12 @@ from prunebench.report.document.elements import (
     TextBlock,
 )
 from prunebench.report.report_inputs import ReportInputs
-from prunebench.statistics.cells_table import flags
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import doubt, read
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, number
 
 UNKNOWN = "not recorded"
-MACHINE = {
-    "Commit": "commit", "Device": "device", "Threads": "threads", "Python": "python_version",
-    "PyTorch": "torch_version", "torchvision": "torchvision_version", "timm": "timm_version",
-}  # fmt: skip
 HASHES = {
     "config_hash": "resolved configuration of a cell", "data_hash": "prepared data",
     "label_hash": "labels trained on, flipped ones included", "mask_hash": "mask",
@@ -49,23 +45,9 @@ def section(inputs: ReportInputs) -> Section:
     return Section("Provenance", "provenance", blocks)
 
 
-def differing(cells: pd.DataFrame) -> list[str]:
-    """Return the names of what differs between records: commit, device, threads, versions."""
-    return [
-        name
-        for name, column in MACHINE.items()
-        if column in cells.columns and cells[column].nunique() > 1
-    ]
-
-
-def dirty(cells: pd.DataFrame) -> int:
-    """Return how many cells were computed in a checkout that differed from its commit."""
-    return int(flags(cells["dirty"]).fillna(False).sum()) if "dirty" in cells.columns else 0
-
-
 def _facts(cells: pd.DataFrame) -> dict[str, str]:
-    found = {name: _counted(cells, column) for name, column in MACHINE.items()}
-    count = dirty(cells)
+    found = {name: _counted(cells, column) for name, column in reader_warnings.MACHINE.items()}
+    count = reader_warnings.dirty(cells)
     known = "dirty" in cells.columns and cells["dirty"].notna().any()
     found["Checkout"] = (
         UNKNOWN if not known
@@ -166,7 +148,7 @@ def _again(inputs: ReportInputs) -> list[Block]:
         "This repeats the records: the same bits on the same machine, the same conclusions"
         " elsewhere."
     )
-    if dirty(cells):
+    if reader_warnings.dirty(cells):
         words = (
             "This repeats the records only in part: the checkout differed from its commit, and what"
             " was not committed is lost."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.report import declared_analysis
+from prunebench.report import declared_analysis, reader_warnings
 from prunebench.report.leaderboard import columns, page, ranking, subsets
 from prunebench.report.leaderboard.columns import Row
 from prunebench.storage.files import write_text
@@ -68,7 +68,9 @@ def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
         [column.title for column in shown], [columns.texts(row, shown) for row in rows],
         right_from=3,
     )  # fmt: skip
-    said = "".join(f"> {markup.markdown_text(w)}\n>\n" for w in ranking.warnings(cells, rows))
+    said = "".join(
+        f"> {markup.markdown_text(w)}\n>\n" for w in reader_warnings.of_leaderboard(cells, rows)
+    )
     explained = "".join(f"- {markup.markdown_text(line)}\n" for line in EXPLAINED)
     based_on = "".join(
         f"- {markup.markdown_text(name)}: {markup.markdown_text(value)}\n"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench.report import reader_warnings
 from prunebench.report.html_template import TEMPLATES, rendered
 from prunebench.report.leaderboard import columns, ranking
 from prunebench.report.leaderboard.columns import Column, Row
@@ -50,7 +51,7 @@ def html(
         data=_data(tables, shown, held, known),
         axes=tables.axes,
         families=sorted({str(row["family"]) for row in rows}),
-        warnings=ranking.warnings(cells, rows),
+        warnings=reader_warnings.of_leaderboard(cells, rows),
         explained=[*explained, *limits],
         based_on=ranking.basis(cells),
         images=images,

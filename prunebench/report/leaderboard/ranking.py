@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import reader_warnings
 from prunebench.report.leaderboard.columns import COSTS, Row
 from prunebench.statistics import SETTING, score_subsets
 from prunebench.statistics.published_results import others, own
 from prunebench.statistics.score import ALL
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import percent, seeds_text
+from prunebench.text.numbers import percent
 
 Subset = tuple[str, str, str]  # task, regime, model; ALL for no choice
 EVERYTHING: Subset = (ALL, ALL, ALL)
@@ -134,26 +133,3 @@ def basis(cells: pd.DataFrame) -> dict[str, str]:
         label = title.removesuffix("_version").capitalize()
         found[label] = ", ".join(str(value) for value in shown) or "not recorded"
     return found | ({"Published, not re-run": ", ".join(sources)} if sources else {})
-
-
-def warnings(cells: pd.DataFrame, rows: list[Row]) -> list[str]:
-    """Return sentences that a reader must know before believing the table."""
-    found = []
-    cells = own(cells)
-    seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().min()
-    mine = [row for row in rows if not row["published"]]
-    if any("cannot be significant" in str(row["against_baseline"]) for row in mine):
-        found.append(
-            f"With {seeds_text([seeds])} no difference can be significant: the smallest"
-            f" two-sided p of the test is {min(1.0, 2.0 ** (1 - seeds)):.3g},"
-            " before correction for the number of methods."
-        )
-    found += [*reader_warnings.late(cells), *reader_warnings.lost(cells)]
-    found += reader_warnings.not_ranked([str(row["method"]) for row in mine if row["missing"]])
-    sources = sorted({str(row["published"]) for row in rows if row["published"]})
-    if sources:
-        found.append(
-            f"Published, not re-run, and not ranked: {', '.join(sources)}. Each is compared with"
-            " the dense results of its own source, on the sparsities that it reports."
-        )
-    return found

@@ -11,6 +11,7 @@ import pandas as pd
 
 from prunebench.experiment.part_kinds import Schedule
 from prunebench.experiment.settings import PARTS, Experiment, Method, Model, Regime, Task, Training
+from prunebench.report import reader_warnings
 from prunebench.report.document import protocol_section, provenance_section
 from prunebench.report.paper import cited_papers
 from prunebench.report.paper.citations import cite, keys
@@ -221,7 +222,7 @@ def _statistics(inputs: ReportInputs) -> str:
             continue  # the hypotheses', which a methods paragraph does not judge
         paper = cite(keys(STATISTICS.get(sentence.partition(":")[0], "")))
         said.append(f"{sentence.removesuffix('.')}{paper}.")
-    return " ".join([*said, protocol_section.power(inputs).strip()])
+    return " ".join([*said, reader_warnings.power(inputs).strip()])
 
 
 def _software(inputs: ReportInputs) -> str:
@@ -237,7 +238,7 @@ def _software(inputs: ReportInputs) -> str:
     said += f", run with {listed(used)}" if used else ""
     commit = _only(cells, "commit")
     if commit:
-        changed = " with changes that were not committed" if provenance_section.dirty(cells) else ""
+        changed = " with changes that were not committed" if reader_warnings.dirty(cells) else ""
         said += f", by prunebench at commit {commit[: provenance_section.SHORT]}{changed}"
     device, threads = _only(cells, "device"), _only(cells, "threads")
     if device:

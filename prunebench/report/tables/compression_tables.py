@@ -90,7 +90,7 @@ def speeds(times: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def latency_tables(times: pd.DataFrame) -> list[markup.TextTable]:
+def latency_tables(times: pd.DataFrame) -> list[markup.PrintedTable]:
     """Return a long table for each setting: a row for each method, sparsity, engine and batch."""
     found = speeds(times)
     found = found[found["method"] != DENSE]
@@ -107,7 +107,7 @@ def latency_tables(times: pd.DataFrame) -> list[markup.TextTable]:
             for row in rows.to_dict("records")
         ]  # fmt: skip
         tables.append(
-            markup.TextTable(
+            markup.PrintedTable(
                 title=f"Measured times: {' / '.join(map(str, setting))}",
                 caption=f"milliseconds a batch, median [quartiles] of {how['repeats']:g} runs,"
                 f" networks in turns, {how['threads']:g} thread(s), {how['device']};"
@@ -141,7 +141,7 @@ def unmeasured(times: pd.DataFrame) -> list[str]:
     ]
 
 
-def quantization_tables(budgets: pd.DataFrame) -> list[markup.TextTable]:
+def quantization_tables(budgets: pd.DataFrame) -> list[markup.PrintedTable]:
     """Return a table for each setting: the error of each way within each budget of bytes.
 
     Args:
@@ -158,7 +158,7 @@ def quantization_tables(budgets: pd.DataFrame) -> list[markup.TextTable]:
             cells = [_way(own.loc[name]) if name in own.index else NONE for name in names]
             body.append([f"{own['budget'].iloc[0] / 1e3:.3g} kB (1/{ratio})", *cells])
         tables.append(
-            markup.TextTable(
+            markup.PrintedTable(
                 title=f"Prune, quantize or both at equal bytes: {' / '.join(map(str, setting))}",
                 caption="test error (%), mean ± standard deviation over"
                 f" {seeds_text(rows['n'])}, of the cell with the lowest validation error within"

@@ -149,7 +149,9 @@ def methods_in_order(cells: pd.DataFrame) -> list[str]:
     return sorted(order, key=lambda name: order[name])
 
 
-def _matrices(tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float) -> list[markup.TextTable]:
+def _matrices(
+    tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float
+) -> list[markup.PrintedTable]:
     """Return a matrix for each setting and measure: methods down, sparsities across."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
@@ -165,7 +167,7 @@ def _matrices(tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float) -> list
 
 def _matrix(
     setting: Key, rows: pd.DataFrame, measure: MeasureColumn, best: dict[float, Leader], said: str
-) -> markup.TextTable:
+) -> markup.PrintedTable:
     shown = rows.assign(text=_texts(rows, measure))
     wide = shown.pivot(index="method", columns="sparsity", values="text").fillna(number(None))
     wide = wide.reindex(rows["method"].unique())  # the order of the tidy table
@@ -175,7 +177,7 @@ def _matrix(
     fate = "count as a constant predictor" if measure.spread else "are left out"
     cells = "cell" if lost == 1 else "cells"
     note = f"; {lost} {cells} failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
-    return markup.TextTable(
+    return markup.PrintedTable(
         title=f"{measure.title}: {' / '.join(map(str, setting))}",
         caption=f"{how} over {counts}, by sparsity{said}{note}{published_note(rows)}",
         header=["method", *(percent(float(s)) for s in wide.columns)],
@@ -223,7 +225,9 @@ def meaning_of_marks(best: Sequence[Leader], alpha: float) -> str:
     return "; ".join(said)
 
 
-def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) -> markup.TextTable:
+def scoreboard(
+    cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis
+) -> markup.PrintedTable:
     """Return the scores with their intervals, best first.
 
     The best is marked among the methods of which no cell is missing.
@@ -246,7 +250,7 @@ def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) ->
     seeds = seeds_text(own(cells).groupby(SETTING)["seed"].nunique())
     over = ", ".join(sorted(set(scores.loc[scores["published"].isna(), "interval_over"])))
     said = f"; {meaning_of_marks([best], analysis.alpha)}" if best else ""
-    return markup.TextTable(
+    return markup.PrintedTable(
         title="Score: change of test error by pruning, in points; negative is better than dense",
         caption=f"mean over log₂ compression, over all settings and {seeds}, with its 95 %"
         f" bootstrap interval over {over}; beside it the change at the sparsity chosen on"
@@ -258,7 +262,7 @@ def scoreboard(cells: pd.DataFrame, scores: pd.DataFrame, analysis: Analysis) ->
     )
 
 
-def _lists(tidy: pd.DataFrame) -> list[markup.TextTable]:
+def _lists(tidy: pd.DataFrame) -> list[markup.PrintedTable]:
     """Return a long table for each setting: a row for each method and sparsity."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
@@ -271,7 +275,7 @@ def _lists(tidy: pd.DataFrame) -> list[markup.TextTable]:
             )
         ]
         tables.append(
-            markup.TextTable(
+            markup.PrintedTable(
                 title=f"Compression and cost: {' / '.join(map(str, setting))}",
                 caption=f"mean over {seeds_text(rows['cells'])}; ratio is all weights over kept "
                 "weights, speed-up is theoretical (dense over kept multiply-accumulates), shrunk is"

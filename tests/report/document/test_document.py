@@ -19,10 +19,9 @@ from prunebench import cli
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import PARTS, Analysis
-from prunebench.report import declared_analysis, terminal_summary
+from prunebench.report import declared_analysis, reader_warnings, terminal_summary
 from prunebench.report import document as paper
 from prunebench.report.document import (
-    caveats_section,
     protocol_section,
     provenance_section,
     sanity_section,
@@ -229,10 +228,11 @@ def test_gates_count_what_went_wrong(half: pd.DataFrame, tmp_path: Path) -> None
     experiment, _ = declared_analysis.experiment(made)
     inputs = ReportInputs(gone[gone["method"] != "wanda"], made, [], experiment)
     text = said_in(
-        inputs, lambda inputs: caveats_section.sections(inputs)[0], sanity_section.section,
+        inputs, sanity_section.section,
         protocol_section.section, provenance_section.section,
     )  # fmt: skip
     (tmp_path / "text.md").write_text(text)
+    text += "\n".join(reader_warnings.of_report(inputs))
     rows = of_markdown(tmp_path / "text.md")
     assert [row[1:3] for row in rows if row[-1] == "under-trained: 1 of 3"] == [
         ["noisy-40", "seed-cnn"]
@@ -289,7 +289,7 @@ def test_a_damaged_figure_is_named(tmp_path: Path) -> None:
 @given(st.integers(1, 60), st.sampled_from([0.01, 0.05, 0.1, 1.0]))
 def test_the_fewest_seeds_are_the_fewest(size: int, alpha: float) -> None:
     wanted = next(n for n in range(1, 99) if smallest_p(n) * size <= alpha * (1 + 1e-12))
-    assert protocol_section.seeds_needed(size, alpha) == wanted
+    assert reader_warnings.seeds_needed(size, alpha) == wanted
 
 
 def test_the_command_line_writes_it_and_the_summary_names_it(

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from prunebench.experiment.settings import Analysis
-from prunebench.report import leaderboard
+from prunebench.report import leaderboard, reader_warnings
 from prunebench.report.leaderboard import columns, page, ranking
 from prunebench.report.leaderboard.row_details import details
 from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables, tables
@@ -142,8 +142,8 @@ def test_published_rows_are_marked_and_have_no_rank(
     assert row["rank"] is None
     assert row["score"] is not None
     assert columns.METHOD.text(row) == "imp (He 2022) (published, not re-run)"
-    said = ranking.warnings(both, rows)
-    assert said[:-1] == ranking.warnings(cells, mine)
+    said = reader_warnings.of_leaderboard(both, rows)
+    assert said[:-1] == reader_warnings.of_leaderboard(cells, mine)
     assert said[-1].startswith("Published, not re-run, and not ranked: He 2022.")
     ground = ranking.basis(both)
     assert ground.pop("Published, not re-run") == "He 2022"
@@ -174,14 +174,14 @@ def test_libraries_come_with_their_licence_and_version(board: Layout) -> None:
 
 def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame, scores: ChoiceTables) -> None:
     rows = scores.rows[EVERYTHING]
-    first, second = ranking.warnings(cells, rows)
+    first, second = reader_warnings.of_leaderboard(cells, rows)
     assert "With 3 seeds no difference can be significant" in first
     assert "0.25" in first
     assert "2 collapsed, 1 diverged, 1 failed" in second
     late = cells.assign(train_error=cells["train_error"].mask(cells["method"] == "dense", 0.1))
     gone = late.drop(index=late.index[(late["method"] == "imp") & (late["sparsity"] > 0.98)])
     [rows] = ranking.boards(gone, Analysis(), ALL).values()
-    said = ranking.warnings(gone, rows)
+    said = reader_warnings.of_leaderboard(gone, rows)
     assert any("under-trained (noisy-40 · seed-cnn, noisy-40 · test_resnet)" in s for s in said)
     assert any(s == "Not ranked, since cells are missing: imp." for s in said)
 
