@@ -90,8 +90,6 @@ def n_m(
             everything), no layer can be pruned, or earlier rounds left less than n in a group.
     """
     values = _weight_scores(view, scores)
-    if not 0 < n <= m:
-        raise Refused(f"n must lie in 1 to m, found {n}:{m}")
     if sparsity == 0:
         return {name: ~value.isneginf() for name, value in values.items()}
     if abs(sparsity - (1 - n / m)) > 1e-6:

@@ -7,7 +7,6 @@ in its order, and choose on validation. Their record's cost is that of all they 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -88,9 +87,12 @@ def tuned_weight_decay(
         values: weight decays to try; None: five around what is usual for the optimizer.
 
     Raises:
-        PrunebenchError: a value is no weight decay.
+        PrunebenchError: there is no value.
     """
-    tried = _checked(_DECAYS[curve.training.optimizer] if values is None else values)
+    # YAML reads 1e-3 as a text
+    tried = _DECAYS[curve.training.optimizer] if values is None else list(map(float, values))
+    if not tried:
+        raise PrunebenchError("tuned-weight-decay: values must be at least one number")
     total, chosen, best, state = Run(), Run(diverged=True), (math.inf, math.inf), None
     for value in tried:
         _start(curve, model, masks)
@@ -105,15 +107,3 @@ def tuned_weight_decay(
     assert state is not None
     model.load_state_dict(state)
     return Run(chosen.history, total.epochs, total.seconds, chosen.diverged)
-
-
-def _checked(values: Sequence[float]) -> list[float]:
-    try:
-        numbers = [float(value) for value in values]  # YAML reads 1e-3 as a text
-    except (TypeError, ValueError):
-        numbers = []
-    if not numbers or not all(0 <= number < math.inf for number in numbers):
-        raise PrunebenchError(
-            f"tuned-weight-decay: values must be numbers of at least 0, found {values!r}"
-        )
-    return numbers

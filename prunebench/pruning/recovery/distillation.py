@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import recovery
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks
@@ -53,15 +52,7 @@ def distillation(
             ``epochs`` and ``rate_share`` then do not count.
         epochs: length of the training; None: the configuration's ``training.recovery_epochs``.
         rate_share: constant learning rate, relative to the baseline's.
-
-    Raises:
-        PrunebenchError: the temperature or the weight is out of range.
     """
-    if temperature <= 0 or not 0 <= weight <= 1:
-        raise PrunebenchError(
-            f"distillation: temperature must be positive and weight in [0, 1], found"
-            f" {temperature:g} and {weight:g}"
-        )
     teacher = curve.model_at(curve.epochs).eval().requires_grad_(False)
 
     def loss(logits: Tensor, labels: Tensor, inputs: Tensor) -> Tensor:

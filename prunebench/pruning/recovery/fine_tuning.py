@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from prunebench.errors import PrunebenchError, Refused
+from prunebench.errors import Refused
 from prunebench.experiment.registry import recovery
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
@@ -48,12 +48,7 @@ def learning_rate_rewinding(
         to_epoch: the epoch of the baseline's schedule to go back to.
         times: how often in a row. With the schedule ``dense`` this is the dense network trained as
             long as a method of as many rounds.
-
-    Raises:
-        PrunebenchError: ``times`` is less than once.
     """
-    if times < 1:
-        raise PrunebenchError(f"learning-rate-rewinding: times must be at least 1, found {times}")
     rate, length = learning_rate(curve.training), curve.training.epochs - to_epoch
     return curve.train(
         model, masks, start=to_epoch, stop=to_epoch + times * length,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
@@ -73,12 +72,8 @@ def dynamic(
         stretch: length of training relative to the baseline's.
 
     Raises:
-        PrunebenchError: ``grow`` or ``share`` is out of range, or no update comes before ``end``.
+        PrunebenchError: no update comes before ``end``.
     """
-    if grow not in ("random", "gradient"):
-        raise PrunebenchError(f"dynamic: grow must be 'random' or 'gradient', found {grow!r}")
-    if not 0 <= share <= 1:
-        raise PrunebenchError(f"dynamic: share must lie in [0, 1], found {share:g}")
     epochs, rate = curve.stretched(stretch)
     steps = update_steps(end, every, epochs * curve.steps_per_epoch)
     for sparsity in sparsities:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import PrunebenchError
 from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
@@ -69,10 +68,8 @@ def gradual(
         stretch: length of training, and of its learning rate schedule, relative to the baseline's.
 
     Raises:
-        PrunebenchError: ``start`` is unknown, or no step lies between ``begin`` and ``end``.
+        PrunebenchError: no step lies between ``begin`` and ``end``.
     """
-    if start not in ("initial", "trained"):
-        raise PrunebenchError(f"gradual: start must be 'initial' or 'trained', found {start!r}")
     epochs, rate = curve.stretched(stretch)
     total = epochs * curve.steps_per_epoch
     steps = update_steps(end, every, total, begin)

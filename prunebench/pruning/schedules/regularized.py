@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import PrunebenchError, Refused
+from prunebench.errors import Refused
 from prunebench.experiment.registry import schedule
 from prunebench.pruning.curve import Cost, Curve, Pruned
 from prunebench.pruning.masks import ones
@@ -37,10 +37,7 @@ def regularized(
 
     Raises:
         Refused: the network has no batch norm.
-        PrunebenchError: the strength is negative.
     """
-    if strength < 0:
-        raise PrunebenchError(f"regularized: strength must not be negative, found {strength:g}")
     missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
     if not missing:
         return
