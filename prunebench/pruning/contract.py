@@ -15,6 +15,7 @@ from prunebench.experiment.settings import Method, Model
 from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
+from prunebench.text.numbers import percent
 from prunebench.training import models
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -112,7 +113,7 @@ def _check(method: Method, name: str, made: ModelAndBatches) -> Iterator[CheckRe
         return
     layers = list(prunable_layers(dense))
     for sparsity, (model, masks) in found.items():
-        at = f"{100 * sparsity:.4g} %"
+        at = percent(sparsity)
         yield _result(
             name, f"exact sparsity at {at}", _inexact(method, dense, masks, layers, sparsity)
         )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.storage.layout import RECORD, sparsity_name
 from prunebench.storage.records import DENSE
+from prunebench.text.numbers import percent
 
 _FORM = "results/<experiment>/cells/<task>/<regime>/<model>/seed-<n>/<method>/<sparsity>"
 
@@ -36,7 +37,7 @@ class Coordinates(NamedTuple):
     @property
     def label(self) -> str:
         """The cell, as the lines of a job name it."""
-        at = f" {100 * self.sparsity:.4g} %" if self.sparsity else ""
+        at = f" {percent(self.sparsity)}" if self.sparsity else ""
         return f"{self.curve_label}{at}"
 
     def __str__(self) -> str:

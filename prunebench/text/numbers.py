@@ -57,6 +57,11 @@ def percent(fraction: float, digits: int = 2) -> str:
     return f"{round(100 * fraction, digits):g} %"
 
 
+def compression(sparsity: float) -> str:
+    """Return the nominal compression of a sparsity, 1 / (1 − sparsity): ``20×`` for 0.95."""
+    return f"{1 / (1 - sparsity):.4g}×"
+
+
 def p_value(value: float) -> str:
     """Return a p-value with three digits; smaller ones as ``< 0.001``."""
     return "< 0.001" if value < 0.001 else number(value, 3)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from prunebench.storage.layout import Layout
+from prunebench.text.numbers import percent
 from prunebench.tracking.mlflow_runs import (
     BASELINE,
     EXPERIMENT,
@@ -78,7 +79,7 @@ def _grid(config: dict[str, Any], runs: Sequence[MlflowRun]) -> str:
     rows = {key.capitalize(): _names(config[key]) for key in keys if config.get(key)}
     if shares := config.get("sparsities"):
         numbers = [share for share in shares if isinstance(share, int | float)]
-        rows["Sparsities"] = ", ".join(f"{100 * share:.4g} %" for share in numbers)
+        rows["Sparsities"] = ", ".join(map(percent, numbers))
     rows["Baselines"] = str(sum(run.tags[LEVEL] == BASELINE for run in cells))
     rows["Cells"] = f"{len(cells)}: {counts}"
     return "### The grid\n\n" + "\n".join(f"- **{name}** {text}" for name, text in rows.items())

@@ -18,7 +18,7 @@ from prunebench.statistics.cells_table import read_text, typed
 from prunebench.storage import records
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.files import read_json, sha256_file
-from prunebench.storage.layout import HISTORY, Layout
+from prunebench.storage.layout import HISTORY, Layout, sparsity_name
 
 EXPERIMENT_KEY = "experiment"  # the key of the run of the whole grid
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
@@ -225,7 +225,7 @@ def _cell_run(row: _TableRow) -> MlflowRun:
         LEVEL: BASELINE if row.is_dense else CELL,
     }
     return MlflowRun(
-        key=f"{row.curve}/{row.cell.sparsity:.10g}",
+        key=f"{row.curve}/{sparsity_name(row.cell.sparsity)}",
         parent=EXPERIMENT_KEY if row.is_dense else row.curve,
         name=row.name(method if row.is_dense else f"{method} {100 * row.cell.sparsity:.6g} %"),
         tags=row.present((*records.IDENTITY, "status", *_HASHES))

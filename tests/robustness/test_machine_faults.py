@@ -18,9 +18,7 @@ from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.runner import pipeline
 from prunebench.runner.progress import failures
-from prunebench.storage.files import write_sealed, write_text
-from prunebench.storage.layout import RECORD
-from prunebench.storage.records import FAILED
+from prunebench.storage.files import write_text
 
 from .disturbed import GRID
 
@@ -109,39 +107,6 @@ def test_a_bug_of_a_method_is_its_result_and_is_told(tmp_path: Path) -> None:
     assert "random" not in told
 
 
-def test_a_thousand_failures_of_one_method_do_not_hide_those_of_another(tmp_path: Path) -> None:
-    plan = plan_in(tmp_path, seeds=list(range(500)), sparsities=[0.5, 0.75])
-    for name, job in plan.curve_jobs.items():
-        for cell in plan.cells_of("curves", name):
-            seed = cell.baseline.seed
-            if job.method.name == "imp" or seed == 7:
-                own = f" of seed {seed}" if job.method.name == "imp" and seed % 20 == 0 else ""
-                record = {"status": FAILED, "message": f"a bug{own}"}
-                write_sealed(cell.folder / RECORD, record)
-    title, most, *rest, last = failures.text(plan).splitlines()
-    assert title == "Cells that failed (nothing else depends on them):"
-    assert most == "  - digits/clean/seed-cnn/seed 1 and 474 more: imp (950 cells): a bug"
-    assert "  - digits/clean/seed-cnn/seed 7: random (2 cells): a bug" in rest
-    assert last == "  - and 15 more"
-    assert len(rest) == failures.SHOWN - 1
-
-
-def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None:
-    plan = plan_in(tmp_path)
-    logs = plan.layout.root / "logs" / "curves"
-    logs.mkdir(parents=True)
-    (logs / "imp@digits-0.log").write_text("[1/3] digits: ok\nerror: cannot write x: No space\n")
-    (logs / "random@digits-0.log").write_text("[1/3] digits clean seed-cnn seed 0: ok\n")
-    (logs / "other@digits-0.log").write_text("of an earlier configuration\n")
-    told = failures.text(plan).splitlines()
-    assert told[1:] == [
-        "  - curves/random@digits-0: it was killed, perhaps for want of memory;"
-        f" log: {logs}/random@digits-0.log",
-        f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
-    ]
-    assert failures.text(plan, since=2e10) == ""
-
-
 def test_a_job_that_was_made_good_without_the_workflow_is_told_of_no_more(tmp_path: Path) -> None:
     plan = plan_in(tmp_path, methods=["random"], probes={"run": ["distance"], "samples": 20})
     for job in ("baselines/digits-0", "curves/random@digits-0", "probes/digits-0"):
@@ -162,17 +127,3 @@ def test_a_baseline_that_fails_stops_no_other(tmp_path: Path) -> None:
     assert {path.parts[-6] for path in plan.layout.records()} == {"clean"}
     assert len(plan.layout.records()) == 1 + 2
     assert not plan.layout.cells_csv.exists()
-
-
-@pytest.mark.parametrize("name", ["download/digits", "prepare/digits", "tables", "kit", "track"])
-def test_what_is_no_job_of_the_grid_is_told_of_in_the_run_where_it_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    plan = plan_in(Path())
-    log = plan.layout.root / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("error: no such thing\n")
-    told = failures.text(plan, since=0)
-    assert told.splitlines()[1:] == [f"  - {name}: error: no such thing; log: {log}"]
-    assert failures.text(plan) == failures.text(plan, since=2e10) == ""

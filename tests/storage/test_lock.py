@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +52,29 @@ def test_where_nothing_can_be_written_there_is_one_line(tmp_path: Path) -> None:
     assert not lock.taken
     with pytest.raises(Unwritable, match=r"cannot write .*\.lock: Not a directory"):
         lock.require()
+
+
+@pytest.mark.parametrize("fault", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_where_there_are_no_locks_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", refusing(fault))
+    lock = Lock(tmp_path)
+    assert lock.taken
+    lock.require()
+    lock.release()
+
+
+def test_another_fault_of_the_file_system_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.EIO))
+    with pytest.raises(PrunebenchError, match="cannot write"):
+        Lock(tmp_path).require()
+
+
+def refusing(fault: int) -> Any:
+    def flock(*_: Any) -> None:
+        raise OSError(fault, "as the file system says")
+
+    return flock

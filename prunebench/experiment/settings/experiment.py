@@ -15,7 +15,7 @@ from prunebench.experiment.settings.names import Count, Name, Seed, Share
 from prunebench.experiment.settings.task import Regime, Task
 from prunebench.experiment.settings.training import Model, Training
 from prunebench.experiment.validation import Settings, validated
-from prunebench.storage.layout import rule_name
+from prunebench.storage.layout import rule_name, sparsity_name
 from prunebench.storage.records import DENSE
 
 
@@ -136,8 +136,7 @@ class Experiment(Settings):
     @field_validator("seeds", "sparsities")
     @classmethod
     def _unique_numbers(cls, values: list[Any]) -> list[Any]:
-        # as a cell's folder is named: ten digits
-        texts = [f"{value:.10g}" if isinstance(value, float) else str(value) for value in values]
+        texts = [sparsity_name(v) if isinstance(v, float) else str(v) for v in values]
         doubled = sorted({text for text in texts if texts.count(text) > 1})
         if doubled:
             raise ValueError(f"given more than once: {', '.join(doubled)}")

@@ -10,6 +10,7 @@ import pandas as pd
 from prunebench.report.figures import panels
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
+from prunebench.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def layers(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     across = min(panels.ACROSS, len(groups))
     task = cells["task"].iloc[0]
     grid = panels.PanelGrid(
-        f"What each layer kept at {100 * at:.4g} % sparsity: {task} · {regime}",
+        f"What each layer kept at {percent(at)} sparsity: {task} · {regime}",
         -(-len(groups) // across), across, {}, ["outlined: filters that kept any weight"],
         height=1.6, sharey=True,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from prunebench.statistics.published_results import own
 from prunebench.statistics.score import ALL
 from prunebench.storage.records import DENSE, OK
 from prunebench.text.markup import latex_text
-from prunebench.text.numbers import NONE, interval, listed, number, percent
+from prunebench.text.numbers import NONE, compression, interval, listed, number, percent
 from prunebench.text.safe_names import file_part
 
 HEAD = r"""% The numbers of one experiment, to quote in a text: \input{macros}, then \pb{key}.
@@ -115,7 +115,7 @@ def _counts(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     if len(pruned):
         for name, value in (("min", pruned.min()), ("max", pruned.max())):
             yield f"sparsity/{name}", percent(float(value))
-            yield f"ratio/{name}", f"{1 / (1 - value):.4g}×"
+            yield f"ratio/{name}", compression(value)
     yield "alpha", f"{inputs.analysis.alpha:g}"
     yield "equivalence", f"{inputs.analysis.equivalence:g}"
     yield "draws", f"{DRAWS:,}"

@@ -1,0 +1,74 @@
+"""What failed is told once, with its reason and its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
+from prunebench.runner.progress import failures
+from prunebench.storage.files import write_sealed
+from prunebench.storage.layout import RECORD
+from prunebench.storage.records import FAILED
+
+from .tiny_grid import GRID
+
+SMALL = {
+    **GRID,
+    "regimes": ["clean"],
+    "methods": ["random", {"name": "imp", "schedule": {"name": "iterative", "rate": 0.5}}],
+}
+
+
+def plan_in(folder: Path, **changes: Any) -> Plan:
+    return Plan(config.parse({**SMALL, **changes}), folder / "results")
+
+
+def test_a_thousand_failures_of_one_method_do_not_hide_those_of_another(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, seeds=list(range(500)), sparsities=[0.5, 0.75])
+    for name, job in plan.curve_jobs.items():
+        for cell in plan.cells_of("curves", name):
+            seed = cell.baseline.seed
+            if job.method.name == "imp" or seed == 7:
+                own = f" of seed {seed}" if job.method.name == "imp" and seed % 20 == 0 else ""
+                record = {"status": FAILED, "message": f"a bug{own}"}
+                write_sealed(cell.folder / RECORD, record)
+    title, most, *rest, last = failures.text(plan).splitlines()
+    assert title == "Cells that failed (nothing else depends on them):"
+    assert most == "  - digits/clean/seed-cnn/seed 1 and 474 more: imp (950 cells): a bug"
+    assert "  - digits/clean/seed-cnn/seed 7: random (2 cells): a bug" in rest
+    assert last == "  - and 15 more"
+    assert len(rest) == failures.SHOWN - 1
+
+
+def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    logs = plan.layout.root / "logs" / "curves"
+    logs.mkdir(parents=True)
+    (logs / "imp@digits-0.log").write_text("[1/3] digits: ok\nerror: cannot write x: No space\n")
+    (logs / "random@digits-0.log").write_text("[1/3] digits clean seed-cnn seed 0: ok\n")
+    (logs / "other@digits-0.log").write_text("of an earlier configuration\n")
+    told = failures.text(plan).splitlines()
+    assert told[1:] == [
+        "  - curves/random@digits-0: it was killed, perhaps for want of memory;"
+        f" log: {logs}/random@digits-0.log",
+        f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
+    ]
+    assert failures.text(plan, since=2e10) == ""
+
+
+@pytest.mark.parametrize("name", ["download/digits", "prepare/digits", "tables", "kit", "track"])
+def test_what_is_no_job_of_the_grid_is_told_of_in_the_run_where_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = plan_in(Path())
+    log = plan.layout.root / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: no such thing\n")
+    told = failures.text(plan, since=0)
+    assert told.splitlines()[1:] == [f"  - {name}: error: no such thing; log: {log}"]
+    assert failures.text(plan) == failures.text(plan, since=2e10) == ""

@@ -1,0 +1,48 @@
+"""What a job says while it works: a line per cell, and a bar over the grid on a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from prunebench.experiment.plan import Plan
+from prunebench.runner.progress import Progress, grid_bar
+from prunebench.runner.progress.time_left import efforts
+from prunebench.storage.files import write_sealed
+from prunebench.storage.layout import RECORD
+from tests.text.terminal import looked_at
+
+
+def test_a_log_has_no_bar(capsys: pytest.CaptureFixture[str], plan: Plan) -> None:
+    with grid_bar(plan):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_of_a_grid_counts_its_cells(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
+    terminal = looked_at(monkeypatch)
+    for effort in list(efforts(plan))[:5]:
+        write_sealed(effort.cell.folder / RECORD, {"status": "ok"})
+    with grid_bar(plan):
+        print("a line beside it", file=sys.stderr)
+    assert "5/12" in terminal.getvalue()
+    assert "a line beside it" in terminal.getvalue()
+
+
+def test_lines_say_what_is_done_and_what_is_left(
+    plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = Progress(plan)
+    first = next(iter(efforts(plan)))
+    now[0] += 20  # twice as long as the training that it holds
+    record = {"status": "ok", "train_epochs": 10.0, "train_seconds": 10.0}
+    write_sealed(first.cell.folder / RECORD, record)
+    progress.cell(plan.cell(plan.baselines[0]), "ok")
+    line = capsys.readouterr().err
+    assert line.startswith("[1/12] digits clean seed-cnn seed 0 dense: ok (about ")
+    # in epochs of 400 samples: 4 magnitude cells of 4 and imp's of 10, by regime, and two controls
+    left = (2 * 4 + 2 * 10 + 10) * 1.0 + (10 + 2 * 4 + 2 * 10 + 10) * 0.25
+    assert progress.left() == pytest.approx(2 * left)
