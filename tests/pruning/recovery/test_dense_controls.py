@@ -70,10 +70,8 @@ def test_a_weight_decay_that_diverges_is_not_chosen() -> None:
 
 @pytest.mark.parametrize("values", [[], [-0.1], ["many"], [math.nan]])
 def test_refuses_what_is_no_weight_decay(values: list) -> None:
-    curve = curve_of(dense("tuned-weight-decay"), epochs=1)
-    curve.method.recovery.parameters["values"] = values
     with pytest.raises(PrunebenchError, match="weight-decay"):
-        cells(curve, [0.0])
+        cells(curve_of(dense("tuned-weight-decay", values=values), epochs=1), [0.0])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
