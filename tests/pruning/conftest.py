@@ -94,7 +94,7 @@ class Bench:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not longer: trained on one thread, like what is compared
 def _baseline() -> Bench:
     training = Training(
         epochs=4, recovery_epochs=2, batch_size=20, learning_rate=0.05, rewind_epochs=[1]
