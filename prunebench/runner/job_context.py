@@ -33,7 +33,7 @@ from prunebench.training.loop import Run, Samples, precision_of, predict
 
 
 class JobContext:
-    """What the cells of one task share: data, device, networks, and how a cell is stored."""
+    """Shared state of the cells of one task: data, device, networks; and how a cell is stored."""
 
     def __init__(self, plan: Plan, task: Task, data: Path) -> None:
         self.plan = plan
@@ -81,7 +81,7 @@ class JobContext:
     # ---------------------------------------------------------------------- data
 
     def samples(self, baseline: Baseline) -> tuple[Samples, AppliedRegime]:
-        """What a baseline is trained on and looked at with."""
+        """Return the samples of a baseline, and what its regime made of their labels."""
         if self._samples is None or self._samples[0] != baseline:
             self._samples = baseline, self._make_samples(baseline)
         return self._samples[1]

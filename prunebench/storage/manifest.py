@@ -147,7 +147,7 @@ def _as_listed(path: Path, size: int | None, sha: str, since: int | None) -> boo
 
 
 class Removal(TypedDict):
-    """What was removed on purpose of a cell, and what is known of it."""
+    """Files that were removed from a cell on purpose, and what was measured of them."""
 
     removed: list[str]  # names of files
     measured: dict[str, Any]  # empty: the cell must be computed anew when it is asked for

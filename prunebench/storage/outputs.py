@@ -1,4 +1,4 @@
-"""What each step makes of the records, from cells.csv to the paper's kit: whole, or made again.
+"""Outputs of each step, from cells.csv to the kit of a paper: whole, or made again.
 
 Each step keeps a manifest of what it wrote. A step without one (an earlier version's, a table that
 was brought here) is taken as it is. A file that is not as its step wrote it, by the disk's fault or

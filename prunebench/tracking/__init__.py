@@ -33,7 +33,7 @@ from prunebench.tracking.sync import CellCounts, RunSync
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export did."""
+    """Result of an export."""
 
     uri: str
     experiment: str  # its name in MLflow

@@ -27,7 +27,7 @@ class Form(Settings):
     method: Name
     """The method of config.json that is submitted."""
     description: str = ""
-    """What the method does, in a sentence."""
+    """One sentence on what the method does."""
     paper: str = ""
     """Where the method is described, e.g. Han 2015."""
     contact: str = ""
