@@ -17,9 +17,9 @@ from prunebench.pruning.masks import apply
 from prunebench.training import models
 
 
-def build(name: str, channels: int = 3, size: int = 32, **arguments: object) -> nn.Module:
+def build(name: str, in_channels: int = 3, size: int = 32, **arguments: object) -> nn.Module:
     """A network of the suite or of timm for 5 classes, livened; a copy for each test."""
-    return deepcopy(_built(name, channels, size, json.dumps(arguments)))
+    return deepcopy(_built(name, in_channels, size, json.dumps(arguments)))
 
 
 @cache
