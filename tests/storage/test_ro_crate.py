@@ -189,7 +189,7 @@ REFUSALS: dict[str, tuple[Callable[[Layout], None], str]] = {
     ),
     "no mapping": (
         lambda layout: write_json(layout.provenance, []),
-        "x/provenance.json is damaged: it is no mapping",
+        "x/provenance.json is damaged: it is not a mapping",
     ),
     "no JSON": (
         lambda layout: write_text(layout.provenance, "{"), "x/provenance.json is damaged: "
