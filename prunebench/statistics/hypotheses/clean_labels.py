@@ -13,12 +13,8 @@ from prunebench.statistics.hypotheses.comparisons import (
     judge_family,
 )
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
-from prunebench.statistics.hypotheses.paired_cells import (
-    CLEAN,
-    MissingRecords,
-    PairedCells,
-    in_settings,
-)
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
+from prunebench.statistics.label_scopes import CLEAN
 from prunebench.text.numbers import number, plural
 
 GAIN = "gain"

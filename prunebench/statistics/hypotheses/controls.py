@@ -17,15 +17,9 @@ from prunebench.statistics.hypotheses.comparisons import (
     largest_p,
 )
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
-from prunebench.statistics.hypotheses.paired_cells import (
-    ALL,
-    CLEAN,
-    NOISY,
-    MissingRecords,
-    PairedCells,
-    in_settings,
-)
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.hypotheses.paired_methods import paired_areas, require_parts
+from prunebench.statistics.label_scopes import ALL, CLEAN, NOISY
 from prunebench.statistics.significance import holm, p_text
 
 ADVANTAGE = "gain minus that of the control"

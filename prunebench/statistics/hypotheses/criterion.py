@@ -21,18 +21,14 @@ from prunebench.statistics.hypotheses.judgements import (
     hypothesis,
     verdict_for_all,
 )
-from prunebench.statistics.hypotheses.paired_cells import (
-    ALL,
-    MissingRecords,
-    PairedCells,
-    in_settings,
-)
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.hypotheses.paired_methods import (
     Pair,
     nearest_partner,
     paired_areas,
     require_parts,
 )
+from prunebench.statistics.label_scopes import ALL
 
 CHOSEN = "gain minus that of the control, each at its chosen sparsity"
 LESS = "integrated gain minus that of the control"

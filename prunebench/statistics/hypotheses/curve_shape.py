@@ -18,13 +18,9 @@ from prunebench.statistics.hypotheses.comparisons import (
 )
 from prunebench.statistics.hypotheses.correlation import POINTS, slope, spearman
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
-from prunebench.statistics.hypotheses.paired_cells import (
-    NOISY,
-    MissingRecords,
-    PairedCells,
-    in_settings,
-)
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.hypotheses.phases import PHASES, curve_phases, phases_per_seed
+from prunebench.statistics.label_scopes import NOISY
 from prunebench.statistics.significance import holm, p_text, unable
 from prunebench.text.numbers import plural
 

@@ -16,7 +16,8 @@ from prunebench.statistics.hypotheses.comparisons import (
     judge_family,
 )
 from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
-from prunebench.statistics.hypotheses.paired_cells import ALL, MissingRecords, PairedCells
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
+from prunebench.statistics.label_scopes import ALL
 from prunebench.storage.records import DENSE, OK
 from prunebench.text.numbers import plural
 

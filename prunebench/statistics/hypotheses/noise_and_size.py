@@ -17,7 +17,8 @@ from prunebench.statistics.hypotheses.comparisons import (
 )
 from prunebench.statistics.hypotheses.correlation import slope
 from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
-from prunebench.statistics.hypotheses.paired_cells import CLEAN, NOISY, MissingRecords, PairedCells
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
+from prunebench.statistics.label_scopes import CLEAN, NOISY
 
 REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 UNITS = {  # one step of each axis: a tenth of the labels, half the samples

@@ -16,13 +16,13 @@ from prunebench.statistics.cell_grid import SETTING, area
 from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import paired_difference, under_trained
 from prunebench.statistics.hypotheses.comparisons import Comparison
+from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes
 from prunebench.statistics.published_results import own
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY
 
 SEEDED = [*SETTING, "seed"]
 PARTS = tuple(column for column in COMPOSITION if column != "control")
 NUMBERS = ("label_noise", "train_samples", *QUALITY, *COST)
-NOISY, CLEAN, ALL = "noisy labels", "clean labels", "all settings"
 
 # a control is recognized by its parts, never by its name: whether each method (row) is of a kind
 IsKind = Callable[[pd.DataFrame], pd.Series]
@@ -120,12 +120,7 @@ class PairedCells:
 
         Where the records do not say which are noisy, all of them as one scope.
         """
-        settings = self.rows[[*SETTING, "noisy"]].drop_duplicates()
-        if settings["noisy"].isna().all():
-            return {ALL: settings[SETTING]}
-        noisy = settings["noisy"] == True  # noqa: E712 - a column of objects, with None
-        found = {NOISY: settings.loc[noisy, SETTING], CLEAN: settings.loc[~noisy, SETTING]}
-        return {name: frame for name, frame in found.items() if len(frame)}
+        return label_scopes(self.rows)
 
     @cached_property
     def gains(self) -> pd.DataFrame:
@@ -193,7 +188,7 @@ def pair_cells(cells: pd.DataFrame, analysis: Analysis) -> PairedCells:
         there = cells[column] if column in cells.columns else pd.Series(np.nan, cells.index)
         cells[column] = pd.to_numeric(there, errors="coerce").astype("float64")
     rows = paired_difference(cells).drop(columns="reference_error")
-    rows["noisy"] = _noisy(rows)
+    rows["noisy"] = has_noisy_labels(rows)
     parts = _parts(rows)
     late = under_trained(cells)
     keys = rows.loc[late, SEEDED].drop_duplicates()
@@ -210,16 +205,6 @@ def pair_cells(cells: pd.DataFrame, analysis: Analysis) -> PairedCells:
         tuple(sorted(method for method in wanted if method in recorded)),
         tuple(sorted(method for method in wanted if method not in recorded)), left_out,
     )  # fmt: skip
-
-
-def _noisy(rows: pd.DataFrame) -> pd.Series:
-    """Return per row True, False, or None where no row of the table tells anything about labels."""
-    regime = [rows["task"], rows["regime"]]
-    noise = rows["label_noise"].groupby(regime).transform("max")
-    memorized = rows["memorized"].notna().groupby(regime).transform("any")
-    if noise.isna().all() and not memorized.any():
-        return pd.Series([None] * len(rows), rows.index, dtype=object)
-    return (noise > 0).where(noise.notna(), memorized).astype(object)
 
 
 def _parts(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,12 +15,8 @@ from prunebench.statistics.hypotheses.comparisons import (
 )
 from prunebench.statistics.hypotheses.correlation import CELLS, partial_spearman, spearman
 from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
-from prunebench.statistics.hypotheses.paired_cells import (
-    ALL,
-    MissingRecords,
-    PairedCells,
-    in_settings,
-)
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
+from prunebench.statistics.label_scopes import ALL
 
 PREDICTORS = {
     "instability": "instability at pruning",

@@ -18,18 +18,14 @@ from prunebench.statistics.hypotheses.comparisons import (
 )
 from prunebench.statistics.hypotheses.curve_shape import noisy_settings
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
-from prunebench.statistics.hypotheses.paired_cells import (
-    NOISY,
-    MissingRecords,
-    PairedCells,
-    in_settings,
-)
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.hypotheses.paired_methods import (
     Pair,
     nearest_partner,
     paired_areas,
     require_parts,
 )
+from prunebench.statistics.label_scopes import NOISY
 from prunebench.statistics.significance import holm, p_text, unable
 
 REWINDING = ("weight-rewinding", "learning-rate-rewinding")
