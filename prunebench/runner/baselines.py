@@ -20,6 +20,7 @@ from prunebench.storage import cell_files
 from prunebench.storage.hashing import derive_seed
 from prunebench.storage.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
 from prunebench.tasks.regimes import AppliedRegime
+from prunebench.training import models
 from prunebench.training.checkpoints import Memory, Tensors
 from prunebench.training.loop import Hooks, learning_rate, train
 
@@ -52,6 +53,7 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
     samples, applied = job.samples(baseline)
     model, training = job.build(baseline), baseline.training
     cell_files.save_tensors(folder / INITIAL, model.state_dict())
+    zero_branches = models.zero_branches(model)
     states = _Kept(model, training.rewind_epochs)
     checkpoints = job.checkpoints(cell, identity)
     run = train(
@@ -73,6 +75,7 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
     cost = Cost().and_run(run)
     record = job.record(cell) | sizes | {
         "identity": identity, "label_hash": applied.label_hash, "code_hash": cell.code,
+        "zero_init_last": zero_branches,
     }  # fmt: skip
     job.save(cell, record, model, predictions, run, cost, files)
     checkpoints.clear()

@@ -154,6 +154,7 @@ def _store_cell(
         "code_hash": cell.code, "label_hash": dense["label_hash"],
         "mask_hash": sha256_file(cell.folder / MASKS),
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
+        "zero_init_last": dense["zero_init_last"],
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
     if gone and not method.spec(Pattern).traits.whole_layers:

@@ -16,6 +16,8 @@ STATUS = ("status", "message", "classes", "published")
 COMPOSITION = ("control", "criterion", "pattern", "allocation", "schedule", "recovery")
 # what provokes overfitting, in numbers: shares, samples and a factor
 REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
+# of the network at initialization: whether a residual branch starts at zero (``zero_init_last``)
+NETWORK = ("zero_init_last",)
 SIZE = (
     "sparsity_achieved", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",
@@ -54,7 +56,8 @@ PROVENANCE = (
 # of record.json alone: hashes of its files and of itself, the masked layers in the network's order
 ASIDE = ("files", "layers", "sha256")
 COLUMNS = (
-    *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *SIZE, *SHRUNK, *QUALITY, *COST, *PROVENANCE,
+    *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *NETWORK, *SIZE, *SHRUNK, *QUALITY, *COST,
+    *PROVENANCE,
 )  # fmt: skip
 
 COORDINATES = ("task", "regime", "model", "method", "seed", "sparsity")

@@ -150,19 +150,34 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: int) ->
             + (near if "did you mean" in near else "; `timm.list_models()` lists timm's")
         )
     arguments: dict[str, Any] = dict(settings.arguments)
-    # transformers fix their number of positions when they are built
-    sized = {"img_size": image_size, **arguments}
     common: dict[str, Any] = {
         "num_classes": classes,
         "in_chans": channels,
         "pretrained": settings.pretrained,
     }
-    try:
-        return timm.create_model(settings.architecture, **common, **sized)
-    except TypeError as error:
-        if "img_size" not in str(error) or "img_size" in arguments:
-            raise
-        return timm.create_model(settings.architecture, **common, **arguments)
+    # what only some architectures know: transformers fix their number of positions when they are
+    # built, and a residual branch that starts at zero gives all its weights the gradient 0, so that
+    # what scores them before training would choose by draws
+    some: dict[str, Any] = {"img_size": image_size, "zero_init_last": False}
+    some = {name: value for name, value in some.items() if name not in arguments}
+    while True:
+        try:
+            return timm.create_model(settings.architecture, **common, **some, **arguments)
+        except TypeError as error:
+            unknown = [name for name in some if f"'{name}'" in str(error)]
+            if not unknown:
+                raise
+            some = {name: value for name, value in some.items() if name not in unknown}
+
+
+def zero_branches(model: nn.Module) -> bool:
+    """Return whether a norm scales all its channels by 0, as ``zero_init_last`` lets them start.
+
+    The residual branch that ends in this norm is then zero, and so is every gradient within it.
+    """
+    named = model.named_parameters()
+    scales = [value for name, value in named if value.ndim == 1 and name.endswith("weight")]
+    return any(not scale.any() for scale in scales)
 
 
 def _shrink_stem(model: nn.Module, name: str) -> None:

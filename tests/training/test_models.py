@@ -11,7 +11,7 @@ from torch import nn
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Model
 from prunebench.pruning.layers import prunable_layers
-from prunebench.training.models import create, head_of
+from prunebench.training.models import create, head_of, zero_branches
 
 
 def weights(model: nn.Module) -> int:
@@ -93,6 +93,24 @@ def test_transformers_are_built_for_the_images() -> None:
     assert model.patch_embed.num_patches == 36
 
 
+@pytest.mark.parametrize("name", ["test_resnet", "test_byobnet", "resnet18"])
+def test_residual_branches_do_not_start_at_zero_unless_asked(name: str) -> None:
+    assert not zero_branches(create(Model(name=name), 10, 3, 32, seed=0))
+    asked = Model(name=name, arguments={"zero_init_last": True})
+    assert zero_branches(create(asked, 10, 3, 32, seed=0))
+    wider = create(Model(name="test_resnet"), 10, 3, 32, seed=0, width=2)
+    assert not zero_branches(wider)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_efficientnet", "resnet20", "seed-cnn"])
+def test_networks_that_know_no_zero_start(name: str) -> None:
+    assert not zero_branches(create(Model(name=name), 10, 3, 32, seed=0))
+    if name != "resnet20":  # its blocks are timm's, which would take it
+        asked = Model(name=name, arguments={"zero_init_last": True})
+        with pytest.raises(PrunebenchError, match="zero_init_last"):
+            create(asked, 10, 3, 32, seed=0)
+
+
 @pytest.mark.parametrize("name", ["seed-cnn", "resnet20", "test_resnet", "test_vit"])
 def test_the_seed_decides(name: str) -> None:
     before = torch.get_rng_state()
@@ -146,8 +164,10 @@ UNWIDENED = {
 @pytest.mark.parametrize("name", UNWIDENED)
 def test_a_width_of_one_changes_no_bit(name: str) -> None:
     channels, size, expected = UNWIDENED[name]
-    plain = create(Model(name=name), 10, channels, size, 1)
-    one = create(Model(name=name), 10, channels, size, 1, width=1.0)
+    as_drawn = {"zero_init_last": True} if name == "test_resnet" else {}  # timm's own default
+    given = Model(name=name, arguments=as_drawn)
+    plain = create(given, 10, channels, size, 1)
+    one = create(given, 10, channels, size, 1, width=1.0)
     torch.testing.assert_close(plain.state_dict(), one.state_dict(), rtol=0, atol=0)
     if torch.__version__.startswith(DRAWN_WITH):
         drawn = [

@@ -96,15 +96,18 @@ def _regime_value(column: str, found: pd.Series) -> str:
     if column == "label_noise":
         noise = pd.to_numeric(found, errors="coerce").dropna().unique()
         return ", ".join(percent(value) for value in sorted(noise)) or NONE
-    if column == "augmentation":
-        said = sorted(flags(found).dropna().unique())
-        return ", ".join("yes" if value else "no" for value in said) or NONE
-    return values(found)
+    return _yes_or_no(found) if column == "augmentation" else values(found)
+
+
+def _yes_or_no(found: pd.Series) -> str:
+    said = sorted(flags(found).dropna().unique())
+    return ", ".join("yes" if value else "no" for value in said) or NONE
 
 
 def _models(inputs: ReportInputs) -> TableBlock:
     rows = []
     wanted = ["task", "model", "method", "params_total", "macs_dense", "train_epochs"]
+    wanted += ["zero_init_last"]
     known = inputs.cells.reindex(columns=wanted)
     for (task, name), cells in known.groupby(["task", "model"], sort=True):
         dense = cells[cells["method"] == DENSE]
@@ -115,13 +118,18 @@ def _models(inputs: ReportInputs) -> TableBlock:
                 _span(dense["params_total"]),
                 _span(dense["macs_dense"]),
                 number(dense["train_epochs"].astype("float64").mean(), 1),
+                _yes_or_no(dense["zero_init_last"]),
             ]
         )
     columns = {
         "Model": NAME, "Task": NAME, "Weights": NUMBER, "Multiply-accumulates": NUMBER,
-        "Epochs, dense": NUMBER,
+        "Epochs, dense": NUMBER, "Branches start at zero": WORDS,
     }  # fmt: skip
-    return TableBlock(columns, rows, "Models, dense.")
+    return TableBlock(
+        columns, rows,
+        "Models, dense. Where residual branches start at zero (zero_init_last), what scores weights"
+        " before training cannot tell those of a branch apart.",
+    )  # fmt: skip
 
 
 def _span(found: pd.Series) -> str:
