@@ -29,6 +29,7 @@ from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method
 from prunebench.experiment.sources import PACKAGE, PRESETS
 from prunebench.experiment.strict_yaml import check_extent, read_yaml
 from prunebench.experiment.validation import Settings, validated
+from prunebench.experiment.variants import at_lengths, with_budgets
 from prunebench.storage.records import FAMILIES
 
 T = TypeVar("T", bound=Traits)
@@ -68,6 +69,8 @@ def _entry(kind: str, value: Any) -> dict[str, Any]:
     preset = dict(known.get(base, {})) if isinstance(base, str) else {}
     if {"criterion", "pattern"} & rest.keys():
         preset.pop("family", None)  # it follows from these two
+    if "recovery" in rest:
+        preset.pop("budget", None)  # whoever names the recovery says how long it lasts
     return {**preset, **rest}
 
 
@@ -205,7 +208,13 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
                 value[kind] = [resolve(entry) for entry in value[kind]]
             except PrunebenchError as error:
                 raise PrunebenchError(f"{where}: {error}") from None
+    if isinstance(value.get("methods"), list):
+        value["methods"] = at_lengths(value["methods"], value.get("recovery_lengths"))
     experiment: Experiment = validated(Experiment, value, where)
+    try:
+        experiment = with_budgets(experiment)
+    except PrunebenchError as error:
+        raise PrunebenchError(f"{where}: {error}") from None
     for task in experiment.tasks:
         if task.path and not os.path.exists(task.path):  # noqa: PTH110  # raises for no text
             raise PrunebenchError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +106,7 @@ class Curve:
     calibration: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     build_anew: Callable[[int], nn.Module] | None = None  # the network from another seed
     checkpoints: Checkpoints | None = None  # where long trainings keep their state
+    stretch: float = 1.0  # times the epochs asked for that a training lasts
 
     @property
     def epochs(self) -> int:
@@ -186,9 +187,9 @@ class Curve:
         return predict(model, self.samples.val_images, self.samples.normalize)
 
     def follow(self, model: nn.Module, masks: Masks) -> Run:
-        """Run the method's recovery on a network that is pruned already."""
+        """Run the method's recovery, of its length, on a network that is pruned already."""
         recovery, parameters = compose.part(self.method, "recovery")
-        return recovery(self, model, masks, **parameters)
+        return recovery(replace(self, stretch=self.method.length), model, masks, **parameters)
 
     def train(
         self, model: nn.Module, masks: Masks, *, start: int, stop: int, rate: Rate | None = None,
@@ -196,6 +197,9 @@ class Curve:
         after_epoch: Callable[[int], None] | None = None,
     ) -> Run:  # fmt: skip
         """Train under masks over epochs ``start`` to ``stop``, by default like the baseline.
+
+        In a recovery of another length (``stretch``) it lasts as many times as long, its course of
+        the learning rate stretched with it.
 
         Args:
             model: the network, trained in place.
@@ -210,9 +214,13 @@ class Curve:
         """
         training = training or self.training
         seed = derive_seed(self.seed, "recovery") if own_order else self.baseline_seed
+        rate = rate or learning_rate(training)
+        if self.stretch != 1:
+            stop = start + max(1, round(self.stretch * (stop - start)))
+            rate = _stretched(rate, start, self.stretch)
         return train(
             model, self.samples, training, seed=seed, start=start, stop=stop, masks=masks,
-            rate=rate or learning_rate(training), precision=self.precision,
+            rate=rate, precision=self.precision,
             compile=self.compile, after_epoch=after_epoch, hooks=hooks,
             checkpoints=self.checkpoints,
         )  # fmt: skip
@@ -227,6 +235,11 @@ class Curve:
         if found is None:
             raise PrunebenchError(f"{self.method.name}: round {sparsity} is missing")
         return found
+
+
+def _stretched(rate: Rate, start: int, times: float) -> Rate:
+    """Return a course of the learning rate that takes ``times`` as long from ``start`` on."""
+    return lambda epoch: rate(start + (epoch - start) / times)
 
 
 def update_steps(share: float, every: int | None, total: int, begin: float = 0.0) -> list[int]:

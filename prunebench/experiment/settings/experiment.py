@@ -11,7 +11,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import Engine, Probe, Schedule
 from prunebench.experiment.settings.method import Method
-from prunebench.experiment.settings.names import Count, Name, Seed, Share
+from prunebench.experiment.settings.names import Count, Length, Name, Seed, Share
 from prunebench.experiment.settings.task import Regime, Task
 from prunebench.experiment.settings.training import Model, Training
 from prunebench.experiment.validation import Settings, validated
@@ -120,6 +120,8 @@ class Experiment(Settings):
     """Pruning methods: names of presets, or mappings that refine one or compose parts."""
     sparsities: list[Share] = Field(min_length=1)
     """Target sparsities: shares of the prunable weights to remove, above 0 and below 1."""
+    recovery_lengths: list[Length] = Field([1], min_length=1)
+    """Lengths of recovery, in times the declared epochs: 10 adds magnitude-10x to magnitude."""
     training: Training = Training()
     """How baselines are trained; a model's or a regime's own training settings go before."""
     compute: Compute = Compute()
@@ -133,10 +135,17 @@ class Experiment(Settings):
     analysis: Analysis = Analysis()
     """How the records are judged."""
 
-    @field_validator("seeds", "sparsities")
+    @field_validator("recovery_lengths")
+    @classmethod
+    def _with_the_declared(cls, values: list[float]) -> list[float]:
+        if 1 not in values:
+            raise ValueError("1, the declared length, must be one of them")
+        return values
+
+    @field_validator("seeds", "sparsities", "recovery_lengths")
     @classmethod
     def _unique_numbers(cls, values: list[Any]) -> list[Any]:
-        texts = [sparsity_name(v) if isinstance(v, float) else str(v) for v in values]
+        texts = [sparsity_name(v) if isinstance(v, float) and v < 1 else f"{v:g}" for v in values]
         doubled = sorted({text for text in texts if texts.count(text) > 1})
         if doubled:
             raise ValueError(f"given more than once: {', '.join(doubled)}")

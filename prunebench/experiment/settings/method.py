@@ -16,7 +16,7 @@ from prunebench.experiment.part_kinds import (
     Schedule,
     Traits,
 )
-from prunebench.experiment.settings.names import Name
+from prunebench.experiment.settings.names import Length, Name
 from prunebench.experiment.validation import Settings
 
 PARTS = ("criterion", "pattern", "allocation", "schedule", "recovery")  # of a method
@@ -79,6 +79,14 @@ class Method(_Composed):
     """Another pruning that comes before in the same step, e.g. of filters before weights."""
     control: bool = False
     """Whether it is there to compare with, and is no candidate itself."""
+    recovery_lengths: list[Length] | None = None
+    """Lengths at which this method is also run, where not at those of the whole grid."""
+    length: Length = 1
+    """Times the declared epochs that each training of its recovery lasts."""
+    base_method: str = ""
+    """The method whose recovery it runs at another length; default: its own name."""
+    budget: Literal["own", "longest"] = "own"
+    """Epochs of its recovery: its own, or as many as the longest method of the grid needs."""
 
     @property
     def outcome(self) -> bool:
@@ -118,4 +126,5 @@ class Method(_Composed):
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide its results: not its name, family, or description."""
         first = {"first": self.first.model_dump()} if self.first else {}
-        return {kind: getattr(self, kind).model_dump() for kind in PARTS} | first
+        length = {"length": self.length} if self.length != 1 else {}
+        return {kind: getattr(self, kind).model_dump() for kind in PARTS} | first | length

@@ -26,3 +26,5 @@ LARGEST_SEED = 2**53 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 # of images, epochs, jobs …: more than there can be, and less than breaks a library
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+# of a recovery, in times the declared epochs
+Length = Annotated[float, Field(gt=0, le=1000)]

@@ -74,8 +74,8 @@ class Regime(Settings):
     """Wrong labels: any other class (symmetric), the next (pair-flip), class_map's (asymmetric)."""
     class_map: dict[Seed, Seed] = Field({})
     """For asymmetric noise: each class, and the class its samples are mislabelled as."""
-    noisy_val: bool = False
-    """Whether to measure, too, on validation labels with the same noise (noisy_val_error)."""
+    noisy_val: bool = True
+    """Whether wrong labels stand in validation, too, where states and settings are chosen."""
     train_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the training images that is used, of each class alike."""
     train_samples: Count | None = None
@@ -105,6 +105,4 @@ class Regime(Settings):
             raise ValueError(f"class_map: class {same[0]} must go to another class")
         if self.noise != "symmetric" and "label_noise" not in self.model_fields_set:
             raise ValueError(f"noise: {self.noise} needs a label_noise")
-        if self.noisy_val and not self.label_noise:
-            raise ValueError("noisy_val needs a label_noise above 0")
         return self

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench.experiment.budget import budget
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
-from prunebench.reproduce.submission.check_budget import budget
 from prunebench.reproduce.submission.submission_findings import BROKEN, WARNING, SubmissionFinding
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row

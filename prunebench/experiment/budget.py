@@ -1,8 +1,9 @@
-"""Number of epochs that a cell must have trained for, from the parts of its method.
+"""Number of epochs that a cell trains for, from the parts of its method.
 
 A record's ``train_epochs`` counts all training that led to the cell: the baseline's, where its
 weights were used, and that of every round before. The numbers stand here a second time, apart from
-the code that trains, so that a check can find that the two disagree.
+the code that trains, so that a check can find that the two disagree, and so that a control can be
+given the budget of what it is compared with before anything is trained.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 from prunebench.experiment.part_kinds import Recovery
-from prunebench.experiment.settings import Method, Training
+from prunebench.experiment.settings.method import Method
+from prunebench.experiment.settings.training import Training
 
 Given = dict[str, Any]  # the parameters of a schedule or a recovery
 _DECAYS = 5  # that tuned-weight-decay tries where none are named
 
 
-def _tuning(training: Training, given: Given) -> float:
-    return given["epochs"] or training.recovery_epochs or training.epochs
+def _tuning(training: Training, given: Given) -> int:
+    return int(given["epochs"] or training.recovery_epochs or training.epochs)
 
 
-# recovery -> epochs of one recovery
-RECOVERIES: dict[str, Callable[[Training, Given], float]] = {
+# recovery -> epochs of one of its trainings, at length 1
+RECOVERIES: dict[str, Callable[[Training, Given], int]] = {
     "none": lambda training, given: 0,
     "batch-norm-recalibration": lambda training, given: 0,
     "fine-tuning": _tuning,
@@ -31,7 +33,11 @@ RECOVERIES: dict[str, Callable[[Training, Given], float]] = {
     "weight-rewinding": lambda t, given: t.epochs - given["to_epoch"],
     "re-initialization": lambda t, given: t.epochs,
     "early-stopping": lambda t, given: t.epochs,
-    "tuned-weight-decay": lambda t, given: t.epochs * len(given["values"] or range(_DECAYS)),
+    "tuned-weight-decay": lambda t, given: t.epochs,
+}
+# recovery -> its trainings, where there is more than one
+TRAININGS: dict[str, Callable[[Given], int]] = {
+    "tuned-weight-decay": lambda given: len(given["values"] or range(_DECAYS)),
 }
 
 
@@ -80,5 +86,8 @@ def budget(method: Method, training: Training, sparsity: float) -> float | None:
     recovery = RECOVERIES.get(method.recovery.name)
     if schedule is None or recovery is None:
         return None
-    each = recovery(training, method.recovery.parameters)
+    given = method.recovery.parameters
+    once = recovery(training, given)
+    once = max(1, round(method.length * once)) if once else 0
+    each = once * TRAININGS.get(method.recovery.name, lambda given: 1)(given)
     return float(schedule(method, training, sparsity, each))

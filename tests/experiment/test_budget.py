@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from prunebench.experiment import config, registry
+from prunebench.experiment.budget import RECOVERIES, SCHEDULES, budget
 from prunebench.experiment.part_kinds import Recovery, Schedule
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Training
-from prunebench.reproduce.submission.check_budget import RECOVERIES, SCHEDULES, budget
 from prunebench.storage.records import COLLAPSED, DENSE, OK
 from tests.conftest import ROOT
 
