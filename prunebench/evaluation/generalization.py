@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from prunebench.evaluation import harm
 from prunebench.evaluation.predictions import Labels, Measure, MeasureTable, Outputs, Predictions
-from prunebench.storage.records import QUALITY
+from prunebench.storage.layout import STOPPED
+from prunebench.storage.records import AT_STOP, QUALITY
 
 TABLE = MeasureTable()
 
@@ -101,10 +104,17 @@ def instability(p: Predictions) -> float | None:
     return error(Outputs(p.val_after), labels) - error(Outputs(p.val_before), labels)
 
 
+def _at_stop(measure: Measure) -> Measure:
+    """Return a measure of the state at which early stopping would have ended the training."""
+    name, compute = f"{STOPPED}{measure.column}", measure.compute
+    summary = f"{measure.summary.rstrip('.')}, where early stopping would have ended the training."
+    return replace(measure, column=name, summary=summary, compute=lambda p: compute(p.at_stop))
+
+
+_TAKEN = TABLE | harm.TABLE
+_TAKEN |= {each.column: each for each in (_at_stop(_TAKEN[column]) for column in AT_STOP)}
 # in the order of the record
-MEASURES: dict[str, Measure] = {
-    column: (TABLE | harm.TABLE)[column] for column in QUALITY if column in TABLE | harm.TABLE
-}
+MEASURES: dict[str, Measure] = {column: _TAKEN[column] for column in QUALITY if column in _TAKEN}
 
 
 def quality(predictions: Predictions) -> dict[str, float | None]:

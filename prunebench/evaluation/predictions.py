@@ -12,7 +12,7 @@ and ŷ₀ what the dense baseline predicts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,8 +62,9 @@ class Predictions:
     ``labels["train"]`` are those trained on, ``clean`` the source's. ``baseline_test`` are the
     classes [N] that the cell's own dense baseline predicts on the test split. ``noisy_val`` [N] are
     validation labels with the regime's noise. ``val_before`` and ``val_after`` are the logits on
-    validation just before weights were removed and just after. The last three are None where there
-    are none.
+    validation just before weights were removed and just after. ``stopped`` are the logits by split
+    of the state at which early stopping would have ended the training. The last four are None where
+    there are none; without ``stopped``, that state is the last one.
     """
 
     logits: dict[str, Floats]
@@ -73,11 +74,17 @@ class Predictions:
     noisy_val: Labels | None = None
     val_before: Floats | None = None
     val_after: Floats | None = None
+    stopped: dict[str, Floats] | None = None
 
     @cached_property
     def outputs(self) -> dict[str, Outputs]:
         """The outputs by split."""
         return {split: Outputs(logits) for split, logits in self.logits.items()}
+
+    @cached_property
+    def at_stop(self) -> Predictions:
+        """The same cell where early stopping would have ended its training."""
+        return self if self.stopped is None else replace(self, logits=self.stopped, stopped=None)
 
     def pair(self, split: str) -> tuple[Outputs, Labels]:
         """Return the outputs and labels that one of SPLITS stands for."""

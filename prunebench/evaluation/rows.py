@@ -10,23 +10,33 @@ import numpy as np
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.evaluation.generalization import MEASURES, quality
 from prunebench.evaluation.predictions import Predictions
+from prunebench.experiment import training_gate
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
-from prunebench.experiment.training_gate import under_trained
 from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import (  # fmt: skip
     LATENCY,
     PREDICTIONS,
     PROBES,
     RECORD,
+    STOPPED,
     TARGETS,
     VAL_AFTER,
     VAL_BEFORE,
 )
 from prunebench.storage.manifest import removal
-from prunebench.storage.records import ASIDE, DIVERGED, FAILED, SPLITS, row
+from prunebench.storage.records import (
+    ASIDE,
+    DENSE,
+    DIVERGED,
+    FAILED,
+    SPLITS,
+    TRAINED_OUT,
+    row,
+)
 
 # said in the row itself: the other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
@@ -56,16 +66,17 @@ class Targets:
             "train_samples": len(self.clean), "augmentation": regime.augmentation,
             "width": regime.width,
         }  # fmt: skip
+        self.chance = 1 - np.bincount(labels["train"]).max() / len(labels["train"])
         self.train_error = float((logits["train"].argmax(1) != labels["train"]).mean())
-        self.under_trained = under_trained(
+        self.under_trained = training_gate.under_trained(
             self.train_error, noisy=noisy, augmented=regime.augmentation
         )
 
-    def row(self, folder: Path, composition: dict[str, Any]) -> dict[str, Any]:
-        """Return a cell's record with its measures."""
+    def row(self, folder: Path, method: Method | None) -> dict[str, Any]:
+        """Return the record of a cell with its measures; without a method it is the baseline's."""
         stored = read_sealed(folder / RECORD)
         record = {k: v for k, v in stored.items() if k not in ASIDE}
-        record |= composition | self.regime
+        record |= _composition(method) | self.regime
         if record["status"] in (FAILED, DIVERGED):
             return row(record)
         removed = removal(folder, stored)
@@ -79,10 +90,24 @@ class Targets:
         for name, wanted in self.looks.items():
             if wanted:
                 record |= read_sealed(folder / name)["values"]
+        record |= self._training(record, method)
         if self.under_trained:
             notes.append(f"under-trained: the baseline's training error is {self.train_error:.3f}")
         record["message"] = "; ".join(part for part in (record["message"], *notes) if part)
         return row(record)
+
+    def _training(self, record: dict[str, Any], method: Method | None) -> dict[str, Any]:
+        """Return how the training of a measured cell ended."""
+        traits = method.spec(Recovery).traits if method else Recovery()
+        capacity = training_gate.Capacity(
+            compression=record["compression_ratio"],
+            hindered=self.baseline.regime.augmentation or traits.regularizes,
+            chance=self.chance,
+        )
+        error, fall = record["train_error"], record["train_loss_fall"]
+        outcome = training_gate.outcome(error, fall, capacity, stops=traits.stops)
+        above = outcome == TRAINED_OUT and error > training_gate.MEMORIZED_AT
+        return {"training_outcome": outcome, "plateau": above}
 
     def measures(self, folder: Path) -> dict[str, Any]:
         """Return the measures of a cell's stored predictions."""
@@ -99,6 +124,12 @@ class Targets:
                 noisy_val=self.noisy_val,
                 val_before=logits.get(VAL_BEFORE),
                 val_after=logits.get(VAL_AFTER),
+                stopped={
+                    split: logits[f"{STOPPED}{split}"]
+                    for split in SPLITS
+                    if f"{STOPPED}{split}" in logits
+                }
+                or None,
             )
         )
 
@@ -106,8 +137,11 @@ class Targets:
 def _composition(method: Method | None) -> dict[str, Any]:
     """Return the columns of a method's parts; a dense baseline (None) has none."""
     if method is None:
-        return {"control": True}
-    return {"control": method.control} | {part: getattr(method, part).name for part in PARTS}
+        return {"control": True, "base_method": DENSE, "recovery_length": 1.0}
+    return {
+        "control": method.control, "base_method": method.base_method or method.name,
+        "recovery_length": method.length,
+    } | {part: getattr(method, part).name for part in PARTS}  # fmt: skip
 
 
 def rows(plan: Plan, name: str) -> list[dict[str, Any]]:
@@ -117,5 +151,5 @@ def rows(plan: Plan, name: str) -> list[dict[str, Any]]:
     for cell in plan.cells_of("measures", name):
         if targets is None or targets.baseline != cell.baseline:
             targets = Targets(plan, cell.baseline)
-        found.append(targets.row(cell.folder, _composition(cell.method)))
+        found.append(targets.row(cell.folder, cell.method))
     return found

@@ -136,6 +136,10 @@ class Recovery(Traits):
     """How long it trains: none, recovery (recovery_epochs) or training (as a baseline)."""
     anew: bool = False
     """Whether it starts from an initialization, and so has no use for the baseline."""
+    stops: bool = False
+    """Whether it ends at a state chosen on validation, not at the end of its training."""
+    regularizes: bool = False
+    """Whether it keeps a network from fitting its labels on purpose."""
 
 
 class Probe(Traits):

@@ -23,7 +23,7 @@ PRUNING = (
     "pruning/compose.py", "pruning/curve.py", "runner/curves.py",
 )  # fmt: skip
 # the measures of stored predictions
-MEASURES = ("evaluation/*.py",)
+MEASURES = ("evaluation/*.py", "experiment/training_gate.py")
 # rooms whose modules count for a part that imports them
 FOLLOWED = ("pruning", "evaluation", "compression")
 # kind of part -> where the parts that ship stand: a module, or a folder of modules

@@ -66,6 +66,7 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
     predictions = job.predictions(model, samples)
     if not run.diverged:
         _refuse_chance(baseline, predictions["train"], applied)
+    predictions |= job.stopped_predictions(model, samples, run)
     targets = {"train": applied.given, "train_clean": applied.clean}
     targets |= {split: job.data.labels[split] for split in ("val", "test")}
     if applied.noisy_val is not None:

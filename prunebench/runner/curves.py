@@ -85,7 +85,8 @@ def _curve(
     baseline, method = cells[0].baseline, _method(cells[0])
     samples, _ = job.samples(baseline)
     folder, training = cells[0].dense.folder, baseline.training
-    seed = derive_seed("curve", *baseline.key, method.name)
+    # another length of recovery is the same training, longer: it draws the same
+    seed = derive_seed("curve", *baseline.key, method.base_method or method.name)
     files = {0: INITIAL, training.epochs: WEIGHTS}
     files |= {epoch: rewind_file(epoch) for epoch in training.rewind_epochs}
     initial = job.build(baseline)
@@ -143,6 +144,7 @@ def _store_cell(
     job: JobContext, cell: Cell, dense: dict[str, Any], pruned: Pruned, samples: Samples
 ) -> dict[str, Any]:
     predictions = job.predictions(pruned.model, samples)
+    predictions |= job.stopped_predictions(pruned.model, samples, pruned.run)
     if pruned.moment is not None:
         predictions |= {VAL_BEFORE: pruned.moment.before, VAL_AFTER: pruned.moment.after}
     packed = {name: mask.to(torch.uint8) for name, mask in pruned.masks.items()}

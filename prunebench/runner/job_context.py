@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
+from prunebench.experiment.training_gate import loss_fall
 from prunebench.pruning.curve import Cost
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
@@ -21,7 +23,14 @@ from prunebench.runner.device import set_up
 from prunebench.storage import cell_files
 from prunebench.storage.files import write_json
 from prunebench.storage.hashing import derive_seed, digest
-from prunebench.storage.layout import CHECKPOINTS, HISTORY, MASKS, PREDICTIONS, WEIGHTS
+from prunebench.storage.layout import (
+    CHECKPOINTS,
+    HISTORY,
+    MASKS,
+    PREDICTIONS,
+    STOPPED,
+    WEIGHTS,
+)
 from prunebench.storage.provenance import software
 from prunebench.storage.records import DIVERGED, OK, SPLITS
 from prunebench.tasks.regimes import AppliedRegime
@@ -101,6 +110,9 @@ class JobContext:
             val_labels=labels["val"],
             normalize=self.normalize,
             augmentation=baseline.task.augmentation if regime.augmentation else None,
+            noisy_val_labels=(
+                None if applied.noisy_val is None else applied.noisy_val.to(self.device)
+            ),
         )
         return samples, applied
 
@@ -144,6 +156,21 @@ class JobContext:
         images["test"] = self.data.images["test"]  # read once, here, from the last model
         return {split: predict(model, value, self.normalize) for split, value in images.items()}
 
+    def stopped_predictions(
+        self, model: nn.Module, samples: Samples, run: Run
+    ) -> dict[str, Tensor]:
+        """Return the logits of the state at which early stopping would have ended a training.
+
+        None where that is its last state. The test images are read here as well; they choose
+        nothing.
+        """
+        if run.stopped is None or run.stopped.epoch == run.last_epoch:
+            return {}
+        earlier = deepcopy(model)
+        earlier.load_state_dict(run.stopped.state)
+        found = self.predictions(earlier, samples)
+        return {f"{STOPPED}{split}": logits for split, logits in found.items()}
+
     def size(self, model: nn.Module, samples: Samples, masks: Masks) -> dict[str, Any]:
         layers = prunable_layers(model, self.plan.experiment.prunable)
         return size(model, self.normalize(samples.images[:1]), masks, list(layers))
@@ -167,7 +194,11 @@ class JobContext:
         finite = all(predictions[split].isfinite().all() for split in SPLITS)
         if run.diverged or not finite:
             record |= {"status": DIVERGED, "message": f"after {run.epochs:g} epochs"}
-        record |= {"train_epochs": cost.epochs, "train_seconds": cost.seconds}
+        record |= {
+            "train_epochs": cost.epochs, "train_seconds": cost.seconds,
+            "train_loss_fall": loss_fall(run.history),
+            "stopped_epoch": run.stopped.epoch if run.stopped else run.last_epoch,
+        }  # fmt: skip
         cell_files.save_tensors(cell.folder / WEIGHTS, model.state_dict())
         cell_files.save_tensors(cell.folder / PREDICTIONS, predictions)
         write_json(cell.folder / HISTORY, run.history)

@@ -10,10 +10,11 @@ from pathlib import Path
 RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
 WEIGHTS = "weights.safetensors"  # the state dict after recovery
 MASKS = "masks.safetensors"  # parameter name -> uint8, 1 is kept
-PREDICTIONS = "predictions.safetensors"  # float32 logits: train, val, test, and the next two
+PREDICTIONS = "predictions.safetensors"  # float32 logits: train, val, test, and the next ones
+STOPPED = "stopped_"  # before a split: of the state at which early stopping would have ended
 VAL_BEFORE, VAL_AFTER = "val_before", "val_after"  # of validation, around the removal of weights
-HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, val_error
-# int64: train (given), train_clean, val, test, in some regimes noisy_val; of a baseline
+HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, errors on validation
+# int64: train (given), train_clean, val, test, with wrong labels noisy_val; of a baseline
 TARGETS = "targets.safetensors"
 REMOVED = "removed.json"  # of a pruned cell: files removed since it was measured (compute.keep)
 PROBES = "probes.json"  # what probes found in the stored weights, and by which code

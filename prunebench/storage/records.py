@@ -12,8 +12,16 @@ IDENTITY = (
 )  # fmt: skip
 # ``published``: whose result it is, where others published it and it was not run here
 STATUS = ("status", "message", "classes", "published")
+# whether its training came to an end: the verdict, whether it ended on a plateau above the gate,
+# the relative fall of the loss near its end, and the epoch at which it would have been stopped
+TRAINING = ("training_outcome", "plateau", "train_loss_fall", "stopped_epoch")
+TRAINED_OUT, UNDER_TRAINED = "trained-out", "under-trained"
+FAILED_TO_TRAIN, STOPPED = "failed-to-train", "stopped"
 # what the method is made of, and whether it is there to compare with
-COMPOSITION = ("control", "criterion", "pattern", "allocation", "schedule", "recovery")
+COMPOSITION = (
+    "control", "criterion", "pattern", "allocation", "schedule", "recovery", "base_method",
+    "recovery_length",
+)  # fmt: skip
 # what provokes overfitting, in numbers: shares, samples and a factor
 REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 # of the network at initialization: whether a residual branch starts at zero (``zero_init_last``)
@@ -29,13 +37,18 @@ SIZE = (
 SHRUNK = ("shrink", "shrink_message")
 SPLITS = ("train", "val", "test")
 CORRUPTIONS = ("noise", "blur", "contrast", "pixelation")
+# measures that are also taken where early stopping would have ended the training
+AT_STOP = (
+    "train_error", "train_clean_error", "val_error", "noisy_val_error", "test_error", "test_nll",
+    "test_mse", "generalization_gap", "test_ece", "memorized", "recovered", "flips",
+)  # fmt: skip
 # of predictions; ``train`` is against the labels trained on, ``train_clean`` against the source's
 QUALITY = (
     *(f"{split}_{measure}" for split in SPLITS for measure in ("error", "nll", "mse")),
     *(f"train_clean_{measure}" for measure in ("error", "nll", "mse")), "noisy_val_error",
     "test_top5_error", "generalization_gap", "test_ece", "test_overconfidence", "test_margin",
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
-    "worst_class_change", "instability",
+    "worst_class_change", "instability", *(f"stopped_{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
     "sharpness", "quantized_error",
@@ -56,8 +69,8 @@ PROVENANCE = (
 # of record.json alone: hashes of its files and of itself, the masked layers in the network's order
 ASIDE = ("files", "layers", "sha256")
 COLUMNS = (
-    *IDENTITY, *STATUS, *COMPOSITION, *REGIME, *NETWORK, *SIZE, *SHRUNK, *QUALITY, *COST,
-    *PROVENANCE,
+    *IDENTITY, *STATUS, *TRAINING, *COMPOSITION, *REGIME, *NETWORK, *SIZE, *SHRUNK, *QUALITY,
+    *COST, *PROVENANCE,
 )  # fmt: skip
 
 COORDINATES = ("task", "regime", "model", "method", "seed", "sparsity")

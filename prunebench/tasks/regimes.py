@@ -47,7 +47,7 @@ class AppliedRegime:
     clean: Tensor  # int64 [n], the source's labels
     flipped: Tensor  # bool [n], given != clean
     label_hash: str
-    noisy_val: Tensor | None = None  # int64 [V], validation labels with the same noise, if asked
+    noisy_val: Tensor | None = None  # int64 [V], validation labels with the same noise, if any
 
 
 def apply(
@@ -75,9 +75,9 @@ def apply(
     given = _mislabel(regime, clean, classes, generator)
     flipped = given != clean
     noisy_val = None
-    if regime.noisy_val:
+    if regime.noisy_val and regime.label_noise:
         own = torch.Generator().manual_seed(derive_seed("noisy_val", generator.initial_seed()))
-        noisy_val = _mislabel(regime, val, classes, own)
+        noisy_val = _mislabel(regime, val, classes, own, as_far_as=True)
     return AppliedRegime(indices, given, clean, flipped, _hash(indices, flipped, given), noisy_val)
 
 
@@ -100,11 +100,17 @@ def _check(regime: Regime, clean: Tensor, classes: int) -> None:
         )
 
 
-def _mislabel(regime: Regime, clean: Tensor, classes: int, generator: torch.Generator) -> Tensor:
-    """Return ``clean`` [n] with exactly round(label_noise · n) labels of another class."""
+def _mislabel(
+    regime: Regime, clean: Tensor, classes: int, generator: torch.Generator,
+    as_far_as: bool = False,
+) -> Tensor:  # fmt: skip
+    """Return ``clean`` [n] with exactly round(label_noise · n) labels of another class.
+
+    ``as_far_as`` takes fewer where fewer can be changed: validation has other shares of classes.
+    """
     count = round(regime.label_noise * len(clean))
     order, wrong = NOISES[regime.noise](clean, classes, regime, generator)
-    if count > len(order):
+    if count > len(order) and not as_far_as:
         # rounded down, so that the message names a number that is accepted
         largest = math.floor(1e4 * len(order) / len(clean)) / 1e4
         raise PrunebenchError(

@@ -50,7 +50,8 @@ class Point:
     epoch: int  # the next one, counted from 0
     steps: int  # done so far
     masks: dict[str, Tensor]
-    run: dict[str, Any]  # the fields of ``loop.Run`` so far
+    run: dict[str, Any]  # the plain fields of ``loop.Run`` so far
+    stopped: dict[str, Any] | None = None  # the fields of ``loop.Stopped`` so far
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ class Checkpoint:
         self._kept = True
         point, device = Point(**state["point"]), next(self._model.parameters()).device
         point.masks = {name: mask.to(device) for name, mask in point.masks.items()}
+        if point.stopped:
+            point.stopped["state"] = {n: v.to(device) for n, v in point.stopped["state"].items()}
         return point
 
 

@@ -11,7 +11,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,7 +31,11 @@ Masks = Mapping[str, Tensor]  # parameter name -> bool, True is kept
 
 @dataclass(frozen=True)
 class Samples:
-    """Data to train on and to validate with: images uint8 [N, C, H, W], labels [N]."""
+    """Data to train on and to validate with: images uint8 [N, C, H, W], labels [N].
+
+    ``noisy_val_labels`` are the validation labels with the noise of the training labels, where the
+    regime has any: whoever must choose without knowing which labels are wrong has only these.
+    """
 
     images: Tensor
     labels: Tensor
@@ -38,6 +43,12 @@ class Samples:
     val_labels: Tensor
     normalize: Callable[[Tensor], Tensor]
     augmentation: Augmentation | None = None
+    noisy_val_labels: Tensor | None = None
+
+    @property
+    def choice_labels(self) -> Tensor:
+        """The validation labels by which states and settings are chosen: noisy where there are."""
+        return self.val_labels if self.noisy_val_labels is None else self.noisy_val_labels
 
 
 @dataclass(frozen=True)
@@ -59,21 +70,46 @@ class Hooks:
     memory: Memory | None = None
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """The state at which early stopping would have ended a training (Prechelt 1998).
+
+    The validated epoch of the lowest error on ``Samples.choice_labels``, the first of equal ones.
+    Only epochs under the training's last masks count: earlier states hold weights that are gone.
+    """
+
+    epoch: int  # as the history counts
+    error: float  # on validation, a fraction
+    state: dict[str, Tensor]
+
+
 @dataclass
 class Run:
-    """The outcome of a training: its history by epoch, its length, whether the loss diverged."""
+    """The outcome of a training: its history by epoch, its length, whether the loss diverged.
+
+    ``stopped`` is None where no epoch was validated under the last masks.
+    """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     epochs: float = 0.0
     seconds: float = 0.0
     diverged: bool = False
+    stopped: Stopped | None = None
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which it ended, as the history counts; 0 without any training."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
 
     def then(self, later: Run) -> Run:
         """Return this run and one that followed it as one; the history counts its epochs on."""
-        done = self.history[-1]["epoch"] if self.history else 0
+        done, stopped = self.last_epoch, self.stopped
         added = [{**entry, "epoch": entry["epoch"] + done} for entry in later.history]
+        if later.stopped is not None:
+            stopped = replace(later.stopped, epoch=later.stopped.epoch + done)
         epochs, seconds = self.epochs + later.epochs, self.seconds + later.seconds
-        return Run([*self.history, *added], epochs, seconds, self.diverged or later.diverged)
+        diverged = self.diverged or later.diverged
+        return Run([*self.history, *added], epochs, seconds, diverged, stopped)
 
 
 def cosine(training: Training) -> Rate:
@@ -246,7 +282,8 @@ def train(
         said = [training.model_dump(), str(precision), compile, seed, start, stop, rates]
         checkpoint = checkpoints.of(model, optimizer, hooks.memory, said, at.masks)
         at = checkpoint.resume() or at
-    enforcer, run, steps = Enforcer(model, at.masks), Run(**at.run), at.steps
+    enforcer, steps = Enforcer(model, at.masks), at.steps
+    run = Run(**at.run, stopped=Stopped(**at.stopped) if at.stopped else None)
     begin = time.perf_counter() - run.seconds
     per_epoch = steps_per_epoch(len(samples.labels), training.batch_size)
     for epoch in range(at.epoch, stop):
@@ -280,22 +317,24 @@ def train(
             changed = None if hooks.after_step is None else hooks.after_step(steps, model)
             if changed is not None:
                 at.masks, enforcer = dict(changed), Enforcer(model, changed)
+                run.stopped = None
                 enforcer.momentum(optimizer)
             enforcer.weights()
             steps += 1
             total, count = total + loss.detach() * len(labels), count + len(labels)
         run.epochs += 1
         mean_loss = (total / max(count, 1)).item()
-        run.history.append(_entry(model, samples, training, epoch + 1, stop, rate, mean_loss))
+        entry = _entry(model, samples, training, epoch + 1, stop, rate, mean_loss)
+        run.history.append(entry)
         if not math.isfinite(mean_loss):
             run.diverged = True
             break
+        _offer_stop(run, entry, model)
         if after_epoch is not None:
             after_epoch(epoch + 1)
         if checkpoint is not None:
             run.seconds = time.perf_counter() - begin
-            now = Point(epoch + 1, steps, at.masks, asdict(run))
-            checkpoint.offer(now, last=epoch + 1 == stop)
+            checkpoint.offer(_point(epoch + 1, steps, at.masks, run), last=epoch + 1 == stop)
     run.seconds = time.perf_counter() - begin
     return run
 
@@ -304,6 +343,19 @@ def _remembers(hooks: Hooks, after_epoch: Callable[[int], None] | None) -> bool:
     """Return whether checkpoints can save all that a training's hooks know."""
     acting = (hooks.after_backward, hooks.after_step, after_epoch)
     return hooks.memory is not None or not any(acting)
+
+
+def _offer_stop(run: Run, entry: dict[str, Any], model: nn.Module) -> None:
+    """Remember the state after an epoch if none before has a lower error on validation."""
+    error = entry.get("noisy_val_error", entry.get("val_error"))
+    if error is not None and (run.stopped is None or error < run.stopped.error):
+        run.stopped = Stopped(entry["epoch"], error, deepcopy(model.state_dict()))
+
+
+def _point(epoch: int, steps: int, masks: dict[str, Tensor], run: Run) -> Point:
+    stopped = None if run.stopped is None else dict(vars(run.stopped))
+    done = {name: value for name, value in vars(run).items() if name != "stopped"}
+    return Point(epoch, steps, masks, done, stopped)
 
 
 def _entry(
@@ -316,4 +368,7 @@ def _entry(
     if (epoch % training.validate_every == 0 or epoch == stop) and math.isfinite(loss):
         predicted = predict(model, samples.val_images, samples.normalize).argmax(1)
         entry["val_error"] = (predicted != samples.val_labels.cpu()).float().mean().item()
+        if samples.noisy_val_labels is not None:
+            wrong = predicted != samples.noisy_val_labels.cpu()
+            entry["noisy_val_error"] = wrong.float().mean().item()
     return entry

@@ -26,6 +26,7 @@ def predictions(
         noisy_val=draw.integers(0, classes, count),
         val_before=draw.normal(0, scale, (count, classes)),
         val_after=draw.normal(0, scale, (count, classes)),
+        stopped={s: draw.normal(0, scale, (count, classes)) for s in SPLITS},
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from sklearn import metrics
 from prunebench.evaluation import generalization
 from prunebench.evaluation.generalization import MEASURES, quality
 from prunebench.evaluation.predictions import Predictions
-from prunebench.storage.records import CORRUPTIONS, QUALITY
+from prunebench.storage.records import AT_STOP, CORRUPTIONS, QUALITY
 from tests.evaluation.drawn import SPLITS, predictions, softmax, top
 
 OF_WEIGHTS = {
@@ -33,6 +33,20 @@ def test_columns_are_the_records() -> None:
         assert item.formula
         assert item.summary.endswith(".")
     assert len({item.summary for item in MEASURES.values()}) == len(MEASURES)
+
+
+def test_where_training_would_have_been_stopped() -> None:
+    p = predictions(3, 6)
+    assert p.stopped is not None
+    # the same cell as if the stopped state were its last
+    last = quality(replace(p, logits=p.stopped, stopped=None))
+    found = quality(p)
+    for measure in AT_STOP:
+        assert found[f"stopped_{measure}"] == last[measure]
+        assert found[f"stopped_{measure}"] != found[measure]
+    # without a state of its own it was stopped at its end
+    found = quality(replace(p, stopped=None))
+    assert all(found[f"stopped_{measure}"] == found[measure] for measure in AT_STOP)
 
 
 @pytest.mark.parametrize("classes", [2, 5, 10])
@@ -115,7 +129,8 @@ def test_what_there_is_none_of_is_empty() -> None:
     p = predictions(6, classes=7)
     bare = Predictions(p.logits, p.labels, p.labels["train"], p.baseline_test)
     empty = {key for key, value in quality(bare).items() if value is None}
-    assert empty == {"memorized", "recovered", "noisy_val_error", "instability"}
+    of_noise = {"memorized", "recovered", "noisy_val_error"}
+    assert empty == {*of_noise, *(f"stopped_{measure}" for measure in of_noise), "instability"}
     assert all(value is not None for value in quality(p).values())
     assert quality(replace(p, val_before=None))["instability"] is None
     assert quality(replace(p, val_after=None))["instability"] is None
@@ -131,6 +146,7 @@ def test_perfect_predictions() -> None:
     assert found["train_clean_mse"] == pytest.approx(2)
     assert found["train_clean_nll"] == found["test_margin"] == pytest.approx(50)
     other = {"memorized", "train_clean_error", "train_clean_mse", "train_clean_nll", "test_margin"}
+    other |= {"stopped_memorized", "stopped_train_clean_error"}
     assert all(abs(v) < 1e-12 for k, v in found.items() if k not in other and v is not None)
 
 

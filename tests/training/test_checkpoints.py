@@ -102,6 +102,10 @@ def test_a_killed_training_goes_on(
     assert epochs == list(range(after + 1, 6))  # what was done is not done again
     same_bits(model, alone)
     assert (run.history, run.epochs, run.diverged) == (whole.history, whole.epochs, False)
+    assert run.stopped is not None
+    assert whole.stopped is not None
+    assert (run.stopped.epoch, run.stopped.error) == (whole.stopped.epoch, whole.stopped.error)
+    torch.testing.assert_close(run.stopped.state, whole.stopped.state, rtol=0, atol=0)
     # the last state is kept too: a second training of the same cell may follow
     epochs.clear()
     model, run = trained(training, masks, kept)

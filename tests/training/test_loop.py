@@ -18,6 +18,7 @@ from prunebench.experiment.settings import Augmentation, Compute, Training
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import epoch_batches
 from prunebench.training.loop import (
+    Hooks,
     Run,
     Samples,
     constant,
@@ -328,3 +329,69 @@ def test_warmup_is_linear() -> None:
     assert found[10:] == pytest.approx(
         stepped(lambda o: lr_scheduler.CosineAnnealingLR(o, 30), 30)
     )  # the cosine begins where the warm-up ends
+
+
+# ------------------------------------------------------------------------------- early stopping
+
+
+def errors_by_epoch(samples: Samples, training: Training, labels: Tensor) -> list[float]:
+    """Validation error after each epoch, each from a training of its own up to there."""
+    found = []
+    for stop in range(1, training.epochs + 1):
+        model = network()
+        trained(model, samples, training, stop=stop)
+        predicted = predict(model, samples.val_images, normalize).argmax(1)
+        found.append(float((predicted != labels).float().mean()))
+    return found
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_the_stopped_state_is_that_of_the_lowest_error(samples: Samples, noisy: bool) -> None:
+    wrong = (samples.val_labels + 1) % 3
+    wrong[::3] = samples.val_labels[::3]
+    if noisy:
+        samples = replace(samples, noisy_val_labels=wrong)
+    training = settings(epochs=9, learning_rate=0.3)
+    errors = errors_by_epoch(samples, training, wrong if noisy else samples.val_labels)
+    best = errors.index(min(errors)) + 1  # the first of equal ones
+    assert best < 9  # else it would show nothing
+    run = trained(network(), samples, training)
+    assert run.stopped is not None
+    assert (run.stopped.epoch, run.stopped.error) == (best, pytest.approx(min(errors)))
+    there = network()
+    trained(there, samples, training, stop=best)
+    torch.testing.assert_close(run.stopped.state, dict(there.state_dict()), rtol=0, atol=0)
+    column = "noisy_val_error" if noisy else "val_error"
+    assert [entry[column] for entry in run.history] == pytest.approx(errors)
+
+
+def test_only_validated_epochs_under_the_last_masks_can_be_stopped_at(samples: Samples) -> None:
+    training = settings(epochs=6, validate_every=2)
+    mask = {"0.weight": torch.ones(4, 1, 3, 3, dtype=torch.bool)}
+    mask["0.weight"][0] = False
+    steps = 3  # of an epoch: 42 samples in batches of 16
+
+    def prune_in_epoch(number: int) -> Run:
+        hooks = Hooks(after_step=lambda step, _: mask if step == steps * number else None)
+        return trained(network(), samples, training, hooks=hooks)
+
+    for number, first in ((0, 2), (2, 4), (4, 6)):
+        run = prune_in_epoch(number)
+        assert run.stopped is not None
+        assert run.stopped.epoch in range(first, 7, 2)
+        assert not run.stopped.state["0.weight"][0].any()
+    late = settings(epochs=1, validate_every=5)
+    assert trained(network(), samples, late).stopped is not None  # the last epoch is validated
+
+
+def test_a_run_after_another_counts_its_epochs_on(samples: Samples) -> None:
+    first = trained(network(), samples, settings(epochs=4))
+    second = trained(network(), samples, settings(epochs=3))
+    assert first.stopped is not None
+    assert second.stopped is not None
+    both = first.then(second)
+    assert both.stopped is not None
+    assert both.stopped.epoch == 4 + second.stopped.epoch
+    assert both.last_epoch == 7
+    assert first.then(Run()).stopped == first.stopped
+    assert Run().last_epoch == 0

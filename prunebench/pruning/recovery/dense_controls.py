@@ -1,32 +1,36 @@
 """Controls that fight overfitting without pruning: early stopping, a tuned weight decay.
 
 They go with the schedule ``dense``. Both start from the baseline's initialization, see its batches
-in its order, and choose on validation. Their record's cost is that of all they tried.
+in its order, and choose on validation: on labels with the noise of the training labels, which is
+what a practitioner has, or on clean ones, where asked for. Their record's cost is that of all they
+tried.
 """
 
 from __future__ import annotations
 
 import math
 from copy import deepcopy
+from dataclasses import replace
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import recovery
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
-from prunebench.training.checkpoints import Memory, Tensors
-from prunebench.training.loop import Hooks, Run, predict
+from prunebench.training.loop import Run, predict
 
 # defaults: around the values that are usual with each optimizer; their scales differ
 _DECAYS = {"sgd": (0.0, 1e-4, 5e-4, 2e-3, 1e-2), "adamw": (0.0, 0.01, 0.05, 0.2, 1.0)}
 
 
 def validation(curve: Curve, model: nn.Module) -> tuple[float, float]:
-    """Return error in [0, 1] and mean negative log-likelihood (nats) on the validation images."""
-    labels = curve.samples.val_labels.cpu()
+    """Return error in [0, 1] and mean negative log-likelihood (nats) on the validation images.
+
+    Against the labels by which a choice is made: with the regime's noise, if any.
+    """
+    labels = curve.samples.choice_labels.cpu()
     logits = predict(model, curve.samples.val_images, curve.samples.normalize)
     error = (logits.argmax(1) != labels).float().mean().item()
     return error, functional.cross_entropy(logits, labels).item()
@@ -37,45 +41,45 @@ def _start(curve: Curve, model: nn.Module, masks: Masks) -> None:
     apply(model, masks)
 
 
-@recovery(length="training", anew=True)
-def early_stopping(curve: Curve, model: nn.Module, masks: Masks) -> Run:
+def _choosing(curve: Curve, clean: bool) -> Curve:
+    """Return the curve as one that chooses on clean validation labels, if asked to."""
+    if not clean:
+        return curve
+    return replace(curve, samples=replace(curve.samples, noisy_val_labels=None))
+
+
+@recovery(length="training", anew=True, stops=True)
+def early_stopping(
+    curve: Curve, model: nn.Module, masks: Masks, *, clean_validation: bool = False
+) -> Run:
     """Train from initialization; keep the epoch of the lowest validation error (Prechelt 1998).
 
-    The first of equal epochs is kept. Training runs to its end, to see that no later epoch is
-    better, and counts in full. The history marks the epoch kept (``kept: true``).
+    The first of equal epochs among those validated (``training.validate_every``) is kept. Training
+    runs to its end, to see that no later epoch is better, and counts in full. The history marks the
+    epoch kept (``kept: true``).
+
+    Args:
+        clean_validation: whether to choose on validation labels without the regime's noise.
     """
     _start(curve, model, masks)
-    errors: list[float] = []
-    state: dict[str, Tensor] = {}
-
-    def look(epoch: int) -> None:
-        nonlocal state
-        errors.append(validation(curve, model)[0])
-        if epoch == 1 or errors[-1] < min(errors[:-1]):
-            state = deepcopy(model.state_dict())
-
-    def keep() -> Tensors:
-        found = {f"best/{name}": value for name, value in state.items()}
-        return {**found, "errors": torch.tensor(errors, dtype=torch.float64)}
-
-    def recall(kept: Tensors) -> None:
-        nonlocal errors, state
-        errors = kept["errors"].tolist()
-        state = {name: kept[f"best/{name}"] for name in model.state_dict()}
-
-    hooks = Hooks(memory=Memory(keep, recall))
-    run = curve.train(model, masks, start=0, stop=curve.epochs, after_epoch=look, hooks=hooks)
-    for entry, error in zip(run.history, errors, strict=False):  # a diverged epoch has none
-        entry["val_error"] = error
-    if errors:
-        model.load_state_dict(state)
-        run.history[errors.index(min(errors))]["kept"] = True
+    run = _choosing(curve, clean_validation).train(model, masks, start=0, stop=curve.epochs)
+    if run.stopped is not None:
+        model.load_state_dict(run.stopped.state)
+        kept = run.stopped.epoch
+        run.history = [
+            {**entry, "kept": True} if entry["epoch"] == kept else entry for entry in run.history
+        ]
     return run
 
 
-@recovery(length="training", anew=True, ranges={"values": "[0, inf)"})
+@recovery(length="training", anew=True, regularizes=True, ranges={"values": "[0, inf)"})
 def tuned_weight_decay(
-    curve: Curve, model: nn.Module, masks: Masks, *, values: list[float] | None = None
+    curve: Curve,
+    model: nn.Module,
+    masks: Masks,
+    *,
+    values: list[float] | None = None,
+    clean_validation: bool = False,
 ) -> Run:
     """Train from initialization with each weight decay; keep the lowest validation error.
 
@@ -85,6 +89,7 @@ def tuned_weight_decay(
 
     Args:
         values: weight decays to try; None: five around what is usual for the optimizer.
+        clean_validation: whether to choose on validation labels without the regime's noise.
 
     Raises:
         PrunebenchError: there is no value.
@@ -93,6 +98,7 @@ def tuned_weight_decay(
     tried = _DECAYS[curve.training.optimizer] if values is None else list(map(float, values))
     if not tried:
         raise PrunebenchError("tuned-weight-decay: values must be at least one number")
+    curve = _choosing(curve, clean_validation)
     total, chosen, best, state = Run(), Run(diverged=True), (math.inf, math.inf), None
     for value in tried:
         _start(curve, model, masks)
@@ -106,4 +112,4 @@ def tuned_weight_decay(
             chosen.history = [{**entry, "weight_decay": value} for entry in run.history]
     assert state is not None
     model.load_state_dict(state)
-    return Run(chosen.history, total.epochs, total.seconds, chosen.diverged)
+    return replace(chosen, epochs=total.epochs, seconds=total.seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,7 @@ def regularized(
         return
     trained = {name: value.clone() for name, value in model.state_dict().items()}
     for pruned in prune_each(curve, missing, lambda: curve.model_in(trained)):
-        pruned.run = first.then(pruned.run)
+        # where the first one could have stopped, nothing was pruned yet
+        pruned.run = replace(first, stopped=None).then(pruned.run)
         pruned.spent = Cost().and_run(pruned.run)
         yield pruned
