@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ GRID: dict[str, Any] = {
     "regimes": [
         "clean",
         {"name": "swapped", "label_noise": 0.1, "noise": "asymmetric", "class_map": {3: 8, 8: 3},
-         "noisy_val": True, "width": 0.5, "train_samples": 100, "training": {"epochs": 7}},
+         "width": 0.5, "train_samples": 100, "training": {"epochs": 7}},
     ],
     "models": ["seed-cnn"],
     "seeds": [0],
@@ -105,6 +106,40 @@ def test_noise_touches_the_labels_it_is_to_touch(ran: Ran) -> None:
     logits = load_file(folder / PREDICTIONS)["val"]
     row = ran.cells[(ran.cells["method"] == "dense") & (ran.cells["regime"] == "swapped")].iloc[0]
     assert row["noisy_val_error"] == (logits.argmax(1) != targets["noisy_val"]).mean()
+
+
+def test_a_cell_is_judged_at_its_end_and_where_it_would_have_stopped(ran: Ran) -> None:
+    stopped_earlier = 0
+    for cell in ran.cells.itertuples():
+        place = cell.task, cell.regime, cell.model, cell.seed, cell.method, cell.sparsity
+        folder = ran.plan.layout.cell(*place)
+        baseline = ran.plan.layout.baseline(*place[:4])
+        targets, logits = load_file(baseline / TARGETS), load_file(folder / PREDICTIONS)
+        history = json.loads((folder / "history.json").read_text())
+        labels = targets.get("noisy_val", targets["val"])
+        column = "noisy_val_error" if "noisy_val" in targets else "val_error"
+        errors = {entry["epoch"]: entry[column] for entry in history}
+        if cell.method != "gradual":  # there the mask moves while it trains
+            assert cell.stopped_epoch == min(errors, key=lambda epoch: errors[epoch])
+        assert errors[cell.stopped_epoch] == pytest.approx(
+            (logits.get("stopped_val", logits["val"]).argmax(1) != labels).mean()
+        )
+        there = logits.get("stopped_test", logits["test"]).argmax(1)
+        assert cell.stopped_test_error == pytest.approx((there != targets["test"]).mean())
+        stopped_earlier += cell.stopped_epoch < history[-1]["epoch"]
+        if cell.method == "dense-stopped":
+            assert cell.training_outcome == "stopped"
+            assert cell.test_error == cell.stopped_test_error
+        elif cell.train_error <= 0.01:
+            assert cell.training_outcome == "trained-out"
+        else:
+            assert cell.training_outcome in ("under-trained", "failed-to-train", "trained-out")
+        assert cell.plateau == (cell.training_outcome == "trained-out" and cell.train_error > 0.01)
+    assert stopped_earlier  # else it would show little
+    dense = ran.cells[ran.cells["method"] == "dense"]
+    assert (dense["train_error"] > 0.01).any()  # five epochs are few
+    assert set(dense["base_method"]) == {"dense"}
+    assert set(ran.cells["recovery_length"]) == {1.0}
 
 
 def test_instability_is_of_one_moment_at_trained_weights(ran: Ran) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from torch import nn
 
 from prunebench.errors import PrunebenchError
+from prunebench.pruning.curve import Pruned
 from prunebench.training.loop import learning_rate, predict, train
 from tests.pruning.in_memory import cells, curve_of, normalize, same
 
@@ -93,3 +95,23 @@ def test_dense_as_long() -> None:
     assert not same(cell.model, model)
     with pytest.raises(PrunebenchError, match="times"):
         cells(curve_of(dense("learning-rate-rewinding", times=0)), [0.0])
+
+
+@pytest.mark.parametrize(
+    ("recovery", "given"), [("early-stopping", {}), ("tuned-weight-decay", {"values": [0.0, 1.0]})]
+)
+def test_choices_are_made_on_noisy_validation_unless_clean_is_asked_for(
+    recovery: str, given: dict
+) -> None:
+    def chosen(noise: bool, **more: object) -> Pruned:
+        method = dense(recovery, **given, **more)
+        curve = curve_of(method, epochs=8, learning_rate=0.3, wrong=8)
+        if noise:
+            wrong = (curve.samples.val_labels + 1) % 3
+            curve = replace(curve, samples=replace(curve.samples, noisy_val_labels=wrong))
+        return cells(curve, [0.0])[0]
+
+    plain = chosen(noise=False)
+    assert same(chosen(noise=True, clean_validation=True).model, plain.model)
+    # every label is wrong: what is best by them is worst
+    assert not same(chosen(noise=True).model, plain.model)

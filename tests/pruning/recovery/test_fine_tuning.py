@@ -14,6 +14,7 @@ from prunebench.pruning import compose
 from prunebench.pruning.masks import apply
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import learning_rate, train
+from tests.pruning.in_memory import cells, curve_of
 
 PARTS = [
     "none", "fine-tuning", "learning-rate-rewinding", "weight-rewinding", "re-initialization",
@@ -179,3 +180,25 @@ def test_the_baseline_is_left_as_it_was(bench) -> None:
         bench.fresh().run(method(recovery), 0.5)
     for epoch, state in before.items():
         torch.testing.assert_close(dict(bench.states[epoch]), dict(state), rtol=0, atol=0)
+
+
+# ------------------------------------------------------------------------------------- its length
+
+
+@pytest.mark.parametrize("recovery", PARTS)
+@pytest.mark.parametrize("length", [0.5, 3.0])
+def test_a_recovery_of_another_length_stretches_its_schedule(recovery: str, length: float) -> None:
+    plain = curve_of(method(recovery), epochs=4, recovery_epochs=2, warmup_epochs=1)
+    longer = curve_of({**method(recovery), "length": length}, epochs=4, recovery_epochs=2,
+                      warmup_epochs=1)  # fmt: skip
+    (one,), (other,) = cells(plain, [0.5]), cells(longer, [0.5])
+    epochs = one.run.epochs
+    assert other.run.epochs == round(length * epochs)
+    assert other.spent.epochs == 4 + round(length * epochs)
+    rate = learning_rate(plain.training)
+    if recovery == "fine-tuning":
+        expected = [0.1 * plain.training.learning_rate] * round(length * epochs)
+    else:
+        expected = [rate(n / length) for n in range(round(length * epochs))]
+    assert [entry["learning_rate"] for entry in other.run.history] == pytest.approx(expected)
+    torch.testing.assert_close(one.masks, other.masks, rtol=0, atol=0)
