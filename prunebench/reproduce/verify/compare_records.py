@@ -22,7 +22,10 @@ LEAST_SEEDS = 3
 # columns that no other machine may change: where they differ, something else was computed
 FIXED = ("status", "classes", "data_hash", "label_hash", "params_total", "train_epochs")
 # columns that must have the same bits; other sizes follow from the mask
-BITS = (*FIXED, "mask_hash", "sparsity_achieved", "params_kept", *QUALITY)
+BITS = (
+    *FIXED, "mask_hash", "sparsity_achieved", "params_kept", "train_loss_fall", "stopped_epoch",
+    *QUALITY,
+)  # fmt: skip
 ENVIRONMENT = (
     "python_version", "torch_version", "torchvision_version", "timm_version", "device", "processor",
     "threads", "commit", "dirty", "lock_hash", "code_hash", "config_hash",
