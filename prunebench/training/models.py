@@ -1,4 +1,4 @@
-"""Build networks: any of timm's, and three that timm lacks.
+"""Build networks: any of timm's, and four that timm lacks.
 
 Like timm's own, these have ``get_classifier()``, so that the head is known and is not pruned.
 """
@@ -6,6 +6,7 @@ Like timm's own, these have ``get_classifier()``, so that the head is known and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -45,11 +46,12 @@ class SeedCNN(nn.Module):
         return self.head
 
 
-class ResNet20(nn.Module):
-    """The ResNet-20 of the CIFAR literature (He 2016, section 4.2): stages of 16, 32, 64 channels.
+class CifarResNet(nn.Module):
+    """The ResNets of the CIFAR literature (He 2016, section 4.2): stages of 16, 32, 64 channels.
 
-    A 3×3 stem without pooling; 0.27 M weights. It is built of timm's BasicBlock, since timm's
-    ResNet needs four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
+    A 3×3 stem without pooling, then three stages of ``blocks``: three make ResNet-20 (0.27 M
+    weights), nine ResNet-56 (0.85 M). They are built of timm's BasicBlock, since timm's ResNet
+    needs four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
     """
 
     def __init__(
@@ -90,14 +92,17 @@ class VGG16(nn.Module):
     """The VGG-16 of the CIFAR literature: thirteen 3×3 convolutions, batch norms, one classifier.
 
     14.7 M weights (Li 2017, Tanaka 2020). timm's ``vgg16_bn`` keeps ImageNet's two layers of 4,096
-    units: 120 M weights that no published figure on small images has.
+    units: 120 M weights that no published figure on small images has. ``average_pool`` and
+    ``fan_in`` make it the network of Tanaka 2020: there the last pooling averages, and all weights,
+    those of the classifier too, are drawn by their fan-in.
     """
 
     CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
 
     def __init__(
         self, num_classes: int, in_chans: int, image_size: int,
-        widths: Sequence[int] = (64, 128, 256, 512, 512),
+        widths: Sequence[int] = (64, 128, 256, 512, 512), average_pool: bool = False,
+        fan_in: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         if image_size < 32:
@@ -113,9 +118,13 @@ class VGG16(nn.Module):
                 ]
                 channels = width
             layers.append(nn.MaxPool2d(2))
+        if average_pool:
+            layers.pop()  # the mean over what is left does it
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(channels, num_classes)
         _kaiming(self)
+        if fan_in:
+            _kaiming_by_fan_in(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, classes] of images [B, C, H, W]."""
@@ -132,9 +141,19 @@ def _kaiming(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
+def _kaiming_by_fan_in(model: nn.Module) -> None:
+    """Initialize every convolution and linear layer as He 2015, by its fan-in; no bias is drawn."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 OWN: dict[str, Callable[..., nn.Module]] = {
     "seed-cnn": SeedCNN,
-    "resnet20": ResNet20,
+    "resnet20": CifarResNet,
+    "resnet56": partial(CifarResNet, blocks=9),
     "vgg16-cifar": VGG16,
 }
 

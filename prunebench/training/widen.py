@@ -34,8 +34,8 @@ def _wider_seed_cnn(model: Any, factor: float) -> dict[str, Any]:
     return {"filters": counts[:2], "units": counts[2:]}
 
 
-@_widens("prunebench.training.models.ResNet20")
-def _wider_resnet20(model: Any, factor: float) -> dict[str, Any]:
+@_widens("prunebench.training.models.CifarResNet")
+def _wider_cifar_resnet(model: Any, factor: float) -> dict[str, Any]:
     return {"width": _scaled(model.stem[0].out_channels, factor)}
 
 

@@ -39,6 +39,44 @@ def test_resnet20_is_the_literatures() -> None:
     assert model.get_classifier() is model.head
 
 
+def test_resnet56_is_the_literatures() -> None:
+    model = create(Model(name="resnet56"), 10, 3, 32, seed=0)
+    wide = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert [m.out_channels for m in wide] == [16] * 19 + [32] * 18 + [64] * 18  # 6n + 1, n = 9
+    by_hand = 9 * (3 * 16 + 18 * 16**2 + 16 * 32 + 17 * 32**2 + 32 * 64 + 17 * 64**2)
+    shortcuts = 16 * 32 + 32 * 64
+    by_hand += 2 * (19 * 16 + 18 * 32 + 18 * 64) + 64 * 10 + 10
+    # He 2016 count 0.85 M with free shortcuts; Fang 2023's network has ours
+    assert by_hand == 853_018
+    assert weights(model) == by_hand + shortcuts + 2 * (32 + 64) == 855_770
+    assert model.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_the_vgg16_of_tanaka() -> None:
+    """Its last pooling averages, and a weight's deviation is √(2 / fan-in), the head's too."""
+    published = {"average_pool": True, "fan_in": True}
+    model = create(Model(name="vgg16-cifar", arguments=published), 10, 3, 32, seed=0).eval()
+    usual = create(Model(name="vgg16-cifar"), 10, 3, 32, seed=0)
+    # 13 convolutions without biases, 2 numbers of each channel's norm, the head
+    channels = [64, 64, 128, 128, *[256] * 3, *[512] * 6]
+    pairs = zip([3, *channels], channels, strict=False)
+    by_hand = sum(9 * one * two for one, two in pairs) + 2 * sum(channels) + 512 * 10 + 10
+    assert weights(model) == weights(usual) == by_hand == 14_724_042
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers[3:]:  # the narrow ones are few draws
+        deviation = math.sqrt(2 / layer.weight[0].numel())
+        assert layer.weight.std().item() == pytest.approx(deviation, rel=0.02)
+    assert model.head.bias.abs().max() == 0
+    pools = [sum(isinstance(m, nn.MaxPool2d) for m in net.modules()) for net in (model, usual)]
+    assert pools == [4, 5]
+    seen: list[torch.Tensor] = []
+    model.features.register_forward_hook(lambda m, i, o: seen.append(o))
+    logits = model(torch.randn(2, 3, 32, 32))
+    assert seen[0].shape == (2, 512, 2, 2)
+    wanted = model.head(nn.functional.avg_pool2d(seen[0], 2).flatten(1))
+    torch.testing.assert_close(logits, wanted)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 9, 16, 28, 32, 64])
 def test_seed_cnn(size: int, channels: int) -> None:
@@ -237,7 +275,11 @@ def test_what_is_widened_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "width", "message"),
     [
-        ("test_mambaout", 2, "a MambaOut cannot be widened; these can: ConvNeXt, Eff.*SeedCNN"),
+        (
+            "test_mambaout",
+            2,
+            "a MambaOut cannot be widened; these can: CifarResNet, ConvNeXt, Eff.*SeedCNN",
+        ),
         ("efficientnet_b0", 2, "width 2: its constructor refuses .*channel_multiplier"),
         ("test_vit3", 0.5, "width 0.5: 3 heads times 0.5 is no whole number of heads"),
         ("resnet20", 1.01, "width 1.01: rounds to the channels that it has without"),

@@ -54,12 +54,12 @@ class Training(Settings):
 
 
 class Model(Settings):
-    """A network: ``seed-cnn``, ``resnet20``, or any name that ``timm.create_model`` knows."""
+    """A network: ``seed-cnn``, ``resnet20``, ``resnet56``, ``vgg16-cifar``, or any of timm's."""
 
     name: Name
     """Name of the network, as tables show it."""
     architecture: str = ""
-    """Network to build: seed-cnn, resnet20, or any of timm.create_model; default: the name."""
+    """Network to build: one of our own, or any of timm.create_model; default: the name."""
     arguments: dict[str, JsonValue] = Field({})
     """Further arguments of the network's constructor."""
     stem: Literal["original", "small"] = "original"

@@ -43,7 +43,12 @@ MEASURES = {
 OPTIMIZERS = {"adamw": "Loshchilov 2019"}
 SCHEDULES = {"cosine": "Loshchilov 2017"}
 # networks of this package; the others are timm's
-NETWORKS = {"seed-cnn": "", "resnet20": "He 2016", "vgg16-cifar": "Simonyan 2015"}
+NETWORKS = {
+    "seed-cnn": "",
+    "resnet20": "He 2016",
+    "resnet56": "He 2016",
+    "vgg16-cifar": "Simonyan 2015",
+}
 TIMM = "Wightman 2019"
 
 
