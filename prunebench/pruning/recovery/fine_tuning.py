@@ -18,7 +18,10 @@ def none(curve: Curve, model: nn.Module, masks: Masks) -> Run:
     return Run()
 
 
-@recovery(length="recovery", ranges={"epochs": "[1, inf)", "rate_share": "(0, inf)"})
+@recovery(
+    length="recovery",
+    ranges={"epochs": "[1, inf)", "rate_share": "(0, inf)", "milestones": "(0, 1)"},
+)
 def fine_tuning(
     curve: Curve,
     model: nn.Module,
@@ -26,16 +29,23 @@ def fine_tuning(
     *,
     epochs: int | None = None,
     rate_share: float = 0.1,
+    milestones: list[float] | None = None,
 ) -> Run:
-    """Train on at a small constant learning rate: ``rate_share`` of the baseline's (Han 2015).
+    """Train on at a small learning rate: ``rate_share`` of the baseline's (Han 2015).
 
     Args:
         epochs: None: the configuration's ``training.recovery_epochs``.
         rate_share: learning rate, relative to the baseline's.
+        milestones: where the rate falls to a tenth, as shares of the epochs; None: it stays.
     """
     length = epochs or curve.training.recovery_epochs or curve.training.epochs
-    rate = curve.training.learning_rate * rate_share
-    return curve.train(model, masks, start=0, stop=length, rate=lambda epoch: rate, own_order=True)
+    first = curve.training.learning_rate * rate_share
+    falls = [share * length for share in map(float, milestones or ())]
+
+    def rate(epoch: float) -> float:
+        return first * 0.1 ** sum(epoch >= fall for fall in falls)
+
+    return curve.train(model, masks, start=0, stop=length, rate=rate, own_order=True)
 
 
 @recovery(length="training", ranges={"to_epoch": "[0, inf)", "times": "[1, inf)"})

@@ -179,16 +179,18 @@ def test_group_norm_counts_every_coupled_slice_by_hand():
     torch.testing.assert_close(scores[names[STREAM]], expected(stream))
 
 
-def test_group_norm_agrees_with_torch_pruning():
+@pytest.mark.parametrize("power", [1, 2])
+def test_group_norm_agrees_with_torch_pruning(power):
     """Every group of a timm ResNet, in the same order of channels."""
     import torch_pruning
 
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=3).eval()
     example = torch.randn(2, 3, 32, 32)
-    ours = group_norm(View(model, batches=[(example, torch.zeros(2, dtype=torch.long))]))
+    view = View(model, batches=[(example, torch.zeros(2, dtype=torch.long))])
+    ours = group_norm(view, power=power)
     graph = torch_pruning.DependencyGraph().build_dependency(model, example)
-    importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
+    importance = torch_pruning.importance.GroupMagnitudeImportance(p=power)
     compared = 0
     for name in ours:
         layer = model.get_submodule(name.removesuffix(".weight"))

@@ -99,6 +99,14 @@ def test_fine_tuning_is_plain_training(bench) -> None:
     assert [entry["learning_rate"] for entry in cell.run.history] == [0.025] * 3
 
 
+def test_the_rate_of_fine_tuning_falls_at_its_milestones(bench) -> None:
+    """As in Fang 2023: at 60 and 80 of 100 epochs to a tenth."""
+    tuned = method("fine-tuning", epochs=5, rate_share=0.5, milestones=[0.6, 0.8])
+    cell = bench.run(tuned, 0.5)[0.5]
+    rates = [entry["learning_rate"] for entry in cell.run.history]
+    assert rates == pytest.approx([0.025] * 3 + [0.0025, 0.00025])
+
+
 def test_fine_tuning_lasts_as_configured(bench) -> None:
     assert bench.run(method("fine-tuning"), 0.5)[0.5].run.epochs == 2
     whole = bench.fresh(recovery_epochs=None)
