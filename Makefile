@@ -7,12 +7,13 @@ SHELL := bash
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config/default.yaml
+ANCHORS ?= $(wildcard config/anchors/*.yaml)
 BIN := .venv/bin
 # a broken link is an error; the notice is of the theme, on its own future
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 EXPERIMENT = $$($(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["experiment"])' $(CONFIG))
 
-.PHONY: help setup benchmark test test-slow test-slurm check docs audit lock clean
+.PHONY: help setup benchmark anchors test test-slow test-slurm check docs audit lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -31,6 +32,10 @@ setup: .venv/installed ## the environment in .venv, from the hashed lock file
 benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on CORES cores
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
+
+anchors: setup ## published figures run again and judged: days on one GPU; ANCHORS=one.yaml runs one
+	for config in $(ANCHORS); do $(BIN)/snakemake --cores $(CORES) --configfile "$$config"; done
+	$(BIN)/python -m prunebench anchors config/anchors
 
 test: setup ## the tests, less those marked slow; COVERAGE=yes says which lines they ran
 	$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term)

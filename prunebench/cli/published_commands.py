@@ -1,4 +1,4 @@
-"""``import`` and ``compare``: published results in an experiment, and two experiments."""
+"""``import``, ``compare`` and ``anchors``: one's own results beside those of others."""
 
 from __future__ import annotations
 
@@ -81,4 +81,37 @@ def compare(
     found = others.compare(*cells, (str(a), str(b)), tolerance)
     print(others.as_json(found) if as_json else others.text(found))
     if not found.agrees:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=guide(
+        example("anchors config/anchors"),
+        files(
+            "the folder's configurations and published figures, cells.csv of their experiments",
+            "anchors.csv and anchors.md to --output",
+        ),
+        "To run them first, on a GPU: make anchors.",
+    )
+)
+def anchors(
+    folder: Annotated[
+        Path, typer.Argument(help="configurations x.yaml, each with its x.published.csv")
+    ] = Path("config/anchors"),
+    results: Annotated[
+        Path, typer.Option(help="the folder that holds a folder for each experiment")
+    ] = Path("results"),
+    output: Annotated[Path, typer.Option(help="a folder for the verdicts")] = Path(
+        "results/anchors"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Judge published figures by one's own runs of them; exit status 1: one lies outside."""
+    from prunebench.published import anchors as judged
+
+    found = judged.judge_folder(folder, results)
+    for path in judged.write(found, output):
+        print(f"wrote {path}", file=sys.stderr)
+    print(judged.as_json(found) if as_json else judged.markdown(found))
+    if judged.contradicted(found):
         raise typer.Exit(1)

@@ -245,8 +245,10 @@ def test_the_schema_accepts_what_ships_and_refuses_what_is_refused() -> None:
     schema = catalog.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    for path in (ROOT / "config").glob("*.yaml"):
-        assert "# yaml-language-server: $schema=schema.json" in path.read_text()
+    folder = ROOT / "config"
+    for path in folder.rglob("*.yaml"):
+        up = "../" * (len(path.relative_to(folder).parts) - 1)
+        assert f"# yaml-language-server: $schema={up}schema.json" in path.read_text()
         written = read_yaml(path)
         validator.validate(written)
         validator.validate(json.loads(config.parse(written).model_dump_json()))
