@@ -30,7 +30,7 @@ from prunebench.published.read_foreign import read_text_table
 from prunebench.statistics import read_cells
 from prunebench.statistics.bootstrap import t_quantile
 from prunebench.storage.files import write_text
-from prunebench.storage.records import DENSE, OK
+from prunebench.storage.records import DENSE, FAILED_TO_TRAIN, OK
 from prunebench.text.markup import markdown_rows
 from prunebench.text.numbers import number, percent
 
@@ -203,7 +203,8 @@ def _own(figure: PublishedFigure, cells: pd.DataFrame | None) -> tuple[pd.DataFr
     setting = cells[["task", "regime", "model"]] == [figure.task, figure.regime, figure.model]
     own = cells[setting.all(axis=1)]
     seeds = own["seed"].nunique()
-    own = own[(own["method"] == figure.method) & (own["status"] == OK)]
+    trained = (own["status"] == OK) & (own["training_outcome"] != FAILED_TO_TRAIN)
+    own = own[(own["method"] == figure.method) & trained]
     achieved = own["sparsity_achieved"].fillna(own["sparsity"])
     own = own.assign(
         accuracy=100 * (1 - own["test_error"]), compression=1 / (1 - achieved),

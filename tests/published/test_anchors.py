@@ -101,11 +101,12 @@ def test_the_achieved_sparsity_decides_and_failures_are_left_out() -> None:
         {**THREE[1], "sparsity": 0.9, "sparsity_achieved": 0.8},
         {**THREE[2], "status": "diverged"},
         {**THREE[2], "seed": 3},
+        {**THREE[1], "seed": 4, "training_outcome": "failed-to-train"},
         {**THREE[1], "method": "b"},
         {**THREE[1], "regime": "other"},
     ])  # fmt: skip
     found = verdict(own, figure(92.0))
-    assert (found.seeds, found.left_out) == (2, 2)
+    assert (found.seeds, found.left_out) == (2, 3)
     assert found.own == pytest.approx((91.5 + 92.5) / 2)
     assert found.compression == pytest.approx(10)
 
