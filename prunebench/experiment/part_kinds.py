@@ -104,6 +104,8 @@ class Allocation(_Restricted):
     """Whether the sparsity is an outcome, not a target."""
     alone: str | None = None
     """Allocation that takes its place where a layer is pruned on its own."""
+    compares: Literal["network", "layer", "row", "nothing"] = "network"
+    """Where the lowest scores go: of the network, a layer, a row; nothing: what goes is drawn."""
 
 
 class Schedule(_Restricted):

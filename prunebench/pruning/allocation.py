@@ -18,6 +18,7 @@ from torch import Tensor
 from prunebench.errors import Refused
 from prunebench.experiment.part_kinds import Allocation
 from prunebench.experiment.registry import allocation, check_parameters, find, load
+from prunebench.pruning.masks import tied
 from prunebench.pruning.view import Scores
 
 Draw = Callable[[str], torch.Generator]  # purpose -> a generator of its own
@@ -49,6 +50,34 @@ def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Te
         equal = tied[drawn == last]
         keep[equal[: remove - flat.numel() + int(keep.count_nonzero())]] = False
     return keep.view(scores.shape)
+
+
+def drawn_units(scores: Scores, keep: Keep, compares: str) -> Keep:
+    """Return which units were kept by a draw: those that score as high as one that was removed.
+
+    Args:
+        scores: what the allocation saw.
+        keep: what it answered.
+        compares: among which units it removed the lowest, as its trait says.
+
+    Returns:
+        Name -> bool of the shape of the scores.
+    """
+    if compares == "nothing" or not scores:
+        return {}
+    if compares == "network":
+        flat = tied(
+            torch.cat([value.flatten() for value in scores.values()])[None],
+            torch.cat([keep[name].flatten() for name in scores])[None],
+        )[0].split([value.numel() for value in scores.values()])
+        parts = zip(scores.items(), flat, strict=True)
+        return {name: part.view(value.shape) for (name, value), part in parts}
+    found = {}
+    for name, value in scores.items():
+        rows = len(value) if compares == "row" else 1
+        flags = tied(value.reshape(rows, -1), keep[name].reshape(rows, -1))
+        found[name] = flags.view(value.shape)
+    return found
 
 
 def gone_of(value: Tensor) -> int:
@@ -128,7 +157,7 @@ def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int])
     return quota
 
 
-@allocation(patterns=("weight", "filter", "block"))
+@allocation(patterns=("weight", "filter", "block"), compares="layer")
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; largest remainders are rounded up, so that the sum holds."""
     _check(scores, remove, least)
@@ -179,7 +208,7 @@ def erk_kept(shapes: Mapping[str, torch.Size], keep: float) -> dict[str, float]:
         dense |= over
 
 
-@allocation(patterns=("weight",))
+@allocation(patterns=("weight",), compares="layer")
 def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """Erdős–Rényi-kernel: densities ∝ Σ dims / Π dims of each weight (Mocanu 2018, Evci 2020).
 
@@ -193,7 +222,7 @@ def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     return _lowest_of_each(scores, _counts(scores, exact, least), least, draw)
 
 
-@allocation(patterns=("weight",), nested=True)
+@allocation(patterns=("weight",), nested=True, compares="layer")
 def lamp(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """One ranking of w_u² / Σ_{v≥u} w_v², sorted within the layer (Lee 2021).
 
@@ -226,7 +255,7 @@ def _lamp(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
     return found.masked_fill(gone, -torch.inf).view(value.shape)
 
 
-@allocation(patterns=("weight",))
+@allocation(patterns=("weight",), compares="row")
 def per_row(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every output row of every layer (Sun 2024, section 3).
 
@@ -266,7 +295,7 @@ def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Genera
     return quota
 
 
-@allocation(patterns=("weight", "filter", "block"), alone="global")
+@allocation(patterns=("weight", "filter", "block"), alone="global", compares="layer")
 def explicit(
     scores: Scores, remove: int, least: int, draw: Draw, *, shares: dict[str, float] | None = None
 ) -> Keep:
@@ -305,7 +334,7 @@ def explicit(
     return _lowest_of_each(scores, counts, least, draw)
 
 
-@allocation(patterns=("weight", "filter"))
+@allocation(patterns=("weight", "filter"), compares="nothing")
 def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "global") -> Keep:
     """As many of each layer as another allocation keeps, but drawn (Frankle 2021, section 5).
 
@@ -327,7 +356,7 @@ def shuffled(scores: Scores, remove: int, least: int, draw: Draw, *, of: str = "
     return keep
 
 
-@allocation(patterns=("weight", "filter"), sparsities=(0.0,), outcome=True)
+@allocation(patterns=("weight", "filter"), sparsities=(0.0,), outcome=True, compares="layer")
 def threshold(scores: Scores, remove: int, least: int, draw: Draw, *, tau: float = 0.01) -> Keep:
     """Keep every unit that scores at least ``tau``; the sparsity is the outcome.
 

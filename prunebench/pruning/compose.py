@@ -10,13 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunebench.errors import Refused
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import KINDS, Allocation, Pattern
 from prunebench.experiment.settings import First, Method, Part
+from prunebench.pruning.allocation import drawn_units
 from prunebench.pruning.layers import Layer
-from prunebench.pruning.masks import Masks, apply
+from prunebench.pruning.masks import Chosen, Masks, apply, drawn_of, tied_share
 from prunebench.pruning.view import Compensated, Scores, Swept, View
 from prunebench.storage.hashing import derive_seed
+from prunebench.text.numbers import percent
+from prunebench.training import models
 
 
 def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -91,7 +95,37 @@ def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Mas
     early = _chosen(first, view, view.memory["first"], 1 - density)
     left = copy(view)
     left.within = {**view.within, **early}
-    return {**early, **_chosen(method, left, scores, sparsity)}
+    late = _chosen(method, left, scores, sparsity)
+    drawn = dict(drawn_of(late))
+    for name, flags in drawn_of(early).items():
+        drawn[name] = flags & late.get(name, flags) | drawn.get(name, torch.zeros_like(flags))
+    return Chosen({**early, **late}, drawn)
+
+
+MOSTLY = 0.5  # the largest share of what is kept that may be a draw
+
+
+def checked_for_draws(method: Method, view: View, masks: Masks, sparsity: float) -> Masks:
+    """Return masks as they are, unless most of what they keep was drawn among equal scores.
+
+    Raises:
+        Refused: so it is: the result would be random pruning's under the name of a criterion.
+    """
+    share = tied_share(masks, view.layers)
+    if share is not None and share > MOSTLY:
+        zero = models.zero_branches(view.model)
+        raise Refused(
+            f"at {percent(sparsity)}, {percent(share)} of the weights kept were drawn among equal"
+            f" scores: {method.criterion.name} does not tell them apart, so this would be random"
+            " pruning under another name; "
+            + (
+                "residual branches of this network start at zero: build it with arguments:"
+                " {zero_init_last: false}"
+                if zero
+                else "use another criterion, network or sparsity, or random itself"
+            )
+        )
+    return masks
 
 
 def _chosen(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
@@ -103,11 +137,15 @@ def _ranked(method: Method | First, view: View, scores: Scores, sparsity: float)
     pattern, pattern_parameters = part(method, "pattern")
     allocation, parameters = part(method, "allocation")
 
-    def allocate(units: Scores, remove: int, least: int) -> dict[str, Tensor]:
-        return allocation(units, remove, least, view.generator, **parameters)
+    compares = method.spec(Allocation).traits.compares
+
+    def allocate(units: Scores, remove: int, least: int) -> Chosen:
+        keep = allocation(units, remove, least, view.generator, **parameters)
+        return Chosen(keep, drawn_units(units, keep, compares))
 
     masks = pattern(view, scores, allocate, sparsity, **pattern_parameters)
-    return {name: mask & view.within.get(name, mask) for name, mask in masks.items()}
+    kept = {name: mask & view.within.get(name, mask) for name, mask in masks.items()}
+    return Chosen(kept, {name: flags & kept[name] for name, flags in drawn_of(masks).items()})
 
 
 @dataclass(frozen=True)

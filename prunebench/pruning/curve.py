@@ -160,20 +160,30 @@ class Curve:
         return compose.score(self.method, view)
 
     def masks(self, view: View, scored: Compensated, sparsity: float) -> Masks:
-        """Return masks at a target sparsity, in [0, 1)."""
-        return compose.masks_at(self.method, view, scored.scores, sparsity)
+        """Return masks at a target sparsity, in [0, 1).
+
+        Raises:
+            Refused: most of what they keep was drawn among equal scores.
+        """
+        masks = compose.masks_at(self.method, view, scored.scores, sparsity)
+        return compose.checked_for_draws(self.method, view, masks, sparsity)
 
     def masks_in_rounds(
         self, model: nn.Module, sparsity: float, rounds: int
     ) -> tuple[Compensated, Masks]:
-        """Return scores and masks of a network, scored and pruned ``rounds`` times in a row."""
+        """Return scores and masks of a network, scored and pruned ``rounds`` times in a row.
+
+        Raises:
+            Refused: most of what they keep was drawn among equal scores.
+        """
 
         def look(masks: Masks | None) -> View:
             pruned = deepcopy(model)
             apply(pruned, masks or {})
             return self.view(pruned, masks)
 
-        return compose.masks_in_rounds(self.method, look, sparsity, rounds)
+        scored, masks = compose.masks_in_rounds(self.method, look, sparsity, rounds)
+        return scored, compose.checked_for_draws(self.method, look(None), masks, sparsity)
 
     def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> tuple[Run, Moment]:
         """Prune the network and run the recovery; return its run, and the logits at pruning."""

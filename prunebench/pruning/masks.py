@@ -10,6 +10,55 @@ from torch import Tensor, nn
 Masks = dict[str, Tensor]
 
 
+class Chosen(Masks):
+    """Masks that know which of what they keep was drawn among equal scores.
+
+    ``drawn``: name -> bool of the mask's shape, True where it is kept by a draw; names that are
+    missing have none.
+    """
+
+    def __init__(self, masks: Mapping[str, Tensor], drawn: Mapping[str, Tensor]) -> None:
+        super().__init__(masks)
+        self.drawn = {name: flags for name, flags in drawn.items() if bool(flags.any())}
+
+
+def drawn_of(masks: Mapping[str, Tensor]) -> Masks:
+    """Return what of masks was kept by a draw, as far as they know it."""
+    return masks.drawn if isinstance(masks, Chosen) else {}
+
+
+def tied(scores: Tensor, keep: Tensor) -> Tensor:
+    """Return which units of each row were kept although one of the same score was removed.
+
+    Args:
+        scores: [rows, units], compared within a row; -inf is gone already.
+        keep: bool of the same shape; the lowest of a row are removed.
+
+    Returns:
+        Bool of the same shape: those at the threshold, whose choice was a draw.
+    """
+    removed = scores.masked_fill(keep | scores.isneginf(), -torch.inf)
+    threshold = removed.amax(1, keepdim=True)
+    return keep & (scores == threshold) & ~threshold.isneginf()
+
+
+def tied_share(masks: Mapping[str, Tensor], names: Iterable[str]) -> float | None:
+    """Return the share of the kept weights whose choice was a draw among equal scores, in [0, 1].
+
+    None where the masks do not know it, or nothing is kept.
+
+    Args:
+        masks: of the network.
+        names: its prunable weights.
+    """
+    if not isinstance(masks, Chosen):
+        return None
+    chosen = [name for name in names if name in masks]
+    kept = sum(int(masks[name].count_nonzero()) for name in chosen)
+    drawn = sum(int(masks.drawn[name].count_nonzero()) for name in chosen if name in masks.drawn)
+    return drawn / kept if kept else None
+
+
 @torch.no_grad()
 def apply(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Set parameters to zero where their mask is False, in place."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prunebench.errors import Refused
 from prunebench.experiment.registry import pattern
 from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
-from prunebench.pruning.masks import Masks, ones
+from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones, tied
 from prunebench.pruning.view import GroupScores, Scores, View
 
 Allocate = Callable[[Scores, int, int], dict[str, Tensor]]  # scores, how many go, least to keep
@@ -104,16 +104,20 @@ def n_m(
             f"{len(odd)} of {len(values)} layers have no groups of {m} inputs: {', '.join(odd)};"
             " exclude them (prunable: {exclude: [...]}) or set leave_dense: true"
         )
-    return {
-        name: ~value.isneginf()
-        if name in odd
-        else _n_of_m(name, value, n, m, view.generator("ties", name))
-        for name, value in values.items()
-    }
+    masks = {name: ~value.isneginf() for name, value in values.items()}
+    drawn = {}
+    for name in [name for name in values if name not in odd]:
+        masks[name], drawn[name] = _n_of_m(name, values[name], n, m, view.generator("ties", name))
+    return Chosen(masks, drawn)
 
 
-def _n_of_m(name: str, value: Tensor, n: int, m: int, generator: torch.Generator) -> Tensor:
-    """Return bool of the shape of ``value`` [out, in, ...]: the best n of every m inputs."""
+def _n_of_m(
+    name: str, value: Tensor, n: int, m: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the best n of every m inputs, and which of them were drawn among equal ones.
+
+    Both are bool of the shape of ``value`` [out, in, ...].
+    """
     last = value.movedim(1, -1)
     groups = last.reshape(-1, m)
     short = int(((~groups.isneginf()).sum(1) < n).sum())
@@ -122,7 +126,9 @@ def _n_of_m(name: str, value: Tensor, n: int, m: int, generator: torch.Generator
     order = torch.rand(groups.shape, generator=generator).to(groups.device).argsort(1)
     order = order.gather(1, groups.gather(1, order).argsort(dim=1, descending=True, stable=True))
     keep = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, order[:, :n], True)
-    return keep.view(last.shape).movedim(-1, 1).contiguous()
+    found = (keep, tied(groups, keep))
+    one, two = (flags.view(last.shape).movedim(-1, 1).contiguous() for flags in found)
+    return one, two
 
 
 @pattern()
@@ -143,14 +149,12 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
     groups = [group for group in view.groups if group.name in units]
     if not groups:
         raise Refused("the criterion has no score for any filter of this model that could go")
-    weights = view.weights
-    target = round((1 - sparsity) * sum(value.numel() for value in weights.values()))
-
-    def keep(remove: int) -> dict[tuple[str, int], Tensor]:
-        return kept_dims(groups, allocate(units, remove, 1))
+    weights, parameters = view.weights, dict(view.model.named_parameters())
+    prunable = sum(value.numel() for value in weights.values())
+    target = sum(value.numel() for value in weights.values()) - round(sparsity * prunable)
 
     def missed(remove: int) -> int:
-        return kept_weights(keep(remove), weights) - target
+        return kept_weights(kept_dims(groups, allocate(units, remove, 1)), weights) - target
 
     # bisection between what is gone already and all but one of each group: kept weights only fall
     least = low = sum(int(value.isneginf().sum()) for value in units.values())
@@ -164,13 +168,16 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
     nearest = min(max(low - 1, least), low, key=lambda remove: abs(missed(remove)))
     largest = max(value[0].numel() for value in weights.values())
     if low >= most and missed(low) > largest:
-        reached = 1 - (missed(low) + target) / sum(v.numel() for v in weights.values())
+        reached = sparsity - missed(low) / prunable
         raise Refused(
             f"only {reached:.4f} of the prunable weights belong to filters that can go, less than"
             f" {sparsity:g}"
         )
-    parameters = dict(view.model.named_parameters())
-    return {**ones(weights), **expand(keep(nearest), parameters)}
+    chosen = allocate(units, nearest, 1)
+    kept = expand(kept_dims(groups, chosen), parameters)
+    flags = {name: keep & ~drawn_of(chosen).get(name, ~keep) for name, keep in chosen.items()}
+    sure = expand(kept_dims(groups, flags), parameters)
+    return Chosen({**ones(weights), **kept}, {name: kept[name] & ~sure[name] for name in kept})
 
 
 def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor | None:
@@ -238,11 +245,15 @@ def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Ma
             f" blocks that can go, less than {sparsity:g}"
         )
     parameters = dict(view.model.named_parameters())
-    masks = ones(weights)
-    for item, kept in zip(blocks, keep(nearest).tolist(), strict=True):
-        if not kept:
+    chosen = allocate({"blocks": values}, nearest, 0)
+    masks, drawn = ones(weights), Masks()
+    by_draw = drawn_of(chosen).get("blocks", torch.zeros(len(blocks), dtype=torch.bool))
+    for index, item in enumerate(blocks):
+        if not chosen["blocks"][index]:
             masks |= {n: torch.zeros_like(parameters[n], dtype=torch.bool) for n in item.parameters}
-    return masks
+        elif by_draw[index]:
+            drawn |= ones({n: weights[n] for n in item.weights})
+    return Chosen(masks, drawn)
 
 
 def _block_scores(view: View, scores: Scores) -> Tensor:

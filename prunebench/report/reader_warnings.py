@@ -12,11 +12,12 @@ from prunebench.statistics import smallest_p, under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.published_results import own
 from prunebench.storage.records import OK
-from prunebench.text.numbers import plural, seeds_text
+from prunebench.text.numbers import percent, plural, seeds_text
 
 if TYPE_CHECKING:
     from prunebench.report.report_inputs import ReportInputs
 
+DRAWN_FROM = 0.05  # the share of a mask that is a draw, from which on a reader is told
 # what should be the same for all records -> its column
 MACHINE = {
     "Commit": "commit", "Device": "device", "Threads": "threads", "Python": "python_version",
@@ -42,7 +43,7 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
             f" two-sided p of the test is {smallest_p(seeds):.3g},"
             " before correction for the number of methods."
         )
-    found += [*_late(cells), *_lost(cells)]
+    found += [*_late(cells), *_lost(cells), *_drawn(cells)]
     found += _not_ranked([str(row["method"]) for row in mine if row["missing"]])
     sources = sorted({str(row["published"]) for row in rows if row["published"]})
     if sources:
@@ -83,6 +84,21 @@ def _lost(cells: pd.DataFrame) -> list[str]:
     return [
         f"Of {len(cells)} cells, {bad}: they count against their method (unmeasured ones as a"
         " constant predictor)."
+    ]
+
+
+def _drawn(cells: pd.DataFrame) -> list[str]:
+    """Return a sentence on cells whose mask is in part a draw among equal scores."""
+    if "tied_share" not in cells.columns:
+        return []
+    shares = pd.to_numeric(cells["tied_share"], errors="coerce")
+    found = cells[shares > DRAWN_FROM]
+    if found.empty:
+        return []
+    return [
+        f"In {plural(len(found), 'cell')} of {', '.join(sorted(set(found['method'])))} more than"
+        f" {percent(DRAWN_FROM)} of the weights kept, up to {percent(shares.max())}, were drawn"
+        " among equal scores (tied_share): to that extent the criterion chose at random."
     ]
 
 
@@ -149,6 +165,7 @@ def _cells(inputs: ReportInputs) -> Iterator[str]:
     for sentence in _late(inputs.cells):
         yield f"{sentence} The hypotheses leave them out; the scores do not."
     yield from _lost(inputs.cells)
+    yield from _drawn(inputs.cells)
     scores = inputs.scores
     missing = scores.loc[~scores["complete"], "method"]
     yield from _not_ranked([str(method) for method in missing])

@@ -17,7 +17,8 @@ from prunebench.experiment.part_kinds import Pattern
 from prunebench.experiment.settings import Method
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
-from prunebench.pruning.masks import collapsed
+from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.masks import collapsed, tied_share
 from prunebench.runner.baselines import rewind_file
 from prunebench.runner.device import named_operations
 from prunebench.runner.job_context import JobContext
@@ -157,6 +158,9 @@ def _store_cell(
         "mask_hash": sha256_file(cell.folder / MASKS),
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
         "zero_init_last": dense["zero_init_last"],
+        "tied_share": tied_share(
+            pruned.masks, prunable_layers(pruned.model, job.plan.experiment.prunable)
+        ),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
     if gone and not method.spec(Pattern).traits.whole_layers:

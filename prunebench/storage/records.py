@@ -27,7 +27,7 @@ REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
 # of the network at initialization: whether a residual branch starts at zero (``zero_init_last``)
 NETWORK = ("zero_init_last",)
 SIZE = (
-    "sparsity_achieved", "params_total", "params_kept", "compression_ratio",
+    "sparsity_achieved", "tied_share", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",
     # of the smallest network that was verified to compute the same: shrunk, else masked
     "shrink_difference", "params_shrunk", "macs_shrunk", "shrunk_speedup", "bytes_encoded",

@@ -82,7 +82,7 @@ def dynamic(
         clock, model = Clock(), curve.model_at(0)
         view = curve.view(model)
         scored = curve.score(view)
-        masks = curve.masks(view, scored, sparsity)
+        masks = dict(curve.masks(view, scored, sparsity))  # which moves: its first ties are no more
         compose.prune(model, scored, masks)
         seed = derive_seed(curve.seed, "dynamic", sparsity)
         rewirer = _Rewirer(masks, steps, share, grow == "gradient", seed, clock.seconds())

@@ -12,7 +12,7 @@ from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
-from prunebench.pruning.masks import Masks, ones
+from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones
 from prunebench.pruning.view import Scores
 from prunebench.training.checkpoints import Memory, Tensors
 from prunebench.training.loop import Hooks
@@ -121,13 +121,20 @@ class _Pruner:
         """Return what it knows between two epochs."""
         moved = {f"movement/{name}": total for name, total in (self.movement or {}).items()}
         masks = {f"mask/{name}": mask for name, mask in self.masks.items()}
+        masks |= {f"drawn/{name}": flags for name, flags in drawn_of(self.masks).items()}
         return {**moved, **masks, "seconds": torch.tensor(self.seconds, dtype=torch.float64)}
 
     def recall(self, kept: Tensors) -> None:
         """Take up what ``keep`` returned."""
-        self.masks = {
-            name: kept[f"mask/{name}"].to(mask.device) for name, mask in self.masks.items()
+        found = {
+            kind: {
+                name: kept[f"{kind}/{name}"].to(mask.device)
+                for name, mask in self.masks.items()
+                if f"{kind}/{name}" in kept
+            }
+            for kind in ("mask", "drawn")
         }
+        self.masks = Chosen(found["mask"], found["drawn"])
         for name, total in (self.movement or {}).items():
             total.copy_(kept[f"movement/{name}"])
         self.seconds = kept["seconds"].item()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import nn
 
+from prunebench.errors import Refused
 from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.registry import schedule
 from prunebench.pruning.curve import Clock, Cost, Curve, Pruned
@@ -77,19 +78,29 @@ def prune_each(
 ) -> Iterator[Pruned]:
     """Score the network that ``fresh`` builds once; prune and recover a copy at each sparsity.
 
-    What it yields has the cost of its recovery alone.
+    What it yields has the cost of its recovery alone. A sparsity that is refused does not keep the
+    others from their turn.
+
+    Raises:
+        Refused: after the others, where a sparsity was refused.
     """
     clock = Clock()
     view = curve.view(fresh())
     scored = curve.score(view)
-    scoring = clock.seconds()
+    scoring, refused = clock.seconds(), None
     for sparsity in sparsities:
         clock = Clock()
-        masks = curve.masks(view, scored, sparsity)
+        try:
+            masks = curve.masks(view, scored, sparsity)
+        except Refused as error:
+            refused = error
+            continue
         seconds = scoring + clock.seconds()
         model = fresh()
         run, moment = curve.recover(model, scored, masks)
         yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds, moment)
+    if refused is not None:
+        raise refused
 
 
 def rounds(rate: float, last: float) -> list[float]:
