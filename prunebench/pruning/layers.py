@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
@@ -75,12 +76,25 @@ def prunable_layers(model: nn.Module, settings: Prunable | None = None) -> dict[
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to eval mode within the block; then restore the mode of every module."""
+def evaluating(model: nn.Module, batch_norm: str = "eval") -> Iterator[None]:
+    """Switch to eval mode within the block; then restore the mode of every module.
+
+    Args:
+        model: the network.
+        batch_norm: ``train`` lets batch norms use the statistics of each batch; those that they
+            keep are left as they are.
+    """
     modes = [(module, module.training) for module in model.modules()]
+    norms = [module for module, _ in modes if isinstance(module, _BatchNorm)]
+    kept = [norm.track_running_stats for norm in norms]
     model.eval()
+    if batch_norm == "train":
+        for norm in norms:
+            norm.training, norm.track_running_stats = True, False
     try:
         yield
     finally:
+        for norm, tracks in zip(norms, kept, strict=True):
+            norm.track_running_stats = tracks
         for module, training in modes:
             module.training = training

@@ -100,6 +100,7 @@ class View:
         self.within: Masks = dict(within or {})
         self.memory: dict[str, Scores] = {}  # scores that a method needs at every sparsity
         self._batches = batches
+        self._means: dict[str, dict[str, Tensor]] = {}  # mean gradients, by mode of batch norms
 
     @cached_property
     def batches(self) -> list[tuple[Tensor, Tensor]]:
@@ -126,9 +127,22 @@ class View:
         drawn = torch.rand(shape, generator=self.generator("random", name))
         return drawn.to(self.layers[name].weight.device)
 
-    @cached_property
+    @property
     def gradients(self) -> dict[str, Tensor]:
         """The mean gradient of the loss over the calibration samples, in eval mode."""
+        return self.mean_gradients()
+
+    def mean_gradients(self, batch_norm: str = "eval") -> dict[str, Tensor]:
+        """Return the mean gradient of the loss over the calibration samples.
+
+        Args:
+            batch_norm: see ``batch_gradients``.
+        """
+        if batch_norm not in self._means:
+            self._means[batch_norm] = self._mean_gradients(batch_norm)
+        return self._means[batch_norm]
+
+    def _mean_gradients(self, batch_norm: str) -> dict[str, Tensor]:
         weights = {name: layer.weight for name, layer in self.layers.items()}
         # at least single precision: sums and products of half precision vanish
         sums = {
@@ -136,25 +150,45 @@ class View:
             for name, weight in weights.items()
         }
         count = 0
-        for size, gradients in self.batch_gradients(weights):
+        for size, gradients in self.batch_gradients(weights, batch_norm):
             for name, gradient in gradients.items():
                 sums[name].add_(gradient, alpha=size)
             count += size
         return {name: total / count for name, total in sums.items()}
 
+    def normed_batches(self, batch_norm: str) -> list[tuple[Tensor, Tensor]]:
+        """Return the calibration batches that batch norms in this mode can see.
+
+        Args:
+            batch_norm: ``eval``: all; ``train``: those of more than one sample, as in training.
+
+        Raises:
+            Refused: there is none.
+        """
+        least = 2 if batch_norm == "train" else 1
+        batches = [batch for batch in self.batches if len(batch[0]) >= least]
+        if not batches:
+            raise Refused("batch norm in train mode needs batches of more than one sample")
+        return batches
+
     def batch_gradients(
-        self, parameters: Mapping[str, nn.Parameter]
+        self, parameters: Mapping[str, nn.Parameter], batch_norm: str = "eval"
     ) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Yield (samples, gradients of the mean loss) of each calibration batch, in eval mode.
 
         A parameter that the loss does not depend on is left out.
+
+        Args:
+            parameters: those to take the gradient of, by name.
+            batch_norm: ``eval`` normalizes by the running statistics, ``train`` by each batch's
+                own; the running statistics stay as they are.
         """
         frozen = [value for value in parameters.values() if not value.requires_grad]
         try:
             for value in frozen:
                 value.requires_grad_(True)
-            with evaluating(self.model), torch.enable_grad():
-                for inputs, targets in self.batches:
+            with evaluating(self.model, batch_norm), torch.enable_grad():
+                for inputs, targets in self.normed_batches(batch_norm):
                     loss = self.loss(logits_of(self.model(inputs)), targets)
                     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
                     pairs = zip(parameters, found, strict=True)

@@ -36,6 +36,7 @@ def network(
     *,
     dtype: torch.dtype | None = None,
     change: Callable[[Tensor], Tensor] = lambda value: value,
+    batch_norm: str = "eval",
 ) -> Iterator[FunctionalNetwork]:
     """Yield the view's network, in eval mode, as a function of some of its weights.
 
@@ -47,6 +48,7 @@ def network(
         names: the weights; None: all prunable ones.
         dtype: to compute in; None: the model's own, single precision at least.
         change: applied to every parameter and every floating-point buffer.
+        batch_norm: ``train`` normalizes by each batch's own statistics.
     """
     model = view.model
 
@@ -71,7 +73,7 @@ def network(
 
     device = next(model.parameters()).device
     with ExitStack() as stack:
-        stack.enter_context(evaluating(model))
+        stack.enter_context(evaluating(model, batch_norm))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
@@ -89,7 +91,7 @@ def gradient(
 
 
 def mean_gradient(
-    view: View, net: FunctionalNetwork, temperature: float = 1.0
+    view: View, net: FunctionalNetwork, temperature: float = 1.0, batch_norm: str = "eval"
 ) -> dict[str, Tensor]:
     """Return the mean gradient of the loss over the calibration samples.
 
@@ -97,10 +99,11 @@ def mean_gradient(
         view: gives the samples and the loss.
         net: the network as a function.
         temperature: divides the logits.
+        batch_norm: the mode in which the network was made a function.
     """
     sums = {name: torch.zeros_like(weight) for name, weight in net.weights.items()}
     count = 0
-    for inputs, targets in view.batches:
+    for inputs, targets in view.normed_batches(batch_norm):
         loss = view.loss(net.logits(inputs) / temperature, targets) * len(inputs)
         for name, value in gradient(loss, net.weights).items():
             sums[name] += value
@@ -109,8 +112,9 @@ def mean_gradient(
 
 
 def hessian_product(
-    view: View, net: FunctionalNetwork, vector: Mapping[str, Tensor], temperature: float = 1.0
-) -> dict[str, Tensor]:
+    view: View, net: FunctionalNetwork, vector: Mapping[str, Tensor], temperature: float = 1.0,
+    batch_norm: str = "eval",
+) -> dict[str, Tensor]:  # fmt: skip
     """Return H·v, with H the Hessian of the mean loss over the calibration samples.
 
     Args:
@@ -118,13 +122,14 @@ def hessian_product(
         net: the network as a function.
         vector: v, by weight.
         temperature: divides the logits.
+        batch_norm: the mode in which the network was made a function.
 
     Raises:
         Refused: the network cannot be differentiated twice.
     """
     sums = {name: torch.zeros_like(weight) for name, weight in net.weights.items()}
     count = 0
-    for inputs, targets in view.batches:
+    for inputs, targets in view.normed_batches(batch_norm):
         loss = view.loss(net.logits(inputs) / temperature, targets) * len(inputs)
         first = gradient(loss, net.weights, create_graph=True)
         along = torch.stack([(first[name] * value).sum() for name, value in vector.items()]).sum()

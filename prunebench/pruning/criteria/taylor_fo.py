@@ -11,14 +11,22 @@ from prunebench.pruning.groups import Group
 from prunebench.pruning.view import GroupScores, View
 
 
-@criterion(patterns=("filter",), needs=("batches", "gradients"))
-def taylor_fo(view: View) -> GroupScores:
+@criterion(
+    patterns=("filter",),
+    needs=("batches", "gradients"),
+    ranges={"batch_norm": ("train", "eval")},
+)
+def taylor_fo(view: View, *, batch_norm: str = "train") -> GroupScores:
     """(Σ g·w)² of what makes a channel, averaged over the batches (Molchanov 2019, equation 8).
 
     The sum is the derivative of the loss by a gate on the channel. Directly after its batch norm it
     is g_γ·γ + g_β·β (their Taylor-FO-BN); without a batch norm, the sum over the filter's weights
     and its bias. A gate on coupled channels acts on all their filters at once, so their sums are
     added before they are squared. The gradient is that of a batch's mean loss.
+
+    Args:
+        batch_norm: ``train`` normalizes by each batch, as the authors' code does, which scores
+            while it trains (NVlabs/Taylor_pruning, ``main.py``); ``eval`` by running statistics.
 
     Raises:
         Refused: the loss depends on no filter that could be removed.
@@ -28,7 +36,7 @@ def taylor_fo(view: View) -> GroupScores:
     wanted = {name: named[name] for gate in gates.values() for name in gate}
     sums = {group.name: torch.zeros(group.size) for group in view.groups}
     batches = 0
-    for _, gradients in view.batch_gradients(wanted):
+    for _, gradients in view.batch_gradients(wanted, batch_norm):
         batches += 1
         for group in view.groups:
             sums[group.name] += _gate(gates[group.name], named, gradients, group.size).square()
