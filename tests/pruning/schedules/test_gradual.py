@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.settings import Training
 from prunebench.pruning.curve import Curve, update_steps
 from prunebench.pruning.schedules.gradual import cubic
+from prunebench.pruning.schedules.regularized import least_strength
 from prunebench.training.loop import Hooks, learning_rate, train
 from tests.pruning.in_memory import cells, curve_of, remember, same
 
@@ -181,6 +183,7 @@ def test_slimming_is_an_l1_of_the_scales() -> None:
     assert low.spent.epochs == high.spent.epochs == 4
     # the same by hand: the penalty adds strength · sign(γ) to γ's gradient
     model = curve.model_at(0)
+    model.norm.weight.data.fill_(0.5)  # as the authors start
 
     def subgradient(step, network):
         network.norm.weight.grad += 0.05 * network.norm.weight.detach().sign()
@@ -191,6 +194,40 @@ def test_slimming_is_an_l1_of_the_scales() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     dense = curve.model_at(4)
     assert low.model.norm.weight.abs().sum() < dense.norm.weight.abs().sum()
+
+
+def test_the_penalty_of_slimming_is_strong_enough_to_act() -> None:
+    # the authors' CIFAR run: 160 epochs of 782 steps, 0.1 to half of them, then 0.01, 0.001
+    authors = Training(epochs=160, batch_size=64, learning_rate=0.1, schedule="step")
+    path = 782 * (80 * 0.1 + 40 * 0.01 + 40 * 0.001)
+    assert least_strength(authors, 782, 0.5) == pytest.approx(0.5 * 0.1 / path)
+    assert least_strength(authors, 782, 0.5) < 1e-4  # so that theirs is taken
+    # a scale that only the penalty moves comes to 0 just at the end
+    training = Training(epochs=4, learning_rate=0.05, nesterov=False)
+    gamma = torch.nn.Parameter(torch.full((1,), 0.5))
+    optimizer, rate = torch.optim.SGD([gamma], lr=1.0, momentum=0.9), learning_rate(training)
+    strength = least_strength(training, 100, 0.5)
+    for step in range(400):
+        optimizer.param_groups[0]["lr"] = rate(step / 100)
+        gamma.grad = strength * gamma.detach().sign()
+        optimizer.step()
+    assert abs(gamma.item()) < 0.05 * 0.5
+
+
+def test_slimming_starts_at_half_and_is_strengthened_where_training_is_short(monkeypatch) -> None:
+    seen = {}
+
+    def watched(model, *args, hooks, **kwargs):
+        seen.update(scale=model.norm.weight.detach().clone(), penalty=hooks.penalty(model).item())
+        return train(model, *args, hooks=hooks, **kwargs)
+
+    curve = curve_of({"criterion": "random", "schedule": "regularized"})
+    monkeypatch.setattr("prunebench.pruning.curve.train", watched)
+    cells(curve, [0.5])
+    assert seen["scale"].tolist() == [0.5] * 4
+    strength = least_strength(curve.training, curve.steps_per_epoch, 0.5)
+    assert strength > 1e-4
+    assert seen["penalty"] == pytest.approx(4 * 0.5 * strength, rel=1e-4)
 
 
 def test_slimming_recovers_resumes_and_refuses() -> None:
