@@ -131,13 +131,20 @@ def _n_of_m(
     return one, two
 
 
-@pattern()
-def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
+@pattern(ranges={"count": ("prunable", "all")})
+def filter_(
+    view: View, scores: Scores, allocate: Allocate, sparsity: float, *, count: str = "prunable"
+) -> Masks:
     """Filters with all that is coupled to them; at least one of each group stays.
 
     The number of filters is chosen so that the share of prunable weights removed is as near to the
     target as whole filters allow. A group's score is what the criterion gave for the group, else
     the mean over its scored members; a group without a score stays whole.
+
+    Args:
+        count: ``all`` counts what goes with the filters too, biases, norms and inputs of the head:
+            the network then has as many parameters as one that lost the same share of single
+            weights, which loses none of these.
 
     Raises:
         Refused: no group has a score, or removing all but one filter of each group still falls
@@ -150,11 +157,12 @@ def filter_(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> 
     if not groups:
         raise Refused("the criterion has no score for any filter of this model that could go")
     weights, parameters = view.weights, dict(view.model.named_parameters())
+    counted = weights if count == "prunable" else parameters
     prunable = sum(value.numel() for value in weights.values())
-    target = sum(value.numel() for value in weights.values()) - round(sparsity * prunable)
+    target = sum(value.numel() for value in counted.values()) - round(sparsity * prunable)
 
     def missed(remove: int) -> int:
-        return kept_weights(kept_dims(groups, allocate(units, remove, 1)), weights) - target
+        return kept_weights(kept_dims(groups, allocate(units, remove, 1)), counted) - target
 
     # bisection between what is gone already and all but one of each group: kept weights only fall
     least = low = sum(int(value.isneginf().sum()) for value in units.values())

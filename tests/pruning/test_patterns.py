@@ -315,3 +315,40 @@ def test_as_a_part_of_a_method(criterion):
     batches = [(torch.randn(4, 8), torch.tensor([0, 1, 0, 1]))]
     masks = prune(model, custom, 0.75, batches=batches)
     assert masks["0.weight"].view(-1, 4).sum(1).eq(1).all()
+
+
+def small_dense(view: View, sparsity: float) -> Masks:
+    method = config.method("small-dense")
+    return compose.masks_at(method, view, compose.score(method, view).scores, sparsity)
+
+
+def parameters_kept(view: View, masks: Masks) -> int:
+    named = view.model.named_parameters()
+    return sum(int(masks[n].sum()) if n in masks else value.numel() for n, value in named)
+
+
+@pytest.mark.parametrize("name", ["seed-cnn", "test_resnet", "resnet20"])
+def test_a_small_dense_network_has_as_many_weights_as_magnitude_keeps(name: str) -> None:
+    view = view_of(*network(name))
+    total = sum(value.numel() for value in view.model.parameters())
+    prunable = sum(weight.numel() for weight in view.weights.values())
+    for sparsity in (0.2, 0.5, 0.8, 0.9, 0.95):
+        wanted = total - round(sparsity * prunable)
+        kept = parameters_kept(view, small_dense(view, sparsity))
+        # no number of filters removed evenly comes nearer by more than one filter
+        assert abs(kept - wanted) <= dearest(view)
+        plain = parameters_kept(view, masks_of(view, sparsity, "uniform"))
+        assert abs(kept - wanted) <= abs(plain - wanted)
+
+
+def dearest(view: View) -> int:
+    """The most parameters that go with one channel of the whole network."""
+    named, worst = dict(view.model.named_parameters()), 0
+    for group in view.groups:
+        of_one = {
+            item.parameter: named[item.parameter].numel() // named[item.parameter].shape[item.dim]
+            * int((item.unit == 0).sum())
+            for item in group.slices
+        }  # fmt: skip
+        worst = max(worst, sum(of_one.values()))
+    return worst
