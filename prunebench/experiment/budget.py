@@ -29,6 +29,7 @@ RECOVERIES: dict[str, Callable[[Training, Given], int]] = {
     "batch-norm-recalibration": lambda training, given: 0,
     "fine-tuning": _tuning,
     "distillation": lambda t, given: t.epochs if given["rewind"] else _tuning(t, given),
+    "last-rate-fine-tuning": lambda t, given: given["times"] * t.epochs,
     "learning-rate-rewinding": lambda t, given: given["times"] * (t.epochs - given["to_epoch"]),
     "weight-rewinding": lambda t, given: t.epochs - given["to_epoch"],
     "re-initialization": lambda t, given: t.epochs,

@@ -41,6 +41,7 @@ def test_what_the_references_trained_for(folder: Path) -> None:
     ("method", "sparsity", "epochs"),
     [
         ("magnitude", 0.9, 10 + 3),
+        ("magnitude-last-rate", 0.9, 10 + 10),
         ("magnitude-once", 0.9, 10),
         ("magnitude-recalibrated", 0.9, 10),
         ("magnitude-distilled", 0.9, 10 + 3),

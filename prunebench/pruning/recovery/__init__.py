@@ -7,6 +7,7 @@ returns the run of its training.
 from prunebench.pruning.recovery.fine_tuning import (
     batch_norm_recalibration,
     fine_tuning,
+    last_rate_fine_tuning,
     learning_rate_rewinding,
     none,
     weight_rewinding,
@@ -16,6 +17,7 @@ from prunebench.pruning.recovery.re_initialization import re_initialization
 __all__ = [
     "batch_norm_recalibration",
     "fine_tuning",
+    "last_rate_fine_tuning",
     "learning_rate_rewinding",
     "none",
     "re_initialization",

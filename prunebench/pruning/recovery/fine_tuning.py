@@ -7,6 +7,7 @@ from torch import nn
 
 from prunebench.errors import Refused
 from prunebench.experiment.registry import recovery
+from prunebench.experiment.settings import Training
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
 from prunebench.training.loop import Run, learning_rate
@@ -46,6 +47,39 @@ def fine_tuning(
         return first * 0.1 ** sum(epoch >= fall for fall in falls)
 
     return curve.train(model, masks, start=0, stop=length, rate=rate, own_order=True)
+
+
+def last_rate(training: Training, least: float) -> float:
+    """Return the learning rate at the end of a schedule, or the last one that has not vanished.
+
+    Args:
+        training: epochs and schedule.
+        least: for a schedule that falls to 0: the share of its largest learning rate below which a
+            rate has vanished.
+    """
+    rate = learning_rate(training)
+    end = rate(training.epochs)
+    rates = [rate(epoch) for epoch in range(training.epochs)]
+    return end or [value for value in rates if value >= least * max(rates)][-1]
+
+
+@recovery(length="training", ranges={"least": "(0, 1]", "times": "[1, inf)"})
+def last_rate_fine_tuning(
+    curve: Curve, model: nn.Module, masks: Masks, *, least: float = 0.01, times: int = 1
+) -> Run:
+    """Train on at the baseline's last learning rate, for as many epochs as it (Renda 2020).
+
+    The last rate of a step schedule is that after its last milestone. A cosine ends at 0, at which
+    nothing is learned: there it is the last rate, at the start of an epoch, of at least ``least``
+    times the largest.
+
+    Args:
+        least: for a schedule that falls to 0: the share of its largest learning rate below which a
+            rate has vanished. Two milestones of a tenth each, as in the paper, end at 0.01.
+        times: how many times the baseline's epochs.
+    """
+    rate, length = last_rate(curve.training, least), times * curve.training.epochs
+    return curve.train(model, masks, start=0, stop=length, rate=lambda epoch: rate, own_order=True)
 
 
 @recovery(length="training", ranges={"to_epoch": "[0, inf)", "times": "[1, inf)"})

@@ -27,7 +27,7 @@ def drop_share(share: float, t: float) -> float:
     patterns=("weight",),
     length="training",
     recoveries=(
-        "none", "fine-tuning", "learning-rate-rewinding", "distillation",
+        "none", "fine-tuning", "last-rate-fine-tuning", "learning-rate-rewinding", "distillation",
         "batch-norm-recalibration", "re-initialization",
     ),
     why="the network has learned while its mask moved, and rewinding would throw that away",

@@ -28,7 +28,7 @@ def cubic(first: float, last: float, t: float) -> float:
     passes=True,
     supplies=("training",),
     recoveries=(
-        "none", "fine-tuning", "learning-rate-rewinding", "distillation",
+        "none", "fine-tuning", "last-rate-fine-tuning", "learning-rate-rewinding", "distillation",
         "batch-norm-recalibration", "re-initialization",
     ),
     why="the network has learned while it was pruned, and rewinding would throw that away",

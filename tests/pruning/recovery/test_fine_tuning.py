@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 
 import pytest
@@ -10,15 +11,17 @@ from torch import Tensor, nn
 
 from prunebench.experiment import config, registry
 from prunebench.experiment.part_kinds import Recovery
+from prunebench.experiment.settings import Training
 from prunebench.pruning import compose
 from prunebench.pruning.masks import apply
+from prunebench.pruning.recovery.fine_tuning import last_rate
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import learning_rate, train
 from tests.pruning.in_memory import cells, curve_of
 
 PARTS = [
-    "none", "fine-tuning", "learning-rate-rewinding", "weight-rewinding", "re-initialization",
-    "batch-norm-recalibration",
+    "none", "fine-tuning", "last-rate-fine-tuning", "learning-rate-rewinding", "weight-rewinding",
+    "re-initialization", "batch-norm-recalibration",
 ]  # fmt: skip
 
 
@@ -204,9 +207,37 @@ def test_a_recovery_of_another_length_stretches_its_schedule(recovery: str, leng
     assert other.run.epochs == round(length * epochs)
     assert other.spent.epochs == 4 + round(length * epochs)
     rate = learning_rate(plain.training)
-    if recovery == "fine-tuning":
-        expected = [0.1 * plain.training.learning_rate] * round(length * epochs)
+    steady = {
+        "fine-tuning": 0.1 * plain.training.learning_rate,
+        "last-rate-fine-tuning": last_rate(plain.training, 0.01),
+    }
+    if recovery in steady:
+        expected = [steady[recovery]] * round(length * epochs)
     else:
         expected = [rate(n / length) for n in range(round(length * epochs))]
     assert [entry["learning_rate"] for entry in other.run.history] == pytest.approx(expected)
     torch.testing.assert_close(one.masks, other.masks, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        # Renda 2020, table 1: from 0.1 by a tenth twice
+        ({"schedule": "step", "milestones": [0.5, 0.75], "gamma": 0.1}, 0.001),
+        ({"schedule": "constant"}, 0.1),
+        # half a cosine over 40 epochs: 0.05 · (1 + cos(37π/40)) is its last above 0.001
+        ({"schedule": "cosine"}, 0.05 * (1 + math.cos(37 * math.pi / 40))),
+        ({"schedule": "cosine", "warmup_epochs": 5}, 0.05 * (1 + math.cos(32 * math.pi / 35))),
+    ],
+)
+def test_the_last_rate_of_a_schedule(schedule: dict, expected: float) -> None:
+    training = Training(epochs=40, learning_rate=0.1, **schedule)
+    assert last_rate(training, 0.01) == pytest.approx(expected, rel=1e-9)
+
+
+def test_fine_tuning_at_the_last_rate_is_as_long_as_the_baseline(bench) -> None:
+    found = bench.run(method("last-rate-fine-tuning"), 0.7)[0.7]
+    rate = 0.025 * (1 + math.cos(3 * math.pi / 4))  # of 4 epochs the last: 15 % of the largest
+    assert [entry["learning_rate"] for entry in found.run.history] == pytest.approx([rate] * 4)
+    (twice,) = bench.fresh().run(method("last-rate-fine-tuning", times=2), 0.7).values()
+    assert twice.run.epochs == 8
