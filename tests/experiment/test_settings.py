@@ -193,7 +193,6 @@ REFUSED = [
     ({"label_noise": 0.2, "noise": "asymmetric", "class_map": [1, 2]}, "valid dictionary"),
     ({"label_noise": 0.2, "noise": "pairflip"}, "'symmetric', 'asymmetric' or 'pair-flip'"),
     ({"noise": "pair-flip"}, "noise: pair-flip needs a label_noise"),
-    ({"noisy_val": True}, "noisy_val needs a label_noise above 0"),
     ({"train_samples": 0}, "train_samples: input should be greater than 0"),
     ({"train_samples": True}, "not a boolean"),
     ({"train_samples": 10, "train_fraction": 0.5}, "give one of the two"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from prunebench.errors import PrunebenchError
+from prunebench.pruning.curve import Curve
 from prunebench.pruning.recovery.distillation import divergence
 from prunebench.training.loop import Hooks
 from tests.pruning.in_memory import cells, curve_of, same
@@ -39,14 +40,14 @@ def distilled(**parameters: object) -> dict:
 def test_the_loss_of_a_step_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     curve = curve_of(distilled(temperature=2.0, weight=0.7, epochs=1))
     hooks: list[Hooks] = []
-    run = curve.train
+    run = Curve.train
 
-    def spy(model, masks, *, hooks: Hooks, **rest):
+    def spy(self, model, masks, *, hooks: Hooks, **rest):
         seen.append(hooks)
-        return run(model, masks, hooks=hooks, **rest)
+        return run(self, model, masks, hooks=hooks, **rest)
 
     seen = hooks
-    monkeypatch.setattr(curve, "train", spy)
+    monkeypatch.setattr(Curve, "train", spy)
     cells(curve, [0.5])
     inputs = curve.samples.normalize(curve.samples.images[:5])
     labels = curve.samples.labels[:5]
