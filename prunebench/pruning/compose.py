@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,16 @@ from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import KINDS, Allocation, Pattern
 from prunebench.experiment.settings import First, Method, Part
 from prunebench.pruning.allocation import drawn_units
-from prunebench.pruning.layers import Layer
+from prunebench.pruning.layers import Layer, evaluating
 from prunebench.pruning.masks import Chosen, Masks, apply, drawn_of, tied_share
 from prunebench.pruning.view import Compensated, Scores, Swept, View
 from prunebench.storage.hashing import derive_seed
 from prunebench.text.numbers import percent
 from prunebench.training import models
+from prunebench.training.loop import logits_of
+
+MOSTLY = 0.5  # the largest share of what is kept that may be a draw that matters
+_SAME = 1e-5  # relative difference of outputs that rounding explains
 
 
 def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -102,30 +106,49 @@ def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Mas
     return Chosen({**early, **late}, drawn)
 
 
-MOSTLY = 0.5  # the largest share of what is kept that may be a draw
-
-
 def checked_for_draws(method: Method, view: View, masks: Masks, sparsity: float) -> Masks:
-    """Return masks as they are, unless most of what they keep was drawn among equal scores.
+    """Return masks as they are, unless most of what they keep is a draw that matters.
+
+    A draw among weights that do nothing decides nothing: kernel positions that only ever see
+    padding, inputs that are always zero. It is recorded, not refused.
 
     Raises:
-        Refused: so it is: the result would be random pruning's under the name of a criterion.
+        Refused: most of what is kept was drawn among equal scores, and it changes what the network
+            computes, or will once residual branches that start at zero have left it. The result
+            would be random pruning's under the name of a criterion.
     """
     share = tied_share(masks, view.layers)
-    if share is not None and share > MOSTLY:
-        zero = models.zero_branches(view.model)
-        raise Refused(
-            f"at {percent(sparsity)}, {percent(share)} of the weights kept were drawn among equal"
-            f" scores: {method.criterion.name} does not tell them apart, so this would be random"
-            " pruning under another name; "
-            + (
-                "residual branches of this network start at zero: build it with arguments:"
-                " {zero_init_last: false}"
-                if zero
-                else "use another criterion, network or sparsity, or random itself"
-            )
-        )
-    return masks
+    if share is None or share <= MOSTLY:
+        return masks
+    zero = models.zero_branches(view.model)
+    if not zero and not _matters(view, masks, drawn_of(masks)):
+        return masks
+    remedy = (
+        "residual branches of this network start at zero: build it with arguments:"
+        " {zero_init_last: false}"
+        if zero
+        else "use another criterion, network or sparsity, or random itself"
+    )
+    raise Refused(
+        f"at {percent(sparsity)}, {percent(share)} of the weights kept were drawn among equal"
+        f" scores: {method.criterion.name} does not tell them apart, so this would be random"
+        f" pruning under another name; {remedy}"
+    )
+
+
+@torch.no_grad()
+def _matters(view: View, masks: Masks, drawn: Masks) -> bool:
+    """Return whether the network computes something else without the weights that were drawn."""
+    without = {name: mask & ~drawn.get(name, ~mask) for name, mask in masks.items()}
+    one, two = (deepcopy(view.model) for _ in range(2))
+    apply(one, masks)
+    apply(two, without)
+    with evaluating(one), evaluating(two):
+        for inputs, _ in view.batches:
+            kept, left = logits_of(one(inputs)), logits_of(two(inputs))
+            if (kept - left).abs().max() > _SAME * kept.abs().max():
+                return True
+    return False
 
 
 def _chosen(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:

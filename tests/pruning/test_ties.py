@@ -191,6 +191,34 @@ def test_a_mask_that_is_mostly_a_draw_is_refused(tmp_path: Path) -> None:
     assert tied_share(found[0].masks, ["conv.weight"]) == 0.0
 
 
+def test_a_draw_among_weights_that_do_nothing_is_recorded(tmp_path: Path) -> None:
+    """Seven of eight inputs are always zero: which of the weights that read them stay is idle."""
+    method = config.method({"name": "wanda", "criterion": "wanda", "allocation": "global"})
+    model = nn.Sequential(nn.Linear(8, 2), nn.ReLU(), nn.Linear(2, 3))
+    inputs = torch.randn(6, 8)
+    inputs[:, :7] = 0
+    view = View(model, batches=[(inputs, torch.zeros(6, dtype=torch.int64))])
+    masks = compose.masks_at(method, view, compose.score(method, view).scores, 0.5)
+    assert tied_share(masks, view.layers) == 6 / 8  # 2 of 16 weights see anything
+    assert compose.checked_for_draws(method, view, masks, 0.5) is masks
+    alike = score_file(tmp_path, "{n: torch.ones_like(w) for n, w in view.weights.items()}")
+    other = config.method({"name": "alike", "criterion": alike})
+    masks = compose.masks_at(other, view, compose.score(other, view).scores, 0.5)
+    model[0].weight.data[:, 7] = 0  # whatever was drawn of what sees nothing, it does nothing
+    assert compose.checked_for_draws(other, view, masks, 0.5) is masks
+    view.batches[0][0].normal_()
+    with pytest.raises(Refused, match="random itself"):
+        compose.checked_for_draws(other, view, masks, 0.5)
+
+
+def test_zero_branches_are_refused_although_they_compute_nothing_yet(starts) -> None:
+    model, batches = starts[True]
+    view, method = View(model, batches=batches), config.method("snip")
+    masks = compose.masks_at(method, view, compose.score(method, view).scores, 0.8)
+    with pytest.raises(Refused, match=r"zero_init_last: false"):
+        compose.checked_for_draws(method, view, masks, 0.8)
+
+
 def test_gradual_masks_keep_what_was_drawn(tmp_path: Path) -> None:
     body = "{n: (w.abs() * 20).round() for n, w in view.weights.items()}"
     method = {"criterion": score_file(tmp_path, body), "schedule": {"name": "gradual", "every": 3}}
