@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config as settings
 from prunebench.experiment import plan as planning
-from prunebench.experiment import sources
+from prunebench.experiment import reachable_p, sources
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
@@ -71,6 +71,8 @@ BEGUN = time.time()
 LOCK = None
 try:
     PLAN = planning.Plan(read_experiment())
+    if workflow.is_main_process:
+        print(reachable_p.Reach.of(PLAN.experiment).said(), file=sys.stderr)
     if workflow.is_main_process and not workflow.output_settings.dryrun:
         LOCK = Lock(PLAN.layout.root)
     # another command's settings are not to change under it, nor those of records by looking

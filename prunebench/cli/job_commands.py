@@ -62,10 +62,16 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
     )
 )
 def check(config: Config, data: Data = DATA, output: Output = None) -> None:
-    """Build every model of a grid and count its weights, before anything is trained."""
+    """Build every model of a grid and count its weights, before anything is trained.
+
+    It also prints the smallest p that the plan can reach, and how many seeds its methods need.
+    """
+    from prunebench.experiment.reachable_p import Reach
     from prunebench.runner import pipeline
 
-    found = pipeline.check(plan_of(config), data)
+    plan = plan_of(config)
+    print(Reach.of(plan.experiment).said(), file=sys.stderr)
+    found = pipeline.check(plan, data)
     for item in found:
         print(
             f"{item['task']}: {item['model']}: {item['params_total']:,} weights in"

@@ -77,7 +77,7 @@ def caption(found: AnalysedTable) -> str:
         " log₂ compression; negative is better.",
         _interval(scores),
         f"Equivalent: the whole interval lies inside ±{found.equivalence:g} points.",
-        f"p: exact sign-flip test over seeds, Holm over {plural(family, 'method')}.",
+        f"p: exact sign-flip test over independent units, Holm over {plural(family, 'method')}.",
     ]
     lost = int(scores["failed"].sum())
     if lost:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prunebench.statistics import smallest_p, under_trained
+from prunebench.experiment.reachable_p import smallest_p, units_needed
+from prunebench.statistics import under_trained
 from prunebench.statistics.cells_table import flags
+from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import own
 from prunebench.storage.records import OK
-from prunebench.text.numbers import percent, plural, seeds_text
+from prunebench.text.numbers import percent, plural
 
 if TYPE_CHECKING:
     from prunebench.report.report_inputs import ReportInputs
@@ -35,12 +36,12 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
     """Return what a reader of the leaderboard's ``rows`` must know before believing them."""
     found = []
     cells = own(cells)
-    seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().min()
+    units, seeds = independent_units(cells), cells["seed"].nunique()
     mine = [row for row in rows if not row["published"]]
     if any("cannot be significant" in str(row["against_baseline"]) for row in mine):
         found.append(
-            f"With {seeds_text([seeds])} no difference can be significant: the smallest"
-            f" two-sided p of the test is {smallest_p(seeds):.3g},"
+            f"With {_units(units, seeds)} no difference can be significant: the"
+            f" smallest two-sided p of the test is {smallest_p(units):.3g},"
             " before correction for the number of methods."
         )
     found += [*_late(cells), *_lost(cells), *_drawn(cells)]
@@ -108,23 +109,22 @@ def _not_ranked(methods: Sequence[str]) -> list[str]:
 
 
 def power(inputs: ReportInputs) -> str:
-    """Return sentences on the smallest p that this number of seeds can reach."""
+    """Return sentences on the smallest p that these independent units can reach."""
     size = max(1, int(inputs.scores["primary"].sum()))
-    seeds, alpha = inputs.seeds, inputs.analysis.alpha
-    least = min(1.0, smallest_p(seeds) * size)
-    said = f"With {plural(seeds, 'seed')} the smallest two-sided p is {smallest_p(seeds):.3g}"
+    units, alpha = inputs.units, inputs.analysis.alpha
+    least = min(1.0, smallest_p(units) * size)
+    said = f"With {_units(units, inputs.seeds)} the smallest two-sided p is {smallest_p(units):.3g}"
     said += f", and {least:.3g} after Holm over {size} methods. " if size > 1 else ". "
     if least <= alpha:
         return f"{said}Differences can be significant at the level {alpha:g}."
     return (
         f"{said}No difference of this family can be significant at the level {alpha:g};"
-        f" at least {seeds_needed(size, alpha)} seeds are needed."
+        f" at least {-(-units_needed(size, alpha) * inputs.seeds // units)} seeds are needed."
     )
 
 
-def seeds_needed(family_size: int, alpha: float) -> int:
-    """Return the fewest seeds whose smallest p, times the family's size, is at most ``alpha``."""
-    return max(1, math.ceil(1 + math.log2(family_size / alpha) - 1e-9))
+def _units(units: int, seeds: int) -> str:
+    return plural(units, "seed" if units == seeds else "independent unit")
 
 
 def differing(cells: pd.DataFrame) -> list[str]:
@@ -155,7 +155,7 @@ def _settings(inputs: ReportInputs) -> Iterator[str]:
 
 def _seeds(inputs: ReportInputs) -> Iterator[str]:
     size = max(1, int(inputs.scores["primary"].sum()))
-    if smallest_p(inputs.seeds) * size > inputs.analysis.alpha:
+    if smallest_p(inputs.units) * size > inputs.analysis.alpha:
         yield power(inputs)
     if inputs.seeds == 1:
         yield "With a single seed there are no intervals: nothing is known of the spread."

@@ -14,6 +14,7 @@ from prunebench.report import declared_analysis, figures
 from prunebench.statistics import score
 from prunebench.statistics.hypotheses import Finding, findings
 from prunebench.statistics.hypotheses.paired_cells import PairedCells, pair_cells
+from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import COLUMN, own
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
@@ -91,6 +92,11 @@ class ReportInputs:
     def captions(self) -> dict[str, str]:
         """Return the caption of each figure, by the stem of its file."""
         return figures.captions(self.cells if self.every is None else self.every)
+
+    @cached_property
+    def units(self) -> int:
+        """Return the number of independent units that a test over all settings stands on."""
+        return independent_units(self.cells)
 
     @cached_property
     def seeds(self) -> int:

@@ -4,6 +4,7 @@
 checks a grid's table, ``read_table`` also one of others, with fewer columns.
 """
 
+from prunebench.experiment.reachable_p import smallest_p
 from prunebench.statistics.bands import bands
 from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import DRAWS
@@ -26,7 +27,6 @@ from prunebench.statistics.significance import (
     holm,
     sign_flip,
     signed_rank,
-    smallest_p,
     verdict,
 )
 

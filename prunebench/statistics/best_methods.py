@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,12 @@ class Leader:
     unable: str  # why no test could show it, in words; "" where one could
 
 
-def find_leader(values: pd.DataFrame, column: str = "value", alpha: float = ALPHA) -> Leader | None:
+def find_leader(
+    values: pd.DataFrame,
+    column: str = "value",
+    alpha: float = ALPHA,
+    shared: Collection[tuple[str, str]] = (),
+) -> Leader | None:
     """Find the method with the lowest mean and compare every other with it.
 
     Seeds are averaged within a setting, settings weighted equally. The others are compared by the
@@ -63,6 +69,7 @@ def find_leader(values: pd.DataFrame, column: str = "value", alpha: float = ALPH
             Methods that lack a setting take no part.
         column: The numbers to compare; lower is better.
         alpha: The largest adjusted p that shows a difference.
+        shared: The (task, regime) whose random draws all models share.
 
     Returns:
         The leader; None with fewer than two methods.
@@ -75,16 +82,17 @@ def find_leader(values: pd.DataFrame, column: str = "value", alpha: float = ALPH
     overall = means[wide.columns].mean().round(9)
     first = str(overall.index[int(np.argmin(overall.to_numpy()))])
     others = [str(name) for name in wide.columns if name != first]
-    found = [_difference(wide[other] - wide[first]) for other in others]
+    found = [_difference(wide[other] - wide[first], shared) for other in others]
     adjusted = holm(np.array([each.p for each in found]))
     tied = frozenset(
         other
         for other, each, p in zip(others, found, adjusted, strict=True)
         if decide(each, 0.0, float(p), alpha) != HIGHER
     )
-    seeds = max(each.seeds for each in found)
-    return Leader(first, not tied, tied, unable(seeds, len(others), "comparisons", alpha))
+    most = max(found, key=lambda each: each.units)
+    never = unable(most.units, len(others), "comparisons", alpha, most.unit)
+    return Leader(first, not tied, tied, never)
 
 
-def _difference(paired: pd.Series) -> Estimate:
-    return estimate(paired.rename("value").reset_index())
+def _difference(paired: pd.Series, shared: Collection[tuple[str, str]]) -> Estimate:
+    return estimate(paired.rename("value").reset_index(), shared=shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,15 @@ from prunebench.errors import PrunebenchError
 from prunebench.statistics import bootstrap
 from prunebench.statistics.bootstrap import DRAWS, SEEDS, Floats
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.significance import ALPHA, p_text, seed_shares, sign_flip, unable
+from prunebench.statistics.significance import (
+    ALPHA,
+    SEED,
+    UNIT,
+    p_text,
+    sign_flip,
+    unable,
+    unit_shares,
+)
 from prunebench.text.numbers import plural
 
 LOWER, HIGHER, EQUIVALENT, UNRESOLVED = "lower", "higher", "equivalent", "unresolved"
@@ -25,23 +34,36 @@ class Estimate:
     value: float
     low: float  # ends of the 95 % interval
     high: float
-    p: float  # two-sided, exact sign-flip over seeds, unadjusted
-    seeds: int  # that take part in the test
+    p: float  # two-sided, exact sign-flip over independent units, unadjusted
+    seeds: int  # that take part
     settings: int
+    units: int  # that take part in the test, see ``unit_shares``
     interval_over: str = SEEDS  # or "seeds and tasks"
 
+    @property
+    def unit(self) -> str:
+        """What the test counts, in words: seeds, where there is one setting's worth of them."""
+        return SEED if self.units == self.seeds else UNIT
 
-def estimate(values: pd.DataFrame, column: str = "value", draws: int = DRAWS) -> Estimate:
+
+def estimate(
+    values: pd.DataFrame,
+    column: str = "value",
+    draws: int = DRAWS,
+    shared: Collection[tuple[str, str]] = (),
+) -> Estimate:
     """Estimate the mean of ``column``: seeds averaged within a setting, settings weighted equally.
 
     The interval is the paired, stretched bootstrap of ``score``, with the same draws; NaN where a
-    setting has a single seed. The test flips a seed's sign in all settings at once. The order of
-    rows changes nothing.
+    setting has a single seed. The test flips independent units (``unit_shares``). The order of rows
+    changes nothing.
 
     Args:
         values: A row per task, regime, model and seed; NaN is a hole.
         column: The numbers to average.
         draws: Of the bootstrap.
+        shared: The (task, regime) whose random draws all models share, as ``shared_draws`` finds
+            them.
 
     Raises:
         PrunebenchError: A column is missing, a row is there twice, or a value is infinite.
@@ -63,17 +85,18 @@ def estimate(values: pd.DataFrame, column: str = "value", draws: int = DRAWS) ->
             seeds.append(rows["seed"].to_numpy())
             numbers.append(array)
     if not names:
-        return Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0, 0)
     found = bootstrap.mean_over_settings(
         names,
         [array[None] for array in numbers],
         [_moved(name, array, draws) for name, array in zip(names, numbers, strict=True)],
     )
-    shares = seed_shares(seeds, numbers)
+    shares = unit_shares(names, seeds, numbers, shared)
+    there = [own[~np.isnan(each)] for own, each in zip(seeds, numbers, strict=True)]
     low, high = (float(end) for end in found.ends[:, 0])
     return Estimate(
-        float(found.point[0]), low, high, float(sign_flip(shares)), len(shares), len(names),
-        found.over[0],
+        float(found.point[0]), low, high, float(sign_flip(shares)),
+        len(np.unique(np.concatenate(there))), len(names), len(shares), found.over[0],
     )  # fmt: skip
 
 
@@ -146,12 +169,14 @@ def in_words(
     ends = f" [{_signed(found.low)}, {_signed(found.high)}]" if not math.isnan(found.low) else ""
     number = " ".join([_signed(found.value), *([unit] if unit else [])])
     said = decide(found, margin, p, alpha)
-    seeds = plural(found.seeds, "seed")
+    seeds = plural(found.units, found.unit)
     if said == EQUIVALENT:
         words = f"equivalent (inside ±{margin:g}, {seeds})"
     elif said == UNRESOLVED:
         # p above alpha with too few seeds says nothing about the difference
-        never = unable(found.seeds, family, "comparisons", alpha) if not p <= alpha else ""
+        never = (
+            unable(found.units, family, "comparisons", alpha, found.unit) if not p <= alpha else ""
+        )
         words = never or f"no difference shown ({p_text(p)}, {seeds})"
     else:
         words = f"{said} ({p_text(p)}, {seeds})"

@@ -1,4 +1,4 @@
-"""Tell settings with noisy labels from those with clean ones."""
+"""Tell settings with noisy labels from those with clean ones, and which draws models share."""
 
 from __future__ import annotations
 
@@ -33,3 +33,25 @@ def label_scopes(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     noisy = settings["noisy"] == True  # noqa: E712 - a column of objects, with None
     found = {NOISY: settings.loc[noisy, SETTING], CLEAN: settings.loc[~noisy, SETTING]}
     return {name: frame for name, frame in found.items() if len(frame)}
+
+
+def shared_draws(cells: pd.DataFrame) -> frozenset[tuple[str, str]]:
+    """Return the (task, regime) whose random draws depend on task and seed alone.
+
+    All models of a seed are then trained on the same wrong labels, or on the same part of the
+    samples: where labels are noisy, and where a regime trains on fewer samples than another of its
+    task. Tables that do not record this (of others) share nothing.
+    """
+    samples = column(cells, "train_samples")
+    part = samples < samples.groupby(cells["task"]).transform("max")
+    drawn = part | (has_noisy_labels(cells) == True)  # noqa: E712 - objects, with None
+    found = cells.loc[drawn, ["task", "regime"]].drop_duplicates()
+    return frozenset((str(task), str(regime)) for task, regime in found.to_numpy())
+
+
+def independent_units(cells: pd.DataFrame) -> int:
+    """Return how many units a sign-flip test over the whole table stands on (``unit_shares``)."""
+    merged = {task for task, _ in shared_draws(cells)}
+    keys = cells[["task", "model", "seed"]].drop_duplicates()
+    keys["model"] = keys["model"].mask(keys["task"].isin(merged), "")
+    return len(keys.drop_duplicates())

@@ -14,6 +14,7 @@ from prunebench.statistics.bootstrap import DRAWS
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import counted
+from prunebench.statistics.label_scopes import shared_draws
 from prunebench.statistics.published_results import COLUMN, comparable, named, others, own
 from prunebench.statistics.score_table import ScoreRules, score_table
 from prunebench.statistics.setting_scores import SettingScores, score_settings
@@ -66,10 +67,11 @@ def score(
         ``interval_over``: ``seeds`` (on these tasks), or ``seeds and tasks`` from 8 tasks on.
         ``chosen*``: the same for the value at the sparsity with the lowest mean validation error
         (chosen anew in each draw; ties go to the sparser).
-        ``p_baseline``, ``p_reference``: exact sign-flip test over seeds, Holm-adjusted over the
-        primary methods. Others keep their unadjusted p, and ``against_*``, the words, call it
-        exploratory. ``p_tasks``, ``against_tasks``: Wilcoxon's signed-rank test against the
-        baseline over the means of 9 tasks or more, Holm-adjusted alike.
+        ``p_baseline``, ``p_reference``: exact sign-flip test over independent units
+        (``unit_shares``), Holm-adjusted over the primary methods. Others keep their unadjusted p,
+        and ``against_*``, the words, call it exploratory. ``p_tasks``, ``against_tasks``:
+        Wilcoxon's signed-rank test against the baseline over the means of 9 tasks or more,
+        Holm-adjusted alike.
         ``verdict``: ``better``, ``worse``, ``equivalent``, ``unresolved``, by ``decide``.
         ``wins``, ``ties``, ``losses``: cells against the baseline of their seed. ``best_*``: the
         setting and sparsity with the lowest validation difference, and the test difference there.
@@ -221,7 +223,9 @@ def _own_rules(
         if name not in families:
             raise PrunebenchError(f"primary: no method {name!r}{suggest(name, families)}")
     chosen = primary or set(families) - _controls(cells)
-    return ScoreRules(families, frozenset(chosen), baseline, reference, alpha, equivalence)
+    return ScoreRules(
+        families, frozenset(chosen), baseline, reference, alpha, equivalence, shared_draws(cells)
+    )
 
 
 def _controls(cells: pd.DataFrame) -> set[str]:

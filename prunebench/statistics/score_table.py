@@ -20,7 +20,16 @@ from prunebench.statistics.estimate import (
     decide_interval,
 )
 from prunebench.statistics.setting_scores import SettingScores
-from prunebench.statistics.significance import holm, seed_shares, sign_flip, signed_rank, verdict
+from prunebench.statistics.significance import (
+    SEED,
+    TASK,
+    UNIT,
+    holm,
+    sign_flip,
+    signed_rank,
+    unit_shares,
+    verdict,
+)
 
 TASKS_TESTED = 9  # from which on there is a test over tasks
 REFERENCE = "reference"  # the words beside a method compared with itself
@@ -39,6 +48,7 @@ class ScoreRules:
     reference: str
     alpha: float
     equivalence: float  # ± points
+    shared: frozenset[tuple[str, str]] = frozenset()  # task and regime whose draws models share
 
 
 def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
@@ -93,15 +103,21 @@ def _count(table: pd.DataFrame, scored: list[SettingScores], baseline: str) -> p
 def _compare(
     scored: list[SettingScores], values: list[Floats], other: str, rules: ScoreRules
 ) -> tuple[Floats, list[str]]:
-    """Return the sign-flip p over seeds, adjusted, and words per method, against ``other``."""
+    """Return the sign-flip p over units, adjusted, and words per method, against ``other``."""
     methods = scored[0].grid.methods
     seeds = [each.grid.seeds for each in scored]
+    names = [each.grid.setting for each in scored]
+    units = [SEED] * len(methods)
     p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
     for m, method in enumerate(methods):
-        shares = seed_shares(seeds, [v[m] for v in values])
+        own = [v[m] for v in values]
+        shares = unit_shares(names, seeds, own, rules.shared)
         if method not in (rules.baseline, other) and len(shares):
             p[m], total[m], counts[m] = sign_flip(shares), shares.sum(), len(shares)
-    return _adjusted(p, total, counts, methods, other, rules, "seed")
+            there = [s[~np.isnan(v)] for s, v in zip(seeds, own, strict=True)]
+            if len(np.unique(np.concatenate(there))) != len(shares):
+                units[m] = UNIT
+    return _adjusted(p, total, counts, methods, other, rules, units)
 
 
 def _compare_tasks(scored: list[SettingScores], rules: ScoreRules) -> tuple[Floats, list[str]]:
@@ -115,12 +131,12 @@ def _compare_tasks(scored: list[SettingScores], rules: ScoreRules) -> tuple[Floa
         found = by_task[~np.isnan(by_task[:, m]), m]
         if method != rules.baseline and len(found) >= TASKS_TESTED:
             (p[m], total[m]), counts[m] = signed_rank(found), len(found)
-    return _adjusted(p, total, counts, methods, rules.baseline, rules, "task")
+    return _adjusted(p, total, counts, methods, rules.baseline, rules, [TASK] * len(methods))
 
 
 def _adjusted(
     p: Floats, total: Floats, counts: list[int], methods: Sequence[str], other: str,
-    rules: ScoreRules, unit: str,
+    rules: ScoreRules, units: Sequence[str],
 ) -> tuple[Floats, list[str]]:  # fmt: skip
     """Adjust by Holm over the primary methods, and put each p into words."""
     inside: NDArray[np.bool_] = np.array([method in rules.primary for method in methods])
@@ -132,7 +148,7 @@ def _adjusted(
             words.append(REFERENCE if method == other else "–")
             continue
         family = size if inside[m] else 1
-        said = verdict(adjusted[m], total[m], counts[m], family, other, rules.alpha, unit)
+        said = verdict(adjusted[m], total[m], counts[m], family, other, rules.alpha, units[m])
         words.append(said if inside[m] else f"{said}, exploratory")
     return adjusted, words
 

@@ -1,37 +1,37 @@
-"""Test differences over seeds and over tasks, adjust p-values, and put verdicts into words."""
+"""Test differences over independent units and over tasks, adjust p-values, and word the result."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prunebench.experiment.reachable_p import smallest_p
 from prunebench.statistics.bootstrap import Floats
 from prunebench.text.numbers import plural
 
 ALPHA = 0.05
-EXACT_UP_TO = 16  # seeds; above it the 2^n sign patterns are sampled
+EXACT_UP_TO = 16  # units; above it the 2^n sign patterns are sampled
 SAMPLED = 100_000
 
 
-def smallest_p(seeds: int) -> float:
-    """Return the smallest two-sided p that a sign-flip test of n ``seeds`` can reach: 2^(1−n)."""
-    return min(1.0, 2.0 ** (1 - seeds))
+SEED, UNIT, TASK = "seed", "independent unit", "task"  # what repeats, in words
 
 
 def sign_flip(differences: Floats) -> Floats:
-    """Return the two-sided p of a sign-flip test over seeds.
+    """Return the two-sided p of a sign-flip test over independent units.
 
-    Under the null a seed's difference is as likely positive as negative (Fisher 1935, §21): p is
+    Under the null a unit's difference is as likely positive as negative (Fisher 1935, §21): p is
     the share of the 2^n sign patterns whose sum is at least as far from zero as the observed one.
-    Exact up to EXACT_UP_TO seeds, above it SAMPLED seeded random patterns and the observed.
+    Exact up to EXACT_UP_TO units, above it SAMPLED seeded random patterns and the observed.
 
     Args:
-        differences: (seeds, methods), or (seeds,).
+        differences: (units, methods), or (units,).
 
     Returns:
-        (methods,), or one number; NaN without seeds and for a column with NaN.
+        (methods,), or one number; NaN without units and for a column with NaN.
     """
     # scipy.stats.permutation_test gives the same p, one column at a time and much more slowly
     table = np.asarray(differences, dtype=float)
@@ -48,29 +48,39 @@ def sign_flip(differences: Floats) -> Floats:
     return p[0] if table.ndim == 1 else p
 
 
-def seed_shares(seeds: list[NDArray[np.int_]], values: list[Floats]) -> Floats:
-    """Return how much each seed adds to the mean over settings: the shares sum to that mean.
+def unit_shares(
+    settings: Sequence[Sequence[str]],
+    seeds: Sequence[NDArray[np.int_]],
+    values: Sequence[Floats],
+    shared: Collection[tuple[str, str]] = (),
+) -> Floats:
+    """Return how much each independent unit adds to the mean over settings; they sum to that mean.
 
-    These are the differences to test by ``sign_flip``: the seed is the unit that repeats, and a
-    flip of its sign flips it in all settings at once.
+    These are the differences to test by ``sign_flip``. A unit is what repeats independently: one
+    (task, model, seed), with all its regimes, since runs of another model or task share nothing but
+    the seed's number. Where models share the random draws of a regime (which labels are wrong,
+    which samples are there: these depend on task and seed alone), the models of a task and seed are
+    one unit: a gain that differs from draw to draw would else be counted once for each model.
 
     Args:
+        settings: The names of each setting: task, regime, model.
         seeds: The seeds of each setting, (seeds,).
         values: Their values, (seeds,); NaN is a hole.
+        shared: The (task, regime) whose draws all models share.
 
     Returns:
-        (seeds that have a value in any setting,)
+        (units that have a value in any setting,)
     """
     there = [~np.isnan(each) for each in values]
-    settings = sum(bool(each.any()) for each in there)
-    known = np.unique(np.concatenate(seeds))
-    shares, used = np.zeros(len(known)), np.zeros(len(known), dtype=bool)
-    for names, each, inside in zip(seeds, values, there, strict=True):
-        if inside.any():
-            at = np.searchsorted(known, names[inside])
-            shares[at] += each[inside] / (settings * inside.sum())
-            used[at] = True
-    return shares[used]
+    count = sum(bool(each.any()) for each in there)
+    used = [setting for setting, inside in zip(settings, there, strict=True) if inside.any()]
+    merged = {task for task, regime, _ in used if (task, regime) in shared}
+    found: dict[tuple[str, str, int], float] = {}
+    for (task, _, model), names, each, inside in zip(settings, seeds, values, there, strict=True):
+        for seed, value in zip(names[inside], each[inside], strict=True):
+            unit = (task, "" if task in merged else model, int(seed))
+            found[unit] = found.get(unit, 0.0) + value / (count * inside.sum())
+    return np.array([found[unit] for unit in sorted(found)], dtype=float)
 
 
 def _patterns(n: int) -> Floats:
@@ -116,17 +126,17 @@ def signed_rank(differences: Floats) -> tuple[float, float]:
     return float(stats.wilcoxon(values, zero_method="pratt").pvalue), float(ranks.sum())
 
 
-def unable(n: int, family: int, what: str, alpha: float, unit: str = "seed") -> str:
-    """Say that no p of ``n`` seeds in a ``family`` of tests can be significant; "" if it can.
+def unable(n: int, family: int, what: str, alpha: float, unit: str = SEED) -> str:
+    """Say that no p of ``n`` units in a ``family`` of tests can be significant; "" if it can.
 
     The smallest p of the signed-rank test is that of the sign-flip test.
 
     Args:
-        n: How many seeds, or tasks, the test stands on.
+        n: How many units the test stands on.
         family: How many tests the p is adjusted for.
         what: The plural name of the family's members, for the words.
         alpha: The level.
-        unit: The singular name of the units that repeat.
+        unit: SEED, UNIT or TASK.
     """
     if smallest_p(n) > alpha:
         return f"cannot be significant with {plural(n, unit)}"
@@ -141,7 +151,7 @@ def p_text(p: float) -> str:
 
 
 def verdict(
-    p: float, difference: float, n: int, methods: int, other: str, alpha: float, unit: str = "seed"
+    p: float, difference: float, n: int, methods: int, other: str, alpha: float, unit: str = SEED
 ) -> str:
     """Put a test into words: better or worse than ``other``, no difference shown, or not testable.
 
@@ -152,7 +162,7 @@ def verdict(
         methods: The size of the family that p is adjusted for.
         other: The name of the method compared with.
         alpha: The level.
-        unit: The units that repeat: ``seed`` or ``task``.
+        unit: SEED, UNIT or TASK.
     """
     if p <= alpha:
         return f"{'better' if difference < 0 else 'worse'} than {other} ({p_text(p)})"

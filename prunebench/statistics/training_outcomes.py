@@ -7,11 +7,9 @@ import pandas as pd
 from scipy.special import betaincinv
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.storage.records import OK
+from prunebench.storage.records import FAILED_TO_TRAIN, OK, STOPPED, TRAINED_OUT, UNDER_TRAINED
 
 OUTCOME = "training_outcome"
-TRAINED_OUT, UNDER_TRAINED, FAILED_TO_TRAIN = "trained-out", "under-trained", "failed-to-train"
-STOPPED = "stopped"  # the cell's last state is itself one that stopping chose
 PREFIX = "stopped_"  # of the measures at the epoch that noisy validation chose
 LEVEL = 0.95
 

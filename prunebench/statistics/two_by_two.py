@@ -6,7 +6,7 @@ same rule is the gain that early stopping does not explain; their difference is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import check_cells
 from prunebench.statistics.estimate import Estimate, estimate
-from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes
+from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
 from prunebench.statistics.published_results import own
 from prunebench.statistics.significance import holm
 from prunebench.statistics.training_outcomes import (
@@ -35,7 +35,7 @@ COLUMNS = (
     "scope", *SETTING, "method", "sparsity", "compression_ratio", "stopped_sparsity",
     "stopped_compression_ratio", "dense_trained", "pruned_trained", "dense_stopped",
     "pruned_stopped", *(f"{name}{end}" for name in ESTIMATED for end in ENDS),
-    "trained_pairs", "stopped_pairs", "pairs", "seeds", "settings",
+    "trained_pairs", "stopped_pairs", "pairs", "seeds", "settings", "units",
     "trained_left_out", "trained_why", "stopped_left_out", "stopped_why",
 )  # fmt: skip
 
@@ -101,11 +101,12 @@ def two_by_two(
     wanted = set(cells["method"]) - {DENSE} if methods is None else set(methods)
     paired = {state.name: _paired(cells, state, wanted) for state in STATES}
     values = _per_seed(paired, sparsity)
+    shared = shared_draws(cells)
     rows = []
     for scope, settings in _scopes(cells).items():
         inside = values.merge(settings, on=SETTING)
         found = [
-            _row(scope, settings, str(method), own_rows, paired)
+            _row(scope, settings, str(method), own_rows, paired, shared)
             for method, own_rows in inside.groupby("method", sort=True)
         ]
         rows += _adjusted(found)
@@ -187,9 +188,9 @@ def _at(rows: pd.DataFrame, sparsity: float) -> pd.DataFrame:
 
 def _row(
     scope: str, settings: pd.DataFrame, method: str, values: pd.DataFrame,
-    paired: dict[str, pd.DataFrame],
+    paired: dict[str, pd.DataFrame], shared: Collection[tuple[str, str]],
 ) -> dict[str, object]:  # fmt: skip
-    found = {name: estimate(values, name) for name in ESTIMATED}
+    found = {name: estimate(values, name, shared=shared) for name in ESTIMATED}
     row: dict[str, object] = {"scope": scope, "method": method}
     for axis in SETTING:
         names = settings[axis].unique()
@@ -209,6 +210,7 @@ def _row(
         row[f"{name}_why"] = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     row["pairs"] = int(values[INTERACTION].notna().sum())
     row["seeds"] = max(each.seeds for each in found.values())
+    row["units"] = max(each.units for each in found.values())
     row["settings"] = max(each.settings for each in found.values())
     return row | {key: value for name, each in found.items() for key, value in _ends(name, each)}
 

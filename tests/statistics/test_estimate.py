@@ -135,7 +135,7 @@ def test_order_changes_nothing_and_the_unit_only_the_unit(
 
 
 def made(low: float, high: float, p: float, seeds: int = 6) -> Estimate:
-    return Estimate((low + high) / 2, low, high, p, seeds, 1)
+    return Estimate((low + high) / 2, low, high, p, seeds, 1, seeds)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from prunebench.statistics import holm, sign_flip, signed_rank, smallest_p, verdict
-from prunebench.statistics.significance import seed_shares
+from prunebench.statistics.significance import unit_shares
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 11])
@@ -52,13 +52,30 @@ def test_many_seeds_are_sampled_and_agree_with_the_t_test() -> None:
     assert sign_flip(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
 
 
-def test_the_shares_of_seeds_sum_to_the_mean() -> None:
+def test_the_shares_of_units_sum_to_the_mean() -> None:
     nan = np.nan
+    settings = [("t", "a", "m"), ("t", "b", "m"), ("t", "c", "m")]
     seeds = [np.array([0, 1, 2]), np.array([1, 2, 7]), np.array([5, 6])]
     values = [np.array([1.0, 2.0, 3.0]), np.array([4.0, nan, 6.0]), np.array([nan, nan])]
     # seed 0: 1/6; seed 1: 2/6 + 4/4; seed 2: 3/6; seed 7: 6/4
-    assert seed_shares(seeds, values) == pytest.approx([1 / 6, 1 / 3 + 1, 0.5, 1.5])
-    assert seed_shares(seeds, values).sum() == pytest.approx((2 + 5) / 2)
+    found = unit_shares(settings, seeds, values)
+    assert found == pytest.approx([1 / 6, 1 / 3 + 1, 0.5, 1.5])
+    assert found.sum() == pytest.approx((2 + 5) / 2)
+
+
+def test_a_unit_is_a_task_model_and_seed_with_its_regimes_together() -> None:
+    one = np.array([0, 1])
+    settings = [("t", "a", "m"), ("t", "b", "m"), ("t", "a", "n"), ("u", "a", "m")]
+    values = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0]), np.array([7, 8.0])]
+    # two seeds of (t, m) with both regimes, of (t, n) and of (u, m)
+    found = unit_shares(settings, [one] * 4, values)
+    assert sorted(found) == pytest.approx(sorted([4 / 8, 6 / 8, 5 / 8, 6 / 8, 7 / 8, 8 / 8]))
+    # where the models of a task share the draws of a regime, a unit holds them all
+    merged = unit_shares(settings, [one] * 4, values, {("t", "b")})
+    assert sorted(merged) == pytest.approx(sorted([9 / 8, 12 / 8, 7 / 8, 8 / 8]))
+    # a regime without values shares nothing
+    values[1] = np.array([np.nan, np.nan])
+    assert len(unit_shares(settings, [one] * 4, values, {("t", "b")})) == 6
 
 
 def test_holm_by_hand() -> None:

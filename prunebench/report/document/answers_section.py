@@ -46,9 +46,9 @@ FOLDED_FROM = 16  # rows of evidence
 TITLES = {
     "scope": "Where", "method": "Method", "against": "Against", "measure": "Measure",
     "sparsity": "Sparsity", "value": "Value", "p": "p (Holm)", "decision": "Decision",
-    "seeds": "Seeds", "settings": "Settings", "note": "Note",
+    "seeds": "Seeds", "settings": "Settings", "units": "Units", "note": "Note",
 }  # fmt: skip
-NUMERIC = {"sparsity", "value", "p", "seeds", "settings"}
+NUMERIC = {"sparsity", "value", "p", "seeds", "settings", "units"}
 
 
 def anchor(finding: Finding) -> str:
@@ -152,17 +152,18 @@ def sections(inputs: ReportInputs) -> list[Section]:
 
 
 def _seeds(finding: Finding, alpha: float) -> list[Block]:
-    """Return a warning where too few seeds stand behind a finding to show any difference."""
-    if "seeds" not in finding.evidence.columns or finding.evidence.empty:
+    """Return a warning where too few units stand behind a finding to show any difference."""
+    if finding.evidence.empty:
         return []
-    most = int(finding.evidence["seeds"].max())
+    most = int(finding.evidence["units"].max())
+    unit = "seed" if most == finding.evidence["seeds"].max() else "independent unit"
     if smallest_p(most) <= alpha:
         return []
     return [
         ListBlock(
             (
-                f"{plural(most, 'seed')} cannot show a difference: the smallest two-sided p is"
-                f" {smallest_p(most):.3g}, above the level {alpha:g}.",
+                f"{plural(most, unit)} cannot show a difference: the smallest"
+                f" two-sided p is {smallest_p(most):.3g}, above the level {alpha:g}.",
             ),
             warning=True,
         )

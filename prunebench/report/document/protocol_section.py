@@ -110,8 +110,8 @@ def statistics(inputs: ReportInputs) -> tuple[str, ...]:
         f"Interval: 95 %, bootstrap over seeds within each setting, {DRAWS:,} draws, the same for"
         " all methods, widened for few seeds. It covers seeds on these tasks; with 8 tasks or more,"
         " tasks are resampled too.",
-        "Significance: exact sign-flip test over seeds, two-sided, Holm's correction over the"
-        f" family; level {analysis.alpha:g}{declared}.",
+        "Significance: exact sign-flip test over independent units, two-sided, Holm's correction"
+        f" over the family; level {analysis.alpha:g}{declared}.",
         f"Family: {family(inputs)}.",
         f"Region of practical equivalence: ±{analysis.equivalence:g} points{declared}. Equivalent"
         " means that the whole interval lies inside; no difference shown is not equivalence.",

@@ -20,9 +20,9 @@ EXPLAINED = (
     " Lower is better; dense is 0.",
     "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
     " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",
-    "Against dense, against random: exact sign-flip test over seeds, Holm's correction over the"
-    " family of methods that the configuration declares (all but the controls where it declares"
-    " none); the others are exploratory.",
+    "Against dense, against random: exact sign-flip test over independent units, Holm's correction"
+    " over the family of methods that the configuration declares (all but the controls where it"
+    " declares none); the others are exploratory.",
     "Verdict: better or worse than dense where that test and the interval say so, equivalent where"
     " the whole interval lies within the declared region of practical equivalence.",
     "At chosen sparsity: the difference where the validation error is lowest.",

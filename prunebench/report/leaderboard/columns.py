@@ -107,7 +107,7 @@ SHOWN = (
         "Verdict", "equivalent: within the declared region", _plain("verdict"), "verdict", "name"
     ),
     Column(
-        "Against dense", "exact sign-flip test over seeds, Holm over the declared family",
+        "Against dense", "exact sign-flip test over independent units, Holm over the family",
         _plain("against_baseline"), "p_baseline", "words",
     ),
     Column(

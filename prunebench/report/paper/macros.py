@@ -119,7 +119,7 @@ def _counts(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     yield "alpha", f"{inputs.analysis.alpha:g}"
     yield "equivalence", f"{inputs.analysis.equivalence:g}"
     yield "draws", f"{DRAWS:,}"
-    yield "smallest-p", f"{smallest_p(inputs.seeds):.3g}"
+    yield "smallest-p", f"{smallest_p(inputs.units):.3g}"
 
 
 def _origin(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:

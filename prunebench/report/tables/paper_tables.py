@@ -19,6 +19,7 @@ from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
 from prunebench.statistics.best_methods import Leader, find_leader
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.counted_cells import paired_difference
+from prunebench.statistics.label_scopes import shared_draws
 from prunebench.statistics.published_results import MARK, own
 from prunebench.statistics.setting_scores import score_settings, seed_scores
 from prunebench.storage.files import write_text
@@ -30,8 +31,8 @@ from prunebench.text.safe_names import file_part
 KEY = [*SETTING, "method", "family", "sparsity"]
 Key = tuple[Any, ...]  # task, regime, model, sparsity
 BEHIND = (
-    "paired exact sign-flip test over seeds, Holm's correction over the others, level {:g}, and the"
-    " 95 % bootstrap interval of the paired difference"
+    "paired exact sign-flip test over independent units, Holm's correction over the others, level"
+    " {:g}, and the 95 % bootstrap interval of the paired difference"
 )
 
 
@@ -234,7 +235,9 @@ def scoreboard(
     """
     complete = set(scores.loc[scores["complete"], "method"]) - {DENSE}
     values = seed_scores(score_settings(own(cells), DENSE, RANDOM, DRAWS))
-    best = find_leader(values[values["method"].isin(complete)], alpha=analysis.alpha)
+    best = find_leader(
+        values[values["method"].isin(complete)], alpha=analysis.alpha, shared=shared_draws(cells)
+    )
     controls = flags(cells["control"]).fillna(False).groupby(cells["method"]).any()
     rows = [
         [

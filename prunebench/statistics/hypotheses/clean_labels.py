@@ -9,7 +9,6 @@ from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
-    compare_each,
     judge_family,
 )
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
@@ -37,7 +36,7 @@ def clean_labels(table: PairedCells) -> Judgement:
     values = in_settings(table.gains, table.scopes()[CLEAN])
     values = values[values["method"].isin(family)]
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
-    items = judge_family(compare_each(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)
+    items = judge_family(table.compare(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)
     if not items:
         raise MissingRecords("no clean setting has validation errors to choose a sparsity by")
     same = [item.decision == EQUIVALENT for item in items]
@@ -45,11 +44,11 @@ def clean_labels(table: PairedCells) -> Judgement:
         item
         for measure, column in BESIDE.items()
         for item in judge_family(
-            compare_each(values, measure, CLEAN, "dense", column, margin), alpha
+            table.compare(values, measure, CLEAN, "dense", column, margin), alpha
         )
     ]
     settings = values[SETTING].drop_duplicates()
-    single = _per_setting(values, margin, alpha) if len(settings) > 1 else []
+    single = _per_setting(table, values) if len(settings) > 1 else []
     outside = [item for item in items if item.decision in (HIGHER, LOWER)]
     sentence = (
         f"With clean labels the gain at the sparsity chosen on validation lies inside"
@@ -62,12 +61,13 @@ def clean_labels(table: PairedCells) -> Judgement:
     return Judgement(verdict_for_all([], same), sentence, [*items, *beside, *single])
 
 
-def _per_setting(values: pd.DataFrame, margin: float, alpha: float) -> list[Comparison]:
+def _per_setting(table: PairedCells, values: pd.DataFrame) -> list[Comparison]:
     """Compare the gain of each method in each setting, a family of its own."""
+    alpha, margin = table.analysis.alpha, table.analysis.equivalence
     items = [
         item
         for key, rows in values.groupby(SETTING, sort=True)
-        for item in compare_each(rows, GAIN, "/".join(map(str, key)), "dense", GAIN, margin)
+        for item in table.compare(rows, GAIN, "/".join(map(str, key)), "dense", GAIN, margin)
     ]
     return judge_family(items, alpha)
 

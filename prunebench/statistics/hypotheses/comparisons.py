@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from prunebench.statistics.significance import holm
 
 EVIDENCE = (
     "scope", "method", "against", "measure", "sparsity", "value", "low", "high", "p", "decision",
-    "seeds", "settings", "note",
+    "seeds", "settings", "units", "note",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def compare_each(
     column: str = "value",
     margin: float = 0.0,
     by: str = "method",
+    shared: Collection[tuple[str, str]] = (),
 ) -> list[Comparison]:
     """Estimate a column for each method.
 
@@ -56,13 +57,14 @@ def compare_each(
         column: The number.
         margin: The region of practical equivalence, in the column's unit.
         by: The column that names the methods.
+        shared: The (task, regime) whose random draws all models share.
 
     Returns:
         A comparison for each ``by`` that has a value, not yet judged.
     """
     items = []
     for name, rows in values.dropna(subset=[column]).groupby(by, sort=True):
-        found = estimate(rows[[*SETTING, "seed", column]], column)
+        found = estimate(rows[[*SETTING, "seed", column]], column, shared=shared)
         at = set(rows["sparsity"]) if "sparsity" in rows.columns else set()
         sparsity = float(at.pop()) if len(at) == 1 else math.nan
         items.append(Comparison(scope, str(name), against, measure, found, margin, sparsity))

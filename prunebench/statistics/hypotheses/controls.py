@@ -12,7 +12,6 @@ from prunebench.statistics.estimate import EQUIVALENT, HIGHER, UNRESOLVED
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
-    compare_each,
     judge_family,
     largest_p,
 )
@@ -172,14 +171,14 @@ def _against(
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
     values = in_settings(advantage(table, family, controls), settings)
     against = name or phrases.names(controls)
-    items = judge_family(compare_each(values, ADVANTAGE, scope, against, "value", margin), alpha)
+    items = judge_family(table.compare(values, ADVANTAGE, scope, against, "value", margin), alpha)
     beside = []
     if name != BEST:
         for measure, column in (
             ("the same, seed left out of the choice of sparsity", "left_out"),
             ("integrated gain minus that of the control", "integrated"),
         ):
-            made = compare_each(values, measure, scope, against, column, margin)
+            made = table.compare(values, measure, scope, against, column, margin)
             beside += judge_family(made, alpha)
     return items, beside
 

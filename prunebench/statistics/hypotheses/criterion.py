@@ -12,7 +12,6 @@ from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
-    compare_each,
     judge_family,
 )
 from prunebench.statistics.hypotheses.judgements import (
@@ -103,7 +102,7 @@ def _split(
         values = paired_areas(table, pair.method, pair.other).assign(method=pair.method)
         values = values if settings is None else in_settings(values, settings)
         note, margin = pair.note(table.parts), table.analysis.equivalence
-        items = compare_each(values, LESS, scope, pair.other, margin=margin)
+        items = table.compare(values, LESS, scope, pair.other, margin=margin)
         made[bool(pair.differs)].extend(replace(item, note=note) for item in items)
     alpha = table.analysis.alpha
     return judge_family(made[0], alpha), judge_family(made[1], alpha)
@@ -125,7 +124,7 @@ def _own_sparsity(table: PairedCells, pairs: list[Pair]) -> list[Comparison]:
         )
         values["value"] = values["gain"] - values["gain_other"]
         margin = table.analysis.equivalence
-        items += compare_each(
+        items += table.compare(
             values.drop(columns="sparsity"), CHOSEN, scope, pair.other, margin=margin
         )
     return judge_family(items, table.analysis.alpha)

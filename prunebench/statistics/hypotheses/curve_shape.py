@@ -13,7 +13,6 @@ from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     clip_correlations,
-    compare_each,
     judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import POINTS, slope, spearman
@@ -85,10 +84,12 @@ def _pooled(values: pd.DataFrame, table: PairedCells) -> list[Comparison]:
     """Estimate the phases of each method over its settings; p is that of all three, adjusted."""
     analysis, made = table.analysis, []
     for phase in PHASES:
-        made += compare_each(values, phase, NOISY, "dense", phase)
+        made += table.compare(values, phase, NOISY, "dense", phase)
     # far below: the test is of the distance beyond the region of equivalence
     beyond = {
-        str(method): estimate(rows.assign(fall=rows["fall"] + analysis.equivalence), "fall").p
+        str(method): estimate(
+            rows.assign(fall=rows["fall"] + analysis.equivalence), "fall", shared=table.shared
+        ).p
         for method, rows in values.groupby("method")
     }
     own = [beyond[item.method] if item.measure == "fall" else item.found.p for item in made]
@@ -126,7 +127,8 @@ def _of_curve(row: pd.Series) -> list[Comparison]:
         Comparison(
             scope, row["method"], "the minimum" if phase == "collapse" else "dense", phase,
             Estimate(
-                row[phase], row[f"{phase}_low"], row[f"{phase}_high"], np.nan, int(row["seeds"]), 1
+                row[phase], row[f"{phase}_low"], row[f"{phase}_high"], np.nan, int(row["seeds"]), 1,
+                int(row["seeds"]),
             ),
             sparsity=row[f"{phase}_at"], note="by its interval alone",
             decision=SIDES[phase] if row[f"{phase}_shown"] else UNRESOLVED,
@@ -152,7 +154,9 @@ def _of_methods(pooled: list[Comparison], table: PairedCells) -> list[str]:
     for method in _methods(pooled):
         own = {item.measure: item for item in pooled if item.method == method}
         item = own["fall"]
-        reason = unable(item.found.seeds, item.family, "methods", table.analysis.alpha)
+        reason = unable(
+            item.found.units, item.family, "methods", table.analysis.alpha, item.found.unit
+        )
         parts = ", ".join(f"{phase} {_size(own[phase])}" for phase in PHASES)
         said.append(f"{method}: {parts} ({reason or p_text(item.p)})")
     return said
@@ -174,10 +178,12 @@ def memorization(table: PairedCells) -> Judgement:
         )
     alpha = table.analysis.alpha
     ranks = judge_family(
-        clip_correlations(compare_each(values, "rank correlation", NOISY, "", "correlation")), alpha
+        clip_correlations(table.compare(values, "rank correlation", NOISY, "", "correlation")),
+        alpha,
     )
     slopes = judge_family(
-        compare_each(values, "points of error per point of memorization", NOISY, "", "slope"), alpha
+        table.compare(values, "points of error per point of memorization", NOISY, "", "slope"),
+        alpha,
     )
     hold = [item.decision == HIGHER for item in ranks]
     none = [method for method in family if method not in {item.method for item in ranks}]

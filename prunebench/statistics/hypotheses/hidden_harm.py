@@ -12,7 +12,6 @@ from prunebench.statistics.estimate import HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
-    compare_each,
     judge_family,
 )
 from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
@@ -160,7 +159,7 @@ def _compared(
     made = []
     for rows in (cells.assign(method=FAMILY), cells):
         means = rows.groupby([*SETTING, "method", "seed"], sort=True)["value"].mean().reset_index()
-        made += compare_each(means, harm.words, ALL, against, margin=margin)
+        made += table.compare(means, harm.words, ALL, against, margin=margin)
     return [replace(item, note=f"{len(cells)} cells of equal error") for item in made]
 
 

@@ -12,7 +12,6 @@ from prunebench.statistics.estimate import HIGHER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
-    compare_each,
     judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import slope
@@ -76,7 +75,7 @@ def _judged_slopes(
     for scope, rows in values.groupby("scope", sort=False):
         items = []
         for column, prefix in (("value", ""), ("integrated", "integrated ")):
-            made = compare_each(rows, f"{prefix}{measure}", str(scope), "", column)
+            made = table.compare(rows, f"{prefix}{measure}", str(scope), "", column)
             items += judge_family(made, table.analysis.alpha)
         if any(item.measure == measure for item in items):
             found[str(scope)] = items

@@ -15,8 +15,8 @@ from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, area
 from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import paired_difference, under_trained
-from prunebench.statistics.hypotheses.comparisons import Comparison
-from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes
+from prunebench.statistics.hypotheses.comparisons import Comparison, compare_each
+from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
 from prunebench.statistics.published_results import own
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY
 
@@ -151,6 +151,25 @@ class PairedCells:
         return found.join(integrated.rename("integrated"), on=keys).join(
             left_out.rename("gain_left_out"), on=keys
         )
+
+    @cached_property
+    def shared(self) -> frozenset[tuple[str, str]]:
+        """The (task, regime) whose random draws all models share."""
+        return shared_draws(self.rows)
+
+    def compare(
+        self, values: pd.DataFrame, measure: str, scope: str, against: str, column: str = "value",
+        margin: float = 0.0, by: str = "method",
+    ) -> list[Comparison]:  # fmt: skip
+        """Return ``compare_each`` of values that stem from these cells.
+
+        Values over several regimes stand under a name that is no regime's: they share the draws
+        of those regimes.
+        """
+        known = set(self.rows[["task", "regime"]].itertuples(index=False, name=None))
+        there = set(values[["task", "regime"]].itertuples(index=False, name=None))
+        shared = {pair for pair in there if pair in self.shared or pair not in known}
+        return compare_each(values, measure, scope, against, column, margin, by, shared)
 
     def absent_note(self) -> str:
         """Return a sentence about the declared methods that were not recorded; "" without any."""

@@ -53,9 +53,13 @@ def names(methods: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
+def _never(item: Comparison, alpha: float) -> str:
+    return unable(item.found.units, item.family, "comparisons", alpha, item.found.unit)
+
+
 def why_open(items: Sequence[Comparison], alpha: float) -> str:
     """Return why nothing was decided: too few seeds for any p, or p-values above ``alpha``."""
-    never = {unable(item.found.seeds, item.family, "comparisons", alpha) for item in items}
+    never = {_never(item, alpha) for item in items}
     if len(never) == 1 and (reason := never.pop()):
         return reason
     return "not resolved"
@@ -103,7 +107,7 @@ def by_decision(
 
 def _p_words(item: Comparison, alpha: float) -> str:
     """Return the p; nothing for equivalence and where no p could be small."""
-    never = unable(item.found.seeds, item.family, "comparisons", alpha)
+    never = _never(item, alpha)
     if item.decision == EQUIVALENT or never or math.isnan(item.p):
         return ""
     return f" ({'Holm ' if item.family > 1 else ''}{p_text(item.p)})"

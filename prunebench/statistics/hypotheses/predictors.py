@@ -10,7 +10,6 @@ from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     clip_correlations,
-    compare_each,
     judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import CELLS, partial_spearman, spearman
@@ -38,7 +37,7 @@ def predictors(table: PairedCells) -> Judgement:
     if not there:
         raise MissingRecords(f"the columns {', '.join(PREDICTORS)} are empty")
     values = predictor_correlations(table, family)
-    items = _items(values, ALL, table.analysis.alpha)
+    items = _items(table, values, ALL)
     main = [item for item in items if item.measure == PARTIAL]
     if not main:
         raise MissingRecords(
@@ -49,7 +48,7 @@ def predictors(table: PairedCells) -> Judgement:
         item
         for scope, settings in table.scopes().items()
         if scope != ALL
-        for item in _items(in_settings(values, settings), scope, table.analysis.alpha)
+        for item in _items(table, in_settings(values, settings), scope)
     ]
     hold = [item.method for item in main if item.decision in (HIGHER, LOWER)]
     missing = [text for name, text in PREDICTORS.items() if name not in {i.method for i in main}]
@@ -66,12 +65,12 @@ def predictors(table: PairedCells) -> Judgement:
     return Judgement(SHOWN if hold else NOT_SHOWN, sentence, [*items, *beside])
 
 
-def _items(values: pd.DataFrame, scope: str, alpha: float) -> list[Comparison]:
+def _items(table: PairedCells, values: pd.DataFrame, scope: str) -> list[Comparison]:
     """Judge the partial correlations, a family of three, and the plain ones, another."""
     found = []
     for measure, column in ((PARTIAL, "partial"), (RAW, "raw")):
-        made = compare_each(values, measure, scope, "gain", column, by="predictor")
-        found += judge_family(clip_correlations(made), alpha)
+        made = table.compare(values, measure, scope, "gain", column, by="predictor")
+        found += judge_family(clip_correlations(made), table.analysis.alpha)
     return found
 
 

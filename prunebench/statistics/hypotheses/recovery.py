@@ -12,7 +12,6 @@ from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     all_shown,
-    compare_each,
     judge_family,
     largest_p,
 )
@@ -103,7 +102,7 @@ def _gains(table: PairedCells, pair: Pair, gains: pd.DataFrame) -> list[Comparis
         shared = rows.merge(beside[keys], on=keys)
         if not shared.empty:
             margin = table.analysis.equivalence
-            made += compare_each(shared, "gain", NOISY, "dense", "gain", margin)
+            made += table.compare(shared, "gain", NOISY, "dense", "gain", margin)
     return [replace(item, note=pair.note(table.parts)) for item in made]
 
 
@@ -120,7 +119,7 @@ def _beside(table: PairedCells, pairs: list[Pair], settings: pd.DataFrame) -> li
     items = []
     for pair in pairs:
         values = in_settings(paired_areas(table, pair.method, pair.other), settings)
-        items += compare_each(
+        items += table.compare(
             values.assign(method=pair.method), "integrated gain minus that of fine-tuning", NOISY,
             pair.other, margin=table.analysis.equivalence,
         )  # fmt: skip
@@ -129,7 +128,7 @@ def _beside(table: PairedCells, pairs: list[Pair], settings: pd.DataFrame) -> li
 
 def _words(pair: Pair, own: list[Comparison], p: float, family: int, table: PairedCells) -> str:
     rewound, going_on = own
-    never = unable(rewound.found.seeds, family, "pairs", table.analysis.alpha)
+    never = unable(rewound.found.units, family, "pairs", table.analysis.alpha, rewound.found.unit)
     note = f"; {rewound.note}" if rewound.note else ""
     return (
         f"{pair.method} {phrases.number(rewound)}, {pair.other} {phrases.number(going_on)}"

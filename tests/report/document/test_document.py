@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from prunebench import cli
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
+from prunebench.experiment.reachable_p import units_needed
 from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.report import declared_analysis, reader_warnings, terminal_summary
 from prunebench.report import document as paper
@@ -287,9 +288,9 @@ def test_a_damaged_figure_is_named(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 60), st.sampled_from([0.01, 0.05, 0.1, 1.0]))
-def test_the_fewest_seeds_are_the_fewest(size: int, alpha: float) -> None:
+def test_the_fewest_units_are_the_fewest(size: int, alpha: float) -> None:
     wanted = next(n for n in range(1, 99) if smallest_p(n) * size <= alpha * (1 + 1e-12))
-    assert reader_warnings.seeds_needed(size, alpha) == wanted
+    assert units_needed(size, alpha) == wanted
 
 
 def test_the_command_line_writes_it_and_the_summary_names_it(
