@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from prunebench.experiment.settings import Analysis
+from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.report.figures import style
 from prunebench.statistics import RANDOM, bands, score_subsets
 from prunebench.statistics.cells_table import flags
@@ -15,7 +15,6 @@ from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.hypotheses import phases
 from prunebench.statistics.hypotheses.paired_cells import (
     CONTROL_KINDS,
-    PARTS,
     PairedCells,
     pair_cells,
 )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from prunebench.experiment.settings import PARTS
 from prunebench.report.figures import panels, style
 from prunebench.report.figures.figure_context import EMPHASISED, FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING, bands
-from prunebench.statistics.hypotheses.paired_cells import PARTS
 from prunebench.statistics.hypotheses.paired_methods import nearest_partner
 from prunebench.statistics.hypotheses.recovery import CONTINUING, REWINDING
 

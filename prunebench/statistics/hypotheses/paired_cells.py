@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from prunebench.experiment.settings import Analysis
+from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, area
@@ -21,7 +21,7 @@ from prunebench.statistics.published_results import own
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY
 
 SEEDED = [*SETTING, "seed"]
-PARTS = tuple(column for column in COMPOSITION if column != "control")
+
 NUMBERS = ("label_noise", "train_samples", *QUALITY, *COST)
 
 # a control is recognized by its parts, never by its name: whether each method (row) is of a kind

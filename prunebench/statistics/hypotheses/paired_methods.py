@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from prunebench.experiment.settings import PARTS
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, area
-from prunebench.statistics.hypotheses.paired_cells import PARTS, MissingRecords, PairedCells
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
 
 
 @dataclass(frozen=True)

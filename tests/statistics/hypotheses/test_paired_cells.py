@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.experiment.settings import Analysis
+from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, pair_cells
 from tests.statistics.hypotheses.planted import (
     CLEAN,
