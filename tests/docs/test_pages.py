@@ -15,6 +15,9 @@ import pytest
 from typer.main import get_command
 
 from prunebench.cli import app
+from prunebench.experiment import config
+from prunebench.experiment.part_kinds import KINDS
+from prunebench.experiment.registry import builtin
 from prunebench.storage.records import COLUMNS
 from tests.conftest import ROOT
 from tests.test_layers import ROOMS
@@ -38,6 +41,15 @@ def generate() -> ModuleType:
 def test_generated_parts_are_up_to_date(generate: ModuleType) -> None:
     for path, text in generate.pages().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run `make docs`"
+
+
+def test_what_differs_from_its_authors_version_is_a_method_or_a_part() -> None:
+    text = (DOCS / "methods.md").read_text("utf-8").partition("authors' versions")[2]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])}
+    known = {*config.presets("methods")}.union(*map(builtin, KINDS.values()))
+    assert {"synflow", "grasp", "snip", "set", "rigl", "gradual", "woodfisher"} <= named <= known
+    assert all(len(row) == 3 for row in rows)
 
 
 def test_every_column_of_the_records_is_explained() -> None:
