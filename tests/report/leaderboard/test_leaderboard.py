@@ -186,6 +186,18 @@ def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame, scores: Choic
     assert any(s == "Not ranked, since cells are missing: imp." for s in said)
 
 
+def test_a_mask_that_was_in_part_drawn_is_told(cells: pd.DataFrame, scores: ChoiceTables) -> None:
+    rows, plain = scores.rows[EVERYTHING], reader_warnings.of_leaderboard(cells, [])
+    snip = (cells["method"] == "snip") & (cells["sparsity"] > 0.98)
+    drawn = pd.Series(0.0, cells.index).mask(snip, 0.4).mask(cells["method"] == "dense")
+    few = cells.assign(tied_share=drawn.mask(snip, 0.04))
+    assert reader_warnings.of_leaderboard(few, []) == plain
+    said = reader_warnings.of_leaderboard(cells.assign(tied_share=drawn), rows)
+    (told,) = [sentence for sentence in said if "tied_share" in sentence]
+    assert told.startswith(f"In {snip.sum()} cells of snip more than 5 % ")
+    assert "up to 40 %" in told
+
+
 def test_hostile_names_stay_text(cells: pd.DataFrame, tmp_path: Path) -> None:
     bad = cells.replace({"method": {"imp": HOSTILE}, "regime": {"clean": HOSTILE}})
     made = Layout(tmp_path)
