@@ -25,6 +25,8 @@ from tests.storage.crates import conforms, files
 from .conftest import SMOKE, Workflow
 
 Smoke = tuple[Workflow, str]
+# what follows is made anew in half a minute, and says nothing about cells
+TO_CELLS = ("--until", "collect")
 
 
 def changed(before: dict[str, float], after: dict[str, float]) -> set[str]:
@@ -107,7 +109,7 @@ def test_an_edited_method_reruns_only_its_curves(smoke: Smoke) -> None:
     text = file.read_text()
     try:
         file.write_text(text.replace("norm(1, dim=1)", "norm(1, dim=1) * 2"))
-        output = workflow.snakemake()
+        output = workflow.snakemake(*TO_CELLS)
         assert methods(changed(before, workflow.records())) == {"l1-filter"}
         assert "(Rule: curves_l1_filter)" in output
         assert "(Rule: curves_imp)" not in output
@@ -118,11 +120,11 @@ def test_an_edited_method_reruns_only_its_curves(smoke: Smoke) -> None:
 
 def test_a_comment_recomputes_no_cell(smoke: Smoke) -> None:
     workflow, _ = smoke
-    workflow.snakemake()  # back to the file as it was
+    workflow.snakemake(*TO_CELLS)  # back to the file as it was
     before = workflow.records()
     file = workflow.folder / "prunebench" / "pruning" / "criteria" / "norms.py"
     file.write_text(file.read_text() + "\n# a remark\n")
-    workflow.snakemake()
+    workflow.snakemake(*TO_CELLS)
     assert workflow.records() == before
 
 
@@ -133,7 +135,7 @@ def test_an_added_sparsity_computes_only_its_cells(smoke: Smoke) -> None:
     grid["sparsities"] = [0.5, 0.8, 0.9]
     config = workflow.folder / "config" / "more.yaml"
     config.write_text(yaml.safe_dump(grid))
-    output = workflow.snakemake(config=config)
+    output = workflow.snakemake(*TO_CELLS, config=config)
     assert {Path(cell).name for cell in changed(before, workflow.records())} == {"0.8"}
     assert "(Rule: baselines)" not in output
     cells = pd.read_csv(workflow.folder / "results" / "smoke" / "cells.csv")
