@@ -83,12 +83,20 @@ def budget(method: Method, training: Training, sparsity: float) -> float | None:
     Returns:
         The number of epochs; None for a schedule or a recovery that does not ship.
     """
-    schedule = SCHEDULES.get(method.schedule.name)
-    recovery = RECOVERIES.get(method.recovery.name)
-    if schedule is None or recovery is None:
+    schedule, each = SCHEDULES.get(method.schedule.name), recovery_epochs(method, training)
+    if schedule is None or each is None:
         return None
-    given = method.recovery.parameters
+    return float(schedule(method, training, sparsity, each))
+
+
+def recovery_epochs(method: Method, training: Training) -> int | None:
+    """Return the epochs of one recovery of a method, all its trainings together.
+
+    None for a recovery that does not ship.
+    """
+    recovery, given = RECOVERIES.get(method.recovery.name), method.recovery.parameters
+    if recovery is None:
+        return None
     once = recovery(training, given)
     once = max(1, round(method.length * once)) if once else 0
-    each = once * TRAININGS.get(method.recovery.name, lambda given: 1)(given)
-    return float(schedule(method, training, sparsity, each))
+    return once * TRAININGS.get(method.recovery.name, lambda given: 1)(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from prunebench.experiment.budget import recovery_epochs
 from prunebench.experiment.part_kinds import Recovery, Schedule
 from prunebench.experiment.settings import Method, Model, Regime, Task, Training
 
@@ -63,11 +64,12 @@ class CurveJob:
 
 def expected_epochs(method: Method, training: Training) -> float:
     """Return how many epochs a cell of a method trains for, about: to estimate the time left."""
-    lengths_of = [method.spec(Schedule).traits.length, method.spec(Recovery).traits.length]
-    own = method.recovery.parameters.get("epochs")
     lengths = {
-        "none": 0.0,
-        "recovery": own or training.recovery_epochs or training.epochs,
+        "none": 0,
+        "recovery": training.recovery_epochs or training.epochs,
         "training": training.epochs,
     }
-    return max(float(sum(lengths[length] for length in lengths_of)), 1.0)  # looking at it counts
+    after = recovery_epochs(method, training)
+    if after is None:
+        after = round(method.length * lengths[method.spec(Recovery).traits.length])
+    return max(float(lengths[method.spec(Schedule).traits.length] + after), 1.0)  # looking counts

@@ -107,10 +107,14 @@ def test_a_job_is_given_a_gpu_where_it_will_use_one(
 
 def test_expected_work() -> None:
     grid = plan(methods=["magnitude", "imp", {"name": "long", "base": "magnitude", "recovery": {
-        "name": "fine-tuning", "epochs": 9}}])  # fmt: skip
+        "name": "fine-tuning", "epochs": 9}}, "gradual", "dense-decayed"],
+        recovery_lengths=[1, 3])  # fmt: skip
     training = grid.experiment.training
     work = {m.name: expected_epochs(m, training) for m in grid.experiment.methods}
-    assert work == {"magnitude": 2, "imp": 4, "long": 9}
+    assert work == {
+        "magnitude": 2, "magnitude-3x": 6, "imp": 4, "imp-3x": 12, "long": 9, "long-3x": 27,
+        "gradual": 4, "dense-decayed": 20, "dense-decayed-3x": 60,
+    }  # fmt: skip
 
 
 def test_progress_counts_the_cells_that_are_there(tmp_path: Path) -> None:
