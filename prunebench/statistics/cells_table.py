@@ -25,13 +25,18 @@ from prunebench.text import safe_names
 
 TEXT = ("experiment", "task", "regime", "model", "method", "family")
 REQUIRED = (*IDENTITY, "status", "test_error")
-FLAGS = ("control", "augmentation")
+FLAGS = ("control", "augmentation", "zero_init_last")
 WORDS = ("noise", "augmentation")  # of REGIME; the rest of it are numbers
 NUMBERS = (
     "seed", "sparsity", "classes", *(c for c in REGIME if c not in WORDS), *SIZE, *QUALITY, *COST,
 )  # fmt: skip
 SHARES = ("test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right")
-FRACTIONS = (*(column for column in QUALITY if column.endswith("_error")), *SHARES, "label_noise")
+FRACTIONS = (
+    *(column for column in QUALITY if column.endswith("_error")),
+    *SHARES,
+    "label_noise",
+    "tied_share",
+)
 MOST_COLUMNS = 1000
 # a table of others needs these only; ``read_table`` fills in the rest
 LEAST = ("method", "sparsity", "test_error")

@@ -23,8 +23,8 @@ LEAST_SEEDS = 3
 FIXED = ("status", "classes", "data_hash", "label_hash", "params_total", "train_epochs")
 # columns that must have the same bits; other sizes follow from the mask
 BITS = (
-    *FIXED, "mask_hash", "sparsity_achieved", "params_kept", "train_loss_fall", "stopped_epoch",
-    *QUALITY,
+    *FIXED, "mask_hash", "tied_share", "sparsity_achieved", "params_kept", "train_loss_fall",
+    "stopped_epoch", *QUALITY,
 )  # fmt: skip
 ENVIRONMENT = (
     "python_version", "torch_version", "torchvision_version", "timm_version", "device", "processor",
