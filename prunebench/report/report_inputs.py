@@ -94,6 +94,13 @@ class ReportInputs:
         return figures.captions(self.cells if self.every is None else self.every)
 
     @cached_property
+    def compression(self) -> tuple[float, float] | None:
+        """Return the smallest and the largest compression that pruning achieved, if recorded."""
+        pruned = self.cells[self.cells["sparsity"] > 0]
+        found = pruned.reindex(columns=["compression_ratio"])["compression_ratio"].dropna()
+        return (float(found.min()), float(found.max())) if len(found) else None
+
+    @cached_property
     def units(self) -> int:
         """Return the number of independent units that a test over all settings stands on."""
         return independent_units(self.cells)

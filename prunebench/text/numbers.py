@@ -57,9 +57,9 @@ def percent(fraction: float, digits: int = 2) -> str:
     return f"{round(100 * fraction, digits):g} %"
 
 
-def compression(sparsity: float) -> str:
-    """Return the nominal compression of a sparsity, 1 / (1 − sparsity): ``20×`` for 0.95."""
-    return f"{1 / (1 - sparsity):.4g}×"
+def times(ratio: float) -> str:
+    """Return a ratio with three digits that count: ``19.8×``."""
+    return f"{ratio:.3g}×"
 
 
 def p_value(value: float) -> str:

@@ -20,7 +20,7 @@ from prunebench.report.document.elements import (
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics.cells_table import flags
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import NONE, compression, number, percent
+from prunebench.text.numbers import NONE, number, percent, times
 
 # of the training settings, those that a reader needs to judge the budget
 SHOWN = (
@@ -52,8 +52,8 @@ def _grid(inputs: ReportInputs) -> dict[str, str]:
     return {
         "Cells": count,
         "Seeds": values(cells["seed"]),
-        "Sparsities": ", ".join(percent(value) for value in pruned) or NONE,
-        "Compression": ", ".join(map(compression, pruned)) or NONE,
+        "Target sparsities": ", ".join(percent(value) for value in pruned) or NONE,
+        "Compression achieved": " to ".join(map(times, inputs.compression or ())) or NONE,
     }
 
 

@@ -21,7 +21,7 @@ from prunebench.statistics.published_results import own
 from prunebench.statistics.score import ALL
 from prunebench.storage.records import DENSE, OK
 from prunebench.text.markup import latex_text
-from prunebench.text.numbers import NONE, compression, interval, listed, number, percent
+from prunebench.text.numbers import NONE, interval, listed, number, percent, times
 from prunebench.text.safe_names import file_part
 
 HEAD = r"""% The numbers of one experiment, to quote in a text: \input{macros}, then \pb{key}.
@@ -31,7 +31,8 @@ HEAD = r"""% The numbers of one experiment, to quote in a text: \input{macros}, 
 %
 %   cells, lost (failed, diverged or collapsed), tasks, regimes, models, methods, candidates,
 %   seeds, sparsities                                     counts
-%   sparsity/min, sparsity/max, ratio/min, ratio/max      the grid, as targets
+%   sparsity/min, sparsity/max      the grid, as targets
+%   ratio/min, ratio/max      the compression achieved
 %   alpha, equivalence, draws, smallest-p                 how it is judged
 %   version/<package>, commit, device, threads            what computed it; hours: of training,
 %              summed over cells, in each of which what it shares with others is counted
@@ -115,7 +116,8 @@ def _counts(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     if len(pruned):
         for name, value in (("min", pruned.min()), ("max", pruned.max())):
             yield f"sparsity/{name}", percent(float(value))
-            yield f"ratio/{name}", compression(value)
+    for name, ratio in zip(("min", "max"), inputs.compression or (), strict=False):
+        yield f"ratio/{name}", times(ratio)
     yield "alpha", f"{inputs.analysis.alpha:g}"
     yield "equivalence", f"{inputs.analysis.equivalence:g}"
     yield "draws", f"{DRAWS:,}"

@@ -17,7 +17,7 @@ from prunebench.report.paper import cited_papers
 from prunebench.report.paper.citations import cite, keys
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import compression, listed, number, percent, plural
+from prunebench.text.numbers import listed, number, percent, plural, times
 
 STATISTICS = {  # sources, by what a sentence of the protocol begins with
     "Interval": "Davison 1997; Hesterberg 2015",
@@ -180,12 +180,13 @@ def _pruning(inputs: ReportInputs, experiment: Experiment) -> str:
         if methods:
             said.append(f"{name}: {'; '.join(_method(each, made) for each in methods)}.")
     head = "" if experiment.prunable.head else ", the classifier's own left out"
-    ends = list(map(compression, experiment.sparsities))
-    several = f" ({ends[0]} to {ends[-1]} compression)" if len(ends) > 1 else f" ({ends[0]})"
+    count = len(experiment.sparsities)
+    ends = " to ".join(dict.fromkeys(map(times, inputs.compression or ())))
+    achieved = f"; all weights over those kept came to {ends}" if ends else ""
     said.append(
         f"Prunable are the weights of convolutions, linear layers and embeddings{head}. Target"
-        f" sparsit{'ies' if len(ends) > 1 else 'y'}:"
-        f" {listed(percent(value) for value in experiment.sparsities)}{several}."
+        f" sparsit{'ies' if count > 1 else 'y'}:"
+        f" {listed(percent(value) for value in experiment.sparsities)}{achieved}."
     )
     return " ".join(said)
 

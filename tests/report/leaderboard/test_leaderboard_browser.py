@@ -145,6 +145,7 @@ def test_a_row_unfolds_to_its_curves_and_cells(page: Page, cells: pd.DataFrame) 
     shown = unfold(page, "snip")
     assert shown.locator("figure svg[role=img]").count() == 4
     assert shown.locator("figure svg").first.locator("g[stroke='var(--accent)'] path").count() >= 1
+    assert "compression achieved" in (shown.locator("figure svg").first.text_content() or "")
     table = shown.locator("table").first
     titles = table.locator("th").all_inner_texts()
     lines = [row.split("\t") for row in table.locator("tbody tr").all_inner_texts()]
