@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from prunebench.experiment.reachable_p import smallest_p, units_needed
+from prunebench.report import outcome_warnings
 from prunebench.statistics import under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import own
+from prunebench.statistics.training_outcomes import FAILED_TO_TRAIN, UNDER_TRAINED, outcomes
 from prunebench.storage.records import OK
 from prunebench.text.numbers import percent, plural
 
@@ -44,7 +46,7 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
             f" smallest two-sided p of the test is {smallest_p(units):.3g},"
             " before correction for the number of methods."
         )
-    found += [*_late(cells), *_lost(cells), *_drawn(cells)]
+    found += [*_trainings(cells), *_lost(cells), *_drawn(cells)]
     found += _not_ranked([str(row["method"]) for row in mine if row["missing"]])
     sources = sorted({str(row["published"]) for row in rows if row["published"]})
     if sources:
@@ -56,13 +58,25 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
 
 
 def counts(cells: pd.DataFrame) -> dict[str, int]:
-    """Return how many cells there are, how many of each bad status, and how many under-trained."""
-    return {"cells": len(cells), **_bad(cells), "under-trained": int(under_trained(cells).sum())}
+    """Return how many cells there are, how many of each bad status, and of each bad outcome."""
+    if not outcome_warnings.known(cells):
+        late = {UNDER_TRAINED: int(under_trained(cells).sum())}
+    else:
+        how = outcomes(own(cells))
+        late = {name: int((how == name).sum()) for name in (UNDER_TRAINED, FAILED_TO_TRAIN)}
+    return {"cells": len(cells), **_bad(cells), **late}
 
 
 def _bad(cells: pd.DataFrame) -> dict[str, int]:
     found = cells.loc[cells["status"] != OK, "status"].value_counts()
     return {str(status): int(count) for status, count in sorted(found.items())}
+
+
+def _trainings(cells: pd.DataFrame) -> list[str]:
+    """Return sentences on trainings that failed or did not come to their end."""
+    if outcome_warnings.known(cells):
+        return list(outcome_warnings.sentences(cells))
+    return _late(cells)
 
 
 def _late(cells: pd.DataFrame) -> list[str]:
@@ -162,8 +176,7 @@ def _seeds(inputs: ReportInputs) -> Iterator[str]:
 
 
 def _cells(inputs: ReportInputs) -> Iterator[str]:
-    for sentence in _late(inputs.cells):
-        yield f"{sentence} The hypotheses leave them out; the scores do not."
+    yield from _trainings(inputs.cells)
     yield from _lost(inputs.cells)
     yield from _drawn(inputs.cells)
     scores = inputs.scores

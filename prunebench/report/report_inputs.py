@@ -11,6 +11,7 @@ from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import KINDS
 from prunebench.experiment.settings import PARTS, Analysis, Experiment, Part
 from prunebench.report import declared_analysis, figures
+from prunebench.report.tables import training_tables
 from prunebench.statistics import score
 from prunebench.statistics.hypotheses import Finding, findings
 from prunebench.statistics.hypotheses.paired_cells import PairedCells, pair_cells
@@ -58,6 +59,11 @@ class ReportInputs:
             # what was declared and never recorded is a warning of the report
             primary=[name for name in self.analysis.primary if name in self.methods] or None,
         )  # fmt: skip
+
+    @cached_property
+    def two_by_two(self) -> pd.DataFrame:
+        """Return the compared methods and their longest forms beside dense, trained and stopped."""
+        return training_tables.both_lengths(self.cells, self.analysis)
 
     @cached_property
     def published(self) -> pd.DataFrame:

@@ -29,12 +29,13 @@ from prunebench.storage.records import DENSE
 
 TRAINED, STOPPED, INTERACTION = "trained", "stopped", "interaction"
 EVERY = "all"  # stands for a task, regime or model where several are pooled
+CORNERS = ("dense_trained", "pruned_trained", "dense_stopped", "pruned_stopped")
 ESTIMATED = ("gain_trained", "gain_stopped", INTERACTION)
 ENDS = ("", "_low", "_high", "_p")
 COLUMNS = (
     "scope", *SETTING, "method", "sparsity", "compression_ratio", "stopped_sparsity",
-    "stopped_compression_ratio", "dense_trained", "pruned_trained", "dense_stopped",
-    "pruned_stopped", *(f"{name}{end}" for name in ESTIMATED for end in ENDS),
+    "stopped_compression_ratio", *(f"{name}{end}" for name in CORNERS for end in ENDS[:3]),
+    *(f"{name}{end}" for name in ESTIMATED for end in ENDS),
     "trained_pairs", "stopped_pairs", "pairs", "seeds", "settings", "units",
     "trained_left_out", "trained_why", "stopped_left_out", "stopped_why",
 )  # fmt: skip
@@ -85,7 +86,8 @@ def two_by_two(
     Returns:
         The columns COLUMNS, a row for each method in each setting, and in each *scope* of several
         settings (noisy labels, clean labels; settings weighted equally, axes that differ called
-        ``all``). ``dense_…``, ``pruned_…``: mean test errors of the pairs, fractions.
+        ``all``). ``dense_…``, ``pruned_…``: mean test errors of the pairs, fractions, each with
+        the ends of its own 95 % interval.
         ``gain_…``: their difference in points, positive where pruning is better, ``interaction``:
         the gain trained minus the gain stopped, over the seeds that have both. ``_low``,
         ``_high``: the 95 % interval; ``_p``: the sign-flip test, Holm over the methods of the row's
@@ -201,8 +203,8 @@ def _row(
         ratios = np.log(values[f"ratio_{name}"].dropna())
         row[f"{prefix}compression_ratio"] = np.exp(ratios.mean()) if len(ratios) else np.nan
         for side, error in (("dense", "dense"), ("pruned", "error")):
-            means = values.groupby(SETTING)[f"{error}_{name}"].mean()
-            row[f"{side}_{name}"] = means.mean()
+            mean = estimate(values, f"{error}_{name}")
+            row |= dict(_ends(f"{side}_{name}", mean)[:3])
         row[f"{name}_pairs"] = int(values[f"gain_{name}"].notna().sum())
         rows = paired[name][paired[name]["method"] == method].merge(settings, on=SETTING)
         reasons = rows.loc[rows["why"] != "", "why"].value_counts().sort_index()

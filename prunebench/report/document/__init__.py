@@ -16,11 +16,13 @@ from prunebench.report.document import (
     checklist,
     compression_section,
     figure_blocks,
+    length_section,
     protocol_section,
     provenance_section,
     sanity_section,
     scores_section,
     setup_section,
+    two_by_two_section,
 )
 from prunebench.report.document.elements import Document, ListBlock, Section
 from prunebench.report.document.to_html import html
@@ -58,8 +60,10 @@ def compose(inputs: ReportInputs) -> Document:
     """Return the report's sections, in the order in which they are read."""
     short, *hypotheses = answers_section.sections(inputs)
     sections = [
+        two_by_two_section.section(inputs),
         short,
         *_warnings(inputs),
+        length_section.section(inputs),
         setup_section.section(inputs),
         protocol_section.section(inputs),
         sanity_section.section(inputs),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from prunebench.report.document import figure_blocks
 from prunebench.report.document.elements import (
     BAD,
     GOOD,
@@ -18,8 +19,12 @@ from prunebench.report.document.elements import (
     TextBlock,
 )
 from prunebench.report.report_inputs import ReportInputs
+from prunebench.report.tables import training_tables
 from prunebench.statistics import SETTING, under_trained
 from prunebench.statistics.cells_table import flags
+from prunebench.statistics.outcome_shares import outcome_shares
+from prunebench.statistics.recovery_lengths import in_order
+from prunebench.statistics.training_outcomes import TRAINED_OUT, outcomes
 from prunebench.storage.records import DENSE, OK, STATUSES
 from prunebench.text.numbers import NONE, percent, plural
 
@@ -28,13 +33,13 @@ MESSAGES, LONGEST = 3, 160  # of a method's messages: how many are shown, and ho
 
 def section(inputs: ReportInputs) -> Section:
     """Return the section on baselines and on cells that are not ok."""
-    return Section("The gates", "gates", [_baselines(inputs.cells), *_lost(inputs)])
+    blocks = [_baselines(inputs.cells), *_outcomes(inputs), *_lost(inputs)]
+    return Section("The gates", "gates", blocks)
 
 
 def _baselines(cells: pd.DataFrame) -> TableBlock:
-    late = under_trained(cells)
-    dense = cells.assign(late=late)[cells["method"] == DENSE]
-    wanted = [*SETTING, "late", "augmentation", "train_error", "memorized", "test_error"]
+    dense = cells.assign(late=under_trained(cells), how=outcomes(cells))[cells["method"] == DENSE]
+    wanted = [*SETTING, "late", "how", "augmentation", "train_error", "memorized", "test_error"]
     rows = []
     for setting, part in dense.reindex(columns=wanted).groupby(SETTING, sort=True):
         numbers = part[["train_error", "memorized", "test_error"]].astype("float64")
@@ -60,11 +65,47 @@ def _baselines(cells: pd.DataFrame) -> TableBlock:
 
 
 def _gate(part: pd.DataFrame, noisy: bool) -> CellText:
+    if (part["how"] != "").any():
+        bad = part.loc[~part["how"].isin([TRAINED_OUT, ""]), "how"].value_counts().sort_index()
+        said = ", ".join(f"{how}: {count} of {len(part)}" for how, count in bad.items())
+        return Mark(said, BAD) if said else Mark("trained out", GOOD)
     late = int(part["late"].sum())
     if late:
         return Mark(f"under-trained: {late} of {len(part)}", BAD)
     plain = flags(part["augmentation"]).eq(False).any()
     return Mark("interpolated", GOOD) if noisy or plain else "clean and augmented, no gate"
+
+
+def _outcomes(inputs: ReportInputs) -> list[Block]:
+    """Return how the trainings of each method ended, over all settings, with its figure."""
+    cells = inputs.cells
+    if not (outcomes(cells) != "").any():
+        return [
+            TextBlock("How the trainings of pruned cells ended was not recorded; only the dense"
+                      " baselines were judged.")
+        ]  # fmt: skip
+    found = outcome_shares(cells, ["method"])
+    kinds = [kind for kind in training_tables.ENDS if found[kind].sum()]
+    of = {row["method"]: row for row in found.to_dict("records")}
+    rows = [
+        [
+            str(row["method"]), str(row["cells"]), *(str(row[kind]) for kind in kinds),
+            training_tables.failed_share(row),
+        ]
+        for row in (of[name] for name in in_order(cells, list(of)))
+    ]  # fmt: skip
+    columns = {"Method": NAME, "Cells": NUMBER}
+    columns |= {training_tables.ENDS[kind].capitalize(): NUMBER for kind in kinds}
+    columns |= {"Failed, % [95 %]": NUMBER}
+    caption = (
+        "How trainings ended, of every cell over all settings; by setting in"
+        f" {inputs.layout.tables.name}/{training_tables.OUTCOMES}.md. Trained out are those that"
+        " know their labels (at most 1 % training error) and those on a plateau above it, whose"
+        " loss no longer falls: too small to learn them. Under-trained: it still fell. Failed:"
+        " failed to train or lost, with the exact interval of the share."
+    )
+    figures = figure_blocks.of_stem(inputs, training_tables.OUTCOMES)
+    return [TableBlock(columns, rows, caption), *figures]
 
 
 def _lost(inputs: ReportInputs) -> list[Block]:

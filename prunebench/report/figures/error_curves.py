@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ERROR = "test_error"
+ERROR, STOPPED = "test_error", "stopped_test_error"
 # what He 2022 calls the phases, by what the statistics find
 PHASES = {"maximum": "critical", "minimum": "sweet", "collapse": "collapsed"}
 HEADROOM = 0.2  # of a panel's height, for the phases' names
@@ -37,7 +37,7 @@ def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     """Draw a panel for each regime and model, with the phases that the statistics show."""
     if cells[ERROR].isna().all():
         return None
-    rows = points(cells, [ERROR])
+    rows = points(cells, [ERROR, STOPPED])
     settings = context.settings(rows)
     followed = {setting: _followed(setting, rows, context) for setting in settings}
     named = [
@@ -59,15 +59,16 @@ def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     "error-speedup-{task}",
     "Test error against the theoretical speed-up, dense over kept multiply-accumulates, a panel a"
     " regime (and model). Curves: methods, with 95 % bands over seeds; grey: controls; black lines:"
-    " dense networks. Removed weights that no hardware skips count as well. Dotted curves"
-    " with hollow markers, where there are any: published, not re-run.",
+    " dense networks; thin, without markers: stopped on validation. Removed weights that no"
+    " hardware skips count as well. Dotted curves with hollow markers, where there are any:"
+    " published, not re-run.",
     published=True,
 )
 def error_speedup(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw a panel for each regime and model, without phases."""
     if cells[ERROR].isna().all() or not measured(cells, "theoretical_speedup"):
         return None
-    rows = points(cells, [ERROR])
+    rows = points(cells, [ERROR, STOPPED])
     settings = context.settings(rows)
     grid = _sheet("Test error against theoretical speed-up", rows, settings, context)
     for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
@@ -83,7 +84,9 @@ def _sheet(
     context: FigureContext,
     said: str = "",
 ) -> panels.PanelGrid:
-    below = panels.legend_notes(rows, context) + ([said] if said else [])
+    thin = "thin, without markers: stopped on validation"
+    stopped = bool(rows[f"{STOPPED}_mean"].notna().any())
+    below = panels.legend_notes(rows, context, thin if stopped else "") + ([said] if said else [])
     lines, across = panels.grid_shape(settings)
     where = panels.place_of(rows, settings)
     height = 2.6 if across == 1 else 1.95
@@ -96,12 +99,31 @@ def _sheet(
 def _panel(
     axes: Axes, setting: tuple[str, str], rows: pd.DataFrame, context: FigureContext, ratio: str
 ) -> None:
-    drawn = panels.curves(
-        axes, panels.rows_of(rows, setting), ERROR, context.styles, 100, (0, 100), ratio
-    )
-    wide = panels.error_axis(axes, drawn["mean"])
+    own = panels.rows_of(rows, setting)
+    drawn = panels.curves(axes, own, ERROR, context.styles, 100, (0, 100), ratio)
+    thin = _stopped(axes, own, context, ratio)
+    wide = panels.error_axis(axes, pd.concat([drawn["mean"], thin]))
     panels.ratio_axis([axes], rows, ratio)
     axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")
+
+
+def _stopped(axes: Axes, rows: pd.DataFrame, context: FigureContext, ratio: str) -> pd.Series:
+    """Draw the stopped states of the baseline and of the methods in colour, thin, unmarked.
+
+    Returns:
+        The means that were drawn, in per cent.
+    """
+    rows = rows.assign(
+        mean=100 * rows[f"{STOPPED}_mean"], ratio=rows[f"{ratio}_mean"].fillna(rows["nominal"])
+    )
+    rows = rows[rows["mean"].notna() & rows["method"].isin([context.baseline, *context.shown])]
+    for method, own in rows.sort_values("ratio").groupby("method", sort=True):
+        look = context.styles[str(method)]
+        if method == context.baseline:
+            axes.axhline(own["mean"].iloc[0], color=look.colour, linewidth=0.6, zorder=1.6)
+        else:
+            axes.plot(own["ratio"], own["mean"], color=look.colour, linewidth=0.6, zorder=1.9)
+    return rows["mean"]
 
 
 def _followed(

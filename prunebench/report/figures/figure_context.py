@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -19,6 +19,7 @@ from prunebench.statistics.hypotheses.paired_cells import (
     pair_cells,
 )
 from prunebench.statistics.published_results import origin, own
+from prunebench.statistics.recovery_lengths import longest
 from prunebench.statistics.score import ALL
 from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
 
@@ -26,7 +27,7 @@ EMPHASISED = 8  # methods in colour; the rest are thin and grey
 CONTROLS = 4  # control curves with a look of their own
 PUBLISHED = 6  # curves of others with a look of their own
 EVERYTHING = (ALL, ALL, ALL)
-NUMBERS = ("label_noise", "train_samples", "width", *SIZE, *QUALITY, *COST)
+NUMBERS = ("recovery_length", "label_noise", "train_samples", "width", *SIZE, *QUALITY, *COST)
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,25 @@ class FigureContext:
     @cached_property
     def shown(self) -> list[str]:
         """Return the methods drawn in colour, by name: declared ones, then the best scores."""
-        if len(self.candidates) <= EMPHASISED:
-            return self.candidates
-        ranked = [*self.analysis.primary, *self.scores[EVERYTHING].index]
-        return sorted([m for m in dict.fromkeys(ranked) if m in self.candidates][:EMPHASISED])
+        there = [name for name in self.candidates if name not in self.other_lengths]
+        if len(there) <= EMPHASISED:
+            return there
+        declared = longest(self.own, self.analysis.primary)
+        ranked = [*declared, *self.scores[EVERYTHING].index]
+        return sorted([m for m in dict.fromkeys(ranked) if m in there][:EMPHASISED])
+
+    @cached_property
+    def other_lengths(self) -> frozenset[str]:
+        """Return the methods that have a longer form, which figures over compression show."""
+        return frozenset(set(self.own["method"]) - set(longest(self.own)))
+
+    def look(self, method: str) -> style.LineStyle:
+        """Return a method's look: of a shorter form, that of its longest, hollow."""
+        for name in [method, *longest(self.own, [method])]:
+            if name in self.styles:
+                found = self.styles[name]
+                return found if name == method else replace(found, fill="white", width=1.0)
+        return style.PLAIN
 
     @cached_property
     def control_curves(self) -> list[str]:
@@ -140,13 +156,14 @@ class FigureContext:
             kinds = [i for i, kind in enumerate(made) if bool(kind.get(name, False))]
             return name != RANDOM, min(kinds, default=len(made)), name
 
-        return sorted(set(self.controls) - set(self.levels), key=place)
+        return sorted(set(self.controls) - set(self.levels) - self.other_lengths, key=place)
 
     @cached_property
     def styles(self) -> dict[str, style.LineStyle]:
         """Return the line styles in the legend's order; other methods are drawn thin and grey."""
         named = [m for m in self.control_curves if m in self.control_curves[:CONTROLS]]
-        levels = [m for m in self.levels if m not in self.candidates]
+        hidden = self.other_lengths.union(self.candidates)
+        levels = [m for m in self.levels if m not in hidden]
         return style.line_styles(self.shown, named, levels, self.published[:PUBLISHED])
 
     @cached_property

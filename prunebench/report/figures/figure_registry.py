@@ -30,6 +30,7 @@ class FigureSpec:
     _draw: Draw
     whole: bool = False  # it is about all settings together: one alone is no part of it
     published: bool = False  # what others published stands in it, too
+    lengths: bool = False  # it shows all lengths of recovery, not only the longest
 
     def tables(self, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield the stem and the cells of each file: all cells, or those of each task."""
@@ -54,6 +55,8 @@ class FigureSpec:
             The figure, or None where the cells lack what it shows.
         """
         cells = cells if self.published else own(cells)
+        if not self.lengths:
+            cells = cells[~cells["method"].isin(context.other_lengths)]
         if cells.empty:
             return None
         with styled(width):
@@ -61,7 +64,7 @@ class FigureSpec:
 
 
 def figure(
-    stem: str, caption: str, whole: bool = False, published: bool = False
+    stem: str, caption: str, whole: bool = False, published: bool = False, lengths: bool = False
 ) -> Callable[[Draw], FigureSpec]:
     """Register a function as a figure.
 
@@ -73,10 +76,11 @@ def figure(
         caption: what the figure shows and how to read it, in sentences.
         whole: it compares all settings, so that one setting alone makes no figure.
         published: published results are drawn in it too.
+        lengths: methods at every length of recovery are drawn in it.
     """
 
     def registered(draw: Draw) -> FigureSpec:
-        return FigureSpec(stem, caption, draw, whole, published)
+        return FigureSpec(stem, caption, draw, whole, published, lengths)
 
     return registered
 

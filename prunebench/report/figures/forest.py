@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PLAIN = style.LineStyle("#4d4d4d", "o")  # of methods without a look of their own
 ROW = 0.17  # inches a method
 
 
@@ -57,14 +56,15 @@ class ForestRows:
     " same seed over log₂ compression, in points (left is better), with its 95 % interval: over"
     " all settings, and over each regime. Controls stand below, and last what others"
     " published, compared with their own dense networks. Shaded: the region of practical"
-    " equivalence.",
+    " equivalence. Methods stand at their longest recovery, and hollow at a declared shorter one.",
     whole=True,
     published=True,
 )
 def forest(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw all methods, best first."""
     overall = context.scores[EVERYTHING]
-    ranked = [m for m in overall.index if m != context.baseline]
+    shorter = context.other_lengths - set(context.analysis.primary)
+    ranked = [m for m in overall.index if m not in {context.baseline, *shorter}]
     rows = ForestRows([m for m in ranked if m in context.candidates],
                 [m for m in ranked if m in context.controls],
                 tuple(m for m in ranked if m in context.published
@@ -97,7 +97,8 @@ def controls(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     overall = context.scores[EVERYTHING]
     there = overall[overall["chosen"].notna()].sort_values("chosen", kind="stable").index
     rows = ForestRows(
-        [m for m in there if m in context.shown], [m for m in there if m in context.controls]
+        [m for m in there if m in context.shown],
+        [m for m in there if m in context.controls and m not in context.other_lengths],
     )
     if not (rows.controls and rows.candidates and measured(cells, "val_error")):
         return None
@@ -164,7 +165,7 @@ def _panel(
     for method, height in heights.items():
         if method not in value.index or pd.isna(value[method]):
             continue
-        look = context.styles.get(method, PLAIN)
+        look = context.look(method)
         marker: dict[str, Any] = {
             "marker": look.marker or "o",
             "markerfacecolor": look.fill or look.colour,
@@ -203,6 +204,6 @@ def _end(
         axes.text(
             0.99 if beyond else 0.01, heights[str(method)], f"{text} ›" if beyond else f"‹ {text}",
             transform=axes.get_yaxis_transform(), ha="right" if beyond else "left", va="center",
-            fontsize=6.5, color=context.styles.get(str(method), PLAIN).colour,
+            fontsize=6.5, color=context.look(str(method)).colour,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=6,
         )  # fmt: skip

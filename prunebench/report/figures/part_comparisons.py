@@ -36,7 +36,8 @@ def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     tables, styles = [], {}
     for method in (name for name in context.shown if name in _made(context)):
         for kind, (must, dashes) in CHANCE.items():
-            others = [m for m in context.table.controls_of_kind(kind) if m != method]
+            hidden = {method, *context.other_lengths}
+            others = [m for m in context.table.controls_of_kind(kind) if m not in hidden]
             pair = nearest_partner(context.table, method, others, must, ALIKE)
             if pair is None or pair.differs:
                 continue
@@ -58,7 +59,8 @@ def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
 )
 def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw groups of methods that differ in fine-tuning or rewinding alone, largest group first."""
-    made = context.parts.drop(index=[context.baseline], errors="ignore")
+    hidden = [context.baseline, *context.other_lengths]
+    made = context.parts.drop(index=hidden, errors="ignore")
     made = made[made["recovery"].notna() & ~made.index.isin(context.levels)]
     groups = [
         own

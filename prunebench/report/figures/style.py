@@ -69,6 +69,9 @@ class LineStyle:
         }  # fmt: skip
 
 
+PLAIN = LineStyle("#4d4d4d", "o")  # of methods without a look of their own
+
+
 def line_styles(
     methods: Sequence[str], controls: Iterable[str] = (), levels: Iterable[str] = (),
     published: Iterable[str] = (),

@@ -1,0 +1,166 @@
+"""The first answer: dense and pruned networks, trained to the end and stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pandas as pd
+
+from prunebench.report.document import figure_blocks
+from prunebench.report.document.elements import (
+    NAME,
+    NUMBER,
+    WORDS,
+    Block,
+    ListBlock,
+    Section,
+    TableBlock,
+    TextBlock,
+)
+from prunebench.report.report_inputs import ReportInputs
+from prunebench.report.tables import training_tables
+from prunebench.report.tables.training_tables import CORNERS
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, decide_interval
+from prunebench.statistics.training_outcomes import outcomes
+from prunebench.statistics.two_by_two import INTERACTION, STOPPED, TRAINED
+from prunebench.text.numbers import NONE, first_few, plural
+
+TITLE = "Dense and pruned, trained and stopped"
+# the headline stands before what it is made of
+FIRST = ("gain_trained", "gain_stopped", INTERACTION, "pruned_trained", "dense_trained",
+         "pruned_stopped", "dense_stopped")  # fmt: skip
+WORDS_OF = {HIGHER: "better", LOWER: "worse", EQUIVALENT: "equivalent", UNRESOLVED: "unresolved"}
+ASKED = (
+    "A network that has not finished training looks as if it generalized, so every training is"
+    " judged twice: at its end, and where the same early stopping would have ended it. A gain of"
+    " pruning counts where it is there in both, or survives training to the end."
+)
+NOT_SAID = (
+    "These records do not say how trainings ended (no column training_outcome): every finished"
+    " cell counts as trained, whether its training came to its end or not."
+)
+NO_STOP = (
+    "They hold no states that early stopping chose (no column stopped_test_error): the half"
+    " “stopped”, and with it what is left of a gain when both sides are stopped, is not known."
+)
+
+
+def section(inputs: ReportInputs) -> Section:
+    """Return the two by two in words, as figure and as table; what is not recorded is said."""
+    found = inputs.two_by_two
+    blocks: list[Block] = []
+    if found.empty:
+        return Section(TITLE, "two-by-two", [TextBlock("There is no method beside dense.")])
+    known = bool((outcomes(inputs.cells) != "").any())
+    stopped = bool(found["gain_stopped"].notna().any())
+    if known or stopped:
+        blocks.append(TextBlock(ASKED))
+    lacking = [*([] if known else [NOT_SAID]), *([] if stopped else [NO_STOP])]
+    if lacking:
+        blocks.append(ListBlock(tuple(lacking), warning=True))
+    blocks.append(ListBlock(tuple(_sentences(inputs, found))))
+    blocks += figure_blocks.of_stem(inputs, training_tables.TWO_BY_TWO)
+    blocks += [_table(found), *_left_out(found)]
+    return Section(TITLE, "two-by-two", blocks)
+
+
+def _sentences(inputs: ReportInputs, found: pd.DataFrame) -> Iterator[str]:
+    """Yield for each scope how many methods are better than dense, in either state."""
+    analysis = inputs.analysis
+    pooled = set(found.loc[~found["scope"].isin(_single(found)), "scope"])
+    for scope, rows in found.groupby("scope", sort=False):
+        if pooled and scope not in pooled and len(_single(found)) > 6:
+            continue  # each setting of a large grid stands in the table
+        said = []
+        for state in (TRAINED, STOPPED):
+            judged = Counter(
+                decide_interval(
+                    row[f"gain_{state}_low"], row[f"gain_{state}_high"], row[f"gain_{state}_p"],
+                    analysis.equivalence, analysis.alpha,
+                )
+                for row in rows.dropna(subset=[f"gain_{state}"]).to_dict("records")
+            )  # fmt: skip
+            if judged:
+                counts = ", ".join(f"{judged[d]} {w}" for d, w in WORDS_OF.items() if judged[d])
+                said.append(f"{state}, of {plural(judged.total(), 'method')}: {counts}")
+        if not said:
+            yield f"{_where(str(scope), found)}: no pair is left to compare."
+            continue
+        yield f"{_where(str(scope), found)}: {'; '.join(said)}. {_example(rows)}"
+
+
+def _example(rows: pd.DataFrame) -> str:
+    """Return a sentence on the method with the largest gain, trained where there is one."""
+    state = TRAINED if rows["gain_trained"].notna().any() else STOPPED
+    best = rows.sort_values(f"gain_{state}", kind="stable", na_position="first").iloc[-1].to_dict()
+    gain, other, both = (
+        training_tables.corner(best, name)
+        for name in (f"gain_{state}", "gain_stopped", INTERACTION)
+    )
+    ratio = best["compression_ratio" if state == TRAINED else "stopped_compression_ratio"]
+    said = f"The largest gain, {state}: {best['method']} at {ratio:.3g}×, {gain} points"
+    if state == STOPPED or other == NONE:
+        return f"{said}."
+    beside = f"; stopped, it gains {other}"
+    return f"{said}{beside}{'' if both == NONE else f' (interaction {both})'}."
+
+
+def _where(scope: str, found: pd.DataFrame) -> str:
+    """Return a scope's name; the regime alone where there is one task and one model."""
+    settings = found[found["scope"].isin(_single(found))]
+    if (
+        scope not in set(settings["scope"])
+        or len(settings[["task", "model"]].drop_duplicates()) > 1
+    ):
+        return training_tables.place(scope)
+    return str(settings.loc[settings["scope"] == scope, "regime"].iloc[0])
+
+
+def _single(found: pd.DataFrame) -> list[str]:
+    """Return the scopes that are one setting each."""
+    names = found[["task", "regime", "model"]].agg("/".join, axis=1)
+    return list(found.loc[found["scope"] == names, "scope"].unique())
+
+
+def _table(found: pd.DataFrame) -> TableBlock:
+    shown = [name for name in FIRST if name in training_tables.there(found)]
+    columns = {"Where": NAME, "Method": NAME}
+    columns |= {CORNERS[name].capitalize(): NUMBER for name in shown} | {"Pairs": NUMBER}
+    rows = [
+        [
+            _where(row["scope"], found), row["method"],
+            *(training_tables.corner(row, name) for name in shown), training_tables.pairs_of(row),
+        ]
+        for row in found.to_dict("records")
+    ]  # fmt: skip
+    said = training_tables.CAPTION
+    return TableBlock(columns, rows, f"{said[0].upper()}{said[1:]}.")
+
+
+def _left_out(found: pd.DataFrame) -> Iterator[Block]:
+    """Yield how many cells make no pair, and why, setting by setting."""
+    single = found[found["scope"].isin(_single(found))]
+    if not single[["trained_left_out", "stopped_left_out"]].to_numpy().sum():
+        yield TextBlock("Every pruned cell of these methods makes a pair with its dense baseline.")
+        return
+    rows = [
+        [
+            _where(row["scope"], found), row["method"],
+            str(row["trained_left_out"]), row["trained_why"] or NONE,
+            str(row["stopped_left_out"]), row["stopped_why"] or NONE,
+        ]
+        for row in single.to_dict("records")
+        if row["trained_left_out"] or row["stopped_left_out"]
+    ]  # fmt: skip
+    totals = [
+        f"{state} {single[f'{state}_left_out'].sum()}"
+        for state in (TRAINED, STOPPED)
+    ]  # fmt: skip
+    methods = first_few(sorted({str(row[1]) for row in rows}))
+    yield TableBlock(
+        {"Where": NAME, "Method": NAME, "Trained, left out": NUMBER, "Why": WORDS,
+         "Stopped, left out": NUMBER, "Why not": WORDS}, rows,
+        f"Cells that make no pair, over all sparsities ({', '.join(totals)}; {methods}): one side"
+        " failed or did not come to its end, so that both are left out.", folded=True,
+    )  # fmt: skip
