@@ -7,14 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from prunebench.statistics.outcome_shares import outcome_shares
-from prunebench.statistics.training_outcomes import (
-    FAILED_TO_TRAIN,
-    PREFIX,
-    UNDER_TRAINED,
-    column,
-    outcomes,
-)
-from prunebench.storage.records import DENSE
+from prunebench.statistics.training_outcomes import PREFIX, column, outcomes
+from prunebench.storage.records import DENSE, FAILED_TO_TRAIN, UNDER_TRAINED
 from prunebench.text.numbers import first_few, number, plural
 
 PLACE = ["task", "regime", "model"]

@@ -13,8 +13,8 @@ from prunebench.statistics import under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import own
-from prunebench.statistics.training_outcomes import FAILED_TO_TRAIN, UNDER_TRAINED, outcomes
-from prunebench.storage.records import OK
+from prunebench.statistics.training_outcomes import outcomes
+from prunebench.storage.records import FAILED_TO_TRAIN, OK, UNDER_TRAINED
 from prunebench.text.numbers import percent, plural
 
 if TYPE_CHECKING:

@@ -9,16 +9,8 @@ import pandas as pd
 from prunebench.experiment.training_gate import MEMORIZED_AT
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import own
-from prunebench.statistics.training_outcomes import (
-    FAILED_TO_TRAIN,
-    STOPPED,
-    TRAINED_OUT,
-    UNDER_TRAINED,
-    column,
-    exact_interval,
-    outcomes,
-)
-from prunebench.storage.records import OK
+from prunebench.statistics.training_outcomes import column, exact_interval, outcomes
+from prunebench.storage.records import FAILED_TO_TRAIN, OK, STOPPED, TRAINED_OUT, UNDER_TRAINED
 
 # of a cell, each exclusive of the others: its training came to its end below the gate's training
 # error, or on a plateau above it; the rest as in the column training_outcome; not ok; not known

@@ -16,14 +16,8 @@ from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.published_results import own
 from prunebench.statistics.score import RANDOM
-from prunebench.statistics.training_outcomes import (
-    PREFIX,
-    UNDER_TRAINED,
-    column,
-    failed_cells,
-    outcomes,
-)
-from prunebench.storage.records import DENSE
+from prunebench.statistics.training_outcomes import PREFIX, column, failed_cells, outcomes
+from prunebench.storage.records import DENSE, UNDER_TRAINED
 
 BASE, LENGTH = "base_method", "recovery_length"
 POINT = [*SETTING, "base", "sparsity"]  # what is followed along the length

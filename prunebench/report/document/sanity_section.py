@@ -24,8 +24,8 @@ from prunebench.statistics import SETTING, under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.outcome_shares import outcome_shares
 from prunebench.statistics.recovery_lengths import in_order
-from prunebench.statistics.training_outcomes import TRAINED_OUT, outcomes
-from prunebench.storage.records import DENSE, OK, STATUSES
+from prunebench.statistics.training_outcomes import outcomes
+from prunebench.storage.records import DENSE, OK, STATUSES, TRAINED_OUT
 from prunebench.text.numbers import NONE, percent, plural
 
 MESSAGES, LONGEST = 3, 160  # of a method's messages: how many are shown, and how much of each

@@ -18,14 +18,10 @@ from prunebench.statistics.outcome_shares import (
     outcome_shares,
 )
 from prunebench.statistics.recovery_lengths import compared, in_order, longest
-from prunebench.statistics.training_outcomes import (
-    FAILED_TO_TRAIN,
-    STOPPED,
-    UNDER_TRAINED,
-    outcomes,
-)
+from prunebench.statistics.training_outcomes import outcomes
 from prunebench.statistics.two_by_two import INTERACTION, two_by_two
 from prunebench.storage.files import write_text
+from prunebench.storage.records import FAILED_TO_TRAIN, STOPPED, UNDER_TRAINED
 from prunebench.text import markup
 from prunebench.text.numbers import NONE, interval, number
 from prunebench.text.safe_names import file_part

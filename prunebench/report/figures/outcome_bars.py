@@ -11,7 +11,8 @@ from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics.outcome_shares import LEARNED, LOST, PLATEAU, UNKNOWN, outcome_shares
 from prunebench.statistics.recovery_lengths import in_order
-from prunebench.statistics.training_outcomes import FAILED_TO_TRAIN, OUTCOME, STOPPED, UNDER_TRAINED
+from prunebench.statistics.training_outcomes import OUTCOME
+from prunebench.storage.records import FAILED_TO_TRAIN, STOPPED, UNDER_TRAINED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
