@@ -25,6 +25,7 @@ from tests.report.made_up import (
     REGIMES,
     SPARSITIES,
     every_column,
+    judged_twice,
     synthetic,
 )
 
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def cells() -> pd.DataFrame:
     return synthetic()
+
+
+@pytest.fixture(scope="session")
+def judged(cells: pd.DataFrame) -> pd.DataFrame:
+    """One model of two, with how its trainings ended, stopped states and lengths of recovery."""
+    return judged_twice(cells[cells["model"] == "seed-cnn"])
 
 
 @pytest.fixture(scope="session")

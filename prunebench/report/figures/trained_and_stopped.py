@@ -105,6 +105,12 @@ def _gains(axes: Axes, rows: pd.DataFrame, looks: panels.LineStyles, margin: flo
             for place, name in enumerate(GAINS):
                 _bar(axes, place + move, row[f"{name}_low"], row[f"{name}_high"], look)
                 axes.plot(place + move, row[name], **look.line(), zorder=3)
+    for place, name in enumerate(GAINS):
+        if rows[name].isna().all():
+            axes.text(
+                place, 0.5, "no pair", transform=axes.get_xaxis_transform(), ha="center",
+                va="center", fontsize=6.5, style="italic",
+            )  # fmt: skip
     axes.axvline(1.5, color="0.6", linewidth=0.6, dashes=(2, 2))
     axes.set_xticks(range(len(GAINS)), list(GAINS.values()))
     axes.set_xlim(-0.5, len(GAINS) - 0.5)

@@ -20,6 +20,8 @@ OLD = {"error-compression-digits", "error-speedup-digits", "harm-digits", "fores
        "memorized-recovered-digits", "train-test-gap-digits"}  # fmt: skip
 # of sizes and times, which these cells lack
 SAVINGS = {f"{stem}-digits" for stem in ("layers", "pareto", "quantization", "speedup-measured")}
+# of how trainings ended, which these cells do not say
+TRAININGS = {f"{stem}-digits" for stem in ("two-by-two", "error-length", "training-outcomes")}
 NEW = {"criterion", "recovery", "gain-noise-size", "predictors"}
 
 
@@ -74,7 +76,7 @@ def test_what_was_not_recorded_is_left_out(cells: pd.DataFrame) -> None:
 
 def test_every_figure_has_a_caption_by_its_file(folder: Path, cells: pd.DataFrame) -> None:
     captions = figures.captions(cells)
-    assert set(captions) == OLD | NEW | SAVINGS
+    assert set(captions) == OLD | NEW | SAVINGS | TRAININGS
     assert all(text.endswith(".") for text in captions.values())
 
 

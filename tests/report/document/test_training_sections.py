@@ -1,0 +1,114 @@
+"""The first section, the section of lengths, the outcomes and their warnings: words and numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from prunebench.report import document as paper
+from prunebench.report import reader_warnings
+from prunebench.report.document import length_section, sanity_section, two_by_two_section
+from prunebench.report.document.elements import Document, Section, TableBlock
+from prunebench.report.report_inputs import ReportInputs
+from prunebench.statistics.two_by_two import two_by_two
+from prunebench.storage.layout import Layout
+
+
+def inputs_of(cells: pd.DataFrame) -> ReportInputs:
+    return ReportInputs(cells.reset_index(drop=True), Layout(Path("nowhere")), [], None, "")
+
+
+def text_of(section: Section) -> str:
+    return paper.markdown(Document("", "", [section]))
+
+
+@pytest.fixture(scope="module")
+def inputs(judged: pd.DataFrame) -> ReportInputs:
+    return inputs_of(judged)
+
+
+def test_the_headline_stands_in_the_table(inputs: ReportInputs, judged: pd.DataFrame) -> None:
+    section = two_by_two_section.section(inputs)
+    table = next(block for block in section.blocks if isinstance(block, TableBlock))
+    assert list(table.columns)[2:5] == ["Gain, trained", "Gain, stopped", "Interaction"]
+    [row] = [row for row in table.rows if row[:2] == ["noisy-40", "magnitude-10x"]]
+    found = two_by_two(judged, ["magnitude-10x"]).set_index("scope")
+    wanted = found.loc["digits/noisy-40/seed-cnn"]
+    for place, name in ((2, "gain_trained"), (3, "gain_stopped"), (4, "interaction")):
+        shown = [float(n) for n in re.findall(r"[+-]?[\d.]+", str(row[place]).replace("−", "-"))]
+        ends = [wanted[name], wanted[f"{name}_low"], wanted[f"{name}_high"]]
+        assert shown == pytest.approx(ends, abs=0.051)
+    assert f"at {wanted['compression_ratio']:.3g}×" in str(row[5])
+
+
+def test_what_was_left_out_is_said_with_its_reason(inputs: ReportInputs) -> None:
+    section = two_by_two_section.section(inputs)
+    table = [block for block in section.blocks if isinstance(block, TableBlock)][-1]
+    rows = {(row[0], row[1]): row[2:] for row in table.rows}
+    assert rows["noisy-40", "wanda"] == ["15", "15 under-trained", "0", "–"]
+    assert rows["noisy-40", "imp-10x"] == ["1", "1 failed", "1", "1 failed"]
+
+
+def test_records_of_before_say_what_they_lack(cells: pd.DataFrame) -> None:
+    old = inputs_of(cells[cells["model"] == "seed-cnn"])
+    said = text_of(two_by_two_section.section(old))
+    assert "no column training_outcome" in said
+    assert "no column stopped_test_error" in said
+    assert "Gain, trained" in said
+    assert "Interaction" not in said.replace("interaction", "")
+    assert "one length of recovery alone" in text_of(length_section.section(old))
+    assert "was not recorded" in text_of(sanity_section.section(old))
+
+
+def test_without_a_method_there_is_nothing_to_compare(judged: pd.DataFrame) -> None:
+    dense = inputs_of(judged[judged["method"] == "dense"])
+    assert "no method beside dense" in text_of(two_by_two_section.section(dense))
+
+
+def test_a_gain_that_turns_into_a_loss_is_told(inputs: ReportInputs) -> None:
+    said = text_of(length_section.section(inputs))
+    assert "1×, 3× and 10×" in said
+    [told] = [line for line in said.splitlines() if "magnitude at 16.6×" in line]
+    assert re.search(r"\+\d.* at 1× \(under-trained: 3 of 3 seeds\), −\d.* at 10×\.", told)
+    steady = inputs_of(inputs.cells[inputs.cells["regime"] == "clean"])
+    assert "No gain of more than 0.5 points" in text_of(length_section.section(steady))
+
+
+def test_outcomes_are_counted_by_method(inputs: ReportInputs) -> None:
+    section = sanity_section.section(inputs)
+    table = next(block for block in section.blocks if isinstance(block, TableBlock)
+                 and "How trainings ended" in block.caption)  # fmt: skip
+    titles = list(table.columns)
+    [row] = [row for row in table.rows if row[0] == "dense-long"]
+    assert row[titles.index("Failed to train")] == "1"
+    assert row[titles.index("Failed, % [95 %]")] == "16.7 [0.4, 64.1]"  # 1 of 6, exact
+
+
+def test_warnings_follow_from_the_columns(inputs: ReportInputs, judged: pd.DataFrame) -> None:
+    said = " ".join(reader_warnings.of_report(inputs))
+    late = int((judged["training_outcome"] == "under-trained").sum())
+    assert f"{late} of {len(judged)} cells are under-trained" in said
+    assert "3 of 484 trainings failed, 0.6 % [0.1, 1.8] (imp-10x: 2, dense-long: 1)" in said
+    assert "themselves in doubt" not in said
+    counts = reader_warnings.counts(judged)
+    assert (counts["under-trained"], counts["failed-to-train"]) == (late, 3)
+
+
+def test_a_baseline_that_did_not_train_comes_first(judged: pd.DataFrame) -> None:
+    bad = judged.copy()
+    dense = (bad["method"] == "dense") & (bad["regime"] == "noisy-40") & (bad["seed"] < 2)
+    bad.loc[dense, "training_outcome"] = "failed-to-train"
+    said = [s for s in reader_warnings.of_report(inputs_of(bad)) if "baseline" in s]
+    assert said[0].startswith("2 dense baselines did not learn their labels (digits · noisy-40")
+    assert "seeds 0, 1" in said[0]
+    gate = text_of(sanity_section.section(inputs_of(bad)))
+    assert "failed-to-train: 2 of 3" in gate
+
+
+def test_no_stopped_states_under_noise_is_a_warning(judged: pd.DataFrame) -> None:
+    bare = judged.drop(columns=[c for c in judged.columns if c.startswith("stopped_")])
+    said = " ".join(reader_warnings.of_report(inputs_of(bare)))
+    assert "No states were kept at which early stopping" in said

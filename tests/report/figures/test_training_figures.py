@@ -1,0 +1,112 @@
+"""Figures of trainings: what is drawn, what is marked, what stays out where nothing is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prunebench.experiment.settings import Analysis
+from prunebench.report import figures
+from prunebench.report.figures.figure_context import FigureContext
+from prunebench.statistics.outcome_shares import outcome_shares
+
+STEMS = ("two-by-two-{task}", "error-length-{task}", "training-outcomes-{task}")
+DECLARED = Analysis(primary=["magnitude", "imp", "l1-filter"])
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_records_of_before_have_no_such_figure(cells: pd.DataFrame, stem: str) -> None:
+    assert figures.draw(stem, cells) is None
+
+
+def test_the_four_errors_are_those_of_the_pairs(judged: pd.DataFrame) -> None:
+    drawn = figures.draw("two-by-two-{task}", judged, DECLARED)
+    assert drawn is not None
+    names = {text.get_text() for text in drawn.legends[0].get_texts()}
+    assert names == {"dense", "imp", "imp-10x", "l1-filter", "magnitude", "magnitude-10x"}
+    clean = drawn.axes[0]
+    assert clean.get_title() == "clean"
+    [dense] = [line for line in clean.lines if line.get_marker() == "*"]
+    own = judged[(judged["method"] == "dense") & (judged["regime"] == "clean")]
+    wanted = 100 * own[["test_error", "stopped_test_error"]].mean()
+    assert np.asarray(dense.get_ydata()) == pytest.approx(wanted.to_numpy())
+
+
+def test_points_that_were_not_trained_out_are_hollow(judged: pd.DataFrame) -> None:
+    drawn = figures.draw("error-length-{task}", judged, DECLARED)
+    assert drawn is not None
+    noisy = drawn.axes[-1]  # the last row is the noisy regime, its last panel the sparsest
+    assert noisy.get_title().startswith("noisy-40, 22")
+    own = FigureContext.of(judged, DECLARED).styles["imp-10x"].marker
+    marks = [line for line in noisy.lines if line.get_marker() == own]
+    hollow = {
+        float(x)
+        for line in marks
+        if line.get_markerfacecolor() == "white"
+        for x in np.asarray(line.get_xdata())
+    }
+    late = judged[
+        (judged["base_method"] == "imp") & (judged["regime"] == "noisy-40")
+        & (judged["sparsity"] == 0.984375) & (judged["training_outcome"] == "under-trained")
+    ]  # fmt: skip
+    assert hollow == set(late["recovery_length"]) == {1.0, 3.0}
+
+
+def test_a_seed_that_failed_is_crossed_and_out_of_the_mean(judged: pd.DataFrame) -> None:
+    drawn = figures.draw("error-length-{task}", judged, DECLARED)
+    assert drawn is not None
+    least = next(axes for axes in drawn.axes if axes.get_title().startswith("noisy-40, 1.94"))
+    crosses = [line for line in least.lines if line.get_marker() == "x"]
+    assert sorted(float(x) for line in crosses for x in np.asarray(line.get_xdata())) == [1, 10]
+    heights = [float(y) for line in least.lines if line.get_marker() != "x"
+               for y in np.asarray(line.get_ydata())]  # fmt: skip
+    assert max(heights) < 60  # the failed seeds stand at 90
+
+
+def test_one_length_alone_makes_no_figure_of_lengths(judged: pd.DataFrame) -> None:
+    assert figures.draw("error-length-{task}", judged[judged["recovery_length"] == 1]) is None
+
+
+def test_bars_are_the_shares_of_the_cells(judged: pd.DataFrame) -> None:
+    drawn = figures.draw("training-outcomes-{task}", judged)
+    assert drawn is not None
+    first, axes = drawn.axes
+    names = [label.get_text() for label in first.get_yticklabels()]
+    assert names[0] == "dense"
+    places = [names.index(name) for name in ("magnitude", "magnitude-3x", "magnitude-10x")]
+    assert all(b - a == 1 for a, b in pairwise(places))
+    found = outcome_shares(judged[judged["regime"] == "noisy-40"]).set_index("method")
+    learned = axes.containers[0]
+    widths = {name: bar.get_width() for name, bar in zip(names, learned, strict=True)}
+    assert widths["imp"] == pytest.approx(100 * found.loc["imp", "learned"] / 18)
+    total = sum(container[3].get_width() for container in axes.containers)
+    assert total == pytest.approx(100)
+
+
+def test_curves_over_compression_show_the_longest_recovery(judged: pd.DataFrame) -> None:
+    context = FigureContext.of(judged, DECLARED)
+    assert {"magnitude-10x", "imp-10x", "l1-filter"} <= set(context.shown)
+    assert not {"magnitude", "imp-3x", "random", "dense-long-3x"} & set(context.styles)
+    assert context.look("magnitude").colour == context.styles["magnitude-10x"].colour
+    assert context.look("magnitude").fill == "white"
+    drawn = figures.draw(figures.ERROR, judged, DECLARED)
+    assert drawn is not None
+    names = {text.get_text() for text in drawn.legends[0].get_texts()}
+    assert "magnitude-10x" in names
+    assert not {"magnitude", "magnitude-3x"} & names
+    assert "thin, without markers" in drawn.legends[0].get_title().get_text()
+    own = judged[(judged["method"] == "magnitude-10x") & (judged["regime"] == "noisy-40")]
+    thin = 100 * own.groupby("sparsity")["stopped_test_error"].mean()
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in drawn.axes[1].lines]
+    assert any(len(y) == len(thin) and np.allclose(y, thin) for y in lines)
+
+
+def test_the_forest_keeps_what_was_declared(judged: pd.DataFrame) -> None:
+    drawn = figures.draw("forest", judged, DECLARED)
+    assert drawn is not None
+    names = {label.get_text() for label in drawn.axes[0].get_yticklabels()}
+    assert {"magnitude", "magnitude-10x", "l1-filter", "random-10x"} <= names
+    assert not {"magnitude-3x", "random", "random-3x"} & names
