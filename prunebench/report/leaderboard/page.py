@@ -19,6 +19,7 @@ from prunebench.report.leaderboard.columns import Column, Row
 from prunebench.report.leaderboard.recipes import END, Recipes, recipes
 from prunebench.report.leaderboard.row_details import RowDetails, details
 from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables
+from prunebench.statistics.recovery_lengths import lengths_of
 from prunebench.storage.layout import Layout
 
 LIBRARIES = ("datatables-3.1.5", "d3-7.9.2", "plot-0.6.17")  # in the order that they load
@@ -42,14 +43,16 @@ def html(
     shown = columns.shown(rows)
     held, known = details(cells), recipes(layout)
     images = _images(cells, layout.figures)
+    known_lengths = lengths_of(cells)["length"]
     limits = _limits(tables, held, known, cells, images, columns.unmeasured(rows))
     return rendered(
         "leaderboard.html.j2",
         experiment=str(cells["experiment"].iloc[0]),
         columns=shown,
         rows=[{"texts": columns.texts(row, shown)} for row in rows],
-        data=_data(tables, shown, held, known),
+        data=_data(tables, shown, held, known, known_lengths),
         axes=tables.axes,
+        lengths=[f"{length:g}×" for length in sorted(known_lengths.unique())],
         families=sorted({str(row["family"]) for row in rows}),
         warnings=reader_warnings.of_leaderboard(cells, rows),
         explained=[*explained, *limits],
@@ -59,7 +62,9 @@ def html(
     )  # fmt: skip
 
 
-def _data(tables: ChoiceTables, shown: list[Column], held: RowDetails, known: Recipes) -> str:
+def _data(
+    tables: ChoiceTables, shown: list[Column], held: RowDetails, known: Recipes, lengths: pd.Series
+) -> str:
     """Return the data of the page's script, as JSON that is safe inside a script element."""
     places: dict[str, int] = {}
 
@@ -82,6 +87,7 @@ def _data(tables: ChoiceTables, shown: list[Column], held: RowDetails, known: Re
         "published": {
             row["method"]: row["published"] for row in tables.rows[EVERYTHING] if row["published"]
         },
+        "lengths": {str(name): f"{length:g}×" for name, length in lengths.items()},
         "common": known.common, "no_recipes": known.missing, "end": END,
         "kinds": [column.kind for column in shown], "texts": list(places),
     }  # fmt: skip

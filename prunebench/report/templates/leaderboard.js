@@ -45,8 +45,11 @@
 
   function rows() {
     const family = form.elements.family.value;
+    const length = form.elements.recovery ? form.elements.recovery.value : "all";
     const found = data.tables[JSON.stringify(chosen())] || [];
-    return found.filter((row) => family === "all" || data.texts[row[1]] === family);
+    return found.filter((row) =>
+      (family === "all" || data.texts[row[1]] === family) &&
+      (length === "all" || data.lengths[method(row)] === length || method(row) === "dense"));
   }
 
   table.tBodies[0].replaceChildren();

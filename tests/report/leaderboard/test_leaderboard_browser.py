@@ -268,3 +268,21 @@ def test_a_choice_that_the_page_does_not_hold_is_said(
     assert made.locator("#state").inner_text().startswith("no scores for clean · 75 %")
     assert made.locator("#board tbody").inner_text() == "nothing to show"
     made.close()
+
+
+def test_lengths_of_recovery_are_filtered(
+    browser: Browser, judged: pd.DataFrame, tmp_path: Path
+) -> None:
+    wanted = ["dense", "magnitude", "magnitude-10x", "imp-10x"]
+    cells = judged[judged["method"].isin(wanted) & (judged["regime"] == "clean")]
+    made = Layout(tmp_path)
+    leaderboard.write(cells, made)
+    with quiet_page(browser, made.leaderboard("html")) as page:
+        page.get_by_role("combobox", name="Length of recovery").select_option("10×")
+        assert sorted(column(page, "Method")) == ["dense", "imp-10x", "magnitude-10x"]
+        page.get_by_role("combobox", name="Length of recovery").select_option("1×")
+        assert sorted(column(page, "Method")) == ["dense", "magnitude"]
+
+
+def test_one_length_alone_is_no_choice(page: Page) -> None:
+    assert page.get_by_role("combobox", name="Length of recovery").count() == 0
