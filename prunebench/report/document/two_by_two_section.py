@@ -24,7 +24,7 @@ from prunebench.report.tables.training_tables import CORNERS
 from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, decide_interval
 from prunebench.statistics.training_outcomes import outcomes
 from prunebench.statistics.two_by_two import INTERACTION, STOPPED, TRAINED
-from prunebench.text.numbers import NONE, first_few, plural
+from prunebench.text.numbers import NONE, plural
 
 TITLE = "Dense and pruned, trained and stopped"
 # the headline stands before what it is made of
@@ -61,7 +61,7 @@ def section(inputs: ReportInputs) -> Section:
         blocks.append(ListBlock(tuple(lacking), warning=True))
     blocks.append(ListBlock(tuple(_sentences(inputs, found))))
     blocks += figure_blocks.of_stem(inputs, training_tables.TWO_BY_TWO)
-    blocks += [_table(found), *_left_out(found)]
+    blocks += [_table(found), *_left_out(found, (TRAINED, STOPPED) if stopped else (TRAINED,))]
     return Section(TITLE, "two-by-two", blocks)
 
 
@@ -85,7 +85,10 @@ def _sentences(inputs: ReportInputs, found: pd.DataFrame) -> Iterator[str]:
                 counts = ", ".join(f"{judged[d]} {w}" for d, w in WORDS_OF.items() if judged[d])
                 said.append(f"{state}, of {plural(judged.total(), 'method')}: {counts}")
         if not said:
-            yield f"{_where(str(scope), found)}: no pair is left to compare."
+            yield (
+                f"{_where(str(scope), found)}: no pair, or no validation"
+                " error to choose a sparsity by: nothing to compare."
+            )
             continue
         yield f"{_where(str(scope), found)}: {'; '.join(said)}. {_example(rows)}"
 
@@ -138,29 +141,25 @@ def _table(found: pd.DataFrame) -> TableBlock:
     return TableBlock(columns, rows, f"{said[0].upper()}{said[1:]}.")
 
 
-def _left_out(found: pd.DataFrame) -> Iterator[Block]:
-    """Yield how many cells make no pair, and why, setting by setting."""
+def _left_out(found: pd.DataFrame, states: tuple[str, ...]) -> Iterator[Block]:
+    """Yield how many cells make no pair in each state, and why, setting by setting."""
     single = found[found["scope"].isin(_single(found))]
-    if not single[["trained_left_out", "stopped_left_out"]].to_numpy().sum():
+    counts = {state: int(single[f"{state}_left_out"].sum()) for state in states}
+    if not sum(counts.values()):
         yield TextBlock("Every pruned cell of these methods makes a pair with its dense baseline.")
         return
-    rows = [
-        [
-            _where(row["scope"], found), row["method"],
-            str(row["trained_left_out"]), row["trained_why"] or NONE,
-            str(row["stopped_left_out"]), row["stopped_why"] or NONE,
-        ]
-        for row in single.to_dict("records")
-        if row["trained_left_out"] or row["stopped_left_out"]
-    ]  # fmt: skip
-    totals = [
-        f"{state} {single[f'{state}_left_out'].sum()}"
-        for state in (TRAINED, STOPPED)
-    ]  # fmt: skip
-    methods = first_few(sorted({str(row[1]) for row in rows}))
+    rows = []
+    for row in single.to_dict("records"):
+        said = [(str(row[f"{state}_left_out"]), row[f"{state}_why"] or NONE) for state in states]
+        if any(why != NONE for _, why in said):
+            names = [_where(row["scope"], found), row["method"]]
+            rows.append([*names, *(text for pair in said for text in pair)])
+    columns = {"Where": NAME, "Method": NAME}
+    for state in states:
+        columns |= {f"{state.capitalize()}, left out": NUMBER, f"{state.capitalize()}, why": WORDS}
+    totals = ", ".join(f"{state} {count}" for state, count in counts.items())
     yield TableBlock(
-        {"Where": NAME, "Method": NAME, "Trained, left out": NUMBER, "Why": WORDS,
-         "Stopped, left out": NUMBER, "Why not": WORDS}, rows,
-        f"Cells that make no pair, over all sparsities ({', '.join(totals)}; {methods}): one side"
-        " failed or did not come to its end, so that both are left out.", folded=True,
+        columns, rows,
+        f"Cells that make no pair, over all sparsities ({totals}): one side failed or did not come"
+        " to its end, so that both are left out.", folded=True,
     )  # fmt: skip
