@@ -74,7 +74,7 @@ def caption(found: AnalysedTable) -> str:
     sentences = [
         f"{len(cells)} cells: {', '.join(parts)}, {seeds}.",
         f"Score: test error minus that of {found.baseline} with the same seed, in points, mean over"
-        " log₂ compression; negative is better.",
+        " log₂ of the achieved compression; negative is better.",
         _interval(scores),
         f"Equivalent: the whole interval lies inside ±{found.equivalence:g} points.",
         f"p: exact sign-flip test over independent units, Holm over {plural(family, 'method')}.",
@@ -82,15 +82,16 @@ def caption(found: AnalysedTable) -> str:
     lost = int(scores["failed"].sum())
     if lost:
         sentences.append(
-            f"{plural(lost, 'cell')} failed, diverged or collapsed: unmeasured ones count as a"
-            " constant predictor."
+            f"{plural(lost, 'cell')} failed, diverged or collapsed: left out in pairs, and counted."
         )
     outside = scores.loc[~scores["primary"] & (scores["method"] != found.baseline), "method"]
     if len(outside):
         sentences.append(f"Outside that family, exploratory: {_list(outside)}.")
     holes = scores.loc[~scores["complete"], "method"]
     if len(holes):
-        sentences.append(f"Cells are missing, so their scores stand on the rest: {_list(holes)}.")
+        sentences.append(
+            f"Cells are missing, so these are ranked on what they share: {_list(holes)}."
+        )
     return " ".join(sentences)
 
 

@@ -47,7 +47,7 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
             " before correction for the number of methods."
         )
     found += [*_trainings(cells), *_lost(cells), *_drawn(cells)]
-    found += _not_ranked([str(row["method"]) for row in mine if row["missing"]])
+    found += _incomplete([str(row["method"]) for row in mine if row["missing"]])
     sources = sorted({str(row["published"]) for row in rows if row["published"]})
     if sources:
         found.append(
@@ -97,8 +97,8 @@ def _lost(cells: pd.DataFrame) -> list[str]:
     if not bad:
         return []
     return [
-        f"Of {len(cells)} cells, {bad}: they count against their method (unmeasured ones as a"
-        " constant predictor)."
+        f"Of {len(cells)} cells, {bad}: they leave every comparison, with what they would be"
+        " paired with, and are counted."
     ]
 
 
@@ -117,9 +117,11 @@ def _drawn(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _not_ranked(methods: Sequence[str]) -> list[str]:
+def _incomplete(methods: Sequence[str]) -> list[str]:
     """Return a sentence on the methods of which cells are missing."""
-    return [f"Not ranked, since cells are missing: {', '.join(methods)}."] if methods else []
+    if not methods:
+        return []
+    return [f"Ranked on the cells that they share, since some are missing: {', '.join(methods)}."]
 
 
 def power(inputs: ReportInputs) -> str:
@@ -181,7 +183,7 @@ def _cells(inputs: ReportInputs) -> Iterator[str]:
     yield from _drawn(inputs.cells)
     scores = inputs.scores
     missing = scores.loc[~scores["complete"], "method"]
-    yield from _not_ranked([str(method) for method in missing])
+    yield from _incomplete([str(method) for method in missing])
 
 
 def _origin(inputs: ReportInputs) -> Iterator[str]:

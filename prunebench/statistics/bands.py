@@ -9,7 +9,6 @@ from prunebench.statistics.bootstrap import t_quantile
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.counted_cells import counted
 from prunebench.statistics.published_results import COLUMN, origin
-from prunebench.storage.records import OK
 
 POINT = [*SETTING, "method", "family", "sparsity"]  # a cell, seeds apart
 
@@ -17,7 +16,7 @@ POINT = [*SETTING, "method", "family", "sparsity"]  # a cell, seeds apart
 def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Average columns over seeds: one row per setting, method and sparsity.
 
-    Errors are those that count: a failed cell is a constant predictor.
+    Cells that failed have no error: the means are of those that trained.
 
     Args:
         cells: Checked cells.
@@ -26,14 +25,14 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     Returns:
         ``<column>_mean``, ``_std``, ``_low``, ``_high`` and ``_n``, in the unit of the column; low
         and high are Student's 95 % interval of the mean, NaN with one seed. ``cells``: how many
-        there are, ``failed``: how many of them are not ok. ``nominal``: 1/(1 − sparsity).
+        there are, ``failed``: how many of them failed. ``nominal``: 1/(1 − sparsity).
         ``published``: the source of published results; empty in what was run here.
     """
     table = counted(cells).astype(dict.fromkeys(columns, "float64"))
     grouped = table.groupby(POINT, sort=True)
     made = {
         "cells": grouped.size(),
-        "failed": (table["status"] != OK).groupby([table[c] for c in POINT]).sum(),
+        "failed": table["failed"].groupby([table[c] for c in POINT]).sum(),
     }
     whose = origin(table).groupby([table[c] for c in POINT]).first()
     for column in columns:

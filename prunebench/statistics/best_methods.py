@@ -19,7 +19,9 @@ from prunebench.storage.records import DENSE
 def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Choose for each group the method and sparsity with the lowest mean validation error.
 
-    Ties go to the sparser. Published results are left out: their validation sets are not one's own.
+    The validation labels carry the regime's noise, where such were recorded. Pairs in which the
+    cell or its baseline failed take no part. Ties go to the sparser. Published results are left
+    out: their validation sets are not one's own.
 
     Args:
         cells: Checked cells.
@@ -32,6 +34,7 @@ def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     table = paired_difference(own(cells))
     table = table[table["method"] != DENSE]
     extra = [column for column in ("method", "sparsity") if column not in by]
+    table["val_error"] = table["choice_error"].where(table["difference"].notna())
     means = table.groupby([*by, *extra])[["val_error", "difference"]].mean().reset_index()
     means = means.dropna(subset=["val_error"])
     means["val_error"] = means["val_error"].round(9)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
 DRAWS = 10_000
@@ -101,10 +101,15 @@ class SettingsMean:
     point: Floats  # (methods,)
     ends: Floats  # (2, methods)
     over: list[str]  # SEEDS or SEEDS_AND_TASKS
+    error: Floats  # (methods,): standard error over seeds
+    freedom: Floats  # (methods,): of that error, Welch–Satterthwaite
 
 
 def mean_over_settings(
-    settings: Sequence[Setting], per_seed: list[Floats], moved: list[Floats]
+    settings: Sequence[Setting],
+    per_seed: list[Floats],
+    moved: list[Floats],
+    baselines: Sequence[Floats | None] | None = None,
 ) -> SettingsMean:
     """Average over the settings that a method has, weighted equally, with the 95 % interval.
 
@@ -116,12 +121,17 @@ def mean_over_settings(
         settings: Their names.
         per_seed: For each setting values (methods, seeds); NaN is a hole.
         moved: For each setting the ``deviations`` (draws, methods) of its mean.
+        baselines: For each setting without pairs the baseline's values (seeds,), whose mean was
+            subtracted and has a spread of its own; None where seeds are paired.
 
     Returns:
         The means; ends are NaN where a setting has a single seed: its spread is unknown.
     """
     means = np.stack([mean_or_nan(values, 1) for values in per_seed])
     spread = [_variance_of_mean(values) for values in per_seed]
+    for place, values in enumerate(baselines or ()):
+        if values is not None:
+            spread[place] = _with_baseline(*spread[place], values)
     variances, free = (np.stack(each) for each in zip(*spread, strict=True))
     there = ~np.isnan(means)
     point = mean_or_nan(means, 0)
@@ -134,7 +144,25 @@ def mean_over_settings(
         ends[:, many] = _ends_over_tasks(tasks, means[:, many], len(moved[0]))
     single = (there & np.isnan(free)).any(axis=0)
     ends[:, single | ~there.any(axis=0)] = np.nan
-    return SettingsMean(point, ends, [SEEDS_AND_TASKS if each else SEEDS for each in many])
+    error = np.sqrt(np.nansum(variances, axis=0)) / np.maximum(there.sum(axis=0), 1)
+    over = [SEEDS_AND_TASKS if each else SEEDS for each in many]
+    return SettingsMean(point, ends, over, error, _freedom(variances, free))
+
+
+def _with_baseline(variance: Floats, free: Floats, baseline: Floats) -> tuple[Floats, Floats]:
+    """Add the variance of an unpaired baseline's mean (Welch 1947) to those of the methods."""
+    [of_mean], [own_free] = _variance_of_mean(baseline[None])
+    total = variance + of_mean
+    parts = _quotient(variance**2, free) + of_mean**2 / own_free
+    freedom = np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
+    return total, np.where(np.isnan(free) | np.isnan(own_free), np.nan, freedom)
+
+
+def welch_p(found: SettingsMean) -> Floats:
+    """Return two-sided p-values (methods,) of Student's t with Welch–Satterthwaite freedom."""
+    t = _quotient(np.abs(found.point), found.error)
+    p: Floats = 2 * stdtr(np.minimum(found.freedom, 1e6), -t)
+    return np.where(np.isnan(found.ends).any(axis=0), np.nan, p)
 
 
 def _variance_of_mean(per_seed: Floats) -> tuple[Floats, Floats]:
@@ -153,10 +181,13 @@ def _stretch(variances: Floats, free: Floats) -> Floats:
     the expanded interval of Hesterberg 2015 (The American Statistician 69, §5.3), applied to the
     deviations, since few values have no quantiles further out.
     """
+    return _t_over_z(_freedom(variances, free))
+
+
+def _freedom(variances: Floats, free: Floats) -> Floats:
     total = np.nansum(variances, axis=0)
     parts = np.nansum(variances**2 / free, axis=0)
-    freedom = np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
-    return _t_over_z(freedom)
+    return np.divide(total**2, parts, out=np.full(total.shape, np.inf), where=parts > 0)
 
 
 def _t_over_z(freedom: Floats) -> Floats:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.statistics.bootstrap import Floats
-from prunebench.storage.records import OK
+from prunebench.statistics.bootstrap import Floats, mean_or_nan
 
 SETTING = ["task", "regime", "model"]  # of a baseline, seeds apart
 
@@ -27,41 +27,47 @@ class Grid:
     methods: tuple[str, ...]
     seeds: NDArray[np.int_]
     sparsities: Floats
-    test: Floats
-    val: Floats
+    test: Floats  # NaN: no record, or one that failed
+    val: Floats  # of the labels by which choices are made
+    octaves: Floats  # (methods, sparsities): log₂ of the compression achieved, mean over seeds
+    constant: NDArray[np.bool_]  # methods at sparsity 0 only
+    missing: NDArray[np.int_]  # points of the grid per method without a record
     cells: NDArray[np.int_]  # rows per method
-    failed: NDArray[np.int_]  # rows per method whose status is not ok
-
-    @property
-    def octaves(self) -> Floats:
-        """log₂ of the nominal compression ratio 1/(1 − sparsity), shape (sparsities,)."""
-        octaves: Floats = -np.log2(1 - self.sparsities)
-        return octaves
+    failed: NDArray[np.int_]  # rows per method that failed
+    left_out: NDArray[np.int_]  # rows per method that failed, or whose baseline did
+    collapsed: NDArray[np.int_]  # sparsities per method at which half of its cells or more failed
+    unpaired: bool  # the baseline's seeds are others than the methods'
+    span: tuple[float, float]  # octaves over which the methods are integrated
 
     def difference(self, reference: str, values: Floats | None = None) -> Floats:
         """Return the error minus that of ``reference`` with the same seed and sparsity, in points.
+
+        In an unpaired setting the reference is its mean over seeds.
 
         Args:
             reference: A method.
             values: (methods, seeds, sparsities), in fractions; default: the test errors.
         """
         values = self.test if values is None else values
-        at = self.methods.index(reference)
-        points: Floats = 100 * (values - values[at][None])
+        other = values[self.methods.index(reference)]
+        if self.unpaired:
+            other = np.broadcast_to(mean_or_nan(other, 0), other.shape)
+        points: Floats = 100 * (values - other[None])
         return points
 
-    def with_baseline(self, baseline: str) -> NDArray[np.bool_]:
-        """Return whether each seed has a baseline, shape (seeds,)."""
-        found: NDArray[np.bool_] = ~np.isnan(self.test[self.methods.index(baseline)]).all(axis=1)
-        return found
 
-
-def grids(cells: pd.DataFrame, baseline: str) -> list[Grid]:
+def grids(
+    cells: pd.DataFrame, baseline: str, candidates: Collection[str] = (), published: bool = False
+) -> list[Grid]:
     """Arrange counted cells in a grid for each setting.
 
     Args:
         cells: As ``counted`` returns them, in any order.
-        baseline: Seeds without it are left out, and settings without any seed.
+        baseline: Seeds without it are left out, and settings without any.
+        candidates: The methods whose achieved compression decides over which range of it all are
+            integrated; default: all.
+        published: Whether a setting in which some seed has no baseline of its own is compared
+            without pairs. One's own is only where no seed has one.
 
     Returns:
         Grids with the same methods in the same order.
@@ -74,11 +80,11 @@ def grids(cells: pd.DataFrame, baseline: str) -> list[Grid]:
         raise PrunebenchError(f"no cells of the baseline {baseline!r}{suggest(baseline, methods)}")
     pruned = cells.groupby("method")["sparsity"].max()
     constant = frozenset(pruned.index[pruned == 0])
-    made = [
-        _grid(tuple(map(str, key)), rows, methods, constant)
+    kept = [
+        made
         for key, rows in cells.groupby(SETTING, sort=True)
+        if (made := _grid(key, rows, methods, constant, baseline, candidates, published))
     ]
-    kept = list(_paired(made, baseline))
     if not kept:
         raise PrunebenchError(
             f"no seed has a finished baseline {baseline!r}: nothing to compare with"
@@ -87,65 +93,136 @@ def grids(cells: pd.DataFrame, baseline: str) -> list[Grid]:
 
 
 def _grid(
-    key: tuple[str, ...], rows: pd.DataFrame, methods: tuple[str, ...], constant: frozenset[str]
-) -> Grid:
-    seeds = np.unique(rows["seed"].to_numpy())
+    key: tuple[Hashable, ...], rows: pd.DataFrame, methods: tuple[str, ...],
+    constant: frozenset[str], baseline: str, candidates: Collection[str], published: bool,
+) -> Grid | None:  # fmt: skip
+    """Return the grid of a setting; None where it has no finished baseline."""
+    still = rows["method"] == baseline
+    finished = set(rows.loc[still & ~rows["failed"], "seed"])
+    if not finished:
+        return None
+    others = set(rows.loc[~still, "seed"])
+    recorded = set(rows.loc[still, "seed"])
+    unpaired = bool(others) and (not others <= recorded if published else not others & recorded)
+    seeds = np.array(sorted(finished | others if unpaired else finished))
+    usable = rows["seed"].isin(seeds)
     target = rows["sparsity"].to_numpy(float).round(10)
     fixed = rows["method"].isin(constant).to_numpy()
     sparsities = np.unique(target[~fixed]) if (~fixed).any() else np.zeros(1)
-    index = {name: i for i, name in enumerate(methods)}
-    shape = (len(methods), len(seeds), len(sparsities))
-    test, val = np.full(shape, np.nan), np.full(shape, np.nan)
-    m = rows["method"].map(index).to_numpy()
-    s = np.searchsorted(seeds, rows["seed"].to_numpy())
-    k = np.searchsorted(sparsities, target)
-    for array, column in ((test, "test_error"), (val, "val_error")):
-        values = rows[column].to_numpy(float)
-        array[m[~fixed], s[~fixed], k[~fixed]] = values[~fixed]
-        array[m[fixed], s[fixed], :] = values[fixed, None]
-    wrong = (rows["status"] != OK).to_numpy()
+    places = {name: i for i, name in enumerate(methods)}
+    m = rows["method"].map(places).to_numpy()
     count = len(methods)
+    failed = rows["failed"].to_numpy(bool)
+    out = failed | ~usable.to_numpy(bool)
+    shape = (count, len(seeds), len(sparsities))
+    test, val, there = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    inside = usable.to_numpy(bool)
+    s = np.searchsorted(seeds, rows["seed"].to_numpy()[inside])
+    k = np.searchsorted(sparsities, target[inside])
+    own, flat = m[inside], fixed[inside]
+    for array, values in (
+        (test, rows["test_error"].to_numpy(float)[inside]),
+        (val, rows["choice_error"].to_numpy(float)[inside]),
+        (there, np.ones(len(own), dtype=bool)),
+    ):
+        array[own[~flat], s[~flat], k[~flat]] = values[~flat]
+        array[own[flat], s[flat], :] = values[flat, None]
+    by_point = pd.Series(failed).groupby([m, np.where(fixed, 0.0, target)]).mean()
+    collapsed = by_point[by_point >= 0.5].groupby(level=0).size()
+    is_constant = np.array([name in constant for name in methods])
+    octaves = _octaves(rows, m, target, sparsities, is_constant)
+    absent = (~there).sum(axis=(1, 2))
+    if unpaired:  # a method has the seeds that it has
+        present = there.any(axis=2)
+        absent = present.sum(axis=1) * len(sparsities) - there.sum(axis=(1, 2))
+    deciding = np.array([name in candidates or not candidates for name in methods])
     return Grid(
-        (key[0], key[1], key[2]), methods, seeds, sparsities, test, val,
-        np.bincount(m, minlength=count), np.bincount(m[wrong], minlength=count),
+        (str(key[0]), str(key[1]), str(key[2])), methods, seeds, sparsities, test, val, octaves,
+        is_constant, absent,
+        np.bincount(m, minlength=count), np.bincount(m[failed], minlength=count),
+        np.bincount(m[out], minlength=count),
+        np.array([int(collapsed.get(i, 0)) for i in range(count)]),
+        unpaired, _span(octaves, deciding & ~is_constant),
     )  # fmt: skip
 
 
-def _paired(made: list[Grid], baseline: str) -> Iterator[Grid]:
-    """Keep the seeds that have a baseline."""
-    for grid in made:
-        keep = grid.with_baseline(baseline)
-        if keep.any():
-            yield Grid(
-                grid.setting, grid.methods, grid.seeds[keep], grid.sparsities,
-                grid.test[:, keep], grid.val[:, keep], grid.cells, grid.failed,
-            )  # fmt: skip
+def _octaves(
+    rows: pd.DataFrame, m: NDArray[Any], target: Floats, sparsities: Floats,
+    constant: NDArray[np.bool_],
+) -> Floats:  # fmt: skip
+    """Return the mean octaves that each method achieved at each sparsity; NaN where it has none."""
+    means = rows["octaves"].groupby([m, target]).mean()
+    found = np.full((len(constant), len(sparsities)), np.nan)
+    which, at = (means.index.get_level_values(level).to_numpy() for level in (0, 1))
+    own = ~constant[which]
+    found[which[own], np.searchsorted(sparsities, at[own])] = means.to_numpy(float)[own]
+    # what stands at every sparsity has no place of its own: it takes that of its opponent
+    found[constant] = -np.log2(1 - sparsities)
+    return found
 
 
-def area(values: Floats, octaves: Floats) -> Floats:
-    """Integrate over the last axis by trapezoids and divide by its range.
+def _span(octaves: Floats, deciding: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the octaves that all deciding methods with every sparsity reach; else all."""
+    whole = octaves[deciding & ~np.isnan(octaves).any(axis=1)]
+    if not len(whole):
+        return -np.inf, np.inf
+    low, high = whole.min(axis=1).max(), whole.max(axis=1).min()
+    return (float(low), float(high)) if low <= high else (-np.inf, np.inf)
+
+
+def integration_weights(octaves: Floats, span: tuple[float, float]) -> Floats:
+    """Return the weights with which values at some points give their mean height over a range.
+
+    Values are joined by straight lines and integrated by trapezoids, so the mean is linear in them.
 
     Args:
-        values: (…, sparsities); a hole (NaN) is bridged by the points beside it.
-        octaves: (sparsities,), increasing.
+        octaves: (points,), in any order; values at the same place count as their mean.
+        span: The range; cut to that of the points. Where it leaves nothing, theirs is taken.
 
     Returns:
-        A mean in the unit of values; a single point is its own mean, none is NaN.
+        (points,), with sum 1.
+    """
+    places, which, counts = np.unique(octaves.round(9), return_inverse=True, return_counts=True)
+    low, high = max(places[0], span[0]), min(places[-1], span[1])
+    if low > high:
+        low, high = places[0], places[-1]
+    nodes = np.unique([low, *places[(places > low) & (places < high)], high])
+    heights = np.array([np.interp(nodes, places, unit) for unit in np.eye(len(places))])
+    if len(nodes) == 1:
+        weights = heights[:, 0]
+    else:
+        weights = np.trapezoid(heights, nodes, axis=1) / (nodes[-1] - nodes[0])
+    found: Floats = (weights / counts)[which.ravel()]
+    return found
+
+
+def integrate(values: Floats, octaves: Floats, span: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Integrate the means over seeds at each compression, and say what each seed adds.
+
+    Seeds are averaged at each point first, those that are there, and the means integrated: a seed
+    that lacks a point (it failed there) leaves that point only.
+
+    Args:
+        values: (seeds, points); NaN is a hole. A point without any value is bridged by a straight
+            line, or cuts the range.
+        octaves: (points,).
+        span: The range, as ``integration_weights`` takes it.
+
+    Returns:
+        Two arrays (seeds,) whose means over seeds are the integral; NaN for seeds without values.
+        The first holds for each seed its influence on it, of which a bootstrap may take the spread;
+        the second its own terms, whose signs a test may flip. Without holes both are the seed's own
+        integral.
     """
     there = ~np.isnan(values)
-    if there.all():
-        return _mean_height(values, octaves)
-    flat, masks = values.reshape(-1, values.shape[-1]), there.reshape(-1, values.shape[-1])
-    means = [
-        _mean_height(row[mask], octaves[mask]) if mask.any() else np.nan
-        for row, mask in zip(flat, masks, strict=True)
-    ]
-    return np.array(means, dtype=float).reshape(values.shape[:-1])
-
-
-def _mean_height(values: Floats, octaves: Floats) -> Floats:
-    if len(octaves) == 1:
-        only: Floats = values[..., 0]
-        return only
-    mean: Floats = np.trapezoid(values, octaves, axis=-1) / (octaves[-1] - octaves[0])
-    return mean
+    known = there.any(axis=0) & ~np.isnan(octaves)
+    takes_part = there[:, known].any(axis=1)
+    influence, own = np.full((2, len(values)), np.nan)
+    if takes_part.any():
+        weights = integration_weights(octaves[known], span)
+        inside = values[np.ix_(takes_part, known)]
+        means = mean_or_nan(inside, 0)
+        scale = len(inside) / (~np.isnan(inside)).sum(axis=0)
+        influence[takes_part] = (means + scale * np.nan_to_num(inside - means)) @ weights
+        own[takes_part] = (scale * np.nan_to_num(inside)) @ weights
+    return influence, own

@@ -1,4 +1,4 @@
-"""Decide which error each cell counts with, and how far it is from its own dense baseline's."""
+"""Leave failed cells out in pairs, and say how far a cell is from its own dense baseline."""
 
 from __future__ import annotations
 
@@ -8,55 +8,74 @@ import pandas as pd
 from prunebench.experiment import training_gate
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import against_own_dense, origin, others
-from prunebench.storage.records import DENSE, DIVERGED, FAILED, OK
+from prunebench.statistics.training_outcomes import (
+    PREFIX,
+    choice_error,
+    column,
+    failed_cells,
+    outcomes,
+)
+from prunebench.storage.records import DENSE, STOPPED
 
 CLASSES = "classes"  # of the task; tables of others may lack it
 
 
 def chance_errors(cells: pd.DataFrame) -> pd.Series:
-    """Return the error that a cell without predictions counts as, per row, a fraction.
-
-    That of a constant predictor: 1 − 1/K where ``classes`` is there. Without it K is not known;
-    then the largest test error measured on that task, at least 0.5 (two classes), so that no failed
-    cell does better than a finished one. Published rows and one's own do not influence each other.
-    """
-    task = [cells["task"], origin(cells)]
-    worst = cells["test_error"].groupby(task).transform("max").fillna(0.5).clip(lower=0.5)
+    """Return the error of a constant predictor, 1 − 1/K, per row; NaN where K is not known."""
     if CLASSES not in cells.columns:
-        return worst
-    known = cells[CLASSES].astype("float64").groupby(task).transform("max")
-    return (1 - 1 / known).where(known >= 2, worst)
+        return pd.Series(np.nan, cells.index)
+    task = [cells["task"], origin(cells)]
+    known = column(cells, CLASSES).groupby(task).transform("max")
+    return (1 - 1 / known).where(known >= 2)
 
 
-def counted(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
-    """Return a copy in which test_error and val_error are those that the statistics use.
+def counted(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy in which a cell that failed has no error: it leaves every comparison.
 
-    ``failed`` and ``diverged`` count as a constant predictor, whatever number stands there.
-    ``collapsed`` counts as its own measured error, and as a constant predictor where it has none:
-    a network that lost a layer is a constant predictor, and is measured as one, unless it has a
-    way past that layer (skip connections). Then it works, and chance would be a made-up figure.
-    A measured error above chance stays, too. Either way the cell counts, and is in ``failed``.
-    A lost baseline has no error, and its seed takes no part: as a constant predictor it would make
-    pruning look good.
+    Lost, diverged and collapsed cells and those that failed to train are counted, with their exact
+    interval, beside the mean of those that trained; one mean of both would be that of neither. A
+    baseline or control that failed leaves with all that would be compared with it.
 
     Args:
         cells: Checked cells.
-        baseline: The method that others are compared with. Its cells at sparsity 0, and those of
-            dense, are baselines.
+
+    Returns:
+        The cells with ``failed``; ``test_error``, ``val_error`` and ``choice_error``, the
+        validation error that choices are made by, NaN where it is True; ``octaves``, log₂ of the
+        compression ratio that was achieved: all weights over those kept. Where a table (of others)
+        does not record it, the target stands in for it.
     """
     cells = cells.copy()
-    chance = chance_errors(cells)
-    still = (cells["method"] == baseline) & (cells["sparsity"] == 0)
-    pruned = (cells["method"] != DENSE) & ~still
-    lost = pruned & cells["status"].isin([FAILED, DIVERGED])
-    for column in ("test_error", "val_error"):
-        if column not in cells.columns:
-            cells[column] = np.nan
-        absent = lost | (pruned & (cells["status"] != OK) & cells[column].isna())
-        cells[column] = cells[column].astype("float64").mask(absent, chance)
-    broken = ~pruned & cells["status"].isin([FAILED, DIVERGED])
-    cells.loc[broken, ["test_error", "val_error"]] = np.nan
+    cells["failed"] = failed_cells(cells)
+    cells["choice_error"] = choice_error(cells)
+    for name in ("test_error", "val_error", "choice_error"):
+        cells[name] = column(cells, name).mask(cells["failed"])
+    ratio = column(cells, "compression_ratio")
+    achieved = np.log2(ratio.where(ratio > 0))
+    cells["octaves"] = achieved.fillna(-np.log2(1 - cells["sparsity"].astype(float)))
     return cells
+
+
+def as_stopped(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells with the measures of their stopped states in place of the last ones.
+
+    Cells without a stopped state are left out, unless they failed; a last state that stopping
+    chose is its own stopped state.
+    """
+    stopped = [name for name in cells.columns if str(name).startswith(PREFIX)]
+    stopped = [name for name in stopped if name.removeprefix(PREFIX) in cells.columns]
+    own_state = outcomes(cells) == STOPPED
+    made = {
+        name.removeprefix(PREFIX): column(cells, name).fillna(
+            column(cells, name.removeprefix(PREFIX)).where(own_state)
+        )
+        for name in stopped
+    }
+    failed = failed_cells(cells)
+    there = made["test_error"].notna() if "test_error" in made else own_state
+    if "test_error" in made:  # a failed cell has no error that counts, and is a record nevertheless
+        made["test_error"] = made["test_error"].fillna(column(cells, "test_error").where(failed))
+    return cells.assign(**made)[there | failed]
 
 
 def under_trained(cells: pd.DataFrame) -> pd.Series:
@@ -91,16 +110,17 @@ def under_trained(cells: pd.DataFrame) -> pd.Series:
 def paired_difference(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
     """Add ``difference`` to the counted cells: test error minus that of the seed's baseline.
 
+    It is NaN where the cell or the baseline failed: they leave in pairs.
+
     Args:
         cells: Checked cells; published rows are compared with their own dense ones
             (``against_own_dense``).
         baseline: The method at sparsity 0 to compare with.
 
     Returns:
-        ``counted(cells)`` with ``reference_error`` (a fraction) and ``difference`` (points), NaN
-        where the baseline was not finished.
+        ``counted(cells)`` with ``reference_error`` (a fraction) and ``difference`` (points).
     """
-    table = counted(cells, baseline)
+    table = counted(cells)
     key = [*SETTING, "seed"]
     reference = table[(table["method"] == baseline) & (table["sparsity"] == 0)]
     wanted = reference.set_index(key)["test_error"].rename("reference_error")
@@ -108,6 +128,6 @@ def paired_difference(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFram
     table["difference"] = 100 * (table["test_error"] - table["reference_error"])
     for _, rows in others(table):
         found = against_own_dense(rows)
-        for column in ("reference_error", "difference"):
-            table.loc[rows.index, column] = found[column]
+        for name in ("reference_error", "difference"):
+            table.loc[rows.index, name] = found[name]
     return table

@@ -16,7 +16,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import read_cells, read_text, typed
 from prunebench.storage.layout import Layout
-from prunebench.storage.records import DENSE, OK
+from prunebench.storage.records import DENSE
 from prunebench.text import safe_names
 
 COLUMN = "published"
@@ -106,8 +106,9 @@ def against_own_dense(rows: pd.DataFrame) -> pd.DataFrame:
     """Add ``reference_error`` and ``difference`` (points) to one source's counted rows.
 
     A setting in which every seed has its own dense result is paired by seed. In any other the
-    difference is that of the means, which has no spread: it stands in the first row of each cell,
-    the others have none. A setting without dense results has no differences.
+    difference is that of the means, whose spread is that of both (``score`` knows it): it stands in
+    the first row of each cell, the others have none. A setting without dense results has no
+    differences.
     """
     rows = rows.assign(reference_error=float("nan"), difference=float("nan"))
     for _, group in rows.groupby(SETTING, sort=True):
@@ -126,18 +127,6 @@ def against_own_dense(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one source's counted rows in the settings that have a dense result, all ``ok``.
-
-    (Failed cells count as chance already.) In settings that are not paired the seeds are averaged
-    to one: means can be compared, but they have neither spread nor test.
-    """
-    kept = []
-    for _, group in rows.groupby(SETTING, sort=True):
-        if not (group["family"] == DENSE).any():
-            continue
-        if not is_paired(group):
-            cell = group.groupby(["method", "sparsity"], sort=True)
-            group = cell.first().assign(seed=0, **cell[["test_error", "val_error"]].mean())
-            group = group.reset_index()
-        kept.append(group.assign(status=OK))
-    return pd.concat(kept, ignore_index=True) if kept else rows.iloc[:0]
+    """Return one source's rows in the settings that have a dense result."""
+    dense = (rows["family"] == DENSE).groupby([rows[axis] for axis in SETTING]).transform("any")
+    return rows[dense]

@@ -13,13 +13,15 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.statistics.bootstrap import DRAWS
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import check_cells, flags
-from prunebench.statistics.counted_cells import counted
+from prunebench.statistics.counted_cells import as_stopped
 from prunebench.statistics.label_scopes import shared_draws
 from prunebench.statistics.published_results import COLUMN, comparable, named, others, own
 from prunebench.statistics.score_table import ScoreRules, score_table
 from prunebench.statistics.setting_scores import SettingScores, score_settings
 from prunebench.statistics.significance import ALPHA
-from prunebench.storage.records import DENSE, OK
+from prunebench.statistics.stopped_scores import add_stopped
+from prunebench.statistics.training_outcomes import failed_cells
+from prunebench.storage.records import DENSE
 
 RANDOM = "random"
 ALL = "all"
@@ -39,17 +41,22 @@ def score(
     primary: Sequence[str] | None = None,
     equivalence: float = EQUIVALENCE,
 ) -> pd.DataFrame:
-    """Score every method against ``baseline``; one row a method, best first, incomplete ones last.
+    """Score every method against ``baseline``; one row a method, best first.
 
-    The score is the test error minus that of the baseline with the same seed, in points, integrated
-    (trapezoid) over log₂ of the nominal compression ratio 1/(1 − sparsity) and divided by the
-    range, so that it is a mean difference in points; seeds averaged within a setting (task,
-    regime, model), settings weighted equally. Negative is better than the baseline. The nominal
-    ratio gives all methods the same grid points; the achieved one is for figures.
+    The score is the test error minus that of the baseline with the same seed, in points, averaged
+    over the seeds of a cell, integrated (trapezoid) over log₂ of the compression ratio that was
+    achieved and divided by the range, so that it is a mean difference in points; settings (task,
+    regime, model) weighted equally. Negative is better than the baseline. The range is the one that
+    all methods but the controls reach in a setting; between the ratios that a method achieved its
+    errors are joined by straight lines.
+
+    Cells that failed leave in pairs, whichever side failed, and are counted. Methods are ranked by
+    the number of compressions at which half of their cells or more failed, then by the score; one
+    that lacks cells stands behind those that beat it on the cells that both have.
 
     Published methods stand last and change nothing above them: each is compared with the dense
-    results of its own source, without ``primary``, and with an interval and a test only where every
-    seed has a dense result.
+    results of its own source, without ``primary``. Where these have other seeds nothing is paired:
+    interval and test are Welch's, and wider.
 
     Args:
         cells: Checked cells, published rows among them.
@@ -77,7 +84,16 @@ def score(
         setting and sparsity with the lowest validation difference, and the test difference there.
         ``missing``: points of the grid (all settings, seeds with a baseline, all sparsities)
         without a record; where there are any, ``complete`` is False and the score stands on the
-        rest. ``published``: the source of a published result; None is what was run here.
+        rest. ``failed``: cells that failed, diverged, collapsed or failed to train,
+        ``failed_share`` of its ``cells`` with the exact 95 % interval ``failed_low``,
+        ``failed_high``; ``left_out``: cells that make no pair, since they or their baseline failed;
+        ``collapsed``: compressions at which half of the cells or more failed. ``rank``: from 1 on.
+        ``stopped_score``, ``stopped_low``, ``stopped_high``, ``stopped_p``, ``stopped_verdict``,
+        ``stopped_chosen*``: the same of the states that noisy validation stops at, dense's too.
+        ``interaction``, ``interaction_low``, ``interaction_high``, ``interaction_p`` (unadjusted):
+        pruning's gain trained minus its gain stopped, where a seed has both. NaN without records
+        of stopped states. ``published``: the source of a published result; None is what was run
+        here.
 
     Raises:
         PrunebenchError: ``check_cells`` refuses the table, it has no finished baseline, or
@@ -133,6 +149,7 @@ class ComparedMethods:
     scored: list[SettingScores]
     rules: ScoreRules
     published: pd.DataFrame  # the rows of a source; none where it was run here
+    stopped: list[SettingScores]  # of the stopped states; none where none were recorded
 
     @property
     def settings(self) -> set[tuple[str, ...]]:
@@ -145,7 +162,10 @@ class ComparedMethods:
     def table(self, wanted: Sequence[str]) -> pd.DataFrame:
         """Return the scores over the settings that are wanted; empty where none has a baseline."""
         scored = [each for each in self.scored if _within(each.grid.setting, wanted)]
-        return score_table(scored, self.rules) if scored else pd.DataFrame()
+        if not scored:
+            return pd.DataFrame()
+        stopped = [each for each in self.stopped if _within(each.grid.setting, wanted)]
+        return add_stopped(score_table(scored, self.rules), scored, stopped, self.rules)
 
 
 def _groups(
@@ -157,14 +177,23 @@ def _groups(
     mine = own(cells)
     rules = _own_rules(mine, baseline, reference, alpha, primary, equivalence)
     scored = score_settings(mine, baseline, reference, draws)
-    found = [ComparedMethods(scored, rules, mine.iloc[:0])]
+    found = [ComparedMethods(scored, rules, mine.iloc[:0], _stopped(mine, rules, draws))]
     for source, rows in others(cells):
         dense, other = named(DENSE, source), named(reference, source)
-        fit = comparable(counted(rows, dense))
-        scored = score_settings(fit, dense, other, draws) if len(fit) else []
+        fit = comparable(rows)
+        scored = score_settings(fit, dense, other, draws, published=True) if len(fit) else []
         rules = ScoreRules(_families(rows), frozenset(), dense, other, alpha, equivalence)
-        found.append(ComparedMethods(scored, rules, rows))
+        found.append(ComparedMethods(scored, rules, rows, []))
     return found
+
+
+def _stopped(cells: pd.DataFrame, rules: ScoreRules, draws: int) -> list[SettingScores]:
+    """Score the stopped states; [] where the baseline has none."""
+    found = as_stopped(cells)
+    still = found[found["method"] == rules.baseline]
+    if still.empty or failed_cells(still).all():
+        return []
+    return score_settings(found, rules.baseline, rules.reference, draws)
 
 
 def _table(groups: list[ComparedMethods], wanted: Sequence[str]) -> pd.DataFrame:
@@ -194,8 +223,11 @@ def _published(group: ComparedMethods, wanted: Sequence[str]) -> list[dict[str, 
             why = NO_REPLICATES if method in judged else NO_DENSE
             row |= {"verdict": NOT_JUDGED, "against_baseline": why, "against_reference": why}
             row |= {"p_baseline": float("nan"), "p_reference": float("nan")}
-        counts = {"cells": len(own_rows), "failed": int((own_rows["status"] != OK).sum())}
-        whole = {"missing": 0, "complete": True, COLUMN: own_rows[COLUMN].iloc[0]}
+        failed = int(failed_cells(own_rows).sum())
+        counts = {"cells": len(own_rows), "failed": failed, "rank": float("nan")}
+        whole = {COLUMN: own_rows[COLUMN].iloc[0]} | (
+            {} if method in judged else {"missing": 0, "complete": True}
+        )
         found.append({str(key): value for key, value in row.items()} | counts | whole)
     return sorted(found, key=lambda row: (pd.isna(row["score"]), row["score"], row["method"]))
 
@@ -210,7 +242,7 @@ def _unscored(method: str, rules: ScoreRules) -> dict[str, Any]:
     return {
         "method": method, "family": rules.families[method],
         **dict.fromkeys(numbers, float("nan")), "interval_over": "", "against_tasks": "–",
-        "primary": False, "wins": 0, "ties": 0, "losses": 0,
+        "primary": False, "wins": 0, "ties": 0, "losses": 0, "left_out": 0, "collapsed": 0,
     }  # fmt: skip
 
 

@@ -24,12 +24,14 @@ from prunebench.statistics.significance import (
     SEED,
     TASK,
     UNIT,
+    UNPAIRED,
     holm,
     sign_flip,
     signed_rank,
     unit_shares,
     verdict,
 )
+from prunebench.statistics.training_outcomes import exact_interval
 
 TASKS_TESTED = 9  # from which on there is a test over tasks
 REFERENCE = "reference"  # the words beside a method compared with itself
@@ -57,23 +59,27 @@ def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
     table = pd.DataFrame({"method": methods, "family": [rules.families[m] for m in methods]})
     settings = [each.grid.setting for each in scored]
     is_baseline = np.array([m == rules.baseline for m in methods])
+    alone = [each.alone for each in scored]
+    welch: Floats | None = None
     for prefix, per_seed, moved in (
-        ("", [each.against_baseline for each in scored], [each.moved for each in scored]),
+        ("", [each.to_baseline.influence for each in scored], [each.moved for each in scored]),
         ("chosen_", [each.chosen for each in scored], [each.moved_chosen for each in scored]),
     ):
-        found = bootstrap.mean_over_settings(settings, per_seed, moved)
+        found = bootstrap.mean_over_settings(settings, per_seed, moved, alone)
         # compared with itself: no uncertainty to show
         low, high = np.where(is_baseline, np.nan, found.ends)
         table[prefix.rstrip("_") or "score"] = found.point
         table[f"{prefix}low"], table[f"{prefix}high"] = low, high
         if not prefix:
             table["interval_over"] = found.over
+            if any(each is not None for each in alone):
+                welch = bootstrap.welch_p(found)
     against = {
-        "baseline": (rules.baseline, [each.against_baseline for each in scored]),
-        "reference": (rules.reference, [each.against_reference for each in scored]),
+        "baseline": (rules.baseline, [each.to_baseline.own for each in scored], welch),
+        "reference": (rules.reference, [each.to_reference.own for each in scored], None),
     }
-    for column, (other, values) in against.items():
-        table[f"p_{column}"], table[f"against_{column}"] = _compare(scored, values, other, rules)
+    for name, (other, values, p) in against.items():
+        table[f"p_{name}"], table[f"against_{name}"] = _compare(scored, values, other, rules, p)
     table["p_tasks"], table["against_tasks"] = _compare_tasks(scored, rules)
     table["primary"] = [m in rules.primary and m != rules.baseline for m in methods]
     ends = table[["low", "high", "p_baseline"]].to_numpy(float)
@@ -83,39 +89,76 @@ def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
     ]
     table["verdict"] = np.where(is_baseline, REFERENCE, judged)
     table = _count(table, scored, rules.baseline).join(_best_over(scored))
-    order = ["complete", "score", "method"]
-    table = table[table["cells"] > 0].sort_values(order, ascending=[False, True, True])
-    return table.reset_index(drop=True)
+    table = table.assign(place=_places(table, scored))
+    order = ["collapsed", "place", "score", "method"]
+    table = table[table["cells"] > 0].sort_values(order).reset_index(drop=True)
+    return table.assign(rank=_ranks(table)).drop(columns="place")
 
 
 def _count(table: pd.DataFrame, scored: list[SettingScores], baseline: str) -> pd.DataFrame:
-    """Add the counts of cells won, tied, lost, missing, present and failed."""
+    """Add the counts of cells won, tied, lost, missing, present, failed and left out."""
     tally = np.sum([each.tally for each in scored], axis=0)
     tally[table["method"] == baseline, :3] = 0  # against itself there is nothing to win
-    for position, column in enumerate(("wins", "ties", "losses", "missing")):
+    for position, column in enumerate(("wins", "ties", "losses")):
         table[column] = tally[:, position]
-    table["cells"] = np.sum([each.grid.cells for each in scored], axis=0)
-    table["failed"] = np.sum([each.grid.failed for each in scored], axis=0)
+    for column in ("missing", "cells", "failed", "left_out", "collapsed"):
+        table[column] = np.sum([getattr(each.grid, column) for each in scored], axis=0)
     table["complete"] = table["missing"] == 0
+    table["failed_share"] = table["failed"] / table["cells"].where(table["cells"] > 0)
+    ends = [exact_interval(*pair) for pair in table[["failed", "cells"]].to_numpy(int)]
+    table["failed_low"], table["failed_high"] = zip(*ends, strict=True)
     return table
 
 
+def _places(table: pd.DataFrame, scored: list[SettingScores]) -> list[float]:
+    """Return the place of each method among those that collapse at as many compressions.
+
+    Complete ones stand by their scores. One that lacks cells stands behind those that beat it on
+    the cells that both have: its own score may stand on the easier ones.
+    """
+    scores = table["score"].round(9).to_numpy(float)
+    complete, collapsed = table["complete"].to_numpy(bool), table["collapsed"].to_numpy(int)
+    there = table["cells"].to_numpy(int) > 0
+    found = []
+    for m in range(len(table)):
+        others = [o for o in range(len(table)) if complete[o] and collapsed[o] == collapsed[m]]
+        if complete[m]:
+            found.append(float(sum(scores[o] < scores[m] for o in others)))
+            continue
+        found.append(-0.5)
+        for o in others if there[m] else ():
+            shared = np.array([each.against(m, o) for each in scored])
+            found[-1] += bool(bootstrap.mean_or_nan(shared, 0) > 0)
+    return found
+
+
+def _ranks(table: pd.DataFrame) -> list[float]:
+    """Return ranks from 1 on, in the order of the table; equals share one, no score has none."""
+    keys = list(zip(table["collapsed"], table["place"], table["score"].round(9), strict=True))
+    return [float(keys.index(key) + 1) if key[2] == key[2] else np.nan for key in keys]
+
+
 def _compare(
-    scored: list[SettingScores], values: list[Floats], other: str, rules: ScoreRules
-) -> tuple[Floats, list[str]]:
-    """Return the sign-flip p over units, adjusted, and words per method, against ``other``."""
+    scored: list[SettingScores], values: list[Floats], other: str, rules: ScoreRules,
+    welch: Floats | None,
+) -> tuple[Floats, list[str]]:  # fmt: skip
+    """Return the sign-flip p over units, adjusted, and words per method, against ``other``.
+
+    Where a setting is not paired there are no signs to flip: ``welch`` is the p in its place.
+    """
     methods = scored[0].grid.methods
     seeds = [each.grid.seeds for each in scored]
     names = [each.grid.setting for each in scored]
-    units = [SEED] * len(methods)
+    units = [SEED if welch is None else UNPAIRED] * len(methods)
     p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
     for m, method in enumerate(methods):
         own = [v[m] for v in values]
         shares = unit_shares(names, seeds, own, rules.shared)
         if method not in (rules.baseline, other) and len(shares):
-            p[m], total[m], counts[m] = sign_flip(shares), shares.sum(), len(shares)
+            p[m] = sign_flip(shares) if welch is None else welch[m]
+            total[m], counts[m] = shares.sum(), len(shares)
             there = [s[~np.isnan(v)] for s, v in zip(seeds, own, strict=True)]
-            if len(np.unique(np.concatenate(there))) != len(shares):
+            if welch is None and len(np.unique(np.concatenate(there))) != len(shares):
                 units[m] = UNIT
     return _adjusted(p, total, counts, methods, other, rules, units)
 
@@ -124,7 +167,7 @@ def _compare_tasks(scored: list[SettingScores], rules: ScoreRules) -> tuple[Floa
     """Return Wilcoxon's p over tasks, adjusted, and words per method, against the baseline."""
     methods = scored[0].grid.methods
     tasks = np.array([each.grid.setting[0] for each in scored])
-    means = np.stack([bootstrap.mean_or_nan(each.against_baseline, 1) for each in scored])
+    means = np.stack([bootstrap.mean_or_nan(each.to_baseline.influence, 1) for each in scored])
     by_task = np.stack([bootstrap.mean_or_nan(means[tasks == t], 0) for t in np.unique(tasks)])
     p, total, counts = np.full(len(methods), np.nan), np.zeros(len(methods)), [0] * len(methods)
     for m, method in enumerate(methods):
@@ -159,7 +202,7 @@ def _best_over(scored: list[SettingScores]) -> pd.DataFrame:
     which = np.argmin(np.where(np.isnan(best[..., 0]), np.inf, best[..., 0].round(9)), axis=0)
     columns = np.arange(best.shape[1])
     picked = best[which, columns]
-    none = np.isnan(picked[:, 0])
+    none = np.isnan(picked[:, 0]) | (picked[:, 1] == 0)  # without pruning there is no best cell
     names = [scored[i].grid.setting for i in which]
     made = {f"best_{axis}": [n[j] for n in names] for j, axis in enumerate(SETTING)}
     table = pd.DataFrame({**made, "best_sparsity": picked[:, 1], "best_difference": picked[:, 2]})

@@ -18,6 +18,7 @@ SAMPLED = 100_000
 
 
 SEED, UNIT, TASK = "seed", "independent unit", "task"  # what repeats, in words
+UNPAIRED = "unpaired seed"  # of Student's t, whose p has no smallest value
 
 
 def sign_flip(differences: Floats) -> Floats:
@@ -162,10 +163,10 @@ def verdict(
         methods: The size of the family that p is adjusted for.
         other: The name of the method compared with.
         alpha: The level.
-        unit: SEED, UNIT or TASK.
+        unit: SEED, UNIT, TASK or UNPAIRED.
     """
     if p <= alpha:
         return f"{'better' if difference < 0 else 'worse'} than {other} ({p_text(p)})"
-    if never := unable(n, methods, "methods", alpha, unit):
+    if unit != UNPAIRED and (never := unable(n, methods, "methods", alpha, unit)):
         return never
     return "not comparable" if math.isnan(p) else f"no difference shown ({p_text(p)})"

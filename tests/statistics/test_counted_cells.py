@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from prunebench.errors import PrunebenchError
 from prunebench.statistics import chance_errors, counted, score, under_trained
+from prunebench.statistics.counted_cells import as_stopped
+from prunebench.statistics.training_outcomes import exact_interval, trained_out
 
 
 def test_no_baseline_is_an_error(small: pd.DataFrame) -> None:
@@ -18,24 +23,56 @@ def test_no_baseline_is_an_error(small: pd.DataFrame) -> None:
         score(small)
 
 
-def test_lost_cells_count_as_a_constant_predictor(small: pd.DataFrame) -> None:
+@pytest.mark.parametrize("status", ["failed", "diverged", "collapsed"])
+def test_failed_cells_have_no_error_whatever_number_stands_there(
+    small: pd.DataFrame, status: str
+) -> None:
     lost = (small["method"] == "a") & (small["sparsity"] == 0.9375)
-    small.loc[lost, ["status", "test_error", "val_error"]] = ["failed", np.nan, np.nan]
-    assert set(chance_errors(small)) == {0.5}  # nothing worse was measured: two classes
-    assert (counted(small).loc[lost, ["test_error", "val_error"]] == 0.5).all(axis=None)
-    small["classes"] = 10
-    assert (counted(small).loc[lost, "test_error"] == 0.9).all()
-    # without the number of classes a lost cell is as bad as the worst that was measured
-    small = small.drop(columns="classes")
-    small.loc[small["method"] == "random", "test_error"] = 0.8
-    assert (counted(small).loc[lost, "test_error"] == 0.8).all()
+    small.loc[lost, "status"] = status
+    found = counted(small)
+    assert found.loc[lost, ["test_error", "val_error", "choice_error"]].isna().all(axis=None)
+    assert found["failed"].equals(lost.rename("failed"))
+    assert found.loc[~lost, "test_error"].equals(small.loc[~lost, "test_error"])
 
 
-def test_a_collapsed_cell_that_was_measured_keeps_its_error(small: pd.DataFrame) -> None:
-    small.loc[small["method"] == "a", "status"] = "collapsed"
-    pd.testing.assert_frame_equal(counted(small), small)
-    small.loc[small["method"] == "a", "status"] = "diverged"  # a number there means nothing
-    assert (counted(small).loc[small["method"] == "a", "test_error"] == 0.5).all()
+def test_nothing_is_derived_where_no_outcome_was_recorded(small: pd.DataFrame) -> None:
+    assert not counted(small)["failed"].any()
+    assert not counted(small.assign(training_outcome=None))["failed"].any()
+    late = small.assign(training_outcome="under-trained")
+    assert not counted(late)["failed"].any()
+    assert trained_out(small).all()
+    assert not trained_out(late).any()
+
+
+def test_chance_is_known_where_the_number_of_classes_is(small: pd.DataFrame) -> None:
+    assert chance_errors(small).isna().all()
+    assert set(chance_errors(small.assign(classes=10))) == {0.9}
+
+
+@given(st.integers(0, 40), st.integers(1, 40))
+def test_the_interval_of_a_share_of_failures_is_that_of_scipy(failed: int, cells: int) -> None:
+    failed = min(failed, cells)
+    wanted = binomtest(failed, cells).proportion_ci(method="exact")
+    assert exact_interval(failed, cells) == pytest.approx((wanted.low, wanted.high))
+    assert np.isnan(exact_interval(0, 0)).all()
+
+
+def test_stopped_states_take_the_place_of_the_last_ones(small: pd.DataFrame) -> None:
+    cells = small.assign(
+        stopped_test_error=0.1, stopped_val_error=0.2, noisy_val_error=0.5,
+        stopped_noisy_val_error=0.4, training_outcome="trained-out",
+    )  # fmt: skip
+    cells.loc[0, "stopped_test_error"] = np.nan
+    cells.loc[1, ["stopped_test_error", "training_outcome"]] = [np.nan, "stopped"]
+    cells.loc[2, ["stopped_test_error", "status"]] = [np.nan, "failed"]
+    found = as_stopped(cells)
+    assert 0 not in found.index  # no stopped state
+    assert found.loc[1, "test_error"] == cells.loc[1, "test_error"]  # is one itself
+    assert counted(found).loc[2, "failed"]
+    assert set(counted(found).loc[3:, "test_error"]) == {0.1}
+    assert set(counted(found).loc[3:, "choice_error"]) == {0.4}
+    assert set(counted(cells).loc[3:, "choice_error"]) == {0.5}
+    assert as_stopped(small).empty
 
 
 def test_a_lost_baseline_has_no_error_whatever_its_name(small: pd.DataFrame) -> None:
@@ -43,13 +80,9 @@ def test_a_lost_baseline_has_no_error_whatever_its_name(small: pd.DataFrame) -> 
     small["method"] = small["method"].replace("dense", "unpruned")
     lost = (small["method"] == "unpruned") & (small["seed"] == 1)
     small.loc[lost, ["status", "test_error"]] = ["diverged", np.nan]
-    assert counted(small, "unpruned").loc[lost, "test_error"].isna().all()
+    assert counted(small).loc[lost, "test_error"].isna().all()
     row = score(small, baseline="unpruned").set_index("method").loc["a"]
     assert row["score"] == pytest.approx(5 / 3)  # of seed 0 alone
-    # a pruned one is a result like any other
-    small.loc[small["method"] == "random", ["status", "test_error"]] = ["diverged", np.nan]
-    errors = counted(small, "random").loc[small["method"] == "random", "test_error"]
-    assert (errors == 0.5).all()
 
 
 def test_under_trained_baselines_mark_their_whole_curves(small: pd.DataFrame) -> None:

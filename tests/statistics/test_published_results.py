@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from prunebench.errors import PrunebenchError
 from prunebench.statistics import bands, score, score_subsets, under_trained
@@ -44,7 +45,7 @@ def test_paired_with_its_own_dense_by_hand(small: pd.DataFrame) -> None:
     row = score(cells, draws=200).set_index("method").loc["x (P)"]
     # seed 0: −5 and −10, seed 1: −7 and −8, over one octave
     assert row["score"] == pytest.approx(-7.5)
-    assert row["low"] < -7.5 < row["high"]
+    assert row["low"] <= -7.5 <= row["high"]
     assert (row["wins"], row["ties"], row["losses"], row["missing"]) == (4, 0, 0, 0)
     assert row["against_baseline"] == "cannot be significant with 2 seeds, exploratory"
     assert row["published"] == "P"
@@ -94,13 +95,14 @@ def test_without_a_dense_result_there_is_no_score(small: pd.DataFrame) -> None:
     assert paired_difference(cells).loc[lambda t: t["method"] == "x (P)", "difference"].isna().all()
 
 
-def test_a_lost_cell_counts_as_chance(small: pd.DataFrame) -> None:
+def test_a_lost_cell_leaves_the_mean(small: pd.DataFrame) -> None:
     rows = theirs(REPLICATED).assign(classes=10)
     lost = (rows["method"] == "x (P)") & (rows["sparsity"] == 0.75)
     rows.loc[lost, ["status", "test_error"]] = ["failed", np.nan]
     row = score(both(small.assign(classes=2), rows)).set_index("method").loc["x (P)"]
-    # −5 and +60, −7 and +56, not chance among the two classes that stand beside
-    assert row["score"] == pytest.approx(26)
+    # −5 and −7 at the sparsity that is left
+    assert row["score"] == pytest.approx(-6)
+    assert (row["failed"], row["collapsed"]) == (2, 1)
     assert row["failed"] == 2
 
 
@@ -201,3 +203,24 @@ def test_a_file_that_was_copied_there(tmp_path: Path, small: pd.DataFrame) -> No
     small.to_csv(layout.published / "p.csv", index=False)
     with pytest.raises(PrunebenchError, match=r"lacks the column.*source.*import the results"):
         read_all(layout)
+
+
+def test_dense_runs_of_other_seeds_are_compared_without_pairs_as_welch_has_it(
+    small: pd.DataFrame,
+) -> None:
+    generator = np.random.default_rng(3)
+    dense, pruned = generator.normal(0.3, 0.02, 5), generator.normal(0.2, 0.01, 4)
+    points: Points = {
+        "dense": {(100 + i, 0.0): error for i, error in enumerate(dense)},
+        "x": {(i, 0.5): error for i, error in enumerate(pruned)},
+    }
+    row = score(both(small, theirs(points))).set_index("method").loc["x (P)"]
+    wanted = stats.ttest_ind(pruned, dense, equal_var=False)
+    assert row["score"] == pytest.approx(100 * (pruned.mean() - dense.mean()))
+    assert row["p_baseline"] == pytest.approx(wanted.pvalue)
+    ends = wanted.confidence_interval()
+    # a bootstrap, stretched to the width of Student's t
+    assert row["low"] == pytest.approx(100 * ends.low, abs=0.8)
+    assert row["high"] == pytest.approx(100 * ends.high, abs=0.8)
+    assert row["verdict"] == "better"
+    assert row["missing"] == 0

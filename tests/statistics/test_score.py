@@ -8,8 +8,17 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from prunebench.statistics import bands, best_on_validation, score, score_subsets
+from prunebench.statistics import (
+    bands,
+    best_on_validation,
+    bootstrap,
+    estimate,
+    score,
+    score_subsets,
+)
+from prunebench.statistics.setting_scores import score_settings
 
 
 def of(cells: pd.DataFrame, method: str, **options: str | int) -> pd.Series:
@@ -75,13 +84,26 @@ def test_one_seed_gives_a_score_and_no_interval(small: pd.DataFrame) -> None:
     assert row["against_baseline"] == "cannot be significant with 1 seed"
 
 
-def test_missing_cells_are_bridged_counted_and_ranked_last(small: pd.DataFrame) -> None:
+def test_missing_cells_leave_their_point_and_are_counted(small: pd.DataFrame) -> None:
     gone = (small["method"] == "a") & (small["seed"] == 0) & (small["sparsity"] == 0.75)
-    table = score(small[~gone])
-    row = table.set_index("method").loc["a"]
-    assert row["score"] == pytest.approx((10 - 16 / 3) / 2)  # seed 0: 0 to +20 in a line
-    assert (row["missing"], row["complete"]) == (1, False)
-    assert table["method"].iloc[-1] == "a"
+    row = of(small[~gone], "a")
+    # means over seeds: −1, −10 (of seed 1 alone), 10 at 1, 2, 4 octaves
+    assert row["score"] == pytest.approx((-5.5 * 1 + 0 * 2) / 3)
+    assert (row["missing"], row["complete"], row["failed"], row["left_out"]) == (1, False, 0, 0)
+
+
+def test_a_method_without_some_cells_is_ranked_on_those_that_it_shares(table: Callable) -> None:
+    """On the easy regime alone ``half`` looks better than ``good``; there ``good`` beats it."""
+    points = {"dense": {(s, 0.0): 0.3 for s in (0, 1)}, "bad": {(s, 0.5): 0.4 for s in (0, 1)}}
+    there = {"good": 0.1, "half": 0.15}
+    added = {name: {(s, 0.5): error for s in (0, 1)} for name, error in there.items()}
+    easy = table(points | added, regime="easy")
+    hard = table(points | {"good": {(s, 0.5): 0.3 for s in (0, 1)}}, regime="hard")
+    found = score(pd.concat([easy, hard]))
+    scores = found.set_index("method")["score"]
+    assert (scores["half"], scores["good"]) == (pytest.approx(-15), pytest.approx(-10))
+    assert [*found["method"]] == ["good", "half", "dense", "bad"]
+    assert [*found["rank"]] == [1, 2, 3, 4]
 
 
 def test_a_seed_without_baseline_takes_no_part(small: pd.DataFrame) -> None:
@@ -91,13 +113,90 @@ def test_a_seed_without_baseline_takes_no_part(small: pd.DataFrame) -> None:
     assert of(small, "a")["score"] == pytest.approx(5 / 3)
 
 
-def test_failed_cells_make_the_score_worse_not_better(small: pd.DataFrame) -> None:
-    lost = (small["method"] == "a") & (small["sparsity"] == 0.9375)
-    before = of(small, "a")["score"]
+def test_failed_cells_leave_the_mean_and_are_counted(small: pd.DataFrame) -> None:
+    lost = (small["method"] == "a") & (small["sparsity"] == 0.9375) & (small["seed"] == 0)
     small.loc[lost, ["status", "test_error", "val_error"]] = ["failed", np.nan, np.nan]
     row = of(small, "a")
-    assert row["score"] >= before
-    assert (row["failed"], row["missing"]) == (2, 0)
+    # means over seeds: −1, −10, 0 (of seed 1 alone)
+    assert row["score"] == pytest.approx((-5.5 * 1 - 5 * 2) / 3)
+    assert (row["failed"], row["left_out"], row["missing"], row["collapsed"]) == (1, 1, 0, 1)
+    wanted = stats.binomtest(1, 6).proportion_ci(method="exact")
+    assert row["failed_share"] == pytest.approx(1 / 6)
+    assert (row["failed_low"], row["failed_high"]) == pytest.approx((wanted.low, wanted.high))
+
+
+@pytest.mark.parametrize("status", ["diverged", "collapsed", "failed-to-train"])
+@pytest.mark.parametrize("method", ["a", "random", "dense"])
+def test_pairs_leave_whichever_side_failed(small: pd.DataFrame, method: str, status: str) -> None:
+    """A control or a baseline that failed would flatter what is compared with it."""
+    small["training_outcome"] = "trained-out"
+    lost = (small["method"] == method) & (small["seed"] == 1)
+    small.loc[lost, "training_outcome" if status == "failed-to-train" else "status"] = status
+    small.loc[lost, "test_error"] = 0.9
+    [found] = score_settings(small, "dense", "random", 100)
+    against = found.to_baseline if method != "random" else found.to_reference
+    a = found.grid.methods.index("a")
+    assert len(against.own[a][~np.isnan(against.own[a])]) == 1  # seed 0 alone
+    wanted = 5 / 3 if method != "random" else 5 / 3 - 5
+    assert bootstrap.mean_or_nan(against.own[a], 0) == pytest.approx(wanted)
+    row = of(small, "a")
+    assert row["left_out"] == (0 if method == "random" else 3)
+    assert row["failed"] == (3 if method == "a" else 0)
+
+
+def test_a_method_that_collapses_has_no_rank_above_one_that_does_not(small: pd.DataFrame) -> None:
+    at_last = (small["method"] == "a") & (small["sparsity"] == 0.9375)
+    small.loc[at_last, "status"] = "collapsed"
+    found = score(small).set_index("method")
+    assert found.loc["a", "score"] < found.loc["random", "score"]
+    assert found["rank"].to_dict() == {"dense": 1, "random": 2, "a": 3}
+    assert found.loc["a", "collapsed"] == 1
+
+
+def test_the_achieved_compression_is_integrated_over_what_all_reach(table: Callable) -> None:
+    points = {"dense": {(0, 0.0): 0.3, (1, 0.0): 0.3}}
+    for name, errors in {"a": (0.2, 0.3, 0.4), "filters": (0.2, 0.3, 0.4)}.items():
+        places = dict(zip((0.5, 0.75, 0.875), errors, strict=True))
+        points[name] = {(s, p): e for s in (0, 1) for p, e in places.items()}
+    cells = table(points)
+    cells["compression_ratio"] = 1 / (1 - cells["sparsity"])
+    filters = cells["method"] == "filters"
+    cells.loc[filters, "compression_ratio"] **= 2  # 2, 4, 6 octaves where the target says 1, 2, 3
+    found = score(cells).set_index("method")["score"]
+    # all reach 2 to 3 octaves: there a goes from 0 to +10, filters from −10 to −5
+    assert (found["a"], found["filters"]) == (pytest.approx(5), pytest.approx(-7.5))
+    # a control does not decide over the range of the others
+    control = score(cells.assign(control=filters)).set_index("method")["score"]
+    assert control["a"] == pytest.approx(0)
+
+
+def test_stopped_states_are_scored_beside_the_trained_ones(small: pd.DataFrame) -> None:
+    cells = small.assign(stopped_val_error=small["val_error"])
+    half = cells["test_error"] / 2
+    cells["stopped_test_error"] = half.where(cells["method"] != "dense", cells["test_error"])
+    row = of(cells, "a")
+    assert row["score"] == pytest.approx(of(small, "a")["score"])
+    stopped = cells.assign(test_error=cells["stopped_test_error"])
+    alone = of(stopped, "a")
+    names = ("score", "low", "high", "chosen", "verdict")
+    assert [row[f"stopped_{name}"] for name in names] == [alone[name] for name in names]
+    assert row["interaction"] == pytest.approx(row["stopped_score"] - row["score"])
+    assert np.isnan(of(small, "a")[["stopped_score", "interaction"]].astype(float)).all()
+
+
+def test_the_interaction_has_the_test_of_the_difference_of_gains(table: Callable) -> None:
+    noise = np.random.default_rng(5).normal(0, 0.01, (2, 8))
+    points = {"dense": {(s, 0.0): 0.4 for s in range(8)}}
+    points["a"] = {(s, 0.5): 0.3 + noise[0, s] for s in range(8)}
+    cells = table(points)
+    stopped = np.concatenate([np.full(8, 0.2), 0.19 + noise[1]])
+    row = of(cells.assign(stopped_test_error=stopped, stopped_val_error=0.1), "a")
+    gains = 100 * np.stack([0.1 - noise[0], 0.01 - noise[1]])
+    keys = {"task": "t", "regime": "r", "model": "m"}
+    rows = [{**keys, "seed": s, "value": v} for s, v in enumerate(gains[0] - gains[1])]
+    wanted = estimate(pd.DataFrame(rows))
+    found = [row[f"interaction{end}"] for end in ("", "_low", "_high", "_p")]
+    assert found == pytest.approx([wanted.value, wanted.low, wanted.high, wanted.p])
 
 
 def test_ties_in_validation_go_to_the_sparser(small: pd.DataFrame) -> None:

@@ -58,8 +58,9 @@ def rules() -> tuple[str, ...]:
         "Gate: where labels are noisy, or images not augmented, the dense network's error on the"
         f" labels it was trained on must be at most {percent(MEMORIZED_AT)}; otherwise a gain is"
         " spurious and the cell is under-trained.",
-        "A cell that failed, diverged or collapsed counts against its method (one that could not be"
-        " measured as a constant predictor); it never vanishes.",
+        "A cell that failed, diverged, collapsed or failed to train leaves every comparison, with"
+        " what it would be paired with; failures are counted, with their exact interval, beside the"
+        " mean of those that trained.",
     )
 
 
@@ -102,8 +103,9 @@ def statistics(inputs: ReportInputs) -> tuple[str, ...]:
     declared = "" if inputs.experiment else " (the default: the run's own settings are not known)"
     return (
         "Score: test error minus that of the dense baseline with the same seed, in percentage"
-        " points, mean over log₂ of the nominal compression ratio 1/(1 − sparsity) (trapezoid);"
-        " seeds are averaged within a setting (task, regime, model), settings count equally."
+        " points, mean over log₂ of the compression ratio that was achieved (trapezoid), over the"
+        " range that all methods but the controls reach; seeds are averaged within a cell, settings"
+        " (task, regime, model) count equally."
         " Negative is better than dense.",
         "Gain, in the hypotheses: the same difference with the opposite sign, so that positive is"
         " better than dense, at the sparsity with the lowest mean validation error.",

@@ -133,7 +133,9 @@ def _lost(inputs: ReportInputs) -> list[Block]:
     if len(holes):
         said = ", ".join(f"{name} ({count})" for name, count in holes.itertuples(index=False))
         blocks.append(
-            TextBlock(f"Points of the grid without a record: {said}; these are not ranked.")
+            TextBlock(
+                f"Points of the grid without a record: {said}; these are ranked on the cells that they share."
+            )
         )
     return blocks
 

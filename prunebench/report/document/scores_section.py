@@ -38,11 +38,10 @@ TONES = {"better": GOOD, "equivalent": EVEN, "worse": BAD}
 def section(inputs: ReportInputs) -> Section:
     """Return the table of scores, best first."""
     scores = inputs.scores
-    ranks = scores["score"].round(9).where(scores["complete"]).rank(method="min")
     controls = set(inputs.table.parts.index[inputs.table.parts["control"]])
     rows = [
-        _row({**values, "rank": rank, "control": values["method"] in controls})
-        for values, rank in zip(scores.to_dict("records"), ranks, strict=True)
+        _row({**values, "control": values["method"] in controls})
+        for values in scores.to_dict("records")
     ]
     caption = (
         "Score and differences in points of test error against dense, negative is better; p is"
@@ -70,8 +69,8 @@ def _published(inputs: ReportInputs) -> Iterator[Block]:
         yield TableBlock(
             dict(COLUMNS), rows,
             "Published results, not re-run: each against the dense results of its own source, on"
-            " the sparsities that it reports; with an interval and a test only where every seed"
-            " has its own dense result.",
+            " the sparsities that it reports; where seeds have no dense result of their own, interval"
+            " and test are Welch's.",
         )  # fmt: skip
 
 

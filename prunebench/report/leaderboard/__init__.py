@@ -15,8 +15,9 @@ from prunebench.text import markup
 
 EXPLAINED = (
     "Score: test error minus that of the dense baseline with the same seed, in percentage points,"
-    " averaged over log₂ of the nominal compression ratio 1/(1 − sparsity) (trapezoid), seeds"
-    " averaged within a setting (task, regime, model), settings weighted equally."
+    " averaged over log₂ of the compression ratio that was achieved (trapezoid), over the range that"
+    " all methods but the controls reach; seeds averaged within a cell, settings (task, regime,"
+    " model) weighted equally."
     " Lower is better; dense is 0.",
     "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
     " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",
@@ -25,6 +26,11 @@ EXPLAINED = (
     " declares none); the others are exploratory.",
     "Verdict: better or worse than dense where that test and the interval say so, equivalent where"
     " the whole interval lies within the declared region of practical equivalence.",
+    "Failed cells leave in pairs, also where dense failed, and are counted. A method has no rank"
+    " above one that collapses at fewer compressions; one that lacks cells is ranked on those that"
+    " it shares with each of the others.",
+    "Stopped: the same of the states at which early stopping on noisy validation ends each"
+    " training, dense's too. Interaction: the gain trained minus the gain stopped.",
     "At chosen sparsity: the difference where the validation error is lowest.",
     "Costs are means over all cells of the row that have them, of ratios geometric means; a cost"
     " that no record has is no column.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from prunebench.statistics.published_results import MARK
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import NONE, interval, number
+from prunebench.text.numbers import NONE, interval, number, percent
 
 Row = dict[str, Any]
 
@@ -89,6 +89,13 @@ def _best(row: Row) -> str:
     return f"{row['best_cell']}: {number(row['best_difference'], 2, sign=True)}"
 
 
+def _failed(row: Row) -> str:
+    if row["failed_share"] is None:
+        return NONE
+    low, high = (percent(row[f"failed_{end}"], 1) for end in ("low", "high"))
+    return f"{percent(row['failed_share'], 1)} [{low}, {high}]"
+
+
 def _cost(cost: CostColumn) -> Column:
     return Column(
         cost.title, cost.note, lambda row: number(row[cost.key], cost.digits), cost.key,
@@ -98,7 +105,7 @@ def _cost(cost: CostColumn) -> Column:
 
 METHOD = Column("Method", "", _method, "method", "name")
 SHOWN = (
-    Column("Rank", "by score; – where cells are missing", _plain("rank"), "rank"),
+    Column("Rank", "by collapses, then by score", _plain("rank"), "rank"),
     METHOD,
     Column("Family", "", _plain("family"), "family", "name"),
     Column("Score", "points, lower is better, dense is 0", _points("score"), "score"),
@@ -118,6 +125,22 @@ SHOWN = (
         "At chosen sparsity", "points, sparsity chosen on validation", _points("chosen"), "chosen"
     ),
     Column("Its 95 % interval", "", _interval("chosen_"), "chosen_low"),
+    Column(
+        "Stopped", "the score of the states that noisy validation stops at",
+        _points("stopped_score"), "stopped_score", optional=True,
+    ),
+    Column(
+        "Its interval", "95 %, of the stopped score", _interval("stopped_"), "stopped_low",
+        optional=True,
+    ),
+    Column(
+        "Interaction", "gain trained minus gain stopped", _points("interaction"), "interaction",
+        optional=True,
+    ),
+    Column(
+        "Interaction's interval", "95 %", _interval("interaction_"), "interaction_low",
+        optional=True,
+    ),
     Column("Wins / ties / losses", "cells against dense of the same seed", _tally, "wins"),
     Column(
         "Best cell", "lowest validation error against dense; points on test",
@@ -125,7 +148,13 @@ SHOWN = (
     ),
     *map(_cost, COSTS),
     Column("Cells", "with a record", _plain("cells"), "cells"),
-    Column("Failed", "failed, diverged or collapsed cells", _plain("failed"), "failed"),
+    Column("Failed", "failed, diverged, collapsed or untrained cells", _plain("failed"), "failed"),
+    Column("Share failed", "with its exact 95 % interval", _failed, "failed_share"),
+    Column("Left out", "cells that failed, or whose dense did", _plain("left_out"), "left_out"),
+    Column(
+        "Collapsed", "compressions at which half of the cells failed", _plain("collapsed"),
+        "collapsed",
+    ),
     Column("Missing", "points of the grid without a record", _plain("missing"), "missing"),
 )  # fmt: skip
 

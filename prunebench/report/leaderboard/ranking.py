@@ -19,14 +19,21 @@ from prunebench.text.numbers import percent
 Subset = tuple[str, str, str]  # task, regime, model; ALL for no choice
 EVERYTHING: Subset = (ALL, ALL, ALL)
 # digits after the point: what is rounded here reads the same in every file
-POINTS = ("score", "low", "high", "chosen", "chosen_low", "chosen_high", "best_difference")
-P_VALUES = ("p_baseline", "p_reference")
-COUNTS = ("wins", "ties", "losses", "cells", "failed", "missing")
+STOPPED = ("stopped_score", "stopped_low", "stopped_high", "stopped_chosen")
+INTERACTION = ("interaction", "interaction_low", "interaction_high")
+FAILED = ("failed_share", "failed_low", "failed_high")
+POINTS = (
+    "score", "low", "high", "chosen", "chosen_low", "chosen_high", "best_difference", *STOPPED,
+    *INTERACTION,
+)  # fmt: skip
+P_VALUES = ("p_baseline", "p_reference", "stopped_p", "interaction_p")
+COUNTS = ("wins", "ties", "losses", "cells", "failed", "missing", "left_out", "collapsed")
 KEYS = (
     "rank", "method", "published", "family", "score", "low", "high", "verdict", "against_baseline",
     "p_baseline", "against_reference", "p_reference", "chosen", "chosen_low", "chosen_high", "wins",
     "ties", "losses", "best_cell", "best_difference", *(cost.key for cost in COSTS), "cells",
-    "failed", "missing",
+    "failed", "missing", *FAILED, "left_out", "collapsed", *STOPPED, "stopped_p", "stopped_verdict",
+    *INTERACTION, "interaction_p",
 )  # fmt: skip
 SOFTWARE = ("python_version", "torch_version", "torchvision_version", "timm_version")
 
@@ -81,8 +88,7 @@ def _costs(sums: pd.DataFrame, subset: Subset) -> pd.DataFrame:
 
 def _rows(table: pd.DataFrame) -> list[Row]:
     # what others published was scored on other seeds and budgets: it has no rank among these
-    ranked = table["complete"].astype(bool) & table["published"].isna()
-    table["rank"] = table["score"].astype(float).round(9).where(ranked).rank(method="min")
+    table["rank"] = table["rank"].astype(float).where(table["published"].isna())
     return [
         _row(dict(zip(table.columns, values, strict=True)))
         for values in table.itertuples(index=False, name=None)
@@ -92,10 +98,11 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 def _row(values: Row) -> Row:
     row = {key: values.get(key) for key in KEYS}
     costs = [((cost.key,), cost.digits) for cost in COSTS]
-    for keys, digits in ((POINTS, 2), (P_VALUES, 4), *costs):
+    for keys, digits in ((POINTS, 2), (P_VALUES, 4), (FAILED, 4), *costs):
         row |= {key: _rounded(values[key], digits) for key in keys}
     row |= {key: int(values[key]) for key in COUNTS}
     row["rank"] = None if math.isnan(values["rank"]) else int(values["rank"])
+    row["stopped_verdict"] = row["stopped_verdict"] or None
     row["published"] = row["published"] if isinstance(row["published"], str) else None
     there = values["method"] != DENSE and not np.isnan(values["best_sparsity"])
     row["best_cell"] = _cell(values) if there else None

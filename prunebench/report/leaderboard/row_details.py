@@ -11,7 +11,7 @@ import pandas as pd
 from prunebench.report.leaderboard.columns import COSTS
 from prunebench.statistics import SETTING, bands
 from prunebench.statistics.counted_cells import paired_difference
-from prunebench.storage.records import OK
+from prunebench.storage.records import FAILED_TO_TRAIN, OK
 from prunebench.text.numbers import number
 
 RECORDS = 10_000  # above this the seeds' own errors stay in cells.csv
@@ -63,7 +63,7 @@ MEASURED = tuple(
 
 
 def details(cells: pd.DataFrame, records: int = RECORDS, failures: int = FAILURES) -> RowDetails:
-    """Pack the cells for the page; a failed cell counts as a constant predictor.
+    """Pack the cells for the page; a failed cell counts in no mean.
 
     Args:
         cells: the records.
@@ -116,9 +116,10 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _seeds(paired: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     """Return for each point the counts of statuses and each seed's test error, as texts."""
-    ok = paired["status"] == OK
+    ok = ~paired["failed"]
     error = (100 * paired["test_error"].astype(float)).map(lambda value: number(value, 2))
-    said = error.where(ok, paired["status"].astype(str) + " (" + error + ")")
+    fate = paired["status"].where(paired["status"] != OK, FAILED_TO_TRAIN).astype(str)
+    said = error.where(ok, fate)
     tidy = paired.assign(said=paired["seed"].astype(str) + ": " + said).sort_values("seed")
     grouped = tidy.groupby(key, sort=False)
     counts = tidy.groupby([*key, "status"], sort=True).size().rename("n").reset_index()

@@ -175,9 +175,8 @@ def _matrix(
     how = "mean ± standard deviation" if measure.spread else "mean"
     counts = seeds_text(rows[f"{measure.column}_n"])
     lost = int(rows["failed"].sum())
-    fate = "count as a constant predictor" if measure.spread else "are left out"
     cells = "cell" if lost == 1 else "cells"
-    note = f"; {lost} {cells} failed, diverged or collapsed: unmeasured ones {fate}" if lost else ""
+    note = f"; {lost} {cells} failed, diverged or collapsed and left out" if lost else ""
     return markup.PrintedTable(
         title=f"{measure.title}: {' / '.join(map(str, setting))}",
         caption=f"{how} over {counts}, by sparsity{said}{note}{published_note(rows)}",

@@ -198,7 +198,7 @@ def budgets(submission: Submission) -> Iterator[SubmissionFinding]:
 
 
 def statuses(submission: Submission) -> Iterator[SubmissionFinding]:
-    """Name the cells that failed or diverged, and so count as a constant predictor, and why."""
+    """Name the cells that failed or diverged, and so leave every comparison, and why."""
     for row in _rows(submission):
         if row["status"] in (FAILED, DIVERGED):
             told = f"{row['status']}: {row['message']}"

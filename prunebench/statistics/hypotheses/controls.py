@@ -199,14 +199,14 @@ def advantage(table: PairedCells, methods: tuple[str, ...], controls: list[str])
     """
     keys = [*SETTING, "method", "seed"]
     gains = table.gains[table.gains["method"].isin(methods)].dropna(subset=["gain"])
-    cells = table.rows_of(controls)[[*keys, "sparsity", "difference", "val_error"]]
+    cells = table.rows_of(controls)[[*keys, "sparsity", "difference", "choice_error"]]
     dense = cells["method"].isin(table.parts.index[table.parts["schedule"] == "dense"])
     cells = cells.assign(dense=dense).rename(columns={"method": "control", "sparsity": "at"})
     pairs = gains.merge(cells, on=[*SETTING, "seed"])
     pairs = pairs[pairs["dense"] | (pairs["at"] == pairs["sparsity"])]
     group = [*SETTING, "method", "control"]
-    means = pairs.groupby(group, sort=True)["val_error"].mean().round(9).reset_index()
-    best = means.sort_values("val_error", kind="stable").groupby(group[:-1], sort=True).head(1)
+    means = pairs.groupby(group, sort=True)["choice_error"].mean().round(9).reset_index()
+    best = means.sort_values("choice_error", kind="stable").groupby(group[:-1], sort=True).head(1)
     found = pairs.merge(best[group], on=group)
     found["value"] = found["gain"] + found["difference"]
     found["left_out"] = (found["gain_left_out"] + found["difference"]).where(found["dense"])

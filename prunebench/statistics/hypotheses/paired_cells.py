@@ -11,8 +11,8 @@ import pandas as pd
 
 from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.statistics.best_methods import best_on_validation
-from prunebench.statistics.bootstrap import Floats
-from prunebench.statistics.cell_grid import SETTING, area
+from prunebench.statistics.bootstrap import Floats, mean_or_nan
+from prunebench.statistics.cell_grid import SETTING, integrate
 from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import paired_difference, under_trained
 from prunebench.statistics.hypotheses.comparisons import Comparison, compare_each
@@ -140,17 +140,16 @@ class PairedCells:
         found = found.merge(cells, on=[*by, "seed", "sparsity"], how="left")
         found["gain"] = -found.pop("difference")
         curves = pruned.pivot(index=[*by, "seed"], columns="sparsity")
-        octaves = -np.log2(1 - curves["difference"].columns.to_numpy(float))
-        integrated = pd.Series(-area(curves["difference"].to_numpy(float), octaves), curves.index)
-        parts = [
-            pd.Series(_left_out(rows, octaves), rows.index)
-            for _, rows in curves.groupby(level=by, sort=True)
-        ]
-        left_out = pd.concat(parts) if parts else pd.Series(dtype=float, index=curves.index)
+        empty = pd.Series(dtype=float, index=curves.index)
+        integrated, left_out = [empty], [empty]
+        for _, rows in curves.groupby(level=by, sort=True):
+            integrated.append(pd.Series(-heights(rows, "difference"), rows.index))
+            left_out.append(pd.Series(_left_out(rows), rows.index))
         keys = [*by, "seed"]
-        return found.join(integrated.rename("integrated"), on=keys).join(
-            left_out.rename("gain_left_out"), on=keys
-        )
+        made = {"integrated": integrated, "gain_left_out": left_out}
+        for name, parts in made.items():
+            found = found.join(pd.concat(parts[1:] or parts).rename(name), on=keys)
+        return found
 
     @cached_property
     def shared(self) -> frozenset[tuple[str, str]]:
@@ -255,13 +254,23 @@ def balanced(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[seeds == most]
 
 
-def _left_out(curve: pd.DataFrame, octaves: Floats) -> Floats:
+def heights(curve: pd.DataFrame, name: str) -> Floats:
+    """Return what each seed adds to the mean of a column over log₂ of the achieved compression.
+
+    ``curve``: seeds × (``name``, ``octaves``) × sparsities, of one method in one setting.
+    """
+    octaves = mean_or_nan(curve["octaves"].to_numpy(float), 0)
+    return integrate(curve[name].to_numpy(float), octaves, (-np.inf, np.inf))[0]
+
+
+def _left_out(curve: pd.DataFrame) -> Floats:
     """Return each seed's gain at the sparsity that the other seeds' validation chooses.
 
-    ``curve``: seeds × (``val_error``, ``difference``) × sparsities; points with holes take no part.
+    ``curve``: seeds × (``choice_error``, ``difference``) × sparsities; points with holes take no
+    part.
     """
-    val = curve["val_error"].to_numpy(float).reshape(-1, len(octaves))
-    gains = -curve["difference"].to_numpy(float).reshape(-1, len(octaves))
+    val = curve["choice_error"].to_numpy(float)
+    gains = -curve["difference"].to_numpy(float)
     there = ~np.isnan(val + gains).any(axis=0)
     val, gains = val[:, there], gains[:, there]
     if len(val) < 2 or not there.any():

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from prunebench.experiment.settings import PARTS
-from prunebench.statistics.bootstrap import Floats
-from prunebench.statistics.cell_grid import SETTING, area
-from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, heights
 
 
 @dataclass(frozen=True)
@@ -88,13 +86,15 @@ def paired_areas(table: PairedCells, method: str, other: str) -> pd.DataFrame:
         SETTING, ``seed`` and ``value``; positive where ``method`` is better.
     """
     keys = [*SETTING, "seed", "sparsity"]
-    both = (
-        table.rows_of([method])[[*keys, "test_error"]]
-        .merge(table.rows_of([other])[[*keys, "test_error"]], on=keys, suffixes=("", "_other"))
-        .sort_values(keys)
-    )
+    own, its = (table.rows_of([name])[[*keys, "test_error", "octaves"]] for name in (method, other))
+    both = own.merge(its, on=keys, suffixes=("", "_other")).sort_values(keys)
     both["less"] = 100 * (both["test_error_other"] - both["test_error"])
-    wide = both.pivot(index=[*SETTING, "seed"], columns="sparsity", values="less")
-    octaves: Floats = -np.log2(1 - wide.columns.to_numpy(float))
-    values = area(wide.to_numpy(float), octaves) if len(wide.columns) else np.empty(0)
-    return pd.DataFrame({"value": values}, index=wide.index).reset_index()
+    # at equal targets; where both achieved different ratios, midway between them
+    both["octaves"] = (both["octaves"] + both["octaves_other"]) / 2
+    wide = both.pivot(index=[*SETTING, "seed"], columns="sparsity", values=["less", "octaves"])
+    empty = pd.DataFrame({"value": pd.Series(dtype=float)}, index=wide.index[:0])
+    found = [
+        pd.DataFrame({"value": heights(rows, "less")}, index=rows.index)
+        for _, rows in wide.groupby(level=SETTING, sort=True)
+    ]
+    return pd.concat(found or [empty]).reset_index()

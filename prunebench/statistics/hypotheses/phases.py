@@ -99,9 +99,9 @@ def _pivoted(table: PairedCells, methods: tuple[str, ...] | None) -> list[Curve]
     rows = balanced(rows if methods is None else rows[rows["method"].isin(methods)])
     made = []
     for key, group in rows.groupby([*SETTING, "method"], sort=True):
-        wide = group.pivot(index="seed", columns="sparsity", values=["val_error", "difference"])
+        wide = group.pivot(index="seed", columns="sparsity", values=["choice_error", "difference"])
         wide = wide.astype(float)
-        val, gap = pd.DataFrame(wide["val_error"]), pd.DataFrame(wide["difference"])
+        val, gap = pd.DataFrame(wide["choice_error"]), pd.DataFrame(wide["difference"])
         whole = ~np.isnan(val.to_numpy() + gap.to_numpy()).any(axis=0)
         if whole.any():
             made.append((tuple(map(str, key)), val.loc[:, whole], gap.loc[:, whole]))

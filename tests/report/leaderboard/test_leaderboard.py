@@ -183,7 +183,9 @@ def test_warnings_name_what_weakens_the_table(cells: pd.DataFrame, scores: Choic
     [rows] = ranking.boards(gone, Analysis(), ALL).values()
     said = reader_warnings.of_leaderboard(gone, rows)
     assert any("under-trained (noisy-40 · seed-cnn, noisy-40 · test_resnet)" in s for s in said)
-    assert any(s == "Not ranked, since cells are missing: imp." for s in said)
+    assert any(
+        s == "Ranked on the cells that they share, since some are missing: imp." for s in said
+    )
 
 
 def test_a_mask_that_was_in_part_drawn_is_told(cells: pd.DataFrame, scores: ChoiceTables) -> None:

@@ -13,7 +13,6 @@ from tests.statistics.hypotheses.planted import (
     CLEAN,
     METHODS,
     NOISY,
-    PARTS,
     SPARSITIES,
     Plan,
     Regime,
