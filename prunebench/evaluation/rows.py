@@ -63,8 +63,8 @@ class Targets:
         noisy = regime.label_noise > 0
         self.regime = {
             "label_noise": regime.label_noise, "noise": regime.noise if noisy else None,
-            "train_samples": len(self.clean), "augmentation": regime.augmentation,
-            "width": regime.width,
+            "train_samples": len(self.clean), "test_samples": len(labels["test"]),
+            "augmentation": regime.augmentation, "width": regime.width,
         }  # fmt: skip
         self.chance = 1 - np.bincount(labels["train"]).max() / len(labels["train"])
         self.train_error = float((logits["train"].argmax(1) != labels["train"]).mean())

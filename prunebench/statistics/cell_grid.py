@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.statistics.bootstrap import Floats, mean_or_nan
+from prunebench.statistics.sample_error import sample_errors
 
 SETTING = ["task", "regime", "model"]  # of a baseline, seeds apart
 
@@ -37,6 +38,7 @@ class Grid:
     left_out: NDArray[np.int_]  # rows per method that failed, or whose baseline did
     collapsed: NDArray[np.int_]  # sparsities per method at which half of its cells or more failed
     unpaired: bool  # the baseline's seeds are others than the methods'
+    sample: Floats  # (methods, sparsities): standard error over test samples, points
     span: tuple[float, float]  # octaves over which the methods are integrated
 
     def difference(self, reference: str, values: Floats | None = None) -> Floats:
@@ -142,7 +144,8 @@ def _grid(
         np.bincount(m, minlength=count), np.bincount(m[failed], minlength=count),
         np.bincount(m[out], minlength=count),
         np.array([int(collapsed.get(i, 0)) for i in range(count)]),
-        unpaired, _span(octaves, deciding & ~is_constant),
+        unpaired, _sample(rows, still, m, target, sparsities, is_constant),
+        _span(octaves, deciding & ~is_constant),
     )  # fmt: skip
 
 
@@ -158,6 +161,22 @@ def _octaves(
     found[which[own], np.searchsorted(sparsities, at[own])] = means.to_numpy(float)[own]
     # what stands at every sparsity has no place of its own: it takes that of its opponent
     found[constant] = -np.log2(1 - sparsities)
+    return found
+
+
+def _sample(
+    rows: pd.DataFrame, still: pd.Series, m: NDArray[Any], target: Floats, sparsities: Floats,
+    constant: NDArray[np.bool_],
+) -> Floats:  # fmt: skip
+    """Return the mean standard error over test samples of each method at each sparsity."""
+    reference = rows[still].groupby("seed")["test_error"].first()
+    errors = sample_errors(rows.assign(reference_error=rows["seed"].map(reference)))
+    means = errors.groupby([m, target]).mean()
+    found = np.full((len(constant), len(sparsities)), np.nan)
+    which, at = (means.index.get_level_values(level).to_numpy() for level in (0, 1))
+    values, flat = means.to_numpy(float), constant[which]
+    found[which[~flat], np.searchsorted(sparsities, at[~flat])] = values[~flat]
+    found[which[flat]] = values[flat, None]
     return found
 
 

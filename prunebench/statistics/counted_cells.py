@@ -10,7 +10,6 @@ from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import against_own_dense, origin, others
 from prunebench.statistics.training_outcomes import (
     PREFIX,
-    choice_error,
     column,
     failed_cells,
     outcomes,
@@ -27,6 +26,21 @@ def chance_errors(cells: pd.DataFrame) -> pd.Series:
     task = [cells["task"], origin(cells)]
     known = column(cells, CLASSES).groupby(task).transform("max")
     return (1 - 1 / known).where(known >= 2)
+
+
+def choice_error(cells: pd.DataFrame, prefix: str = "") -> pd.Series:
+    """Return the validation error that choices are made by, per row, a fraction.
+
+    That of the labels that carry the regime's noise, which is what a practitioner would have, in
+    every setting that recorded it; else that of clean labels.
+
+    Args:
+        cells: Checked cells.
+        prefix: ``PREFIX`` for the stopped states, "" for the last ones.
+    """
+    noisy = column(cells, f"{prefix}noisy_val_error")
+    there = noisy.notna().groupby([cells[axis] for axis in SETTING]).transform("any")
+    return noisy.where(there, column(cells, f"{prefix}val_error"))
 
 
 def counted(cells: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.statistics import bootstrap
 from prunebench.statistics.bootstrap import DRAWS, SEEDS, Floats
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.sample_error import widened
 from prunebench.statistics.significance import (
     ALPHA,
     SEED,
@@ -39,6 +40,7 @@ class Estimate:
     settings: int
     units: int  # that take part in the test, see ``unit_shares``
     interval_over: str = SEEDS  # or "seeds and tasks"
+    sample_error: float = 0.0  # standard error over test samples, in none of the ends
 
     @property
     def unit(self) -> str:
@@ -108,8 +110,9 @@ def _moved(setting: tuple[str, ...], values: Floats, draws: int) -> Floats:
 def decide(found: Estimate, margin: float, p: float | None = None, alpha: float = ALPHA) -> str:
     """Decide whether an estimate is LOWER than 0, HIGHER, EQUIVALENT or UNRESOLVED.
 
-    EQUIVALENT, whatever the test says, where the whole interval lies inside the region of practical
-    equivalence, ends included. LOWER and HIGHER need both ``p`` and an interval without 0.
+    EQUIVALENT, whatever the test says, where the whole interval, widened by the error of the test
+    samples, lies inside the region of practical equivalence, ends included. LOWER and HIGHER need
+    both ``p`` and an interval without 0.
 
     Args:
         found: The estimate.
@@ -120,19 +123,32 @@ def decide(found: Estimate, margin: float, p: float | None = None, alpha: float 
     Raises:
         PrunebenchError: The margin is negative or no number.
     """
-    return decide_interval(found.low, found.high, found.p if p is None else p, margin, alpha)
+    ends = widened(found.value, found.low, found.high, found.sample_error)
+    return decide_interval(
+        (found.low, found.high), found.p if p is None else p, margin, alpha, ends
+    )
 
 
-def decide_interval(low: float, high: float, p: float, margin: float, alpha: float) -> str:
+def decide_interval(
+    ends: tuple[float, float], p: float, margin: float, alpha: float, wide: tuple[float, float]
+) -> str:
     """Decide as ``decide`` does, given the ends of an interval and a p; NaN decides nothing.
+
+    Args:
+        ends: Of the interval over seeds.
+        p: Of the test.
+        margin: Of practical equivalence.
+        alpha: The level.
+        wide: The ends with the error of the test samples, by which equivalence is decided.
 
     Raises:
         PrunebenchError: The margin is negative or no number.
     """
     if not margin >= 0:
         raise PrunebenchError(f"the region of equivalence must be 0 or wider, found {margin}")
-    if -margin <= low and high <= margin:
+    if -margin <= wide[0] and wide[1] <= margin:
         return EQUIVALENT
+    low, high = ends
     if p <= alpha and high < 0:
         return LOWER
     if p <= alpha and low > 0:

@@ -79,7 +79,9 @@ def score(
         and ``against_*``, the words, call it exploratory. ``p_tasks``, ``against_tasks``:
         Wilcoxon's signed-rank test against the baseline over the means of 9 tasks or more,
         Holm-adjusted alike.
-        ``verdict``: ``better``, ``worse``, ``equivalent``, ``unresolved``, by ``decide``.
+        ``verdict``: ``better``, ``worse``, ``equivalent``, ``unresolved``, by ``decide``;
+        ``sample_error``: the standard error over test samples, at most, which widens the interval
+        where equivalence is decided; 0 where ``test_samples`` is not recorded.
         ``wins``, ``ties``, ``losses``: cells against the baseline of their seed. ``best_*``: the
         setting and sparsity with the lowest validation difference, and the test difference there.
         ``missing``: points of the grid (all settings, seeds with a baseline, all sparsities)

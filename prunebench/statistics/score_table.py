@@ -19,6 +19,7 @@ from prunebench.statistics.estimate import (
     UNRESOLVED,
     decide_interval,
 )
+from prunebench.statistics.sample_error import over_settings, widened
 from prunebench.statistics.setting_scores import SettingScores
 from prunebench.statistics.significance import (
     SEED,
@@ -82,10 +83,17 @@ def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
         table[f"p_{name}"], table[f"against_{name}"] = _compare(scored, values, other, rules, p)
     table["p_tasks"], table["against_tasks"] = _compare_tasks(scored, rules)
     table["primary"] = [m in rules.primary and m != rules.baseline for m in methods]
-    ends = table[["low", "high", "p_baseline"]].to_numpy(float)
+    tasks = [setting[0] for setting in settings]
+    by_setting = np.array([each.sample_errors for each in scored])
+    table["sample_error"] = [over_settings(tasks, errors) for errors in by_setting.T]
+    columns = ["score", "low", "high", "p_baseline", "sample_error"]
     judged = [
-        VERDICTS[decide_interval(low, high, p, rules.equivalence, rules.alpha)]
-        for low, high, p in ends
+        VERDICTS[
+            decide_interval(
+                (low, high), p, rules.equivalence, rules.alpha, widened(value, low, high, error)
+            )
+        ]
+        for value, low, high, p, error in table[columns].to_numpy(float)
     ]
     table["verdict"] = np.where(is_baseline, REFERENCE, judged)
     table = _count(table, scored, rules.baseline).join(_best_over(scored))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prunebench.statistics import bootstrap
 from prunebench.statistics.bootstrap import Floats
-from prunebench.statistics.cell_grid import SETTING, Grid, grids, integrate
+from prunebench.statistics.cell_grid import SETTING, Grid, grids, integrate, integration_weights
 from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import counted
 
@@ -38,6 +38,17 @@ class SettingScores:
     best: Floats  # (methods, 3): validation difference, its sparsity, test difference there
     tally: Floats  # (methods, 3): wins, ties, losses
     alone: Floats | None = None  # (seeds,): the baseline's errors, in points, where it is unpaired
+
+    @property
+    def sample_errors(self) -> Floats:
+        """Standard errors (methods,) of the scores over test samples, in points; NaN is unknown."""
+        found = np.full(len(self.grid.methods), np.nan)
+        for m, errors in enumerate(self.grid.sample):
+            known = ~np.isnan(errors) & ~np.isnan(self.grid.octaves[m])
+            if known.any():
+                places = self.grid.octaves[m][known]
+                found[m] = integration_weights(places, self.grid.span) @ errors[known]
+        return found
 
     def against(self, method: int, other: int) -> float:
         """Return the score of a method minus that of another on the cells that both have."""

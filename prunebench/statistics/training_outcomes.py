@@ -1,4 +1,4 @@
-"""Tell which cells failed, which were trained to the end, and which validation error chooses."""
+"""Tell which cells failed, which were trained to the end, and how many of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import betaincinv
 
-from prunebench.statistics.cell_grid import SETTING
 from prunebench.storage.records import FAILED_TO_TRAIN, OK, STOPPED, TRAINED_OUT, UNDER_TRAINED
 
 OUTCOME = "training_outcome"
@@ -51,21 +50,6 @@ def column(cells: pd.DataFrame, name: str) -> pd.Series:
     if name not in cells.columns:
         return pd.Series(np.nan, cells.index)
     return pd.to_numeric(cells[name], errors="coerce").astype("float64")
-
-
-def choice_error(cells: pd.DataFrame, prefix: str = "") -> pd.Series:
-    """Return the validation error that choices are made by, per row, a fraction.
-
-    That of the labels that carry the regime's noise, which is what a practitioner would have, in
-    every setting that recorded it; else that of clean labels.
-
-    Args:
-        cells: Checked cells.
-        prefix: ``PREFIX`` for the stopped states, "" for the last ones.
-    """
-    noisy = column(cells, f"{prefix}noisy_val_error")
-    there = noisy.notna().groupby([cells[axis] for axis in SETTING]).transform("any")
-    return noisy.where(there, column(cells, f"{prefix}val_error"))
 
 
 def exact_interval(failed: int, cells: int) -> tuple[float, float]:

@@ -14,13 +14,13 @@ import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import check_cells
+from prunebench.statistics.counted_cells import choice_error
 from prunebench.statistics.estimate import Estimate, estimate
 from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
 from prunebench.statistics.published_results import own
 from prunebench.statistics.significance import holm
 from prunebench.statistics.training_outcomes import (
     PREFIX,
-    choice_error,
     column,
     failed_cells,
     why_not_trained_out,
@@ -113,6 +113,21 @@ def two_by_two(
         ]
         rows += _adjusted(found)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def seed_values(cells: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Return what ``two_by_two`` averages: a row per setting, method and seed.
+
+    Args:
+        cells: One's own checked cells.
+        methods: The methods to compare with dense.
+
+    Returns:
+        SETTING, ``method``, ``seed``; ``sparsity_<state>``, ``ratio_<state>``, ``dense_<state>``,
+        ``error_<state>`` (fractions) and ``gain_<state>`` (points) for *trained* and *stopped*, and
+        ``interaction``.
+    """
+    return _per_seed({state.name: _paired(cells, state, set(methods)) for state in STATES}, None)
 
 
 def _scopes(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -22,8 +22,8 @@ COMPOSITION = (
     "control", "criterion", "pattern", "allocation", "schedule", "recovery", "base_method",
     "recovery_length",
 )  # fmt: skip
-# what provokes overfitting, in numbers: shares, samples and a factor
-REGIME = ("label_noise", "noise", "train_samples", "augmentation", "width")
+# what provokes overfitting, in numbers: shares, samples and a factor; and how many samples tested
+REGIME = ("label_noise", "noise", "train_samples", "test_samples", "augmentation", "width")
 # of the network at initialization: whether a residual branch starts at zero (``zero_init_last``)
 NETWORK = ("zero_init_last",)
 SIZE = (

@@ -28,7 +28,7 @@ from prunebench.report.document.elements import (
 )
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import EQUIVALENT, SETTING, best_on_validation, smallest_p
-from prunebench.statistics.hypotheses import NOT_SHOWN, SHOWN, UNTESTED, Finding
+from prunebench.statistics.hypotheses import OPPOSITE, SHOWN, UNRESOLVED, UNTESTED, Finding
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import (
     NONE,
@@ -40,7 +40,7 @@ from prunebench.text.numbers import (
     significant,
 )
 
-TONES = {SHOWN: GOOD, EQUIVALENT: EVEN, NOT_SHOWN: BAD, UNTESTED: OPEN}
+TONES = {SHOWN: GOOD, OPPOSITE: BAD, EQUIVALENT: EVEN, UNRESOLVED: OPEN, UNTESTED: OPEN}
 LONGEST = 220  # signs of what the first table says of a hypothesis
 FOLDED_FROM = 16  # rows of evidence
 TITLES = {
@@ -153,7 +153,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
 
 def _seeds(finding: Finding, alpha: float) -> list[Block]:
     """Return a warning where too few units stand behind a finding to show any difference."""
-    if finding.evidence.empty:
+    if "units" not in finding.evidence.columns or finding.evidence.empty:
         return []
     most = int(finding.evidence["units"].max())
     unit = "seed" if most == finding.evidence["seeds"].max() else "independent unit"

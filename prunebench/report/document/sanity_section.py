@@ -134,7 +134,8 @@ def _lost(inputs: ReportInputs) -> list[Block]:
         said = ", ".join(f"{name} ({count})" for name, count in holes.itertuples(index=False))
         blocks.append(
             TextBlock(
-                f"Points of the grid without a record: {said}; these are ranked on the cells that they share."
+                f"Points of the grid without a record: {said}; these are ranked on the cells that"
+                " they share."
             )
         )
     return blocks

@@ -69,8 +69,8 @@ def _published(inputs: ReportInputs) -> Iterator[Block]:
         yield TableBlock(
             dict(COLUMNS), rows,
             "Published results, not re-run: each against the dense results of its own source, on"
-            " the sparsities that it reports; where seeds have no dense result of their own, interval"
-            " and test are Welch's.",
+            " the sparsities that it reports; where seeds have no dense result of their own,"
+            " interval and test are Welch's.",
         )  # fmt: skip
 
 

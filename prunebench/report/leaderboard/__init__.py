@@ -15,9 +15,9 @@ from prunebench.text import markup
 
 EXPLAINED = (
     "Score: test error minus that of the dense baseline with the same seed, in percentage points,"
-    " averaged over log₂ of the compression ratio that was achieved (trapezoid), over the range that"
-    " all methods but the controls reach; seeds averaged within a cell, settings (task, regime,"
-    " model) weighted equally."
+    " averaged over log₂ of the compression ratio that was achieved (trapezoid), over the range"
+    " that all methods but the controls reach; seeds averaged within a cell, settings (task,"
+    " regime, model) weighted equally."
     " Lower is better; dense is 0.",
     "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
     " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",

@@ -171,7 +171,7 @@ def shown(rows: list[Row]) -> list[Column]:
 def unmeasured(rows: list[Row]) -> list[str]:
     """Return the titles of the costs that no row has."""
     there = shown(rows)
-    return [column.title for column in SHOWN if column not in there]
+    return [cost.title for cost in COSTS if cost.title not in {column.title for column in there}]
 
 
 def texts(row: Row, columns: list[Column]) -> list[str]:

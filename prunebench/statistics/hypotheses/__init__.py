@@ -1,4 +1,4 @@
-"""Judge the ten hypotheses of the protocol from the records alone. Never imports torch.
+"""Judge the hypotheses of the protocol from the records alone. Never imports torch.
 
 A file of this folder is the registration of what stands in it: ``findings`` asks every function
 marked with ``hypothesis``.
@@ -12,12 +12,13 @@ import pkgutil
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.statistics.estimate import EQUIVALENT
+from prunebench.statistics.estimate import EQUIVALENT, UNRESOLVED
 from prunebench.statistics.hypotheses.comparisons import EVIDENCE
 from prunebench.statistics.hypotheses.judgements import (
-    NOT_SHOWN,
+    OPPOSITE,
     SHOWN,
     UNTESTED,
+    VERDICTS,
     Finding,
     Hypothesis,
 )
@@ -25,8 +26,8 @@ from prunebench.statistics.hypotheses.paired_cells import pair_cells
 from prunebench.statistics.hypotheses.phases import phases
 
 __all__ = [
-    "EQUIVALENT", "EVIDENCE", "NOT_SHOWN", "SHOWN", "UNTESTED", "Finding", "Hypothesis",
-    "findings", "hypotheses", "phases",
+    "EQUIVALENT", "EVIDENCE", "OPPOSITE", "SHOWN", "UNRESOLVED", "UNTESTED", "VERDICTS", "Finding",
+    "Hypothesis", "findings", "hypotheses", "phases",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from prunebench.text.numbers import number, plural
 
 GAIN = "gain"
 LEFT_OUT = "gain, seed left out of the choice of sparsity"
+STOPPED_GAIN = "gain, both stopped on validation"
 BESIDE = {LEFT_OUT: "gain_left_out", "integrated gain": "integrated"}
 
 
@@ -37,9 +38,11 @@ def clean_labels(table: PairedCells) -> Judgement:
     values = values[values["method"].isin(family)]
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
     items = judge_family(table.compare(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)
+    after = _stopped(table)
     if not items:
         raise MissingRecords("no clean setting has validation errors to choose a sparsity by")
     same = [item.decision == EQUIVALENT for item in items]
+    out = [_is_outside(item, margin) for item in items]
     beside = [
         item
         for measure, column in BESIDE.items()
@@ -56,9 +59,41 @@ def clean_labels(table: PairedCells) -> Judgement:
         f" ({plural(len(settings), 'setting')}, {phrases.seeds(items)})."
         f" {phrases.by_decision(items, alpha, undecided='the interval reaches beyond the region')}."
         + _left_out(beside)
+        + _stopped_words(after, margin, alpha)
         + (f" {_outside(outside, margin)}" if outside else "")
     )
-    return Judgement(verdict_for_all([], same), sentence, [*items, *beside, *single])
+    same += [item.decision == EQUIVALENT for item in after]
+    out += [_is_outside(item, margin) for item in after]
+    verdict = verdict_for_all([], same, out)
+    return Judgement(verdict, sentence, [*items, *after, *beside, *single])
+
+
+def _stopped(table: PairedCells) -> list[Comparison]:
+    """Compare the same of the stopped states, a family of its own; none where none are recorded."""
+    after = table.stopped
+    if after is None or CLEAN not in after.scopes():
+        return []
+    values = in_settings(after.gains, after.scopes()[CLEAN])
+    values = values[values["method"].isin(table.primary)]
+    margin = table.analysis.equivalence
+    made = after.compare(values, STOPPED_GAIN, CLEAN, "dense, stopped", GAIN, margin)
+    return judge_family(made, table.analysis.alpha)
+
+
+def _stopped_words(after: list[Comparison], margin: float, alpha: float) -> str:
+    if not after:
+        return ""
+    same = sum(item.decision == EQUIVALENT for item in after)
+    return (
+        f" With both sides stopped on validation it lies inside ±{margin:g} points for"
+        f" {phrases.of(same, len(after))}."
+        f" {phrases.by_decision(after, alpha, undecided='the interval reaches beyond the region')}."
+    )
+
+
+def _is_outside(item: Comparison, margin: float) -> bool:
+    shown = item.decision in (HIGHER, LOWER)
+    return shown and (item.found.low > margin or item.found.high < -margin)
 
 
 def _per_setting(table: PairedCells, values: pd.DataFrame) -> list[Comparison]:
@@ -83,7 +118,7 @@ def _left_out(beside: list[Comparison]) -> str:
 
 
 def _outside(items: list[Comparison], margin: float) -> str:
-    beyond = [item.method for item in items if item.found.low > margin or item.found.high < -margin]
+    beyond = [item.method for item in items if _is_outside(item, margin)]
     if not beyond:
         return "Differences from 0 were shown, but not beyond the region."
     return f"The claim is contradicted by {phrases.names(beyond)}, wholly outside the region."

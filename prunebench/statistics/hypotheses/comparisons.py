@@ -11,6 +11,7 @@ import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED, Estimate, decide, estimate
+from prunebench.statistics.sample_error import over_settings
 from prunebench.statistics.significance import holm
 
 EVIDENCE = (
@@ -49,8 +50,9 @@ def compare_each(
     """Estimate a column for each method.
 
     Args:
-        values: One row per setting, seed and ``by``. A ``sparsity`` that all settings of a method
-            share becomes the comparison's.
+        values: One row per setting, seed and ``by``; ``sample_error``, if it is there, is the
+            standard error of its number over test samples. A ``sparsity`` that all settings of a
+            method share becomes the comparison's.
         measure: The words for the number.
         scope: The settings, in words.
         against: The name of the method compared with.
@@ -65,6 +67,10 @@ def compare_each(
     items = []
     for name, rows in values.dropna(subset=[column]).groupby(by, sort=True):
         found = estimate(rows[[*SETTING, "seed", column]], column, shared=shared)
+        if "sample_error" in rows.columns:
+            errors = rows.groupby(SETTING, sort=True)["sample_error"].mean()
+            tasks = [str(task) for task in errors.index.get_level_values("task")]
+            found = replace(found, sample_error=over_settings(tasks, errors.to_numpy(float)))
         at = set(rows["sparsity"]) if "sparsity" in rows.columns else set()
         sparsity = float(at.pop()) if len(at) == 1 else math.nan
         items.append(Comparison(scope, str(name), against, measure, found, margin, sparsity))

@@ -8,19 +8,20 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.estimate import EQUIVALENT, HIGHER, UNRESOLVED
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     judge_family,
     largest_p,
 )
-from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
+from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_of
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.hypotheses.paired_methods import paired_areas, require_parts
 from prunebench.statistics.label_scopes import ALL, CLEAN, NOISY
 from prunebench.statistics.significance import holm, p_text
 
+EPOCH = 0.5  # epochs: means over cells of a grid are not whole numbers
 ADVANTAGE = "gain minus that of the control"
 BEST = "the best of them on validation"
 SIMPLE = ("early-stopping", "tuned-weight-decay", "small-dense")
@@ -42,22 +43,37 @@ def controls_of(table: PairedCells, kinds: tuple[str, ...]) -> dict[str, list[st
 
 @hypothesis(
     4, "equal-budget",
-    "The gain exceeds training the dense model as long (equal budget).", "controls",
+    "The gain exceeds training the dense model as long (equal epochs).", "controls",
 )  # fmt: skip
 def equal_budget(table: PairedCells) -> Judgement:
-    """Compare the gain, per seed, with that of dense-long; in noisy settings, if there are any."""
+    """Compare the gain, per seed, with that of dense-long; in noisy settings, if there are any.
+
+    Each method is compared with the control of the fewest epochs that are at least its own.
+    """
     family, controls = table.family, controls_of(table, ("dense-long",))
+    as_long = _as_long(table, family, controls["dense-long"])
+    if not as_long:
+        raise MissingRecords(
+            "no dense model was trained for as many epochs as a method of the family"
+            " (column train_epochs)"
+        )
     rows: list[Comparison] = []
     said: list[str] = []
     verdicts = []
     for scope, settings in table.scopes().items():
-        items, beside = _against(table, family, controls["dense-long"], scope, settings)
+        items: list[Comparison] = []
+        beside: list[Comparison] = []
+        for control, methods in as_long.items():
+            own, others = _against(table, methods, [control], scope, settings)
+            items, beside = [*items, *own], [*beside, *others]
+        items = judge_family(items, table.analysis.alpha)
         rows += [*items, *beside]
         if not items:
             continue
         hold = [item.decision == HIGHER for item in items]
-        verdicts.append(verdict_for_all(hold, [item.decision == EQUIVALENT for item in items]))
-        what = f" the gain exceeds that of training the dense model as long ({items[0].against})"
+        verdicts.append(verdict_of([item.decision for item in items]))
+        against = phrases.names(sorted({item.against for item in items}))
+        what = f" the gain exceeds that of training the dense model as long ({against})"
         said.append(
             f"{WORDS[scope]}{what if len(verdicts) == 1 else ''} for"
             f" {phrases.of(sum(hold), len(hold))} ({phrases.seeds(items)})."
@@ -67,12 +83,38 @@ def equal_budget(table: PairedCells) -> Judgement:
         raise MissingRecords(
             "no setting has a method of the family and the control with the same seeds"
         )
-    return Judgement(verdicts[0], " ".join(said), rows)
+    short = [name for name in family if not any(name in own for own in as_long.values())]
+    verdict = verdicts[0]
+    if short:
+        said.append(f"No dense model was trained as long as {phrases.names(short)}.")
+        verdict = UNRESOLVED  # a claim about every method stands on every one
+    return Judgement(verdict, " ".join(said), rows)
+
+
+def _as_long(
+    table: PairedCells, family: tuple[str, ...], controls: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the methods that each control is trained at least as long as.
+
+    Epochs are means over cells; where they were not recorded the first control stands for all.
+    """
+    epochs = table.rows.groupby("method")["train_epochs"].mean()
+    found: dict[str, list[str]] = {}
+    for method in family:
+        needed = epochs.get(method, np.nan)
+        spent = [(epochs.get(name, np.nan), name) for name in controls]
+        enough = [(each, name) for each, name in spent if each >= needed - EPOCH]
+        if np.isnan(needed) or all(np.isnan(each) for each, _ in spent):
+            found.setdefault(controls[0], []).append(method)
+        elif enough:
+            found.setdefault(min(enough)[1], []).append(method)
+    return {control: tuple(found[control]) for control in sorted(found)}
 
 
 @hypothesis(
     5, "simple-controls",
-    "The gain exceeds early stopping, weight decay, and a small dense model.", "controls",
+    "The gain exceeds early stopping, weight decay, and a small dense model, each at its best.",
+    "controls",
 )  # fmt: skip
 def simple_controls(table: PairedCells) -> Judgement:
     """Compare the gain, per seed, with that of each control, and of the best on validation."""
@@ -94,10 +136,7 @@ def simple_controls(table: PairedCells) -> Judgement:
         if not items:
             continue
         claims = _claims(items, {item.against for item in items}, table.analysis.alpha)
-        verdicts.append(
-            verdict_for_all([claim.decision == HIGHER for claim in claims],
-                   [claim.decision == EQUIVALENT for claim in claims])
-        )  # fmt: skip
+        verdicts.append(verdict_of([claim.decision for claim in claims]))
         rows += claims
         if len(verdicts) == 1:
             said.append(_simple_words(scope, items, claims, table.analysis.alpha))
@@ -111,7 +150,7 @@ def simple_controls(table: PairedCells) -> Judgement:
     verdict = verdicts[0]
     if missing:
         said.append(f"Not compared, since the records lack it: {', '.join(missing)}.")
-        verdict = verdict_for_all([])  # a claim about all three stands on all three
+        verdict = UNRESOLVED  # a claim about all three stands on all three
     return Judgement(verdict, " ".join(said), rows)
 
 
@@ -159,6 +198,8 @@ def _claims(items: list[Comparison], wanted: set[str], alpha: float) -> list[Com
             decision = HIGHER
         elif known and all(item.decision == EQUIVALENT for item in own):
             decision = EQUIVALENT
+        elif any(item.decision == LOWER for item in own):
+            decision = LOWER  # one control that does better refutes the claim
         claims.append(replace(claim, p=float(p), family=len(made), decision=decision))
     return claims
 
@@ -194,26 +235,29 @@ def advantage(table: PairedCells, methods: tuple[str, ...], controls: list[str])
 
     Returns:
         One row per setting, method and seed. ``value``: at the sparsity that validation chose for
-        the method; a control with sparsities stands at the same one, a dense control at its only
-        one. ``left_out``, of dense controls alone, and ``integrated`` as in ``PairedCells.gains``.
+        the method, and for the control too, if it has a choice. ``left_out``, of dense controls
+        alone, and ``integrated`` as in ``PairedCells.gains``.
     """
     keys = [*SETTING, "method", "seed"]
     gains = table.gains[table.gains["method"].isin(methods)].dropna(subset=["gain"])
-    cells = table.rows_of(controls)[[*keys, "sparsity", "difference", "choice_error"]]
+    cells = table.rows_of(controls)[
+        [*keys, "sparsity", "difference", "choice_error", "sample_error"]
+    ]
     dense = cells["method"].isin(table.parts.index[table.parts["schedule"] == "dense"])
     cells = cells.assign(dense=dense).rename(columns={"method": "control", "sparsity": "at"})
-    pairs = gains.merge(cells, on=[*SETTING, "seed"])
-    pairs = pairs[pairs["dense"] | (pairs["at"] == pairs["sparsity"])]
-    group = [*SETTING, "method", "control"]
+    pairs = gains.merge(cells, on=[*SETTING, "seed"], suffixes=("", "_control"))
+    # the two may err on other samples each: at most the sum of both
+    pairs["sample_error"] += pairs.pop("sample_error_control")
+    group = [*SETTING, "method", "control", "at"]
     means = pairs.groupby(group, sort=True)["choice_error"].mean().round(9).reset_index()
-    best = means.sort_values("choice_error", kind="stable").groupby(group[:-1], sort=True).head(1)
+    best = means.sort_values("choice_error", kind="stable").groupby(group[:-2], sort=True).head(1)
     found = pairs.merge(best[group], on=group)
     found["value"] = found["gain"] + found["difference"]
     found["left_out"] = (found["gain_left_out"] + found["difference"]).where(found["dense"])
     # a dense control stands at every sparsity; another at those that both have
     level = found["integrated"] + found["difference"]
     found["integrated"] = level.where(found["dense"], _areas(table, found[~found["dense"]]))
-    return found[[*keys, "sparsity", "value", "left_out", "integrated"]]
+    return found[[*keys, "sparsity", "value", "left_out", "integrated", "sample_error"]]
 
 
 def _areas(table: PairedCells, found: pd.DataFrame) -> pd.Series:

@@ -31,12 +31,16 @@ from prunebench.statistics.label_scopes import ALL
 
 CHOSEN = "gain minus that of the control, each at its chosen sparsity"
 LESS = "integrated gain minus that of the control"
-FAIR = ("schedule", "recovery")  # must be alike, that the criterion alone makes the difference
+FAIR = (
+    "schedule",
+    "recovery",
+    "recovery_length",
+)  # must be alike, that the criterion alone makes the difference
 
 
 @hypothesis(
     6, "criterion",
-    "The criterion matters: against random and against shuffled masks, at equal sparsity.",
+    "The criterion matters: against random and shuffled masks, where neither side is at chance.",
     "criterion",
 )  # fmt: skip
 def criterion(table: PairedCells) -> Judgement:
@@ -66,7 +70,8 @@ def criterion(table: PairedCells) -> Judgement:
     below = [_label(item) for item in fair if item.decision == LOWER]
     against = [_label(item) for item in fair]
     sentence = (
-        f"Integrated over the sparsities that both have, the chosen weights do better than random"
+        f"Integrated over the sparsities at which neither side is at chance, the chosen weights do"
+        f" better than random"
         f" or shuffled ones in {phrases.of(sum(above), len(above), 'comparison')}"
         f" ({phrases.seeds(fair)}; noisy and clean settings weighted equally)."
         f" {phrases.by_decision(fair, alpha, labels=against)}."
@@ -74,7 +79,8 @@ def criterion(table: PairedCells) -> Judgement:
         + f"{_kinds_missing(kinds)}{said}"
     )
     hold = above if len(kinds) == 2 else [False]  # a claim about both stands on both
-    return Judgement(verdict_for_all(hold, same), sentence, rows)
+    worse = [item.decision == LOWER for item in fair]
+    return Judgement(verdict_for_all(hold, same, worse), sentence, rows)
 
 
 def _label(item: Comparison) -> str:
@@ -87,8 +93,9 @@ def _pairs(table: PairedCells, family: tuple[str, ...]) -> Iterator[tuple[Pair, 
     for method in family:
         if method in random or method in shuffled:
             continue
-        if pair := nearest_partner(table, method, random, ("pattern",), FAIR):
-            yield pair, "random"
+        for alike in table.parts.loc[random].groupby("allocation", dropna=False).groups.values():
+            if pair := nearest_partner(table, method, list(alike), ("pattern",), FAIR):
+                yield pair, "random"
         if pair := nearest_partner(table, method, shuffled, ("pattern", "criterion"), FAIR):
             yield pair, "shuffled"
 
@@ -99,7 +106,8 @@ def _split(
     """Compare the fair pairs, one family, and those that differ in more parts, another."""
     made: tuple[list[Comparison], list[Comparison]] = ([], [])
     for pair, _ in pairs:
-        values = paired_areas(table, pair.method, pair.other).assign(method=pair.method)
+        values = paired_areas(table, pair.method, pair.other, above_chance=True)
+        values = values.assign(method=pair.method)
         values = values if settings is None else in_settings(values, settings)
         note, margin = pair.note(table.parts), table.analysis.equivalence
         items = table.compare(values, LESS, scope, pair.other, margin=margin)

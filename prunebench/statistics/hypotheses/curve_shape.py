@@ -198,7 +198,8 @@ def memorization(table: PairedCells) -> Judgement:
         + ". Both also change with sparsity alone: the correlation shows that they go together,"
         " not which causes which."
     )
-    return Judgement(verdict_for_all(hold), sentence, [*ranks, *slopes])
+    against = [item.decision == LOWER for item in ranks]
+    return Judgement(verdict_for_all(hold, opposite=against), sentence, [*ranks, *slopes])
 
 
 def _per_seed(table: PairedCells, methods: tuple[str, ...]) -> pd.DataFrame:

@@ -8,13 +8,13 @@ import pandas as pd
 
 from prunebench.statistics.bands import bands
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.estimate import HIGHER, LOWER
+from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     judge_family,
 )
-from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
+from prunebench.statistics.hypotheses.judgements import SHOWN, Judgement, hypothesis
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
 from prunebench.statistics.label_scopes import ALL
 from prunebench.storage.records import DENSE, OK
@@ -93,7 +93,7 @@ def hidden_harm(table: PairedCells) -> Judgement:
         f" {_decided(main, alpha)}{_open_words(open_, beside)}{_lower(main)}"
         + (f" Not recorded: {phrases.names(absent)}." if absent else "")
     )
-    return Judgement(SHOWN if worse else NOT_SHOWN, sentence, [*main, *beside])
+    return Judgement(SHOWN if worse else UNRESOLVED, sentence, [*main, *beside])
 
 
 def equal_cells(table: PairedCells, methods: tuple[str, ...]) -> tuple[pd.DataFrame, str]:

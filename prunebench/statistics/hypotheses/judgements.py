@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from prunebench.statistics.estimate import EQUIVALENT
+from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED
 from prunebench.statistics.hypotheses.comparisons import Comparison, evidence_table
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
 
-SHOWN, NOT_SHOWN, UNTESTED = "shown", "not shown", "not tested"
+SHOWN, OPPOSITE, UNTESTED = "shown", "opposite shown", "not tested"
+VERDICTS = (SHOWN, OPPOSITE, EQUIVALENT, UNRESOLVED, UNTESTED)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Finding:
     number: int
     name: str
     claim: str
-    verdict: str  # SHOWN, NOT_SHOWN, EQUIVALENT or UNTESTED
+    verdict: str  # one of VERDICTS
     sentence: str
     evidence: pd.DataFrame
     figure: str  # stem of the figure that shows it
@@ -62,8 +63,10 @@ class Hypothesis:
         )  # fmt: skip
 
 
-def verdict_for_all(hold: Sequence[bool], same: Sequence[bool] = ()) -> str:
-    """Return the verdict over methods: shown if it holds for every one, equivalent if all are.
+def verdict_for_all(
+    hold: Sequence[bool], same: Sequence[bool] = (), opposite: Sequence[bool] = ()
+) -> str:
+    """Return the verdict over methods: what is true of every one of them, else unresolved.
 
     A claim about pruning that holds for some of the declared methods is not shown; the sentence
     says for which it does.
@@ -71,10 +74,20 @@ def verdict_for_all(hold: Sequence[bool], same: Sequence[bool] = ()) -> str:
     Args:
         hold: For each method whether the claim is shown.
         same: For each method whether it was found equivalent.
+        opposite: For each method whether the opposite of the claim is shown.
     """
-    if hold and all(hold):
-        return SHOWN
-    return EQUIVALENT if same and all(same) else NOT_SHOWN
+    for verdict, each in ((SHOWN, hold), (EQUIVALENT, same), (OPPOSITE, opposite)):
+        if each and all(each):
+            return verdict
+    return UNRESOLVED
+
+
+def verdict_of(decisions: Sequence[str]) -> str:
+    """Return the verdict of a claim that a number is above 0, from the decision of each method."""
+    return verdict_for_all(
+        [each == HIGHER for each in decisions], [each == EQUIVALENT for each in decisions],
+        [each == LOWER for each in decisions],
+    )  # fmt: skip
 
 
 def hypothesis(

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.estimate import HIGHER
+from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
     judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import slope
-from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
+from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells
 from prunebench.statistics.label_scopes import CLEAN, NOISY
 
@@ -42,6 +42,7 @@ def noise_and_size(table: PairedCells) -> Judgement:
     rows: list[Comparison] = []
     said: list[str] = []
     hold: list[bool] = []
+    falls: list[bool] = []
     for axis, measure in MEASURES.items():
         scopes = _judged_slopes(table, gains, axis, measure)
         rows += [item for items in scopes.values() for item in items]
@@ -53,6 +54,7 @@ def noise_and_size(table: PairedCells) -> Judgement:
         items = [item for item in items if item.measure == measure]
         each = [item.decision == HIGHER for item in items]
         hold.append(all(each))
+        falls.append(bool(items) and all(item.decision == LOWER for item in items))
         where = f", {scope}" if axis == "train_samples" else ""
         said.append(
             f"The gain grows {CLAIMS[axis]} for {phrases.of(sum(each), len(each))} ({measure}"
@@ -63,7 +65,9 @@ def noise_and_size(table: PairedCells) -> Judgement:
             "no regimes differ in their noise rate alone, or in their number of training samples"
             " alone (columns label_noise, train_samples)"
         )
-    verdict = SHOWN if len(hold) == len(MEASURES) and all(hold) else NOT_SHOWN
+    verdict = UNRESOLVED  # a claim about both stands on both
+    if len(hold) == len(MEASURES):
+        verdict = verdict_for_all(hold, opposite=falls)
     return Judgement(verdict, " ".join(said), rows)
 
 

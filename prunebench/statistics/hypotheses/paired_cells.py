@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,15 +14,21 @@ from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import Floats, mean_or_nan
 from prunebench.statistics.cell_grid import SETTING, integrate
 from prunebench.statistics.cells_table import check_cells, flags
-from prunebench.statistics.counted_cells import paired_difference, under_trained
+from prunebench.statistics.counted_cells import as_stopped, paired_difference, under_trained
 from prunebench.statistics.hypotheses.comparisons import Comparison, compare_each
 from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
 from prunebench.statistics.published_results import own
-from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY
+from prunebench.statistics.sample_error import sample_errors
+from prunebench.statistics.training_outcomes import (
+    failed_cells,
+    outcomes,
+    why_not_trained_out,
+)
+from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY, STOPPED
 
 SEEDED = [*SETTING, "seed"]
 
-NUMBERS = ("label_noise", "train_samples", *QUALITY, *COST)
+NUMBERS = ("label_noise", "train_samples", "test_samples", *QUALITY, *COST)
 
 # a control is recognized by its parts, never by its name: whether each method (row) is of a kind
 IsKind = Callable[[pd.DataFrame], pd.Series]
@@ -81,6 +87,9 @@ class PairedCells:
     primary: tuple[str, ...]  # the declared family, as far as it was recorded
     absent: tuple[str, ...]  # declared, not recorded
     left_out: tuple[str, ...]  # settings with under-trained baselines, and their seeds
+    why: str = ""  # why cells take no part, with their counts
+    recorded: pd.DataFrame = field(default_factory=pd.DataFrame)  # one's own cells, none left out
+    stopped: PairedCells | None = None  # the same of the stopped states, where they were recorded
 
     @property
     def dense(self) -> pd.DataFrame:
@@ -136,7 +145,7 @@ class PairedCells:
         chosen = best_on_validation(pd.concat([pruned, self.dense]), by)[[*by, "sparsity"]]
         seeds = pruned[[*by, "seed"]].drop_duplicates()
         found = seeds.merge(chosen, on=by, how="left")
-        cells = pruned[[*by, "seed", "sparsity", "difference"]]
+        cells = pruned[[*by, "seed", "sparsity", "difference", "sample_error"]]
         found = found.merge(cells, on=[*by, "seed", "sparsity"], how="left")
         found["gain"] = -found.pop("difference")
         curves = pruned.pivot(index=[*by, "seed"], columns="sparsity")
@@ -176,19 +185,41 @@ class PairedCells:
 
     def left_out_note(self) -> str:
         """Return a sentence about the under-trained baselines left out; "" without any."""
-        if not self.left_out:
-            return ""
-        shown = "; ".join(self.left_out[:3]) + ("; …" if len(self.left_out) > 3 else "")
-        return (
-            f"Left out as under-trained: {shown}; a gain over a dense model that has not learned"
-            " its training labels is spurious."
-        )
+        said = [f"Left out in pairs: {self.why}."] if self.why else []
+        if self.left_out:
+            shown = "; ".join(self.left_out[:3]) + ("; …" if len(self.left_out) > 3 else "")
+            said.append(
+                f"Left out as under-trained: {shown}; a gain over a dense model that has not"
+                " learned its training labels is spurious."
+            )
+        return " ".join(said)
+
+
+def _not_trained(cells: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return per row why it takes no part, in words, and whether its baseline is under-trained.
+
+    Where the records say how trainings ended, both sides of a pair must be trained out; a control
+    whose rule is to stop is what it is. Where they do not, the baseline's training error decides.
+    """
+    if (outcomes(cells) == "").all():
+        late = under_trained(cells)
+        return pd.Series("", cells.index, dtype=object).mask(failed_cells(cells), "failed"), late
+    stops = (outcomes(cells) == STOPPED) & (cells["method"] != DENSE)
+    why = why_not_trained_out(cells).mask(stops & ~failed_cells(cells), "")
+    dense = cells.loc[cells["method"] == DENSE, SEEDED].assign(
+        of=why[cells["method"] == DENSE].to_numpy()
+    )
+    found = cells[SEEDED].merge(dense, on=SEEDED, how="left")["of"].fillna("")
+    of_dense = pd.Series(found.to_numpy(), cells.index)
+    why = why.where((why != "") | (of_dense == ""), "baseline " + of_dense)
+    return why, of_dense.isin(["under-trained", "stopped early"])
 
 
 def pair_cells(cells: pd.DataFrame, analysis: Analysis) -> PairedCells:
     """Check the cells, pair them with their baselines, and find out what methods and regimes are.
 
-    Seeds with an under-trained baseline are left out, and so are published results.
+    A pair of which one side failed, or was not trained to its end, takes no part; neither do
+    published results. Stopped states, where they were recorded, are paired by themselves.
 
     Args:
         cells: As ``read_cells`` returns them.
@@ -199,30 +230,55 @@ def pair_cells(cells: pd.DataFrame, analysis: Analysis) -> PairedCells:
     """
     check_cells(cells)
     cells = own(cells)
+    found = _pair(cells, analysis, *_not_trained(cells))
+    after = as_stopped(cells)
+    if not (after["method"] == DENSE).any() or failed_cells(after[after["method"] == DENSE]).all():
+        return found
+    why = pd.Series("", after.index, dtype=object).mask(failed_cells(after), "failed")
+    late = pd.Series(False, after.index)
+    return replace(found, stopped=_pair(after, analysis, why, late))
+
+
+def _pair(cells: pd.DataFrame, analysis: Analysis, why: pd.Series, late: pd.Series) -> PairedCells:
+    recorded = cells
+    cells = cells.assign(why=why, late=late)
     order = [column for column in IDENTITY if column != "family"]
     cells = cells.sort_values(order).reset_index(drop=True)
     cells["sparsity"] = cells["sparsity"].astype("float64").round(10)
     for column in NUMBERS:
         there = cells[column] if column in cells.columns else pd.Series(np.nan, cells.index)
         cells[column] = pd.to_numeric(there, errors="coerce").astype("float64")
-    rows = paired_difference(cells).drop(columns="reference_error")
+    rows = paired_difference(cells)
+    rows["sample_error"] = sample_errors(rows)
+    rows = rows.drop(columns="reference_error")
     rows["noisy"] = has_noisy_labels(rows)
     parts = _parts(rows)
-    late = under_trained(cells)
+    late, out = rows.pop("late").astype(bool), rows.pop("why").astype(str)
+    pruned = rows["method"] != DENSE
+    reasons = out[pruned & (out != "")].value_counts().sort_index()
     keys = rows.loc[late, SEEDED].drop_duplicates()
     left_out = tuple(
         f"{'/'.join(map(str, setting))} seed{'s' if len(own) > 1 else ''}"
         f" {', '.join(map(str, sorted(own['seed'])))}"
         for setting, own in keys.groupby(SETTING, sort=True)
     )
-    rows = rows[~late & rows["difference"].notna()].reset_index(drop=True)
+    usable = ~late & (out == "") & rows["difference"].notna()
+    rows = rows[usable].reset_index(drop=True)
     wanted = analysis.primary or list(parts.index[~parts["control"]])
-    recorded = set(parts.index)
+    known = set(parts.index)
     return PairedCells(
         rows, analysis, parts,
-        tuple(sorted(method for method in wanted if method in recorded)),
-        tuple(sorted(method for method in wanted if method not in recorded)), left_out,
+        tuple(sorted(method for method in wanted if method in known)),
+        tuple(sorted(method for method in wanted if method not in known)), left_out,
+        _counted_reasons(reasons, int(pruned.sum())), recorded,
     )  # fmt: skip
+
+
+def _counted_reasons(reasons: pd.Series, cells: int) -> str:
+    if not len(reasons):
+        return ""
+    said = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return f"{int(reasons.sum())} of {cells} cells ({said})"
 
 
 def _parts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -235,7 +291,8 @@ def _parts(rows: pd.DataFrame) -> pd.DataFrame:
     for is_kind in CONTROL_KINDS.values():
         by_parts |= is_kind(parts)
     said = flags(parts["control"]).fillna(by_parts.astype("boolean"))
-    return parts.assign(control=said.astype(bool))
+    # unknown parts are alike: None equals itself, and NaN does not
+    return parts.astype(object).where(parts.notna(), None).assign(control=said.astype(bool))
 
 
 def in_settings(values: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from prunebench.experiment.settings import PARTS
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.counted_cells import chance_errors
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, heights
 
 
@@ -76,11 +77,34 @@ def nearest_partner(
     return Pair(method, other, differs)
 
 
-def paired_areas(table: PairedCells, method: str, other: str) -> pd.DataFrame:
+def _not_at_chance(table: PairedCells, methods: Sequence[str]) -> pd.DataFrame:
+    """Return the settings and sparsities at which every method's error is below chance.
+
+    By two standard errors of the mean over seeds; where the number of classes is not recorded,
+    nothing is known of chance and all count.
+    """
+    rows = table.rows_of(list(methods)).assign(chance=chance_errors(table.rows))
+    points = rows.groupby([*SETTING, "sparsity", "method"])
+    found = points["test_error"].agg(["mean", "sem"]).join(points["chance"].first())
+    found["fine"] = ~(found["mean"] + 2 * found["sem"].fillna(0) >= found["chance"])
+    below = found["fine"].groupby(level=[*SETTING, "sparsity"]).all()
+    return below[below].reset_index()[[*SETTING, "sparsity"]]
+
+
+def paired_areas(
+    table: PairedCells, method: str, other: str, above_chance: bool = False
+) -> pd.DataFrame:
     """Return by how many points the error of ``method`` is below that of ``other``.
 
     The mean over log₂ of the compression ratio of the sparsities that both have, with the seeds
     that both have there.
+
+    Args:
+        table: The cells.
+        method: The method.
+        other: The one to compare it with.
+        above_chance: Whether to leave out the sparsities at which one of the two is at chance: its
+            error is then no measure of how it chose.
 
     Returns:
         SETTING, ``seed`` and ``value``; positive where ``method`` is better.
@@ -88,6 +112,8 @@ def paired_areas(table: PairedCells, method: str, other: str) -> pd.DataFrame:
     keys = [*SETTING, "seed", "sparsity"]
     own, its = (table.rows_of([name])[[*keys, "test_error", "octaves"]] for name in (method, other))
     both = own.merge(its, on=keys, suffixes=("", "_other")).sort_values(keys)
+    if above_chance:
+        both = both.merge(_not_at_chance(table, (method, other)), on=[*SETTING, "sparsity"])
     both["less"] = 100 * (both["test_error_other"] - both["test_error"])
     # at equal targets; where both achieved different ratios, midway between them
     both["octaves"] = (both["octaves"] + both["octaves_other"]) / 2

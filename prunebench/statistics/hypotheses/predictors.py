@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.estimate import HIGHER, LOWER
+from prunebench.statistics.estimate import HIGHER, LOWER, UNRESOLVED
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import (
     Comparison,
@@ -13,7 +13,7 @@ from prunebench.statistics.hypotheses.comparisons import (
     judge_family,
 )
 from prunebench.statistics.hypotheses.correlation import CELLS, partial_spearman, spearman
-from prunebench.statistics.hypotheses.judgements import NOT_SHOWN, SHOWN, Judgement, hypothesis
+from prunebench.statistics.hypotheses.judgements import SHOWN, Judgement, hypothesis
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.label_scopes import ALL
 
@@ -62,7 +62,7 @@ def predictors(table: PairedCells) -> Judgement:
         " Cells of one method are alike: that methods differ in both is part of the correlation."
         + (f" Not recorded or without change: {', '.join(missing)}." if missing else "")
     )
-    return Judgement(SHOWN if hold else NOT_SHOWN, sentence, [*items, *beside])
+    return Judgement(SHOWN if hold else UNRESOLVED, sentence, [*items, *beside])
 
 
 def _items(table: PairedCells, values: pd.DataFrame, scope: str) -> list[Comparison]:

@@ -32,11 +32,11 @@ def test_tidy_values_are_those_of_the_cells(cells: pd.DataFrame, folder: Path) -
     row = tidy.query(point).iloc[0]
     three = counted(cells).query(point)
     assert row["test_error_mean"] == pytest.approx(three["test_error"].mean())
-    assert row["test_error_std"] == pytest.approx(np.std(three["test_error"], ddof=1))
+    assert row["test_error_std"] == pytest.approx(three["test_error"].std())
     assert (row["cells"], row["failed"], row["generalization_gap_n"]) == (3, 1, 2)
     dense = cells.query("regime == 'clean' and model == 'seed-cnn' and method == 'dense'")
     wanted = 100 * (three["test_error"].to_numpy() - dense["test_error"].to_numpy())
-    assert row["difference_mean"] == pytest.approx(wanted.mean())
+    assert row["difference_mean"] == pytest.approx(np.nanmean(wanted))
 
 
 def test_markdown_says_what_the_numbers_are(cells: pd.DataFrame, folder: Path) -> None:

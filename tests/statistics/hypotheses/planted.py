@@ -18,6 +18,7 @@ METHODS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
         "weight", False,
         ("magnitude", "weight", "global", "one-shot", "learning-rate-rewinding"),
     ),
+    "back": ("weight", False, ("magnitude", "weight", "global", "one-shot", "weight-rewinding")),
     "at-random": ("weight", True, ("random", "weight", "global", "one-shot", "fine-tuning")),
     "random-rewind": (
         "weight", True, ("random", "weight", "global", "one-shot", "learning-rate-rewinding"),

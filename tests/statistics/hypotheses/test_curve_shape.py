@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from prunebench.statistics.hypotheses import NOT_SHOWN, SHOWN, UNTESTED, phases
+from prunebench.statistics.hypotheses import SHOWN, UNRESOLVED, UNTESTED, phases
 from prunebench.statistics.hypotheses.correlation import partial_spearman, slope, spearman
 from tests.statistics.hypotheses.conftest import Judge
 from tests.statistics.hypotheses.planted import NOISY, Plan, Regime, cells, descent, none
@@ -84,12 +84,12 @@ def test_two_phases_are_not_three(judge: Judge, shape: str) -> None:
     }[shape]
     curve = height | changed
     found = judge(2, cells(Plan({"rewind": lambda regime, s: curve[s]}, seeds=8)))
-    assert found.verdict == NOT_SHOWN, found.sentence
+    assert found.verdict == UNRESOLVED, found.sentence
 
 
 def test_one_method_that_does_not_is_enough_to_show_nothing(judge: Judge) -> None:
     found = judge(2, cells(Plan({"rewind": descent, "magnitude": none}, seeds=8)))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "shown for 1 of 2 methods" in found.sentence
 
 
@@ -117,7 +117,7 @@ def test_error_that_falls_with_memorization_is_shown(judge: Judge) -> None:
 
 
 def test_error_that_falls_apart_from_memorization_is_not(judge: Judge) -> None:
-    assert judge(3, cells(memorizing(False))).verdict == NOT_SHOWN
+    assert judge(3, cells(memorizing(False))).verdict == UNRESOLVED
 
 
 def test_the_correlation_is_that_of_plain_loops(judge: Judge) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from prunebench.experiment.settings import Analysis
-from prunebench.statistics.hypotheses import EQUIVALENT, NOT_SHOWN, SHOWN, UNTESTED
+from prunebench.statistics.hypotheses import EQUIVALENT, OPPOSITE, SHOWN, UNRESOLVED, UNTESTED
 from prunebench.statistics.hypotheses.controls import advantage
 from prunebench.statistics.hypotheses.paired_cells import pair_cells
 from tests.statistics.hypotheses.conftest import Judge
@@ -43,7 +43,7 @@ def test_no_effect_with_clean_labels_is_equivalent(judge: Judge) -> None:
 @pytest.mark.parametrize("points", [-3.0, 3.0])
 def test_one_method_outside_the_region_contradicts(judge: Judge, points: float) -> None:
     found = judge(1, cells(Plan({"magnitude": none, "rewind": shift(points)})))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "for 1 of 2 methods" in found.sentence
     assert "contradicted by rewind" in found.sentence
     main = found.evidence[found.evidence["measure"] == "gain"].set_index("method")
@@ -52,13 +52,13 @@ def test_one_method_outside_the_region_contradicts(judge: Judge, points: float) 
 
 
 def test_a_wide_interval_is_not_equivalent(judge: Judge) -> None:
-    assert judge(1, cells(Plan(BOTH, seeds=3, noise=1.0))).verdict == NOT_SHOWN
-    assert judge(1, cells(Plan(BOTH, seeds=1))).verdict == NOT_SHOWN
+    assert judge(1, cells(Plan(BOTH, seeds=3, noise=1.0))).verdict == UNRESOLVED
+    assert judge(1, cells(Plan(BOTH, seeds=1))).verdict == UNRESOLVED
 
 
 def test_the_region_is_the_declared_one(judge: Judge) -> None:
     table = cells(Plan({"magnitude": shift(-1.0)}))
-    assert judge(1, table).verdict == NOT_SHOWN
+    assert judge(1, table).verdict == OPPOSITE  # shown to lie outside
     assert judge(1, table, equivalence=2.0).verdict == EQUIVALENT
 
 
@@ -69,7 +69,7 @@ def test_settings_are_also_shown_by_themselves(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("long", "verdict"), [(-20.0, NOT_SHOWN), (0.0, SHOWN), (-12.0, EQUIVALENT)]
+    ("long", "verdict"), [(-20.0, OPPOSITE), (0.0, SHOWN), (-12.0, EQUIVALENT)]
 )
 def test_the_gain_against_training_as_long(judge: Judge, long: float, verdict: str) -> None:
     # the planted gain is 12 points
@@ -107,7 +107,7 @@ def test_a_gain_above_all_three_is_shown(judge: Judge) -> None:
 
 def test_one_better_control_is_enough(judge: Judge) -> None:
     found = judge(5, cells(Plan({"rewind": descent, **CONTROLS, "stopped": shift(-15, True)})))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == OPPOSITE
     assert "exceeds every one of these controls for 0 of 1 method" in found.sentence
 
 
@@ -115,7 +115,7 @@ def test_two_controls_are_not_three(judge: Judge) -> None:
     truths = {"rewind": descent, **CONTROLS}
     del truths["decayed"]
     found = judge(5, cells(Plan(truths)))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "since the records lack it: tuned-weight-decay" in found.sentence
 
 
@@ -124,10 +124,13 @@ def test_the_advantage_is_that_of_plain_loops() -> None:
     table = pair_cells(cells(plan), Analysis())
     at = table.gains[table.gains["method"] == "rewind"].set_index(["regime", "seed"])["sparsity"]
     error = table.rows.set_index(["regime", "method", "seed", "sparsity"])["test_error"]
+    narrow = table.rows[table.rows["method"] == "narrow"]
+    means = narrow.groupby(["regime", "sparsity"])["val_error"].mean()
     for row in advantage(table, ("rewind",), ["narrow"]).itertuples():
-        s = at[row.regime, row.seed]
-        pair = [error[row.regime, method, row.seed, s] for method in ("narrow", "rewind")]
-        assert row.value == pytest.approx(100 * (pair[0] - pair[1]))
+        own = error[row.regime, "rewind", row.seed, at[row.regime, row.seed]]
+        # each at its own best on validation
+        other = error[row.regime, "narrow", row.seed, means[row.regime].idxmin()]
+        assert row.value == pytest.approx(100 * (other - own))
         assert np.isnan(row.left_out)
     for row in advantage(table, ("rewind",), ["stopped"]).itertuples():
         s = at[row.regime, row.seed]
@@ -171,14 +174,14 @@ def test_planted_slopes_are_found(judge: Judge) -> None:
 
 def test_half_of_the_claim_does_not_show_it(judge: Judge) -> None:
     found = judge(9, cells(Plan({"rewind": growing}, regimes=RATES)))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "The gain grows with the noise rate for 1 of 1 method" in found.sentence
     assert "Not tested with fewer training samples" in found.sentence
 
 
 def test_a_gain_that_does_not_grow_is_not_shown(judge: Judge) -> None:
     found = judge(9, cells(Plan({"rewind": shift(-4)}, regimes=(*RATES, *SIZES), noise=0.5)))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
 
 
 def test_regimes_that_differ_in_more_are_not_compared(judge: Judge) -> None:

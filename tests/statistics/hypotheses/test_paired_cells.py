@@ -94,15 +94,14 @@ def test_a_sparsity_that_one_seed_alone_reached_is_not_chosen() -> None:
     assert set(gains["sparsity"]) == {0.875}
 
 
-def test_a_failed_cell_counts_as_a_constant_predictor() -> None:
+def test_a_failed_cell_leaves_with_its_pair_and_is_counted() -> None:
     table = cells(Plan({"rewind": descent}, regimes=(NOISY,), seeds=3))
     at = (table["method"] == "rewind") & (table["sparsity"] == 0.9375) & (table["seed"] == 1)
-    before = table.loc[at.to_numpy(), "test_error"].item()
     table.loc[at, ["status", "test_error", "val_error"]] = ["failed", np.nan, np.nan]
-    rows = pair_cells(table, Analysis()).rows
-    failed = rows[rows["status"] == "failed"]
-    assert failed["test_error"].tolist() == [0.9]  # of ten classes
-    assert before < 0.3
+    found = pair_cells(table, Analysis())
+    kept = found.rows[(found.rows["method"] == "rewind") & (found.rows["sparsity"] == 0.9375)]
+    assert set(kept["seed"]) == {0, 2}
+    assert found.why == "1 of 18 cells (1 failed)"
 
 
 @pytest.mark.parametrize("said", [True, False])

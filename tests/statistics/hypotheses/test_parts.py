@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prunebench.statistics.hypotheses import EQUIVALENT, NOT_SHOWN, SHOWN, UNTESTED
+from prunebench.statistics.hypotheses import EQUIVALENT, SHOWN, UNRESOLVED, UNTESTED
 from tests.statistics.hypotheses.conftest import Judge
 from tests.statistics.hypotheses.planted import CLEAN, NOISY, Plan, Regime, Truth, cells, none
 
@@ -36,13 +36,13 @@ def test_a_criterion_like_both_is_equivalent_and_a_worse_one_is_named(judge: Jud
     same = {"magnitude": none, "at-random": none, "mixed": none}
     assert judge(6, cells(Plan(same))).verdict == EQUIVALENT
     found = judge(6, cells(Plan({**same, "mixed": shift(-3)})))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "The criterion harms: magnitude against mixed" in found.sentence
 
 
 def test_a_control_of_one_kind_shows_half(judge: Judge) -> None:
     found = judge(6, cells(Plan({"magnitude": none, "at-random": shift(4)})))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "No shuffled masks were recorded" in found.sentence
 
 
@@ -54,17 +54,43 @@ def test_a_control_of_another_recovery_does_not_decide(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rewound", "tuned", "verdict"),
-    [(-8, 2, SHOWN), (3, -3, SHOWN), (-8, -2, NOT_SHOWN), (-8, 0, NOT_SHOWN)],
+    ("back", "kept", "verdict"),
+    [(-8, 2, SHOWN), (3, -3, SHOWN), (-8, -8, EQUIVALENT)],
 )
-def test_signs_of_rewinding_and_fine_tuning(
-    judge: Judge, rewound: float, tuned: float, verdict: str
+def test_rewinding_against_continuing_under_the_same_learning_rates(
+    judge: Judge, back: float, kept: float, verdict: str
 ) -> None:
-    plan = Plan({"rewind": only_noisy(rewound), "magnitude": only_noisy(tuned)})
+    plan = Plan({"back": only_noisy(back), "rewind": only_noisy(kept)})
     found = judge(7, cells(plan))
     assert found.verdict == verdict
-    gains = found.evidence[found.evidence["measure"] == "gain"].set_index("method")["value"]
-    assert gains.to_dict() == pytest.approx({"rewind": -rewound, "magnitude": -tuned}, abs=0.3)
+    [row] = found.evidence.to_dict("records")
+    assert (row["method"], row["against"]) == ("back", "rewind")
+    assert row["value"] == pytest.approx(kept - back, abs=0.3)
+
+
+def test_fine_tuning_has_learning_rates_of_its_own_and_stands_beside(judge: Judge) -> None:
+    plan = Plan({"back": only_noisy(-8), "magnitude": only_noisy(2)})
+    found = judge(7, cells(plan))
+    assert found.verdict == UNTESTED
+    assert found.evidence["value"].to_list() == pytest.approx([10], abs=0.3)
+
+
+def test_another_length_of_recovery_is_no_pair(judge: Judge) -> None:
+    table = cells(Plan({"back": only_noisy(-8), "rewind": only_noisy(2)}))
+    table["recovery_length"] = np.where(table["method"] == "rewind", 10, 1)
+    assert judge(7, table).verdict == UNTESTED
+
+
+def test_a_sparsity_at_chance_says_nothing_about_the_criterion(judge: Judge) -> None:
+    """Random masks collapse at the two largest sparsities: there any criterion would win."""
+
+    def collapsing(regime: Regime, sparsity: float) -> float:
+        return 60.0 if sparsity > 0.95 else 1.0
+
+    found = judge(6, cells(Plan({"magnitude": none, "at-random": collapsing, "mixed": shift(4)})))
+    rows = found.evidence[found.evidence["scope"] == "all settings"].set_index("against")
+    assert rows.loc["at-random", "value"] == pytest.approx(1, abs=0.2)
+    assert rows.loc["mixed", "value"] == pytest.approx(4, abs=0.2)
 
 
 def test_a_lone_recovery_has_no_pair(judge: Judge) -> None:
@@ -97,7 +123,7 @@ def test_harm_under_an_equal_error_is_shown(judge: Judge) -> None:
 def test_flips_of_any_second_training_are_no_harm(judge: Judge) -> None:
     table = cells(Plan({"magnitude": none, "long": none}, extra=harms(0.05, 0.05)))
     table = table.drop(columns=["corrupted_error", "test_ece", "test_nll"])
-    assert judge(8, table).verdict == NOT_SHOWN
+    assert judge(8, table).verdict == UNRESOLVED
     alone = judge(8, table[table["method"] != "long"])
     assert alone.verdict == UNTESTED
     assert len(alone.evidence)
@@ -112,7 +138,7 @@ def test_cells_of_another_error_do_not_count(judge: Judge) -> None:
 def test_with_few_seeds_cells_are_equal_one_by_one(judge: Judge) -> None:
     plan = Plan({"magnitude": none, "long": none}, seeds=1, extra=harms(0.05, 0.0))
     found = judge(8, cells(plan))
-    assert found.verdict == NOT_SHOWN
+    assert found.verdict == UNRESOLVED
     assert "cell by cell" in found.sentence
 
 
