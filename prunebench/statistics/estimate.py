@@ -124,31 +124,36 @@ def decide(found: Estimate, margin: float, p: float | None = None, alpha: float 
         PrunebenchError: The margin is negative or no number.
     """
     ends = widened(found.value, found.low, found.high, found.sample_error)
-    return decide_interval(
-        (found.low, found.high), found.p if p is None else p, margin, alpha, ends
-    )
+    return decide_interval(found.low, found.high, found.p if p is None else p, margin, alpha, ends)
 
 
 def decide_interval(
-    ends: tuple[float, float], p: float, margin: float, alpha: float, wide: tuple[float, float]
+    low: float,
+    high: float,
+    p: float,
+    margin: float,
+    alpha: float,
+    wide: tuple[float, float] | None = None,
 ) -> str:
     """Decide as ``decide`` does, given the ends of an interval and a p; NaN decides nothing.
 
     Args:
-        ends: Of the interval over seeds.
+        low: The lower end of the interval over seeds.
+        high: The upper one.
         p: Of the test.
         margin: Of practical equivalence.
         alpha: The level.
-        wide: The ends with the error of the test samples, by which equivalence is decided.
+        wide: The ends with the error of the test samples, by which equivalence is decided; default:
+            those over seeds.
 
     Raises:
         PrunebenchError: The margin is negative or no number.
     """
     if not margin >= 0:
         raise PrunebenchError(f"the region of equivalence must be 0 or wider, found {margin}")
-    if -margin <= wide[0] and wide[1] <= margin:
+    lowest, highest = wide or (low, high)
+    if -margin <= lowest and highest <= margin:
         return EQUIVALENT
-    low, high = ends
     if p <= alpha and high < 0:
         return LOWER
     if p <= alpha and low > 0:

@@ -90,7 +90,7 @@ def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
     judged = [
         VERDICTS[
             decide_interval(
-                (low, high), p, rules.equivalence, rules.alpha, widened(value, low, high, error)
+                low, high, p, rules.equivalence, rules.alpha, widened(value, low, high, error)
             )
         ]
         for value, low, high, p, error in table[columns].to_numpy(float)

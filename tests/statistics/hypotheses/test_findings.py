@@ -26,7 +26,7 @@ from tests.statistics.hypotheses.planted import METHODS, PARTS, Plan, Regime, ce
 
 FIGURES = [
     "forest", "error-compression", "memorized-recovered", "controls", "controls", "criterion",
-    "recovery", "harm", "gain-noise-size", "predictors",
+    "recovery", "harm", "gain-noise-size", "predictors", "two-by-two",
 ]  # fmt: skip
 REGIMES = (Regime("clean"), Regime("noisy-20", 0.2), Regime("noisy-40", 0.4))
 
