@@ -110,7 +110,7 @@ def test_controls_are_known_by_their_parts(said: bool) -> None:
     if not said:
         table["control"] = None
     found = pair_cells(table, Analysis())
-    assert found.primary == ("magnitude", "rewind")
+    assert found.primary == ("back", "magnitude", "rewind")
     assert found.controls_of_kind("dense-long") == ["long"]
     assert found.controls_of_kind("early-stopping") == ["stopped"]
     assert found.controls_of_kind("tuned-weight-decay") == ["decayed"]
@@ -124,7 +124,7 @@ def test_text_and_truth_values_of_control_are_read_alike() -> None:
     as_text = table.assign(control=table["control"].map({True: "True", False: "false"}))
     as_flags = table.assign(control=table["control"].astype("boolean"))
     for other in (as_text, as_flags):
-        assert pair_cells(other, Analysis()).primary == ("magnitude", "rewind")
+        assert pair_cells(other, Analysis()).primary == ("back", "magnitude", "rewind")
 
 
 def test_dynamic_schedules_start_at_random_without_being_controls() -> None:
