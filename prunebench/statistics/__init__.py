@@ -21,6 +21,7 @@ from prunebench.statistics.estimate import (
     estimate,
     in_words,
 )
+from prunebench.statistics.robust_summaries import performance_profiles, robust_summaries
 from prunebench.statistics.score import EQUIVALENCE, RANDOM, score, score_subsets
 from prunebench.statistics.significance import (
     ALPHA,
@@ -33,6 +34,7 @@ from prunebench.statistics.significance import (
 __all__ = [
     "ALPHA", "DRAWS", "EQUIVALENCE", "EQUIVALENT", "HIGHER", "LOWER", "RANDOM", "SETTING",
     "UNRESOLVED", "Estimate", "bands", "best_on_validation", "chance_errors", "check_cells",
-    "counted", "decide", "estimate", "holm", "in_words", "read_cells", "read_table", "score",
-    "score_subsets", "sign_flip", "signed_rank", "smallest_p", "under_trained", "verdict",
+    "counted", "decide", "estimate", "holm", "in_words", "performance_profiles", "read_cells",
+    "read_table", "robust_summaries", "score", "score_subsets", "sign_flip",
+    "signed_rank", "smallest_p", "under_trained", "verdict",
 ]  # fmt: skip

@@ -184,6 +184,20 @@ def test_stopped_states_are_scored_beside_the_trained_ones(small: pd.DataFrame) 
     assert np.isnan(of(small, "a")[["stopped_score", "interaction"]].astype(float)).all()
 
 
+def test_an_equivalence_knows_the_error_of_the_test_samples(table: Callable) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.001, 8)
+    points = {"dense": {(s, 0.0): 0.3 for s in range(8)}}
+    points["a"] = {(s, 0.5): 0.3 + noise[s] for s in range(8)}
+    cells = table(points)
+    assert of(cells, "a")["verdict"] == "equivalent"
+    flips = cells.assign(flips_to_wrong=0.02, flips_to_right=0.02)
+    row = of(flips.assign(test_samples=10_000), "a")
+    assert row["sample_error"] == pytest.approx(100 * np.sqrt(0.04 / 10_000), rel=0.01)
+    assert row["verdict"] == "equivalent"
+    # ±1.96 · 1 point reaches beyond ±0.5
+    assert of(flips.assign(test_samples=400), "a")["verdict"] == "unresolved"
+
+
 def test_the_interaction_has_the_test_of_the_difference_of_gains(table: Callable) -> None:
     noise = np.random.default_rng(5).normal(0, 0.01, (2, 8))
     points = {"dense": {(s, 0.0): 0.4 for s in range(8)}}
