@@ -21,7 +21,7 @@ ANCHORS = Path("config/anchors")
 NAMES = ("fang-2023", "renda-2020", "tanaka-2020")
 # digits in the shape of CIFAR-10, and networks narrow enough for a processor
 STAND_IN = {
-    "name": "cifar10", "base": "digits", "image_size": 32, "mode": "rgb", "train": 100, "val": 50,
+    "name": "cifar10", "base": "digits", "image_size": 32, "mode": "rgb", "train": 400, "val": 50,
     "test": 100, "augmentation": {"crop": 4, "flip": True},
 }  # fmt: skip
 NARROW = {
@@ -58,7 +58,7 @@ def brief(name: str) -> dict[str, object]:
     written |= {
         "tasks": [STAND_IN], "seeds": [0],
         "models": [{"name": architecture, "arguments": NARROW[architecture]}],
-        "training": {**written["training"], "epochs": 1, "batch_size": 25, "learning_rate": 0.02},
+        "training": {**written["training"], "epochs": 1, "batch_size": 8, "learning_rate": 0.02},
     }  # fmt: skip
     for method in written["methods"]:
         recovery = method.get("recovery") if isinstance(method, dict) else None
