@@ -58,7 +58,8 @@ class FigureContext:
         cells = cells.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
         for column in NUMBERS:
             cells[column] = pd.to_numeric(cells[column], errors="coerce").astype("float64")
-        cells = paired_difference(cells, baseline).drop(columns="reference_error")
+        # the records themselves stay as they are: who counts them leaves out what failed
+        cells["difference"] = paired_difference(cells, baseline)["difference"]
         cells["gain"] = -cells["difference"]
         return cls(cells, analysis or Analysis(), baseline, layers)
 
