@@ -36,7 +36,7 @@ class Grid:
     cells: NDArray[np.int_]  # rows per method
     failed: NDArray[np.int_]  # rows per method that failed
     left_out: NDArray[np.int_]  # rows per method that failed, or whose baseline did
-    collapsed: NDArray[np.int_]  # sparsities per method at which half of its cells or more failed
+    collapsed: NDArray[np.int_]  # sparsities per method at which it collapses
     unpaired: bool  # the baseline's seeds are others than the methods'
     sample: Floats  # (methods, sparsities): standard error over test samples, points
     span: tuple[float, float]  # octaves over which the methods are integrated
@@ -129,8 +129,7 @@ def _grid(
     ):
         array[own[~flat], s[~flat], k[~flat]] = values[~flat]
         array[own[flat], s[flat], :] = values[flat, None]
-    by_point = pd.Series(failed).groupby([m, np.where(fixed, 0.0, target)]).mean()
-    collapsed = by_point[by_point >= 0.5].groupby(level=0).size()
+    collapsed = _collapsed(rows, m, np.where(fixed, 0.0, target))
     is_constant = np.array([name in constant for name in methods])
     octaves = _octaves(rows, m, target, sparsities, is_constant)
     absent = (~there).sum(axis=(1, 2))
@@ -147,6 +146,20 @@ def _grid(
         unpaired, _sample(rows, still, m, target, sparsities, is_constant),
         _span(octaves, deciding & ~is_constant),
     )  # fmt: skip
+
+
+def _collapsed(rows: pd.DataFrame, m: NDArray[Any], target: Floats) -> pd.Series:
+    """Count for each method the sparsities at which it collapses.
+
+    Half of its cells or more failed there, or those that did not are at chance: their mean error is
+    not below it by two standard errors.
+    """
+    points = [m, target]
+    half = rows["failed"].groupby(points).mean() >= 0.5
+    errors = rows["test_error"].groupby(points)
+    chance = rows["chance"].groupby(points).first()
+    lost = half | (errors.mean() + 2 * errors.sem().fillna(0) >= chance)
+    return lost[lost].groupby(level=0).size()
 
 
 def _octaves(

@@ -54,13 +54,14 @@ def counted(cells: pd.DataFrame) -> pd.DataFrame:
         cells: Checked cells.
 
     Returns:
-        The cells with ``failed``; ``test_error``, ``val_error`` and ``choice_error``, the
-        validation error that choices are made by, NaN where it is True; ``octaves``, log₂ of the
-        compression ratio that was achieved: all weights over those kept. Where a table (of others)
-        does not record it, the target stands in for it.
+        The cells with ``failed`` and ``chance``; ``test_error``, ``val_error`` and
+        ``choice_error``, the validation error that choices are made by, NaN where the cell failed;
+        ``octaves``, log₂ of the compression ratio that was achieved: all weights over those kept.
+        Where a table (of others) does not record it, the target stands in for it.
     """
     cells = cells.copy()
     cells["failed"] = failed_cells(cells)
+    cells["chance"] = chance_errors(cells)
     cells["choice_error"] = choice_error(cells)
     for name in ("test_error", "val_error", "choice_error"):
         cells[name] = column(cells, name).mask(cells["failed"])

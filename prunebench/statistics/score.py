@@ -51,7 +51,7 @@ def score(
     errors are joined by straight lines.
 
     Cells that failed leave in pairs, whichever side failed, and are counted. Methods are ranked by
-    the number of compressions at which half of their cells or more failed, then by the score; one
+    the number of compressions at which they collapse, then by the score; one
     that lacks cells stands behind those that beat it on the cells that both have.
 
     Published methods stand last and change nothing above them: each is compared with the dense
@@ -89,7 +89,8 @@ def score(
         rest. ``failed``: cells that failed, diverged, collapsed or failed to train,
         ``failed_share`` of its ``cells`` with the exact 95 % interval ``failed_low``,
         ``failed_high``; ``left_out``: cells that make no pair, since they or their baseline failed;
-        ``collapsed``: compressions at which half of the cells or more failed. ``rank``: from 1 on.
+        ``collapsed``: compressions at which half of the cells or more failed, or the others
+        err as a constant predictor does. ``rank``: from 1 on.
         ``stopped_score``, ``stopped_low``, ``stopped_high``, ``stopped_p``, ``stopped_verdict``,
         ``stopped_chosen*``: the same of the states that noisy validation stops at, dense's too.
         ``interaction``, ``interaction_low``, ``interaction_high``, ``interaction_p`` (unadjusted):

@@ -153,6 +153,14 @@ def test_a_method_that_collapses_has_no_rank_above_one_that_does_not(small: pd.D
     assert found.loc["a", "collapsed"] == 1
 
 
+def test_an_error_at_chance_is_a_collapse_too(small: pd.DataFrame) -> None:
+    at_last = (small["method"] == "random") & (small["sparsity"] == 0.9375)
+    small.loc[at_last, "test_error"] = [0.89, 0.9]
+    assert score(small)["collapsed"].sum() == 0  # the number of classes is not known
+    found = score(small.assign(classes=10)).set_index("method")
+    assert found["collapsed"].to_dict() == {"dense": 0, "a": 0, "random": 1}
+
+
 def test_the_achieved_compression_is_integrated_over_what_all_reach(table: Callable) -> None:
     points = {"dense": {(0, 0.0): 0.3, (1, 0.0): 0.3}}
     for name, errors in {"a": (0.2, 0.3, 0.4), "filters": (0.2, 0.3, 0.4)}.items():

@@ -152,7 +152,7 @@ SHOWN = (
     Column("Share failed", "with its exact 95 % interval", _failed, "failed_share"),
     Column("Left out", "cells that failed, or whose dense did", _plain("left_out"), "left_out"),
     Column(
-        "Collapsed", "compressions at which half of the cells failed", _plain("collapsed"),
+        "Collapsed", "compressions at which half failed, or at chance", _plain("collapsed"),
         "collapsed",
     ),
     Column("Missing", "points of the grid without a record", _plain("missing"), "missing"),
