@@ -20,6 +20,7 @@ from typer.main import get_command
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
+from docs.findings import findings  # noqa: E402
 from prunebench.cli import app  # noqa: E402
 from prunebench.evaluation import measures_table  # noqa: E402
 from prunebench.experiment import catalog, registry  # noqa: E402
@@ -284,6 +285,8 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "traits": ("own-parts.md", lambda text: catalog.insert(text, "traits", traits())),
     "measures": ("measures.md", measures_table.fill),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
+    "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", findings())),
+    "first screen": ("../README.md", lambda text: catalog.insert(text, "findings", findings())),
 }
 
 
@@ -291,7 +294,7 @@ def pages() -> dict[Path, str]:
     """Every page with a generated part, and the picture of the rooms, as it should be."""
     found = {DOCS / "rooms.svg": rooms()}
     for page, fill in FILLED.values():
-        path = DOCS / page
+        path = (DOCS / page).resolve()
         found[path] = fill(found.get(path) or path.read_text(encoding="utf-8"))
     return found
 

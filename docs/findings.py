@@ -1,0 +1,301 @@
+"""Findings of the README and of the page on overfitting: sentences around numbers of the records.
+
+Each claim is written for the records that are committed, and says itself what they must show for
+it to be true. ``docs/generate.py`` refuses to write a claim that its records no longer bear: the
+first screen cannot say what the results do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from prunebench.statistics.cells_table import read_cells
+from prunebench.statistics.training_outcomes import exact_interval, failed_cells, outcomes
+from prunebench.statistics.two_by_two import two_by_two
+from prunebench.storage.records import DENSE, UNDER_TRAINED
+from prunebench.text.markup import markdown_rows
+from prunebench.text.numbers import interval, number
+
+REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "overfit" / "cells.csv"
+CLEAN, NOISY = "clean", "noisy-40"
+TRAINED, STOPPED = "trained", "stopped"
+HIGH = 0.96875  # the sparsity at which lengths of recovery are compared
+MARGIN = 0.5  # points of test error that make no difference
+# in the order of the table, with what a reader calls them
+SHOWN = {
+    "magnitude": "magnitude, fine-tuned",
+    "magnitude-10x": "the same, ten times as long",
+    "magnitude-rewind": "magnitude, schedule rewound",
+    "imp": "iterative magnitude",
+    "l1-filter": "filters of small norm",
+    "random": "random weights",
+    "small-dense": "small dense network",
+    "dense-decayed": "tuned weight decay",
+}
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Gain over the dense network in points of test error: positive where it is better."""
+
+    value: float
+    low: float  # ends of the 95 % interval over seeds
+    high: float
+    pairs: int
+    at: str = ""  # method and compression
+
+    @property
+    def text(self) -> str:
+        """Value and interval; a dash where there is no pair."""
+        if not self.pairs:
+            return "–"
+        return f"{number(self.value, 1, sign=True)} {interval(self.low, self.high, 1)}"
+
+
+class Facts:
+    """Numbers of the overfitting laboratory's records.
+
+    Args:
+        path: their table.
+    """
+
+    def __init__(self, path: Path = REFERENCE) -> None:
+        self.cells = read_cells(path)
+        self.seeds = int(self.cells["seed"].nunique())
+
+    @cached_property
+    def _chosen(self) -> pd.DataFrame:
+        """Two by two at the sparsities that validation chooses, by regime and method."""
+        found = two_by_two(self.cells)
+        return found[found["regime"] != "all"].set_index(["regime", "method"])
+
+    def gain(self, regime: str, method: str, state: str) -> Gain:
+        """Return a method's gain, ``trained`` or ``stopped``, where validation chooses."""
+        row = self._chosen.loc[(regime, method)]
+        ends = (float(row[f"gain_{state}{end}"]) for end in ("", "_low", "_high"))
+        return Gain(*ends, int(row[f"{state}_pairs"]), method)
+
+    @cached_property
+    def _every(self) -> pd.DataFrame:
+        """Two by two at each sparsity of the grid, controls that prune nothing left out."""
+        pruned = self.cells[self.cells["sparsity"] > 0]
+        methods = sorted(pruned["method"].unique())
+        every = [two_by_two(self.cells, methods, s) for s in sorted(pruned["sparsity"].unique())]
+        found = pd.concat(every)
+        return found[found["regime"] != "all"]
+
+    def gains(self, regime: str, state: str) -> list[Gain]:
+        """Return the gain of each method at each sparsity of which no pair is left out."""
+        rows = self._every[self._every["regime"] == regime]
+        rows = rows[rows[f"{state}_pairs"] == self.seeds]
+        return [
+            Gain(
+                *(float(row[f"gain_{state}{end}"]) for end in ("", "_low", "_high")),
+                int(row[f"{state}_pairs"]), f"{row['method']} at {row['compression_ratio']:.0f}×",
+            )
+            for row in rows.to_dict("records")
+        ]  # fmt: skip
+
+    def mean(self, regime: str, method: str, sparsity: float, column: str = "test_error") -> float:
+        """Return the mean of a column over the seeds of a cell, in percent."""
+        cells = self._at(method, sparsity)
+        return float(100 * cells.loc[cells["regime"] == regime, column].mean())
+
+    def dense(self, regime: str, column: str = "test_error") -> float:
+        """Return the mean of a column over a regime's dense networks, in percent."""
+        return self.mean(regime, DENSE, 0.0, column)
+
+    def ratio(self, method: str, sparsity: float) -> float:
+        """Return the compression that a method achieved, of all weights."""
+        return float(self._at(method, sparsity)["compression_ratio"].mean())
+
+    def lowest(self, regime: str) -> tuple[str, float]:
+        """Return method and sparsity of the pruned cell with the lowest mean test error."""
+        rows = self.cells[(self.cells["regime"] == regime) & (self.cells["sparsity"] > 0)]
+        means = rows.groupby(["method", "sparsity"])["test_error"].mean()
+        method, sparsity = means.idxmin()
+        return str(method), float(sparsity)
+
+    def _at(self, method: str, sparsity: float) -> pd.DataFrame:
+        near = (self.cells["sparsity"] - sparsity).abs() < 1e-9
+        return self.cells[near & (self.cells["method"] == method)]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, and what the records must show for it to be true."""
+
+    holds: Callable[[Facts], bool]
+    text: Callable[[Facts], str]
+
+
+def _percent(value: float) -> str:
+    return f"{number(value, 1)} %"
+
+
+def _best(gains: list[Gain]) -> Gain:
+    return max(gains, key=lambda gain: gain.value)
+
+
+def _clean(facts: Facts) -> str:
+    best, longer = _best(facts.gains(CLEAN, TRAINED)), facts.gain(CLEAN, "dense-long", TRAINED)
+    return (
+        f"**Clean labels: pruning gains nothing that training longer does not.** The dense network"
+        f" has {_percent(facts.dense(CLEAN))} test error. The largest of"
+        f" {len(facts.gains(CLEAN, TRAINED))} gains (methods × compressions) is {best.text} points"
+        f" ({best.at}); the dense network trained as long as the longest method gains"
+        f" {longer.text}."
+    )
+
+
+def _noisy(facts: Facts) -> str:
+    gains = facts.gains(NOISY, TRAINED)
+    best = _best(gains)
+    return (
+        f"**40 % wrong labels, trained to the end: no pruned network is better.** The dense network"
+        f" memorizes them all and has {_percent(facts.dense(NOISY))} test error. Of the"
+        f" {len(gains)} pruned networks that memorized them in every seed the"
+        f" largest gain is {best.text} points ({best.at}). The more is removed the worse it gets:"
+        f" with the schedule rewound {_percent(facts.mean(NOISY, 'magnitude-rewind', 0.5))} at"
+        f" {facts.ratio('magnitude-rewind', 0.5):.0f}×,"
+        f" {_percent(facts.mean(NOISY, 'magnitude-rewind', HIGH))} at"
+        f" {facts.ratio('magnitude-rewind', HIGH):.0f}×."
+    )
+
+
+def _length(facts: Facts) -> str:
+    said = [
+        f"{_percent(facts.mean(NOISY, method, HIGH))} test error after {epochs} epochs (training"
+        f" error {_percent(facts.mean(NOISY, method, HIGH, 'train_error'))})"
+        for method, epochs in (("magnitude", 12), ("magnitude-3x", 36), ("magnitude-10x", 120))
+    ]
+    return (
+        "**What looks like a gain is training that has not finished.** Magnitude pruning at"
+        f" {facts.ratio('magnitude', HIGH):.0f}×: {said[0]}, {said[1]}, {said[2]}. Earlier versions"
+        " of this page reported the first of such numbers as a gain."
+    )
+
+
+def _stopped(facts: Facts) -> str:
+    best, dense = _best(facts.gains(NOISY, STOPPED)), facts.dense(NOISY, "stopped_test_error")
+    return (
+        "**Early stopping does what pruning seemed to do.** Stopped on validation labels as wrong"
+        f" as those of training, the dense network has {_percent(dense)}."
+        f" Of the pruned networks stopped by the same rule none is better: the largest gain is"
+        f" {best.text} points ({best.at}). Those that go on from trained weights are worse: these"
+        " have memorized already."
+    )
+
+
+def _small(facts: Facts) -> str:
+    method, sparsity = facts.lowest(NOISY)
+    longer = f"{method}-10x"
+    more = ""
+    if longer in set(facts.cells["method"]):
+        more = f"; ten times as long it has {_percent(facts.mean(NOISY, longer, sparsity))}"
+    return (
+        "**Networks too small to memorize do not beat early stopping either.** The lowest test"
+        " error of any pruned network at the end of its training is"
+        f" {_percent(facts.mean(NOISY, method, sparsity))} ({method} at"
+        f" {facts.ratio(method, sparsity):.0f}×, with"
+        f" {_percent(facts.mean(NOISY, method, sparsity, 'train_error'))} training error{more})."
+    )
+
+
+def _left_out(facts: Facts) -> str:
+    failed = int(failed_cells(facts.cells).sum())
+    low, high = (100 * end for end in exact_interval(failed, len(facts.cells)))
+    late = int((outcomes(facts.cells) == UNDER_TRAINED).sum())
+    return (
+        f"{late} of {len(facts.cells)} trainings had not come to their end and are left out of what"
+        f" is said of *trained*; {failed} failed ({number(100 * failed / len(facts.cells), 1)} %"
+        f" [{number(low, 1)}, {number(high, 1)}])."
+    )
+
+
+def _none_above(gains: list[Gain]) -> bool:
+    return bool(gains) and all(gain.low <= 0 for gain in gains)
+
+
+CLAIMS = (
+    Claim(
+        lambda f: (
+            _best(f.gains(CLEAN, TRAINED)).value
+            <= f.gain(CLEAN, "dense-long", TRAINED).value + MARGIN
+        ),
+        _clean,
+    ),
+    Claim(
+        lambda f: (
+            _none_above(f.gains(NOISY, TRAINED))
+            and f.mean(NOISY, "magnitude-rewind", HIGH) > f.dense(NOISY) + MARGIN
+            and f.dense(NOISY, "train_error") <= 1
+        ),
+        _noisy,
+    ),
+    Claim(
+        lambda f: (
+            f.mean(NOISY, "magnitude", HIGH) < f.dense(NOISY) - MARGIN
+            and f.mean(NOISY, "magnitude-10x", HIGH) > f.dense(NOISY) + MARGIN
+            and f.mean(NOISY, "magnitude", HIGH, "train_error") > 1
+            and f.mean(NOISY, "magnitude-10x", HIGH, "train_error") <= 1
+        ),
+        _length,
+    ),
+    Claim(
+        lambda f: (
+            _none_above(f.gains(NOISY, STOPPED))
+            and f.dense(NOISY, "stopped_test_error") < f.dense(NOISY) - MARGIN
+            and f.gain(NOISY, "magnitude", STOPPED).high < 0
+            and f.gain(NOISY, "magnitude-rewind", STOPPED).high < 0
+        ),
+        _stopped,
+    ),
+    Claim(
+        lambda f: f.mean(NOISY, *f.lowest(NOISY)) > f.dense(NOISY, "stopped_test_error") + MARGIN,
+        _small,
+    ),
+    Claim(lambda f: len(f.cells) > 0, _left_out),
+)
+
+
+def _table(facts: Facts) -> str:
+    rows = [
+        [
+            "dense network: its test error",
+            _percent(facts.dense(CLEAN)), _percent(facts.dense(NOISY)),
+            _percent(facts.dense(NOISY, "stopped_test_error")),
+        ]
+    ]  # fmt: skip
+    wanted = ((CLEAN, TRAINED), (NOISY, TRAINED), (NOISY, STOPPED))
+    for method, called in SHOWN.items():
+        rows.append([called, *(facts.gain(*pair[:1], method, pair[1]).text for pair in wanted)])
+    header = ["gain in points of test error", "clean, trained", "40 % wrong, trained",
+              "40 % wrong, stopped"]  # fmt: skip
+    return markdown_rows(header, rows)
+
+
+@cache
+def findings(facts: Facts | None = None) -> str:
+    """Return the findings as Markdown: a bullet for each claim, and the table they stand on.
+
+    Args:
+        facts: the numbers; default: those of the committed records.
+
+    Raises:
+        ValueError: the records do not bear a claim.
+    """
+    facts = facts or Facts()
+    said = []
+    for claim in CLAIMS:
+        text = claim.text(facts)
+        if not claim.holds(facts):
+            raise ValueError(f"the records do not say this, write it anew: {text}")
+        said.append(f"- {text}")
+    bullets = "\n".join(said)
+    return f"{bullets}\n\n{_table(facts).strip()}\n"
