@@ -70,8 +70,8 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     from prunebench.runner import pipeline
 
     plan = plan_of(config)
-    print(Reach.of(plan.experiment).said(), file=sys.stderr)
     found = pipeline.check(plan, data)
+    print(Reach.of(plan.experiment).said(), file=sys.stderr)
     for item in found:
         print(
             f"{item['task']}: {item['model']}: {item['params_total']:,} weights in"

@@ -89,7 +89,8 @@ def test_nine_tasks_are_tested_with_wilcoxon_over_their_means(table: Callable) -
     assert found.loc[smaller, "p_tasks"] == pytest.approx(2 * wanted[smaller])
     assert found.loc[larger, "p_tasks"] == pytest.approx(max(2 * wanted[smaller], wanted[larger]))
     assert found.loc["a", "against_tasks"].startswith("better than dense (p = 0.0")
-    assert found.loc["a", "against_baseline"] == "cannot be significant with 3 seeds"
+    # nine tasks of three seeds are 27 units that are flipped
+    assert found.loc["a", "against_baseline"].startswith("better than dense (p")
     assert set(found["interval_over"]) == {"seeds and tasks"}
 
 

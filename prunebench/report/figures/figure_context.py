@@ -61,7 +61,7 @@ class FigureContext:
         # the records themselves stay as they are: who counts them leaves out what failed
         cells["difference"] = paired_difference(cells, baseline)["difference"]
         cells["gain"] = -cells["difference"]
-        return cls(cells, analysis or Analysis(), baseline, layers)
+        return cls(cells.copy(), analysis or Analysis(), baseline, layers)
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:

@@ -44,5 +44,6 @@ def test_lines_say_what_is_done_and_what_is_left(
     line = capsys.readouterr().err
     assert line.startswith("[1/12] digits clean seed-cnn seed 0 dense: ok (about ")
     # in epochs of 400 samples: 4 magnitude cells of 4 and imp's of 10, by regime, and two controls
-    left = (2 * 4 + 2 * 10 + 10) * 1.0 + (10 + 2 * 4 + 2 * 10 + 10) * 0.25
+    # of five trainings of 10
+    left = (2 * 4 + 2 * 10 + 50) * 1.0 + (10 + 2 * 4 + 2 * 10 + 50) * 0.25
     assert progress.left() == pytest.approx(2 * left)
