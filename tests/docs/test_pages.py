@@ -64,7 +64,9 @@ def test_every_column_of_the_records_is_explained() -> None:
 def test_the_readme_and_its_page_report_the_same_findings() -> None:
     """Every interval, and each on both."""
     pages = [(ROOT / "README.md"), (DOCS / "overfitting.md")]
-    here, there = (re.findall(r"\[[−+]?[\d.]+, [−+]?[\d.]+\]", page.read_text("utf-8")) for page in pages)
+    here, there = (
+        re.findall(r"\[[−+]?[\d.]+, [−+]?[\d.]+\]", page.read_text("utf-8")) for page in pages
+    )
     assert here
     assert sorted(here) == sorted(there)
 
