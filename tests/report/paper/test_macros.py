@@ -36,7 +36,7 @@ def test_numbers_are_those_of_the_cells(inputs: ReportInputs, numbers: dict[str,
     assert numbers["version/torch"] == cells["torch_version"].iloc[0]
     scores = inputs.scores.set_index("method")
     assert numbers["magnitude/score"] == f"{scores.loc['magnitude', 'score']:+.2f}"
-    assert numbers["apoz/verdict"] == scores.loc["apoz", "verdict"]
+    assert numbers["magnitude/verdict"] == scores.loc["magnitude", "verdict"]
 
 
 def test_the_best_is_chosen_on_validation(inputs: ReportInputs, numbers: dict[str, str]) -> None:
