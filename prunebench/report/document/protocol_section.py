@@ -55,9 +55,12 @@ def rules() -> tuple[str, ...]:
         " test images are read once, with the last network of the training.",
         "Every method prunes the same dense baselines; a difference is between two networks with"
         " the same seed.",
-        "Gate: where labels are noisy, or images not augmented, the dense network's error on the"
-        f" labels it was trained on must be at most {percent(MEMORIZED_AT)}; otherwise a gain is"
-        " spurious and the cell is under-trained.",
+        "Every training is judged twice: at its end, and where early stopping on validation labels"
+        " that carry the regime's noise would have ended it.",
+        "Gate: a training came to its end where the error on the labels trained on is at most"
+        f" {percent(MEMORIZED_AT)}, or where its loss can no longer fall; else the cell, dense or"
+        " pruned, is under-trained, and a gain there may be one of training too short. A network"
+        " that could have learned its labels and ends far from them has failed to train.",
         "A cell that failed, diverged, collapsed or failed to train leaves every comparison, with"
         " what it would be paired with; failures are counted, with their exact interval, beside the"
         " mean of those that trained.",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.17  # inches a method
+LOWER = 0.3  # of a row, by which the stopped state stands below the trained one
+Ends = tuple[pd.Series, pd.Series, pd.Series]  # values, and the ends of their intervals
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class ForestRows:
     "The score of every method, the mean change of test error against the dense baseline of the"
     " same seed over log₂ compression, in points (left is better), with its 95 % interval: over"
     " all settings, and over each regime. Controls stand below, and last what others"
-    " published, compared with their own dense networks. Shaded: the region of practical"
+    " published, compared with their own dense networks. Thin, below a method: the score of the"
+    " same networks stopped on validation, dense ones too. Shaded: the region of practical"
     " equivalence. Methods stand at their longest recovery, and hollow at a declared shorter one.",
     whole=True,
     published=True,
@@ -74,14 +77,24 @@ def forest(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     over = "seeds, on these tasks"
     if (own(overall)["interval_over"] == SEEDS_AND_TASKS).all():
         over = SEEDS_AND_TASKS
+    thin = "; thin, below: stopped on validation" if _stopped(overall) is not None else ""
     label = (
         f"test error minus {context.baseline} (points, mean over log₂ compression;"
-        " left is better)\n"
+        f" left is better{thin})\n"
         f"bar: 95 % interval over {over}; number: beyond the panel; shaded: equivalent"
         f" (±{context.analysis.equivalence:g} points)"
     )
     title = "Score: mean change of test error by pruning"
-    return _draw(title, label, rows, context, lambda t: (t["score"], t["low"], t["high"]))
+    return _draw(title, label, rows, context, lambda t: (t["score"], t["low"], t["high"]), _stopped)
+
+
+def _stopped(scores: pd.DataFrame) -> Ends | None:
+    """Return the scores of the stopped states with their intervals; None where there are none."""
+    names = ("stopped_score", "stopped_low", "stopped_high")
+    if scores[names[0]].isna().all():
+        return None
+    value, low, high = (scores[name] for name in names)
+    return value, low, high
 
 
 @figure(
@@ -114,11 +127,21 @@ def controls(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     )  # fmt: skip
 
 
-Ends = Callable[[pd.DataFrame], tuple[pd.Series, pd.Series, pd.Series]]
+def _draw(
+    title: str, label: str, rows: ForestRows, context: FigureContext,
+    ends: Callable[[pd.DataFrame], Ends],
+    beside: Callable[[pd.DataFrame], Ends | None] = lambda _: None,
+) -> Figure:  # fmt: skip
+    """Draw a panel for everything, and one for each regime where there are several.
 
-
-def _draw(title: str, label: str, rows: ForestRows, context: FigureContext, ends: Ends) -> Figure:
-    """Draw a panel for everything, and one for each regime where there are several."""
+    Args:
+        title: of the figure.
+        label: below the panels.
+        rows: the methods.
+        context: facts about all cells of the experiment.
+        ends: the values of a table of scores, and the ends of their intervals.
+        beside: the values that are drawn thin, a little lower; None for none.
+    """
     from matplotlib.figure import Figure
 
     shown = [EVERYTHING]
@@ -138,7 +161,10 @@ def _draw(title: str, label: str, rows: ForestRows, context: FigureContext, ends
     for axes, key in zip(grid, shown, strict=False):
         values = ends(context.scores[key])
         _panel(axes, values, heights, context)
-        _end(axes, values, heights, context)
+        thin = beside(context.scores[key])
+        if thin is not None:
+            _thin(axes, thin, heights, context)
+        _end(axes, values, heights, context, None if thin is None else thin[0])
         only = key == EVERYTHING and len(shown) > 1
         axes.set_title("all regimes" if only else regimes[0] if len(shown) == 1 else key[1])
         for title, names in list(rows.groups.items())[1:]:
@@ -153,10 +179,7 @@ def _draw(title: str, label: str, rows: ForestRows, context: FigureContext, ends
     return made
 
 
-def _panel(
-    axes: Axes, ends: tuple[pd.Series, pd.Series, pd.Series], heights: dict[str, float],
-    context: FigureContext,
-) -> None:  # fmt: skip
+def _panel(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext) -> None:
     margin = context.analysis.equivalence
     axes.axvspan(-margin, margin, color="0.9", linewidth=0, zorder=0.5)
     axes.axvline(0, color=style.BLACK, linewidth=0.9, zorder=1.5)
@@ -176,9 +199,19 @@ def _panel(
         axes.plot(value[method], height, color=look.colour, markersize=4.2, zorder=3, **marker)
 
 
+def _thin(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext) -> None:
+    """Draw the values of another state of the same methods, thin and lower."""
+    value, low, high = ends
+    for method, height in heights.items():
+        if method in value.index and pd.notna(value[method]):
+            colour, at = context.look(method).colour, height - LOWER
+            axes.plot([low[method], high[method]], [at, at], color=colour, linewidth=0.6)
+            axes.plot(value[method], at, color=colour, marker="|", markersize=4.5, zorder=3)
+
+
 def _end(
-    axes: Axes, ends: tuple[pd.Series, pd.Series, pd.Series], heights: dict[str, float],
-    context: FigureContext,
+    axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext,
+    thin: pd.Series | None = None,
 ) -> None:  # fmt: skip
     """End the axis near the candidates and the dense controls; write values beyond it as numbers.
 
@@ -189,11 +222,14 @@ def _end(
     near = near or list(value.index)
     if not near:
         return
-    kept = pd.concat([value[near], low[low.index.isin(near)], high[high.index.isin(near)]])
+    seen = value[near]
+    if thin is not None:
+        seen = pd.concat([seen, thin[thin.index.isin(near)].dropna()])
+    kept = pd.concat([seen, low[low.index.isin(near)], high[high.index.isin(near)]])
     # intervals over two seeds may be endless; twice the values' own range is enough of them
-    reach = 2 * max(float(value[near].max() - value[near].min()), 4 * context.analysis.equivalence)
-    left = max(min(float(kept.min()), 0.0), float(value[near].min()) - reach)
-    right = min(max(float(kept.max()), 0.0), float(value[near].max()) + reach)
+    reach = 2 * max(float(seen.max() - seen.min()), 4 * context.analysis.equivalence)
+    left = max(min(float(kept.min()), 0.0), float(seen.min()) - reach)
+    right = min(max(float(kept.max()), 0.0), float(seen.max()) + reach)
     room = 0.08 * (right - left)
     axes.set_xlim(left - room, right + room)
     for method, score in value.items():

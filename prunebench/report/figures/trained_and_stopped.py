@@ -31,9 +31,10 @@ DENSE_LOOK = style.LineStyle(style.BLACK, "*", width=1.4)
     " their end (trained), and of the state at the lowest error on validation labels that carry"
     " the regime's noise (stopped), each at the sparsity that validation chooses. Below: what"
     " pruning gains in each, dense minus pruned error with the same seed, in points (above 0"
-    " pruning is better), and the interaction, gain trained minus gain stopped: the part of the"
-    " gain that stopping gives as well. Bars: 95 % intervals over seeds. Shaded: the region of"
-    " practical equivalence. Hollow: a method at the declared length, beside its longest form.",
+    " pruning is better), and the interaction, gain trained minus gain stopped: by how much"
+    " pruning does better at the end of training than where both are stopped. Bars: 95 %"
+    " intervals over seeds. Shaded: the region of practical equivalence. Hollow: a method"
+    " at the declared length, beside its longest form.",
     lengths=True,
 )
 def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | None:

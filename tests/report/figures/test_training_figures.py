@@ -110,3 +110,23 @@ def test_the_forest_keeps_what_was_declared(judged: pd.DataFrame) -> None:
     names = {label.get_text() for label in drawn.axes[0].get_yticklabels()}
     assert {"magnitude", "magnitude-10x", "l1-filter", "random-10x"} <= names
     assert not {"magnitude-3x", "random", "random-3x"} & names
+
+
+def test_stopped_scores_stand_thin_below_the_trained_ones(judged: pd.DataFrame) -> None:
+    context = FigureContext.of(judged, DECLARED)
+    drawn = figures.draw("forest", judged, DECLARED)
+    assert drawn is not None
+    scores = context.scores["all", "all", "all"]
+    names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    heights = dict(zip(names, drawn.axes[0].get_yticks(), strict=True))
+    thin = {
+        round(float(np.asarray(line.get_xdata())[0]), 9): float(np.asarray(line.get_ydata())[0])
+        for line in drawn.axes[0].lines
+        if line.get_marker() == "|" and len(np.asarray(line.get_xdata())) == 1
+    }
+    for name in ("magnitude-10x", "wanda"):
+        at = thin[round(float(scores.loc[name, "stopped_score"]), 9)]
+        assert heights[name] - 0.5 < at < heights[name]
+    old = figures.draw("forest", judged.drop(columns="stopped_test_error"), DECLARED)
+    assert old is not None
+    assert "thin" not in old.get_supxlabel()
