@@ -91,8 +91,8 @@ def _lengthened(
         known = (budget(m, training, m.sparsities(sparsities)[-1]) for m in candidates)
         return max((epochs for epochs in known if epochs is not None), default=0.0)
 
-    def needed(at: Callable[[float], Method]) -> float:
-        """How many times the shortest recovery reaches the longest budget in every training."""
+    def needed(at: Callable[[int], Method]) -> float:
+        """Return n for which ``at(n)`` has the longest budget in every training; 1 at least."""
         found = [1.0]
         for training in trainings:
             once, twice = (budget(at(n), training, sparsities[-1]) for n in (1, 2))
@@ -104,16 +104,16 @@ def _lengthened(
             found.append(1 + (longest(training) - once) / (twice - once))
         return max(found)
 
+    plain = method.model_copy(update={"length": 1})
     if not _repeats(method):
-        plain = method.model_copy(update={"length": 1})
         length = needed(lambda n: plain.model_copy(update={"length": n}))
         return method.model_copy(update={"length": round(length, 4)})
+    times = needed(lambda n: _repeated(plain, n))
+    return _repeated(method, math.ceil(round(times, 6)))
 
-    def repeated(times: float) -> Method:
-        given = {**method.recovery.parameters, _TIMES: int(times)}
-        recovery = method.recovery.model_copy(update={"parameters": given})
-        return method.model_copy(update={"recovery": recovery})
 
-    once = repeated(1).model_copy(update={"length": 1})
-    times = needed(lambda n: repeated(n).model_copy(update={"length": once.length}))
-    return repeated(math.ceil(round(times, 6)))
+def _repeated(method: Method, times: int) -> Method:
+    """Return a method whose recovery repeats the baseline's schedule so many times."""
+    given = {**method.recovery.parameters, _TIMES: times}
+    recovery = method.recovery.model_copy(update={"parameters": given})
+    return method.model_copy(update={"recovery": recovery})

@@ -6,18 +6,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from prunebench.statistics.outcome_shares import outcome_shares
-from prunebench.statistics.training_outcomes import PREFIX, column, outcomes
+from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.training_outcomes import PREFIX, column, exact_interval, outcomes
 from prunebench.storage.records import DENSE, FAILED_TO_TRAIN, UNDER_TRAINED
-from prunebench.text.numbers import first_few, number, plural
+from prunebench.text.numbers import first_few, interval, number, plural
 
-PLACE = ["task", "regime", "model"]
 ACCEPTED = 0.01  # share of failed trainings from which on the settings are in doubt
-
-
-def known(cells: pd.DataFrame) -> bool:
-    """Return whether the records say how trainings ended."""
-    return bool((outcomes(cells) != "").any())
 
 
 def sentences(cells: pd.DataFrame) -> Iterator[str]:
@@ -45,17 +39,18 @@ def _failed(cells: pd.DataFrame) -> Iterator[str]:
     failed = cells[outcomes(cells) == FAILED_TO_TRAIN]
     if failed.empty:
         return
-    judged = cells[outcomes(cells) != ""].assign(every="")
-    [share] = outcome_shares(judged.assign(status="ok"), ["every"]).to_dict("records")
-    low, high = (number(100 * share[f"failed_{end}"], 1) for end in ("low", "high"))
+    judged = int((outcomes(cells) != "").sum())
+    share = len(failed) / judged
+    low, high = (100 * end for end in exact_interval(len(failed), judged))
+    ends = interval(low, high, 1, sign=False)
     said = (
-        f"{len(failed)} of {len(judged)} trainings failed, {number(100 * share['failed'], 1)} %"
-        f" [{low}, {high}] ({_methods(failed)}): networks that had the weights to learn their"
+        f"{len(failed)} of {judged} trainings failed, {number(100 * share, 1)} %"
+        f" {ends} ({_methods(failed)}): networks that had the weights to learn their"
         " labels and ended far from them. That is no result about pruning; they are left out in"
         " pairs."
     )
     doubt = " Above 1 % the settings of training are themselves in doubt."
-    yield said + (doubt if share["failed"] > ACCEPTED else "")
+    yield said + (doubt if share > ACCEPTED else "")
 
 
 def _late(cells: pd.DataFrame) -> Iterator[str]:
@@ -81,6 +76,6 @@ def _seeds(cells: pd.DataFrame) -> str:
     found = [
         f"{' · '.join(map(str, place))} seed{'s' if len(own) > 1 else ''}"
         f" {', '.join(str(int(seed)) for seed in sorted(own['seed']))}"
-        for place, own in cells.groupby(PLACE, sort=True)
+        for place, own in cells.groupby(SETTING, sort=True)
     ]
     return first_few(found)

@@ -13,7 +13,7 @@ from prunebench.statistics import under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import own
-from prunebench.statistics.training_outcomes import outcomes
+from prunebench.statistics.training_outcomes import outcomes, outcomes_recorded
 from prunebench.storage.records import FAILED_TO_TRAIN, OK, UNDER_TRAINED
 from prunebench.text.numbers import percent, plural
 
@@ -59,7 +59,7 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
 
 def counts(cells: pd.DataFrame) -> dict[str, int]:
     """Return how many cells there are, how many of each bad status, and of each bad outcome."""
-    if not outcome_warnings.known(cells):
+    if not outcomes_recorded(cells):
         late = {UNDER_TRAINED: int(under_trained(cells).sum())}
     else:
         how = outcomes(own(cells))
@@ -74,7 +74,7 @@ def _bad(cells: pd.DataFrame) -> dict[str, int]:
 
 def _trainings(cells: pd.DataFrame) -> list[str]:
     """Return sentences on trainings that failed or did not come to their end."""
-    if outcome_warnings.known(cells):
+    if outcomes_recorded(cells):
         return list(outcome_warnings.sentences(cells))
     return _late(cells)
 

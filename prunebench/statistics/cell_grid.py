@@ -167,11 +167,7 @@ def _octaves(
     constant: NDArray[np.bool_],
 ) -> Floats:  # fmt: skip
     """Return the mean octaves that each method achieved at each sparsity; NaN where it has none."""
-    means = rows["octaves"].groupby([m, target]).mean()
-    found = np.full((len(constant), len(sparsities)), np.nan)
-    which, at = (means.index.get_level_values(level).to_numpy() for level in (0, 1))
-    own = ~constant[which]
-    found[which[own], np.searchsorted(sparsities, at[own])] = means.to_numpy(float)[own]
+    found = _means(rows["octaves"], m, target, sparsities, constant)
     # what stands at every sparsity has no place of its own: it takes that of its opponent
     found[constant] = -np.log2(1 - sparsities)
     return found
@@ -184,12 +180,20 @@ def _sample(
     """Return the mean standard error over test samples of each method at each sparsity."""
     reference = rows[still].groupby("seed")["test_error"].first()
     errors = sample_errors(rows.assign(reference_error=rows["seed"].map(reference)))
-    means = errors.groupby([m, target]).mean()
+    return _means(errors, m, target, sparsities, constant)
+
+
+def _means(
+    values: pd.Series, m: NDArray[Any], target: Floats, sparsities: Floats,
+    constant: NDArray[np.bool_],
+) -> Floats:  # fmt: skip
+    """Return means over seeds (methods, sparsities); a constant method has its own everywhere."""
+    means = values.groupby([m, target]).mean()
     found = np.full((len(constant), len(sparsities)), np.nan)
     which, at = (means.index.get_level_values(level).to_numpy() for level in (0, 1))
-    values, flat = means.to_numpy(float), constant[which]
-    found[which[~flat], np.searchsorted(sparsities, at[~flat])] = values[~flat]
-    found[which[flat]] = values[flat, None]
+    of_point, flat = means.to_numpy(float), constant[which]
+    found[which[~flat], np.searchsorted(sparsities, at[~flat])] = of_point[~flat]
+    found[which[flat]] = of_point[flat, None]
     return found
 
 

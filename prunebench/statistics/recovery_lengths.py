@@ -14,9 +14,10 @@ import pandas as pd
 from prunebench.statistics.bootstrap import t_quantile
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import flags
+from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.published_results import own
 from prunebench.statistics.score import RANDOM
-from prunebench.statistics.training_outcomes import PREFIX, column, failed_cells, outcomes
+from prunebench.statistics.training_outcomes import PREFIX, column, outcomes
 from prunebench.storage.records import DENSE, UNDER_TRAINED
 
 BASE, LENGTH = "base_method", "recovery_length"
@@ -91,20 +92,17 @@ def errors_by_length(cells: pd.DataFrame) -> pd.DataFrame:
     cells = own(cells)
     known = lengths_of(cells)
     several = known.groupby("base")["length"].transform("nunique") > 1
-    rows = cells[cells["method"].isin(known.index[several])].copy()
+    paired = paired_difference(cells)
+    rows = paired[paired["method"].isin(known.index[several])].join(known, on="method")
     rows["sparsity"] = rows["sparsity"].astype(float).round(10)
-    rows = rows.join(known, on="method")
-    lost = failed_cells(rows)
-    error = column(rows, "test_error")
-    made = rows[[*POINT, "length"]].assign(
-        trained=error.mask(lost), stopped=column(rows, f"{PREFIX}test_error").mask(lost),
-        gain=100 * (_dense_errors(cells, rows) - error.mask(lost)),
-        failed=lost, under=outcomes(rows) == UNDER_TRAINED,
-        ratio=np.log(column(rows, "compression_ratio").fillna(1 / (1 - rows["sparsity"]))),
+    made = rows[[*POINT, "length", "failed", "octaves"]].assign(
+        trained=rows["test_error"], gain=-rows["difference"],
+        stopped=column(rows, f"{PREFIX}test_error").mask(rows["failed"]),
+        under=outcomes(rows) == UNDER_TRAINED,
     )  # fmt: skip
     groups = made.groupby([*POINT, "length"], sort=True)
     found = groups[["failed", "under"]].sum().assign(seeds=groups.size())
-    found["ratio"] = np.exp(groups["ratio"].mean())
+    found["ratio"] = 2 ** groups["octaves"].mean()
     for name in (*STATES, "gain"):
         mean, n = groups[name].mean(), groups[name].count()
         half = (
@@ -116,15 +114,6 @@ def errors_by_length(cells: pd.DataFrame) -> pd.DataFrame:
             **{name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
         )
     return found.reset_index()
-
-
-def _dense_errors(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
-    """Return the error of the dense baseline of each row's seed; NaN where that failed."""
-    dense = cells[cells["method"] == DENSE]
-    error = column(dense, "test_error").mask(failed_cells(dense))
-    keys = [*SETTING, "seed"]
-    wanted = dense[keys].assign(dense=error).set_index(keys)["dense"]
-    return rows[keys].join(wanted, on=keys)["dense"]
 
 
 def sign_changes(found: pd.DataFrame, margin: float) -> pd.DataFrame:

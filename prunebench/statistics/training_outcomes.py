@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import betaincinv
 
+from prunebench.statistics.bootstrap import LEVEL
+from prunebench.storage import layout
 from prunebench.storage.records import FAILED_TO_TRAIN, OK, STOPPED, TRAINED_OUT, UNDER_TRAINED
 
 OUTCOME = "training_outcome"
-PREFIX = "stopped_"  # of the measures at the epoch that noisy validation chose
-LEVEL = 0.95
+PREFIX = layout.STOPPED  # of the measures at the epoch that noisy validation chose
 
 
 def outcomes(cells: pd.DataFrame) -> pd.Series:
@@ -18,6 +19,11 @@ def outcomes(cells: pd.DataFrame) -> pd.Series:
     if OUTCOME not in cells.columns:
         return pd.Series("", cells.index, dtype=object)
     return cells[OUTCOME].astype(object).where(cells[OUTCOME].notna(), "")
+
+
+def outcomes_recorded(cells: pd.DataFrame) -> bool:
+    """Return whether the records say of any cell how its training ended."""
+    return bool((outcomes(cells) != "").any())
 
 
 def failed_cells(cells: pd.DataFrame) -> pd.Series:
@@ -32,8 +38,7 @@ def trained_out(cells: pd.DataFrame) -> pd.Series:
     are taken as they are: every cell that did not fail counts.
     """
     fine = ~failed_cells(cells)
-    how = outcomes(cells)
-    return fine & (how == TRAINED_OUT) if (how != "").any() else fine
+    return fine & (outcomes(cells) == TRAINED_OUT) if outcomes_recorded(cells) else fine
 
 
 def why_not_trained_out(cells: pd.DataFrame) -> pd.Series:

@@ -115,6 +115,12 @@ def two_by_two(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def of_one_setting(table: pd.DataFrame) -> pd.Series:
+    """Return per row of ``two_by_two`` whether its scope is one setting, and not several."""
+    names = ["/".join(map(str, key)) for key in table[SETTING].itertuples(index=False)]
+    return table["scope"] == pd.Series(names, table.index, dtype=object)
+
+
 def seed_values(cells: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Return what ``two_by_two`` averages: a row per setting, method and seed.
 

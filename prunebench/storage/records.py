@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from prunebench.storage import layout
+
 IDENTITY = (
     "experiment", "task", "regime", "model", "method", "family", "seed", "sparsity",
 )  # fmt: skip
@@ -48,7 +50,7 @@ QUALITY = (
     *(f"train_clean_{measure}" for measure in ("error", "nll", "mse")), "noisy_val_error",
     "test_top5_error", "generalization_gap", "test_ece", "test_overconfidence", "test_margin",
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
-    "worst_class_change", "instability", *(f"stopped_{measure}" for measure in AT_STOP),
+    "worst_class_change", "instability", *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
     "sharpness", "quantized_error",

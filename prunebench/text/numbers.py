@@ -35,17 +35,20 @@ def significant(value: float, sign: bool = False) -> str:
     return number(value, digits, sign) if digits <= 6 else f"{value:.1e}".replace("-", MINUS)
 
 
-def interval(low: float | None, high: float | None, digits: int | None = 2) -> str:
+def interval(
+    low: float | None, high: float | None, digits: int | None = 2, sign: bool = True
+) -> str:
     """Return ``[low, high]``, or ``–`` where an end is missing.
 
     Args:
         low: the lower end.
         high: the upper end.
         digits: digits after the point; None writes the ends as ``significant`` does.
+        sign: whether a plus stands before ends above 0.
     """
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return NONE
-    ends = [significant(end, True) if digits is None else number(end, digits, True)
+    ends = [significant(end, sign) if digits is None else number(end, digits, sign)
             for end in (low, high)]  # fmt: skip
     return f"[{ends[0]}, {ends[1]}]"
 

@@ -7,7 +7,9 @@ from typing import Any
 from prunebench.report.document import figure_blocks
 from prunebench.report.document.elements import Block, ListBlock, Section, TextBlock
 from prunebench.report.report_inputs import ReportInputs
+from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.recovery_lengths import (
+    POINT,
     compared,
     errors_by_length,
     lengths_of,
@@ -34,7 +36,7 @@ def section(inputs: ReportInputs) -> Section:
     margin = inputs.analysis.equivalence
     changes = sign_changes(followed, margin)
     lengths = listed(f"{length:g}×" for length in sorted(found["length"].unique()))
-    points = followed.drop_duplicates(["task", "regime", "model", "base", "sparsity"])
+    points = followed.drop_duplicates(POINT)
     begin = (
         f"{plural(followed['base'].nunique(), 'method')} at {lengths} the declared epochs,"
         f" {plural(len(points), 'point')} of a method, setting and sparsity."
@@ -61,7 +63,7 @@ def _figure(inputs: ReportInputs) -> list[Block]:
 
 
 def _told(row: dict[Any, Any]) -> str:
-    where = " · ".join(str(row[axis]) for axis in ("task", "regime", "model"))
+    where = " · ".join(str(row[axis]) for axis in SETTING)
     first, last = (_end(row, end) for end in ("first", "last"))
     unsure = "" if row["sure"] else " (not beyond the intervals)"
     return f"{where}, {row['base']} at {row['ratio']:.3g}×: {first}, {last}{unsure}."

@@ -24,7 +24,7 @@ from prunebench.statistics import SETTING, under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.outcome_shares import outcome_shares
 from prunebench.statistics.recovery_lengths import in_order
-from prunebench.statistics.training_outcomes import outcomes
+from prunebench.statistics.training_outcomes import outcomes, outcomes_recorded
 from prunebench.storage.records import DENSE, OK, STATUSES, TRAINED_OUT
 from prunebench.text.numbers import NONE, percent, plural
 
@@ -79,7 +79,7 @@ def _gate(part: pd.DataFrame, noisy: bool) -> CellText:
 def _outcomes(inputs: ReportInputs) -> list[Block]:
     """Return how the trainings of each method ended, over all settings, with its figure."""
     cells = inputs.cells
-    if not (outcomes(cells) != "").any():
+    if not outcomes_recorded(cells):
         return [
             TextBlock("How the trainings of pruned cells ended was not recorded; only the dense"
                       " baselines were judged.")

@@ -22,8 +22,8 @@ from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import training_tables
 from prunebench.report.tables.training_tables import CORNERS
 from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, decide_interval
-from prunebench.statistics.training_outcomes import outcomes
-from prunebench.statistics.two_by_two import INTERACTION, STOPPED, TRAINED
+from prunebench.statistics.training_outcomes import outcomes_recorded
+from prunebench.statistics.two_by_two import INTERACTION, STOPPED, TRAINED, of_one_setting
 from prunebench.text.numbers import NONE, plural
 
 TITLE = "Dense and pruned, trained and stopped"
@@ -52,7 +52,7 @@ def section(inputs: ReportInputs) -> Section:
     blocks: list[Block] = []
     if found.empty:
         return Section(TITLE, "two-by-two", [TextBlock("There is no method beside dense.")])
-    known = bool((outcomes(inputs.cells) != "").any())
+    known = outcomes_recorded(inputs.cells)
     stopped = bool(found["gain_stopped"].notna().any())
     if known or stopped:
         blocks.append(TextBlock(ASKED))
@@ -68,9 +68,10 @@ def section(inputs: ReportInputs) -> Section:
 def _sentences(inputs: ReportInputs, found: pd.DataFrame) -> Iterator[str]:
     """Yield for each scope how many methods are better than dense, in either state."""
     analysis = inputs.analysis
-    pooled = set(found.loc[~found["scope"].isin(_single(found)), "scope"])
+    single = of_one_setting(found)
+    pooled = set(found.loc[~single, "scope"])
     for scope, rows in found.groupby("scope", sort=False):
-        if pooled and scope not in pooled and len(_single(found)) > 6:
+        if pooled and scope not in pooled and found.loc[single, "scope"].nunique() > 6:
             continue  # each setting of a large grid stands in the table
         said = []
         for state in (TRAINED, STOPPED):
@@ -111,19 +112,13 @@ def _example(rows: pd.DataFrame) -> str:
 
 def _where(scope: str, found: pd.DataFrame) -> str:
     """Return a scope's name; the regime alone where there is one task and one model."""
-    settings = found[found["scope"].isin(_single(found))]
+    settings = found[of_one_setting(found)]
     if (
         scope not in set(settings["scope"])
         or len(settings[["task", "model"]].drop_duplicates()) > 1
     ):
         return training_tables.place(scope)
     return str(settings.loc[settings["scope"] == scope, "regime"].iloc[0])
-
-
-def _single(found: pd.DataFrame) -> list[str]:
-    """Return the scopes that are one setting each."""
-    names = found[["task", "regime", "model"]].agg("/".join, axis=1)
-    return list(found.loc[found["scope"] == names, "scope"].unique())
 
 
 def _table(found: pd.DataFrame) -> TableBlock:
@@ -143,7 +138,7 @@ def _table(found: pd.DataFrame) -> TableBlock:
 
 def _left_out(found: pd.DataFrame, states: tuple[str, ...]) -> Iterator[Block]:
     """Yield how many cells make no pair in each state, and why, setting by setting."""
-    single = found[found["scope"].isin(_single(found))]
+    single = found[of_one_setting(found)]
     counts = {state: int(single[f"{state}_left_out"].sum()) for state in states}
     if not sum(counts.values()):
         yield TextBlock("Every pruned cell of these methods makes a pair with its dense baseline.")

@@ -11,7 +11,7 @@ from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.report.tables.training_tables import both_lengths
 from prunebench.statistics.recovery_lengths import in_order
-from prunebench.statistics.two_by_two import ESTIMATED, STOPPED, TRAINED
+from prunebench.statistics.two_by_two import ESTIMATED, STOPPED, TRAINED, of_one_setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +43,7 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
         return None
     found = both_lengths(cells, context.analysis)
     # scopes of several settings are for the table; a panel is one setting
-    found = found[found["scope"].str.count("/") > 0].dropna(subset=["dense_stopped"])
-    found = found[found["scope"] == found[["task", "regime", "model"]].agg("/".join, axis=1)]
+    found = found[of_one_setting(found)].dropna(subset=["dense_stopped"])
     settings = context.settings(found)
     if not settings:
         return None

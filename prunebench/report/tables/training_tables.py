@@ -18,7 +18,7 @@ from prunebench.statistics.outcome_shares import (
     outcome_shares,
 )
 from prunebench.statistics.recovery_lengths import compared, in_order, longest
-from prunebench.statistics.training_outcomes import outcomes
+from prunebench.statistics.training_outcomes import outcomes_recorded
 from prunebench.statistics.two_by_two import INTERACTION, two_by_two
 from prunebench.storage.files import write_text
 from prunebench.storage.records import FAILED_TO_TRAIN, STOPPED, UNDER_TRAINED
@@ -61,7 +61,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
     pairs = both_lengths(cells, analysis)
     if len(pairs):
         made[TWO_BY_TWO] = (pairs, two_by_two_tables(pairs))
-    if (outcomes(cells) != "").any():
+    if outcomes_recorded(cells):
         shares = outcome_shares(cells)
         made[OUTCOMES] = (shares, outcome_tables(shares))
     written = []
@@ -127,7 +127,7 @@ def corner(row: dict[Hashable, Any], name: str) -> str:
     error = name.startswith(("dense", "pruned"))
     if error:
         shown = number(100 * value, 1)
-        ends = f" [{number(100 * low, 1)}, {number(100 * high, 1)}]" if pd.notna(low) else ""
+        ends = f" {interval(100 * low, 100 * high, 1, sign=False)}" if pd.notna(low) else ""
     else:
         shown = number(value, 1, sign=True)
         ends = f" {interval(low, high, 1)}" if pd.notna(low) else ""
@@ -167,5 +167,5 @@ def outcome_tables(shares: pd.DataFrame) -> list[markup.PrintedTable]:
 
 def failed_share(row: dict[Hashable, Any]) -> str:
     """Return the share of cells that failed, in per cent, with its exact interval."""
-    low, high = (number(100 * row[f"failed_{end}"], 1) for end in ("low", "high"))
-    return f"{number(100 * row['failed'], 1)} [{low}, {high}]"
+    low, high = (100 * row[f"failed_{end}"] for end in ("low", "high"))
+    return f"{number(100 * row['failed'], 1)} {interval(low, high, 1, sign=False)}"

@@ -22,6 +22,7 @@ from prunebench.statistics.sample_error import sample_errors
 from prunebench.statistics.training_outcomes import (
     failed_cells,
     outcomes,
+    outcomes_recorded,
     why_not_trained_out,
 )
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY, STOPPED
@@ -201,7 +202,7 @@ def _not_trained(cells: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     Where the records say how trainings ended, both sides of a pair must be trained out; a control
     whose rule is to stop is what it is. Where they do not, the baseline's training error decides.
     """
-    if (outcomes(cells) == "").all():
+    if not outcomes_recorded(cells):
         late = under_trained(cells)
         return pd.Series("", cells.index, dtype=object).mask(failed_cells(cells), "failed"), late
     stops = (outcomes(cells) == STOPPED) & (cells["method"] != DENSE)

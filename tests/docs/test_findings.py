@@ -1,0 +1,53 @@
+"""Findings: what the first screen says is borne by the records, or is not written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from docs.findings import CLEAN, NOISY, REFERENCE, Facts, findings
+
+
+@pytest.fixture(scope="module")
+def cells() -> pd.DataFrame:
+    return pd.read_csv(REFERENCE)
+
+
+def test_a_gain_is_that_of_the_seeds_written_out(cells: pd.DataFrame) -> None:
+    facts = Facts()
+    rows = cells[(cells["regime"] == NOISY) & (cells["training_outcome"] == "trained-out")]
+    errors = rows.set_index(["method", "sparsity", "seed"])["test_error"].sort_index()
+    sparsity = 0.5
+    own = errors.loc["imp", sparsity]
+    wanted = np.mean([100 * (errors["dense", 0.0, seed] - own[seed]) for seed in own.index])
+    assert len(own) == 8
+    [found] = [gain for gain in facts.gains(NOISY, "trained") if gain.at == "imp at 2×"]
+    assert found.value == pytest.approx(wanted)
+    assert found.pairs == 8
+    assert facts.dense(CLEAN) == pytest.approx(
+        100 * cells[(cells["regime"] == CLEAN) & (cells["method"] == "dense")]["test_error"].mean()
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "column", "words"),
+    [
+        # a pruned network that is better at its end, one that is better stopped, one that is
+        # better than both without having learned its labels
+        ("imp", "test_error", "no pruned network is better"),
+        ("imp", "stopped_test_error", "Early stopping"),
+        ("l1-filter", "test_error", "too small to memorize"),
+    ],
+)
+def test_what_the_records_do_not_say_is_not_written(
+    cells: pd.DataFrame, tmp_path: Path, method: str, column: str, words: str
+) -> None:
+    better = (cells["regime"] == NOISY) & (cells["method"] == method)
+    better &= cells["sparsity"] == (0.5 if method == "imp" else 0.96875)
+    assert better.sum() == 8
+    cells.assign(**{column: cells[column].mask(better, 0.01)}).to_csv(tmp_path / "cells.csv")
+    with pytest.raises(ValueError, match=words):
+        findings(Facts(tmp_path / "cells.csv"))
