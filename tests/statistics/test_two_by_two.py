@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from prunebench.statistics import estimate
-from prunebench.statistics.two_by_two import COLUMNS, two_by_two
+from prunebench.statistics.two_by_two import COLUMNS, of_one_setting, two_by_two
 
 # errors in per cent: (trained, stopped, on noisy validation trained, the same stopped)
 Errors = tuple[float, float, float, float]
@@ -156,3 +156,9 @@ def test_settings_are_pooled_by_their_labels_and_p_is_adjusted_within_a_scope() 
     assert pooled["gain_trained_p"] == pytest.approx(2 * 2 / 2**8)  # Holm over two methods
     alone = two_by_two(cells, methods=["a"]).set_index("scope")
     assert alone.loc["noisy labels", "gain_trained_p"] == pytest.approx(2 / 2**8)
+
+
+def test_a_table_without_rows_has_no_settings() -> None:
+    empty = two_by_two(small()).iloc[:0]
+    assert of_one_setting(empty).tolist() == []
+    assert of_one_setting(two_by_two(small())).tolist() == [True]
