@@ -36,6 +36,7 @@ class Grid:
     cells: NDArray[np.int_]  # rows per method
     failed: NDArray[np.int_]  # rows per method that failed
     left_out: NDArray[np.int_]  # rows per method that failed, or whose baseline did
+    under_trained: NDArray[np.int_]  # rows per method
     collapsed: NDArray[np.int_]  # sparsities per method at which it collapses
     unpaired: bool  # the baseline's seeds are others than the methods'
     sample: Floats  # (methods, sparsities): standard error over test samples, points
@@ -142,6 +143,7 @@ def _grid(
         is_constant, absent,
         np.bincount(m, minlength=count), np.bincount(m[failed], minlength=count),
         np.bincount(m[out], minlength=count),
+        np.bincount(m[rows["unfinished"].to_numpy(bool)], minlength=count),
         np.array([int(collapsed.get(i, 0)) for i in range(count)]),
         unpaired, _sample(rows, still, m, target, sparsities, is_constant),
         _span(octaves, deciding & ~is_constant),

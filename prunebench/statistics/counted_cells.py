@@ -9,12 +9,13 @@ from prunebench.experiment import training_gate
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import against_own_dense, origin, others
 from prunebench.statistics.training_outcomes import (
+    OUTCOME,
     PREFIX,
     column,
     failed_cells,
     outcomes,
 )
-from prunebench.storage.records import DENSE, STOPPED
+from prunebench.storage.records import DENSE, STOPPED, UNDER_TRAINED
 
 CLASSES = "classes"  # of the task; tables of others may lack it
 
@@ -54,8 +55,10 @@ def counted(cells: pd.DataFrame) -> pd.DataFrame:
         cells: Checked cells.
 
     Returns:
-        The cells with ``failed`` and ``chance``; ``test_error``, ``val_error`` and
-        ``choice_error``, the validation error that choices are made by, NaN where the cell failed;
+        The cells with ``failed``, ``unfinished`` (under-trained) and ``chance``; ``test_error``,
+        ``val_error`` and ``choice_error``, the validation error that choices are made by, NaN where
+        the cell failed; ``choice_error`` also where half or more of the trainings at that
+        compression were unfinished, since what validation would choose there is training too short;
         ``octaves``, log₂ of the compression ratio that was achieved: all weights over those kept.
         Where a table (of others) does not record it, the target stands in for it.
     """
@@ -65,17 +68,31 @@ def counted(cells: pd.DataFrame) -> pd.DataFrame:
     cells["choice_error"] = choice_error(cells)
     for name in ("test_error", "val_error", "choice_error"):
         cells[name] = column(cells, name).mask(cells["failed"])
+    cells["unfinished"] = ~cells["failed"] & (outcomes(cells) == UNDER_TRAINED)
+    cells["choice_error"] = cells["choice_error"].mask(_mostly_unfinished(cells))
     ratio = column(cells, "compression_ratio")
     achieved = np.log2(ratio.where(ratio > 0))
     cells["octaves"] = achieved.fillna(-np.log2(1 - cells["sparsity"].astype(float)))
     return cells
 
 
+def _mostly_unfinished(cells: pd.DataFrame) -> pd.Series:
+    """Return per row whether half or more of the trainings at its compression are unfinished.
+
+    Trainings that failed are not asked. What dense baselines are compared with is their own last
+    state, however it came about.
+    """
+    point = [cells[name] for name in (*SETTING, "method", "sparsity")]
+    share = cells["unfinished"].astype(float).mask(cells["failed"]).groupby(point).transform("mean")
+    return (share >= 0.5) & (cells["method"] != DENSE)
+
+
 def as_stopped(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the cells with the measures of their stopped states in place of the last ones.
 
     Cells without a stopped state are left out, unless they failed; a last state that stopping
-    chose is its own stopped state.
+    chose is its own stopped state. All that did not fail is ``stopped``, however its training
+    would have ended.
     """
     stopped = [name for name in cells.columns if str(name).startswith(PREFIX)]
     stopped = [name for name in stopped if name.removeprefix(PREFIX) in cells.columns]
@@ -87,6 +104,8 @@ def as_stopped(cells: pd.DataFrame) -> pd.DataFrame:
         for name in stopped
     }
     failed = failed_cells(cells)
+    if OUTCOME in cells.columns:
+        made[OUTCOME] = cells[OUTCOME].where(failed, STOPPED)
     there = made["test_error"].notna() if "test_error" in made else own_state
     if "test_error" in made:  # a failed cell has no error that counts, and is a record nevertheless
         made["test_error"] = made["test_error"].fillna(column(cells, "test_error").where(failed))

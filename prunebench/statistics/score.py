@@ -73,7 +73,8 @@ def score(
         settings, draws shared by all methods; NaN where a setting has one seed.
         ``interval_over``: ``seeds`` (on these tasks), or ``seeds and tasks`` from 8 tasks on.
         ``chosen*``: the same for the value at the sparsity with the lowest mean validation error
-        (chosen anew in each draw; ties go to the sparser).
+        (chosen anew in each draw; ties go to the sparser), among those at which fewer than half of
+        the trainings are under-trained; NaN where there is none, as in ``best_*``.
         ``p_baseline``, ``p_reference``: exact sign-flip test over independent units
         (``unit_shares``), Holm-adjusted over the primary methods. Others keep their unadjusted p,
         and ``against_*``, the words, call it exploratory. ``p_tasks``, ``against_tasks``:
@@ -89,6 +90,7 @@ def score(
         rest. ``failed``: cells that failed, diverged, collapsed or failed to train,
         ``failed_share`` of its ``cells`` with the exact 95 % interval ``failed_low``,
         ``failed_high``; ``left_out``: cells that make no pair, since they or their baseline failed;
+        ``under_trained``: cells whose training had not come to its end, which the score counts;
         ``collapsed``: compressions at which half of the cells or more failed, or the others
         err as a constant predictor does. ``rank``: from 1 on.
         ``stopped_score``, ``stopped_low``, ``stopped_high``, ``stopped_p``, ``stopped_verdict``,
@@ -245,7 +247,8 @@ def _unscored(method: str, rules: ScoreRules) -> dict[str, Any]:
     return {
         "method": method, "family": rules.families[method],
         **dict.fromkeys(numbers, float("nan")), "interval_over": "", "against_tasks": "–",
-        "primary": False, "wins": 0, "ties": 0, "losses": 0, "left_out": 0, "collapsed": 0,
+        "primary": False, "wins": 0, "ties": 0, "losses": 0, "left_out": 0, "under_trained": 0,
+        "collapsed": 0,
     }  # fmt: skip
 
 

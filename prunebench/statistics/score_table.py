@@ -104,12 +104,12 @@ def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
 
 
 def _count(table: pd.DataFrame, scored: list[SettingScores], baseline: str) -> pd.DataFrame:
-    """Add the counts of cells won, tied, lost, missing, present, failed and left out."""
+    """Add the counts of cells: won, tied, lost, missing, failed, left out, under-trained, …"""
     tally = np.sum([each.tally for each in scored], axis=0)
     tally[table["method"] == baseline, :3] = 0  # against itself there is nothing to win
     for position, column in enumerate(("wins", "ties", "losses")):
         table[column] = tally[:, position]
-    for column in ("missing", "cells", "failed", "left_out", "collapsed"):
+    for column in ("missing", "cells", "failed", "left_out", "under_trained", "collapsed"):
         table[column] = np.sum([getattr(each.grid, column) for each in scored], axis=0)
     table["complete"] = table["missing"] == 0
     table["failed_share"] = table["failed"] / table["cells"].where(table["cells"] > 0)

@@ -98,3 +98,30 @@ def test_under_trained_baselines_mark_their_whole_curves(small: pd.DataFrame) ->
     assert not under_trained(plain.drop(columns="augmentation")).any()
     said = small.assign(train_error=0.0, message="under-trained: 12 % training error")
     assert under_trained(said).all()
+
+
+@pytest.mark.parametrize("late", [(0,), (0, 1)])
+def test_no_choice_falls_where_half_of_the_trainings_are_too_short(
+    small: pd.DataFrame, late: tuple[int, ...]
+) -> None:
+    cells = small.assign(training_outcome="trained-out")
+    assert score(cells).set_index("method").loc["a", "chosen"] == pytest.approx(-10)  # at 75 %
+    short = (cells["method"] == "a") & (cells["sparsity"] == 0.75) & cells["seed"].isin(late)
+    cells.loc[short, "training_outcome"] = "under-trained"
+    found = score(cells).set_index("method").loc["a"]
+    assert found["chosen"] == pytest.approx(-1)  # at 50 %: 0 and −2 points
+    assert (found["best_sparsity"], found["under_trained"]) == (0.5, len(late))
+    plain = score(small).set_index("method").loc["a"]
+    assert (plain["score"], plain["under_trained"]) == (found["score"], 0)
+
+
+def test_where_every_training_is_too_short_nothing_is_chosen(small: pd.DataFrame) -> None:
+    cells = small.assign(
+        training_outcome="under-trained", stopped_test_error=small["test_error"],
+        stopped_val_error=small["val_error"],
+    )  # fmt: skip
+    found = score(cells).set_index("method")
+    assert found.loc[["a", "random"], "chosen"].isna().all()
+    assert found.loc["dense", "chosen"] == 0  # compared with itself
+    # a state that stopping chose is no training too short
+    assert found.loc["a", "stopped_chosen"] == pytest.approx(-10)

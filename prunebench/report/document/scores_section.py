@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from prunebench.report.document import figure_blocks
 from prunebench.report.document.elements import (
     BAD,
@@ -22,16 +24,26 @@ from prunebench.report.document.elements import (
     TextBlock,
 )
 from prunebench.report.report_inputs import ReportInputs
+from prunebench.statistics import performance_profiles, robust_summaries
+from prunebench.statistics.bootstrap import DRAWS
 from prunebench.statistics.published_results import MARK
+from prunebench.statistics.score import RANDOM
+from prunebench.statistics.setting_scores import score_settings, seed_scores
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import NONE, interval, number, p_value
+from prunebench.text.numbers import NONE, interval, number, p_value, percent
 
 COLUMNS = {
     "Rank": NAME, "Method": NAME, "Role": WORDS, "Score": NUMBER, "95 % interval": NUMBER,
     "Verdict": WORDS, "p (dense)": NUMBER, "Against dense": WORDS, "p (random)": NUMBER,
     "Against random": WORDS, "At chosen sparsity": NUMBER, "Its 95 % interval": NUMBER,
-    "Wins / ties / losses": NUMBER, "Cells": NUMBER, "Failed": NUMBER, "Missing": NUMBER,
+    "Wins / ties / losses": NUMBER, "Cells": NUMBER, "Failed": NUMBER, "Under-trained": NUMBER,
+    "Missing": NUMBER,
 }  # fmt: skip
+ROBUST = {
+    "Method": NAME, "Runs": NUMBER, "Interquartile mean": NUMBER, "Its 95 % interval": NUMBER,
+    "Probability of improvement": NUMBER, "Interval of that": NUMBER,
+}  # fmt: skip
+ENOUGH = 4  # seeds, from which on a middle half is one
 TONES = {"better": GOOD, "equivalent": EVEN, "worse": BAD}
 
 
@@ -45,7 +57,9 @@ def section(inputs: ReportInputs) -> Section:
     ]
     caption = (
         "Score and differences in points of test error against dense, negative is better; p is"
-        " adjusted by Holm over the candidates; the p of other methods is exploratory."
+        " adjusted by Holm over the candidates; the p of other methods is exploratory. The score"
+        " counts under-trained cells as they are; the chosen sparsity is one at which most"
+        " trainings came to their end."
     )
     words = (
         f"Means, standard deviations and costs of every cell are in {inputs.layout.tables.name}/,"
@@ -54,6 +68,7 @@ def section(inputs: ReportInputs) -> Section:
     blocks: list[Block] = [
         TableBlock(dict(COLUMNS), rows, caption),
         *_published(inputs),
+        *_robust(inputs),
         TextBlock(words),
     ]
     if all(finding.figure != "forest" for finding in inputs.findings):
@@ -72,6 +87,38 @@ def _published(inputs: ReportInputs) -> Iterator[Block]:
             " the sparsities that it reports; where seeds have no dense result of their own,"
             " interval and test are Welch's.",
         )  # fmt: skip
+
+
+def _robust(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield the scores as rliable summarizes them, of seeds of settings; best first."""
+    runs = seed_scores(score_settings(inputs.cells, DENSE, RANDOM, DRAWS))
+    thresholds = np.array([-inputs.analysis.equivalence, 0.0, inputs.analysis.equivalence])
+    runs = runs[runs["method"] != DENSE]
+    if inputs.seeds < ENOUGH or runs["value"].isna().all():
+        return
+    shares = performance_profiles(runs, thresholds).pivot(
+        index="method", columns="threshold", values="share"
+    )
+    other = RANDOM if RANDOM in inputs.methods else None
+    columns = {**ROBUST, **{f"Below {number(t, 1, sign=True)}": NUMBER for t in thresholds}}
+    table = robust_summaries(runs, against=other).sort_values(["iqm", "method"])
+    rows: list[list[CellText]] = [
+        [
+            str(v["method"]), str(v["runs"]), number(v["iqm"], 2, sign=True),
+            interval(v["iqm_low"], v["iqm_high"]), number(v["improvement"], 2),
+            interval(v["improvement_low"], v["improvement_high"], sign=False),
+            *(percent(share, 0) for share in shares.loc[v["method"]]),
+        ]
+        for v in table.to_dict("records")
+    ]  # fmt: skip
+    yield TableBlock(
+        columns, rows,
+        "The same scores, of each seed in each setting, as rliable summarizes them (Agarwal et al."
+        " 2021), which one seed that goes very well or badly moves little: the mean of the middle"
+        " half, the probability that a run does better than one of random pruning, and the share"
+        " of runs whose score lies below (better than) each number of points. Intervals: 95 %,"
+        " bootstrap over seeds within settings.",
+    )  # fmt: skip
 
 
 def _row(v: dict[Any, Any]) -> list[CellText]:
@@ -96,5 +143,6 @@ def _row(v: dict[Any, Any]) -> list[CellText]:
         tally,
         str(v["cells"]),
         str(v["failed"]),
+        str(v["under_trained"]),
         str(v["missing"]),
     ]

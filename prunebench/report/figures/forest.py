@@ -102,7 +102,8 @@ def _stopped(scores: pd.DataFrame) -> Ends | None:
     "The gain, dense minus own test error with the same seed, in points (right is better), at the"
     " sparsity that validation chose, with its 95 % interval: methods above; below the controls"
     " that pruning has to beat: dense networks trained as long, stopped early or decayed, small"
-    " dense ones, random and shuffled masks. Shaded: the region of practical equivalence.",
+    " dense ones, random and shuffled masks. Shaded: the region of practical equivalence. No mark:"
+    " at no sparsity did most of its trainings come to their end.",
     whole=True,
 )
 def controls(cells: pd.DataFrame, context: FigureContext) -> Figure | None:

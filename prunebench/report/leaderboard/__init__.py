@@ -31,7 +31,9 @@ EXPLAINED = (
     " it shares with each of the others.",
     "Stopped: the same of the states at which early stopping on noisy validation ends each"
     " training, dense's too. Interaction: the gain trained minus the gain stopped.",
-    "At chosen sparsity: the difference where the validation error is lowest.",
+    "At chosen sparsity: the difference where the validation error is lowest, of the sparsities at"
+    " which most trainings came to their end; the score counts the others too, and the column"
+    " under-trained says how many.",
     "Costs are means over all cells of the row that have them, of ratios geometric means; a cost"
     " that no record has is no column.",
 )

@@ -152,6 +152,10 @@ SHOWN = (
     Column("Share failed", "with its exact 95 % interval", _failed, "failed_share"),
     Column("Left out", "cells that failed, or whose dense did", _plain("left_out"), "left_out"),
     Column(
+        "Under-trained", "cells whose training had not come to its end; the score counts them",
+        _plain("under_trained"), "under_trained",
+    ),
+    Column(
         "Collapsed", "compressions at which half failed, or at chance", _plain("collapsed"),
         "collapsed",
     ),

@@ -27,13 +27,16 @@ POINTS = (
     *INTERACTION,
 )  # fmt: skip
 P_VALUES = ("p_baseline", "p_reference", "stopped_p", "interaction_p")
-COUNTS = ("wins", "ties", "losses", "cells", "failed", "missing", "left_out", "collapsed")
+COUNTS = (
+    "wins", "ties", "losses", "cells", "failed", "missing", "left_out", "under_trained",
+    "collapsed",
+)  # fmt: skip
 KEYS = (
     "rank", "method", "published", "family", "score", "low", "high", "verdict", "against_baseline",
     "p_baseline", "against_reference", "p_reference", "chosen", "chosen_low", "chosen_high", "wins",
     "ties", "losses", "best_cell", "best_difference", *(cost.key for cost in COSTS), "cells",
-    "failed", "missing", *FAILED, "left_out", "collapsed", *STOPPED, "stopped_p", "stopped_verdict",
-    *INTERACTION, "interaction_p",
+    "failed", "missing", *FAILED, "left_out", "under_trained", "collapsed", *STOPPED, "stopped_p",
+    "stopped_verdict", *INTERACTION, "interaction_p",
 )  # fmt: skip
 SOFTWARE = ("python_version", "torch_version", "torchvision_version", "timm_version")
 

@@ -7,14 +7,22 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import trim_mean
 
 from prunebench.report import document as paper
 from prunebench.report import reader_warnings
-from prunebench.report.document import length_section, sanity_section, two_by_two_section
+from prunebench.report.document import (
+    length_section,
+    sanity_section,
+    scores_section,
+    two_by_two_section,
+)
 from prunebench.report.document.elements import Document, Section, TableBlock
 from prunebench.report.report_inputs import ReportInputs
+from prunebench.statistics.setting_scores import score_settings, seed_scores
 from prunebench.statistics.two_by_two import two_by_two
 from prunebench.storage.layout import Layout
+from tests.report.made_up import synthetic
 
 
 def inputs_of(cells: pd.DataFrame) -> ReportInputs:
@@ -112,3 +120,25 @@ def test_no_stopped_states_under_noise_is_a_warning(judged: pd.DataFrame) -> Non
     bare = judged.drop(columns=[c for c in judged.columns if c.startswith("stopped_")])
     said = " ".join(reader_warnings.of_report(inputs_of(bare)))
     assert "No states were kept at which early stopping" in said
+
+
+def test_robust_summaries_need_four_seeds_and_are_those_of_scipy(judged: pd.DataFrame) -> None:
+    clean = judged[judged["regime"] == "clean"]
+    few = scores_section.section(inputs_of(clean))
+    cells = synthetic(seeds=4, broken=False)
+    cells = cells[(cells["regime"] == "clean") & (cells["model"] == "seed-cnn")]
+    enough = scores_section.section(inputs_of(cells))
+    tables = [
+        [block for block in section.blocks if isinstance(block, TableBlock)]
+        for section in (few, enough)
+    ]
+    assert [len(each) for each in tables] == [1, 2]
+    shown = {str(row[0]): row for row in tables[1][1].rows}
+    runs = seed_scores(score_settings(cells, "dense", "random", 10))
+    for method, own in runs[runs["method"] != "dense"].groupby("method"):
+        values = own["value"].to_numpy()
+        assert float(str(shown[method][2]).replace("−", "-")) == pytest.approx(
+            trim_mean(values, 0.25), abs=0.00501
+        )
+        below = [round(100 * float((values < limit).mean())) for limit in (-0.5, 0, 0.5)]
+        assert [str(text) for text in shown[method][-3:]] == [f"{share} %" for share in below]
