@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from prunebench.experiment.training_gate import MEMORIZED_AT
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.cells_table import flags
 from prunebench.statistics.published_results import own
-from prunebench.statistics.training_outcomes import column, exact_interval, outcomes
+from prunebench.statistics.training_outcomes import exact_interval, outcomes
 from prunebench.storage.records import FAILED_TO_TRAIN, OK, STOPPED, TRAINED_OUT, UNDER_TRAINED
 
 # of a cell, each exclusive of the others: its training came to its end below the gate's training
@@ -21,8 +21,8 @@ KINDS = (LEARNED, PLATEAU, UNDER_TRAINED, FAILED_TO_TRAIN, STOPPED, LOST, UNKNOW
 def kinds(cells: pd.DataFrame) -> pd.Series:
     """Return which of KINDS each cell is of."""
     how = outcomes(cells)
-    above = column(cells, "train_error") > MEMORIZED_AT
-    learned = pd.Series(LEARNED, cells.index, dtype=object).mask(above, PLATEAU)
+    above = flags(cells.reindex(columns=["plateau"])["plateau"]).fillna(False)
+    learned = pd.Series(LEARNED, cells.index, dtype=object).mask(above.astype(bool), PLATEAU)
     said = how.where(how != TRAINED_OUT, learned).where(how != "", UNKNOWN)
     return said.mask(cells["status"] != OK, LOST)
 

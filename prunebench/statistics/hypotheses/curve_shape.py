@@ -15,7 +15,12 @@ from prunebench.statistics.hypotheses.comparisons import (
     clip_correlations,
     judge_family,
 )
-from prunebench.statistics.hypotheses.correlation import POINTS, slope, spearman
+from prunebench.statistics.hypotheses.correlation import (
+    POINTS,
+    partial_spearman,
+    slope,
+    spearman,
+)
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, in_settings
 from prunebench.statistics.hypotheses.phases import PHASES, curve_phases, phases_per_seed
@@ -23,6 +28,8 @@ from prunebench.statistics.label_scopes import NOISY
 from prunebench.statistics.significance import holm, p_text, unable
 from prunebench.text.numbers import plural
 
+PARTIAL = "partial rank correlation, given compression"
+EVERY = "all methods"
 SIDES = {"rise": HIGHER, "fall": LOWER, "collapse": HIGHER}
 
 
@@ -166,17 +173,29 @@ def _of_methods(pooled: list[Comparison], table: PairedCells) -> list[str]:
     3, "memorization", "The gain follows the loss of memorization.", "memorized-recovered"
 )  # fmt: skip
 def memorization(table: PairedCells) -> Judgement:
-    """Correlate memorized share and test error up to the minimum, within a seed."""
+    """Correlate memorized share and test error within a seed, up to the minimum.
+
+    Beside it at equal compression, since both also change with what is kept alone: over all
+    methods and compressions, given the compression that was achieved.
+    """
     family, settings = table.family, noisy_settings(table)
     if table.rows["memorized"].isna().all():
         raise MissingRecords("the column memorized is empty")
+    alpha = table.analysis.alpha
+    alike = judge_family(
+        clip_correlations(
+            table.compare(_at_equal_compression(table, settings), PARTIAL, NOISY, "", "partial")
+        ),
+        alpha,
+    )
     values = in_settings(_per_seed(table, family), settings)
     if values.empty or values["correlation"].isna().all():
         raise MissingRecords(
             f"no curve has {POINTS} cells with a known and changing memorized share between dense"
             " and its minimum"
+            + (f" (at equal compression, {_alike_words(alike)})" if alike else ""),
+            alike,
         )
-    alpha = table.analysis.alpha
     ranks = judge_family(
         clip_correlations(table.compare(values, "rank correlation", NOISY, "", "correlation")),
         alpha,
@@ -197,9 +216,28 @@ def memorization(table: PairedCells) -> Judgement:
         + phrases.listed([f"{item.method} {phrases.number(item, '')}" for item in slopes])
         + ". Both also change with sparsity alone: the correlation shows that they go together,"
         " not which causes which."
+        + (f" At equal compression {_alike_words(alike)}." if alike else "")
     )
     against = [item.decision == LOWER for item in ranks]
-    return Judgement(verdict_for_all(hold, opposite=against), sentence, [*ranks, *slopes])
+    return Judgement(verdict_for_all(hold, opposite=against), sentence, [*ranks, *slopes, *alike])
+
+
+def _at_equal_compression(table: PairedCells, settings: pd.DataFrame) -> pd.DataFrame:
+    """Return ``partial`` per setting and seed: of memorized and test error, given compression."""
+    cells = in_settings(table.rows[table.rows["sparsity"] > 0], settings)
+    cells = cells.dropna(subset=["memorized", "test_error"])
+    found = [
+        (*key, EVERY, partial_spearman(*rows[["memorized", "test_error", "octaves"]].to_numpy().T))
+        for key, rows in cells.groupby([*SETTING, "seed"], sort=True)
+    ]
+    return pd.DataFrame(found, columns=[*SETTING, "seed", "method", "partial"])
+
+
+def _alike_words(items: list[Comparison]) -> str:
+    [item] = items
+    what = {HIGHER: "test error falls with it", LOWER: "test error rises as it falls"}
+    said = what.get(item.decision, "no relation is shown")
+    return f"{said} (partial rank correlation {phrases.number(item, '')}, {p_text(item.p)})"
 
 
 def _per_seed(table: PairedCells, methods: tuple[str, ...]) -> pd.DataFrame:

@@ -136,6 +136,30 @@ def test_the_correlation_is_that_of_plain_loops(judge: Judge) -> None:
     )
 
 
+def test_at_equal_compression_error_is_compared_over_methods(judge: Judge) -> None:
+    """Two methods of the same shape: the one that memorizes less has the lower error."""
+    less = {"rewind": 0.0, "magnitude": 0.2}
+    plan = Plan(
+        {name: lambda regime, s, by=by: -30 * by + 9 * s for name, by in less.items()}, seeds=7,
+        noise=2.0,
+        extra={"memorized": lambda regime, m, s, seed: 1 - less.get(m, 0) - 0.01 * s},
+    )  # fmt: skip
+    table = cells(plan)
+    found = judge(3, table)
+    row = found.evidence.set_index("measure").loc["partial rank correlation, given compression"]
+    values = []
+    noisy = table[(table["regime"] == "noisy-40") & (table["sparsity"] > 0)]
+    for _, own in noisy.groupby("seed"):
+        x, y, z = (stats.rankdata(own[c]) for c in ("memorized", "test_error", "sparsity"))
+        left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
+        values.append(stats.pearsonr(*left).statistic)
+    assert row["value"] == pytest.approx(np.mean(values))
+    assert row["decision"] == "higher"
+    # the minimum is at the first sparsity: along the curves there is nothing to say
+    assert found.verdict == UNTESTED
+    assert "at equal compression, test error falls with it" in found.sentence
+
+
 def test_a_minimum_at_the_first_sparsity_leaves_nothing_to_correlate(judge: Judge) -> None:
     plan = Plan({"rewind": lambda regime, s: 10 * s}, seeds=3)
     assert judge(3, cells(plan)).verdict == UNTESTED
