@@ -23,7 +23,13 @@ from prunebench.report.tables import training_tables
 from prunebench.report.tables.training_tables import CORNERS
 from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER, UNRESOLVED, decide_interval
 from prunebench.statistics.training_outcomes import outcomes_recorded
-from prunebench.statistics.two_by_two import INTERACTION, STOPPED, TRAINED, of_one_setting
+from prunebench.statistics.two_by_two import (
+    INTERACTION,
+    STOPPED,
+    TRAINED,
+    of_one_setting,
+    two_by_two,
+)
 from prunebench.text.numbers import NONE, plural
 
 TITLE = "Dense and pruned, trained and stopped"
@@ -59,7 +65,7 @@ def section(inputs: ReportInputs) -> Section:
     lacking = [*([] if known else [NOT_SAID]), *([] if stopped else [NO_STOP])]
     if lacking:
         blocks.append(ListBlock(tuple(lacking), warning=True))
-    blocks.append(ListBlock(tuple(_sentences(inputs, found))))
+    blocks.append(ListBlock((*_sentences(inputs, found), *_continued(inputs))))
     blocks += figure_blocks.of_stem(inputs, training_tables.TWO_BY_TWO)
     blocks += [_table(found), *_left_out(found, (TRAINED, STOPPED) if stopped else (TRAINED,))]
     return Section(TITLE, "two-by-two", blocks)
@@ -92,6 +98,26 @@ def _sentences(inputs: ReportInputs, found: pd.DataFrame) -> Iterator[str]:
             )
             continue
         yield f"{_where(str(scope), found)}: {'; '.join(said)}. {_example(rows)}"
+
+
+def _continued(inputs: ReportInputs) -> Iterator[str]:
+    """Yield where the dense network loses too when it goes on from trained weights and is stopped.
+
+    Such a training has learned its labels before it can be stopped, with pruning or without.
+    """
+    controls = inputs.table.controls_of_kind("dense-long")
+    found = two_by_two(inputs.cells, controls) if controls else pd.DataFrame()
+    if found.empty:
+        return
+    rows = found[of_one_setting(found) & (found["gain_stopped_high"] < 0)]
+    for row in rows.to_dict("records"):
+        yield (
+            f"{_where(row['scope'], found)}: {row['method']}, the dense network trained on from its"
+            f" trained weights, is worse as well where it is stopped:"
+            f" {training_tables.corner(row, 'gain_stopped')} points. What goes on from trained"
+            " weights has learned its labels before it can be stopped: where such a method is"
+            " worse stopped, that is not pruning's doing, and neither is its interaction."
+        )
 
 
 def _example(rows: pd.DataFrame) -> str:

@@ -52,6 +52,16 @@ def test_the_headline_stands_in_the_table(inputs: ReportInputs, judged: pd.DataF
     assert f"at {wanted['compression_ratio']:.3g}×" in str(row[5])
 
 
+def test_a_dense_network_that_goes_on_and_loses_is_told(judged: pd.DataFrame) -> None:
+    told = "trained on from its trained weights, is worse as well where it is stopped"
+    noisy = judged[judged["regime"] == "noisy-40"]
+    long = noisy["method"] == "dense-long"
+    worse = noisy.assign(stopped_test_error=noisy["stopped_test_error"].mask(long, 0.6))
+    for cells, said in ((worse, True), (noisy, False)):
+        text = text_of(two_by_two_section.section(inputs_of(cells)))
+        assert (told in text) == said
+
+
 def test_what_was_left_out_is_said_with_its_reason(inputs: ReportInputs) -> None:
     section = two_by_two_section.section(inputs)
     table = [block for block in section.blocks if isinstance(block, TableBlock)][-1]
