@@ -20,13 +20,15 @@ help: ## show this help
 
 setup: .venv/installed ## the environment in .venv, from the hashed lock file
 
-# uv builds the environment: it needs neither venv nor ensurepip, which Debian's python3 lacks
+# uv builds the environment: it needs neither venv nor ensurepip, which Debian's python3 lacks;
+# each job of a grid is a process, and where Python may not write bytecode it would compile pandas,
+# torch and timm every time
 .venv/installed: requirements.lock requirements-uv.lock
 	$(PYTHON) -m pip --version >/dev/null || { echo "error: $(PYTHON) has no pip; install it (on Debian: apt-get install python3-pip)" >&2; exit 2; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --upgrade --target .uv -r requirements-uv.lock
 	.uv/bin/uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
-	VIRTUAL_ENV="$$PWD/.venv" .uv/bin/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV="$$PWD/.venv" .uv/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	touch $@
 
 benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on CORES cores
