@@ -66,8 +66,9 @@ def test_a_grid_is_refused_before_any_job(tmp_path: Path, text: str, reason: str
 
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the results should lie")
-    [line] = dry_run(tmp_path, json.dumps(GRID))
+    *said, line = dry_run(tmp_path, json.dumps(GRID))
     assert line == "error: cannot write results/tiny/config.json: Not a directory"
+    assert all(text.startswith(("smallest p", "caution:")) for text in said)  # the plan is right
 
 
 # ---------------------------------------------------------- found once the data are there

@@ -47,7 +47,7 @@ def test_a_full_disk_and_one_that_may_not_be_written(
     tmp_path: Path, small_disk: Callable[[str], Path]
 ) -> None:
     data = tmp_path / "data"
-    disk = small_disk("size=4m")  # the baseline fits, not all of its curves
+    disk = small_disk("size=5m")  # the baseline fits, not all of its curves
     plan = plan_in(disk)
     with pytest.raises(PrunebenchError, match=r"cannot write .*: No space left on device") as full:
         pipeline.run(plan, data)
