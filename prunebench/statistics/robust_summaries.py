@@ -19,14 +19,16 @@ from prunebench.statistics.bootstrap import DRAWS, ENTROPY, LEVEL, Floats
 from prunebench.statistics.cell_grid import SETTING
 
 TRIMMED = 0.25  # share of the runs that is left out at either end
-Runs = Sequence[Floats]  # of each setting, (runs,)
+Runs = Sequence[Floats]  # of each setting, (…, runs): draws before, where there are any
 
 
-def interquartile_mean(runs: Runs) -> float:
-    """Return the mean of the middle half of all runs."""
-    values = np.sort(np.concatenate(list(runs)))
-    cut = int(TRIMMED * len(values))  # as scipy.stats.trim_mean counts
-    return float(values[cut : len(values) - cut].mean())
+def interquartile_mean(runs: Runs) -> Floats:
+    """Return the mean of the middle half of all runs, (…)."""
+    values = np.sort(np.concatenate(list(runs), axis=-1), axis=-1)
+    count = values.shape[-1]
+    cut = int(TRIMMED * count)  # as scipy.stats.trim_mean counts
+    middle: Floats = values[..., cut : count - cut].mean(axis=-1)
+    return middle
 
 
 def profile(runs: Runs, thresholds: Floats) -> Floats:
@@ -36,17 +38,18 @@ def profile(runs: Runs, thresholds: Floats) -> Floats:
     return found
 
 
-def probability_of_improvement(runs: Runs, others: Runs) -> float:
-    """Return how probably a run of one method is better (lower) than one of another.
+def probability_of_improvement(runs: Runs, others: Runs) -> Floats:
+    """Return how probably a run of one method is better (lower) than one of another, (…).
 
     Mann and Whitney's U over the number of pairs, half for equals, averaged over settings.
     """
     found = []
     for own, its in zip(runs, others, strict=True):
-        lower = own[:, None] < its[None]
-        equal = own[:, None] == its[None]
-        found.append((lower + 0.5 * equal).mean())
-    return float(np.mean(found))
+        lower = own[..., :, None] < its[..., None, :]
+        equal = own[..., :, None] == its[..., None, :]
+        found.append((lower + 0.5 * equal).mean(axis=(-2, -1)))
+    improvement: Floats = np.mean(found, axis=0)
+    return improvement
 
 
 def robust_summaries(
@@ -114,17 +117,14 @@ def _runs(values: pd.DataFrame, method: str) -> dict[tuple[str, ...], Floats]:
 
 
 def _with_interval(
-    summary: Callable[[list[list[Floats]]], float], methods: list[list[Floats]], draws: int
+    summary: Callable[[list[list[Floats]]], Floats], methods: list[list[Floats]], draws: int
 ) -> tuple[float, float, float]:
     """Return a summary with the ends of its interval; NaN ends where a setting has one run."""
-    value = summary(methods)
+    value = float(summary(methods))
     if min(len(runs) for method in methods for runs in method) < 2:
         return value, np.nan, np.nan
     generator = np.random.default_rng([ENTROPY, zlib.crc32(b"stratified")])
-    drawn = [
-        summary([[generator.choice(runs, len(runs)) for runs in method] for method in methods])
-        for _ in range(draws)
-    ]
+    drawn = [[generator.choice(runs, (draws, len(runs))) for runs in method] for method in methods]
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(summary(drawn), [tail, 1 - tail])
     return value, float(low), float(high)
