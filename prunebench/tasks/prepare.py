@@ -44,7 +44,8 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
         target: the file to write.
 
     Raises:
-        PrunebenchError: data are missing, damaged, mislabelled, or too few for the sizes asked.
+        PrunebenchError: data are missing, damaged, mislabelled, all alike, or too few for the sizes
+            asked.
     """
     target = Path(target)
     raw = sources.reader(task.source)(task, Path(folder_raw))
@@ -63,6 +64,12 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
         raise PrunebenchError(
             f"task {task.name!r}: the splits differ in shape [C, H, W]: {shown}; "
             "set image_size: and mode:"
+        )
+    first = tensors["train_images"][0]
+    if all(np.array_equal(image, first) for image in tensors["train_images"]):
+        raise PrunebenchError(
+            f"task {task.name!r}: all {len(tensors['train_images'])} training images are the same,"
+            " pixel by pixel: nothing can be learned from them"
         )
     sizes = {name: len(tensors[f"{name}_labels"]) for name in SPLITS}
     del raw, parts

@@ -233,6 +233,19 @@ def test_splits_of_different_shapes_are_refused(
         prepare(_task(val=4), tmp_path, tmp_path / "file")
 
 
+def test_images_that_are_all_the_same_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = Split(np.full((40, 8, 8, 3), 7, np.uint8), np.arange(40) % 2)
+    monkeypatch.setattr(
+        "prunebench.tasks.sources.reader", lambda name: lambda task, folder: Raw(same)
+    )
+    with pytest.raises(PrunebenchError, match="all 20 training images are the same"):
+        prepare(_task(val=10, test=10), tmp_path, tmp_path / "file")
+    same.images[:, 3, 3, 1] = np.arange(40)
+    prepare(_task(val=10, test=10), tmp_path, tmp_path / "file")
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PrunebenchError, match="cannot write"):
