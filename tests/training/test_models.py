@@ -90,6 +90,33 @@ def test_seed_cnn(size: int, channels: int) -> None:
         create(Model(name="seed-cnn"), 7, channels, 3, seed=0)
 
 
+def test_images_that_are_not_square() -> None:
+    model = create(Model(name="seed-cnn"), 7, 3, (13, 22), seed=0)
+    assert model(torch.randn(2, 3, 13, 22)).shape == (2, 7)
+    assert model.hidden[0].in_features == 64 * 3 * 5  # 13 and 22 halved twice, rounded down
+    wide, tall = (
+        create(Model(name="test_vit"), 3, 3, size, seed=0) for size in ((32, 64), (64, 32))
+    )
+    assert wide(torch.randn(2, 3, 32, 64)).shape == tall(torch.randn(2, 3, 64, 32)).shape == (2, 3)
+    assert create(Model(name="vgg16-cifar"), 3, 3, (32, 40), seed=0) is not None
+    for name, size in (("vgg16-cifar", (31, 64)), ("seed-cnn", (64, 3))):
+        with pytest.raises(PrunebenchError, match=f"not {size[0]}×{size[1]}"):
+            create(Model(name=name), 3, 3, size, seed=0)
+
+
+@pytest.mark.parametrize("name", ["seed-cnn", "test_vit", "test_resnet"])
+def test_two_equal_sides_are_the_square_of_one(name: str) -> None:
+    one, two = (create(Model(name=name), 3, 3, size, seed=5) for size in (32, (32, 32)))
+    assert one.state_dict().keys() == two.state_dict().keys()
+    assert all(torch.equal(one.state_dict()[key], value) for key, value in two.state_dict().items())
+
+
+def test_what_takes_square_images_alone_says_how_to_make_them() -> None:
+    only = Model(name="test_vit", arguments={"img_size": 32, "embed_dim": "wide"})
+    with pytest.raises(PrunebenchError, match=r"not 32×64: set image_size: of the task$"):
+        create(only, 3, 3, (32, 64), seed=0)
+
+
 def test_small_stem_keeps_resolution() -> None:
     def resolution(stem: str) -> int:
         model = create(Model(name="resnet18", stem=stem), 10, 3, 32, seed=0)
