@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.17  # inches a method
-LETTERS = 12  # of a method's name, an inch of the figure: more would leave the panels no room
+NAMES = 0.6  # of the figure's width, at most for the methods' names
 LEAST, LINE = 0.35, 0.16  # inches of a panel at least, and of a line of text around it
 LOWER = 0.3  # of a row, by which the stopped state stands below the trained one
 Ends = tuple[pd.Series, pd.Series, pd.Series]  # values, and the ends of their intervals
@@ -177,17 +177,22 @@ def _draw(
             axes.axhline(border, color="0.6", linewidth=0.6, dashes=(2, 2))
             axes.text(0.99, border - 0.1, title, transform=axes.get_yaxis_transform(),
                       fontsize=6.5, style="italic", ha="right", va="top", zorder=6)  # fmt: skip
-    most = int(LETTERS * width)
-    grid[0].set_yticks(list(heights.values()), [_label(name, most) for name in heights])
+    room = 72 * NAMES * width
+    grid[0].set_yticks(list(heights.values()), [_label(name, room) for name in heights])
     grid[0].set_ylim(-0.7, max(heights.values()) + 0.7)
     made.supxlabel(below, fontsize=style.RC["axes.labelsize"])
     return made
 
 
-def _label(name: str, most: int) -> str:
-    """Return a name of at most so many letters: the middle of a longer one is left out."""
-    half = (most - 1) // 2
-    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+def _label(name: str, room: float) -> str:
+    """Return a name that takes at most ``room`` points: the middle of a longer one is left out."""
+    from matplotlib.textpath import TextPath
+
+    size = style.RC["ytick.labelsize"]
+    label, half = name, (len(name) - 1) // 2
+    while half and TextPath((0, 0), label, size=size).get_extents().width > room:
+        label, half = f"{name[:half]}…{name[-half:]}", half - 1
+    return label
 
 
 def _panel(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext) -> None:
