@@ -1,10 +1,11 @@
-"""Build networks: any of timm's, and four that timm lacks.
+"""Build networks: any of timm's, four that timm lacks, and those of a user's file.
 
-Like timm's own, these have ``get_classifier()``, so that the head is known and is not pruned.
+Like timm's own, the four have ``get_classifier()``, so that the head is known and is not pruned.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment.own_network import OwnNetwork
+from prunebench.experiment.registry import module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.training.widen import widened
 
@@ -199,6 +202,22 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: Size) -
             some = {name: value for name, value in some.items() if name not in unknown}
 
 
+def _from_file(
+    own: OwnNetwork, settings: Model, classes: int, channels: int, size: Size
+) -> nn.Module:
+    """Call a user's class or function with what it needs to know of the data."""
+    build = getattr(module_of_file(own.source), own.name)
+    data: dict[str, Any] = {"num_classes": classes, "in_chans": channels, "image_size": size}
+    taken = inspect.signature(build).parameters
+    network = build(**{name: data[name] for name in data if name in taken}, **settings.arguments)
+    if not isinstance(network, nn.Module):
+        raise PrunebenchError(
+            f"models: {settings.name}: {settings.architecture} gives a {type(network).__name__},"
+            " not a torch.nn.Module"
+        )
+    return network
+
+
 def zero_branches(model: nn.Module) -> bool:
     """Return whether a norm scales all its channels by 0, as ``zero_init_last`` lets them start.
 
@@ -239,10 +258,13 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
 
 
 def _build(settings: Model, classes: int, channels: int, image_size: Size) -> nn.Module:
-    if settings.architecture not in OWN:
+    own = OwnNetwork.named(settings.architecture)
+    if own is None and settings.architecture not in OWN:
         return _from_timm(settings, classes, channels, image_size)
     if settings.pretrained:
         raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
+    if own is not None:
+        return _from_file(own, settings, classes, channels, image_size)
     build: Callable[..., nn.Module] = OWN[settings.architecture]
     return build(classes, channels, image_size, **settings.arguments)
 

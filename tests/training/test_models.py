@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -115,6 +117,52 @@ def test_what_takes_square_images_alone_says_how_to_make_them() -> None:
     only = Model(name="test_vit", arguments={"img_size": 32, "embed_dim": "wide"})
     with pytest.raises(PrunebenchError, match=r"not 32×64: set image_size: of the task$"):
         create(only, 3, 3, (32, 64), seed=0)
+
+
+OWN_FILE = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes, in_chans, image_size, units=5):
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        first = nn.Linear(in_chans * height * width, units)
+        super().__init__(nn.Flatten(), first, nn.ReLU(), nn.Linear(units, num_classes))
+
+
+def pooled(in_chans, num_classes):
+    head = nn.Linear(in_chans, num_classes)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+
+def nothing(num_classes):
+    return None
+"""
+
+
+def test_a_network_of_a_users_file_is_told_of_the_data_what_it_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(OWN_FILE)
+
+    def build(name: str, size: int | tuple[int, int] = 8, seed: int = 0, **more: Any) -> nn.Module:
+        settings = Model(name="mine", architecture=f"{tmp_path / 'net.py'}:{name}", **more)
+        return create(settings, 3, 2, size, seed)
+
+    for size in (8, (6, 9)):
+        height, width = (size, size) if isinstance(size, int) else size
+        net = build("Net", size, arguments={"units": 7})
+        assert net(torch.randn(4, 2, height, width)).shape == (4, 3)
+        assert weights(net) == 2 * height * width * 7 + 7 + 7 * 3 + 3
+    assert build("pooled")(torch.randn(4, 2, 8, 8)).shape == (4, 3)
+    one, same, other = (build("Net", seed=seed)[1].weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    for name, more, says in (
+        ("nothing", {}, "net.py:nothing gives a NoneType, not a torch.nn.Module"),
+        ("Net", {"arguments": {"unit": 7}}, "models: mine: .*unit"),
+        ("Net", {"pretrained": True}, "has no pretrained weights"),
+    ):
+        with pytest.raises(PrunebenchError, match=says):
+            build(name, **more)
 
 
 def test_small_stem_keeps_resolution() -> None:
