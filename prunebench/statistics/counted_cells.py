@@ -35,7 +35,7 @@ def at_chance(cells: pd.DataFrame) -> pd.Series:
     as a dense baseline is refused. Test labels take no part, since choices are made by this.
     """
     chance, samples = chance_errors(cells), column(cells, "train_samples")
-    spread = np.sqrt(chance * (1 - chance) / samples).fillna(0)
+    spread = (chance * (1 - chance) / samples).pow(0.5).fillna(0)
     return column(cells, "train_error") > chance - 2 * spread
 
 

@@ -38,7 +38,7 @@ def read(task: Task, folder: Path) -> Raw:
         raise PrunebenchError(f"{root / 'train'} holds no folder of a class; path: must be {WHAT}")
     names = tuple(path.name for path in classes)
     colour = task if task.mode != "native" else task.model_copy(update={"mode": "rgb"})
-    train = [
+    train: list[Encoded] = [
         (path, label, str(path))
         for label, home in enumerate(classes)
         for path in _images(home / "images")
