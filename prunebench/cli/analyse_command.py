@@ -36,6 +36,10 @@ def analyse(
     equivalence: Annotated[
         float, typer.Option(help="half-width of the region of equivalence, in points of test error")
     ] = 0.5,
+    unit: Annotated[
+        str,
+        typer.Option(help="what test_error holds: error-share or accuracy-share"),
+    ] = "",
     output: Annotated[
         Path | None, typer.Option(help="a folder for scores.csv, scores.md and the forest plot")
     ] = None,
@@ -46,6 +50,7 @@ def analyse(
     from prunebench.statistics import read_table
 
     cells, notes = read_table(table)
+    cells = analysed_table.as_errors(cells, unit, str(table))
     names = [name.strip() for name in primary.split(",") if name.strip()]
     found = analysed_table.analyse(cells, baseline, reference, names, equivalence)
     for note in notes:

@@ -38,8 +38,14 @@ def import_(
     dense: Annotated[
         str | None, typer.Option(help="method that stands for the unpruned network")
     ] = None,
+    dense_at_zero: Annotated[
+        bool,
+        typer.Option(
+            "--dense-at-zero", help="any method's rows at compression 1 are the unpruned network's"
+        ),
+    ] = False,
     mapping: Annotated[
-        Path | None, typer.Option(help="a YAML file: columns, constants, values, units, dense")
+        Path | None, typer.Option(help="a YAML file: columns, constants, values, units, dense, …")
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="replace what was imported under this name")
@@ -51,7 +57,7 @@ def import_(
     from prunebench.published.import_table import import_results
     from prunebench.storage.layout import Layout
 
-    how = read_mapping(mapping, column or (), constant or (), unit or (), dense)
+    how = read_mapping(mapping, column or (), constant or (), unit or (), dense, dense_at_zero)
     done = import_results(table, name, Layout(into), how, replace)
     for note in done.notes:
         print(f"note: {table}: {note}", file=sys.stderr)

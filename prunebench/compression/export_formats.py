@@ -179,10 +179,10 @@ def load_network(folder: str | Path) -> Deployed:
     folder = Path(folder)
     said = read_json(folder / NETWORK)
     try:
-        channels, side, _ = said["shape"]
+        channels, *size = said["shape"]
         settings = Model(**said["model"])
         network = models.create(
-            settings, len(said["classes"]), channels, side, seed=0, width=said["width"]
+            settings, len(said["classes"]), channels, size, seed=0, width=said["width"]
         )
         restore(network, said["structure"], cell_files.load_tensors(folder / WEIGHTS))
         mean, std = (torch.tensor(said["preprocessing"][key]) for key in ("mean", "std"))

@@ -68,6 +68,8 @@ class Cell:
             "threads": compute.threads,
             "code": code_hash(paths(BASELINE)),
         }
+        if own := self.baseline.model.sources():
+            settings["model_code"] = code_hash(with_helpers(own))
         if self.method is None:
             return settings
         return {

@@ -27,6 +27,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from prunebench.errors import PrunebenchError, shown, suggest
@@ -46,7 +47,7 @@ from prunebench.experiment.validation import validated
 
 __all__ = [
     "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "find", "load",
-    "part_name", "pattern", "probe", "recovery", "schedule",
+    "module_of_file", "part_name", "pattern", "probe", "recovery", "schedule",
 ]  # fmt: skip
 
 _REQUIRED = object()
@@ -225,9 +226,14 @@ def load(spec: Spec) -> Callable[..., Any]:
     """Import the function of a part and return it."""
     if spec.module is not None:
         return getattr(importlib.import_module(spec.module), spec.function)
-    name = f"prunebench_plugin_{abs(hash(spec.source.resolve()))}"
+    return getattr(module_of_file(spec.source), spec.function)
+
+
+def module_of_file(source: Path) -> ModuleType:
+    """Import a user's Python file, once, and return its module."""
+    name = f"prunebench_plugin_{abs(hash(source.resolve()))}"
     if name not in sys.modules:
-        module_spec = importlib.util.spec_from_file_location(name, spec.source)
+        module_spec = importlib.util.spec_from_file_location(name, source)
         assert module_spec is not None
         assert module_spec.loader is not None
         module = importlib.util.module_from_spec(module_spec)
@@ -237,7 +243,7 @@ def load(spec: Spec) -> Callable[..., Any]:
         except BaseException:
             del sys.modules[name]  # half a module must not serve the next call
             raise
-    return getattr(sys.modules[name], spec.function)
+    return sys.modules[name]
 
 
 def check_parameters(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class ColumnMapping(Settings):
 
     ``columns`` and ``constants``: by the record's names; ``values``: theirs to ours, by column;
     ``units``: one of the error's and one of the sparsity's; ``dense``: their name of the network
-    that was not pruned.
+    that was not pruned; ``dense_at_zero``: whether it is also what any method has at sparsity 0.
     """
 
     columns: dict[str, str] = Field({})
@@ -38,6 +38,7 @@ class ColumnMapping(Settings):
     values: dict[str, dict[str, str]] = Field({})
     units: list[str] = Field([], max_length=2)
     dense: str = DENSE
+    dense_at_zero: bool = False
 
     @field_validator("columns", "constants", "values", mode="before")
     @classmethod
@@ -93,6 +94,7 @@ def read_mapping(
     constants: Iterable[str] = (),
     units: Iterable[str] = (),
     dense: str | None = None,
+    dense_at_zero: bool = False,
 ) -> ColumnMapping:
     """Read a mapping from a YAML file and from flags, which come first.
 
@@ -102,6 +104,7 @@ def read_mapping(
         constants: Texts such as ``task=cifar10``.
         units: Names of UNITS; they replace those of the file.
         dense: Their name of the network that was not pruned.
+        dense_at_zero: Whether it is also what any method has at sparsity 0, or compression 1.
 
     Raises:
         PrunebenchError: The file or a flag is no mapping, in one line that says where.
@@ -119,6 +122,8 @@ def read_mapping(
         written["units"] = units
     if dense is not None:
         written["dense"] = dense
+    if dense_at_zero:
+        written["dense_at_zero"] = True
     return validated(ColumnMapping, written, "the flags" if path is None else str(path))
 
 

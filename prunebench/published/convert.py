@@ -42,6 +42,8 @@ def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]
     found = _columns(path, table.header, mapping)
     rows = [_Row(path, line, fields, found, mapping).values() for line, fields in table.rows]
     lines = [line for line, _ in table.rows]
+    if mapping.dense_at_zero:
+        rows, lines = _dense_once(path, rows, lines)
     _check_cells(path, rows, lines)
     numbers = {column: [row[column] for row in rows if column in row] for column in COLUMNS}
     _check_plausible(path, table, rows, found, mapping)
@@ -51,7 +53,8 @@ def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]
     typed(experiment, str(path))  # raises for what no table of cells may hold
     taken = {table.header[place] for place in found.values() if isinstance(place, int)}
     left = [name for name in table.header if name and name not in taken]
-    return cells, [f"not taken: {', '.join(map(shown, left))}"] if left else []
+    notes = [*table.notes, *([f"not taken: {', '.join(map(shown, left))}"] if left else [])]
+    return cells, notes
 
 
 def _columns(path: Path, header: list[str], mapping: ColumnMapping) -> dict[str, int | str]:
@@ -119,6 +122,9 @@ class _Row:
             made[SPARSITY] = 0.0
         else:
             self.share(made, SPARSITY)
+        if self.mapping.dense_at_zero and made[SPARSITY] == 0:
+            dense = True
+            made |= {"method": DENSE, "family": DENSE}
         self.share(made, ERROR)
         self.check(made, dense)
         ratio = self.mapping.unit(SPARSITY).name == "compression-ratio"
@@ -180,6 +186,28 @@ class _Row:
         """Raise PrunebenchError: file, line, column, value, and what is wrong with it."""
         what = f" {shown(value)}" if value else ""
         raise PrunebenchError(f"{self.path} line {self.line}, {column}:{what} {why}") from None
+
+
+def _dense_once(
+    path: Path, rows: list[dict[str, Any]], lines: list[int]
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Keep the dense network once of each seed, and refuse rows that differ about its error."""
+    seen: dict[tuple[Any, ...], tuple[int, float]] = {}
+    kept = []
+    for row, line in zip(rows, lines, strict=True):
+        if row["method"] == DENSE:
+            key = tuple(row[column] for column in (*NAMES, "seed"))
+            first, error = seen.setdefault(key, (line, row[ERROR]))
+            if row[ERROR] != error:
+                raise PrunebenchError(
+                    f"{path} lines {first} and {line} are both the dense network of"
+                    f" {'/'.join(map(str, key[:3]))} seed {key[3]}, and differ in {ERROR}: say"
+                    " --dense with the method whose rows are its"
+                )
+            if line != first:
+                continue
+        kept.append((row, line))
+    return [row for row, _ in kept], [line for _, line in kept]
 
 
 def _check_cells(path: Path, rows: list[dict[str, Any]], lines: list[int]) -> None:

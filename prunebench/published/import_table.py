@@ -119,6 +119,8 @@ def _pairing(cells: pd.DataFrame) -> list[str]:
         where = "/".join(map(str, key))
         if not (group["family"] == DENSE).any():
             why = "no dense result, so absolute errors alone"
+            if (group["sparsity"] == 0).any():
+                why += "; if rows at sparsity 0 are the dense network's, say --dense-at-zero"
         elif not is_paired(group):
             why = "not every seed has a dense result, so differences of means, without interval"
         elif group["seed"].nunique() == 1:

@@ -11,6 +11,7 @@ import io
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, shown
@@ -25,10 +26,13 @@ class ForeignTable:
 
     header: list[str]
     rows: list[tuple[int, list[str]]]
+    notes: tuple[str, ...] = ()  # what was left out
 
 
 def read_text_table(path: Path) -> ForeignTable:
     """Read a CSV file with a header; fields are stripped, empty lines left out.
+
+    So is the index that pandas writes: a first column without a name that numbers the rows.
 
     Raises:
         PrunebenchError: It cannot be read, is not UTF-8, has another separator, a row longer or
@@ -50,8 +54,21 @@ def read_text_table(path: Path) -> ForeignTable:
                 f"{path} line {line} has {len(row)} fields, the header has {len(header)}:"
                 " a field with a comma needs quotes"
             )
+    if not header[0] and _is_index([row[0] for _, row in rows]):
+        header, rows = header[1:], [(line, row[1:]) for line, row in rows]
+        notes: tuple[str, ...] = ("the first column has no name and numbers the rows: not taken",)
+    else:
+        notes = ()
     _check_header(path, header, rows)
-    return ForeignTable(header, rows)
+    return ForeignTable(header, rows, notes)
+
+
+def _is_index(texts: list[str]) -> bool:
+    """Return whether a column counts the rows from 0 on, or a part of such rows, in their order."""
+    if not all(text.isascii() and text.isdigit() and len(text) < 16 for text in texts):
+        return False
+    numbers = [int(text) for text in texts]
+    return all(one < two for one, two in pairwise(numbers))
 
 
 def _text(path: Path) -> str:
@@ -85,7 +102,9 @@ def _check_header(path: Path, header: list[str], rows: list[tuple[int, list[str]
         if name in header[:place] and name:
             raise PrunebenchError(f"{path}: two columns are named {shown(name)}; rename one")
         if not name and any(row[place] for _, row in rows):
-            raise PrunebenchError(f"{path}: column {place + 1} has no name")
+            raise PrunebenchError(
+                f"{path}: column {place + 1} has no name: give it one, or leave it out"
+            )
 
 
 def parse_number(text: str) -> float:

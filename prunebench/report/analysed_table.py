@@ -11,6 +11,7 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import settings
+from prunebench.published.units import UNITS, upside_down
 from prunebench.report import figures
 from prunebench.statistics import RANDOM, SETTING, score
 from prunebench.statistics.bootstrap import SEEDS
@@ -63,6 +64,35 @@ def analyse(
         raise PrunebenchError(f"there is nothing to compare: every row is {only!r}")
     scores = score(cells, baseline, reference, primary=primary, equivalence=equivalence)
     return AnalysedTable(cells, scores, baseline, reference, equivalence)
+
+
+def as_errors(cells: pd.DataFrame, unit: str, where: str) -> pd.DataFrame:
+    """Return cells whose ``test_error`` holds errors, and refuse what is most likely accuracies.
+
+    Args:
+        cells: the table, as ``statistics.read_table`` returns it.
+        unit: ``error-share``, ``accuracy-share``, or "" where the user does not say; a record that
+            prunebench made, which has identities, is taken at its word.
+        where: named in errors.
+
+    Raises:
+        PrunebenchError: an unknown unit, or numbers that look like accuracies.
+    """
+    units = ("error-share", "accuracy-share")
+    if unit and unit not in units:
+        raise PrunebenchError(f"unknown unit {unit!r}{suggest(unit, units)}")
+    if unit == "accuracy-share":
+        convert = UNITS[unit].convert
+        return cells.assign(test_error=cells["test_error"].map(convert, na_action="ignore"))
+    if not unit and cells["identity"].isna().all():
+        means = cells.groupby("sparsity")["test_error"].mean().dropna()
+        if len(means) > 1 and upside_down(means.iloc[0], means.iloc[-1]):
+            raise PrunebenchError(
+                f"{where}: the least pruned networks would err in {means.iloc[0]:.0%}, the sparsest"
+                f" in {means.iloc[-1]:.0%}: are these accuracies? say --unit accuracy-share, or"
+                " error-share if they are errors"
+            )
+    return cells
 
 
 def caption(found: AnalysedTable) -> str:

@@ -93,10 +93,12 @@ def _best(cells: pd.DataFrame) -> list[str]:
     if best.empty:
         return ["  no validation errors recorded"]
     return [
-        f"  {regime}: {method} at {percent(sparsity)} sparsity, "
+        f"  {regime}: none: no pruned network is better than chance"
+        if at_chance
+        else f"  {regime}: {method} at {percent(sparsity)} sparsity, "
         f"{number(difference, 2, sign=True)} points"
-        for regime, method, sparsity, difference in best[
-            ["regime", "method", "sparsity", "difference"]
+        for regime, method, sparsity, difference, at_chance in best[
+            ["regime", "method", "sparsity", "difference", "at_chance"]
         ].itertuples(index=False, name=None)
     ]
 

@@ -97,9 +97,9 @@ def _curve(
 
     def build_anew(seed: int) -> nn.Module:
         fresh = baseline.model.model_copy(update={"pretrained": False})
-        channels, side, _ = job.data.shape
+        channels, *size = job.data.shape
         width = baseline.regime.width
-        network = models.create(fresh, job.data.classes, channels, side, seed, width)
+        network = models.create(fresh, job.data.classes, channels, size, seed, width)
         return network.to(job.device).to(memory_format=torch.channels_last)
 
     @cache

@@ -121,10 +121,10 @@ class JobContext:
         return self.data.normalized(images).contiguous(memory_format=torch.channels_last)
 
     def build(self, baseline: Baseline) -> nn.Module:
-        channels, side, _ = self.data.shape
+        channels, *size = self.data.shape
         seed = derive_seed("init", *baseline.key)
         width = baseline.regime.width
-        network = models.create(baseline.model, self.data.classes, channels, side, seed, width)
+        network = models.create(baseline.model, self.data.classes, channels, size, seed, width)
         return network.to(self.device).to(memory_format=torch.channels_last)
 
     def masks(self, cell: Cell) -> Masks:

@@ -71,12 +71,15 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
         For each its weights and MACs.
 
     Raises:
-        PrunebenchError: a model is unknown, does not take the task's images, or has nothing to
-            prune.
+        PrunebenchError: a data set is unknown or not prepared; a model is unknown, does not take
+            the task's images, or has nothing to prune.
     """
     from prunebench.runner.preflight import describe
+    from prunebench.tasks import sources
     from prunebench.tasks.task_data import load
 
+    for task in plan.experiment.tasks:
+        sources.check(task)
     found = []
     widths = sorted({regime.width for regime in plan.experiment.regimes})
     for task in plan.experiment.tasks:
@@ -298,7 +301,7 @@ def _run(plan: Plan, data: Path) -> Path:
             except PrunebenchError as error:
                 failed[f"{kind}/{name}"] = str(error)
     if failed:
-        faults = list(filter(None, failed.values()))
+        faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)

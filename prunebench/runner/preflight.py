@@ -33,11 +33,11 @@ def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Mo
     """
     _check_fits(model, classes, shape, width)
     try:
-        return models.create(model, classes, shape[0], shape[1], seed=0, width=width)
+        return models.create(model, classes, shape[0], shape[1:], seed=0, width=width)
     except PrunebenchError:
         raise
     except Exception as error:  # a constructor of timm's may raise anything
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {error}{models.only_square(*shape[1:])}"
         raise PrunebenchError(f"models: {model.name}: cannot be built: {what}") from error
 
 
@@ -46,7 +46,7 @@ def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
     bare = model.model_copy(update={"pretrained": False})
     try:
         with torch.device("meta"):
-            light = models.create(bare, classes, shape[0], shape[1], seed=0, width=width)
+            light = models.create(bare, classes, shape[0], shape[1:], seed=0, width=width)
     except Exception:  # what is wrong with it is told when it is really built
         return
     weights = sum(parameter.numel() for parameter in light.parameters())
@@ -81,7 +81,7 @@ def describe(
     except Exception as error:  # nor is it known what its forward pass may raise
         raise PrunebenchError(
             f"models: {model.name} cannot take the images of {task}"
-            f" ({'×'.join(map(str, shape))}): {error}"
+            f" ({'×'.join(map(str, shape))}): {error}{models.only_square(*shape[1:])}"
         ) from error
     return {
         "task": task,

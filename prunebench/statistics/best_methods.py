@@ -20,7 +20,8 @@ def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Choose for each group the method and sparsity with the lowest mean validation error.
 
     The validation labels carry the regime's noise, where such were recorded. Pairs in which the
-    cell or its baseline failed take no part. Ties go to the sparser. Published results are left
+    cell or its baseline failed take no part. Where half of the networks or more learned nothing,
+    a point is chosen only if there is no other. Ties go to the sparser. Published results are left
     out: their validation sets are not one's own.
 
     Args:
@@ -29,18 +30,21 @@ def best_on_validation(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
     Returns:
         A row per group that has validation errors: ``by``, ``method``, ``sparsity``, ``val_error``
-        and ``difference``, the test error minus dense's in points at the chosen point.
+        and ``difference``, the test error minus dense's in points at the chosen point, and
+        ``at_chance``, whether the networks there learned nothing: they are not the best of any.
     """
     table = paired_difference(own(cells))
     table = table[table["method"] != DENSE]
     extra = [column for column in ("method", "sparsity") if column not in by]
     table["val_error"] = table["choice_error"].where(table["difference"].notna())
-    means = table.groupby([*by, *extra])[["val_error", "difference"]].mean().reset_index()
+    numbers = ["val_error", "difference", "at_chance"]
+    means = table.groupby([*by, *extra])[numbers].mean().reset_index()
     means = means.dropna(subset=["val_error"])
     means["val_error"] = means["val_error"].round(9)
+    means["at_chance"] = means["at_chance"] >= 0.5
     means = means.sort_values(
-        ["val_error", "sparsity", *by, *extra],
-        ascending=[True, False, *(True for _ in [*by, *extra])],
+        ["at_chance", "val_error", "sparsity", *by, *extra],
+        ascending=[True, True, False, *(True for _ in [*by, *extra])],
     )
     return means.groupby(by, sort=True).head(1).sort_values(by).reset_index(drop=True)
 

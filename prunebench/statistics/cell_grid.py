@@ -38,6 +38,7 @@ class Grid:
     left_out: NDArray[np.int_]  # rows per method that failed, or whose baseline did
     under_trained: NDArray[np.int_]  # rows per method
     collapsed: NDArray[np.int_]  # sparsities per method at which it collapses
+    dead: NDArray[np.bool_]  # (methods, sparsities): half of the networks or more learned nothing
     unpaired: bool  # the baseline's seeds are others than the methods'
     sample: Floats  # (methods, sparsities): standard error over test samples, points
     span: tuple[float, float]  # octaves over which the methods are integrated
@@ -145,6 +146,7 @@ def _grid(
         np.bincount(m[out], minlength=count),
         np.bincount(m[rows["unfinished"].to_numpy(bool)], minlength=count),
         np.array([int(collapsed.get(i, 0)) for i in range(count)]),
+        _means(rows["at_chance"], m, target, sparsities, is_constant) >= 0.5,
         unpaired, _sample(rows, still, m, target, sparsities, is_constant),
         _span(octaves, deciding & ~is_constant),
     )  # fmt: skip

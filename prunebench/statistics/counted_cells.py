@@ -29,6 +29,17 @@ def chance_errors(cells: pd.DataFrame) -> pd.Series:
     return (1 - 1 / known).where(known >= 2)
 
 
+def at_chance(cells: pd.DataFrame) -> pd.Series:
+    """Return per row whether the network learned nothing, as far as the table tells.
+
+    Its error on the labels trained on is that of a constant predictor, within two standard errors:
+    as a dense baseline is refused. Test labels take no part, since choices are made by this.
+    """
+    chance, samples = chance_errors(cells), column(cells, "train_samples")
+    spread = (chance * (1 - chance) / samples).pow(0.5).fillna(0)
+    return column(cells, "train_error") > chance - 2 * spread
+
+
 def choice_error(cells: pd.DataFrame, prefix: str = "") -> pd.Series:
     """Return the validation error that choices are made by, per row, a fraction.
 
@@ -55,16 +66,19 @@ def counted(cells: pd.DataFrame) -> pd.DataFrame:
         cells: Checked cells.
 
     Returns:
-        The cells with ``failed``, ``unfinished`` (under-trained) and ``chance``; ``test_error``,
-        ``val_error`` and ``choice_error``, the validation error that choices are made by, NaN where
-        the cell failed; ``choice_error`` also where half or more of the trainings at that
-        compression were unfinished, since what validation would choose there is training too short;
-        ``octaves``, log₂ of the compression ratio that was achieved: all weights over those kept.
+        The cells with ``failed``, ``unfinished`` (under-trained) and ``chance``; ``at_chance``, 1
+        where the network learned nothing, 0 where it did or nothing is known, NaN where it failed;
+        ``test_error``, ``val_error`` and ``choice_error``, the validation error that choices are
+        made by, NaN where the cell failed; ``choice_error`` also where half or more of the
+        trainings at that compression were unfinished, since what validation would choose there is
+        training too short; ``octaves``, log₂ of the compression ratio that was achieved: all
+        weights over those kept.
         Where a table (of others) does not record it, the target stands in for it.
     """
     cells = cells.copy()
     cells["failed"] = failed_cells(cells)
     cells["chance"] = chance_errors(cells)
+    cells["at_chance"] = at_chance(cells).astype(float).mask(cells["failed"])
     cells["choice_error"] = choice_error(cells)
     for name in ("test_error", "val_error", "choice_error"):
         cells[name] = column(cells, name).mask(cells["failed"])

@@ -193,9 +193,11 @@ def _resampled_choice(weights: Floats, val: Floats, gaps: Floats) -> Floats:
 def _best(grid: Grid, gaps: Floats, val_gaps: Floats) -> Floats:
     """Return per method the lowest mean validation difference, its sparsity and test difference.
 
-    A method that stands at sparsity 0 only has no best one.
+    A method that stands at sparsity 0 only has no best one, nor has one whose networks learned
+    nothing, however low their error on a few validation samples.
     """
     val, test = bootstrap.mean_or_nan(val_gaps, 1), bootstrap.mean_or_nan(gaps, 1)
+    val = np.where(grid.dead, np.nan, val)
     ranked = np.where(np.isnan(val), np.inf, val.round(9))
     at = val.shape[1] - 1 - np.argmin(ranked[:, ::-1], axis=1)
     rows = np.arange(len(at))

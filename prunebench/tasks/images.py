@@ -1,4 +1,7 @@
-"""Decode images with Pillow, and bring them to the task's channels and size."""
+"""Decode images with Pillow as viewers show them, and bring them to the task's channels and size.
+
+Turned as their EXIF says; what is transparent lies over white; 8 bits a channel.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from prunebench.errors import PrunebenchError
 from prunebench.tasks.raw import Images, Split, check_fits, one_line
@@ -26,6 +29,7 @@ Encoded = tuple[Path | IO[bytes], int, str]
 _GREY = ("1", "L", "LA", "La")
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _PILLOW_MODE = {"grey": "L", "rgb": "RGB"}
+_BACKGROUND = "white"  # of transparent images: that of a page
 
 
 def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
@@ -38,8 +42,9 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
             ``native`` all must be grey or all colour.
 
     Raises:
-        PrunebenchError: an image is damaged, implausibly large (Pillow's limit against
-            decompression bombs) or unlike the first, or the images do not fit into memory.
+        PrunebenchError: an image is damaged, animated, of more than 8 bits, implausibly large
+            (Pillow's limit against decompression bombs) or unlike the first, or the images do not
+            fit into memory.
     """
     images: Images | None = None
     check_fits(8 * count, f"task {task.name!r}: {count:,} labels")
@@ -78,6 +83,12 @@ def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
     """Return one image as [H, W, C]."""
     try:
         with Image.open(source, formats=FORMATS) as image:
+            # behind the photo of an MPO, phones keep what no viewer shows: a preview, depths
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                raise PrunebenchError(
+                    f"a {image.format} of several frames or pages: give one image of them"
+                )
+            ImageOps.exif_transpose(image, in_place=True)
             return _pixels(image, task)
     except PrunebenchError as error:
         raise PrunebenchError(f"{where}: {error}") from error
@@ -91,12 +102,14 @@ def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
 def _pixels(image: Image.Image, task: Task) -> Images:
     """Return an image as [H, W, C]: channels first, then size (bilinear, stretched to a square)."""
     if image.mode in _DEEP:
-        raise PrunebenchError(f"images of {image.mode} pixels (over 8 bits) are not supported")
+        raise PrunebenchError(
+            f"images of {image.mode} pixels (over 8 bits) are not supported: convert them to 8 bits"
+        )
     mode = _PILLOW_MODE.get(task.mode) or ("L" if image.mode in _GREY else "RGB")
-    if image.mode != mode:
-        if "transparency" in image.info:  # Pillow wants a palette's transparency made explicit
-            image = image.convert("RGBA")
-        image = image.convert(mode)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _BACKGROUND), image)
+    image = image.convert(mode) if image.mode != mode else image
     size = task.image_size
     if size is not None and image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)

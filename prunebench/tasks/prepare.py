@@ -20,11 +20,13 @@ from prunebench.tasks import sources
 from prunebench.tasks.images import fit
 from prunebench.tasks.raw import Images, Raw, Split
 from prunebench.tasks.stratified import Integers, permuter, stratified
+from prunebench.text.numbers import first_few, listed
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
 
 SPLITS = ("train", "val", "test")
+TITLES = {"train": "training", "val": "validation", "test": "test"}
 Parts = dict[str, tuple[Split, Integers]]  # split -> (where it comes from, positions in that)
 
 
@@ -42,7 +44,8 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
         target: the file to write.
 
     Raises:
-        PrunebenchError: data are missing, damaged, mislabelled, or too few for the sizes asked.
+        PrunebenchError: data are missing, damaged, mislabelled, all alike, or too few for the sizes
+            asked.
     """
     target = Path(target)
     raw = sources.reader(task.source)(task, Path(folder_raw))
@@ -61,6 +64,12 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
         raise PrunebenchError(
             f"task {task.name!r}: the splits differ in shape [C, H, W]: {shown}; "
             "set image_size: and mode:"
+        )
+    first = tensors["train_images"][0]
+    if all(np.array_equal(image, first) for image in tensors["train_images"]):
+        raise PrunebenchError(
+            f"task {task.name!r}: all {len(tensors['train_images'])} training images are the same,"
+            " pixel by pixel: nothing can be learned from them"
         )
     sizes = {name: len(tensors[f"{name}_labels"]) for name in SPLITS}
     del raw, parts
@@ -123,12 +132,14 @@ def split(raw: Raw, task: Task) -> Parts:
 
     Test and validation come from the source's own splits where it has them (a count takes that
     many, a share of validation takes all), else out of training. Each split has its own random
-    order, test first, so that another size of training leaves the test set as it is.
+    order, test first, so that another size of training leaves the test set as it is. Every class
+    is in every split where it has the images for it.
 
     Raises:
         PrunebenchError: a split would be empty, or more images are asked than there are.
     """
     rest = np.arange(len(raw.train), dtype=np.int64)
+    waiting = 1 + (raw.test is None) + (raw.val is None)  # splits still to come out of training
     parts: Parts = {}
     for stream, (name, own, wanted) in enumerate(
         (("test", raw.test, task.test), ("val", raw.val, task.val))
@@ -139,8 +150,9 @@ def split(raw: Raw, task: Task) -> Parts:
             chosen = _take(own, pool, count, name, stream, task)
             parts[name] = own, chosen
         else:
+            waiting -= 1
             count = _count(wanted, name, len(rest), task)
-            chosen = _take(raw.train, rest, count, name, stream, task)
+            chosen = _take(raw.train, rest, count, name, stream, task, leave=waiting)
             parts[name] = raw.train, chosen
             rest = np.setdiff1d(rest, chosen, assume_unique=True)
     count = len(rest) if task.train is None else task.train
@@ -190,9 +202,12 @@ def _count(wanted: int | float | None, name: str, available: int, task: Task) ->
 
 
 def _take(
-    origin: Split, pool: Integers, count: int, name: str, stream: int, task: Task
+    origin: Split, pool: Integers, count: int, name: str, stream: int, task: Task, leave: int = 0
 ) -> Integers:
-    """Return sorted positions of ``count`` stratified images out of ``pool``."""
+    """Return sorted positions of ``count`` stratified images out of ``pool``.
+
+    ``leave``: how many of each class others will need.
+    """
     if count < 1:
         raise PrunebenchError(
             f"task {task.name!r}: {name} would be empty ({len(pool)} images are left)"
@@ -205,18 +220,43 @@ def _take(
         raise PrunebenchError(f"task {task.name!r}: split_seed must be 0 or more")
     if count == len(pool):
         return pool
-    return pool[stratified(origin.labels[pool], count, permuter(task.split_seed, stream))]
+    order = permuter(task.split_seed, stream)
+    return pool[stratified(origin.labels[pool], count, order, least=1, leave=leave)]
 
 
 def _check_classes(parts: Parts, names: tuple[str, ...], task: Task) -> None:
-    """Refuse a training split that lost a class to validation and test."""
-    origin, chosen = parts["train"]
-    absent = np.setdiff1d(np.arange(len(names)), origin.labels[chosen])
-    if len(absent):
-        raise PrunebenchError(
-            f"task {task.name!r}: {len(chosen)} training images leave none of class "
-            f"{names[absent[0]]!r}; raise train: or lower val: and test:"
+    """Refuse a split without images of a class: what is chosen or tested there means nothing."""
+    for split, (origin, chosen) in parts.items():
+        absent = absent_classes(origin.labels[chosen], len(names))
+        if len(absent):
+            raise PrunebenchError(
+                f"task {task.name!r}: {len(chosen)} {TITLES[split]} images leave none of"
+                f" class {first_few([repr(names[label]) for label in absent], 1)};"
+                f" {_remedy(split, parts, int(absent[0]), names)}"
+            )
+
+
+def absent_classes(labels: Integers, classes: int) -> Integers:
+    """Return which of ``classes`` classes none of the labels [N] has."""
+    return np.setdiff1d(np.arange(classes), labels)
+
+
+def _remedy(split: str, parts: Parts, label: int, names: tuple[str, ...]) -> str:
+    """Return what to do about a split without the class ``label``."""
+    origin, train = parts[split][0], parts["train"][0]
+    if origin is not train and label not in origin.labels:
+        return (
+            f"the source's own {TITLES[split]} images must show every class that training shows:"
+            " add some, or leave the class out of training"
         )
+    cut = [TITLES[name] for name, (other, _) in parts.items() if other is train]
+    has = int((train.labels == label).sum())
+    if origin is train and has < len(cut):
+        return (
+            f"the source has {has} of class {names[label]!r}, and {listed(cut)} need one each: add"
+            " some, or leave the class out"
+        )
+    return "raise train: or lower val: and test:" if split == "train" else f"raise {split}:"
 
 
 def _write(tensors: dict[str, NDArray[Any]], target: Path) -> None:

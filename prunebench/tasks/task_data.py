@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import read_json, sha256_file
-from prunebench.tasks.prepare import SPLITS, sidecar
+from prunebench.tasks.prepare import SPLITS, absent_classes, sidecar
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +70,21 @@ def load(target: str | Path) -> TaskData:
     """Map a prepared file into memory once its hash agrees with its description.
 
     Raises:
-        PrunebenchError: one of the two is missing or damaged, or describes another file.
+        PrunebenchError: one of the two is missing or damaged, or describes another file, or a split
+            lacks a class.
     """
     from safetensors.torch import load_file
 
     target = Path(target)
     remedy = f"delete {target} and run again to prepare it anew"
-    for path in (target, sidecar(target)):
-        if not path.is_file():
-            raise PrunebenchError(f"{path} is missing: {remedy}")
+    missing = [path for path in (target, sidecar(target)) if not path.is_file()]
+    if len(missing) == 2:
+        raise PrunebenchError(
+            f"{target} is not there: the task's data are not prepared yet; `run` does that, or"
+            " `prepare` alone"
+        )
+    if missing:
+        raise PrunebenchError(f"{missing[0]} is missing: {remedy}")
     try:
         description = read_json(sidecar(target))
         expected = description["sha256"]
@@ -98,4 +104,9 @@ def load(target: str | Path) -> TaskData:
     for split in SPLITS:
         if list(images[split].shape) != [sizes[split], *shape]:
             raise PrunebenchError(f"{sidecar(target)} describes another file: {remedy}")
+        if absent := len(absent_classes(labels[split].numpy(), len(names))):
+            raise PrunebenchError(
+                f"{target}: its {split} images show {len(names) - absent} of {len(names)} classes:"
+                f" {remedy}"
+            )
     return TaskData(images, labels, names, mean, std, expected)

@@ -1,10 +1,11 @@
-"""Build networks: any of timm's, and four that timm lacks.
+"""Build networks: any of timm's, four that timm lacks, and those of a user's file.
 
-Like timm's own, these have ``get_classifier()``, so that the head is known and is not pruned.
+Like timm's own, the four have ``get_classifier()``, so that the head is known and is not pruned.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -13,29 +14,39 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment.own_network import OwnNetwork
+from prunebench.experiment.registry import module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.training.widen import widened
+
+Size = int | Sequence[int]  # of images in pixels: the side of square ones, or height and width
+
+
+def _sides(size: Size) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 class SeedCNN(nn.Module):
     """Two 3×3 convolutions of 32 and 64 filters, each pooled; then 120, 84, classes units."""
 
     def __init__(
-        self, num_classes: int, in_chans: int, image_size: int,
+        self, num_classes: int, in_chans: int, image_size: Size,
         filters: Sequence[int] = (32, 64), units: Sequence[int] = (120, 84),
     ) -> None:  # fmt: skip
         super().__init__()
-        if image_size < 4:
-            raise PrunebenchError(f"seed-cnn needs images of at least 4×4, not {image_size}")
-        side = image_size // 4
+        height, width = _sides(image_size)
+        if min(height, width) < 4:
+            raise PrunebenchError(f"seed-cnn needs images of at least 4×4, not {height}×{width}")
         (one, two), (three, four) = filters, units
         self.features = nn.Sequential(
             nn.Conv2d(in_chans, one, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(one, two, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         )  # fmt: skip
         self.hidden = nn.Sequential(
-            nn.Linear(two * side * side, three), nn.ReLU(), nn.Linear(three, four), nn.ReLU()
-        )
+            nn.Linear(two * (height // 4) * (width // 4), three), nn.ReLU(),
+            nn.Linear(three, four), nn.ReLU(),
+        )  # fmt: skip
         self.head = nn.Linear(four, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +66,7 @@ class CifarResNet(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int, in_chans: int, image_size: int, blocks: int = 3, width: int = 16
+        self, num_classes: int, in_chans: int, image_size: Size, blocks: int = 3, width: int = 16
     ) -> None:
         super().__init__()
         from timm.models.resnet import BasicBlock
@@ -100,13 +111,15 @@ class VGG16(nn.Module):
     CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
 
     def __init__(
-        self, num_classes: int, in_chans: int, image_size: int,
+        self, num_classes: int, in_chans: int, image_size: Size,
         widths: Sequence[int] = (64, 128, 256, 512, 512), average_pool: bool = False,
         fan_in: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        if image_size < 32:
-            raise PrunebenchError(f"vgg16-cifar needs images of at least 32×32, not {image_size}")
+        if min(sides := _sides(image_size)) < 32:
+            raise PrunebenchError(
+                f"vgg16-cifar needs images of at least 32×32, not {sides[0]}×{sides[1]}"
+            )
         layers: list[nn.Module] = []
         channels = in_chans
         for width, count in zip(widths, self.CONVOLUTIONS, strict=True):
@@ -158,7 +171,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def _from_timm(settings: Model, classes: int, channels: int, image_size: int) -> nn.Module:
+def _from_timm(settings: Model, classes: int, channels: int, image_size: Size) -> nn.Module:
     import timm
 
     if not timm.is_model(settings.architecture):
@@ -187,6 +200,22 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: int) ->
             if not unknown:
                 raise
             some = {name: value for name, value in some.items() if name not in unknown}
+
+
+def _from_file(
+    own: OwnNetwork, settings: Model, classes: int, channels: int, size: Size
+) -> nn.Module:
+    """Call a user's class or function with what it needs to know of the data."""
+    build = getattr(module_of_file(own.source), own.name)
+    data: dict[str, Any] = {"num_classes": classes, "in_chans": channels, "image_size": size}
+    taken = inspect.signature(build).parameters
+    network = build(**{name: data[name] for name in data if name in taken}, **settings.arguments)
+    if not isinstance(network, nn.Module):
+        raise PrunebenchError(
+            f"models: {settings.name}: {settings.architecture} gives a {type(network).__name__},"
+            " not a torch.nn.Module"
+        )
+    return network
 
 
 def zero_branches(model: nn.Module) -> bool:
@@ -228,11 +257,14 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
         model.maxpool = nn.Identity()
 
 
-def _build(settings: Model, classes: int, channels: int, image_size: int) -> nn.Module:
-    if settings.architecture not in OWN:
+def _build(settings: Model, classes: int, channels: int, image_size: Size) -> nn.Module:
+    own = OwnNetwork.named(settings.architecture)
+    if own is None and settings.architecture not in OWN:
         return _from_timm(settings, classes, channels, image_size)
     if settings.pretrained:
         raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
+    if own is not None:
+        return _from_file(own, settings, classes, channels, image_size)
     build: Callable[..., nn.Module] = OWN[settings.architecture]
     return build(classes, channels, image_size, **settings.arguments)
 
@@ -242,7 +274,7 @@ def _count(model: nn.Module) -> int:
 
 
 def _build_wider(
-    settings: Model, classes: int, channels: int, image_size: int, width: float
+    settings: Model, classes: int, channels: int, image_size: Size, width: float
 ) -> nn.Module:
     """Build the network with ``width`` times the channels of the plain one."""
     where = f"models: {settings.name}: width {width:g}"
@@ -266,7 +298,7 @@ def _build_wider(
 
 
 def create(
-    settings: Model, classes: int, channels: int, image_size: int, seed: int, width: float = 1.0
+    settings: Model, classes: int, channels: int, image_size: Size, seed: int, width: float = 1.0
 ) -> nn.Module:
     """Build a network from ``seed`` alone; the global generator is left as it was.
 
@@ -274,7 +306,7 @@ def create(
         settings: the architecture, its arguments and its stem.
         classes: outputs of its head.
         channels: of the images.
-        image_size: height and width of the images, in pixels.
+        image_size: height and width of the images, in pixels; one number where they are square.
         seed: of the initial weights.
         width: factor on its channels, rounded to what its structure allows.
 
@@ -282,7 +314,9 @@ def create(
         PrunebenchError: the model is unknown, does not take its arguments, cannot have this stem or
             width, or needs larger images.
     """
-    shape = classes, channels, image_size
+    sides = _sides(image_size)
+    # of constructors that know an image's size, most take two sides, and all take one
+    shape = classes, channels, sides[0] if len(set(sides)) == 1 else sides
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -292,8 +326,16 @@ def create(
             if settings.stem == "small":
                 _shrink_stem(model, settings.name)
         except (TypeError, OSError, RuntimeError) as error:
-            raise PrunebenchError(f"models: {settings.name}: {error}") from error
+            said = f"models: {settings.name}: {error}{only_square(*sides)}"
+            raise PrunebenchError(said) from error
     return model
+
+
+def only_square(height: int, width: int) -> str:
+    """Return the advice to end a refusal with where images of this size are not square, else ""."""
+    if height == width:
+        return ""
+    return f"; if it needs square images, not {height}×{width}: set image_size: of the task"
 
 
 def head_of(model: nn.Module) -> list[nn.Module]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prunebench.errors import PrunebenchError
 from prunebench.storage.files import write_text
 from tests.plans import GRID, baselines, cells, plan
 
@@ -146,3 +147,48 @@ def test_an_edit_of_a_method_changes_its_cells(tmp_path: Path) -> None:
     assert first == again
     assert first["imp"] == second["imp"]
     assert first["mine"] != second["mine"]
+
+
+NET = "from torch import nn\nfrom parts import width\nclass Net(nn.Sequential): ...\n"
+
+
+def test_an_edit_of_a_network_of_ones_own_changes_its_cells(tmp_path: Path) -> None:
+    """Its helpers count, its comments do not; the cells of other networks stay."""
+
+    def of(folder: str, net: str = NET, parts: str = "width = 3") -> dict[str, dict[str, Any]]:
+        write_text(tmp_path / folder / "own" / "net.py", net)
+        write_text(tmp_path / folder / "own" / "parts.py", parts)
+        mine = {"name": "mine", "architecture": f"{tmp_path / folder / 'own' / 'net.py'}:Net"}
+        grid = plan(models=["seed-cnn", mine])
+        return {b.model.name: grid.cell(b).settings() for b in grid.baselines}
+
+    first, again = of("a"), of("b", f"# a comment\n{NET}")
+    edited, helped = of("c", NET.replace("...", "x = 1")), of("d", parts="width = 4")
+    assert len({found["mine"]["model_code"] for found in (first, again)}) == 1
+    assert len({found["mine"]["model_code"] for found in (first, edited, helped)}) == 3
+    for found in (again, edited, helped):
+        assert found["seed-cnn"] == first["seed-cnn"]
+    assert "model_code" not in first["seed-cnn"]
+    grid = plan(models=[{"name": "mine", "architecture": f"{tmp_path}/a/own/net.py:Net"}])
+    [cell, *_] = grid.curve(grid.baselines[0], grid.experiment.methods[0])
+    assert cell.settings()["model_code"] == first["mine"]["model_code"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "says"),
+    [
+        (None, "Net", "No such file"),
+        ("class Net(: ...", "Net", "not valid Python"),
+        ("class Net: ...", "Ned", "has no class or function 'Ned'; did you mean 'Net'"),
+        ("x = 1", "Net", "has no class or function 'Net'"),
+    ],
+)
+def test_a_network_that_is_not_there_is_refused(
+    tmp_path: Path, text: str | None, named: str, says: str
+) -> None:
+    if text is not None:
+        (tmp_path / "net.py").write_text(text)
+    with pytest.raises(PrunebenchError, match=says) as caught:
+        plan(models=[{"name": "mine", "architecture": f"{tmp_path / 'net.py'}:{named}"}])
+    assert "\n" not in str(caught.value)
+    assert "models: mine" in str(caught.value)

@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
@@ -156,6 +157,50 @@ def test_mixed_up_units_that_are_possible_numbers(save: Save) -> None:
         PrunebenchError, match=r"speaks of compression.*--unit, such as compression"
     ):
         convert(save(PAPER), mapped(units=["accuracy-percent"]))
+
+
+INDEXED = """,seed,strategy,compression,post_acc1
+0,42,GlobalMag,1,0.8912
+1,42,GlobalMag,4,0.8850
+2,42,Random,1,0.8912
+5,42,Random,4,0.7861
+"""
+OF_PANDAS: dict[str, object] = {
+    "columns": {"method": "strategy", "sparsity": "compression", "test_error": "post_acc1"},
+    "units": ["accuracy-share", "compression-ratio"], "dense": "dense",
+}  # fmt: skip
+
+
+def test_the_index_of_pandas_is_left_out_and_said(save: Save) -> None:
+    plain = "\n".join(line.partition(",")[2] for line in INDEXED.splitlines())
+    wanted, no_notes = convert(save(plain), mapped(**OF_PANDAS))
+    cells, notes = convert(save(INDEXED), mapped(**OF_PANDAS))
+    pd.testing.assert_frame_equal(cells, wanted)
+    assert (notes, no_notes) == (
+        ["the first column has no name and numbers the rows: not taken"],
+        [],
+    )
+    for old, new in (("\n5,", "\n1,"), ("\n5,", "\nfive,"), ("\n5,", "\n,")):
+        with pytest.raises(PrunebenchError, match="column 1 has no name: give it one, or leave it"):
+            convert(save(INDEXED.replace(old, new)), mapped(**OF_PANDAS))
+
+
+def test_rows_at_compression_1_can_be_those_of_the_dense_network(
+    save: Save, layout: Layout
+) -> None:
+    done = import_results(save(INDEXED), "B", layout, mapped(**OF_PANDAS))
+    assert any("--dense-at-zero" in note for note in done.notes)
+    done = import_results(save(INDEXED), "B", layout, mapped(**OF_PANDAS, dense_at_zero=True))
+    assert not any("no dense result" in note for note in done.notes)
+    shown = done.cells[["method", "family", "sparsity", "test_error"]].round(4)
+    assert shown.to_numpy().tolist() == [
+        ["dense", "dense", 0.0, 0.1088],
+        ["GlobalMag", "unknown", 0.75, 0.115],
+        ["Random", "unknown", 0.75, 0.2139],
+    ]
+    other = INDEXED.replace("Random,1,0.8912", "Random,1,0.89")
+    with pytest.raises(PrunebenchError, match=r"lines 2 and 4 are both the dense network .*differ"):
+        convert(save(other), mapped(**OF_PANDAS, dense_at_zero=True))
 
 
 def test_lost_cells_and_seeds(save: Save) -> None:

@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from prunebench import cli
-from prunebench.report import analysed_table
+from prunebench.report import analysed_table, figures
 from prunebench.statistics import read_cells, score
+from tests.statistics.conftest import table
 
 
 def ask(*arguments: str) -> str:
@@ -80,9 +81,57 @@ def test_a_published_table_with_one_seed(tmp_path: Path) -> None:
     assert "no column seed" in result.stderr
 
 
+def test_accuracies_given_as_errors_are_refused_or_read_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["method,sparsity,test_error", "dense,0,0.95", "lamp,0.5,0.951", "lamp,0.9,0.94"]
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    monkeypatch.setattr(sys, "argv", ["prunebench", "analyse", str(tmp_path / "p.csv")])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out, err.count("\n")) == (2, "", 1)
+    assert "err in 95%, the sparsest in 94%: are these accuracies? say --unit accuracy-share" in err
+    right = [lines[0], "dense,0,0.05", "lamp,0.5,0.049", "lamp,0.9,0.06"]
+    (tmp_path / "right.csv").write_text("\n".join(right))
+    scores = [
+        {row["method"]: row["score"] for row in json.loads(ask(*given, "--json"))["scores"]}
+        for given in (
+            (str(tmp_path / "right.csv"),),
+            (str(tmp_path / "p.csv"), "--unit", "accuracy-share"),
+            (str(tmp_path / "p.csv"), "--unit", "error-share"),
+        )
+    ]
+    assert scores[0] == pytest.approx(scores[1])
+    assert scores[2]["lamp"] == pytest.approx(-scores[0]["lamp"])
+
+
+@pytest.mark.parametrize("methods", [["lamp"], ["lamp", "snip"], ["m" * 64]])
+@pytest.mark.parametrize("regimes", [["clean"], ["clean", "noisy-40"]])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_forest_of_a_tiny_table_has_room_for_its_panels(
+    methods: list[str], regimes: list[str], seeds: int
+) -> None:
+    """Where a panel has none, or its axis no length, matplotlib warns: here an error."""
+    points = {
+        "dense": {(seed, 0.0): 0.05 + seed / 100 for seed in range(seeds)},
+        **{
+            name: {(seed, s): 0.05 + seed / (100 - i) for seed in range(seeds) for s in (0.5, 0.9)}
+            for i, name in enumerate(methods)
+        },
+    }
+    cells = pd.concat([table(points).assign(regime=regime) for regime in regimes])
+    drawn = figures.draw_forest(cells)
+    drawn.draw_without_rendering()
+    for axes in drawn.axes:
+        box = axes.get_window_extent()
+        assert min(box.width, box.height) / drawn.dpi > 0.3  # inches
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("--unit", "accuracy-percent"), "unknown unit 'accuracy-percent'; did you mean"),
         (("--baseline", "dens"), "no cells of the baseline 'dens'; did you mean 'dense'?"),
         (("--equivalence", "0"), "equivalence must be above 0 points, found 0"),
         (("--reference", "randm"), "no method 'randm'; did you mean 'random'?"),
@@ -101,7 +150,8 @@ def test_a_wrong_name_is_one_line(
         cli.main()
     out, err = capsys.readouterr()
     assert (caught.value.code, out) == (2, "")
-    assert err == f"error: {says}\n"
+    assert err.startswith(f"error: {says}")
+    assert err.count("\n") == 1
 
 
 def test_nothing_to_compare(cells: pd.DataFrame) -> None:

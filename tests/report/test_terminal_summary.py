@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from prunebench.experiment.settings import Analysis
 from prunebench.report import terminal_summary
+from prunebench.report.document import compose, markdown
+from prunebench.report.leaderboard import ranking
+from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import score
 from prunebench.storage.layout import Layout
 
@@ -34,3 +38,13 @@ def test_dense_and_random_are_always_shown(cells: pd.DataFrame) -> None:
     shown = [line.split()[1] for line in lines if line.strip()[:1].isdigit()]
     assert {"dense", "random"} <= set(shown)
     assert any("more in the leaderboard" in line for line in lines)
+
+
+def test_no_network_at_chance_is_called_the_best(cells: pd.DataFrame) -> None:
+    nothing = cells.assign(classes=10, train_error=0.95)
+    text = terminal_summary.text(nothing, Layout(Path("r")))
+    assert "  noisy-40: none: no pruned network is better than chance" in text
+    document = markdown(compose(ReportInputs.of(nothing, Layout(Path("r")))))
+    assert "none is better than chance" in document
+    board = ranking.boards(nothing, Analysis(), [ranking.EVERYTHING])[ranking.EVERYTHING]
+    assert all(row["best_cell"] is None for row in board)

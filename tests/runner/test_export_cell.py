@@ -81,6 +81,28 @@ def changed(ran: Ran, tmp_path: Path, method: str = "l1-filter") -> Path:
     return tmp_path / "tiny" / ran.folder(method).relative_to(ran.plan.layout.root)
 
 
+def test_images_that_are_not_square_go_all_the_way(tmp_path: Path) -> None:
+    """Bright to the left or to the right, from preparation to the exported file."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 99, (90, 8, 14, 1), dtype=np.uint8)
+    labels = np.arange(90) % 2
+    for image, label in zip(images, labels, strict=True):
+        image[:, 7 * label : 7 * label + 7] += 150
+    np.savez(tmp_path / "wide.npz", train_images=images, train_labels=labels)
+    task = {"name": "wide", "source": "medmnist", "path": str(tmp_path / "wide.npz")}
+    grid = {**GRID, "tasks": [{**task, "val": 20, "test": 30}], "methods": ["l1-filter"]}
+    plan, data = Plan(config.parse(grid), tmp_path / "results"), tmp_path / "data"
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        assert set(pd.read_csv(pipeline.run(plan, data))["status"]) == {"ok"}
+        [cell] = plan.curve(plan.baselines[0], plan.experiment.methods[0])
+        for kind in ("onnx", "safetensors"):
+            taken = export_cell(cell, kind, None, prepared(plan.experiment.tasks[0], data))
+            assert taken.agreement.share == 1
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
 # ------------------------------------------------------------------------- a cell
 
 

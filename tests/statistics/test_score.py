@@ -229,6 +229,30 @@ def test_ties_in_validation_go_to_the_sparser(small: pd.DataFrame) -> None:
     assert best.loc[0, "sparsity"] == 0.9375
 
 
+def test_networks_that_learned_nothing_are_never_the_best(small: pd.DataFrame) -> None:
+    """They win on a validation split whose samples are all of the class that they name."""
+    dead = (small["method"] == "a") & (small["sparsity"] == 0.9375)
+    small["train_error"] = np.where(dead, 0.88, 0.5)
+    small.loc[dead, "val_error"] = 0.0
+    for known in (small, small.assign(classes=10)):  # 0.88 is less than 0.9
+        assert of(known, "a")["best_sparsity"] == 0.9375
+        assert best_on_validation(known, ["regime"]).loc[0, "sparsity"] == 0.9375
+    # of 900 samples two standard errors are 0.02
+    learned = small.assign(classes=10, train_samples=900)
+    learned.loc[dead, "train_error"] = 0.8801
+    row, best = of(learned, "a"), best_on_validation(learned, ["regime"]).loc[0]
+    assert (row["best_sparsity"], row["best_difference"]) == (0.75, pytest.approx(-10))
+    assert (best["method"], best["sparsity"], best["at_chance"]) == ("a", 0.75, False)
+    assert row["score"] == of(small, "a")["score"]  # which is no choice
+    one_seed = learned.copy()
+    one_seed.loc[dead & (one_seed["seed"] == 0), "train_error"] = 0.1
+    one_seed.loc[dead & (one_seed["seed"] == 1), "status"] = "collapsed"
+    assert of(one_seed, "a")["best_sparsity"] == 0.9375  # that of the network that learned
+    alone = learned.assign(train_error=0.95)
+    assert np.isnan(of(alone, "a")["best_sparsity"])
+    assert best_on_validation(alone, ["regime"])["at_chance"].all()
+
+
 def test_without_validation_errors_nothing_is_chosen(small: pd.DataFrame) -> None:
     small["val_error"] = np.nan
     row = of(small, "a")

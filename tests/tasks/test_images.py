@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.settings import Task
 from prunebench.tasks.images import decode, fit
 from prunebench.tasks.raw import Split
 
@@ -76,12 +79,78 @@ def test_fit_copies_nothing_where_nothing_changes(make_task: MakeTask, pictures:
 
 def test_transparent_palettes_decode_without_a_warning(make_task: MakeTask) -> None:
     image = Image.new("P", (6, 6))
-    image.putpalette([255, 0, 0, 0, 255, 0])
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", transparency=b"\x00\x80")
-    split = _decoded(make_task(), buffer.getvalue())
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image.putpixel((0, 1), 1)
+    image.putpixel((0, 2), 2)
+    split = _decoded(make_task(), _saved(image, "PNG", transparency=b"\x00\x80"))
     assert split.images.shape == (1, 6, 6, 3)
-    assert split.images[0, 0, 0].tolist() == [255, 0, 0]
+    # nothing of the red, half of the green, all of the blue, over white
+    assert split.images[0, :3, 0].tolist() == [[255, 255, 255], [127, 255, 127], [0, 0, 255]]
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_transparent_pixels_lie_over_white(value: int, alpha: int) -> None:
+    over = (value * alpha + 255 * (255 - alpha)) / 255
+    task = Task(name="mine", source="digits")
+    grey = _decoded(task, _saved(Image.new("LA", (4, 4), (value, alpha)), "PNG")).images
+    assert grey.shape == (1, 4, 4, 1)
+    assert abs(grey.astype(float) - over).max() <= 1
+    colour = Image.new("RGBA", (4, 4), (value, 0, 255, alpha))
+    found = _decoded(task, _saved(colour, "PNG")).images[0, 0, 0].astype(float)
+    assert abs(found - [over, 255 - alpha, 255]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_their_exif_says(
+    make_task: MakeTask, kind: str, orientation: int
+) -> None:
+    """The quarters of the upright image are black, dark, light and white, row by row."""
+    quarters = np.array([[0, 80], [170, 255]], np.uint8)
+    upright = np.kron(quarters, np.ones((16, 8), np.uint8))
+    # what a camera stores, by the definition of the tag: where row 0 and column 0 are shown
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.T, 6: np.rot90(upright), 7: upright[::-1, ::-1].T, 8: np.rot90(upright, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    data = _saved(image, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
+    found = _decoded(make_task(mode="grey"), data).images[0, :, :, 0]
+    assert found.shape == (32, 16)
+    assert abs(found[8::16, 4::8].astype(int) - quarters).max() < 12
+
+
+def test_colours_of_other_spaces_and_depths_are_those_of_pillow(make_task: MakeTask) -> None:
+    ink = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # magenta and yellow make red
+    found = _decoded(make_task(), _saved(ink, "JPEG", quality=95)).images[0, 4, 4]
+    assert abs(found.astype(int) - [255, 0, 0]).max() < 12
+    bits = Image.fromarray(np.eye(8, dtype=bool))
+    assert np.array_equal(
+        _decoded(make_task(), _saved(bits, "PNG")).images[0, :, :, 0], 255 * np.eye(8)
+    )
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_an_animation_is_refused_by_name(make_task: MakeTask, kind: str) -> None:
+    frames = [Image.new("L", (8, 8), value) for value in (0, 128, 255)]
+    moving = _saved(frames[0], kind, save_all=True, append_images=frames[1:])
+    said = _refusal(make_task(), moving)
+    assert said == f"row 0: a {kind} of several frames or pages: give one image of them"
+    assert _decoded(make_task(), _saved(frames[0], kind)).images.shape[:3] == (1, 8, 8)
+
+
+def test_the_photo_of_a_phone_with_a_preview_behind_it_is_the_photo(make_task: MakeTask) -> None:
+    photo, preview = Image.new("RGB", (8, 8), "white"), Image.new("RGB", (8, 8), "black")
+    stored = _saved(photo, "MPO", save_all=True, append_images=[preview])
+    assert _decoded(make_task(), stored).images.min() > 250
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

@@ -19,6 +19,7 @@ from prunebench.experiment.settings import Task
 from prunebench.storage.files import sha256_file
 from prunebench.tasks.prepare import check, moments, prepare, sidecar, split
 from prunebench.tasks.raw import Raw, Split
+from prunebench.tasks.stratified import permuter, stratified
 
 from .conftest import MakeTask
 
@@ -56,8 +57,17 @@ def test_splits_are_disjoint_stratified_and_the_same_every_time(
     together = np.concatenate(list(parts.values()))
     assert sorted(together) == list(range(len(labels)))
     counted = raw.train.labels[parts["test"]]
-    for label in set(labels):
-        assert abs((counted == label).sum() - labels.count(label) * test / len(labels)) < 1
+    shares = {label: labels.count(label) * test / len(labels) for label in set(labels)}
+    plain = stratified(raw.train.labels, test, permuter(seed, 0))
+    if all(
+        0 < (raw.train.labels[plain] == label).sum() <= labels.count(label) - 2 for label in shares
+    ):
+        assert np.array_equal(parts["test"], plain)  # what was fine before stays
+        for label, share in shares.items():
+            assert abs((counted == label).sum() - share) < 1
+    if all(labels.count(label) >= 3 for label in shares) and len(parts["val"]) >= len(shares):
+        for chosen in parts.values():  # tiny classes too are in every split
+            assert set(raw.train.labels[chosen]) == set(labels)
     again = split(raw, task)
     assert all(np.array_equal(again[name][1], chosen) for name, chosen in parts.items())
 
@@ -125,6 +135,51 @@ def test_a_training_split_too_small_for_its_classes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("own", "settings", "message"),
+    [
+        # the source's validation and test stop in the first class of a sorted file
+        ({"val": [0] * 30}, {}, "30 validation images leave none of class '1' and 1 more; the"
+         " source's own validation images must show every class that training shows"),
+        ({"test": [0, 1] * 9}, {"val": 9}, "18 test images leave none of class '2'; the source's"),
+        ({"val": [0, 1, 2] * 5}, {"val": 2}, "2 validation images leave none of class '2'; raise"
+         " val:"),
+        ({}, {"val": 2, "test": 9}, "2 validation images leave none of class '2'; raise val:"),
+    ],
+)  # fmt: skip
+def test_a_split_that_lacks_a_class_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, list[int]],
+    settings: dict[str, Any], message: str,
+) -> None:  # fmt: skip
+    whole = [0, 1, 2] * 20
+    given = {name: _split(labels) for name, labels in own.items()}
+    raw = Raw(_split(whole), given.get("val"), given.get("test", _split(whole)))
+    if not own:
+        raw = Raw(_split(whole))
+    monkeypatch.setattr("prunebench.tasks.sources.reader", lambda name: lambda task, folder: raw)
+    with pytest.raises(PrunebenchError, match=r"^task 'mine': ") as caught:
+        prepare(_task(**settings), tmp_path, tmp_path / "file")
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_too_small_for_all_splits_is_refused_and_one_large_enough_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = Raw(_split([0] * 97 + [1] * 3 + [2] * 2), names=("a", "b", "c"))
+    monkeypatch.setattr("prunebench.tasks.sources.reader", lambda name: lambda task, folder: raw)
+    with pytest.raises(PrunebenchError, match=(
+        r"leave none of class 'c'; the source has 2 of class 'c', and training, validation and test"
+        r" need one each: add some, or leave the class out$"
+    )):  # fmt: skip
+        prepare(_task(val=0.2, test=20), tmp_path, tmp_path / "file")
+    raw = Raw(_split([0] * 97 + [1] * 3 + [2] * 3), names=("a", "b", "c"))
+    prepare(_task(val=0.2, test=20), tmp_path, tmp_path / "file")
+    tensors = load_file(tmp_path / "file")
+    for name, size in (("train", 66), ("val", 17), ("test", 20)):
+        assert np.bincount(tensors[f"{name}_labels"]).tolist() == [size - 2, 1, 1]
+
+
 def test_moments_are_those_of_numpy() -> None:
     images = np.random.default_rng(0).integers(0, 200, (1500, 3, 4, 5), dtype=np.uint8)
     mean, std = moments(images)
@@ -176,6 +231,19 @@ def test_splits_of_different_shapes_are_refused(
     monkeypatch.setattr("prunebench.tasks.sources.reader", lambda name: lambda task, folder: raw)
     with pytest.raises(PrunebenchError, match=r"the splits differ in shape .*test \[1, 1, 3\]"):
         prepare(_task(val=4), tmp_path, tmp_path / "file")
+
+
+def test_images_that_are_all_the_same_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = Split(np.full((40, 8, 8, 3), 7, np.uint8), np.arange(40) % 2)
+    monkeypatch.setattr(
+        "prunebench.tasks.sources.reader", lambda name: lambda task, folder: Raw(same)
+    )
+    with pytest.raises(PrunebenchError, match="all 20 training images are the same"):
+        prepare(_task(val=10, test=10), tmp_path, tmp_path / "file")
+    same.images[:, 3, 3, 1] = np.arange(40)
+    prepare(_task(val=10, test=10), tmp_path, tmp_path / "file")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -23,6 +23,31 @@ def test_quotas_are_within_one_of_each_share(case: tuple[list[int], int]) -> Non
         assert abs(quota - size * count / max(sum(sizes), 1)) < 1
 
 
+@given(sizes_and_count, st.integers(0, 1), st.integers(0, 2))
+def test_every_class_gets_and_leaves_what_is_asked_where_that_can_be(
+    case: tuple[list[int], int], least: int, leave: int
+) -> None:
+    sizes, count = np.array(case[0]), case[1]
+    plain, taken = quotas(sizes, count), quotas(sizes, count, least, leave)
+    assert taken.sum() == count
+    assert (taken >= 0).all()
+    assert (taken <= sizes).all()
+    high = sizes - leave
+    can = (high >= least).all() and least * len(sizes) <= count <= high.sum()
+    if can:
+        assert (taken >= least).all()
+        assert (taken <= high).all()
+    if not can or ((plain >= least) & (plain <= high)).all():
+        assert np.array_equal(taken, plain)  # what was fine before stays
+
+
+def test_the_largest_classes_make_up_for_the_tiny_ones() -> None:
+    assert quotas(np.array([97, 2, 3]), 20).tolist() == [19, 0, 1]
+    assert quotas(np.array([97, 2, 3]), 20, least=1).tolist() == [18, 1, 1]
+    assert quotas(np.array([2, 10]), 11, least=1, leave=0).tolist() == [2, 9]
+    assert quotas(np.array([2, 20]), 20, least=1, leave=1).tolist() == [1, 19]
+
+
 @given(st.lists(st.integers(0, 5), max_size=80), st.data(), st.integers(0, 2**32))
 def test_chosen_positions_are_sorted_distinct_and_stratified(
     labels: list[int], data: st.DataObject, seed: int

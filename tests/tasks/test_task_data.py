@@ -84,6 +84,25 @@ def test_a_missing_file(target: Path) -> None:
     assert _refusal(target).startswith(f"{target} is missing")
 
 
+def test_data_that_were_never_prepared_are_not_to_be_deleted(target: Path) -> None:
+    target.unlink()
+    sidecar(target).unlink()
+    with pytest.raises(PrunebenchError, match="the task's data are not prepared yet") as caught:
+        load(target)
+    assert "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_without_a_class_is_refused(target: Path, split: str) -> None:
+    """An earlier version prepared such data."""
+    tensors = load_file(target)
+    tensors[f"{split}_labels"][tensors[f"{split}_labels"] == 3] = 4
+    save_file(tensors, target)
+    described = json.loads(sidecar(target).read_text())
+    write_json(sidecar(target), {**described, "sha256": sha256_file(target)})
+    assert f"its {split} images show 9 of 10 classes" in _refusal(target)
+
+
 def test_a_missing_description(target: Path) -> None:
     sidecar(target).unlink()
     assert _refusal(target).startswith(f"{sidecar(target)} is missing")

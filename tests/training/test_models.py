@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -88,6 +90,79 @@ def test_seed_cnn(size: int, channels: int) -> None:
     assert weights(model) == by_hand
     with pytest.raises(PrunebenchError, match="at least 4×4"):
         create(Model(name="seed-cnn"), 7, channels, 3, seed=0)
+
+
+def test_images_that_are_not_square() -> None:
+    model = create(Model(name="seed-cnn"), 7, 3, (13, 22), seed=0)
+    assert model(torch.randn(2, 3, 13, 22)).shape == (2, 7)
+    assert model.hidden[0].in_features == 64 * 3 * 5  # 13 and 22 halved twice, rounded down
+    wide, tall = (
+        create(Model(name="test_vit"), 3, 3, size, seed=0) for size in ((32, 64), (64, 32))
+    )
+    assert wide(torch.randn(2, 3, 32, 64)).shape == tall(torch.randn(2, 3, 64, 32)).shape == (2, 3)
+    assert create(Model(name="vgg16-cifar"), 3, 3, (32, 40), seed=0) is not None
+    for name, size in (("vgg16-cifar", (31, 64)), ("seed-cnn", (64, 3))):
+        with pytest.raises(PrunebenchError, match=f"not {size[0]}×{size[1]}"):
+            create(Model(name=name), 3, 3, size, seed=0)
+
+
+@pytest.mark.parametrize("name", ["seed-cnn", "test_vit", "test_resnet"])
+def test_two_equal_sides_are_the_square_of_one(name: str) -> None:
+    one, two = (create(Model(name=name), 3, 3, size, seed=5) for size in (32, (32, 32)))
+    assert one.state_dict().keys() == two.state_dict().keys()
+    assert all(torch.equal(one.state_dict()[key], value) for key, value in two.state_dict().items())
+
+
+def test_what_takes_square_images_alone_says_how_to_make_them() -> None:
+    only = Model(name="test_vit", arguments={"img_size": 32, "embed_dim": "wide"})
+    with pytest.raises(PrunebenchError, match=r"not 32×64: set image_size: of the task$"):
+        create(only, 3, 3, (32, 64), seed=0)
+
+
+OWN_FILE = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes, in_chans, image_size, units=5):
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        first = nn.Linear(in_chans * height * width, units)
+        super().__init__(nn.Flatten(), first, nn.ReLU(), nn.Linear(units, num_classes))
+
+
+def pooled(in_chans, num_classes):
+    head = nn.Linear(in_chans, num_classes)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+
+def nothing(num_classes):
+    return None
+"""
+
+
+def test_a_network_of_a_users_file_is_told_of_the_data_what_it_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(OWN_FILE)
+
+    def build(name: str, size: int | tuple[int, int] = 8, seed: int = 0, **more: Any) -> nn.Module:
+        settings = Model(name="mine", architecture=f"{tmp_path / 'net.py'}:{name}", **more)
+        return create(settings, 3, 2, size, seed)
+
+    for size in (8, (6, 9)):
+        height, width = (size, size) if isinstance(size, int) else size
+        net = build("Net", size, arguments={"units": 7})
+        assert net(torch.randn(4, 2, height, width)).shape == (4, 3)
+        assert weights(net) == 2 * height * width * 7 + 7 + 7 * 3 + 3
+    assert build("pooled")(torch.randn(4, 2, 8, 8)).shape == (4, 3)
+    one, same, other = (build("Net", seed=seed)[1].weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    for name, more, says in (
+        ("nothing", {}, "net.py:nothing gives a NoneType, not a torch.nn.Module"),
+        ("Net", {"arguments": {"unit": 7}}, "models: mine: .*unit"),
+        ("Net", {"pretrained": True}, "has no pretrained weights"),
+    ):
+        with pytest.raises(PrunebenchError, match=says):
+            build(name, **more)
 
 
 def test_small_stem_keeps_resolution() -> None:

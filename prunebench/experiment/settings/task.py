@@ -27,7 +27,7 @@ class Task(Settings):
     name: Name
     """Name of the task."""
     source: str
-    """Where the images come from: digits, torchvision, folder, parquet or medmnist."""
+    """Source of images: digits, torchvision, folder, parquet, medmnist or tiny-imagenet."""
     dataset: str | None = None
     """Data set of the source: for torchvision the name of its class, e.g. CIFAR10."""
     path: str | None = None
@@ -57,7 +57,7 @@ class Task(Settings):
     @field_validator("source")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        known = [file.stem for file in modules(TASK_SOURCES)]
+        known = [file.stem.replace("_", "-") for file in modules(TASK_SOURCES)]
         if value not in known:
             raise ValueError(f"unknown source {value!r}{suggest(value, known)}")
         return value

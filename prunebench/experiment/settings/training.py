@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
+from prunebench.experiment.own_network import OwnNetwork
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
 
@@ -54,12 +56,12 @@ class Training(Settings):
 
 
 class Model(Settings):
-    """A network: ``seed-cnn``, ``resnet20``, ``resnet56``, ``vgg16-cifar``, or any of timm's."""
+    """A network: ``seed-cnn``, ``resnet20``, ``resnet56``, ``vgg16-cifar``, timm's, your own."""
 
     name: Name
     """Name of the network, as tables show it."""
     architecture: str = ""
-    """Network to build: one of our own, or any of timm.create_model; default: the name."""
+    """Network to build: a name of ours or timm's, or file.py:Class; default: the name."""
     arguments: dict[str, JsonValue] = Field({})
     """Further arguments of the network's constructor."""
     stem: Literal["original", "small"] = "original"
@@ -75,3 +77,16 @@ class Model(Settings):
         if isinstance(value, dict) and "name" in value and not value.get("architecture"):
             value = {**value, "architecture": str(value["name"])}
         return value
+
+    @field_validator("architecture")
+    @classmethod
+    def _there(cls, value: str) -> str:
+        own = OwnNetwork.named(value)
+        if own is not None:
+            own.check()
+        return value
+
+    def sources(self) -> list[Path]:
+        """Return the files of the user's that build it: none, unless it is one's own."""
+        own = OwnNetwork.named(self.architecture)
+        return [] if own is None else [own.source]

@@ -107,9 +107,12 @@ def _chosen(inputs: ReportInputs) -> list[Block]:
     epochs = cells.reindex(columns=[*SETTING, "method", "sparsity", "train_epochs"])
     mean = epochs.groupby([*SETTING, "method", "sparsity"])["train_epochs"].mean()
     rows: list[list[CellText]] = []
-    for *setting, method, sparsity, difference in best[
-        [*SETTING, "method", "sparsity", "difference"]
+    for *setting, method, sparsity, difference, at_chance in best[
+        [*SETTING, "method", "sparsity", "difference", "at_chance"]
     ].itertuples(index=False, name=None):
+        if at_chance:
+            rows.append([*map(str, setting), "none is better than chance", NONE, NONE, NONE])
+            continue
         spent = mean.get((*setting, method, sparsity), math.nan)
         dense = mean.get((*setting, DENSE, 0.0), math.nan)
         rows.append(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.17  # inches a method
+NAMES = 0.6  # of the figure's width, at most for the methods' names
+LEAST, LINE = 0.35, 0.16  # inches of a panel at least, and of a line of text around it
 LOWER = 0.3  # of a row, by which the stopped state stands below the trained one
 Ends = tuple[pd.Series, pd.Series, pd.Series]  # values, and the ends of their intervals
 
@@ -153,9 +155,12 @@ def _draw(
     lines = -(-len(shown) // across)
     heights = rows.heights
     width = panels.width_of(across)
+    heading = fill(title, int(10.5 * width))
+    below = label if across > 1 else fill(label, 56)
     tall = lines * (0.42 + ROW * (max(heights.values()) + 1)) + 0.7
-    made = Figure(figsize=(width, tall), layout="constrained")
-    made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")
+    around = LINE * (heading.count("\n") + below.count("\n") + 2 + 3 * lines) + 0.2
+    made = Figure(figsize=(width, max(tall, around + LEAST * lines)), layout="constrained")
+    made.suptitle(heading, fontweight="bold")
     grid = list(made.subplots(lines, across, squeeze=False, sharey=True).flat)
     for axes in grid[len(shown) :]:
         axes.remove()
@@ -173,11 +178,22 @@ def _draw(
             axes.axhline(border, color="0.6", linewidth=0.6, dashes=(2, 2))
             axes.text(0.99, border - 0.1, title, transform=axes.get_yaxis_transform(),
                       fontsize=6.5, style="italic", ha="right", va="top", zorder=6)  # fmt: skip
-    grid[0].set_yticks(list(heights.values()), list(heights))
+    room = 72 * NAMES * width
+    grid[0].set_yticks(list(heights.values()), [_label(name, room) for name in heights])
     grid[0].set_ylim(-0.7, max(heights.values()) + 0.7)
-    made.supxlabel(label if across > 1 else fill(label, 56),
-                   fontsize=style.RC["axes.labelsize"])  # fmt: skip
+    made.supxlabel(below, fontsize=style.RC["axes.labelsize"])
     return made
+
+
+def _label(name: str, room: float) -> str:
+    """Return a name that takes at most ``room`` points: the middle of a longer one is left out."""
+    from matplotlib.textpath import TextPath
+
+    size = style.RC["ytick.labelsize"]
+    label, half = name, (len(name) - 1) // 2
+    while half and TextPath((0, 0), label, size=size).get_extents().width > room:
+        label, half = f"{name[:half]}…{name[-half:]}", half - 1
+    return label
 
 
 def _panel(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext) -> None:
@@ -231,6 +247,8 @@ def _end(
     reach = 2 * max(float(seen.max() - seen.min()), 4 * context.analysis.equivalence)
     left = max(min(float(kept.min()), 0.0), float(seen.min()) - reach)
     right = min(max(float(kept.max()), 0.0), float(seen.max()) + reach)
+    if left == right:  # one method that is exactly as good
+        left, right = -context.analysis.equivalence, context.analysis.equivalence
     room = 0.08 * (right - left)
     axes.set_xlim(left - room, right + room)
     for method, score in value.items():

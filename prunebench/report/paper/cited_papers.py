@@ -16,10 +16,12 @@ DATA = {
     "digits": "Alpaydin 1998; Pedregosa 2011",
     "CIFAR10": "Krizhevsky 2009",
     "CIFAR100": "Krizhevsky 2009",
+    "MNIST": "LeCun 1998",
     "FashionMNIST": "Xiao 2017",
     "SVHN": "Netzer 2011",
     "GTSRB": "Stallkamp 2012",
     "medmnist": "Yang 2023",
+    "tiny-imagenet": "Le 2015",
 }
 NOISE = {"symmetric": "Zhang 2017", "asymmetric": "Patrini 2017", "pair-flip": "Han 2018"}
 # of what a record holds, by the first column of the measure; the words for it
@@ -58,8 +60,8 @@ def of_task(task: Task) -> list[str]:
 
 
 def of_model(model: Model) -> list[str]:
-    """Return the keys of a network, or of the library that provides it."""
-    return keys(NETWORKS.get(model.architecture, TIMM))
+    """Return the keys of a network, or of the library that provides it; none for one's own."""
+    return [] if model.sources() else keys(NETWORKS.get(model.architecture, TIMM))
 
 
 def of_training(training: Training) -> list[str]:

@@ -16,6 +16,8 @@ from prunebench.tasks.raw import Raw, Split, local_path
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
 
+_TINY = "; is this Tiny ImageNet? then source: tiny-imagenet"
+
 
 def read(task: Task, folder: Path) -> Raw:
     """Read every image below ``task.path``.
@@ -45,12 +47,12 @@ def _split(folder: Path, names: tuple[str, ...], task: Task) -> Split:
         if not entry.is_dir():
             continue
         if entry.name not in names:
-            raise PrunebenchError(
-                f"{entry}: no class {entry.name!r} in training{suggest(entry.name, names)}"
-            )
+            known = _TINY if entry.name == "images" else suggest(entry.name, names)
+            raise PrunebenchError(f"{entry}: no class {entry.name!r} in training{known}")
         found = [path for path in _entries(entry) if path.suffix.lower() in SUFFIXES]
         if not found:
-            raise PrunebenchError(f"{entry} holds no image ({', '.join(SUFFIXES)})")
+            layout = _TINY if (entry / "images").is_dir() else ""
+            raise PrunebenchError(f"{entry} holds no image ({', '.join(SUFFIXES)}){layout}")
         files += [(path, names.index(entry.name), str(path)) for path in found]
     return decode(files, len(files), task)
 

@@ -1,8 +1,8 @@
-"""torchvision's CIFAR10, CIFAR100, FashionMNIST, SVHN and GTSRB: downloaded, or read from a path.
+"""torchvision's MNIST, FashionMNIST, CIFAR10, CIFAR100, SVHN and GTSRB, fetched or from a path.
 
 torchvision checks the MD5 sum of everything it downloads, and of CIFAR's and SVHN's files again
-whenever it reads them. It reads incomplete files of FashionMNIST or GTSRB as if they were whole, so
-a manifest of all unpacked files is checked before they are read.
+whenever it reads them. It reads incomplete files of the others as if they were whole, so a manifest
+of all unpacked files is checked before they are read.
 """
 
 from __future__ import annotations
@@ -69,10 +69,16 @@ _SIGNS = tuple(f"{sign:02d}" for sign in range(43))
 DATASETS = {
     "CIFAR10": Known("train", True, False, (50_000, 10_000), _arrays),
     "CIFAR100": Known("train", True, False, (50_000, 10_000), _arrays),
+    "MNIST": Known("train", True, False, (60_000, 10_000), _arrays, _DIGITS),
     "FashionMNIST": Known("train", True, False, (60_000, 10_000), _arrays),
     "SVHN": Known("split", "train", "test", (73_257, 26_032), _channels_first, _DIGITS),
     "GTSRB": Known("split", "train", "test", (26_640, 12_630), _files, _SIGNS),
 }
+
+
+def check(task: Task) -> None:
+    """Refuse a task whose data set is unknown, before anything of it is looked for."""
+    _known(task)
 
 
 def download(task: Task, folder: Path) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.settings import Task
 from prunebench.tasks import sources
+from tests.plans import GRID
 
 
 def test_every_file_is_a_source_that_reads() -> None:
@@ -20,6 +23,22 @@ def test_every_file_is_a_source_that_reads() -> None:
 
 def test_only_torchvision_downloads() -> None:
     assert [name for name in sources.names() if sources.downloader(name)] == ["torchvision"]
+
+
+def test_an_unknown_data_set_is_refused_before_any_data_are_there() -> None:
+    with pytest.raises(PrunebenchError, match="unknown dataset 'NMIST'; did you mean 'MNIST'"):
+        sources.check(Task(name="mine", source="torchvision", dataset="NMIST"))
+
+
+def test_every_preset_is_known_to_its_source() -> None:
+    for task in config.parse({**GRID, "tasks": list(config.presets("tasks"))}).tasks:
+        if task.name == "tiny-imagenet":  # which nobody may hand on
+            with pytest.raises(
+                PrunebenchError, match=r"needs path: the unpacked folder tiny-image"
+            ):
+                sources.check(task)
+        else:
+            sources.check(task)
 
 
 def test_an_unknown_source_is_refused() -> None:

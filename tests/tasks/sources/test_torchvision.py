@@ -65,6 +65,16 @@ def test_fashion_mnist_is_read_from_its_path(
     assert raw.names[9] == "Ankle boot"
 
 
+def test_mnist_lies_in_the_same_files(
+    fashion: Path, make_task: MakeTask, pictures: Pictures
+) -> None:
+    (fashion / "FashionMNIST").rename(fashion / "MNIST")
+    task = make_task(source="torchvision", dataset="MNIST", path=str(fashion))
+    raw = source.read(task, Path("nowhere"))
+    assert np.array_equal(raw.train.images[..., 0], pictures(4, 28, 28))
+    assert raw.names == tuple("0123456789")
+
+
 def test_truncated_fashion_mnist(fashion: Path, make_task: MakeTask) -> None:
     file = fashion / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:-1])
