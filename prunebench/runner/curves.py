@@ -96,10 +96,11 @@ def _curve(
         return deepcopy(initial)
 
     def build_anew(seed: int) -> nn.Module:
-        fresh = baseline.model.model_copy(update={"pretrained": False})
         channels, side, _ = job.data.shape
         width = baseline.regime.width
-        network = models.create(fresh, job.data.classes, channels, side, seed, width)
+        network = models.create(
+            baseline.model.drawn(), job.data.classes, channels, side, seed, width
+        )
         return network.to(job.device).to(memory_format=torch.channels_last)
 
     @cache

@@ -201,7 +201,7 @@ def _without_removed_files(job: JobContext, cells: Sequence[Cell]) -> list[dict[
     """
     if not any((cell.folder / REMOVED).exists() for cell in cells):
         return []  # reading all files to hash them costs time
-    found = (cell.finished(job.data.data_hash, allow_removed=True) for cell in cells)
+    found = (job.finished(cell, allow_removed=True) for cell in cells)
     return [record for record in found if record is not None]
 
 

@@ -43,10 +43,9 @@ def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Mo
 
 def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
     """Refuse a network whose weights this machine could not hold, before it has any."""
-    bare = model.model_copy(update={"pretrained": False})
     try:
         with torch.device("meta"):
-            light = models.create(bare, classes, shape[0], shape[1], seed=0, width=width)
+            light = models.create(model.drawn(), classes, shape[0], shape[1], seed=0, width=width)
     except Exception:  # what is wrong with it is told when it is really built
         return
     weights = sum(parameter.numel() for parameter in light.parameters())

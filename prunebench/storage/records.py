@@ -64,9 +64,9 @@ COST = (
 )  # fmt: skip
 # what a reader needs to trace a row to what made it
 PROVENANCE = (
-    "identity", "config_hash", "data_hash", "label_hash", "mask_hash", "code_hash", "commit",
-    "dirty", "lock_hash", "device", "processor", "threads", "nondeterministic", "python_version",
-    "torch_version", "torchvision_version", "timm_version",
+    "identity", "config_hash", "data_hash", "weights_hash", "label_hash", "mask_hash", "code_hash",
+    "commit", "dirty", "lock_hash", "device", "processor", "threads", "nondeterministic",
+    "python_version", "torch_version", "torchvision_version", "timm_version",
 )  # fmt: skip
 # of record.json alone: hashes of its files and of itself, the masked layers in the network's order
 ASIDE = ("files", "layers", "sha256")

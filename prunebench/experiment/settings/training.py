@@ -9,6 +9,8 @@ from pydantic import Field, JsonValue, model_validator
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
 
+CHECKPOINT = "checkpoint_path"  # timm's argument: a file of weights to start from
+
 
 class Training(Settings):
     """Training of a baseline; recoveries use the same settings."""
@@ -75,3 +77,13 @@ class Model(Settings):
         if isinstance(value, dict) and "name" in value and not value.get("architecture"):
             value = {**value, "architecture": str(value["name"])}
         return value
+
+    def drawn(self) -> Model:
+        """Return the same network with initial weights that are drawn, not loaded."""
+        arguments = {key: value for key, value in self.arguments.items() if key != CHECKPOINT}
+        return self.model_copy(update={"pretrained": False, "arguments": arguments})
+
+    @property
+    def loads(self) -> bool:
+        """Whether training starts from weights that are loaded, e.g. pretrained ones."""
+        return self != self.drawn()
