@@ -140,6 +140,7 @@ def _details(facts: CardFacts) -> dict[str, Any]:
     record = facts.record
     return {
         "architecture": record["model"],
+        "classifier": record.get("classifier"),
         "method": record["method"],
         "what it does": facts.description,
         **facts.composition,

@@ -82,7 +82,7 @@ class Cell:
             "method": _files_by_content(self.method.settings()),
             "method_name": self.method.name,
             "recovery_epochs": self.baseline.training.recovery_epochs,
-            "prunable": self.experiment.prunable.model_dump(),
+            "prunable": self.experiment.prunable.settings(),
             "sparsity": self.sparsity,
             "method_code": code_hash(method_sources(self.method)),
         }

@@ -160,7 +160,12 @@ def _store_cell(
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
         "zero_init_last": dense["zero_init_last"],
         "tied_share": tied_share(
-            pruned.masks, prunable_layers(pruned.model, job.plan.experiment.prunable)
+            pruned.masks,
+            prunable_layers(
+                pruned.model,
+                job.plan.experiment.prunable,
+                job.normalize(samples.images[:1]),
+            ),
         ),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]

@@ -17,7 +17,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
 from prunebench.experiment.training_gate import loss_fall
 from prunebench.pruning.curve import Cost
-from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.layers import sort_layers
 from prunebench.pruning.masks import Masks
 from prunebench.runner.device import set_up
 from prunebench.storage import cell_files
@@ -193,8 +193,11 @@ class JobContext:
         return {f"{STOPPED}{split}": logits for split, logits in found.items()}
 
     def size(self, model: nn.Module, samples: Samples, masks: Masks) -> dict[str, Any]:
-        layers = prunable_layers(model, self.plan.experiment.prunable)
-        return size(model, self.normalize(samples.images[:1]), masks, list(layers))
+        """Return the size columns of a network, and its classifier."""
+        image = self.normalize(samples.images[:1])
+        layers = sort_layers(model, self.plan.experiment.prunable, image)
+        named = {"classifier": ", ".join(layers.classifier) or None}
+        return size(model, image, masks, list(layers.prunable)) | named
 
     def save(
         self, cell: Cell, record: dict[str, Any], model: nn.Module,

@@ -26,8 +26,9 @@ COMPOSITION = (
 )  # fmt: skip
 # what provokes overfitting, in numbers: shares, samples and a factor; and how many samples tested
 REGIME = ("label_noise", "noise", "train_samples", "test_samples", "augmentation", "width")
-# of the network at initialization: whether a residual branch starts at zero (``zero_init_last``)
-NETWORK = ("zero_init_last",)
+# of the network: whether at initialization a residual branch starts at zero (``zero_init_last``),
+# and the names of the weights that are its classifier
+NETWORK = ("zero_init_last", "classifier")
 SIZE = (
     "sparsity_achieved", "tied_share", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",

@@ -72,10 +72,11 @@ def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path)
     about = load(prepared(baseline.task, data))
     network = build(baseline.model.drawn(), about.classes, about.shape, baseline.regime.width)
     named = dict(network.named_parameters())
+    layers = prunable_layers(network, plan.experiment.prunable, torch.zeros(1, *about.shape))
     return Weights(
         {name: tuple(value.shape) for name, value in named.items()},
         {name: value.numel() for name, value in named.items()},
-        tuple(prunable_layers(network, plan.experiment.prunable)),
+        tuple(layers),
     )
 
 
