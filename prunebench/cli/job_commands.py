@@ -64,6 +64,7 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
 def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     """Build every model of a grid and count its weights, before anything is trained.
 
+    It names the layers that are not pruned, the classifier and what prunable.exclude names.
     It also prints the smallest p that the plan can reach, and how many seeds its methods need.
     """
     from prunebench.experiment.reachable_p import Reach
@@ -71,6 +72,11 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
 
     plan = plan_of(config)
     found = pipeline.check(plan, data)
+    left = {
+        "classifier": f"classifier{'' if plan.experiment.prunable.head else ', not pruned'}",
+        "excluded": "excluded, not pruned",
+        "unfitting": "patterns that name nothing here",
+    }
     print(Reach.of(plan.experiment).said(), file=sys.stderr)
     for item in found:
         print(
@@ -79,6 +85,9 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
             f" {item['macs_dense']:,} MACs an image",
             file=sys.stderr,
         )
+        for what, said in left.items():
+            if item[what]:
+                print(f"  {said}: {', '.join(item[what])}", file=sys.stderr)
     write(output, {"models": found})
 
 

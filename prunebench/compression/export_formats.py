@@ -148,7 +148,7 @@ def _write_safetensors(package: Package, folder: Path) -> dict[str, Any]:
         folder / NETWORK,
         {
             # the weights are in the file: none are fetched
-            "model": package.model.model_copy(update={"pretrained": False}).model_dump(mode="json"),
+            "model": package.model.drawn().model_dump(mode="json"),
             "width": package.width,
             "classes": list(package.classes),
             "shape": list(package.shape),

@@ -34,8 +34,8 @@ MEASURES = {
     "test_ece": ("calibration error (ECE), test", _PLAIN),
 }
 _PROVENANCE = (
-    "experiment", "identity", "config_hash", "data_hash", "label_hash", "mask_hash", "code_hash",
-    "commit", "dirty", "device", "threads", "python_version", "torch_version",
+    "experiment", "identity", "config_hash", "data_hash", "weights_hash", "label_hash", "mask_hash",
+    "code_hash", "commit", "dirty", "device", "threads", "python_version", "torch_version",
     "torchvision_version", "timm_version",
 )  # fmt: skip
 
@@ -140,6 +140,7 @@ def _details(facts: CardFacts) -> dict[str, Any]:
     record = facts.record
     return {
         "architecture": record["model"],
+        "classifier": record.get("classifier"),
         "method": record["method"],
         "what it does": facts.description,
         **facts.composition,

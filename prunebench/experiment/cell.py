@@ -10,6 +10,7 @@ from typing import Any
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.named_files import by_content
 from prunebench.experiment.settings import Experiment, Method
 from prunebench.experiment.sources import BASELINE, PRUNING, paths
 from prunebench.storage import cell_files
@@ -60,10 +61,16 @@ class Cell:
     # ------------------------------------------------------------------- what decides it
 
     def settings(self) -> dict[str, Any]:
-        """Return everything that names its result, but the content of its data."""
+        """Return everything that names its result, but its data and weights that are fetched.
+
+        Files that settings name stand there by their content.
+        """
         compute = self.experiment.compute
+        baseline = self.baseline.settings()
+        model = baseline["model"]
+        model["arguments"] = by_content(model["arguments"])
         settings = {
-            "baseline": self.baseline.settings(),
+            "baseline": baseline,
             "precision": compute.precision,
             "threads": compute.threads,
             "code": code_hash(paths(BASELINE)),
@@ -74,10 +81,10 @@ class Cell:
             return settings
         return {
             **settings,
-            "method": self.method.settings(),
+            "method": _files_by_content(self.method.settings()),
             "method_name": self.method.name,
             "recovery_epochs": self.baseline.training.recovery_epochs,
-            "prunable": self.experiment.prunable.model_dump(),
+            "prunable": self.experiment.prunable.settings(),
             "sparsity": self.sparsity,
             "method_code": code_hash(method_sources(self.method)),
         }
@@ -87,13 +94,15 @@ class Cell:
         """The hash of the code that it adds to what it stands on: ``code_hash`` of its record."""
         return self.settings()["method_code" if self.method else "code"]
 
-    def identity(self, data_hash: str) -> str:
+    def identity(self, data_hash: str, weights_hash: str | None = None) -> str:
         """Return the name of its result: a digest of settings, code and the content of the data.
 
         Args:
             data_hash: hash of the task's prepared data.
+            weights_hash: hash of the weights from which training starts; None: they are drawn.
         """
-        return digest({**self.settings(), "data": data_hash})
+        weights = {} if weights_hash is None else {"weights": weights_hash}
+        return digest({**self.settings(), "data": data_hash, **weights})
 
     # ---------------------------------------------------------------------- its record
 
@@ -104,15 +113,25 @@ class Cell:
         except PrunebenchError:
             return None
 
-    def finished(self, data_hash: str, allow_removed: bool = False) -> dict[str, Any] | None:
-        """Return its record if it is whole and of these settings and data, else None.
+    def finished(self, identity: str, allow_removed: bool = False) -> dict[str, Any] | None:
+        """Return its record if it is whole and of that identity, else None.
 
         Args:
-            data_hash: hash of the task's prepared data.
+            identity: what ``identity`` returns.
             allow_removed: whether files may be missing that were removed on purpose once measured
                 (``compute.keep``).
         """
-        return cell_files.finished(self.folder, self.identity(data_hash), allow_removed)
+        return cell_files.finished(self.folder, identity, allow_removed)
+
+
+def _files_by_content(value: Any) -> Any:
+    """A method's settings, with the content of the files that parameters of its parts name."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: by_content(item) if key == "parameters" else _files_by_content(item)
+        for key, item in value.items()
+    }
 
 
 def method_sources(method: Method) -> list[Path]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import sysconfig
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment.sources import FOLLOWED, PACKAGE
 from prunebench.storage.hashing import digest
 
@@ -91,7 +93,9 @@ def _code_hash(sources: tuple[Path, ...]) -> str:
 def with_helpers(sources: Iterable[Path]) -> list[Path]:
     """Return source files and all that they import, directly or not, that may decide results.
 
-    Followed are imports from the rooms ``sources.FOLLOWED`` and of files in the same folder.
+    Followed are imports from the rooms ``sources.FOLLOWED`` and of files in the same folder; from
+    a file that is not the package's own, also those of modules and packages beside it, in its own
+    package and in the working directory. Installed packages are not followed.
 
     Args:
         sources: paths of Python files.
@@ -111,19 +115,59 @@ def _with_helpers(sources: tuple[Path, ...]) -> list[Path]:
 
 
 _FOLLOWED = tuple(f"{PACKAGE.name}.{room}." for room in FOLLOWED)
+_INSTALLED = {Path(place).resolve() for place in sysconfig.get_paths().values()}
 
 
 @cache
 def _imported(path: Path) -> list[Path]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    names, own = set(), not path.is_relative_to(PACKAGE)
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            names |= {module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)}
+            module = "." * (node.level if own else 0) + (node.module or "")
+            inner = (f"{module}{'' if module.endswith('.') else '.'}{a.name}" for a in node.names)
+            names |= {module, *(name if own else name.lstrip(".") for name in inner)}
     files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
     for name in names:
         if name.startswith(_FOLLOWED):
             files.add(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
+        elif own and name.partition(".")[0] != PACKAGE.name:
+            files |= _beside(path, name)
     return sorted(file for file in files if file.is_file())
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise PrunebenchError(f"{path}: not valid Python: {error}") from error
+
+
+def _beside(path: Path, name: str) -> set[Path]:
+    """Files that an import in a file of a user may run: the module and the packages around it.
+
+    Args:
+        path: the file.
+        name: what it imports, with dots before it where that is relative.
+    """
+    package = path.parent
+    while (package / "__init__.py").is_file():
+        package = package.parent
+    inner = name.lstrip(".")
+    if level := len(name) - len(inner):
+        roots = [path.parents[level - 1]] if level <= len(path.parents) else []
+    else:
+        roots = [path.parent, package, Path.cwd()]
+    found: set[Path] = set()
+    for root in roots:
+        parts = inner.split(".") if inner else []
+        if root.resolve() in _INSTALLED and not path.is_relative_to(root / (parts or [""])[0]):
+            continue  # an installed package: its version is the environment's
+        place = root
+        found |= {place / "__init__.py"} if level else set()
+        for part in parts:
+            found.add(place / f"{part}.py")
+            place = place / part
+            found.add(place / "__init__.py")
+    return {file for file in found if file.is_file()} - {path}

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import Refused
+from prunebench.pruning.classifier import find_classifier
 from prunebench.pruning.layers import Layer, evaluating
 from prunebench.pruning.masks import Masks
 from prunebench.training.loop import logits_of
-from prunebench.training.models import head_of
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -88,7 +88,7 @@ def find_groups(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) 
             parameter.requires_grad_(False)
     loose = {id(item.parameters): item.pruning_dim for item in graph.unwrapped_parameters}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    outputs = {name for part in head_of(model) for name in _names_of(part, names)}
+    outputs = {n for part in find_classifier(model, example) for n in _names_of(part, names)}
     heads = [group for group in _head_groups(model, names) if group.name in layers]
     inside = {(item.parameter, item.dim) for group in heads for item in group.slices}
     groups = []

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
-from prunebench.training.models import head_of
+from prunebench.pruning.classifier import find_classifier
+from prunebench.pruning.layer_names import fits, unfitting
 
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding)
 # timm's convolutions that standardize their weights: a weight at zero is not zero when it is used
@@ -32,47 +33,90 @@ class Layer:
         return self.module.weight  # type: ignore[return-value]
 
 
-def prunable_layers(model: nn.Module, settings: Prunable | None = None) -> dict[str, Layer]:
-    """Return the layers whose weights may be pruned, by the weights' names, in the model's order.
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a network that hold weights to prune, and what is left alone; by name."""
 
-    These are convolutions, linear layers and embeddings, but not the classifier head unless the
-    settings say so. A weight that several modules share counts once, and as part of the head where
-    one of them is the head.
+    prunable: dict[str, Layer]  # by the names of their weights, in the network's order
+    classifier: tuple[str, ...]  # its weights; prunable only where the settings say so
+    excluded: tuple[str, ...]
+    unfitting: dict[str, str]  # pattern of the settings that names nothing here -> a message
+
+
+def sort_layers(
+    model: nn.Module, settings: Prunable | None = None, example: Tensor | None = None
+) -> Layers:
+    """Return which layers may be pruned, and which are left alone.
+
+    Convolutions, linear layers and embeddings may, but not the classifier unless the settings say
+    so. A weight that several modules share counts once, and as part of the classifier where one of
+    them is.
 
     Args:
         model: the network.
-        settings: whether the head counts, and patterns of names to exclude.
+        settings: whether the classifier counts, what it is, and what to exclude.
+        example: an input [B, ...] to trace with; see ``find_classifier``.
 
     Raises:
         PrunebenchError: nothing is left to prune.
         Refused: a layer's weight is not a parameter that could be held at zero.
     """
     settings = settings or Prunable()
-    heads = [] if settings.head else head_of(model)
-    kept = {id(module.weight) for module in heads if isinstance(module, PRUNABLE)}
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    layers: dict[str, Layer] = {}
-    for place, module in model.named_modules():
-        if not isinstance(module, PRUNABLE) or module in heads or id(module.weight) in kept:
-            continue
+    places = {m: p for p, m in model.named_modules() if isinstance(m, PRUNABLE)}
+    # held: a weight that is computed is another tensor each time
+    weights = {module: module.weight for module in places}
+    parameters = {id(value): name for name, value in model.named_parameters()}
+    aliases: dict[int, list[str]] = defaultdict(list)  # every name of a weight, by its id
+    for module, place in places.items():
         own = f"{place}.weight".lstrip(".")
-        name = names.get(id(module.weight))
-        if (name or own) in layers:
+        aliases[id(weights[module])] += [parameters.get(id(weights[module]), own), own]
+
+    def named(module: nn.Module, patterns: list[str]) -> bool:
+        return any(fits(p, name) for p in patterns for name in aliases[id(weights[module])])
+
+    heads = [module for module in places if named(module, settings.classifier)]
+    heads = heads or [m for m in find_classifier(model, example) if m in places]
+    last = {id(weights[module]) for module in heads}
+    layers: dict[str, Layer] = {}
+    classifier, excluded = [], []
+    for module, weight in weights.items():
+        name, own = aliases[id(weight)][:2]
+        if id(weight) in last:
+            classifier.append(name)
+            if not settings.head:
+                continue
+        if named(module, settings.exclude):
+            excluded.append(name)
             continue
-        if any(fnmatch(name or own, pattern) for pattern in settings.exclude):
-            continue
-        if name is None or type(module).__name__ in _STANDARDIZED:
+        if id(weight) not in parameters or type(module).__name__ in _STANDARDIZED:
             raise Refused(
                 f"{own!r} is computed from other values on each use ({type(module).__name__}), so"
                 f" that zeros in it do not stay; exclude it: prunable: {{exclude: [{own}]}}"
             )
-        layers[name] = Layer(name, module)
+        layers.setdefault(name, Layer(name, module))
     if not layers:
         raise PrunebenchError(
             f"{type(model).__name__} has nothing to prune: no convolution, linear layer or"
-            " embedding besides its classifier head and what prunable.exclude names"
+            " embedding besides its classifier and what prunable.exclude names"
         )
-    return layers
+    names = [name for several in aliases.values() for name in several]
+    return Layers(
+        layers, tuple(dict.fromkeys(classifier)), tuple(dict.fromkeys(excluded)),
+        {
+            **unfitting("prunable: exclude", settings.exclude, names, parameters.values()),
+            **unfitting("prunable: classifier", settings.classifier, names),
+        },
+    )  # fmt: skip
+
+
+def prunable_layers(
+    model: nn.Module, settings: Prunable | None = None, example: Tensor | None = None
+) -> dict[str, Layer]:
+    """Return the layers whose weights may be pruned, by the weights' names, in the model's order.
+
+    See ``sort_layers`` for what counts, the arguments, and what is raised.
+    """
+    return sort_layers(model, settings, example).prunable
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -82,6 +83,7 @@ class View:
         seed: int = 0,
         prunable: Prunable | None = None,
         within: Mapping[str, Tensor] | None = None,
+        example: Tensor | None = None,
     ) -> None:
         """Look at a network.
 
@@ -92,9 +94,13 @@ class View:
             seed: of every draw.
             prunable: which weights may be pruned.
             within: masks of what earlier rounds kept; nothing outside of them comes back.
+            example: inputs [B, ...] to trace the network with; None: the first of ``batches``.
         """
         self.model = model
-        self.layers: dict[str, Layer] = prunable_layers(model, prunable)
+        if example is None and isinstance(batches, Sequence) and batches:
+            example = batches[0][0]
+        self._example = None if example is None else _to_trace(example, model)
+        self.layers: dict[str, Layer] = prunable_layers(model, prunable, self._example)
         self.loss = loss or functional.cross_entropy
         self.seed = seed
         self.within: Masks = dict(within or {})
@@ -112,6 +118,15 @@ class View:
         if not batches:
             raise Refused("this criterion looks at data, but batches is empty")
         return batches
+
+    @cached_property
+    def example(self) -> Tensor:
+        """Inputs [2 at most, ...] to trace with, on the model's device; Refused without any."""
+        if self._example is not None:
+            return self._example
+        if self._batches is None:
+            raise Refused("the network must be traced: give example, an input [B, ...], or batches")
+        return _to_trace(self.batches[0][0], self.model)
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -204,8 +219,9 @@ class View:
             if left > 0:
                 batches.append((inputs[:left], targets[:left]))
                 left -= len(inputs)
-        view = View(self.model, batches=batches, loss=self.loss, seed=self.seed, within=self.within)
-        view.layers = self.layers
+        view = copy(self)
+        view.__dict__.pop("batches", None)
+        view._batches, view._means, view.memory = batches, {}, {}
         return view
 
     @cached_property
@@ -230,27 +246,34 @@ class View:
         for name, module in self.model.named_modules():
             if isinstance(module, BATCH_NORMS):
                 hooks[module] = after_norm(name)
-        self.few(1).run(hooks)
+        self._pass(hooks, [self.example])
         return norms
 
     @cached_property
     def groups(self) -> list[Group]:
-        """The coupled channels; needs one batch to trace with."""
-        inputs = self.batches[0][0]
-        return find_groups(self.model, self.layers, inputs[:2])
+        """The coupled channels; needs an example to trace with."""
+        return find_groups(self.model, self.layers, self.example)
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The residual blocks that could be removed; needs one batch to try them with."""
-        return find_blocks(self.model, self.layers, self.batches[0][0][:2])
+        """The residual blocks that could be removed; needs an example to try them with."""
+        return find_blocks(self.model, self.layers, self.example)
 
     @torch.no_grad()
     def run(self, hooks: Mapping[nn.Module, Callable[[nn.Module, Any, Any], None]]) -> None:
         """Pass every calibration batch through the model in eval mode, with forward hooks."""
+        self._pass(hooks, [inputs for inputs, _ in self.batches])
+
+    @torch.no_grad()
+    def _pass(
+        self,
+        hooks: Mapping[nn.Module, Callable[[nn.Module, Any, Any], None]],
+        batches: Iterable[Tensor],
+    ) -> None:
         handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
         try:
             with evaluating(self.model):
-                for inputs, _ in self.batches:
+                for inputs in batches:
                     self.model(inputs)
         finally:
             for handle in handles:
@@ -315,6 +338,16 @@ class View:
         if not sums:
             raise Refused("no activation function runs after a prunable layer of this model")
         return {name: total / counts[name] for name, total in sums.items()}
+
+
+def _to_trace(example: Tensor, model: nn.Module) -> Tensor:
+    """Return two inputs at most, on the model's device; of one, two: a batch of one is taken apart.
+
+    (By torch-pruning, which numbers channels by the sizes that it sees.)
+    """
+    device = next((value.device for value in model.parameters()), example.device)
+    example = example[:2].to(device)
+    return torch.cat([example, example]) if len(example) == 1 else example
 
 
 def _is_activation(module: nn.Module) -> bool:

@@ -96,10 +96,11 @@ def _curve(
         return deepcopy(initial)
 
     def build_anew(seed: int) -> nn.Module:
-        fresh = baseline.model.model_copy(update={"pretrained": False})
         channels, *size = job.data.shape
         width = baseline.regime.width
-        network = models.create(fresh, job.data.classes, channels, size, seed, width)
+        network = models.create(
+            baseline.model.drawn(), job.data.classes, channels, size, seed, width
+        )
         return network.to(job.device).to(memory_format=torch.channels_last)
 
     @cache
@@ -159,7 +160,12 @@ def _store_cell(
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
         "zero_init_last": dense["zero_init_last"],
         "tied_share": tied_share(
-            pruned.masks, prunable_layers(pruned.model, job.plan.experiment.prunable)
+            pruned.masks,
+            prunable_layers(
+                pruned.model,
+                job.plan.experiment.prunable,
+                job.normalize(samples.images[:1]),
+            ),
         ),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]

@@ -17,7 +17,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
 from prunebench.experiment.training_gate import loss_fall
 from prunebench.pruning.curve import Cost
-from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.layers import sort_layers
 from prunebench.pruning.masks import Masks
 from prunebench.runner.device import set_up
 from prunebench.storage import cell_files
@@ -38,6 +38,7 @@ from prunebench.tasks.regimes import apply as apply_regime
 from prunebench.tasks.task_data import TaskData, load
 from prunebench.training import models
 from prunebench.training.checkpoints import Checkpoints
+from prunebench.training.loaded_weights import hash_of_tensors
 from prunebench.training.loop import Run, Samples, precision_of, predict
 
 
@@ -51,17 +52,36 @@ class JobContext:
         self.precision = precision_of(plan.experiment.compute, self.device)
         # the last baseline's data stay at hand for the next curve on it
         self._samples: tuple[Baseline, tuple[Samples, AppliedRegime]] | None = None
+        self._weights: dict[str, str] = {}  # hashes of loaded weights, by the network's settings
         self.nondeterministic: set[str] = set()  # operations that the cell at hand has used
 
     # -------------------------------------------------------------------- cells
 
     def identity(self, cell: Cell) -> str:
-        """Return what names a cell's result: settings, code, and the content of the data."""
-        return cell.identity(self.data.data_hash)
+        """Return what names a cell's result: settings, code, and the content of what is fetched."""
+        return cell.identity(self.data.data_hash, self.weights_hash(cell.baseline))
 
-    def finished(self, cell: Cell) -> dict[str, Any] | None:
-        """Return the record of a finished cell, None where it is missing or of other settings."""
-        return cell.finished(self.data.data_hash)
+    def finished(self, cell: Cell, allow_removed: bool = False) -> dict[str, Any] | None:
+        """Return the record of a finished cell, None where it is missing or of other settings.
+
+        Args:
+            cell: the cell.
+            allow_removed: whether files may be missing that were removed on purpose.
+        """
+        return cell.finished(self.identity(cell), allow_removed)
+
+    def weights_hash(self, baseline: Baseline) -> str | None:
+        """Return a hash of the weights that a baseline starts from; None where they are drawn."""
+        model, width = baseline.model, baseline.regime.width
+        if not model.loads:
+            return None
+        key = digest([model.model_dump(), width])
+        if key not in self._weights:
+            channels, *size = self.data.shape
+            # one seed for all: what is drawn beside them must not tell the seeds apart
+            network = models.create(model, self.data.classes, channels, size, 0, width)
+            self._weights[key] = hash_of_tensors(network.state_dict())
+        return self._weights[key]
 
     def checkpoints(self, cell: Cell, identity: str) -> Checkpoints:
         """Return where the trainings of a cell's curve keep their state on the way.
@@ -79,6 +99,7 @@ class JobContext:
             "experiment": self.plan.experiment.experiment, **cell.coordinates._asdict(),
             "family": cell.family, "status": OK, "message": "", "classes": self.data.classes,
             "config_hash": digest(cell.baseline.settings()), "data_hash": self.data.data_hash,
+            "weights_hash": self.weights_hash(cell.baseline),
             "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
             "nondeterministic": ", ".join(sorted(self.nondeterministic)) or None,
             **software(),
@@ -172,8 +193,11 @@ class JobContext:
         return {f"{STOPPED}{split}": logits for split, logits in found.items()}
 
     def size(self, model: nn.Module, samples: Samples, masks: Masks) -> dict[str, Any]:
-        layers = prunable_layers(model, self.plan.experiment.prunable)
-        return size(model, self.normalize(samples.images[:1]), masks, list(layers))
+        """Return the size columns of a network, and its classifier."""
+        image = self.normalize(samples.images[:1])
+        layers = sort_layers(model, self.plan.experiment.prunable, image)
+        named = {"classifier": ", ".join(layers.classifier) or None}
+        return size(model, image, masks, list(layers.prunable)) | named
 
     def save(
         self, cell: Cell, record: dict[str, Any], model: nn.Module,

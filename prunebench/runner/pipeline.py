@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,14 +65,15 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
 
 
 def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
-    """Build every model for every task and prune it a little, before anything is trained.
+    """Build every model for every task, before anything is trained.
 
     Returns:
-        For each its weights and MACs.
+        For each its weights, its MACs, and which layers are not pruned.
 
     Raises:
         PrunebenchError: a data set is unknown or not prepared; a model is unknown, does not take
-            the task's images, or has nothing to prune.
+            the task's images, or has nothing to prune; or a pattern of ``prunable`` names a layer
+            of none of them.
     """
     from prunebench.runner.preflight import describe
     from prunebench.tasks import sources
@@ -95,7 +96,15 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     width=width,
                 )
             )
+    _refuse_unfitting([item["unfitting"] for item in found])
     return found
+
+
+def _refuse_unfitting(faults: Sequence[Mapping[str, str]]) -> None:
+    """Refuse a pattern that names nothing in any model: others may have the layers it names."""
+    for pattern, fault in faults[0].items():
+        if all(pattern in others for others in faults):
+            raise PrunebenchError(fault)
 
 
 def _context(plan: Plan, job: Any, data: Path) -> JobContext:
@@ -204,7 +213,7 @@ def _without_removed_files(job: JobContext, cells: Sequence[Cell]) -> list[dict[
     """
     if not any((cell.folder / REMOVED).exists() for cell in cells):
         return []  # reading all files to hash them costs time
-    found = (cell.finished(job.data.data_hash, allow_removed=True) for cell in cells)
+    found = (job.finished(cell, allow_removed=True) for cell in cells)
     return [record for record in found if record is not None]
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import size
 from prunebench.experiment.settings import Model, Prunable
-from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.layers import sort_layers
 from prunebench.tasks.memory import gib, memory
 from prunebench.training import models
 
@@ -43,10 +43,9 @@ def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Mo
 
 def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
     """Refuse a network whose weights this machine could not hold, before it has any."""
-    bare = model.model_copy(update={"pretrained": False})
     try:
         with torch.device("meta"):
-            light = models.create(bare, classes, shape[0], shape[1:], seed=0, width=width)
+            light = models.create(model.drawn(), classes, shape[0], shape[1:], seed=0, width=width)
     except Exception:  # what is wrong with it is told when it is really built
         return
     weights = sum(parameter.numel() for parameter in light.parameters())
@@ -61,7 +60,7 @@ def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
 def describe(
     model: Model, prunable: Prunable, *, task: str, classes: int, shape: Shape, width: float = 1.0
 ) -> dict[str, Any]:
-    """Return weights, MACs and the number of prunable layers of a model.
+    """Return weights, MACs, prunable layers and what is left alone of a model.
 
     Args:
         model: its settings.
@@ -74,10 +73,10 @@ def describe(
     Raises:
         PrunebenchError: the model is unknown, cannot take such images, or has nothing to prune.
     """
-    network = build(model, classes, shape, width)
-    layers = prunable_layers(network, prunable)
+    network, image = build(model, classes, shape, width), torch.zeros(1, *shape)
+    layers = sort_layers(network, prunable, image)
     try:
-        found = size(network, torch.zeros(1, *shape), {}, list(layers))
+        found = size(network, image, {}, list(layers.prunable))
     except Exception as error:  # nor is it known what its forward pass may raise
         raise PrunebenchError(
             f"models: {model.name} cannot take the images of {task}"
@@ -86,7 +85,10 @@ def describe(
     return {
         "task": task,
         "model": model.name if width == 1 else f"{model.name} (width {width:g})",
-        "prunable_layers": len(layers),
+        "prunable_layers": len(layers.prunable),
+        "classifier": list(layers.classifier),
+        "excluded": list(layers.excluded),
+        "unfitting": layers.unfitting,
         "params_total": found["params_total"],
         "macs_dense": found["macs_dense"],
     }

@@ -72,7 +72,7 @@ def _discard_of_curve(plan: Plan, asked: list[tuple[Cell, Row]], files: Collecti
             try:
                 record = read_sealed(folder / RECORD)
                 cell = plan.cell(first.baseline, first.method, record["sparsity"])
-                if record["identity"] != cell.identity(row["data_hash"]):
+                if record["identity"] != cell.identity(row["data_hash"], row["weights_hash"]):
                     continue
             except (PrunebenchError, KeyError):  # damaged: whoever asks for the cell finds it
                 continue

@@ -26,8 +26,9 @@ COMPOSITION = (
 )  # fmt: skip
 # what provokes overfitting, in numbers: shares, samples and a factor; and how many samples tested
 REGIME = ("label_noise", "noise", "train_samples", "test_samples", "augmentation", "width")
-# of the network at initialization: whether a residual branch starts at zero (``zero_init_last``)
-NETWORK = ("zero_init_last",)
+# of the network: whether at initialization a residual branch starts at zero (``zero_init_last``),
+# and the names of the weights that are its classifier
+NETWORK = ("zero_init_last", "classifier")
 SIZE = (
     "sparsity_achieved", "tied_share", "params_total", "params_kept", "compression_ratio",
     "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",
@@ -64,9 +65,9 @@ COST = (
 )  # fmt: skip
 # what a reader needs to trace a row to what made it
 PROVENANCE = (
-    "identity", "config_hash", "data_hash", "label_hash", "mask_hash", "code_hash", "commit",
-    "dirty", "lock_hash", "device", "processor", "threads", "nondeterministic", "python_version",
-    "torch_version", "torchvision_version", "timm_version",
+    "identity", "config_hash", "data_hash", "weights_hash", "label_hash", "mask_hash", "code_hash",
+    "commit", "dirty", "lock_hash", "device", "processor", "threads", "nondeterministic",
+    "python_version", "torch_version", "torchvision_version", "timm_version",
 )  # fmt: skip
 # of record.json alone: hashes of its files and of itself, the masked layers in the network's order
 ASIDE = ("files", "layers", "sha256")

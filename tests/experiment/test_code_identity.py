@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment import code_identity, sources
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.storage.hashing import canonical, derive_seed, digest
@@ -161,6 +162,63 @@ def test_helpers_of_a_file_count_with_it(tmp_path: Path) -> None:
     assert [path.stem for path in found] == ["part", "far", "near", "nearer"]
     pruning = sources.PACKAGE / "pruning"
     assert pruning / "masks.py" in with_helpers([pruning / "curve.py"])
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_helpers_in_packages_beside_a_file_count_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(
+        tmp_path,
+        {
+            "criteria/part.py": "from helpers.norms import norm\nimport numpy, torch.nn\n"
+            "from prunebench.experiment.registry import criterion\nfrom shared import tools",
+            "criteria/helpers/__init__.py": "",
+            "criteria/helpers/norms.py": "from ..other import f\nfrom .deep import g",
+            "criteria/helpers/deep/__init__.py": "from . import deepest",
+            "criteria/helpers/deep/deepest.py": "x = 1",
+            "criteria/helpers/unused.py": "x = 1",
+            "criteria/other.py": "x = 1",
+            "shared/tools.py": "x = 1",
+        },
+    )
+    monkeypatch.chdir(tmp_path)  # from where ``python -m prunebench`` finds what it imports
+    found = {path.relative_to(tmp_path) for path in with_helpers([tmp_path / "criteria/part.py"])}
+    assert {path.as_posix() for path in found} == {
+        "criteria/part.py", "criteria/helpers/__init__.py", "criteria/helpers/norms.py",
+        "criteria/helpers/deep/__init__.py", "criteria/helpers/deep/deepest.py",
+        "criteria/other.py", "shared/tools.py",
+    }  # fmt: skip
+
+
+def test_a_package_follows_itself_and_no_other_that_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(
+        tmp_path,
+        {
+            "mine/__init__.py": "",
+            "mine/score.py": "import mine.norms\nimport others",
+            "mine/norms.py": "x = 1",
+            "others/__init__.py": "x = 1",
+        },
+    )
+    monkeypatch.setattr(code_identity, "_INSTALLED", {tmp_path})
+    found = with_helpers([tmp_path / "mine/score.py"])
+    assert {path.name for path in found} == {"score.py", "__init__.py", "norms.py"}
+    assert tmp_path / "others/__init__.py" not in found
+
+
+def test_a_helper_that_is_no_python_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, {"part.py": "import broken", "broken.py": "def f(:"})
+    with pytest.raises(PrunebenchError, match=r"broken\.py: not valid Python"):
+        with_helpers([tmp_path / "part.py"])
 
 
 def test_the_sources_that_count_exist() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import write_text
+from prunebench.storage.hashing import digest
 from tests.plans import GRID, baselines, cells, plan
 
 
@@ -110,6 +111,71 @@ def test_what_decides_some_changes_these(
 def test_what_decides_nothing_changes_nothing(changes: dict[str, Any]) -> None:
     assert cells(plan(**changes)) == cells(plan())
     assert baselines(plan(**changes)) == baselines(plan())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        lambda file: {"checkpoint_path": file},
+        lambda file: {"pretrained_cfg_overlay": {"file": file}},
+        lambda file: {"blocks": [{"weights": file}]},
+    ],
+    ids=["checkpoint", "overlay", "nested"],
+)
+def test_a_file_of_weights_counts_by_its_content(
+    arguments: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    one, moved = tmp_path / "one.pth", tmp_path / "two.pth"
+
+    def found(file: Path) -> tuple[dict, dict]:
+        mine = {"name": "mine", "architecture": "test_resnet", "arguments": arguments(str(file))}
+        grid = plan(models=["seed-cnn", mine])
+        jobs = {job.baselines[0].key: grid.job_digest(job) for job in grid.baseline_jobs.values()}
+        return cells(grid), jobs
+
+    one.write_bytes(b"weights")
+    before, jobs = found(one)
+    moved.write_bytes(b"weights")
+    assert found(moved) == (before, jobs)
+    one.write_bytes(b"others!")
+    after, jobs_after = found(one)
+    assert {cell for cell in before if before[cell] != after[cell]} == {
+        cell for cell in before if cell[2] == "mine"
+    }
+    assert {key for key in jobs if jobs[key] != jobs_after[key]} == {
+        key for key in jobs if key[2] == "mine"
+    }
+
+
+def test_a_file_that_a_part_reads_counts_by_its_content(tmp_path: Path) -> None:
+    source, scores = tmp_path / "mine.py", tmp_path / "scores.pt"
+    write_text(source, "def f(view, *, scores: str): return scores")
+    mine = {"name": "mine", "criterion": {"name": f"{source}:f", "scores": str(scores)}}
+
+    def found(text: str) -> dict[tuple, str]:
+        scores.write_text(text)
+        return cells(plan(methods=["imp", mine]))
+
+    before, after = found("1"), found("22")
+    assert {cell[4] for cell in _same(before, after)} == {"imp"}
+    assert {cell[4] for cell in set(before) - _same(before, after)} == {"mine"}
+
+
+def test_without_files_the_settings_stand_as_they_are_written() -> None:
+    grid = plan()
+    for baseline in grid.baselines:
+        for method in grid.experiment.methods:
+            settings = grid.cell(baseline, method, 0.5).settings()
+            assert settings["baseline"] == baseline.settings()
+            assert settings["method"] == method.settings()
+            assert settings["prunable"] == {"head": False, "exclude": []}
+
+
+def test_weights_that_are_fetched_count_where_there_are_any() -> None:
+    grid = plan()
+    cell = grid.cell(grid.baselines[0])
+    assert cell.identity("data") == digest({**cell.settings(), "data": "data"})
+    assert len({cell.identity("data", weights) for weights in (None, "a", "b")}) == 3
 
 
 def test_augmentation_counts_where_it_is_used() -> None:

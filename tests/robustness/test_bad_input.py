@@ -94,6 +94,14 @@ def plan(folder: Path, **changes: Any) -> Plan:
         ({"models": [{"name": "seed-cnn", "pretrained": True}]}, "has no pretrained weights"),
         ({"models": [{"name": "seed-cnn", "stem": "small"}]}, "stem: small"),
         ({"prunable": {"exclude": ["*"]}}, "prunable"),
+        (
+            {"prunable": {"exclude": ["feature.0"]}},
+            "prunable: exclude: 'feature.0' fits no layer or weight; did you mean 'features.0'?",
+        ),
+        (
+            {"models": ["seed-cnn", "test_resnet"], "prunable": {"classifier": ["fcc"]}},
+            "prunable: classifier: 'fcc' fits no layer or weight",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_is_refused_before_training(
@@ -108,6 +116,18 @@ def test_a_model_that_cannot_be_is_refused_before_training(
 def test_a_model_that_can_be_is_weighed(tmp_path: Path, data: Path) -> None:
     [found] = pipeline.check(plan(tmp_path), data)
     assert (found["task"], found["model"], found["prunable_layers"]) == ("digits", "seed-cnn", 4)
+    assert (found["classifier"], found["excluded"]) == (["head.weight"], [])
+
+
+def test_what_is_protected_is_told_of_each_model(tmp_path: Path, data: Path) -> None:
+    """A name that only one of the models has is no fault."""
+    models = {"models": ["seed-cnn", "test_resnet"]}
+    grid = plan(tmp_path, **models, prunable={"exclude": ["features.0", "conv1"]})
+    cnn, resnet = pipeline.check(grid, data)
+    assert cnn["excluded"] == ["features.0.weight"]
+    assert list(cnn["unfitting"]) == ["conv1"]
+    assert (resnet["classifier"], resnet["excluded"]) == (["fc.weight"], ["conv1.0.weight"])
+    assert list(resnet["unfitting"]) == ["features.0"]
 
 
 def test_a_baseline_that_learned_nothing_is_an_error_and_no_row(tmp_path: Path, data: Path) -> None:

@@ -13,12 +13,17 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save_file as save_torch
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
+from prunebench.experiment.prepared_data import prepared
+from prunebench.experiment.settings import Model
 from prunebench.runner import pipeline
+from prunebench.runner.job_context import JobContext
 from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
+from prunebench.training import models
 
 GRID: dict[str, Any] = {
     "experiment": "tiny",
@@ -35,6 +40,9 @@ GRID: dict[str, Any] = {
     "training": {"epochs": 5, "recovery_epochs": 1, "batch_size": 20},
     "probes": {"run": ["corruptions", "distance", "sharpness"], "samples": 40},
 }  # fmt: skip
+
+
+GRID_AND_MINE = ("seed-cnn", "mine")
 
 
 @dataclass
@@ -174,3 +182,26 @@ def test_an_unknown_probe_is_refused_with_the_nearest_one() -> None:
 def test_a_family_names_methods_of_the_grid() -> None:
     with pytest.raises(PrunebenchError, match=r"primary: no method 'magnitud'.*magnitude"):
         config.parse({**GRID, "analysis": {"primary": ["magnitud"]}})
+
+
+def test_records_name_the_classifier(ran: Ran) -> None:
+    assert set(ran.cells["classifier"]) == {"head.weight"}
+
+
+def test_pretrained_weights_name_results_by_their_content(ran: Ran, tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    given = {"pretrained_cfg_overlay": {"file": str(file)}}
+    mine = {"name": "mine", "architecture": "test_resnet", "pretrained": True, "arguments": given}
+    plan = ran.again(models=["seed-cnn", mine], experiment="pretrained")
+    drawn, loaded = (next(b for b in plan.baselines if b.model.name == n) for n in GRID_AND_MINE)
+
+    def found(seed: int) -> tuple[str | None, str]:
+        plain = models.create(Model(name="test_resnet"), 10, 1, 8, seed)
+        save_torch(plain.state_dict(), file)
+        job = JobContext(plan, drawn.task, prepared(drawn.task, ran.data))
+        assert job.weights_hash(drawn) is None
+        return job.weights_hash(loaded), job.record(plan.cell(loaded))["weights_hash"]
+
+    one, other, again = found(1), found(2), found(1)
+    assert one == again
+    assert one[0] == one[1] != other[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from prunebench.errors import PrunebenchError
@@ -369,3 +371,23 @@ def test_a_width_that_cannot_be_is_refused(name: str, width: float, message: str
 def test_pretrained_weights_are_not_widened() -> None:
     with pytest.raises(PrunebenchError, match="pretrained weights have only the width"):
         create(Model(name="test_resnet", pretrained=True), 10, 3, 32, 0, width=2)
+
+
+def _files(folder: Path) -> Iterator[tuple[Model, Path]]:
+    """Networks whose weights come from a file, and the file."""
+    file = folder / "mine.safetensors"
+    save_file(create(Model(name="test_resnet"), 10, 3, 32, seed=7).state_dict(), file)
+    pretrained = {"pretrained_cfg_overlay": {"file": str(file)}}
+    yield Model(name="test_resnet", arguments={"checkpoint_path": str(file)}), file
+    yield Model(name="test_resnet", pretrained=True, arguments=pretrained), file
+
+
+def test_weights_of_a_file_are_loaded_and_can_be_drawn_instead(tmp_path: Path) -> None:
+    for settings, file in _files(tmp_path):
+        assert settings.loads
+        loaded = create(settings, 10, 3, 32, seed=0).state_dict()
+        torch.testing.assert_close(loaded["conv1.0.weight"], load_file(file)["conv1.0.weight"])
+        plain = Model(name="test_resnet")
+        assert not plain.loads
+        drawn, expected = (create(m, 10, 3, 32, seed=0) for m in (settings.drawn(), plain))
+        torch.testing.assert_close(drawn.state_dict(), expected.state_dict(), rtol=0, atol=0)

@@ -1,6 +1,7 @@
 """The settings of a configuration: checked, unchangeable, described in the JSON schema."""
 
 from prunebench.experiment.settings.experiment import (
+    REGULAR,
     Analysis,
     Compute,
     Experiment,
@@ -13,6 +14,6 @@ from prunebench.experiment.settings.task import Augmentation, Regime, Task
 from prunebench.experiment.settings.training import Model, Training
 
 __all__ = [
-    "PARTS", "SCORING", "Analysis", "Augmentation", "Compute", "Experiment", "First", "Method",
-    "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Task", "Training",
+    "PARTS", "REGULAR", "SCORING", "Analysis", "Augmentation", "Compute", "Experiment", "First",
+    "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Task", "Training",
 ]  # fmt: skip

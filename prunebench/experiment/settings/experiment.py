@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ from prunebench.experiment.settings.training import Model, Training
 from prunebench.experiment.validation import Settings, validated
 from prunebench.storage.layout import rule_name, sparsity_name
 from prunebench.storage.records import DENSE
+
+REGULAR = "re:"  # before a pattern of names that is a regular expression
 
 
 class Compute(Settings):
@@ -44,9 +47,26 @@ class Prunable(Settings):
     """Which weights may be pruned, beyond convolutions, linear layers and embeddings."""
 
     head: bool = False
-    """Whether the classifier head is pruned, too."""
+    """Whether the classifier is pruned, too."""
     exclude: list[str] = Field([])
-    """Patterns of parameter names that are not pruned, e.g. '*.downsample.*'."""
+    """Layers that are not pruned: names of weights or modules, with * or as re:…, e.g. 'conv1'."""
+    classifier: list[str] = Field([])
+    """Layers that are the classifier, named as in exclude; empty: the last before the outputs."""
+
+    @field_validator("exclude", "classifier")
+    @classmethod
+    def _valid(cls, value: list[str]) -> list[str]:
+        for pattern in value:
+            if pattern.startswith(REGULAR):
+                try:
+                    re.compile(pattern.removeprefix(REGULAR))
+                except re.error as error:
+                    raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return value
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides masks: a classifier only where one is named."""
+        return self.model_dump(exclude=None if self.classifier else {"classifier"})
 
 
 class Analysis(Settings):

@@ -11,6 +11,8 @@ from prunebench.experiment.own_network import OwnNetwork
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
 
+CHECKPOINT = "checkpoint_path"  # timm's argument: a file of weights to start from
+
 
 class Training(Settings):
     """Training of a baseline; recoveries use the same settings."""
@@ -90,3 +92,13 @@ class Model(Settings):
         """Return the files of the user's that build it: none, unless it is one's own."""
         own = OwnNetwork.named(self.architecture)
         return [] if own is None else [own.source]
+
+    def drawn(self) -> Model:
+        """Return the same network with initial weights that are drawn, not loaded."""
+        arguments = {key: value for key, value in self.arguments.items() if key != CHECKPOINT}
+        return self.model_copy(update={"pretrained": False, "arguments": arguments})
+
+    @property
+    def loads(self) -> bool:
+        """Whether training starts from weights that are loaded, e.g. pretrained ones."""
+        return self != self.drawn()

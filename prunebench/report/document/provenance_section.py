@@ -31,6 +31,7 @@ from prunebench.text.numbers import NONE, number
 UNKNOWN = "not recorded"
 HASHES = {
     "config_hash": "resolved configuration of a cell", "data_hash": "prepared data",
+    "weights_hash": "weights that training starts from, where they are loaded",
     "label_hash": "labels trained on, flipped ones included", "mask_hash": "mask",
     "code_hash": "source files that a cell depends on", "identity": "all of these: the cell",
 }  # fmt: skip
