@@ -229,8 +229,9 @@ def _check_classes(parts: Parts, names: tuple[str, ...], task: Task) -> None:
     for split, (origin, chosen) in parts.items():
         absent = absent_classes(origin.labels[chosen], len(names))
         if len(absent):
+            verb = "leave" if split == "train" else "show"
             raise PrunebenchError(
-                f"task {task.name!r}: {len(chosen)} {TITLES[split]} images leave none of"
+                f"task {task.name!r}: {len(chosen)} {TITLES[split]} images {verb} none of"
                 f" class {first_few([repr(names[label]) for label in absent], 1)};"
                 f" {_remedy(split, parts, int(absent[0]), names)}"
             )
