@@ -8,14 +8,21 @@ if TYPE_CHECKING:
     from prunebench.compression.encoding import load_compressed as load_compressed
     from prunebench.compression.encoding import save_compressed as save_compressed
     from prunebench.compression.shrink import shrink as shrink
+    from prunebench.compression.shrunk_files import load_shrunk as load_shrunk
+    from prunebench.compression.shrunk_files import save_shrunk as save_shrunk
     from prunebench.pruning.api import prune as prune
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_compressed", "prune", "save_compressed", "shrink"]
+__all__ = [
+    "__version__", "load_compressed", "load_shrunk", "prune", "save_compressed", "save_shrunk",
+    "shrink",
+]  # fmt: skip
 _HOMES = {
     "load_compressed": "prunebench.compression.encoding",
+    "load_shrunk": "prunebench.compression.shrunk_files",
     "prune": "prunebench.pruning.api",
     "save_compressed": "prunebench.compression.encoding",
+    "save_shrunk": "prunebench.compression.shrunk_files",
     "shrink": "prunebench.compression.shrink",
 }
 

@@ -15,11 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from prunebench.errors import Refused
 from prunebench.pruning.layers import evaluating
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _aten = torch.ops.aten
+_READ = (_aten._local_scalar_dense, _aten.is_nonzero, _aten.item)  # into a number of Python's
 
 
 @dataclass
@@ -43,7 +46,11 @@ def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
 
     Args:
         model: the network.
-        example: an input [B, C, H, W], of which only the shape, type and device count.
+        example: an input [B, ...], of which only the shape, type and device count; of whole
+            numbers it must hold ones that the model takes.
+
+    Raises:
+        Refused: the course of the computation depends on whole numbers of the input.
     """
     found: dict[nn.Module, Inputs] = {}
 
@@ -60,8 +67,13 @@ def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
     readers = (nn.Linear, *CONVOLUTIONS)
     handles = [m.register_forward_pre_hook(hook) for m in model.modules() if isinstance(m, readers)]
     try:
-        with evaluating(model), _Rules():
-            model(torch.full_like(example, torch.nan))
+        if example.is_floating_point():
+            given, rules = torch.full_like(example, torch.nan), _Rules()
+        else:  # no whole number says that it depends on the input
+            given = example.clone()
+            rules = _Rules(given)
+        with evaluating(model), rules:
+            model(given)
     finally:
         for handle in handles:
             handle.remove()
@@ -69,15 +81,56 @@ def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
 
 
 class _Rules(TorchDispatchMode):
-    """Runs every operation as it is, except those in which zero stops NaN."""
+    """Runs every operation as it is, except those in which zero stops NaN.
+
+    Whole numbers and truth values that depend on the input are remembered, since they cannot be
+    NaN; what is computed from them is NaN, or remembered in its turn.
+    """
+
+    def __init__(self, *given: Tensor) -> None:
+        super().__init__()
+        self.depend = {id(value): value for value in given}  # held, so that each id stays its own
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        kwargs = kwargs or {}
+        if any(id(value) in self.depend for value in tree_leaves((args, kwargs))):
+            return self._of_numbers(func, args, kwargs)
         rule = _RULES.get(func.overloadpacket)
-        if rule is None:
-            return func(*args, **(kwargs or {}))
-        return rule(func, *args, **(kwargs or {}))
+        return func(*args, **kwargs) if rule is None else rule(func, *args, **kwargs)
+
+    def _of_numbers(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Run an operation on whole numbers that depend on the input."""
+        if func.overloadpacket in _READ:
+            raise Refused(
+                "the course of its computation depends on whole numbers of the input, such as"
+                " tokens: which units are constant cannot be told"
+            )
+        floats = [v for v in args if isinstance(v, Tensor) and v.is_floating_point()]
+        if func.overloadpacket in (_aten.mul, _aten.mul_) and floats:
+            unknown = (self._as_nan(value, floats[0]) for value in args)
+            return _product(func, *unknown)
+        if func.overloadpacket is _aten.embedding:
+            return _entries(*args[:2])
+        out = func(*args, **kwargs)
+        for value in tree_leaves(out):
+            if isinstance(value, Tensor) and value.is_floating_point():
+                value.fill_(torch.nan)
+            elif isinstance(value, Tensor):
+                self.depend[id(value)] = value
+        return out
+
+    def _as_nan(self, value: Any, like: Tensor) -> Any:
+        known = id(value) not in self.depend
+        return value if known else torch.full(value.shape, torch.nan).to(like)
+
+
+def _entries(table: Tensor, numbers: Tensor) -> Tensor:
+    """Embeddings of unknown entries: a feature that all entries share is what they share."""
+    low, high = table.amin(0), table.amax(0)
+    shared = torch.where(low == high, low, torch.nan)
+    return shared.expand(*numbers.shape, -1).contiguous()
 
 
 def _bilinear(operation: Callable[[Tensor, Tensor], Tensor], one: Any, two: Any) -> Tensor:

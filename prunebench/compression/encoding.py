@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from prunebench.compression.tensor_codec import DTYPES, Entry, Undecodable, decode, encode, fits
 from prunebench.errors import PrunebenchError
+from prunebench.pruning.masks import as_bool
 from prunebench.storage.files import replacing
 
 MAGIC = b"PRUNEBZ1"
@@ -52,8 +53,9 @@ def save_compressed(
     Args:
         network: a module or its state dict.
         path: the file to write.
-        masks: parameter name -> bool, True is kept; what they remove is written as 0. Pruning by
-            multiplication leaves −0 there, which is stored like any other value and takes space.
+        masks: parameter name -> 0 and 1 of any type, 1 is kept; what they remove is written as 0.
+            Pruning by multiplication leaves −0 there, which is stored like any other value and
+            takes space.
         half: round the floating-point tensors that fit into half precision to it.
 
     Raises:
@@ -109,7 +111,7 @@ def _pack(network: nn.Module | State, masks: State | None, half: bool) -> tuple[
             continue
         first[place] = name
         if name in masks:
-            value = value.masked_fill(~masks[name].to(value.device), 0)
+            value = value.masked_fill(~as_bool(name, masks[name]).to(value.device), 0)
         entry, content = encode(name, value.detach().cpu(), half)
         entries.append(entry)
         parts.append(content)

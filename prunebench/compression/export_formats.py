@@ -44,7 +44,7 @@ class Deployed(nn.Module):
         super().__init__()
         # runtimes choose their own memory format: none belongs into a file
         network = deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.eval()
         self.register_buffer("mean", mean.detach().cpu().view(-1, 1, 1))
         self.register_buffer("std", std.detach().cpu().view(-1, 1, 1))
         self.eval()

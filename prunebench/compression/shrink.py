@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from prunebench.compression.constants import layer_inputs
 from prunebench.compression.dead_units import Eliminator
 from prunebench.compression.grouped_convolutions import Working, strip, working_copy
+from prunebench.compression.noise import noise_like
 from prunebench.compression.surgery import attentions, cut, identities, mendable, settle
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.groups import Group, find_groups, kept_dims
+from prunebench.pruning.held_networks import copied, made_permanent, unwrapped
 from prunebench.pruning.layers import PRUNABLE, evaluating, prunable_layers
+from prunebench.pruning.masks import checked
 from prunebench.training.loop import logits_of
 
 TOLERANCE = 1e-4  # of ``verify``, in single precision
@@ -53,9 +56,11 @@ def shrink(
     rounding.
 
     Args:
-        model: any module that torch-pruning can trace; it is not changed.
-        masks: parameter name -> bool tensor of its shape, True is kept; applied to the copy.
-        example: an input [1, C, H, W] on the model's device, to trace with.
+        model: any module that torch-pruning can trace; it is not changed. Of a ``DataParallel`` the
+            network inside is meant, and what torch.nn.utils.prune has pruned stays pruned.
+        masks: parameter name -> 0 and 1 (False and True) of its shape and any type, 1 is kept;
+            applied to the copy.
+        example: an input [1, ...] on the model's device, to trace with; also of whole numbers.
         round_to: the channels of a layer are kept at a multiple of it, where it has as many.
 
     Raises:
@@ -64,7 +69,6 @@ def shrink(
     """
     if round_to < 1:
         raise PrunebenchError(f"round_to must be 1 or more, found {round_to}")
-    _check(model, masks)
     work = working_copy(_masked(model, masks))
     example = example[:1]
     groups, notes = _groups(work, example)
@@ -93,22 +97,14 @@ def shrink(
     return Shrunk(work.model, tuple(removed), tuple(notes))
 
 
-def _check(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
-    for name, mask in masks.items():
-        if shapes.get(name) != tuple(mask.shape):
-            found = shapes.get(name, "no parameter of that name")
-            raise PrunebenchError(
-                f"masks: {name!r} is of shape {tuple(mask.shape)}, the model has {found}"
-            )
-
-
 @torch.no_grad()
 def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
-    copy = deepcopy(model)
+    inner, prefix = unwrapped(model)
+    copy = copied(inner)
+    made_permanent(copy)
     parameters = dict(copy.named_parameters())
-    for name, mask in masks.items():
-        parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+    for name, mask in checked(masks, parameters, prefix).items():
+        parameters[name].masked_fill_(~mask, 0)
     return copy
 
 
@@ -116,7 +112,7 @@ def _groups(work: Working, example: Tensor) -> tuple[list[Group], list[str]]:
     """Return the coupled channels and heads, and a note for each that cannot be cut."""
     # a copy: the trials of find_groups leave their draws in a module that has two names
     trial = deepcopy(work.model)
-    layers = prunable_layers(trial, Prunable(head=True))
+    layers = prunable_layers(trial, Prunable(head=True), example)
     try:
         # two images: torch-pruning would take a batch of one apart
         groups = find_groups(trial, layers, torch.cat([example, example]))
@@ -203,14 +199,14 @@ def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
     Args:
         masked: the network before it was shrunk.
         shrunk: the network after.
-        inputs: [B, C, H, W].
+        inputs: [B, ...], also of whole numbers: then noise is of numbers as large.
 
     Returns:
         The difference, infinite where an output is not finite.
     """
-    inputs = inputs.float()
+    inputs = inputs.float() if inputs.is_floating_point() else inputs
     draw = torch.Generator().manual_seed(0)
-    noise = torch.randn(inputs.shape, generator=draw).to(inputs.device)
+    noise = noise_like(inputs, len(inputs), draw)
     one, two = (_single(model) for model in (masked, shrunk))
     worst = 0.0
     with evaluating(one), evaluating(two):

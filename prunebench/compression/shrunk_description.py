@@ -62,6 +62,8 @@ def _changed(old: Any, new: nn.Module) -> dict[str, Any]:
 def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
     """Turn a dense network, in place, into the shrunk one that ``describe`` described.
 
+    Its parameters can be trained; layers that share one still do.
+
     Args:
         dense: a freshly built network.
         structure: of ``describe``.
@@ -70,6 +72,7 @@ def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, 
     Raises:
         PrunebenchError: the two do not fit the network.
     """
+    shared = _shared(dense)
     try:
         for name in structure["replaced"]:
             dense.set_submodule(name, nn.Identity())
@@ -82,9 +85,20 @@ def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, 
                 _set(dense, name, None)
         for name, value in state.items():
             _set(dense, name, value)
+        for name, first in shared.items():
+            if name in state and first in state:
+                place, _, own = name.rpartition(".")
+                setattr(dense.get_submodule(place), own, dense.get_parameter(first))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PrunebenchError(f"the description is of another network: {error}") from error
     dense.eval()
+
+
+def _shared(model: nn.Module) -> dict[str, str]:
+    """Every further name of a parameter that has several -> its first one."""
+    first: dict[int, str] = {}
+    named = model.named_parameters(remove_duplicate=False)
+    return {n: first[id(p)] for n, p in named if first.setdefault(id(p), n) != n}
 
 
 def _set(model: nn.Module, name: str, value: Tensor | None) -> None:

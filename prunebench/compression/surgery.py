@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prunebench.compression.constants import CONVOLUTIONS
 from prunebench.compression.grouped_convolutions import Dims, Working, is_depthwise, regroup
+from prunebench.compression.noise import noise_like
 from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.layers import PRUNABLE, evaluating
 from prunebench.pruning.view import BATCH_NORMS
@@ -52,7 +53,7 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
         example: an input [B, C, H, W].
     """
     draw = torch.Generator().manual_seed(0)
-    noise = torch.randn((3, *example.shape[1:]), generator=draw).to(example)
+    noise = noise_like(example, 3, draw)
     waiting: dict[nn.Module, list[Tensor]] = {}
     verdict: dict[nn.Module, bool] = {}
 

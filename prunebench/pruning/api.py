@@ -12,6 +12,8 @@ from prunebench.experiment import config
 from prunebench.experiment.settings import Prunable
 from prunebench.experiment.validation import validated
 from prunebench.pruning import compose
+from prunebench.pruning.held_networks import made_permanent, unwrapped
+from prunebench.pruning.layers import Layers, sort_layers
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Batches, Loss, View
 
@@ -25,11 +27,14 @@ def prune(
     loss: Loss | None = None,
     seed: int = 0,
     prunable: Mapping[str, Any] | None = None,
+    example: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Prune ``model`` in place, once, and return what was kept.
 
     Args:
-        model: any module; its weights become zero where the masks are False.
+        model: any module; its weights become zero where the masks are False. Of a ``DataParallel``
+            the network inside is pruned. What torch.nn.utils.prune has pruned stays pruned, and
+            counts; its hooks and masks give way to plain parameters.
         method: a preset's name, or a mapping as in the configuration's ``methods``. Its criterion,
             pattern and allocation are used; schedule and recovery are training, which is yours.
         sparsity: the share of the prunable weights to remove, in [0, 1).
@@ -37,26 +42,60 @@ def prune(
         loss: ``loss(logits, targets)``, a mean over the batch; cross-entropy by default.
         seed: of every random draw.
         prunable: as in the configuration: ``{"head": False, "exclude": ["*.downsample.*"]}``.
+        example: an input [B, ...] to trace the network with, for filters and blocks; by default the
+            first of ``batches``.
 
     Returns:
-        ``{parameter name: bool tensor}`` of the parameters' shapes, True is kept. To keep them
-        zero while training on, multiply by the masks after every step of the optimizer.
+        ``{parameter name: bool tensor}`` as in ``model.named_parameters()``, True is kept. To keep
+        the weights zero while training on, multiply by the masks after every optimizer step.
 
     Raises:
-        PrunebenchError: unknown method or part, sparsity out of range, nothing to prune, data
-            missing, or a method that cannot do what was asked on this model (with the reason).
+        PrunebenchError: unknown method or part, sparsity out of range or less than was pruned
+            before, nothing to prune, a pattern that names no layer, data missing, or a method that
+            cannot do what was asked on this model (with the reason).
     """
     if not 0 <= sparsity < 1:
         raise PrunebenchError(f"sparsity must lie in [0, 1), found {sparsity}")
     resolved = config.method(method if isinstance(method, str) else {"name": "custom", **method})
-    settings = validated(Prunable, dict(prunable or {}), "prunable")
+    inner, prefix = unwrapped(model)
+    settings = _without(prefix, validated(Prunable, dict(prunable or {}), "prunable"))
     given = None if batches is None else list(batches)  # more than one round may read it
+    earlier = made_permanent(inner)
+    traced = example if example is not None or not given else given[0][0]
+    layers = sort_layers(inner, settings, traced)
+    _check(layers, earlier, sparsity)
+    # found once: a round need not trace again
+    settings = settings.model_copy(update={"classifier": [*layers.classifier]})
 
     def look(masks: Masks | None) -> View:
-        apply(model, masks or {})
-        return View(model, batches=given, loss=loss, seed=seed, prunable=settings, within=masks)
+        apply(inner, masks or {})
+        within = {**earlier, **(masks or {})}
+        return View(
+            inner, batches=given, loss=loss, seed=seed, prunable=settings, within=within,
+            example=example,
+        )  # fmt: skip
 
     rounds = resolved.schedule.parameters.get("rounds", 1)
     scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
-    compose.prune(model, scored, masks)
-    return masks
+    compose.prune(inner, scored, masks)
+    return {f"{prefix}{name}": mask for name, mask in {**earlier, **masks}.items()}
+
+
+def _without(prefix: str, settings: Prunable) -> Prunable:
+    """Return the settings with patterns that do not begin with what a wrapper puts before names."""
+    named = {"exclude": settings.exclude, "classifier": settings.classifier}
+    changed = {key: [p.removeprefix(prefix) for p in value] for key, value in named.items()}
+    return settings.model_copy(update=changed)
+
+
+def _check(layers: Layers, earlier: Masks, sparsity: float) -> None:
+    """Refuse patterns that name nothing, and a target that earlier pruning is beyond."""
+    for fault in layers.unfitting.values():
+        raise PrunebenchError(fault)
+    total = sum(layer.weight.numel() for layer in layers.prunable.values())
+    gone = sum(int((~earlier[name]).sum()) for name in layers.prunable if name in earlier)
+    if gone > round(sparsity * total):
+        raise PrunebenchError(
+            f"sparsity {sparsity:g}: torch.nn.utils.prune has removed {gone / total:.4g} of the"
+            " prunable weights already, which do not come back"
+        )

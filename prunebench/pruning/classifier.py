@@ -55,7 +55,7 @@ def find_classifier(model: nn.Module, example: Tensor | None = None) -> list[nn.
             " {classifier: [...]}",
             stacklevel=2,
         )
-    return [part for head in found for part in head.modules()]
+    return found
 
 
 def _has_weights(module: nn.Module) -> bool:
@@ -115,7 +115,11 @@ def _trace(model: nn.Module) -> Graph:
 
 
 def _last_of_graph(graph: Graph, model: nn.Module) -> Iterator[str]:
-    """Yield the names of the modules whose weights are the last before the outputs."""
+    """Yield the names of the modules whose weights are the last before the outputs.
+
+    Of a layer that is called these are it and all in it, of weights that a function applies the
+    module alone that holds them.
+    """
     owners: dict[Node, set[str]] = {}  # of values that are computed from parameters alone
     applied: dict[Node, set[str]] = {}  # layers, and functions that apply a weight
     output = None
@@ -131,8 +135,10 @@ def _last_of_graph(graph: Graph, model: nn.Module) -> Iterator[str]:
             heavy = isinstance(value, Tensor) and value.ndim > 1
             owners[node] = {".".join(place)} if heavy else set()
         elif node.op == "call_module":
-            if _has_weights(model.get_submodule(str(node.target))):
-                applied[node] = {str(node.target)}
+            layer = model.get_submodule(str(node.target))
+            if _has_weights(layer):
+                parts = (f"{node.target}.{name}".rstrip(".") for name, _ in layer.named_modules())
+                applied[node] = set(parts)
         elif node.op in ("call_function", "call_method"):
             held: set[str] = set().union(*(owners.get(one, set()) for one in inputs))
             if inputs and all(one in owners for one in inputs):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from prunebench.errors import PrunebenchError
+
 Masks = dict[str, Tensor]
 
 
@@ -57,6 +59,40 @@ def tied_share(masks: Mapping[str, Tensor], names: Iterable[str]) -> float | Non
     kept = sum(int(masks[name].count_nonzero()) for name in chosen)
     drawn = sum(int(masks.drawn[name].count_nonzero()) for name in chosen if name in masks.drawn)
     return drawn / kept if kept else None
+
+
+def checked(
+    masks: Mapping[str, Tensor], parameters: Mapping[str, Tensor], prefix: str = ""
+) -> Masks:
+    """Return masks that a user gave as bool, on the parameters' devices.
+
+    Args:
+        masks: parameter name -> 0 and 1 (False and True) of any type, 1 is kept: as ``prune``
+            returns them, or as the suite's own ``masks.safetensors`` holds them.
+        parameters: of the network, by name.
+        prefix: that their names may begin with.
+
+    Raises:
+        PrunebenchError: a name or a shape is none of the network's, or a mask has other values.
+    """
+    found: Masks = {}
+    for given, mask in masks.items():
+        name = given if given in parameters else given.removeprefix(prefix)
+        shape = tuple(parameters[name].shape) if name in parameters else "no parameter of that name"
+        if shape != tuple(mask.shape):
+            raise PrunebenchError(
+                f"masks: {given!r} is of shape {tuple(mask.shape)}, the model has {shape}"
+            )
+        found[name] = as_bool(given, mask).to(parameters[name].device)
+    return found
+
+
+def as_bool(name: str, mask: Tensor) -> Tensor:
+    """Return a mask of 0 and 1 of any type as bool; PrunebenchError where it has other values."""
+    kept = mask != 0
+    if mask.dtype != torch.bool and bool((kept & (mask != 1)).any()):
+        raise PrunebenchError(f"masks: {name!r} must hold 0 and 1, found other values")
+    return kept
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.compression.constants import layer_inputs
+from prunebench.errors import Refused
 
 ELEMENTWISE = [
     nn.ReLU(), nn.ReLU6(), nn.Hardswish(), nn.Hardsigmoid(), nn.Hardtanh(), nn.GELU(), nn.SiLU(),
@@ -89,3 +90,47 @@ def test_a_layer_called_twice_has_what_both_calls_agree_on() -> None:
     unused = nn.Module()
     unused.a, unused.b, unused.forward = nn.Linear(3, 2), nn.Linear(3, 2), lambda x: unused.a(x)
     assert list(layer_inputs(unused, torch.zeros(1, 3))) == [unused.a]
+
+
+class _Words(nn.Module):
+    """What a function makes of the embeddings of tokens and of the tokens, before a layer."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.words, self.last = nn.Embedding(7, 2), nn.Linear(2, 1)
+        self.function = function
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.last(self.function(self.words(tokens), tokens))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda e, t: e.mean(1), [True, False]),
+        (lambda e, t: e * (t != 0).unsqueeze(-1), [True, False]),  # without what pads
+        (lambda e, t: (e * (t != 0)[..., None].float()).sum(1), [True, False]),
+        (lambda e, t: e + t[..., None], [False, False]),
+        (lambda e, t: e.masked_fill((t == 3)[..., None], 1.0), [False, False]),
+        (lambda e, t: e[torch.arange(len(t)), t.argmax(1)], [False, False]),
+        (lambda e, t: torch.ones(*t.shape, 2), [True, True]),
+        (lambda e, t: e.zero_().masked_fill_((t > 2)[..., None], 1.0), [False, False]),
+    ],
+)  # fmt: skip
+@torch.no_grad()
+def test_what_depends_on_tokens(function: Any, expected: list[bool]) -> None:
+    model = _Words(function)
+    model.words.weight[:, 0] = 0  # the first feature is zero for all entries
+    draw = torch.Generator().manual_seed(0)
+    found = layer_inputs(model, torch.randint(0, 7, (1, 5), generator=draw))[model.last]
+    assert found.constant.tolist() == expected
+    for _ in range(3):  # what is called constant is
+        tokens = torch.randint(0, 7, (2, 5), generator=draw)
+        seen = function(model.words(tokens), tokens)[..., found.constant]
+        torch.testing.assert_close(seen, found.low[found.constant].expand_as(seen))
+
+
+def test_a_course_that_tokens_decide_is_refused() -> None:
+    model = _Words(lambda e, t: e if int(t.max()) > 3 else -e)
+    with pytest.raises(Refused, match="depends on whole numbers of the input"):
+        layer_inputs(model, torch.zeros(1, 5, dtype=torch.int64))

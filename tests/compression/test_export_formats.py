@@ -56,6 +56,8 @@ def test_a_shrunk_network_comes_back_from_its_safetensors(
     found = load_network(tmp_path)
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     torch.testing.assert_close(found(pixels), package.deployed(pixels), rtol=0, atol=0)
+    found(pixels).sum().backward()  # it can be trained on
+    assert all(value.grad is not None for value in found.network.parameters())
     said = read_json(tmp_path / "model.json")
     assert said["preprocessing"]["mean"] == [90, 100, 110]
     stored = load_file(tmp_path / said["masks"])

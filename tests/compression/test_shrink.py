@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import prunebench
-from prunebench.compression.shrink import Removed, shrink
+from prunebench.compression.shrink import Removed, shrink, verify
+from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import macs
 from tests.compression.nets import build, exactly, gone, images, liven, parameters
 
@@ -182,3 +183,40 @@ def test_operations_of_shrunk_convolutions_by_hand() -> None:
     expected = 100 * 3 * 5 + 100 * 9 * 5 + 64 * 9 * 5 * 5 + 5 * 5
     assert macs(small, inputs[:1], {})[0] == expected
     assert small.deep.groups == small.deep.in_channels == small.deep.out_channels == 5
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float32, torch.bfloat16])
+def test_masks_of_any_type(kind: torch.dtype) -> None:
+    """As others hold them, and as the suite's own ``masks.safetensors`` does."""
+    model, inputs = build("test_resnet"), images(2)
+    masks = gone(model, "layer2.0.conv1", 0, 3)
+    expected = shrink(model, masks, inputs[:1])
+    found = shrink(model, {name: mask.to(kind) for name, mask in masks.items()}, inputs[:1])
+    assert found.removed == expected.removed != ()
+    torch.testing.assert_close(found.model.state_dict(), expected.model.state_dict())
+    halves = {name: mask.float() / 2 for name, mask in masks.items()}
+    with pytest.raises(PrunebenchError, match="must hold 0 and 1"):
+        shrink(model, halves, inputs[:1])
+
+
+class Words(nn.Module):
+    """A classifier of texts: embeddings, their mean, a hidden layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.hidden, self.fc = nn.Embedding(50, 16), nn.Linear(16, 32), nn.Linear(32, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.fc(self.hidden(self.words(tokens).mean(1)).relu())
+
+
+def test_networks_that_read_tokens() -> None:
+    model, tokens = Words().eval(), torch.randint(0, 50, (8, 9))
+    masks = prunebench.prune(model, FILTERS, 0.3, example=tokens)
+    gone = int((~masks["hidden.weight"].any(1)).sum())
+    found = shrink(model, masks, tokens[:1])
+    assert Removed("hidden", "filters", 32, 32 - gone) in found.removed
+    assert verify(model, found.model, tokens) < 1e-5
+    single = prunebench.prune(model, "magnitude", 0.5)
+    assert verify(model, shrink(model, single, tokens[:1]).model, tokens) < 1e-5

@@ -109,6 +109,17 @@ class Functional(nn.Module):
         return logits * self.scale if scaled else logits
 
 
+class Projection(nn.Module):
+    """Its last weights are no layer's: a parameter of the network itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.proj = nn.Conv2d(3, 16, 3), nn.Parameter(torch.ones(16, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).relu().mean((2, 3)) @ self.proj
+
+
 class Remembers(DefinedFirst):
     """Keeps its last features in an attribute."""
 
@@ -133,6 +144,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     "of training": (AtTraining, ["age.weight", "sex.weight"]),
     "functional": (Functional, ["names.weight"]),
     "convolution": (fully_convolutional, ["2.weight"]),
+    "projection": (Projection, []),
     "remembers": (Remembers, ["classifier.weight"]),
     "squeezenet": (
         lambda: torchvision.models.squeezenet1_1(num_classes=3), ["classifier.1.weight"],

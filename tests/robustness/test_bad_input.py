@@ -126,7 +126,10 @@ def test_what_is_protected_is_told_of_each_model(tmp_path: Path, data: Path) -> 
     cnn, resnet = pipeline.check(grid, data)
     assert cnn["excluded"] == ["features.0.weight"]
     assert list(cnn["unfitting"]) == ["conv1"]
-    assert (resnet["classifier"], resnet["excluded"]) == (["fc.weight"], ["conv1.0.weight"])
+    assert (resnet["classifier"], resnet["excluded"]) == (
+        ["fc.weight"],
+        [f"conv1.{n}.weight" for n in (0, 3, 6)],  # a module means all weights in it
+    )
     assert list(resnet["unfitting"]) == ["features.0"]
 
 

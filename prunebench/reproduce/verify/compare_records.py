@@ -20,7 +20,9 @@ CONFIRMED = (IDENTICAL, INSIDE)
 INTERVAL = "95 % Student's t interval for one further run, over the seeds of the records"
 LEAST_SEEDS = 3
 # columns that no other machine may change: where they differ, something else was computed
-FIXED = ("status", "classes", "data_hash", "label_hash", "params_total", "train_epochs")
+FIXED = (
+    "status", "classes", "data_hash", "weights_hash", "label_hash", "params_total", "train_epochs",
+)  # fmt: skip
 # columns that must have the same bits; other sizes follow from the mask
 BITS = (
     *FIXED, "mask_hash", "tied_share", "sparsity_achieved", "params_kept", "train_loss_fall",

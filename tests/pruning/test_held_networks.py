@@ -1,0 +1,102 @@
+"""Networks as users hold them: in wrappers, and pruned by torch.nn.utils.prune."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune as torch_prune
+
+import prunebench
+from prunebench.errors import PrunebenchError
+from prunebench.pruning.held_networks import copied, made_permanent, unwrapped
+
+IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def cnn() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def pruned_by_torch() -> nn.Sequential:
+    model = cnn()
+    torch_prune.l1_unstructured(model[0], "weight", 0.25)
+    torch_prune.ln_structured(model[2], "weight", 0.5, n=1, dim=0)
+    torch_prune.random_unstructured(model[2], "bias", 2)
+    model(IMAGES)  # its weights are now computed tensors, which a plain copy refuses
+    return model
+
+
+def test_what_torch_pruned_becomes_plain_zeros() -> None:
+    model = pruned_by_torch()
+    before, parameter = model(IMAGES).detach(), model[0].weight_orig
+    masks = made_permanent(model)
+    assert sorted(masks) == ["0.weight", "2.bias", "2.weight"]
+    assert sorted(dict(model.named_parameters())) == sorted(dict(cnn().named_parameters()))
+    assert model[0].weight is parameter
+    torch.testing.assert_close(model(IMAGES), before, rtol=0, atol=0)
+    for name, mask in masks.items():
+        assert not model.get_parameter(name)[~mask].any()
+    assert made_permanent(model) == {}
+
+
+def test_a_copy_leaves_what_torch_pruned_as_it_is() -> None:
+    model = pruned_by_torch()
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        deepcopy(model)
+    copy = copied(model)
+    made_permanent(copy)
+    assert torch_prune.is_pruned(model)
+    torch.testing.assert_close(copy(IMAGES), model(IMAGES), rtol=0, atol=0)
+
+
+def test_pruning_goes_on_from_what_torch_pruned() -> None:
+    earlier = made_permanent(pruned_by_torch())
+    model = pruned_by_torch()
+    masks = prunebench.prune(model, "random", 0.6)
+    for name, mask in earlier.items():
+        assert not (masks[name] & ~mask).any()  # nothing comes back
+    names = ["0.weight", "2.weight"]
+    total = sum(masks[name].numel() for name in names)
+    assert sum(int((~masks[name]).sum()) for name in names) == round(0.6 * total)
+    for name, mask in masks.items():
+        assert not model.get_parameter(name)[~mask].any()
+
+
+def test_less_than_torch_pruned_is_refused() -> None:
+    with pytest.raises(PrunebenchError, match=r"removed 0\.4167 of the prunable weights already"):
+        prunebench.prune(pruned_by_torch(), "magnitude", 0.3)
+
+
+def test_filters_that_torch_pruned_are_shrunk_away() -> None:
+    model = pruned_by_torch()
+    found = prunebench.shrink(model, {}, IMAGES)
+    assert [(item.name, item.before, item.after) for item in found.removed] == [("2", 6, 3)]
+    torch.testing.assert_close(found.model(IMAGES), model.eval()(IMAGES))
+    assert torch_prune.is_pruned(model)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_network_in_a_wrapper_is_pruned(depth: int) -> None:
+    plain = cnn()
+    expected = prunebench.prune(plain, "l1-filter", 0.5, example=IMAGES)
+    model: nn.Module = cnn()
+    for _ in range(depth):
+        model = nn.DataParallel(model)
+    prefix = "module." * depth
+    assert unwrapped(model)[1] == prefix
+    masks = prunebench.prune(model, "l1-filter", 0.5, example=IMAGES)
+    assert set(masks) <= set(dict(model.named_parameters()))
+    torch.testing.assert_close(masks, {f"{prefix}{n}": m for n, m in expected.items()})
+    found = prunebench.shrink(model, masks, IMAGES)
+    assert found.removed == prunebench.shrink(plain, expected, IMAGES).removed != ()
+    assert prunebench.shrink(model, expected, IMAGES).removed == found.removed
+    for pattern in ("0", f"{prefix}0.weight"):
+        masks = prunebench.prune(model, "magnitude", 0.5, prunable={"exclude": [pattern]})
+        assert list(masks) == [f"{prefix}2.weight"]
