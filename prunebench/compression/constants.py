@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from prunebench.pruning.layers import evaluating
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _aten = torch.ops.aten
 
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 from prunebench.errors import Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
-from prunebench.pruning.groups import Group, find_groups
+from prunebench.pruning.coupling import Coupling, find_groups
+from prunebench.pruning.groups import Group
 from prunebench.pruning.layers import Layer, evaluating, prunable_layers
 from prunebench.pruning.masks import Masks
 from prunebench.storage.hashing import derive_seed
@@ -234,10 +235,15 @@ class View:
         return norms
 
     @cached_property
-    def groups(self) -> list[Group]:
-        """The coupled channels; needs one batch to trace with."""
+    def coupling(self) -> Coupling:
+        """The coupled channels, and what stays whole; needs one batch to trace with."""
         inputs = self.batches[0][0]
         return find_groups(self.model, self.layers, inputs[:2])
+
+    @property
+    def groups(self) -> list[Group]:
+        """The coupled channels that can go."""
+        return self.coupling.groups
 
     @cached_property
     def blocks(self) -> list[Block]:
