@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import Prunable
 from prunebench.experiment.validation import validated
-from prunebench.pruning import compose
+from prunebench.pruning import compose, left_out
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Batches, Loss, View
 
@@ -42,6 +43,10 @@ def prune(
         ``{parameter name: bool tensor}`` of the parameters' shapes, True is kept. To keep them
         zero while training on, multiply by the masks after every step of the optimizer.
 
+    Warns:
+        UserWarning: weights that are a notable part of the network are not prunable, or layers
+            keep all of their filters since what follows them is not known to lose channels.
+
     Raises:
         PrunebenchError: unknown method or part, sparsity out of range, nothing to prune, data
             missing, or a method that cannot do what was asked on this model (with the reason).
@@ -52,11 +57,25 @@ def prune(
     settings = validated(Prunable, dict(prunable or {}), "prunable")
     given = None if batches is None else list(batches)  # more than one round may read it
 
+    views: list[View] = []
+
     def look(masks: Masks | None) -> View:
         apply(model, masks or {})
-        return View(model, batches=given, loss=loss, seed=seed, prunable=settings, within=masks)
+        view = View(model, batches=given, loss=loss, seed=seed, prunable=settings, within=masks)
+        views.append(view)
+        return view
 
     rounds = resolved.schedule.parameters.get("rounds", 1)
     scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
     compose.prune(model, scored, masks)
+    for line in _notable(views[-1], settings):
+        warnings.warn(line, stacklevel=2)
     return masks
+
+
+def _notable(view: View, settings: Prunable) -> list[str]:
+    """Return what a user should know of what was not pruned, in lines."""
+    lines = [left_out.said(view.model, view.layers, settings)]
+    if "coupling" in vars(view) and view.coupling.whole:  # found: a pattern asked for it
+        lines.append(f"these layers keep all of their filters: {view.coupling.said()}")
+    return [line for line in lines if line]

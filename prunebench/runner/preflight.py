@@ -10,6 +10,7 @@ from torch import nn
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import size
 from prunebench.experiment.settings import Model, Prunable
+from prunebench.pruning import left_out
 from prunebench.pruning.layers import prunable_layers
 from prunebench.tasks.memory import gib, memory
 from prunebench.training import models
@@ -61,7 +62,7 @@ def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
 def describe(
     model: Model, prunable: Prunable, *, task: str, classes: int, shape: Shape, width: float = 1.0
 ) -> dict[str, Any]:
-    """Return weights, MACs and the number of prunable layers of a model.
+    """Return weights, MACs and what is prunable of a model.
 
     Args:
         model: its settings.
@@ -87,6 +88,8 @@ def describe(
         "task": task,
         "model": model.name if width == 1 else f"{model.name} (width {width:g})",
         "prunable_layers": len(layers),
+        "prunable_share": found["prunable_share"],
+        "not_prunable": left_out.left_out(network, layers, prunable),
         "params_total": found["params_total"],
         "macs_dense": found["macs_dense"],
     }

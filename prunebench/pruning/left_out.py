@@ -1,0 +1,67 @@
+"""Say which weights of a network no sparsity is a share of, since they may not be pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatch
+
+from torch import nn
+
+from prunebench.experiment.settings import Prunable
+from prunebench.pruning.layers import Layer
+from prunebench.text.numbers import percent
+from prunebench.training.models import head_of
+
+WORTH_SAYING = 0.01  # share of all parameters from which on they are named
+_SHOWN = 5  # names that a message gives
+
+
+def left_out(
+    model: nn.Module, layers: Mapping[str, Layer], settings: Prunable | None = None
+) -> dict[str, int]:
+    """Return the weights that nobody asked to keep and that are not prunable, with their size.
+
+    Weights here have at least two dimensions, the first of them more than one entry long: those of
+    ``nn.MultiheadAttention``, recurrent layers, transposed and conditional convolutions; not
+    biases, scales or what is added to every image alike, such as positions.
+
+    Args:
+        model: the network.
+        layers: its prunable layers, by the names of their weights.
+        settings: what is excluded on purpose.
+    """
+    settings = settings or Prunable()
+    head = {id(value) for part in head_of(model) for value in part.parameters(recurse=False)}
+    return {
+        name: value.numel()
+        for name, value in model.named_parameters()
+        if name not in layers
+        and id(value) not in head
+        and not any(fnmatch(name, pattern) for pattern in settings.exclude)
+        and len(value) > 1
+        and sum(size > 1 for size in value.shape) > 1
+    }
+
+
+def said(model: nn.Module, layers: Mapping[str, Layer], settings: Prunable | None = None) -> str:
+    """Return one line that says of which share of the parameters a sparsity is, and what is not.
+
+    Empty where the weights left out are less than ``WORTH_SAYING`` of all parameters.
+
+    Args:
+        model: the network.
+        layers: its prunable layers, by the names of their weights.
+        settings: what is excluded on purpose.
+    """
+    found = left_out(model, layers, settings)
+    total = sum(value.numel() for value in model.parameters())
+    if sum(found.values()) < WORTH_SAYING * total:
+        return ""
+    prunable = sum(layer.weight.numel() for layer in layers.values())
+    largest = sorted(found, key=lambda name: -found[name])
+    names = [f"{name} ({found[name]:,})" for name in largest[:_SHOWN]]
+    more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return (
+        f"a sparsity is a share of the {percent(round(prunable / total, 3))} of this network's parameters"
+        f" that are prunable; not prunable are {', '.join([*names, *more])}"
+    )
