@@ -20,6 +20,7 @@ from prunebench.cli.app import (
     write,
 )
 from prunebench.storage.layout import DATA
+from prunebench.text.numbers import percent
 from prunebench.text.progress_bars import bar
 
 Job = Annotated[str, typer.Argument(help="name of a job of the plan, e.g. digits-0")]
@@ -80,14 +81,17 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     print(Reach.of(plan.experiment).said(), file=sys.stderr)
     for item in found:
         print(
-            f"{item['task']}: {item['model']}: {item['params_total']:,} weights in"
-            f" {item['prunable_layers']} prunable layers and the rest,"
-            f" {item['macs_dense']:,} MACs an image",
+            f"{item['task']}: {item['model']}: {item['params_total']:,} weights,"
+            f" {percent(round(item['prunable_share'], 3))} of them prunable in"
+            f" {item['prunable_layers']} layers, {item['macs_dense']:,} MACs an image",
             file=sys.stderr,
         )
         for what, said in left.items():
             if item[what]:
                 print(f"  {said}: {', '.join(item[what])}", file=sys.stderr)
+        if item["not_prunable"]:
+            names = [f"{name} ({count:,})" for name, count in item["not_prunable"].items()]
+            print(f"  not prunable: {', '.join(names)}", file=sys.stderr)
     write(output, {"models": found})
 
 

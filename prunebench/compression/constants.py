@@ -21,6 +21,7 @@ from prunebench.errors import Refused
 from prunebench.pruning.layers import evaluating
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _aten = torch.ops.aten
 _READ = (_aten._local_scalar_dense, _aten.is_nonzero, _aten.item)  # into a number of Python's
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.compression.constants import CONVOLUTIONS, Inputs
+from prunebench.compression.constants import CONVOLUTIONS, TRANSPOSED, Inputs
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
 
 
@@ -57,7 +57,8 @@ class Eliminator:
         self.groups, self.inputs, self.block_diagonal = groups, inputs, block_diagonal
         self.parameters = dict(model.named_parameters())
         self.keep = {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
-        layers = [m for m in model.modules() if isinstance(m, (nn.Linear, *CONVOLUTIONS))]
+        weights = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
+        layers = [m for m in model.modules() if isinstance(m, weights)]
         names = {id(value): name for name, value in self.parameters.items()}
         self.readers: dict[str, list[nn.Module]] = {}
         for module in layers:
@@ -130,17 +131,19 @@ class Eliminator:
     def _reads(self, group: Group) -> Iterator[LayerReading]:
         for item in group.slices:
             for module in self.readers.get(item.parameter, ()):
-                if item.dim == 1:
+                if item.reads:
                     yield self._read(module, item)
 
     def _read(self, module: Any, item: Slice) -> LayerReading:
         weight, found = module.weight, self.inputs.get(module)
-        used = (weight != 0).transpose(0, 1).flatten(1).any(1).cpu()
-        value = torch.full((weight.shape[1],), torch.nan, dtype=torch.float64)
+        used = (weight != 0).movedim(item.dim, 0).flatten(1).any(1).cpu()
+        value = torch.full((weight.shape[item.dim],), torch.nan, dtype=torch.float64)
         if found is not None:
             value = found.low.cpu().double().where(found.constant.cpu(), value)
-        own = self.biases[id(module.bias)] == 1
-        alone = len(self.readers[item.parameter]) == 1 and module not in self.block_diagonal
+        known = found is not None  # a transposed convolution's constants are not
+        own = known and self.biases[id(module.bias)] == 1
+        alone = known and len(self.readers[item.parameter]) == 1
+        alone &= module not in self.block_diagonal
         each = torch.bincount(item.unit[item.unit >= 0]).max() == 1
         return LayerReading(
             module, item.unit, used & (value != 0), value,

@@ -1,7 +1,8 @@
 """Make a working copy of a network in which all layers can be cut alike, and go back.
 
-Convolutions and linear layers get a bias, batch norms a scale and shift, and a grouped convolution
-becomes the dense one of the same outputs, zero between its groups. The network computes the same.
+Convolutions and linear layers get a bias, norms of single channels a scale and shift, and a grouped
+convolution becomes the dense one of the same outputs, zero between its groups. The network computes
+the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from prunebench.compression.constants import CONVOLUTIONS
 from prunebench.pruning.view import BATCH_NORMS
 
+CHANNEL_NORMS = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 Dims = Mapping[tuple[str, int], Tensor]  # (parameter, dimension) -> bool, True is kept
 
 
@@ -26,7 +28,7 @@ class Working:
 
     model: nn.Module
     biases: list[str]  # convolutions and linear layers that had none
-    scales: list[str]  # batch norms that had neither scale nor shift
+    scales: list[str]  # batch and instance norms that had neither scale nor shift
     groups: dict[str, int]  # of the grouped convolutions that are not depth-wise
 
     def blocks(self, name: str, dims: Dims) -> tuple[Tensor, Tensor]:
@@ -69,7 +71,7 @@ def working_copy(model: nn.Module) -> Working:
                 work.groups[name] = module.groups
                 module.weight = nn.Parameter(_dense(module.weight, module.groups))
                 module.groups = 1
-        elif isinstance(module, BATCH_NORMS) and module.weight is None:
+        elif isinstance(module, CHANNEL_NORMS) and module.weight is None:
             size = module.num_features
             like = next(model.parameters()) if module.running_var is None else module.running_var
             module.weight = nn.Parameter(like.new_ones(size))

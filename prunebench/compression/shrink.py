@@ -18,11 +18,12 @@ from prunebench.compression.noise import noise_like
 from prunebench.compression.surgery import attentions, cut, identities, mendable, settle
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
-from prunebench.pruning.groups import Group, find_groups, kept_dims
+from prunebench.pruning.coupling import find_groups, passing
+from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.held_networks import copied, made_permanent, unwrapped
 from prunebench.pruning.layers import PRUNABLE, evaluating, prunable_layers
 from prunebench.pruning.masks import checked
-from prunebench.training.loop import logits_of
+from prunebench.training.loop import outputs_of
 
 TOLERANCE = 1e-4  # of ``verify``, in single precision
 
@@ -71,7 +72,7 @@ def shrink(
         raise PrunebenchError(f"round_to must be 1 or more, found {round_to}")
     work = working_copy(_masked(model, masks))
     example = example[:1]
-    groups, notes = _groups(work, example)
+    groups, whole, notes = _groups(work, example)
     before = {name: _units(module) for name, module in _layers(work.model)}
     heads = {name: int(cast(Any, m).num_heads) for name, m in attentions(work.model).items()}
     diagonal = {work.model.get_submodule(name) for name in work.groups}
@@ -89,9 +90,16 @@ def shrink(
     left = dict(work.model.named_parameters())
     groups = [g for g in groups if any(item.parameter in left for item in g.filters())]
     keep = {group.name: dead.keep[group.name] for group in groups}
+    notes += [
+        f"{rows} masked filters of {name} stay: {reason}"
+        for name, reason in whole.items()
+        if name in left and (rows := int((~left[name].flatten(1).any(1)).sum()))
+    ]
+    notes += _leave_out(work, groups, keep, example)
     for name in settle(work, groups, keep, round_to):
         notes.append(f"{name} would lose its last channel: one is kept, at zero")
-    _finish(work, groups, keep, example, notes)
+    _finish(work, groups, keep, notes)
+    _run(work, example)
     removed = [Removed(name, "block", 1, 0) for name in blocks]
     removed += _changes(work.model, before, heads)
     return Shrunk(work.model, tuple(removed), tuple(notes))
@@ -108,25 +116,27 @@ def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     return copy
 
 
-def _groups(work: Working, example: Tensor) -> tuple[list[Group], list[str]]:
-    """Return the coupled channels and heads, and a note for each that cannot be cut."""
+def _groups(work: Working, example: Tensor) -> tuple[list[Group], dict[str, str], list[str]]:
+    """Return the coupled channels and heads, why other layers stay whole, and notes on both."""
     # a copy: the trials of find_groups leave their draws in a module that has two names
     trial = deepcopy(work.model)
     layers = prunable_layers(trial, Prunable(head=True), example)
     try:
         # two images: torch-pruning would take a batch of one apart
-        groups = find_groups(trial, layers, torch.cat([example, example]))
+        found = find_groups(trial, layers, torch.cat([example, example]))
     except Refused as error:
         if error.__cause__ is not None:  # the tracing failed
             raise Refused(f"cannot shrink: {error}; the masks still hold") from error
-        return [], [str(error)]
+        return [], {}, [str(error)]
+    groups = found.groups
     shared = _shared(work.model)
     tied = [g.name for g in groups if any(item.parameter in shared for item in g.slices)]
     heads = attentions(work.model)
     fixed = [g.name for g in groups if g.name in heads and not mendable(heads[g.name])]
     notes = [f"the heads of {name} stay: its attention has parts of their size" for name in fixed]
     notes += [f"the channels of {name} stay: layers share a weight of theirs" for name in tied]
-    return [group for group in groups if group.name not in (*fixed, *tied)], notes
+    left = [group for group in groups if group.name not in (*fixed, *tied)]
+    return left, found.whole, notes
 
 
 def _shared(model: nn.Module) -> set[str]:
@@ -136,10 +146,46 @@ def _shared(model: nn.Module) -> set[str]:
     return {name for name, count in uses.items() if count > 1}
 
 
-def _finish(
-    work: Working, groups: list[Group], keep: dict[str, Tensor], example: Tensor, notes: list[str]
-) -> None:
-    """Cut the working copy, adjust its attributes, and run it once."""
+def _leave_out(
+    work: Working, groups: list[Group], keep: dict[str, Tensor], example: Tensor
+) -> list[str]:
+    """Keep all units of the groups without which the network would not compute the same.
+
+    Args:
+        work: the working copy, not yet cut.
+        groups: its coupled channels and heads.
+        keep: group name -> bool [size], True is kept; changed in place.
+        example: an input [1, C, H, W].
+
+    Returns:
+        A note for each group that stays.
+    """
+
+    def fails(some: list[Group]) -> bool:
+        names = {group.name for group in some}
+        flags = {
+            group.name: keep[group.name].clone() if group.name in names else whole[group.name]
+            for group in groups
+        }
+        trial = deepcopy(work)
+        try:
+            settle(trial, groups, flags, 1)
+            _finish(trial, groups, flags, [])
+            return not verify(work.model, trial.model, example) <= TOLERANCE
+        except Exception:  # a forward pass may raise anything
+            return True
+
+    whole = {name: torch.ones_like(flags) for name, flags in keep.items()}
+    cut = [group for group in groups if not keep[group.name].all()]
+    fit = {group.name for group in passing(cut, fails)}
+    stay = [group.name for group in cut if group.name not in fit]
+    for name in stay:
+        keep[name].fill_(True)
+    return [f"the channels of {name} stay: without some the network differs" for name in stay]
+
+
+def _finish(work: Working, groups: list[Group], keep: dict[str, Tensor], notes: list[str]) -> None:
+    """Cut the working copy and adjust its attributes, in place."""
     found = {name: module for name, module in attentions(work.model).items() if name in keep}
     left = dict(work.model.named_parameters())
     dims = {place: kept for place, kept in kept_dims(groups, keep).items() if place[0] in left}
@@ -151,6 +197,10 @@ def _finish(
     needed = strip(work)
     if needed:
         notes.append(f"{needed} layers got a bias, for the constants that were removed before them")
+
+
+def _run(work: Working, example: Tensor) -> None:
+    """Run the cut network once, or raise Refused."""
     try:
         with torch.no_grad(), evaluating(work.model):
             work.model(example)
@@ -193,8 +243,9 @@ def _changes(
 def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
     """Return the largest difference of two networks' outputs, relative to the largest output.
 
-    Outputs on ``inputs`` and on as many images of normal noise are compared, each relative to the
-    masked network's, in eval mode and single precision. To be compared with ``TOLERANCE``.
+    All outputs, of tuples, mappings and dataclasses too, on ``inputs`` and on as many images of
+    normal noise are compared, each relative to the masked network's, in eval mode and single
+    precision. To be compared with ``TOLERANCE``.
 
     Args:
         masked: the network before it was shrunk.
@@ -212,12 +263,18 @@ def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
     with evaluating(one), evaluating(two):
         for given in (inputs, noise):
             # clones: some networks overwrite their input
-            want, have = logits_of(one(given.clone())), logits_of(two(given.clone()))
-            if want.shape != have.shape or not (want.isfinite().all() and have.isfinite().all()):
+            want, have = outputs_of(one(given.clone())), outputs_of(two(given.clone()))
+            if [tensor.shape for tensor in want] != [tensor.shape for tensor in have]:
                 return float("inf")
-            difference, size = float((want - have).abs().max()), float(want.abs().max())
-            worst = max(worst, difference / size if size else (torch.inf if difference else 0.0))
+            worst = max(worst, *map(_difference, want, have))
     return worst
+
+
+def _difference(want: Tensor, have: Tensor) -> float:
+    if not (want.isfinite().all() and have.isfinite().all()):
+        return float("inf")
+    difference, size = float((want - have).abs().max()), float(want.abs().max())
+    return difference / size if size else (torch.inf if difference else 0.0)
 
 
 def _single(model: nn.Module) -> nn.Module:

@@ -7,12 +7,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from prunebench.compression.constants import CONVOLUTIONS
-from prunebench.compression.grouped_convolutions import Dims, Working, is_depthwise, regroup
+from prunebench.compression.constants import CONVOLUTIONS, TRANSPOSED
+from prunebench.compression.grouped_convolutions import (
+    CHANNEL_NORMS,
+    Dims,
+    Working,
+    is_depthwise,
+    regroup,
+)
 from prunebench.compression.noise import noise_like
 from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.layers import PRUNABLE, evaluating
-from prunebench.pruning.view import BATCH_NORMS
 
 
 def mendable(module: nn.Module) -> bool:
@@ -138,7 +143,7 @@ def cut(work: Working, dims: Dims) -> None:
     depthwise = {module for module in work.model.modules() if is_depthwise(module)}
     regroup(work, dims)
     grouped = {work.model.get_submodule(name) for name in work.groups}
-    norms = [m for m in work.model.modules() if isinstance(m, BATCH_NORMS)]
+    norms = [m for m in work.model.modules() if isinstance(m, CHANNEL_NORMS)]
     names = {id(value): name for name, value in work.model.named_parameters()}
     flags = {module: dims.get((names[id(module.weight)], 0)) for module in norms}
     smaller: dict[int, nn.Parameter] = {}  # by the old one's: a shared one stays shared
@@ -177,7 +182,12 @@ def _resize(module: nn.Module, depthwise: bool) -> None:
         layer.out_channels = module.weight.shape[0]
         layer.groups = layer.out_channels if depthwise else module.groups
         layer.in_channels = module.weight.shape[1] * layer.groups
-    elif isinstance(module, BATCH_NORMS):
+    elif isinstance(module, TRANSPOSED):
+        layer.in_channels, layer.out_channels = module.weight.shape[:2]
+        layer.out_channels *= module.groups
+    elif isinstance(module, CHANNEL_NORMS):
         layer.num_features = len(module.weight)
+    elif isinstance(module, nn.PReLU):
+        layer.num_parameters = len(module.weight)
     elif isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels:
         layer.num_channels = layer.num_groups = len(module.weight)

@@ -51,9 +51,10 @@ def size(
 ) -> dict[str, Any]:
     """Return the size columns of a record.
 
-    Compression ratio and theoretical speedup are dense over kept, of all parameters and of all MACs
-    (Blalock 2020, section 5). ``bytes_kept`` takes for each tensor the lesser of dense storage and
-    a bitmap with the kept values.
+    ``prunable_share`` is the share of all parameters that a sparsity is of. Compression ratio and
+    theoretical speedup are dense over kept, of all parameters and of all MACs (Blalock 2020,
+    section 5). ``bytes_kept`` takes for each tensor the lesser of dense storage and a bitmap with
+    the kept values.
 
     Args:
         model: the network.
@@ -72,8 +73,10 @@ def size(
     dense_macs, kept_macs = macs(model, image, masks)
     weights = dict(model.named_parameters())
     removed = sum(int((~masks[name]).sum()) for name in prunable if name in masks)
+    could_go = sum(weights[name].numel() for name in prunable)
     return {
-        "sparsity_achieved": removed / sum(weights[name].numel() for name in prunable),
+        "sparsity_achieved": removed / could_go,
+        "prunable_share": could_go / total,
         "params_total": total,
         "params_kept": kept,
         "compression_ratio": total / kept if kept else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import Prunable
 from prunebench.experiment.validation import validated
-from prunebench.pruning import compose
+from prunebench.pruning import compose, left_out
 from prunebench.pruning.held_networks import made_permanent, unwrapped
 from prunebench.pruning.layers import Layers, sort_layers
 from prunebench.pruning.masks import Masks, apply
@@ -49,6 +50,10 @@ def prune(
         ``{parameter name: bool tensor}`` as in ``model.named_parameters()``, True is kept. To keep
         the weights zero while training on, multiply by the masks after every optimizer step.
 
+    Warns:
+        UserWarning: weights that are a notable part of the network are not prunable, or layers
+            keep all of their filters since what follows them is not known to lose channels.
+
     Raises:
         PrunebenchError: unknown method or part, sparsity out of range or less than was pruned
             before, nothing to prune, a pattern that names no layer, data missing, or a method that
@@ -67,17 +72,23 @@ def prune(
     # found once: a round need not trace again
     settings = settings.model_copy(update={"classifier": [*layers.classifier]})
 
+    views: list[View] = []
+
     def look(masks: Masks | None) -> View:
         apply(inner, masks or {})
         within = {**earlier, **(masks or {})}
-        return View(
+        view = View(
             inner, batches=given, loss=loss, seed=seed, prunable=settings, within=within,
             example=example,
         )  # fmt: skip
+        views.append(view)
+        return view
 
     rounds = resolved.schedule.parameters.get("rounds", 1)
     scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
     compose.prune(inner, scored, masks)
+    for line in _notable(views[-1], layers):
+        warnings.warn(line, stacklevel=2)
     return {f"{prefix}{name}": mask for name, mask in {**earlier, **masks}.items()}
 
 
@@ -99,3 +110,11 @@ def _check(layers: Layers, earlier: Masks, sparsity: float) -> None:
             f"sparsity {sparsity:g}: torch.nn.utils.prune has removed {gone / total:.4g} of the"
             " prunable weights already, which do not come back"
         )
+
+
+def _notable(view: View, layers: Layers) -> list[str]:
+    """Return what a user should know of what was not pruned, in lines."""
+    lines = [left_out.said(view.model, layers)]
+    if "coupling" in vars(view) and view.coupling.whole:  # found: a pattern asked for it
+        lines.append(f"these layers keep all of their filters: {view.coupling.said()}")
+    return [line for line in lines if line]

@@ -177,9 +177,10 @@ def filter_(
     largest = max(value[0].numel() for value in weights.values())
     if low >= most and missed(low) > largest:
         reached = sparsity - missed(low) / prunable
+        whole = view.coupling.said()
         raise Refused(
             f"only {reached:.4f} of the prunable weights belong to filters that can go, less than"
-            f" {sparsity:g}"
+            f" {sparsity:g}" + (f"; whole stay {whole}" if whole else "")
         )
     chosen = allocate(units, nearest, 1)
     kept = expand(kept_dims(groups, chosen), parameters)

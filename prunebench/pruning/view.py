@@ -15,7 +15,8 @@ from torch.nn import functional
 from prunebench.errors import Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
-from prunebench.pruning.groups import Group, find_groups
+from prunebench.pruning.coupling import Coupling, find_groups
+from prunebench.pruning.groups import Group
 from prunebench.pruning.layers import Layer, evaluating, prunable_layers
 from prunebench.pruning.masks import Masks
 from prunebench.storage.hashing import derive_seed
@@ -250,9 +251,14 @@ class View:
         return norms
 
     @cached_property
-    def groups(self) -> list[Group]:
-        """The coupled channels; needs an example to trace with."""
+    def coupling(self) -> Coupling:
+        """The coupled channels, and what stays whole; needs an example to trace with."""
         return find_groups(self.model, self.layers, self.example)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The coupled channels that can go."""
+        return self.coupling.groups
 
     @cached_property
     def blocks(self) -> list[Block]:

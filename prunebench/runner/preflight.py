@@ -10,6 +10,7 @@ from torch import nn
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import size
 from prunebench.experiment.settings import Model, Prunable
+from prunebench.pruning import left_out
 from prunebench.pruning.layers import sort_layers
 from prunebench.tasks.memory import gib, memory
 from prunebench.training import models
@@ -60,7 +61,7 @@ def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
 def describe(
     model: Model, prunable: Prunable, *, task: str, classes: int, shape: Shape, width: float = 1.0
 ) -> dict[str, Any]:
-    """Return weights, MACs, prunable layers and what is left alone of a model.
+    """Return weights, MACs, what is prunable and what is left alone of a model.
 
     Args:
         model: its settings.
@@ -86,6 +87,8 @@ def describe(
         "task": task,
         "model": model.name if width == 1 else f"{model.name} (width {width:g})",
         "prunable_layers": len(layers.prunable),
+        "prunable_share": found["prunable_share"],
+        "not_prunable": left_out.left_out(network, layers),
         "classifier": list(layers.classifier),
         "excluded": list(layers.excluded),
         "unfitting": layers.unfitting,

@@ -30,8 +30,9 @@ REGIME = ("label_noise", "noise", "train_samples", "test_samples", "augmentation
 # and the names of the weights that are its classifier
 NETWORK = ("zero_init_last", "classifier")
 SIZE = (
-    "sparsity_achieved", "tied_share", "params_total", "params_kept", "compression_ratio",
-    "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense", "bytes_kept",
+    "sparsity_achieved", "prunable_share", "tied_share", "params_total", "params_kept",
+    "compression_ratio", "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense",
+    "bytes_kept",
     # of the smallest network that was verified to compute the same: shrunk, else masked
     "shrink_difference", "params_shrunk", "macs_shrunk", "shrunk_speedup", "bytes_encoded",
     "bytes_compressed", "bytes_compressed_half", "bytes_onnx", "bytes_quantized",

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Augmentation, Compute, Training
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import epoch_batches, steps_per_epoch
@@ -175,8 +176,39 @@ def _autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]
 
 
 def logits_of(output: Any) -> Tensor:
-    """Return the logits: the output, or the first of a tuple of outputs."""
-    return output[0] if isinstance(output, tuple | list) else output
+    """Return the logits: the output, the first of a tuple, or what is named ``logits`` in it.
+
+    Raises:
+        PrunebenchError: there are none.
+    """
+    found: Any = output
+    if isinstance(output, tuple | list):
+        found = output[0] if output else None
+    elif isinstance(output, Mapping):
+        found = output.get("logits")
+    elif not isinstance(output, Tensor):
+        found = getattr(output, "logits", None)
+    if not isinstance(found, Tensor):
+        raise PrunebenchError(
+            "forward must return logits, a tuple that begins with them, or a mapping that has"
+            f" 'logits'; found {type(output).__name__}"
+        )
+    return found
+
+
+def outputs_of(output: Any) -> list[Tensor]:
+    """Return all tensors of numbers that a network returned, in tuples, mappings, dataclasses."""
+    if isinstance(output, Tensor):
+        return [output] if output.is_floating_point() else []
+    if isinstance(output, Mapping):
+        parts = list(output.values())
+    elif isinstance(output, tuple | list):
+        parts = list(output)
+    elif is_dataclass(output):
+        parts = list(vars(output).values())
+    else:
+        parts = [getattr(output, "logits", ())]
+    return [tensor for part in parts for tensor in outputs_of(part)]
 
 
 @torch.no_grad()

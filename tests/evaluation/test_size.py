@@ -117,6 +117,7 @@ def test_columns() -> None:
     total = 200 + 20 + 40 + 80 + 4
     assert found == {
         "sparsity_achieved": 0.95,
+        "prunable_share": 200 / total,
         "params_total": total,
         "params_kept": total - 190,
         "compression_ratio": total / (total - 190),

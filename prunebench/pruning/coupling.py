@@ -1,0 +1,342 @@
+"""Find coupled channels: all that must go when a filter goes.
+
+What is coupled to a filter is its bias, its batch norm, the layers that read it, and what a
+residual addition ties to it. A removed channel is then zero everywhere, so that a masked network
+computes what the smaller network would. A grouped convolution loses whole groups, with the channels
+that they read and write. The graph does not see through attention; there the heads are the units.
+Every group found is then tried out (``_leaks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.errors import Refused
+from prunebench.pruning.classifier import find_classifier
+from prunebench.pruning.groups import Group, Slice, expand, kept_dims
+from prunebench.pruning.layers import Layer, evaluating
+from prunebench.pruning.merging import Channels, merged
+from prunebench.training.loop import outputs_of
+
+if TYPE_CHECKING:
+    from prunebench.pruning.tracing import Step
+
+_CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_NORMS = (
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.InstanceNorm1d,
+    nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm,
+)  # fmt: skip
+_ACROSS = ("layernorm", "rmsnorm", "simplenorm", "responsenorm")
+_SHOWN = 3  # reasons that a message gives
+_MAKES, _READS, _CARRIES = "makes", "reads", "carries"  # a parameter's part in channels
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The groups of coupled channels of a network, and what keeps its filters for another reason.
+
+    ``whole``: a weight's name -> why none of its filters can go, where that is a limit of what is
+    known of some layer. What must stay by design is not in it: classes, excluded layers, and what
+    is normalized across channels.
+    """
+
+    groups: list[Group]
+    whole: dict[str, str]
+
+    def said(self) -> str:
+        """Return one line that names the layers that stay whole, and why; empty without any."""
+        return whole_layers(self.whole)
+
+
+def whole_layers(whole: Mapping[str, str]) -> str:
+    """Return one line that names layers which keep all of their filters, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in whole.items():
+        by_reason.setdefault(reason, []).append(name)
+    parts = [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    more = [f"and {len(parts) - _SHOWN} more reasons"] if len(parts) > _SHOWN else []
+    return "; ".join([*parts[:_SHOWN], *more])
+
+
+def find_groups(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) -> Coupling:
+    """Return the groups of coupled channels whose filters are all prunable.
+
+    A group is left out where it ends in the classifier's outputs, where one of its layers may not
+    be pruned, where a norm runs across its channels (with fewer channels it would compute something
+    else), where it meets a layer that is not known to lose channels, and where a trial shows that a
+    removed channel still reaches an output.
+
+    Args:
+        model: the network.
+        layers: its prunable layers, by the names of their weights.
+        example: an input [B, C, H, W] to trace with.
+
+    Raises:
+        Refused: the model cannot be traced, or no group is left.
+    """
+    from prunebench.pruning.tracing import trace  # it takes a while to import, and few need it
+
+    traced = trace(model, example)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    outputs = {n for part in find_classifier(model, example) for n in _names_of(part, names)}
+    heads = [group for group in _head_groups(model, names) if group.name in layers]
+    inside = {(item.parameter, item.dim) for group in heads for item in group.slices}
+    reader = _Reader(names, traced.loose, layers, outputs)
+    found = [
+        reader.read(steps)
+        for steps in traced.couplings
+        if not (inside and any(_cuts(step, names) in inside for step in steps))
+    ]
+    grouped = {
+        names[id(module.weight)]: module.groups
+        for module in model.modules()
+        if _is_grouped(module) and id(module.weight) in names
+    }
+    found = merged(found, grouped)
+    groups = [Group(item.filters[0], item.size, tuple(item.slices.values()))
+              for item in found if not item.stay] + heads  # fmt: skip
+    sound = _sound(model, groups, example)
+    whole = {name: item.stay for item in found if item.stay and not item.by_design
+             for name in item.filters if name in layers}  # fmt: skip
+    left = {group.name for group in sound}
+    for group in groups:
+        if group.name not in left:
+            reason = "a trial shows that a removed channel would still reach an output"
+            whole |= {item.parameter: reason for item in group.filters()}
+    if not sound:
+        said = f": {whole_layers(whole)}" if whole else ""
+        raise Refused(f"{type(model).__name__} has no channels that could be removed{said}")
+    return Coupling(sound, whole)
+
+
+def _names_of(module: nn.Module, names: dict[int, str]) -> list[str]:
+    return [names[id(parameter)] for parameter in module.parameters(recurse=False)]
+
+
+def _across_channels(module: nn.Module) -> bool:
+    """Return whether a norm's output for one channel depends on the other channels."""
+    if isinstance(module, nn.GroupNorm):
+        return module.num_groups < module.num_channels
+    name = type(module).__name__.lower()  # timm has many of its own
+    return isinstance(module, nn.LayerNorm) or any(word in name for word in _ACROSS)
+
+
+def _is_grouped(module: nn.Module) -> bool:
+    """Return whether a module is a convolution of several groups that is not depth-wise."""
+    return (
+        isinstance(module, _CONV)
+        and module.groups > 1
+        and not module.groups == module.in_channels == module.out_channels
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads what the steps of the graph remove, parameter by parameter."""
+
+    names: dict[int, str]  # id of a parameter -> its name
+    loose: dict[int, int]  # id of a parameter outside of known modules -> its channels' dimension
+    layers: Mapping[str, Layer]
+    outputs: set[str]  # parameters of the classifier
+
+    def read(self, steps: list[Step]) -> Channels:
+        """Return the channels that the steps remove; with the reason where they must stay."""
+        slices: dict[tuple[str, int], Slice] = {}
+        grouped: dict[str, Tensor] = {}
+        filters: dict[str, None] = {}
+        limits, design = [], []
+        for step in steps:
+            if step.leaves:
+                limits.append("the network returns them")
+            if _across_channels(step.module):
+                design.append("a norm runs across them")
+            if unknown := self._unknown(step.module):
+                limits.append(f"{unknown} is not known to lose channels")
+            for parameter, dim, role in _touched(step, self.loose):
+                name = self.names.get(id(parameter))
+                if name is None:
+                    limits.append(f"a weight of {type(step.module).__name__} is computed")
+                    continue
+                if role == _MAKES:
+                    filters[name] = None
+                tied = _is_grouped(step.module) and dim == 1
+                size = step.module.in_channels if tied else parameter.shape[dim]
+                unit = torch.full((size,), -1, dtype=torch.int64)
+                if max(step.positions) >= size or len(step.positions) != len(step.channels):
+                    # the graph lost track: these channels cannot be told apart
+                    limits.append(f"the channels that reach {name} cannot be told apart")
+                    continue
+                unit[torch.as_tensor(step.positions)] = torch.as_tensor(step.channels)
+                before = grouped.get(name) if tied else slices.get((name, dim))
+                if before is not None:  # a concatenation brings the same channels more than once
+                    unit = torch.where(unit < 0, getattr(before, "unit", before), unit)
+                if tied:
+                    grouped[name] = unit
+                else:
+                    slices[name, dim] = Slice(name, dim, unit, role == _MAKES, role == _READS)
+        if any(name in self.outputs for name in filters):
+            design.append("they are the classes")
+        fixed = [name for name in filters if name not in self.layers]
+        if fixed:
+            design.append(f"{fixed[0]} may not be pruned")
+        if not filters:
+            limits.append("no filter makes them")
+        return Channels(
+            max(max(step.channels) for step in steps) + 1, slices, tuple(filters), grouped,
+            next(iter([*design, *limits]), ""), bool(design),
+        )  # fmt: skip
+
+    def _unknown(self, module: nn.Module | nn.Parameter) -> str:
+        """Return a module's name and type where it has weights and is none that can be read."""
+        known = (*_NORMS, *_CONV, nn.Linear, nn.Embedding, nn.PReLU, nn.Parameter)
+        if isinstance(module, known) or _across_channels(module):
+            return ""
+        if isinstance(module, _TRANSPOSED) and module.groups == 1:
+            return ""
+        own = next(iter(module.parameters()), None)
+        if own is None:
+            return ""
+        place = self.names.get(id(own), "").rpartition(".")[0]
+        return f"{place} ({type(module).__name__})"
+
+
+def _touched(step: Step, loose: dict[int, int]) -> Iterator[tuple[Tensor, int, str]]:
+    """Yield (parameter, dimension, its part in the channels) of all that a step of the graph cuts.
+
+    The output channels of a transposed convolution go with those of other layers, but make no group
+    of their own: its weights are not prunable.
+    """
+    module = step.module
+    if isinstance(module, nn.Parameter):
+        if id(module) in loose:
+            yield module, loose[id(module)], _CARRIES
+    elif isinstance(module, _NORMS):
+        for parameter in (module.weight, module.bias):
+            if parameter is not None:
+                yield parameter, 0, _CARRIES
+    elif isinstance(module, nn.PReLU):
+        if module.num_parameters > 1:
+            yield module.weight, 0, _CARRIES
+    elif isinstance(module, nn.Embedding):
+        yield module.weight, 1, _CARRIES
+    elif isinstance(module, _TRANSPOSED):  # weight [in, out, ...]
+        yield module.weight, int(step.output), _CARRIES if step.output else _READS
+        if step.output and module.bias is not None:
+            yield module.bias, 0, _CARRIES
+    elif isinstance(module, (nn.Linear, *_CONV)):
+        depthwise = (
+            isinstance(module, _CONV)
+            and 1 < module.groups == module.in_channels == module.out_channels
+        )
+        if step.output or depthwise:
+            yield module.weight, 0, _MAKES
+            if module.bias is not None:
+                yield module.bias, 0, _CARRIES
+        else:
+            yield module.weight, 1, _READS
+
+
+def _cuts(step: Step, names: dict[int, str]) -> tuple[str, int] | None:
+    """Return the (weight, dimension) that a step of the graph cuts in a linear layer, if any."""
+    module = step.module
+    if not isinstance(module, nn.Linear) or id(module.weight) not in names:
+        return None
+    return names[id(module.weight)], 0 if step.output else 1
+
+
+def _head_groups(model: nn.Module, names: dict[int, str]) -> list[Group]:
+    """Return attention heads as groups: rows of ``qkv`` in its three parts, columns of ``proj``.
+
+    For modules built like timm's attention. The residual stream that they read and write stays.
+    """
+    groups = []
+    for module in model.modules():
+        qkv, proj = getattr(module, "qkv", None), getattr(module, "proj", None)
+        count = getattr(module, "num_heads", None)
+        if not (isinstance(qkv, nn.Linear) and isinstance(proj, nn.Linear) and count):
+            continue
+        width = proj.in_features
+        if qkv.out_features != 3 * width or width % count:
+            continue
+        unit = torch.arange(width) // (width // count)
+        rows = [Slice(names[id(qkv.weight)], 0, unit.repeat(3), True)]
+        if qkv.bias is not None:
+            rows.append(Slice(names[id(qkv.bias)], 0, unit.repeat(3), False))
+        slices = (*rows, Slice(names[id(proj.weight)], 1, unit, False, True))
+        groups.append(Group(rows[0].parameter, count, slices))
+    return groups
+
+
+def _sound(model: nn.Module, groups: list[Group], example: Tensor) -> list[Group]:
+    """Return the groups of which no removed channel reaches an output."""
+    # in a copy: functional_call leaves its values in a module that is registered under two names
+    trial = deepcopy(model)
+    return passing(groups, lambda some: _leaks(model, trial, some, example))
+
+
+def passing(groups: list[Group], fails: Callable[[list[Group]], bool]) -> list[Group]:
+    """Return the groups that do not fail, found by halving.
+
+    Args:
+        groups: to be tried together, and by halves where they fail.
+        fails: whether any of some groups fails.
+    """
+    if not groups or not fails(groups):
+        return groups
+    half = len(groups) // 2
+    parts = (groups[:half], groups[half:]) if half else ()
+    return [group for part in parts for group in passing(part, fails)]
+
+
+@torch.no_grad()
+def _leaks(model: nn.Module, trial: nn.Module, groups: list[Group], example: Tensor) -> bool:
+    """Return whether the value of a removed channel still reaches an output.
+
+    This depends on the structure alone, so every parameter is replaced by draws, in ``trial``, a
+    copy. Half of the units of each group are cut from the layers that read them, and the layers
+    that produce those units are drawn twice: the outputs must not differ.
+    """
+    draw = torch.Generator().manual_seed(0)
+    state = {name: _drawn(value, draw) for name, value in model.named_parameters()}
+    for name, value in model.named_buffers():
+        if value.is_floating_point():
+            plain = name.endswith(("running_mean", "running_var"))
+            state[name] = torch.full_like(value, name.endswith("var")) if plain else value.clone()
+    other = dict(state)
+    keep = {group.name: torch.rand(group.size, generator=draw) < 0.5 for group in groups}
+    cut = expand(kept_dims(groups, keep), state)
+    readers = {(item.parameter, item.dim) for group in groups for item in group.slices
+               if item.reads}  # fmt: skip
+    read = expand({k: v for k, v in kept_dims(groups, keep).items() if k in readers}, state)
+    for name, mask in cut.items():
+        other[name] = torch.where(mask, state[name], _drawn(state[name], draw))
+        whole = read.get(name, torch.ones_like(mask))
+        state[name], other[name] = state[name] * whole, other[name] * whole
+    one, two = (_outputs(trial, values, example) for values in (state, other))
+    pairs = zip(one, two, strict=True)
+    return any(bool((a - b).abs().max() > 1e-3 * a.abs().max()) for a, b in pairs)
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, values: Mapping[str, Tensor], example: Tensor) -> list[Tensor]:
+    """Return the outputs of a model with other parameters and buffers, which stay in it."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name in values:
+            tensor.copy_(values[name])
+    with evaluating(model):
+        return [tensor.clone() for tensor in outputs_of(model(example))]
+
+
+def _drawn(value: Tensor, draw: torch.Generator) -> Tensor:
+    """Return fresh values: of unit gain for weights, around 1 for vectors."""
+    fresh = torch.randn(value.shape, generator=draw).to(value)
+    if value.ndim < 2:
+        return 1 + fresh / 4
+    return fresh * (2 / value[0].numel()) ** 0.5

@@ -1,0 +1,54 @@
+"""Say which weights of a network no sparsity is a share of, since they may not be pruned."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from prunebench.pruning.layers import Layers
+from prunebench.text.numbers import percent
+
+WORTH_SAYING = 0.01  # share of all parameters from which on they are named
+_SHOWN = 5  # names that a message gives
+
+
+def left_out(model: nn.Module, layers: Layers) -> dict[str, int]:
+    """Return the weights that nobody asked to keep and that are not prunable, with their size.
+
+    Weights here have at least two dimensions, the first of them more than one entry long: those of
+    ``nn.MultiheadAttention``, recurrent layers, transposed and conditional convolutions; not
+    biases, scales or what is added to every image alike, such as positions.
+
+    Args:
+        model: the network.
+        layers: its layers, sorted into prunable ones and those that are left alone on purpose.
+    """
+    known = {*layers.prunable, *layers.classifier, *layers.excluded}
+    return {
+        name: value.numel()
+        for name, value in model.named_parameters()
+        if name not in known and len(value) > 1 and sum(size > 1 for size in value.shape) > 1
+    }
+
+
+def said(model: nn.Module, layers: Layers) -> str:
+    """Return one line that says of which share of the parameters a sparsity is, and what is not.
+
+    Empty where the weights left out are less than ``WORTH_SAYING`` of all parameters.
+
+    Args:
+        model: the network.
+        layers: its layers, sorted into prunable ones and those that are left alone on purpose.
+    """
+    found = left_out(model, layers)
+    total = sum(value.numel() for value in model.parameters())
+    if sum(found.values()) < WORTH_SAYING * total:
+        return ""
+    prunable = sum(layer.weight.numel() for layer in layers.prunable.values())
+    largest = sorted(found, key=lambda name: -found[name])
+    names = [f"{name} ({found[name]:,})" for name in largest[:_SHOWN]]
+    more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    share = percent(round(prunable / total, 3))
+    return (
+        f"a sparsity is a share of the {share} of this network's parameters that are prunable;"
+        f" not prunable are {', '.join([*names, *more])}"
+    )
