@@ -249,7 +249,10 @@ class Opaque(nn.Module):
 
 def test_refusals() -> None:
     inputs = torch.randn(4, 3, 9, 9)
-    with pytest.raises(Refused, match=r"Opaque cannot be traced.*wants three images"):
+    with (
+        pytest.warns(UserWarning, match=r"classifier, which is guessed .* \(head\)"),
+        pytest.raises(Refused, match=r"Opaque cannot be traced.*wants three images"),
+    ):
         _ = view_of(Opaque(), inputs).groups
     two_a_group = nn.Conv2d(4, 8, 3, groups=2)
     two_a_channel = nn.Conv2d(4, 8, 3, groups=4)
