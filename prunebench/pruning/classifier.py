@@ -32,7 +32,7 @@ def find_classifier(model: nn.Module, example: Tensor | None = None) -> list[nn.
     """Return the classifier: its layers, and all modules in them.
 
     It is what the network's own ``get_classifier()`` returns, else what a trace shows. Where the
-    network cannot be traced without an input and none is given, it is guessed to be the last linear
+    network cannot be traced, as some can without an input, it is guessed to be the last linear
     layer, with a warning.
 
     Args:
@@ -49,10 +49,10 @@ def find_classifier(model: nn.Module, example: Tensor | None = None) -> list[nn.
         found = head_of(model)
         names = {id(module): name for name, module in model.named_modules()}
         told = ", ".join(names[id(module)] for module in found) or "none"
+        give = "give an example that it takes, or " if example is None else ""
         warnings.warn(
-            f"{type(model).__name__} cannot be traced without an input: its classifier is guessed"
-            f" to be the last linear layer ({told}); give an example, or name it: prunable:"
-            " {classifier: [...]}",
+            f"{type(model).__name__} cannot be traced for its classifier, which is guessed to be"
+            f" the last linear layer ({told}); {give}name it: prunable: {{classifier: [...]}}",
             stacklevel=2,
         )
     return found

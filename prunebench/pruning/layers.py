@@ -62,9 +62,10 @@ def sort_layers(
         Refused: a layer's weight is not a parameter that could be held at zero.
     """
     settings = settings or Prunable()
-    places = {m: p for p, m in model.named_modules() if isinstance(m, PRUNABLE)}
+    found = [(place, m) for place, m in model.named_modules() if isinstance(m, PRUNABLE)]
+    places: dict[nn.Module, str] = {module: place for place, module in found}
     # held: a weight that is computed is another tensor each time
-    weights = {module: module.weight for module in places}
+    weights: dict[nn.Module, Tensor] = {module: module.weight for _, module in found}
     parameters = {id(value): name for name, value in model.named_parameters()}
     aliases: dict[int, list[str]] = defaultdict(list)  # every name of a weight, by its id
     for module, place in places.items():

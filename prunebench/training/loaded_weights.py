@@ -22,5 +22,5 @@ def hash_of_tensors(state: Mapping[str, Tensor]) -> str:
     for name, value in sorted(state.items()):
         plain = value.detach().cpu().contiguous()
         found.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
-        found.update(plain.reshape(-1).view(torch.uint8).numpy())
+        found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -189,7 +189,9 @@ def test_it_is_found_by_a_run_where_values_decide(build: Callable[[], nn.Module]
 
 def test_what_is_guessed_is_said() -> None:
     model = ValueDependent()
-    with pytest.warns(UserWarning, match=r"guessed to be the last linear layer \(hidden\)"):
+    with pytest.warns(
+        UserWarning, match=r"guessed to be the last linear layer \(hidden\); give an"
+    ):
         assert find_classifier(model) == [model.hidden]
 
 

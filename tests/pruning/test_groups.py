@@ -239,7 +239,10 @@ class Opaque(nn.Module):
 
 def test_refusals() -> None:
     inputs = torch.randn(4, 3, 9, 9)
-    with pytest.raises(Refused, match=r"Opaque cannot be traced.*wants three images"):
+    with (
+        pytest.warns(UserWarning, match=r"classifier, which is guessed .* \(head\)"),
+        pytest.raises(Refused, match=r"Opaque cannot be traced.*wants three images"),
+    ):
         _ = view_of(Opaque(), inputs).groups
     only = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
     with pytest.raises(Refused, match="no channels that could be removed"):

@@ -145,6 +145,7 @@ def test_the_file_says_where_it_is_from(ran: Ran, taken: Export) -> None:
 
 def test_the_card_says_what_the_table_says(ran: Ran, taken: Export) -> None:
     text = (taken.folder / "README.md").read_text()
+    assert "- **classifier**: head.weight\n" in text
     front, body = text.removeprefix("---\n").split("---\n", 1)
     cells = ran.cells.set_index("method")
     row, dense = cells.loc["l1-filter"], cells.loc["dense"]
