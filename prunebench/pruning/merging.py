@@ -80,7 +80,8 @@ def _ends(
     members = []
     for index, item in enumerate(found):
         produced = item.slices.get((name, 0))
-        for end, unit in enumerate((item.grouped.get(name), produced and produced.unit)):
+        written = None if produced is None else produced.unit
+        for end, unit in enumerate((item.grouped.get(name), written)):
             if unit is not None:
                 moved = torch.where(unit < 0, unit, unit + first[index])
                 known = ends[end]
