@@ -61,7 +61,8 @@ def said(model: nn.Module, layers: Mapping[str, Layer], settings: Prunable | Non
     largest = sorted(found, key=lambda name: -found[name])
     names = [f"{name} ({found[name]:,})" for name in largest[:_SHOWN]]
     more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    share = percent(round(prunable / total, 3))
     return (
-        f"a sparsity is a share of the {percent(round(prunable / total, 3))} of this network's parameters"
+        f"a sparsity is a share of the {share} of this network's parameters"
         f" that are prunable; not prunable are {', '.join([*names, *more])}"
     )
