@@ -73,6 +73,8 @@ ROOMS = (
         "errors": "the errors that tell users what to mend",
     },
 )
+OUTCOMES = ("works", "masked", "different", "refused", "fault", "limit")  # of a trial
+REASON = 240  # signs of a reason
 MANY = 6  # more values than that have a page of their own
 Schema = dict[str, Any]
 
@@ -278,12 +280,57 @@ def rooms() -> str:
     )
 
 
+def networks() -> str:
+    """Counts, a table of the outcomes by module and pattern, and one of the reasons."""
+    found = json.loads((DOCS / "network-coverage.json").read_text(encoding="utf-8"))
+    patterns = ("weight", "n-m", "filter", "block")
+    ran = {place: item for place, item in found.items() if "does not run" not in item}
+    counts = [
+        (f"`{pattern}`", *(str(outcomes.count(each)) for each in OUTCOMES))
+        for pattern in patterns
+        for outcomes in [[item[pattern]["outcome"] for item in ran.values()]]
+    ]
+    rows, reasons = [], []
+    for place, item in found.items():
+        name = f"`{item['network']}`"
+        if place not in ran:
+            rows.append((place, name, "does not run", "", *[""] * len(patterns)))
+            reasons.append((name, "", "does not run", code(item["does not run"])))
+            continue
+        shape = "×".join(map(str, item["input"]))
+        share = f"{item['prunable_share']:.0%}" if "prunable_share" in item else "–"
+        rows.append((place, name, shape, share, *(_outcome(item[each]) for each in patterns)))
+        for pattern in patterns:
+            if item[pattern]["says"]:
+                outcome, says = item[pattern]["outcome"], code(_cut(item[pattern]["says"]))
+                reasons.append((name, f"`{pattern}`", outcome, says))
+    header = ("module", "network", "images", "prunable", *(f"`{each}`" for each in patterns))
+    parts = (
+        f"{len(found)} modules; the network of {len(ran)} runs.",
+        catalog.page_table(("pattern", *OUTCOMES), counts),
+        catalog.page_table(header, rows),
+        "## Reasons and notes",
+        catalog.page_table(("network", "pattern", "outcome", "what is said"), reasons),
+    )
+    return "\n\n".join(parts)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= REASON else f"{text[:REASON]}…"
+
+
+def _outcome(found: Schema) -> str:
+    left = f", {found['left']:.0%} left" if "left" in found else ""
+    return f"{found['outcome']}{left}"
+
+
 FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "settings": ("configuration.md", lambda text: catalog.insert(text, "settings", settings())),
     "methods": ("methods.md", catalog.fill),
     "parts": ("methods.md", lambda text: catalog.insert(text, "parts", parts())),
     "traits": ("own-parts.md", lambda text: catalog.insert(text, "traits", traits())),
     "measures": ("measures.md", measures_table.fill),
+    "networks": ("networks.md", lambda text: catalog.insert(text, "networks", networks())),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
     "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", findings())),
     "first screen": ("../README.md", lambda text: catalog.insert(text, "findings", findings())),

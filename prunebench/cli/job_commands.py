@@ -80,10 +80,11 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     }
     print(Reach.of(plan.experiment).said(), file=sys.stderr)
     for item in found:
+        share = percent(round(item["prunable_share"], 3))
         print(
             f"{item['task']}: {item['model']}: {item['params_total']:,} weights,"
-            f" {percent(round(item['prunable_share'], 3))} of them prunable in"
-            f" {item['prunable_layers']} layers, {item['macs_dense']:,} MACs an image",
+            f" {share} of them prunable in {item['prunable_layers']} layers,"
+            f" {item['macs_dense']:,} MACs an image",
             file=sys.stderr,
         )
         for what, said in left.items():

@@ -87,7 +87,7 @@ def prune(
     rounds = resolved.schedule.parameters.get("rounds", 1)
     scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
     compose.prune(inner, scored, masks)
-    for line in _notable(views[-1], layers):
+    for line in _notable(views[-1], layers, settings):
         warnings.warn(line, stacklevel=2)
     return {f"{prefix}{name}": mask for name, mask in {**earlier, **masks}.items()}
 
@@ -112,9 +112,9 @@ def _check(layers: Layers, earlier: Masks, sparsity: float) -> None:
         )
 
 
-def _notable(view: View, layers: Layers) -> list[str]:
+def _notable(view: View, layers: Layers, settings: Prunable) -> list[str]:
     """Return what a user should know of what was not pruned, in lines."""
-    lines = [left_out.said(view.model, layers)]
+    lines = [left_out.said(view.model, layers, settings)]
     if "coupling" in vars(view) and view.coupling.whole:  # found: a pattern asked for it
         lines.append(f"these layers keep all of their filters: {view.coupling.said()}")
     return [line for line in lines if line]

@@ -97,7 +97,7 @@ def find_groups(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) 
     grouped = {
         names[id(module.weight)]: module.groups
         for module in model.modules()
-        if _is_grouped(module) and id(module.weight) in names
+        if isinstance(module, _CONV) and _is_grouped(module) and id(module.weight) in names
     }
     found = merged(found, grouped)
     groups = [Group(item.filters[0], item.size, tuple(item.slices.values()))
@@ -120,7 +120,7 @@ def _names_of(module: nn.Module, names: dict[int, str]) -> list[str]:
     return [names[id(parameter)] for parameter in module.parameters(recurse=False)]
 
 
-def _across_channels(module: nn.Module) -> bool:
+def _across_channels(module: nn.Module | nn.Parameter) -> bool:
     """Return whether a norm's output for one channel depends on the other channels."""
     if isinstance(module, nn.GroupNorm):
         return module.num_groups < module.num_channels
@@ -128,7 +128,7 @@ def _across_channels(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm) or any(word in name for word in _ACROSS)
 
 
-def _is_grouped(module: nn.Module) -> bool:
+def _is_grouped(module: nn.Module | nn.Parameter) -> bool:
     """Return whether a module is a convolution of several groups that is not depth-wise."""
     return (
         isinstance(module, _CONV)
@@ -167,16 +167,20 @@ class _Reader:
                 if role == _MAKES:
                     filters[name] = None
                 tied = _is_grouped(step.module) and dim == 1
-                size = step.module.in_channels if tied else parameter.shape[dim]
+                size = parameter.shape[dim]
+                if isinstance(step.module, _CONV) and tied:
+                    size = step.module.in_channels
                 unit = torch.full((size,), -1, dtype=torch.int64)
                 if max(step.positions) >= size or len(step.positions) != len(step.channels):
                     # the graph lost track: these channels cannot be told apart
                     limits.append(f"the channels that reach {name} cannot be told apart")
                     continue
                 unit[torch.as_tensor(step.positions)] = torch.as_tensor(step.channels)
-                before = grouped.get(name) if tied else slices.get((name, dim))
+                earlier = slices.get((name, dim))
+                whole = None if earlier is None else earlier.unit
+                before = grouped.get(name) if tied else whole
                 if before is not None:  # a concatenation brings the same channels more than once
-                    unit = torch.where(unit < 0, getattr(before, "unit", before), unit)
+                    unit = torch.where(unit < 0, before, unit)
                 if tied:
                     grouped[name] = unit
                 else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from prunebench.experiment.settings import Prunable
+from prunebench.pruning.layer_names import fits
 from prunebench.pruning.layers import Layers
 from prunebench.text.numbers import percent
 
@@ -11,7 +13,7 @@ WORTH_SAYING = 0.01  # share of all parameters from which on they are named
 _SHOWN = 5  # names that a message gives
 
 
-def left_out(model: nn.Module, layers: Layers) -> dict[str, int]:
+def left_out(model: nn.Module, layers: Layers, settings: Prunable | None = None) -> dict[str, int]:
     """Return the weights that nobody asked to keep and that are not prunable, with their size.
 
     Weights here have at least two dimensions, the first of them more than one entry long: those of
@@ -21,16 +23,21 @@ def left_out(model: nn.Module, layers: Layers) -> dict[str, int]:
     Args:
         model: the network.
         layers: its layers, sorted into prunable ones and those that are left alone on purpose.
+        settings: what is excluded, be it prunable or not.
     """
     known = {*layers.prunable, *layers.classifier, *layers.excluded}
+    patterns = [] if settings is None else settings.exclude
     return {
         name: value.numel()
         for name, value in model.named_parameters()
-        if name not in known and len(value) > 1 and sum(size > 1 for size in value.shape) > 1
+        if name not in known
+        and not any(fits(pattern, name) for pattern in patterns)
+        and len(value) > 1
+        and sum(size > 1 for size in value.shape) > 1
     }
 
 
-def said(model: nn.Module, layers: Layers) -> str:
+def said(model: nn.Module, layers: Layers, settings: Prunable | None = None) -> str:
     """Return one line that says of which share of the parameters a sparsity is, and what is not.
 
     Empty where the weights left out are less than ``WORTH_SAYING`` of all parameters.
@@ -38,8 +45,9 @@ def said(model: nn.Module, layers: Layers) -> str:
     Args:
         model: the network.
         layers: its layers, sorted into prunable ones and those that are left alone on purpose.
+        settings: what is excluded, be it prunable or not.
     """
-    found = left_out(model, layers)
+    found = left_out(model, layers, settings)
     total = sum(value.numel() for value in model.parameters())
     if sum(found.values()) < WORTH_SAYING * total:
         return ""
@@ -49,6 +57,6 @@ def said(model: nn.Module, layers: Layers) -> str:
     more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     share = percent(round(prunable / total, 3))
     return (
-        f"a sparsity is a share of the {share} of this network's parameters that are prunable;"
-        f" not prunable are {', '.join([*names, *more])}"
+        f"a sparsity is a share of the {share} of this network's parameters"
+        f" that are prunable; not prunable are {', '.join([*names, *more])}"
     )

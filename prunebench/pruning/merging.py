@@ -49,13 +49,14 @@ def merged(found: list[Channels], groups: Mapping[str, int]) -> list[Channels]:
     lists: list[tuple[int, int]] = []
     for name, count in groups.items():
         ends, members = _ends(name, found, first)
-        for index in members:
-            if any(bool((end < 0).any()) for end in ends):
-                reason = f"not all channels of the grouped {name} can be followed"
+        lists += [(members[0], index) for index in members]
+        if len(ends) < 2 or any(bool((end < 0).any()) for end in ends):
+            reason = f"not all channels of the grouped {name} can be followed"
+            for index in members:
                 found[index] = _staying(found[index], reason)
-            lists.append((members[0], index))
+            continue
         for tie in torch.cat([end.view(count, -1) for end in ends], 1).tolist():
-            units += [(tie[0], unit) for unit in tie if min(tie[0], unit) >= 0]
+            units += [(tie[0], unit) for unit in tie]
     unit_of, list_of = _components(units, first[-1]), _components(lists, len(found))
     clusters: dict[int, list[int]] = {}
     for index, number in enumerate(list_of.tolist()):
@@ -69,24 +70,23 @@ def merged(found: list[Channels], groups: Mapping[str, int]) -> list[Channels]:
     ]
 
 
-def _ends(
-    name: str, found: list[Channels], first: list[int]
-) -> tuple[tuple[Tensor, Tensor], list[int]]:
+def _ends(name: str, found: list[Channels], first: list[int]) -> tuple[list[Tensor], list[int]]:
     """Return the units of a convolution's inputs and outputs, counted over all, and whose they are.
 
-    -1 where a channel has no unit.
+    -1 where a channel has no unit; an end of which no channel has any is not there.
     """
-    ends: list[Tensor | None] = [None, None]
+    ends: dict[str, Tensor] = {}
     members = []
     for index, item in enumerate(found):
-        produced = item.slices.get((name, 0))
-        for end, unit in enumerate((item.grouped.get(name), produced and produced.unit)):
+        units = {"inputs": item.grouped.get(name)}
+        if (name, 0) in item.slices:
+            units["outputs"] = item.slices[name, 0].unit
+        for end, unit in units.items():
             if unit is not None:
                 moved = torch.where(unit < 0, unit, unit + first[index])
-                known = ends[end]
-                ends[end] = moved if known is None else torch.where(known < 0, moved, known)
+                ends[end] = torch.where(ends[end] < 0, moved, ends[end]) if end in ends else moved
                 members.append(index)
-    return ends, sorted(set(members))  # type: ignore[return-value]
+    return list(ends.values()), sorted(set(members))
 
 
 def _components(pairs: Edges, count: int) -> Tensor:

@@ -94,7 +94,7 @@ def _step(item: Any) -> Step:
     )
 
 
-class _Graph(torch_pruning.DependencyGraph):
+class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]
     """A dependency graph that stops when its work exceeds the bounds."""
 
     def __init__(self) -> None:

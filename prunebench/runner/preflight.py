@@ -88,7 +88,7 @@ def describe(
         "model": model.name if width == 1 else f"{model.name} (width {width:g})",
         "prunable_layers": len(layers.prunable),
         "prunable_share": found["prunable_share"],
-        "not_prunable": left_out.left_out(network, layers),
+        "not_prunable": left_out.left_out(network, layers, prunable),
         "classifier": list(layers.classifier),
         "excluded": list(layers.excluded),
         "unfitting": layers.unfitting,

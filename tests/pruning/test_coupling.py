@@ -130,6 +130,16 @@ def test_a_grouped_convolution_loses_whole_groups() -> None:
     )
 
 
+def test_a_grouped_convolution_of_the_image_stays() -> None:
+    model = Middle(nn.ReLU(), width=6, after=6)
+    model.one = nn.Conv2d(3, 6, 3, groups=3, padding=1)
+    coupled = found(liven(model))
+    assert sorted(group.name for group in coupled.groups) == ["three.weight", "two.weight"]
+    assert coupled.whole == {
+        "one.weight": "not all channels of the grouped one.weight can be followed"
+    }
+
+
 def test_an_added_transposed_convolution_goes_with_what_it_is_added_to() -> None:
     model = liven(Joined())
     coupled = found(model)

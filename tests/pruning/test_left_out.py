@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import prunebench
 from prunebench.experiment.settings import Prunable
-from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.layers import sort_layers
 from prunebench.pruning.left_out import left_out, said
 
 
@@ -44,11 +44,11 @@ LEFT = {
 
 def test_weights_that_are_not_prunable_by_hand() -> None:
     model = Mixed()
-    layers = prunable_layers(model)
-    assert sorted(layers) == ["attend.out_proj.weight", "stem.weight"]
+    layers = sort_layers(model)
+    assert sorted(layers.prunable) == ["attend.out_proj.weight", "stem.weight"]
     assert left_out(model, layers) == LEFT
     settings = Prunable(exclude=["rnn.*", "stem.*"])
-    layers = prunable_layers(model, settings)
+    layers = sort_layers(model, settings)
     assert sorted(left_out(model, layers, settings)) == ["attend.in_proj_weight", "mixing",
                                                          "up.weight"]  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_whole_layers_are_named_where_filters_go() -> None:
 def test_nothing_is_said_of_little() -> None:
     model = nn.Sequential(nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 3))
     model.register_parameter("mixing", nn.Parameter(torch.randn(2, 4)))
-    layers = prunable_layers(model)
+    layers = sort_layers(model)
     assert left_out(model, layers) == {"mixing": 8}
     assert said(model, layers) == ""
     with warnings.catch_warnings():
