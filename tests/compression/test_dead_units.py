@@ -251,6 +251,7 @@ def test_shared_layers_and_buffers() -> None:
     assert small.model[3].weight.shape == (5, 5)
 
 
+@pytest.mark.filterwarnings("ignore:Opaque cannot be traced for its classifier")
 def test_what_cannot_be_shrunk_is_said() -> None:
     model = Opaque()  # a batch of fewer than three fails in it, the two that trace it too
     with pytest.raises(Refused, match=r"cannot shrink: Opaque .*; the masks still hold"):

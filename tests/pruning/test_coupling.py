@@ -269,6 +269,7 @@ class Runaway(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+@pytest.mark.filterwarnings("ignore:Runaway cannot be traced for its classifier")
 def test_tracing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Runaway()
     monkeypatch.setattr(tracing, "MOST_CHANNELS", 15)

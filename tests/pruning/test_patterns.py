@@ -17,6 +17,7 @@ from prunebench.experiment.config import method
 from prunebench.experiment.settings import Model, Prunable
 from prunebench.pruning import compose
 from prunebench.pruning.api import prune
+from prunebench.pruning.coupling import Coupling
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
 from prunebench.pruning.masks import Masks, collapsed
 from prunebench.pruning.masks import sparsity as sparsity_of
@@ -128,7 +129,7 @@ def test_score_of_a_group() -> None:
         Slice("1.weight", 1, torch.tensor([0, 1, 2, 2]), False),
     ]
     view = View(net, prunable=Prunable(head=True))
-    view.groups = [Group("0.weight", 3, tuple(members))]
+    view.coupling = Coupling([Group("0.weight", 3, tuple(members))], {})
     seen = {}
 
     def allocate(units: dict[str, Tensor], remove: int, least: int) -> dict[str, Tensor]:
