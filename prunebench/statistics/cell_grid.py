@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.statistics.bootstrap import Floats, mean_or_nan
 from prunebench.statistics.sample_error import sample_errors
+from prunebench.statistics.training_outcomes import outcomes
+from prunebench.storage.records import FAILED_TO_TRAIN
 
 SETTING = ["task", "regime", "model"]  # of a baseline, seeds apart
 
@@ -90,8 +92,12 @@ def grids(
         if (made := _grid(key, rows, methods, constant, baseline, candidates, published))
     ]
     if not kept:
+        dense = outcomes(cells[cells["method"] == baseline])
+        untrained = int((dense == FAILED_TO_TRAIN).sum())
+        why = f" ({untrained} of {len(dense)} failed to train: their settings do not suit them)"
         raise PrunebenchError(
             f"no seed has a finished baseline {baseline!r}: nothing to compare with"
+            f"{why if untrained else ''}"
         )
     return kept
 

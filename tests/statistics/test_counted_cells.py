@@ -21,6 +21,9 @@ def test_no_baseline_is_an_error(small: pd.DataFrame) -> None:
     small.loc[small["method"] == "dense", ["status", "test_error"]] = ["diverged", np.nan]
     with pytest.raises(PrunebenchError, match="no seed has a finished baseline"):
         score(small)
+    late = small.assign(status="ok", test_error=0.5, training_outcome="failed-to-train")
+    with pytest.raises(PrunebenchError, match=r"nothing to compare with \(2 of 2 failed to train"):
+        score(late)
 
 
 @pytest.mark.parametrize("status", ["failed", "diverged", "collapsed"])
