@@ -22,7 +22,7 @@ from prunebench.storage.records import COLLAPSED, COLUMNS, DENSE, DIVERGED, FAIL
 
 TABLE = "cells.csv"
 _HEX = {"identity": 64, "config_hash": 64, "data_hash": 64, "label_hash": 64, "mask_hash": 64,
-        "code_hash": 64, "lock_hash": 64, "commit": 40}  # fmt: skip
+        "code_hash": 64, "weights_hash": 64, "lock_hash": 64, "commit": 40}  # fmt: skip
 # a cell that failed has trained nothing and pruned nothing; a dense one has no mask
 _NOT_OF_FAILED = ("label_hash", "mask_hash", "code_hash")
 _MAY_LACK = ("lock_hash", "processor")
@@ -129,6 +129,8 @@ def _fault(row: dict[str, Any], column: str) -> tuple[str, str] | None:
     value = row[column]
     failed, dense = row["status"] == FAILED, row["method"] == DENSE
     if (failed and column in _NOT_OF_FAILED) or (dense and column == "mask_hash"):
+        return None
+    if column == "weights_hash" and _missing(value):  # weights that were drawn
         return None
     if column == "nondeterministic":  # empty is what it should be
         return None if _missing(value) else (WARNING, f"nondeterministic operations: {value}")
