@@ -6,7 +6,6 @@ does so with it: of two heads both are, and what a head reads is none, though it
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Graph, Node, Tracer
-from torch.utils._pytree import tree_leaves
 
+from prunebench.training.loop import outputs_of
 from prunebench.training.models import head_of
 
 # functions that apply weights, by their names in torch and in torch.nn.functional
@@ -185,7 +184,7 @@ def _by_run(model: nn.Module, example: Tensor) -> list[nn.Module] | None:
     made: dict[Any, nn.Module] = {}  # step of autograd -> the layer that ends in it
 
     def hook(module: nn.Module, args: Any, output: Any) -> None:
-        made.update({value.grad_fn: module for value in _tensors(output) if value.grad_fn})
+        made.update({value.grad_fn: module for value in outputs_of(output) if value.grad_fn})
 
     leaves = [m for m in model.modules() if _has_weights(m) and not list(m.children())]
     frozen = [value for value in model.parameters() if not value.requires_grad]
@@ -196,7 +195,7 @@ def _by_run(model: nn.Module, example: Tensor) -> list[nn.Module] | None:
             value.requires_grad_(value.is_floating_point())
         model.eval()
         with torch.enable_grad():
-            ends = [value.grad_fn for value in _tensors(model(example)) if value.grad_fn]
+            ends = [value.grad_fn for value in outputs_of(model(example)) if value.grad_fn]
     except Exception:  # whatever is wrong with it is told where it is used
         return None
     finally:
@@ -221,12 +220,3 @@ def _by_run(model: nn.Module, example: Tensor) -> list[nn.Module] | None:
 
     found = _last([one for end in ends for one in before(end, stops=True)], before)
     return list(dict.fromkeys(made[step] for step in found)) or None
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in what a module returns: lists, mappings, data classes."""
-    for leaf in tree_leaves(value):
-        if isinstance(leaf, Tensor):
-            yield leaf
-        elif dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
-            yield from _tensors([getattr(leaf, field.name) for field in dataclasses.fields(leaf)])
