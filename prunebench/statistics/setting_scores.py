@@ -13,6 +13,7 @@ from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING, Grid, grids, integrate, integration_weights
 from prunebench.statistics.cells_table import check_cells, flags
 from prunebench.statistics.counted_cells import counted
+from prunebench.storage.records import DENSE
 
 TIE = 1e-9  # points; errors are counts over a test set, so equal ones are equal
 
@@ -99,6 +100,11 @@ def seed_scores(settings: list[SettingScores]) -> pd.DataFrame:
         for i, seed in enumerate(each.grid.seeds)
     ]  # fmt: skip
     return pd.concat(tables, ignore_index=True)
+
+
+def run_scores(cells: pd.DataFrame, baseline: str = DENSE) -> pd.DataFrame:
+    """Return ``seed_scores`` of cells, without the bootstrap, which takes no part in them."""
+    return seed_scores(score_settings(cells, baseline, reference="", draws=1))
 
 
 def compare_two(grid: Grid, method: int, other: int) -> tuple[Floats, Floats]:

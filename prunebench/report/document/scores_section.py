@@ -25,10 +25,9 @@ from prunebench.report.document.elements import (
 )
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import performance_profiles, robust_summaries
-from prunebench.statistics.bootstrap import DRAWS
 from prunebench.statistics.published_results import MARK
 from prunebench.statistics.score import RANDOM
-from prunebench.statistics.setting_scores import score_settings, seed_scores
+from prunebench.statistics.setting_scores import run_scores
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, interval, number, p_value, percent
 
@@ -91,7 +90,7 @@ def _published(inputs: ReportInputs) -> Iterator[Block]:
 
 def _robust(inputs: ReportInputs) -> Iterator[Block]:
     """Yield the scores as rliable summarizes them, of seeds of settings; best first."""
-    runs = seed_scores(score_settings(inputs.cells, DENSE, RANDOM, DRAWS))
+    runs = run_scores(inputs.cells)
     thresholds = np.array([-inputs.analysis.equivalence, 0.0, inputs.analysis.equivalence])
     runs = runs[runs["method"] != DENSE]
     if inputs.seeds < ENOUGH or runs["value"].isna().all():

@@ -15,13 +15,13 @@ from typing import Any
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
-from prunebench.statistics import DRAWS, RANDOM, SETTING, bands, counted, score
+from prunebench.statistics import SETTING, bands, counted, score
 from prunebench.statistics.best_methods import Leader, find_leader
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.label_scopes import shared_draws
 from prunebench.statistics.published_results import MARK, own
-from prunebench.statistics.setting_scores import score_settings, seed_scores
+from prunebench.statistics.setting_scores import run_scores
 from prunebench.storage.files import write_text
 from prunebench.storage.records import DENSE
 from prunebench.text import markup
@@ -233,7 +233,7 @@ def scoreboard(
     The best is marked among the methods of which no cell is missing.
     """
     complete = set(scores.loc[scores["complete"], "method"]) - {DENSE}
-    values = seed_scores(score_settings(own(cells), DENSE, RANDOM, DRAWS))
+    values = run_scores(own(cells))
     best = find_leader(
         values[values["method"].isin(complete)], alpha=analysis.alpha, shared=shared_draws(cells)
     )
