@@ -55,7 +55,7 @@ def _channels_first(data: Any, task: Task) -> Split:
     """Return the split of SVHN: images [N, C, H, W], labels under ``labels``."""
     where = f"torchvision's {task.dataset}"
     images = byte_images(np.transpose(data.data, (0, 2, 3, 1)), where)
-    return Split(images, integer_labels(data.targets, where))
+    return Split(images, integer_labels(data.labels, where))
 
 
 def _files(data: Any, task: Task) -> Split:
