@@ -275,7 +275,7 @@ def test_the_real_fashion_mnist(make_task: MakeTask, shared_data: Path) -> None:
     path = shared_data / "fashion-mnist"
     task = make_task(source="torchvision", dataset="FashionMNIST", path=str(path), val=5000)
     raw = source.read(task, Path("nowhere"))
-    assert len(check(raw, task)) == 10
+    assert len(check(raw, task)["names"]) == 10
     sizes = {name: len(chosen) for name, (_, chosen) in split(raw, task).items()}
     assert sizes == {"train": 55_000, "val": 5_000, "test": 10_000}
     assert raw.train.inputs.mean() / 255 == pytest.approx(0.2860, abs=1e-4)  # as published
