@@ -109,16 +109,19 @@ def _voiced(melody: Signal, glide: Signal, loudness: Signal) -> Signal:
         glide: formants in Hz at every step [3, T].
         loudness: at every step [T].
     """
-    phase = 2 * np.pi * np.cumsum(melody) / RATE
-    at = np.arange(len(melody)) / STEP
-    steps = np.arange(glide.shape[1])
-    slow = melody[::STEP][: len(steps)]
-    signal = np.zeros(len(melody))
+    whole, part = np.divmod(np.arange(len(melody)), STEP)
+    part = part / STEP
+    step = np.exp(2j * np.pi * np.cumsum(melody) / RATE)  # by which harmonic k turns beyond k - 1
+    slow = melody[::STEP][: glide.shape[1]]
+    signal, turned = np.zeros(len(melody)), np.ones(len(melody), np.complex128)
     widths = np.array([[70.0], [100.0], [150.0]])  # of the resonances, in Hz
+    strength = np.array([[1.0], [0.5], [0.25]])
     for harmonic in range(1, int(RATE / 2 / melody.max()) + 1):
         distance = (harmonic * slow - glide) / widths
-        gain = (np.array([[1.0], [0.5], [0.25]]) / (1 + distance**2)).sum(0) * loudness
-        signal += np.interp(at, steps, gain) * np.sin(harmonic * phase)
+        gain = (strength / (1 + distance**2)).sum(0) * loudness
+        gain = np.append(gain, gain[-1])
+        turned *= step
+        signal += (gain[whole] + part * (gain[whole + 1] - gain[whole])) * turned.imag
     return signal
 
 
