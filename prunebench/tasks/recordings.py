@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +22,40 @@ GAPS = (0.05, 0.25)  # seconds of silence between two words in a row
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One word: samples a second, the signal, its class, its name for messages, and who says it."""
+    """One word: what reads its samples a second and its signal, its class, and who says it.
 
-    rate: int
-    signal: Signal
+    The signals of a large set would not fit into memory: each is read when it is needed.
+    """
+
+    sound: Callable[[], tuple[int, Signal]]
     label: int
-    where: str
+    where: str  # for messages
     speaker: str = ""
 
 
+@dataclass(frozen=True)
+class Hearing:
+    """The rate at which all recordings are heard; others are resampled only where it is asked."""
+
+    rate: int
+    resampled: bool
+    first: str  # the recording that the rate is of, for messages
+
+    def __call__(self, recording: Recording) -> Signal:
+        """Return the signal of a recording; raise PrunebenchError if it has another rate."""
+        rate, signal = recording.sound()
+        if rate == self.rate:
+            return signal
+        if not self.resampled:
+            raise PrunebenchError(
+                f"{recording.where}: {rate} samples a second, {self.first} has {self.rate}; set"
+                " speech: {rate: …} to resample all to one rate"
+            )
+        return resample(signal, rate, self.rate)
+
+
 Recordings = dict[str, list[Recording]]  # by split, with "train"
+Row = tuple[list[Recording], list[float]]  # words, and seconds of silence after each but the last
 
 
 def as_classes(recordings: Recordings, names: tuple[str, ...], task: Task) -> Raw:
@@ -39,14 +64,15 @@ def as_classes(recordings: Recordings, names: tuple[str, ...], task: Task) -> Ra
     Raises:
         PrunebenchError: recordings differ in rate, or the images do not fit into memory.
     """
-    heard = {split: _at_one_rate(found, task) for split, found in recordings.items()}
-    rate = _check_rates(heard, task)
+    hear = _hearing(recordings, task)
+    signals = {split: [partial(hear, one) for one in found] for split, found in recordings.items()}
+    frames = _frames(signals["train"], hear.rate, task)
     splits = {
         split: Split(
-            _images([one.signal for one in found], rate, _frames(heard, rate, task), task),
+            _images(signals[split], hear.rate, frames, task),
             np.array([one.label for one in found], np.int64),
         )
-        for split, found in heard.items()
+        for split, found in recordings.items()
     }
     return Raw(splits["train"], splits.get("val"), splits.get("test"), names, item="recording")
 
@@ -60,78 +86,63 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
     Raises:
         PrunebenchError: recordings differ in rate, or the images do not fit into memory.
     """
-    heard = {split: _at_one_rate(found, task) for split, found in recordings.items()}
-    rate = _check_rates(heard, task)
+    hear = _hearing(recordings, task)
     most = task.speech.words or 1
-    joined = {
-        split: _join(found, rate, most, np.random.default_rng((SEED, stream)))
-        for stream, (split, found) in enumerate(heard.items())
+    rows = {
+        split: _rows(found, most, np.random.default_rng((SEED, stream)))
+        for stream, (split, found) in enumerate(recordings.items())
     }
-    longest = max(len(signal) for signal, _ in joined["train"])
-    frames = task.length or frames_of(longest, rate, task.speech)
+    signals = {
+        split: [partial(_joined, row, hear) for row in found] for split, found in rows.items()
+    }
+    frames = _frames(signals["train"], hear.rate, task)
     splits = {}
-    for split, rows in joined.items():
-        targets = np.zeros((len(rows), most), np.int32)
-        for row, (_, labels) in zip(targets, rows, strict=True):
-            row[: len(labels)] = np.array(labels) + 1
-        splits[split] = Split(_images([signal for signal, _ in rows], rate, frames, task), targets)
+    for split, found in rows.items():
+        targets = np.zeros((len(found), most), np.int32)
+        for target, (words, _) in zip(targets, found, strict=True):
+            target[: len(words)] = [word.label + 1 for word in words]
+        splits[split] = Split(_images(signals[split], hear.rate, frames, task), targets)
     facts = {"target_vocabulary": ("", *names)}
     return Raw(
         splits["train"], splits.get("val"), splits.get("test"), facts=facts, item="recording"
     )
 
 
-def _at_one_rate(recordings: Sequence[Recording], task: Task) -> list[Recording]:
-    """Return recordings at the task's rate, where it asks for one."""
-    wanted = task.speech.rate
-    return [
-        one
-        if wanted in (None, one.rate)
-        else Recording(
-            wanted, resample(one.signal, one.rate, wanted), one.label, one.where, one.speaker
-        )
-        for one in recordings
-    ]
+def _hearing(recordings: Recordings, task: Task) -> Hearing:
+    """Return the rate that the task asks for, or the first recording has.
 
-
-def _check_rates(heard: Recordings, task: Task) -> int:
-    """Return the rate that all recordings have; refuse bands that would always be silent."""
-    first = heard["train"][0]
-    for found in heard.values():
-        for one in found:
-            if one.rate != first.rate:
-                raise PrunebenchError(
-                    f"{one.where}: {one.rate} samples a second, {first.where} has {first.rate};"
-                    " set speech: {rate: …} to resample all to one rate"
-                )
-    size = 1 << (round(first.rate * task.speech.window / 1000) - 1).bit_length()
-    if size < 4 or (mel_filters(first.rate, size, task.speech.mels).sum(1) == 0).any():
+    Raises:
+        PrunebenchError: some bands of the images would always be silent.
+    """
+    first = recordings["train"][0]
+    speech = task.speech
+    rate = speech.rate or first.sound()[0]
+    size = 1 << (round(rate * speech.window / 1000) - 1).bit_length()
+    if size < 4 or (mel_filters(rate, size, speech.mels).sum(1) == 0).any():
         raise PrunebenchError(
-            f"task {task.name!r}: {task.speech.mels} bands are too many for a window of"
-            f" {task.speech.window:g} ms at {first.rate} samples a second: lower speech.mels or"
-            " widen speech.window"
+            f"task {task.name!r}: {speech.mels} bands are too many for a window of"
+            f" {speech.window:g} ms at {rate} samples a second: lower speech.mels or widen"
+            " speech.window"
         )
-    return first.rate
+    return Hearing(rate, speech.rate is not None, first.where)
 
 
-def _frames(heard: Recordings, rate: int, task: Task) -> int:
-    longest = max(len(one.signal) for one in heard["train"])
-    return task.length or frames_of(longest, rate, task.speech)
+def _frames(signals: Iterable[Callable[[], Signal]], rate: int, task: Task) -> int:
+    """Return how many frames images have: those of the longest signal if the task says nothing."""
+    return task.length or max(frames_of(len(signal()), rate, task.speech) for signal in signals)
 
 
-def _images(signals: Sequence[Signal], rate: int, frames: int, task: Task) -> Images:
+def _images(signals: Sequence[Callable[[], Signal]], rate: int, frames: int, task: Task) -> Images:
     size = task.speech.mels * frames * len(signals)
     check_fits(size, f"task {task.name!r}: {len(signals):,} recordings of {frames:,} frames")
     images = np.empty((len(signals), task.speech.mels, frames, 1), np.uint8)
-    for index, signal in enumerate(signals):
-        images[index] = log_mel(signal, rate, task.speech, frames)
+    for image, signal in zip(images, signals, strict=True):
+        image[:] = log_mel(signal(), rate, task.speech, frames)
     return images
 
 
-def _join(
-    recordings: Sequence[Recording], rate: int, most: int, draws: np.random.Generator
-) -> list[tuple[Signal, list[int]]]:
-    """Return rows of words of one speaker each: the signal, and the classes of the words."""
+def _rows(recordings: Sequence[Recording], most: int, draws: np.random.Generator) -> list[Row]:
+    """Return rows of words of one speaker each: every recording begins one."""
     of_speaker: dict[str, list[Recording]] = {}
     for one in recordings:
         of_speaker.setdefault(one.speaker, []).append(one)
@@ -140,8 +151,13 @@ def _join(
         own = of_speaker[first.speaker]
         others = draws.integers(len(own), size=draws.integers(0, most))
         words = [first, *(own[int(other)] for other in others)]
-        parts: list[Signal] = []
-        for word in words:
-            parts += [word.signal, np.zeros(int(rate * draws.uniform(*GAPS)))]
-        rows.append((np.concatenate(parts[:-1]), [word.label for word in words]))
+        rows.append((words, draws.uniform(*GAPS, len(words) - 1).tolist()))
     return rows
+
+
+def _joined(row: Row, hear: Hearing) -> Signal:
+    words, gaps = row
+    parts = [hear(words[0])]
+    for gap, word in zip(gaps, words[1:], strict=True):
+        parts += [np.zeros(int(hear.rate * gap)), hear(word)]
+    return np.concatenate(parts)

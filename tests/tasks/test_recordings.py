@@ -7,7 +7,7 @@ import pytest
 
 from prunebench.errors import PrunebenchError
 from prunebench.tasks import raw
-from prunebench.tasks.log_mel import log_mel
+from prunebench.tasks.log_mel import Signal, log_mel
 from prunebench.tasks.recordings import Recording, as_classes, as_transcripts
 
 from .conftest import MakeTask
@@ -18,7 +18,11 @@ TONES = (500.0, 2000.0)  # a word is a tone here
 
 def said(label: int, seconds: float = 0.3, rate: int = RATE, speaker: str = "") -> Recording:
     signal = np.sin(2 * np.pi * TONES[label] * np.arange(int(seconds * rate)) / rate)
-    return Recording(rate, signal, label, f"{label} of {speaker!r}", speaker)
+    return Recording(lambda: (rate, signal), label, f"{label} of {speaker!r}", speaker)
+
+
+def signal_of(recording: Recording) -> Signal:
+    return recording.sound()[1]
 
 
 def test_one_word_each(make_task: MakeTask) -> None:
@@ -30,7 +34,7 @@ def test_one_word_each(make_task: MakeTask) -> None:
     assert read.train.inputs.shape == (2, 32, 17, 1)  # of the longest, (2400 - 256) // 128 + 1
     assert read.test.inputs.shape == (1, 32, 17, 1)  # cut
     assert (read.train.targets.tolist(), read.test.targets.tolist()) == ([0, 1], [1])
-    assert np.array_equal(read.train.inputs[0], log_mel(said(0).signal, RATE, task.speech, 17))
+    assert np.array_equal(read.train.inputs[0], log_mel(signal_of(said(0)), RATE, task.speech, 17))
     assert as_classes(found, ("low", "high"), make_task(length=9)).train.inputs.shape[2] == 9
 
 
@@ -43,7 +47,7 @@ def test_words_in_a_row_are_those_of_the_transcript(make_task: MakeTask) -> None
     counts = (read.train.targets > 0).sum(1)
     assert set(counts.tolist()) == {1, 2, 3}
     low, high = (
-        log_mel(said(n).signal, RATE, task.speech, 9)[..., 0].max(1).argmax() for n in (0, 1)
+        log_mel(signal_of(said(n)), RATE, task.speech, 9)[..., 0].max(1).argmax() for n in (0, 1)
     )
     for image, target in zip(read.train.inputs[..., 0], read.train.targets, strict=True):
         heard = [
@@ -93,3 +97,22 @@ def test_images_that_do_not_fit(make_task: MakeTask, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(raw, "memory", lambda: 2**20)
     with pytest.raises(PrunebenchError, match="1 recordings of 100,000 frames: decoded"):
         as_classes({"train": [said(0)]}, ("low",), make_task(length=100_000))
+
+
+def test_signals_are_read_one_at_a_time(make_task: MakeTask) -> None:
+    """A hundred thousand recordings do not fit into memory."""
+    alive: list[int] = []
+
+    class Counted(np.ndarray):
+        def __del__(self) -> None:
+            alive.append(-1)
+
+    def sound() -> tuple[int, Signal]:
+        alive.append(1)
+        assert sum(alive) <= 2
+        return RATE, np.ones(3000).view(Counted)
+
+    found = {"train": [Recording(sound, 0, "it") for _ in range(20)]}
+    as_classes(found, ("one",), make_task())
+    as_transcripts(found, ("one",), make_task(speech={"words": 1}))
+    assert alive.count(1) >= 40

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prunebench.errors import PrunebenchError
 from prunebench.tasks.boxes import overlap
 from prunebench.tasks.raw import Raw, Split
 
@@ -26,6 +27,14 @@ TRAIN, TEST = 1600, 400
 MOST = 4  # digits on a canvas
 SEED = 20_240_919
 Pixels = NDArray[np.float64]
+
+
+def check(task: Task) -> None:
+    """Refuse another size: boxes are in pixels of this one."""
+    if task.image_size not in (None, SIZE):
+        raise PrunebenchError(
+            f"task {task.name!r}: image_size: {task.image_size}; the canvases have {SIZE} pixels"
+        )
 
 
 def read(task: Task, folder: Path) -> Raw:

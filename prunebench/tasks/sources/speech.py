@@ -17,6 +17,7 @@ Recordings must have one rate: ``speech: {rate: 8000}`` resamples them.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.tasks.downloads import Remote, fetch, root_of
 from prunebench.tasks.known_datasets import known_dataset
 from prunebench.tasks.log_mel import read_wav
-from prunebench.tasks.raw import Raw, check_fits, local_path
+from prunebench.tasks.raw import Raw, local_path
 from prunebench.tasks.recordings import Recording, Recordings, as_classes, as_transcripts
 from prunebench.tasks.tables import Table, classes, read_tables, read_text, split_files
 
@@ -168,13 +169,12 @@ def _heard(table: Table, row: int, label: int) -> Recording:
             f"{table.where(row)}: audio holds no bytes; it must be {{bytes, path}}"
         )
     where = table.where(row)
-    rate, signal = read_wav(cell["bytes"], where)
-    return Recording(rate, signal, label, where, speaker_of(str(cell.get("path") or "")))
+    sound = partial(read_wav, cell["bytes"], where)
+    return Recording(sound, label, where, speaker_of(str(cell.get("path") or "")))
 
 
 def _one(path: Path, label: int) -> Recording:
-    rate, signal = read_wav(path, str(path))
-    return Recording(rate, signal, label, str(path), speaker_of(path.name))
+    return Recording(partial(read_wav, path, str(path)), label, str(path), speaker_of(path.name))
 
 
 def speaker_of(name: str) -> str:
@@ -204,5 +204,4 @@ def _waves(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.wav"))
     if not paths:
         raise PrunebenchError(f"{folder} holds no .wav file")
-    check_fits(4 * sum(path.stat().st_size for path in paths), str(folder))
     return paths

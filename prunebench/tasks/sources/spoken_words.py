@@ -13,6 +13,7 @@ their transcript as target.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,12 +51,16 @@ WORDS = (
 def read(task: Task, folder: Path) -> Raw:
     """Return all recordings as one training split. Read no file."""
     recordings = [
-        Recording(RATE, signal, label, f"recording {number}", speaker)
+        Recording(partial(_of, signal), label, f"recording {number}", speaker)
         for number, (signal, label, speaker) in enumerate(_said())
     ]
     if task.speech.words is None:
         return as_classes({"train": recordings}, WORDS, task)
     return as_transcripts({"train": recordings}, WORDS, task)
+
+
+def _of(signal: Signal) -> tuple[int, Signal]:
+    return RATE, signal
 
 
 def _said() -> list[tuple[Signal, int, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from prunebench.errors import PrunebenchError
 from prunebench.tasks import boxes
 from prunebench.tasks.raw import Raw
 from prunebench.tasks.sources import pasted_digits
@@ -63,3 +64,9 @@ def test_canvases_are_the_same_every_time_and_of_other_digits_in_test(
     )  # fmt: skip
     pasted_digits.read(make_task(), Path("unused"))
     assert sum(len(images) for images in seen) == len(load_digits().images)
+
+
+def test_another_size_is_refused(make_task: MakeTask) -> None:
+    pasted_digits.check(make_task(image_size=64))
+    with pytest.raises(PrunebenchError, match="image_size: 32; the canvases have 64 pixels"):
+        pasted_digits.check(make_task(image_size=32))
