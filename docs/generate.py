@@ -331,6 +331,7 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "parts": ("methods.md", lambda text: catalog.insert(text, "parts", parts())),
     "traits": ("own-parts.md", lambda text: catalog.insert(text, "traits", traits())),
     "measures": ("measures.md", measures_table.fill),
+    "kinds": ("kinds.md", catalog.fill_kinds),
     "networks": ("networks.md", lambda text: catalog.insert(text, "networks", networks())),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
     "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", findings())),
