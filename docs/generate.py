@@ -31,6 +31,7 @@ from prunebench.experiment.settings import PARTS  # noqa: E402
 SECTIONS = {
     "Experiment": "The top level",
     "Task": "tasks: data sets",
+    "Speech": "tasks: speech",
     "Augmentation": "tasks: augmentation",
     "Regime": "regimes: what provokes overfitting",
     "Model": "models: networks",
