@@ -106,6 +106,7 @@ def _set(model: nn.Module, name: str, value: Tensor | None) -> None:
     module = model.get_submodule(place)
     if own in dict(module.named_buffers(recurse=False)):
         setattr(module, own, value)
-    else:
-        parameter = None if value is None else nn.Parameter(value, value.is_floating_point())
-        module.register_parameter(own, parameter)
+    elif value is None:
+        module.register_parameter(own, None)
+    else:  # by assignment, of which recurrent modules take notice
+        setattr(module, own, nn.Parameter(value, value.is_floating_point()))
