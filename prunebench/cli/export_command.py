@@ -48,10 +48,10 @@ def export(
     same = done.agreement
     if as_json:
         said = {"folder": str(done.folder), "files": list(done.files), "network": done.kind}
-        print(json.dumps({**said, "images": same.images, "share": same.share}))
+        print(json.dumps({**said, "samples": same.samples, "share": same.share}))
     else:
         print(
             f"{done.folder}: the {done.kind} network; in a fresh process its classes are the"
-            f" stored ones on {same.share:.2%} of {same.images} test images"
+            f" stored ones on {same.share:.2%} of {same.samples} test inputs"
             f" (largest difference of the logits: {same.difference:.1e} of the largest)"
         )

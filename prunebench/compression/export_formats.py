@@ -1,7 +1,7 @@
 """Write a network as a file that is used without the suite: ONNX, torch.export, safetensors.
 
-The file takes images as they are stored, uint8 [N, C, H, W], normalizes them itself and returns
-logits, float32 [N, classes], for any N.
+The file takes inputs as they are stored, e.g. images uint8 [N, C, H, W], normalizes them itself and
+gives the answers of its kind of task, e.g. logits float32 [N, classes], for any N.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from prunebench.errors import PrunebenchError, Refused, reason_of, suggest
 from prunebench.experiment.settings import Model
 from prunebench.storage import cell_files
 from prunebench.storage.files import read_json, replacing, write_json
+from prunebench.tasks.forms import FORMS, Form
+from prunebench.tasks.network_facts import NetworkFacts
+from prunebench.tasks.task_kind import TaskKind, kind_of
 from prunebench.training import models
 from prunebench.training.loop import logits_of
 
@@ -32,27 +35,30 @@ ONNX, PT2, WEIGHTS, NETWORK, MASKS = (
 
 
 class Deployed(nn.Module):
-    """A network with its preprocessing: uint8 images to float32 logits.
+    """A network with its preprocessing: stored inputs to answers, e.g. uint8 images to logits.
 
-    ``mean`` and ``std`` [C] are on the scale of the pixels, 0 to 255 (``TaskData.moments``).
+    ``mean`` and ``std`` are on the scale of the stored inputs (``TaskData.moments``).
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+    def __init__(
+        self, network: nn.Module, mean: Tensor, std: Tensor, form: Form, kind: TaskKind
+    ) -> None:
         super().__init__()
+        self.form, self.kind = form, kind
         # runtimes choose their own memory format: none belongs into a file
         network = deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
         self.network = network.eval()
-        self.register_buffer("mean", mean.detach().cpu().view(-1, 1, 1))
-        self.register_buffer("std", std.detach().cpu().view(-1, 1, 1))
+        self.register_buffer("mean", mean.detach().cpu())
+        self.register_buffer("std", std.detach().cpu())
         self.eval()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits [N, classes] of images uint8 [N, C, H, W]."""
-        pixels = images.to(torch.float32)
-        return logits_of(self.network((pixels - self.mean) / self.std))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return answers [N, ...] to stored inputs [N, ...]."""
+        normalized = self.form.normalized(inputs, self.mean, self.std)
+        return self.kind.answers(logits_of(self.network(normalized)))
 
 
 @dataclass(frozen=True)
@@ -65,21 +71,22 @@ class Package:
     model: Model  # how ``dense`` is built
     width: float  # factor on its channels
     classes: tuple[str, ...]
-    shape: tuple[int, int, int]  # of an image: channels, height, width
+    example: Tensor  # two inputs as they are stored: torch.export takes a batch of one for constant
+    facts: NetworkFacts  # for which ``dense`` is built
     about: Mapping[str, str]  # provenance that goes into the file
 
     @property
-    def example(self) -> Tensor:
-        # of two images: torch.export takes a batch of one for a constant
-        return torch.zeros(2, *self.shape, dtype=torch.uint8)
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input as it is stored: of an image channels, height, width."""
+        return tuple(self.example.shape[1:])
 
 
 @dataclass(frozen=True)
 class Format:
     """A way to write a network, and the code with which a user predicts with the file.
 
-    ``loader`` runs in the folder of the files and defines ``predict(images)``, uint8 arrays [N, C,
-    H, W] to float32 logits [N, classes]. It is run to verify a file, and shown in its card.
+    ``loader`` runs in the folder of the files and defines ``predict(inputs)``, of arrays as they
+    are stored to answers, float32 [N, ...]. It is run to verify a file, and shown in its card.
     """
 
     file: str
@@ -91,7 +98,7 @@ class Format:
 def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | None = None) -> bytes:
     """Return a module of one input [N, ...] and one output as ONNX, for any N.
 
-    The input is named ``images``, the output ``logits``. Batch norms are folded into the layers
+    The input is named ``inputs``, the output ``answers``. Batch norms are folded into the layers
     before them.
 
     Args:
@@ -106,7 +113,7 @@ def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | No
         with torch.no_grad():
             program = torch.onnx.export(
                 module, (example,), dynamo=True, opset_version=OPSET, optimize=True, verbose=False,
-                input_names=["images"], output_names=["logits"],
+                input_names=["inputs"], output_names=["answers"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:  # whatever a network does that the exporter cannot follow
@@ -143,7 +150,8 @@ def _write_torch_export(package: Package, folder: Path) -> dict[str, Any]:
 
 
 def _write_safetensors(package: Package, folder: Path) -> dict[str, Any]:
-    network = package.deployed.network
+    network, kind = package.deployed.network, package.deployed.kind
+    dtype = str(package.example.dtype).removeprefix("torch.")
     write_json(
         folder / NETWORK,
         {
@@ -151,10 +159,13 @@ def _write_safetensors(package: Package, folder: Path) -> dict[str, Any]:
             "model": package.model.drawn().model_dump(mode="json"),
             "width": package.width,
             "classes": list(package.classes),
-            "shape": list(package.shape),
+            "facts": dict(package.facts.values),
+            "kind": {"name": kind.name, "facts": dict(kind.facts)},
+            "form": package.deployed.form.name,
             "structure": describe(package.dense, network),
             "preprocessing": {
-                "input": "uint8 [N, C, H, W]", "formula": "(pixels - mean) / std",
+                "input": f"{dtype} {['N', *package.shape]}",
+                "formula": "(inputs - mean) / std where there are moments",
                 "mean": package.deployed.mean.flatten().tolist(),
                 "std": package.deployed.std.flatten().tolist(),
             },
@@ -179,16 +190,15 @@ def load_network(folder: str | Path) -> Deployed:
     folder = Path(folder)
     said = read_json(folder / NETWORK)
     try:
-        channels, *size = said["shape"]
-        settings = Model(**said["model"])
-        network = models.create(
-            settings, len(said["classes"]), channels, size, seed=0, width=said["width"]
-        )
+        settings, facts = Model(**said["model"]), NetworkFacts.read(said["facts"])
+        network = models.create(settings, facts, seed=0, width=said["width"])
         restore(network, said["structure"], cell_files.load_tensors(folder / WEIGHTS))
         mean, std = (torch.tensor(said["preprocessing"][key]) for key in ("mean", "std"))
+        kind = kind_of(said["kind"]["name"], said["kind"]["facts"])
+        form = FORMS[said["form"]]
     except (KeyError, TypeError) as error:
         raise PrunebenchError(f"{folder / NETWORK} is damaged: {error}") from error
-    return Deployed(network, mean, std)
+    return Deployed(network, mean, std, form, kind)
 
 
 FORMATS = {
@@ -199,8 +209,8 @@ FORMATS = {
 session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvider"])
 
 
-def predict(images):
-    return session.run(["logits"], {{"images": images}})[0]
+def predict(inputs):
+    return session.run(["answers"], {{"inputs": inputs}})[0]
 """,
     ),
     "torch-export": Format(
@@ -211,8 +221,8 @@ network = torch.export.load("{PT2}").module()
 
 
 @torch.no_grad()
-def predict(images):
-    return network(torch.from_numpy(images)).numpy()
+def predict(inputs):
+    return network(torch.from_numpy(inputs)).numpy()
 """,
     ),
     "safetensors": Format(
@@ -225,8 +235,8 @@ network = load_network(".")
 
 
 @torch.no_grad()
-def predict(images):
-    return network(torch.from_numpy(images)).numpy()
+def predict(inputs):
+    return network(torch.from_numpy(inputs)).numpy()
 """,
     ),
 }  # fmt: skip

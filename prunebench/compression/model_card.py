@@ -40,6 +40,10 @@ _PROVENANCE = (
 )  # fmt: skip
 
 
+# a single input -> what model hubs call tasks on it
+_SUBJECTS = {"row": "tabular", "sequence": "text", "pair": "tabular"}
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """All that a card says."""
@@ -57,7 +61,10 @@ class CardFacts:
     paper: str
     training: Mapping[str, str]
     classes: Sequence[str]
-    shape: tuple[int, int, int]  # of an image: channels, height, width
+    shape: tuple[int, ...]  # of one input as it is stored
+    item: str  # one input, in a word: image
+    kind: str  # of the task
+    dtype: str  # of the stored inputs
     mean: Sequence[float]
     std: Sequence[float]
     network: str  # what the file holds: dense, masked or shrunk
@@ -84,7 +91,7 @@ def card(facts: CardFacts) -> str:
     return environment.get_template("card.md.j2").render(
         facts=facts, front=_front(facts), summary=_summary(facts), details=_pairs(_details(facts)),
         removed=_removed(facts), limits=_limits(facts),
-        shape="×".join(map(str, facts.shape)) + " (channels, height, width)",
+        shape="×".join(map(str, facts.shape)),
         mean=_numbers(facts.mean), std=_numbers(facts.std),
         classes=", ".join(f"{n}: {markdown_text(name)}" for n, name in enumerate(facts.classes)),
         agreed=f"{facts.agreement.share:.2%}", difference=f"{facts.agreement.difference:.1e}",
@@ -97,10 +104,11 @@ def card(facts: CardFacts) -> str:
 
 def _front(facts: CardFacts) -> str:
     """Return the YAML header that model hubs read."""
-    tags = ["pruning", "prunebench", "image-classification", facts.format]
+    purpose = f"{_SUBJECTS.get(facts.item, facts.item)}-{facts.kind}"
+    tags = ["pruning", "prunebench", purpose, facts.format]
     front: dict[str, Any] = {
         "library_name": facts.library,
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": purpose,
         "tags": tags,
     }
     error = facts.quality.get("test_error")
@@ -110,9 +118,9 @@ def _front(facts: CardFacts) -> str:
                 "name": facts.title,
                 "results": [
                     {
-                        "task": {"type": "image-classification"},
+                        "task": {"type": purpose},
                         "dataset": {"name": facts.task, "type": facts.task, "split": "test"},
-                        "metrics": [{"type": "accuracy", "value": round(1 - error, 6)}],
+                        "metrics": [{"type": "error", "value": round(error, 6)}],
                     }
                 ],
             }
@@ -203,7 +211,7 @@ def _speed(facts: CardFacts) -> str:
         ]
         for name, speed in facts.speed.items()
     ]  # fmt: skip
-    header = ["network", "engine", "device", "threads", "batch", "ms", "images/s"]
+    header = ["network", "engine", "device", "threads", "batch", "ms", "inputs/s"]
     return markdown_rows(header, rows, right_from=3).rstrip()
 
 
@@ -211,17 +219,17 @@ def _limits(facts: CardFacts) -> list[str]:
     """Return what speaks against using the network, from its own figures."""
     found = [
         "One network of one seed: its error says nothing of how far another seed's would differ.",
-        "The errors hold for the test split named here, and for no other source of images.",
+        "The errors hold for the test split named here, and for no other source of data.",
         "Where it was picked from many cells by its test error, that error is too low: pick by the"
         " validation error.",
     ]
     error, dense = (q.get("test_error") for q in (facts.quality, facts.dense_quality))
     if error is not None and dense is not None and error > dense:
-        found.append(f"It errs {100 * (error - dense):.2f} points more often than the dense one.")
+        found.append(f"Its error is {100 * (error - dense):.2f} points above the dense one's.")
     flips = facts.quality.get("flips")
     if flips:
         found.append(
-            f"It answers otherwise than the dense network on {flips:.2%} of the test images, also"
+            f"It answers otherwise than the dense network on {flips:.2%} of the test inputs, also"
             " where both have the same error."
         )
     if facts.record["message"] or facts.record["status"] != "ok":

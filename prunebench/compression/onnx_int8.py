@@ -6,8 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prunebench.compression.encoding import zstd
 from prunebench.compression.export_formats import Deployed, onnx_bytes
@@ -17,7 +16,7 @@ from prunebench.compression.timing import Runner, session
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """An ONNX file in memory; its input is uint8 images [N, C, H, W]."""
+    """An ONNX file in memory; its inputs are as they are stored, e.g. uint8 [N, C, H, W]."""
 
     content: bytes
 
@@ -31,24 +30,20 @@ class OnnxFile:
         return session(self.content, threads)
 
 
-def pair(model: nn.Module, mean: Tensor, std: Tensor, images: Tensor) -> tuple[OnnxFile, OnnxFile]:
+def pair(deployed: Deployed, inputs: Tensor) -> tuple[OnnxFile, OnnxFile]:
     """Return the ONNX files of a network: as it is, and in 8 bits.
 
     Args:
-        model: the network.
-        mean: [C], on the scale of the pixels.
-        std: [C], on the scale of the pixels.
-        images: uint8 [N, C, H, W] of the training split, to calibrate on.
+        deployed: the network with its preprocessing.
+        inputs: [N, ...] of the training split as they are stored, to calibrate on.
 
     Raises:
         Refused: the network cannot be exported or quantized.
     """
-    deployed = Deployed(model, mean, std)
-    # of two images: the exporter takes a batch of one for a constant
-    example = torch.zeros(2, *images.shape[1:], dtype=torch.uint8)
-    content = onnx_bytes(deployed, example)
+    # of two: the exporter takes a batch of one for a constant
+    content = onnx_bytes(deployed, inputs[:2].cpu())
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "network.onnx"
         path.write_bytes(content)
-        made = quantize(path, images.cpu().contiguous().numpy())
+        made = quantize(path, inputs.cpu().contiguous().numpy())
         return OnnxFile(content), OnnxFile(made.read_bytes())

@@ -32,7 +32,7 @@ def quantize(onnx_path: str | Path, images: Images, target: str | Path | None = 
     """Write an exported network in 8 bits; return the path.
 
     Args:
-        onnx_path: a network that takes uint8 images under the name ``images``.
+        onnx_path: a network that takes uint8 images under the name ``inputs``.
         images: uint8 [N, C, H, W] of the training split; the first 256 are used to calibrate.
         target: the file to write; None: ``<name>.int8.onnx`` beside the network.
 
@@ -80,7 +80,7 @@ def _reader(images: Images) -> Any:
 
         def get_next(self) -> dict[str, Images] | None:
             batch = next(self.left, None)
-            return None if batch is None else {"images": batch}
+            return None if batch is None else {"inputs": batch}
 
     return Reader()
 

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.tasks.task_kind import TaskKind
 
 Floats = NDArray[Any]
-SHARE = 0.999  # of the images on which a file must agree
-# of the largest magnitude of the logits: what other kernels, and folded batch norms, may round away
+SHARE = 0.999  # of the samples on which a file must agree
+# of the largest magnitude of what is stored: what other kernels, and folded batch norms, may round
+# away
 TOLERANCE = 1e-3
 _BATCH = 500
 _LIMIT = 900  # seconds
@@ -26,8 +28,8 @@ import sys
 
 import numpy
 
-images = numpy.load(sys.argv[1])
-parts = [predict(images[i : i + {_BATCH}]) for i in range(0, len(images), {_BATCH})]
+inputs = numpy.load(sys.argv[1])
+parts = [predict(inputs[i : i + {_BATCH}]) for i in range(0, len(inputs), {_BATCH})]
 numpy.save(sys.argv[2], numpy.concatenate(parts))
 """
 
@@ -36,19 +38,19 @@ numpy.save(sys.argv[2], numpy.concatenate(parts))
 class Agreement:
     """How far two sets of predictions agree."""
 
-    images: int
-    share: float  # of the images: the same class, ties within the tolerance excepted
-    difference: float  # the largest of the logits, relative to their largest magnitude
+    samples: int
+    share: float  # of the samples: the same prediction within the tolerance
+    difference: float  # the largest of what is stored, relative to its largest magnitude
     tolerance: float = TOLERANCE
 
 
-def predict_fresh(loader: str, folder: Path, images: NDArray[np.uint8]) -> Floats:
-    """Return logits [N, classes] that an exported file predicts in a new process.
+def predict_fresh(loader: str, folder: Path, inputs: NDArray[Any]) -> Floats:
+    """Return what an exported file answers in a new process, [N, ...].
 
     Args:
         loader: code that defines ``predict``.
         folder: of the exported files, in which the process runs.
-        images: uint8 [N, C, H, W].
+        inputs: [N, ...] as they are stored, e.g. uint8 [N, C, H, W].
 
     Raises:
         PrunebenchError: that process fails.
@@ -58,7 +60,7 @@ def predict_fresh(loader: str, folder: Path, images: NDArray[np.uint8]) -> Float
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     with tempfile.TemporaryDirectory() as name:
         given, found, code = (Path(name) / file for file in ("in.npy", "out.npy", "predict.py"))
-        np.save(given, images)
+        np.save(given, inputs)
         code.write_text(loader + _HARNESS, encoding="utf-8")
         try:
             done = subprocess.run(  # noqa: S603
@@ -70,21 +72,24 @@ def predict_fresh(loader: str, folder: Path, images: NDArray[np.uint8]) -> Float
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise PrunebenchError(f"{folder}: the exported file does not predict: {lines[-1]}")
-        logits: Floats = np.load(found)
-    return logits
+        answers: Floats = np.load(found)
+    return answers
 
 
-def agreement(stored: Floats, found: Floats, tolerance: float = TOLERANCE) -> Agreement:
-    """Compare two sets of logits: their classes, and how far they are apart.
+def agreement(
+    kind: TaskKind, stored: Floats, found: Floats, tolerance: float = TOLERANCE
+) -> Agreement:
+    """Compare two sets of predictions: whether they say the same, and how far they are apart.
 
-    An image agrees where the class found is the stored one's largest, or below it by no more than
-    ``tolerance`` times the largest magnitude of all stored logits, since rounding decides such
-    ties. A value that is not finite agrees with nothing.
+    The kind of task says when two agree, within ``tolerance`` times the largest magnitude of all
+    that is stored: of classes, where the one found is the stored one, or tied with it. A value that
+    is not finite agrees with nothing.
 
     Args:
-        stored: logits [N, classes] that were stored.
-        found: logits [N, classes] of the file.
-        tolerance: relative to the largest stored logit.
+        kind: of the task.
+        stored: predictions [N, ...] that were stored.
+        found: what would be stored of the file's, [N, ...].
+        tolerance: relative to the largest stored value.
 
     Raises:
         PrunebenchError: the two differ in shape.
@@ -94,13 +99,17 @@ def agreement(stored: Floats, found: Floats, tolerance: float = TOLERANCE) -> Ag
             f"the exported file predicts {found.shape}, the stored predictions are {stored.shape}"
         )
     stored, found = stored.astype(np.float64), found.astype(np.float64)
-    finite = np.isfinite(found).all(1) & np.isfinite(stored).all(1)
+    finite = _finite(found) & _finite(stored)
     if not finite.any():
         return Agreement(len(stored), 0.0, float("inf"), tolerance)
     size = float(np.abs(stored[finite]).max()) or 1.0
-    chosen = np.take_along_axis(stored, np.nan_to_num(found).argmax(1)[:, None], 1)[:, 0]
-    with np.errstate(invalid="ignore"):
-        agrees = finite & (stored.max(1) - chosen <= tolerance * size)
-        apart = np.abs(stored - found).max() / size
-    difference = float(apart) if finite.all() else float("inf")
+    agrees = np.zeros(len(stored), bool)
+    agrees[finite] = kind.agrees(stored[finite], found[finite], tolerance * size)
+    apart = float(np.abs(stored[finite] - found[finite]).max()) / size
+    difference = apart if finite.all() else float("inf")
     return Agreement(len(stored), float(agrees.mean()), difference, tolerance)
+
+
+def _finite(values: Floats) -> NDArray[np.bool_]:
+    finite: NDArray[np.bool_] = np.isfinite(values).reshape(len(values), -1)
+    return np.asarray(finite.all(1))

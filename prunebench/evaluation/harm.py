@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from prunebench.evaluation.predictions import Floats, Labels, MeasureTable, Predictions
+from prunebench.tasks.kinds.classification import Labels
+from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 
-TABLE = MeasureTable()
+TABLE = MeasureTable("classification")
 BINS = 15  # of confidence
 
 
 def _right(p: Predictions) -> np.ndarray:
     """Return bool [N]: whether each test sample is classified correctly."""
-    return p.outputs["test"].predicted == p.labels["test"]
+    return p.outputs["test"].predicted == p.targets["test"]
 
 
 @TABLE.measure(
@@ -45,7 +46,7 @@ def test_margin(p: Predictions) -> float:
 
     Between two samples it is interpolated linearly. Jiang takes it over the training samples.
     """
-    logits, labels = p.logits["test"], p.labels["test"]
+    logits, labels = p.stored["test"], p.targets["test"]
     rows = np.arange(len(labels))
     others = logits.copy()
     others[rows, labels] = -np.inf
@@ -56,19 +57,19 @@ def test_margin(p: Predictions) -> float:
 @TABLE.measure(better="lower", unit="share", formula="mean(ŷ ≠ ŷ₀)", source="Hooker 2019")
 def flips(p: Predictions) -> float:
     """Share of test predictions that differ from the dense baseline's."""
-    return float((p.outputs["test"].predicted != p.baseline_test).mean())
+    return float((p.outputs["test"].predicted != p.baseline.predicted).mean())
 
 
 @TABLE.measure(better="lower", unit="share", formula="mean(ŷ₀ = y and ŷ ≠ y)", source="Yan 2021")
 def flips_to_wrong(p: Predictions) -> float:
     """Share of test samples that the dense baseline has right and this cell wrong."""
-    return float(((p.baseline_test == p.labels["test"]) & ~_right(p)).mean())
+    return float(((p.baseline.predicted == p.targets["test"]) & ~_right(p)).mean())
 
 
 @TABLE.measure(better="higher", unit="share", formula="mean(ŷ₀ ≠ y and ŷ = y)", source="Yan 2021")
 def flips_to_right(p: Predictions) -> float:
     """Share of test samples that the dense baseline has wrong and this cell right."""
-    return float(((p.baseline_test != p.labels["test"]) & _right(p)).mean())
+    return float(((p.baseline.predicted != p.targets["test"]) & _right(p)).mean())
 
 
 def _class_errors(predicted: Labels, labels: Labels) -> Floats:
@@ -83,7 +84,7 @@ def _class_errors(predicted: Labels, labels: Labels) -> Floats:
 )
 def worst_class_error(p: Predictions) -> float:
     """Test error of the class with the highest; classes without test samples are left out."""
-    return float(_class_errors(p.outputs["test"].predicted, p.labels["test"]).max())
+    return float(_class_errors(p.outputs["test"].predicted, p.targets["test"]).max())
 
 
 @TABLE.measure(
@@ -92,6 +93,6 @@ def worst_class_error(p: Predictions) -> float:
 )  # fmt: skip
 def worst_class_change(p: Predictions) -> float:
     """Largest rise of a class's test error over the dense baseline's; below 0 where all fall."""
-    labels = p.labels["test"]
-    before = _class_errors(p.baseline_test, labels)
+    labels = p.targets["test"]
+    before = _class_errors(p.baseline.predicted, labels)
     return float((_class_errors(p.outputs["test"].predicted, labels) - before).max())

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.evaluation.generalization import MEASURES, quality
-from prunebench.evaluation.predictions import Predictions
 from prunebench.experiment import training_gate
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
-from prunebench.storage.files import read_sealed
+from prunebench.storage.files import read_json, read_sealed
 from prunebench.storage.layout import (  # fmt: skip
+    FACTS,
     LATENCY,
     PREDICTIONS,
     PROBES,
@@ -37,13 +39,15 @@ from prunebench.storage.records import (
     TRAINED_OUT,
     row,
 )
+from prunebench.tasks.predictions import Floats, Predictions
+from prunebench.tasks.task_kind import kind_of
 
 # said in the row itself: the other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
 
 
 class Targets:
-    """A baseline's labels and its own predictions, read once for all cells on it."""
+    """A baseline's targets and its own predictions, read once for all cells on it."""
 
     def __init__(self, plan: Plan, baseline: Baseline) -> None:
         self.baseline = baseline
@@ -51,23 +55,24 @@ class Targets:
         folder = plan.layout.baseline(*baseline.key)
         timed = baseline.key in plan.timed
         self.looks = {PROBES: bool(plan.experiment.probes.run), LATENCY: timed}
-        labels = {
-            name: value.astype(np.int64) for name, value in load_arrays(folder / TARGETS).items()
-        }
-        self.clean = labels.pop("train_clean")
-        self.noisy_val = labels.pop("noisy_val", None)
-        self.labels = labels
-        logits = load_arrays(folder / PREDICTIONS)
-        self.test = logits["test"].argmax(1)
+        targets = load_arrays(folder / TARGETS)
+        self.clean = targets.pop("train_clean")
+        self.noisy_val = targets.pop("noisy_val", None)
+        self.targets = targets
+        facts = read_json(folder / FACTS)
+        self.kind = kind_of(facts.pop("kind"), facts)
+        stored = _doubles(load_arrays(folder / PREDICTIONS))
+        self.test = stored["test"]
         regime = baseline.regime
         noisy = regime.label_noise > 0
         self.regime = {
             "label_noise": regime.label_noise, "noise": regime.noise if noisy else None,
-            "train_samples": len(self.clean), "test_samples": len(labels["test"]),
+            "train_samples": len(self.clean), "test_samples": len(targets["test"]),
             "augmentation": regime.augmentation, "width": regime.width,
         }  # fmt: skip
-        self.chance = 1 - np.bincount(labels["train"]).max() / len(labels["train"])
-        self.train_error = float((logits["train"].argmax(1) != labels["train"]).mean())
+        self.chance = self.kind.constant_error(targets["train"])
+        found = self.kind.read(stored["train"])
+        self.train_error = self.kind.error(found, targets["train"])
         self.under_trained = training_gate.under_trained(
             self.train_error, noisy=noisy, augmented=regime.augmentation
         )
@@ -111,27 +116,29 @@ class Targets:
 
     def measures(self, folder: Path) -> dict[str, Any]:
         """Return the measures of a cell's stored predictions."""
-        logits = {
-            name: value.astype(np.float64)
-            for name, value in load_arrays(folder / PREDICTIONS).items()
-        }
+        stored = _doubles(load_arrays(folder / PREDICTIONS))
         return quality(
             Predictions(
-                {split: logits[split] for split in SPLITS},
-                self.labels,
+                self.kind,
+                {split: stored[split] for split in SPLITS},
+                self.targets,
                 self.clean,
                 self.test,
                 noisy_val=self.noisy_val,
-                val_before=logits.get(VAL_BEFORE),
-                val_after=logits.get(VAL_AFTER),
+                val_before=stored.get(VAL_BEFORE),
+                val_after=stored.get(VAL_AFTER),
                 stopped={
-                    split: logits[f"{STOPPED}{split}"]
+                    split: stored[f"{STOPPED}{split}"]
                     for split in SPLITS
-                    if f"{STOPPED}{split}" in logits
+                    if f"{STOPPED}{split}" in stored
                 }
                 or None,
             )
         )
+
+
+def _doubles(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    return {name: value.astype(np.float64) for name, value in arrays.items()}
 
 
 def _composition(method: Method | None) -> dict[str, Any]:

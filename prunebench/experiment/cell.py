@@ -73,7 +73,7 @@ class Cell:
             "baseline": baseline,
             "precision": compute.precision,
             "threads": compute.threads,
-            "code": code_hash(paths(BASELINE)),
+            "code": code_hash([*paths(BASELINE), self.baseline.task.kind_source]),
         }
         if own := self.baseline.model.sources():
             settings["model_code"] = code_hash(with_helpers(own))

@@ -165,6 +165,25 @@ class Engine(Traits):
     kind = "engine"
 
 
+class TaskKindTraits(Traits):
+    """A kind of task: a function that returns its class."""
+
+    kind = "task_kind"
+
+    inputs: Names = Field((), min_length=1)
+    """Forms of inputs that it takes: pixels, features, tokens, pairs."""
+    targets: Literal["classes", "values", "tokens", "boxes"]
+    """What is to be predicted."""
+    error: str
+    """Name of the error by which cells are ranked, for axes, tables and captions."""
+    formula: str
+    """Its formula."""
+    unit: str
+    """What a point of it is a hundredth of."""
+    noises: Names = Field(("symmetric",), min_length=1)
+    """Kinds of label noise that it knows."""
+
+
 # as decorators; what they are given must be literals
 criterion = Criterion
 pattern = Pattern
@@ -173,7 +192,18 @@ schedule = Schedule
 recovery = Recovery
 probe = Probe
 engine = Engine
+task_kind = TaskKindTraits
 
 KINDS: dict[str, type[Traits]] = {
-    kind.kind: kind for kind in (Criterion, Pattern, Allocation, Schedule, Recovery, Probe, Engine)
+    kind.kind: kind
+    for kind in (
+        Criterion,
+        Pattern,
+        Allocation,
+        Schedule,
+        Recovery,
+        Probe,
+        Engine,
+        TaskKindTraits,
+    )
 }

@@ -40,6 +40,7 @@ from prunebench.experiment.part_kinds import (
     probe,
     recovery,
     schedule,
+    task_kind,
 )
 from prunebench.experiment.ranges import check_ranges, out_of_range
 from prunebench.experiment.sources import PACKAGE, PART_PLACES, modules
@@ -47,7 +48,7 @@ from prunebench.experiment.validation import validated
 
 __all__ = [
     "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "find", "load",
-    "module_of_file", "part_name", "pattern", "probe", "recovery", "schedule",
+    "module_of_file", "part_name", "pattern", "probe", "recovery", "schedule", "task_kind",
 ]  # fmt: skip
 
 _REQUIRED = object()

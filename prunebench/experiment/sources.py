@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parents[1]
 BASELINE = (
     "training/models.py", "training/widen.py", "training/loop.py", "training/optimizers.py",
     "training/checkpoints.py", "tasks/batches.py", "tasks/task_data.py", "tasks/prepare.py",
-    "tasks/regimes.py", "tasks/stratified.py", "runner/job_context.py", "runner/baselines.py",
+    "tasks/regimes.py", "tasks/stratified.py", "tasks/forms.py", "tasks/task_kind.py",
+    "runner/job_context.py", "runner/baselines.py",
 )  # fmt: skip
 # the bits of a mask, beside the method's own parts
 PRUNING = (
@@ -23,7 +24,10 @@ PRUNING = (
     "pruning/compose.py", "pruning/curve.py", "runner/curves.py",
 )  # fmt: skip
 # the measures of stored predictions
-MEASURES = ("evaluation/*.py", "experiment/training_gate.py")
+MEASURES = (
+    "evaluation/*.py", "tasks/predictions.py", "tasks/task_kind.py", "tasks/kinds/*.py",
+    "experiment/training_gate.py",
+)  # fmt: skip
 # rooms whose modules count for a part that imports them
 FOLLOWED = ("pruning", "evaluation", "compression")
 # kind of part -> where the parts that ship stand: a module, or a folder of modules
@@ -35,6 +39,7 @@ PART_PLACES = {
     "recovery": "pruning/recovery",
     "probe": "evaluation/probes",
     "engine": "compression/engines.py",
+    "task_kind": "tasks/kinds",
 }
 # a module for each kind of data source, and the folder of what ships by name
 TASK_SOURCES = "tasks/sources"

@@ -15,6 +15,7 @@ from prunebench.experiment.settings import Method, Model
 from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.text.numbers import percent
 from prunebench.training import models
 
@@ -46,7 +47,7 @@ def network(
         classes: how many.
     """
     settings = Model(name="contract", architecture=architecture)
-    model = models.create(settings, classes, channels, side, seed=0)
+    model = models.create(settings, NetworkFacts.of_images(classes, channels, side), seed=0)
     draw = torch.Generator().manual_seed(1)
     batches = [
         (

@@ -51,7 +51,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Moment:
-    """Logits on validation [N, classes] just before weights were removed, and just after."""
+    """What is stored of validation [N, ...] just before weights were removed, and just after."""
 
     before: Tensor
     after: Tensor
@@ -116,7 +116,7 @@ class Curve:
     @property
     def steps_per_epoch(self) -> int:
         """The optimizer's steps in one epoch."""
-        return steps_per_epoch(len(self.samples.labels), self.training.batch_size)
+        return steps_per_epoch(len(self.samples.targets), self.training.batch_size)
 
     def stretched(self, times: float) -> tuple[int, Rate]:
         """Return epochs and learning rate of a training ``times`` as long as the baseline's.
@@ -142,16 +142,18 @@ class Curve:
     def view(self, model: nn.Module, within: Masks | None = None) -> View:
         """Return the network as a criterion sees it, within the masks of earlier rounds."""
         return View(
-            model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
-        )
+            model, batches=self.calibration, loss=self.samples.kind.loss, seed=self.seed,
+            prunable=self.prunable, within=within,
+        )  # fmt: skip
 
     def trained_view(
         self, model: nn.Module, within: Masks | None, movement: Scores | None
     ) -> TrainedView:
         """Return the network as a criterion sees it in the middle of training."""
         view = TrainedView(
-            model, batches=self.calibration, seed=self.seed, prunable=self.prunable, within=within
-        )
+            model, batches=self.calibration, loss=self.samples.kind.loss, seed=self.seed,
+            prunable=self.prunable, within=within,
+        )  # fmt: skip
         view.movement = movement
         return view
 
@@ -186,15 +188,18 @@ class Curve:
         return scored, compose.checked_for_draws(self.method, look(None), masks, sparsity)
 
     def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> tuple[Run, Moment]:
-        """Prune the network and run the recovery; return its run, and the logits at pruning."""
+        """Prune the network and run the recovery; return its run, and what is stored."""
         before = self.look(model)
         compose.prune(model, scored, masks)
         moment = Moment(before, self.look(model))
         return self.follow(model, masks), moment
 
     def look(self, model: nn.Module) -> Tensor:
-        """Return logits on the validation images [N, classes]."""
-        return predict(model, self.samples.val_images, self.samples.normalize)
+        """Return what is stored of the predictions on validation, [N, ...]."""
+        samples = self.samples
+        return predict(
+            model, samples.val_inputs, samples.val_targets, samples.kind, samples.normalize
+        )
 
     def follow(self, model: nn.Module, masks: Masks) -> Run:
         """Run the method's recovery, of its length, on a network that is pruned already."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -17,12 +16,14 @@ from prunebench.pruning.curve import Cost
 from prunebench.runner.device import named_operations
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
+from prunebench.storage.files import write_json
 from prunebench.storage.hashing import derive_seed
-from prunebench.storage.layout import HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
+from prunebench.storage.layout import FACTS, HISTORY, INITIAL, PREDICTIONS, TARGETS, WEIGHTS
 from prunebench.tasks.regimes import AppliedRegime
+from prunebench.tasks.task_kind import TaskKind
 from prunebench.training import models
 from prunebench.training.checkpoints import Memory, Tensors
-from prunebench.training.loop import Hooks, learning_rate, train
+from prunebench.training.loop import Hooks, error_of, learning_rate, train
 
 
 def rewind_file(epoch: int) -> str:
@@ -62,16 +63,17 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
         compile=job.plan.experiment.compute.compile, after_epoch=states.look,
         hooks=Hooks(memory=Memory(states.keep, states.recall)), checkpoints=checkpoints,
     )  # fmt: skip
-    files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, HISTORY, *states.write(folder)]
+    files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, FACTS, HISTORY, *states.write(folder)]
     predictions = job.predictions(model, samples)
     if not run.diverged:
-        _refuse_chance(baseline, predictions["train"], applied)
+        _refuse_chance(baseline, samples.kind, predictions["train"], applied)
     predictions |= job.stopped_predictions(model, samples, run)
     targets = {"train": applied.given, "train_clean": applied.clean}
-    targets |= {split: job.data.labels[split] for split in ("val", "test")}
+    targets |= {split: job.data.targets[split] for split in ("val", "test")}
     if applied.noisy_val is not None:
         targets["noisy_val"] = applied.noisy_val
     cell_files.save_tensors(folder / TARGETS, targets)
+    write_json(folder / FACTS, {"kind": baseline.task.kind, **samples.kind.facts})
     sizes = job.size(model, samples, {})
     cost = Cost().and_run(run)
     record = job.record(cell) | sizes | {
@@ -116,15 +118,15 @@ class _Kept:
         return [rewind_file(epoch) for epoch in self.states]
 
 
-def _refuse_chance(baseline: Baseline, logits: Tensor, applied: AppliedRegime) -> None:
-    """A network no better than always naming the commonest label, within two standard errors."""
-    wrong = (logits.argmax(1) != applied.given).float().mean().item()
-    count = len(applied.given)
-    chance = 1 - applied.given.bincount().max().item() / count
-    if wrong > chance - 2 * math.sqrt(chance * (1 - chance) / count):
+def _refuse_chance(
+    baseline: Baseline, kind: TaskKind, stored: Tensor, applied: AppliedRegime
+) -> None:
+    """A network no better than the best constant prediction, within two standard errors."""
+    wrong, given = error_of(kind, stored, applied.given), applied.given.numpy()
+    if wrong > kind.chance(given):
         task, regime, model, seed = baseline.key
         raise PrunebenchError(
             f"the baseline {task}/{regime}/{model}/seed {seed} learned nothing: training error"
-            f" {wrong:.3f}, {chance:.3f} by chance; change training (learning_rate, epochs) or the"
-            " model"
+            f" {wrong:.3f}, {kind.constant_error(given):.3f} by chance; change training"
+            " (learning_rate, epochs) or the model"
         )

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from prunebench.compression.encoding import sizes
 from prunebench.compression.export_formats import Package, format_of
 from prunebench.compression.model_card import CardFacts
 from prunebench.compression.smallest_network import SmallestNetwork
 from prunebench.compression.verify_export import Agreement
 from prunebench.evaluation.generalization import quality
-from prunebench.evaluation.predictions import Predictions
 from prunebench.evaluation.size import macs
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.settings import PARTS, Method
@@ -24,6 +21,7 @@ from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.layout import PREDICTIONS, TARGETS
 from prunebench.storage.records import SPLITS
+from prunebench.tasks.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,8 @@ def facts(
             }
         ),
         classes=package.classes, shape=package.shape,
+        item=package.deployed.form.item, kind=package.deployed.kind.name,
+        dtype=str(package.example.dtype).removeprefix("torch."),
         mean=package.deployed.mean.flatten().tolist(), std=package.deployed.std.flatten().tolist(),
         network=network.kind, reason=network.reason, removed=network.removed, notes=network.notes,
         quality=_quality(cell, cell.cell.folder),
@@ -77,8 +77,9 @@ def facts(
 def _data(cell: RebuiltCell) -> dict[str, str]:
     task, regime = cell.cell.baseline.task, cell.cell.baseline.regime
     given = regime.model_dump(exclude={"name", "training"}, exclude_defaults=True)
-    counts = {f"{split} images": len(cell.job.data.images[split]) for split in SPLITS}
-    counts["train images"] = len(cell.job.samples(cell.cell.baseline)[0].labels)  # of the regime
+    item = cell.job.data.form.item
+    counts = {f"{split} {item}s": len(cell.job.data.inputs[split]) for split in SPLITS}
+    counts[f"train {item}s"] = len(cell.job.samples(cell.cell.baseline)[0].targets)  # of the regime
     named = {"task": task.name, "source": task.source, "dataset": task.dataset}
     return _texts({**named, "regime": regime.name, **given, **counts})
 
@@ -102,14 +103,15 @@ def _composition(method: Method) -> dict[str, str]:
 def _quality(cell: RebuiltCell, folder: Path) -> dict[str, float | None]:
     """Return every measure of the predictions in ``folder``, on this cell's baseline."""
     own = cell.cell.dense.folder
-    labels = {name: value.numpy() for name, value in cell_files.load_tensors(own / TARGETS).items()}
-    logits = cell_files.load_tensors(folder / PREDICTIONS)
+    targets = {n: value.numpy() for n, value in cell_files.load_tensors(own / TARGETS).items()}
+    stored = cell_files.load_tensors(folder / PREDICTIONS)
     return quality(
         Predictions(
-            {split: logits[split].double().numpy() for split in SPLITS},
-            {split: labels[split] for split in SPLITS},
-            labels["train_clean"],
-            cell_files.load_tensors(own / PREDICTIONS)["test"].argmax(1).numpy(),
+            cell.job.data.kind,
+            {split: stored[split].double().numpy() for split in SPLITS},
+            {split: targets[split] for split in SPLITS},
+            targets["train_clean"],
+            cell_files.load_tensors(own / PREDICTIONS)["test"].double().numpy(),
         )
     )
 
@@ -120,11 +122,12 @@ def _sizes(
     """Return what is counted -> (in the dense network where it is known, in the exported one)."""
     network = package.deployed.network
     values = list(network.parameters())
-    image = torch.zeros(1, *package.shape)
+    deployed = package.deployed
+    example = deployed.form.normalized(package.example[:1], deployed.mean, deployed.std)
     return {
         "parameters": (record["params_total"], sum(value.numel() for value in values)),
         "parameters that are not zero": (None, sum(int(v.count_nonzero()) for v in values)),
-        "MACs an image, dense kernels": (record["macs_dense"], macs(network, image, {})[0]),
+        "MACs an input, dense kernels": (record["macs_dense"], macs(network, example, {})[0]),
         "bytes of the weights": (record["bytes_dense"], sum(v.nbytes for v in values)),
         "bytes of the weights, compressed without loss": (None, sizes(network).compressed),
         "bytes of the file": (None, file.stat().st_size),

@@ -96,11 +96,8 @@ def _curve(
         return deepcopy(initial)
 
     def build_anew(seed: int) -> nn.Module:
-        channels, *size = job.data.shape
         width = baseline.regime.width
-        network = models.create(
-            baseline.model.drawn(), job.data.classes, channels, size, seed, width
-        )
+        network = models.create(baseline.model.drawn(), job.data.facts, seed, width)
         return network.to(job.device).to(memory_format=torch.channels_last)
 
     @cache
@@ -125,9 +122,9 @@ def _calibration(
     job: JobContext, samples: Samples, baseline: Baseline
 ) -> list[tuple[Tensor, Tensor]]:
     draw = torch.Generator().manual_seed(derive_seed("calibration", *baseline.key))
-    chosen = torch.randperm(len(samples.labels), generator=draw)[:CALIBRATION].to(job.device)
+    chosen = torch.randperm(len(samples.targets), generator=draw)[:CALIBRATION].to(job.device)
     batches = chosen.split(baseline.training.batch_size)
-    return [(job.normalize(samples.images[b]), samples.labels[b]) for b in batches]
+    return [(samples.normalize(samples.inputs[b]), samples.targets[b]) for b in batches]
 
 
 def _read_cell(job: JobContext, cell: Cell) -> Finished | None:
@@ -164,7 +161,7 @@ def _store_cell(
             prunable_layers(
                 pruned.model,
                 job.plan.experiment.prunable,
-                job.normalize(samples.images[:1]),
+                samples.normalize(samples.inputs[:1]),
             ),
         ),
     }  # fmt: skip

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from prunebench.compression.export_formats import Deployed, Format, Package, format_of
 from prunebench.compression.model_card import card
 from prunebench.compression.smallest_network import CHECKED, smallest
@@ -90,7 +92,7 @@ def _rebuilt(cell: Cell, prepared: Path) -> RebuiltCell:
     if record["data_hash"] != job.data.data_hash:
         raise PrunebenchError(f"{cell.folder} was computed on other data than {prepared}")
     model, masks = job.network(cell), job.masks(cell)
-    network = smallest(model, masks, job.normalize(job.data.images["test"][:CHECKED]))
+    network = smallest(model, masks, job.data.normalized(job.data.inputs["test"][:CHECKED]))
     return RebuiltCell(cell, job, record, masks, network)
 
 
@@ -110,25 +112,29 @@ def _package(cell: RebuiltCell) -> Package:
     about = ("experiment", "task", "regime", "model", "method", "seed", "sparsity", "identity")
     data, baseline, network = cell.job.data, cell.cell.baseline, cell.network
     return Package(
-        deployed=Deployed(network.model, *data.moments),
+        deployed=Deployed(network.model, *data.moments, data.form, data.kind),
         dense=cell.job.build(baseline),
         masks=cell.masks,
         model=baseline.model,
         width=baseline.regime.width,
         classes=data.names,
-        shape=data.shape,
+        example=data.inputs["test"][:2].cpu(),
+        facts=data.facts,
         about={name: str(cell.record[name]) for name in about} | {"network": network.kind},
     )
 
 
 def _verified(cell: RebuiltCell, form: Format, folder: Path) -> Agreement:
     stored = cell_files.load_tensors(cell.cell.folder / PREDICTIONS)["test"].numpy()
-    images = cell.job.data.images["test"].cpu().contiguous().numpy()
-    found = agreement(stored, predict_fresh(form.loader, folder, images))
+    kind, data = cell.job.data.kind, cell.job.data
+    inputs, targets = (of["test"].cpu() for of in (data.inputs, data.targets))
+    answers = predict_fresh(form.loader, folder, inputs.contiguous().numpy())
+    kept = kind.keep(torch.from_numpy(answers), targets).numpy()
+    found = agreement(kind, stored, kept)
     if found.share < SHARE:
         raise PrunebenchError(
             f"{cell.cell.folder}: the exported {form.file} gives the stored class on"
-            f" {found.share:.2%} of {found.images} test images, less than {SHARE:.1%}:"
+            f" {found.share:.2%} of {found.samples} test images, less than {SHARE:.1%}:"
             " nothing was written"
         )
     return found

@@ -77,9 +77,8 @@ class JobContext:
             return None
         key = digest([model.model_dump(), width])
         if key not in self._weights:
-            channels, *size = self.data.shape
             # one seed for all: what is drawn beside them must not tell the seeds apart
-            network = models.create(model, self.data.classes, channels, size, 0, width)
+            network = models.create(model, self.data.facts, 0, width)
             self._weights[key] = hash_of_tensors(network.state_dict())
         return self._weights[key]
 
@@ -97,7 +96,8 @@ class JobContext:
         """Return what the record of a cell says before anything is known of its result."""
         return {
             "experiment": self.plan.experiment.experiment, **cell.coordinates._asdict(),
-            "family": cell.family, "status": OK, "message": "", "classes": self.data.classes,
+            "family": cell.family, "status": OK, "message": "",
+            "kind": cell.baseline.task.kind, "classes": len(self.data.names) or None,
             "config_hash": digest(cell.baseline.settings()), "data_hash": self.data.data_hash,
             "weights_hash": self.weights_hash(cell.baseline),
             "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
@@ -120,32 +120,27 @@ class JobContext:
         regime, seed = baseline.regime, baseline.seed
         # the flips depend on task and seed alone: every model and method sees the same
         draw = torch.Generator().manual_seed(derive_seed("regime", baseline.task.name, seed))
-        labels = self.data.labels
-        train, val = (labels[split].cpu() for split in ("train", "val"))
-        applied = apply_regime(regime, train, val, self.data.classes, draw)
+        targets = self.data.targets
+        train, val = (targets[split].cpu() for split in ("train", "val"))
+        applied = apply_regime(regime, train, val, self.data.kind, draw)
         chosen = applied.indices.to(self.device)
         samples = Samples(
-            images=self.data.images["train"][chosen],
-            labels=applied.given.to(self.device),
-            val_images=self.data.images["val"],
-            val_labels=labels["val"],
-            normalize=self.normalize,
+            inputs=self.data.inputs["train"][chosen],
+            targets=applied.given.to(self.device),
+            val_inputs=self.data.inputs["val"],
+            val_targets=targets["val"],
+            kind=self.data.kind,
+            normalize=self.data.normalized,
             augmentation=baseline.task.augmentation if regime.augmentation else None,
-            noisy_val_labels=(
+            noisy_val_targets=(
                 None if applied.noisy_val is None else applied.noisy_val.to(self.device)
             ),
         )
         return samples, applied
 
-    def normalize(self, images: Tensor) -> Tensor:
-        # convolutions are faster with channels last, on CPUs and GPUs alike
-        return self.data.normalized(images).contiguous(memory_format=torch.channels_last)
-
     def build(self, baseline: Baseline) -> nn.Module:
-        channels, *size = self.data.shape
         seed = derive_seed("init", *baseline.key)
-        width = baseline.regime.width
-        network = models.create(baseline.model, self.data.classes, channels, size, seed, width)
+        network = models.create(baseline.model, self.data.facts, seed, baseline.regime.width)
         return network.to(self.device).to(memory_format=torch.channels_last)
 
     def masks(self, cell: Cell) -> Masks:
@@ -173,14 +168,20 @@ class JobContext:
         return model.eval()
 
     def predictions(self, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
-        images = {"train": samples.images, "val": samples.val_images}
-        images["test"] = self.data.images["test"]  # read once, here, from the last model
-        return {split: predict(model, value, self.normalize) for split, value in images.items()}
+        """Return what is stored of a network's predictions of every split."""
+        pairs = {
+            "train": (samples.inputs, samples.targets),
+            "val": (samples.val_inputs, samples.val_targets),
+            # read once, here, from the last model
+            "test": (self.data.inputs["test"], self.data.targets["test"]),
+        }
+        how = samples.kind, samples.normalize
+        return {split: predict(model, *pair, *how) for split, pair in pairs.items()}
 
     def stopped_predictions(
         self, model: nn.Module, samples: Samples, run: Run
     ) -> dict[str, Tensor]:
-        """Return the logits of the state at which early stopping would have ended a training.
+        """Return predictions of the state at which early stopping would have ended a training.
 
         None where that is its last state. The test images are read here as well; they choose
         nothing.
@@ -190,14 +191,14 @@ class JobContext:
         earlier = deepcopy(model)
         earlier.load_state_dict(run.stopped.state)
         found = self.predictions(earlier, samples)
-        return {f"{STOPPED}{split}": logits for split, logits in found.items()}
+        return {f"{STOPPED}{split}": stored for split, stored in found.items()}
 
     def size(self, model: nn.Module, samples: Samples, masks: Masks) -> dict[str, Any]:
         """Return the size columns of a network, and its classifier."""
-        image = self.normalize(samples.images[:1])
-        layers = sort_layers(model, self.plan.experiment.prunable, image)
+        example = samples.normalize(samples.inputs[:1])
+        layers = sort_layers(model, self.plan.experiment.prunable, example)
         named = {"classifier": ", ".join(layers.classifier) or None}
-        return size(model, image, masks, list(layers.prunable)) | named
+        return size(model, example, masks, list(layers.prunable)) | named
 
     def save(
         self, cell: Cell, record: dict[str, Any], model: nn.Module,
@@ -209,7 +210,7 @@ class JobContext:
             cell: the cell.
             record: what is known of it; its status and its cost are added.
             model: the network at its end.
-            predictions: split -> logits [N, classes], and those around the removal of weights.
+            predictions: split -> what is stored of it, and of those around the removal of weights.
             run: the last training.
             cost: what it trained in all.
             files: names of all its files, also those that are written already.

@@ -76,7 +76,7 @@ class _Stopwatch:
 
     def engine(self, engine: str, batch: int, networks: Mapping[str, nn.Module]) -> list[Row]:
         """Return a row for each network; one that cannot be measured has no times and says why."""
-        image = self.subject.normalize(self.subject.test_images[:1])
+        image = self.subject.normalize(self.subject.test_inputs[:1])
         runners, rows = {}, []
         for name, network in networks.items():
             try:
@@ -91,12 +91,12 @@ class _Stopwatch:
         kinds = {DENSE: dense, self.subject.smallest.kind: self.subject}
         for kind, subject in kinds.items():
             try:
-                files = pair(subject.smallest.model, *subject.moments, subject.train[0])
+                files = pair(subject.deployed, subject.train[0])
             except Refused as error:
                 return [self._missing(f"{kind} {EIGHT}", "onnxruntime", 1, str(error))]
             for suffix, file in zip((SINGLE, EIGHT), files, strict=True):
                 runners[f"{kind} {suffix}"] = file.runner(self.threads)
-        image = self.subject.test_images[:1].cpu()
+        image = self.subject.test_inputs[:1].cpu()
         return [r for b in self.settings.batches for r in self._times(runners, image, b)]
 
     def _times(self, runners: Mapping[str, Runner], image: Tensor, batch: int) -> list[Row]:

@@ -91,8 +91,8 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     model,
                     plan.experiment.prunable,
                     task=task.name,
-                    classes=about.classes,
-                    shape=about.shape,
+                    facts=about.facts,
+                    example=about.example,
                     width=width,
                 )
             )

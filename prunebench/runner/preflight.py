@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import size
@@ -13,40 +13,39 @@ from prunebench.experiment.settings import Model, Prunable
 from prunebench.pruning import left_out
 from prunebench.pruning.layers import sort_layers
 from prunebench.tasks.memory import gib, memory
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 COPIES = 3  # of the weights that training holds: themselves, gradients, momentum
-Shape = tuple[int, int, int]  # channels, height, width
 
 
-def build(model: Model, classes: int, shape: Shape, width: float = 1.0) -> nn.Module:
+def build(model: Model, facts: NetworkFacts, width: float = 1.0) -> nn.Module:
     """Build a model, of no particular seed.
 
     Args:
         model: its settings.
-        classes: outputs of its classifier.
-        shape: channels, height and width of the images.
+        facts: what it must know of the data.
         width: how many times as wide as its definition says.
 
     Raises:
         PrunebenchError: the model is unknown, its constructor fails, or this machine's memory
             cannot hold it.
     """
-    _check_fits(model, classes, shape, width)
+    _check_fits(model, facts, width)
     try:
-        return models.create(model, classes, shape[0], shape[1:], seed=0, width=width)
+        return models.create(model, facts, seed=0, width=width)
     except PrunebenchError:
         raise
     except Exception as error:  # a constructor of timm's may raise anything
-        what = f"{type(error).__name__}: {error}{models.only_square(*shape[1:])}"
+        what = f"{type(error).__name__}: {error}{models.only_square(facts)}"
         raise PrunebenchError(f"models: {model.name}: cannot be built: {what}") from error
 
 
-def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
+def _check_fits(model: Model, facts: NetworkFacts, width: float) -> None:
     """Refuse a network whose weights this machine could not hold, before it has any."""
     try:
         with torch.device("meta"):
-            light = models.create(model.drawn(), classes, shape[0], shape[1:], seed=0, width=width)
+            light = models.create(model.drawn(), facts, seed=0, width=width)
     except Exception:  # what is wrong with it is told when it is really built
         return
     weights = sum(parameter.numel() for parameter in light.parameters())
@@ -59,29 +58,30 @@ def _check_fits(model: Model, classes: int, shape: Shape, width: float) -> None:
 
 
 def describe(
-    model: Model, prunable: Prunable, *, task: str, classes: int, shape: Shape, width: float = 1.0
-) -> dict[str, Any]:
+    model: Model, prunable: Prunable, *, task: str, facts: NetworkFacts, example: Tensor,
+    width: float = 1.0,
+) -> dict[str, Any]:  # fmt: skip
     """Return weights, MACs, what is prunable and what is left alone of a model.
 
     Args:
         model: its settings.
         prunable: which of its weights may be pruned.
         task: name of the task, for messages.
-        classes: outputs of its classifier.
-        shape: channels, height and width of the images.
+        facts: what it must know of the data.
+        example: an input, [1, ...].
         width: how many times as wide as its definition says.
 
     Raises:
-        PrunebenchError: the model is unknown, cannot take such images, or has nothing to prune.
+        PrunebenchError: the model is unknown, cannot take such inputs, or has nothing to prune.
     """
-    network, image = build(model, classes, shape, width), torch.zeros(1, *shape)
-    layers = sort_layers(network, prunable, image)
+    network = build(model, facts, width)
+    layers = sort_layers(network, prunable, example)
     try:
-        found = size(network, image, {}, list(layers.prunable))
+        found = size(network, example, {}, list(layers.prunable))
     except Exception as error:  # nor is it known what its forward pass may raise
         raise PrunebenchError(
-            f"models: {model.name} cannot take the images of {task}"
-            f" ({'×'.join(map(str, shape))}): {error}{models.only_square(*shape[1:])}"
+            f"models: {model.name} cannot take the inputs of {task}"
+            f" ({'×'.join(map(str, example.shape[1:]))}): {error}{models.only_square(facts)}"
         ) from error
     return {
         "task": task,

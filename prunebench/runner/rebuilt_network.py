@@ -21,9 +21,10 @@ def subject_of(job: JobContext, cell: Cell) -> Subject:
     return Subject(
         model=job.network(cell), masks=job.masks(cell),
         initial=cell_files.load_tensors(cell.dense.folder / INITIAL),
-        train_images=samples.images, train_labels=samples.labels,
-        test_images=job.data.images["test"], test_labels=job.data.labels["test"],
-        normalize=job.normalize, moments=job.data.moments,
+        train_inputs=samples.inputs, train_targets=samples.targets,
+        test_inputs=job.data.inputs["test"], test_targets=job.data.targets["test"],
+        kind=job.data.kind, form=job.data.form, normalize=job.data.normalized,
+        moments=job.data.moments,
         # one draw for all cells of a seed: they are compared on the same images
         seed=derive_seed("probes", baseline.task.name, baseline.seed),
         samples=settings.samples, round_to=settings.round_to,

@@ -16,6 +16,7 @@ VAL_BEFORE, VAL_AFTER = "val_before", "val_after"  # of validation, around the r
 HISTORY = "history.json"  # per epoch: epoch, learning_rate, train_loss, errors on validation
 # int64: train (given), train_clean, val, test, with wrong labels noisy_val; of a baseline
 TARGETS = "targets.safetensors"
+FACTS = "facts.json"  # the kind of task of a baseline, and what its measures must know
 REMOVED = "removed.json"  # of a pruned cell: files removed since it was measured (compute.keep)
 PROBES = "probes.json"  # what probes found in the stored weights, and by which code
 LATENCY = "latency.json"  # how long its networks take, each engine and batch

@@ -13,7 +13,7 @@ IDENTITY = (
     "experiment", "task", "regime", "model", "method", "family", "seed", "sparsity",
 )  # fmt: skip
 # ``published``: whose result it is, where others published it and it was not run here
-STATUS = ("status", "message", "classes", "published")
+STATUS = ("status", "message", "kind", "classes", "published")
 # whether its training came to an end: the verdict, whether it ended on a plateau above the gate,
 # the relative fall of the loss near its end, and the epoch at which it would have been stopped
 TRAINING = ("training_outcome", "plateau", "train_loss_fall", "stopped_epoch")
@@ -52,7 +52,9 @@ QUALITY = (
     *(f"train_clean_{measure}" for measure in ("error", "nll", "mse")), "noisy_val_error",
     "test_top5_error", "generalization_gap", "test_ece", "test_overconfidence", "test_margin",
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
-    "worst_class_change", "instability", *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
+    "worst_class_change", "test_balanced_error", "test_auc", "test_sensitivity", "test_specificity",
+    "test_rmse", "test_mae", "test_r2", "instability",
+    *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
     "sharpness", "quantized_error",

@@ -12,46 +12,46 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Augmentation
 
-Normalize = Callable[[Tensor], Tensor]  # uint8 [B, C, H, W] -> float32, e.g. TaskData.normalized
+Normalize = Callable[[Tensor], Tensor]  # as stored -> as a network takes them: TaskData.normalized
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Return how many batches ``epoch_batches`` yields for ``count`` images."""
+    """Return how many batches ``epoch_batches`` yields for ``count`` samples."""
     alone = count % batch_size == 1 and batch_size > 1
     return -(-count // batch_size) - alone
 
 
 def epoch_batches(
-    images: Tensor,
-    labels: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
     batch_size: int,
     generator: torch.Generator,
     normalize: Normalize,
     augmentation: Augmentation | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (float32 [B, C, H, W], int64 [B]) over one shuffled epoch.
+    """Yield (normalized inputs [B, ...], targets [B, ...]) over one shuffled epoch.
 
     All draws are made at the start of the epoch, on the CPU, so that batches do not depend on the
-    device. A last batch of one image is dropped: batch norm cannot train on it.
+    device. A last batch of one sample is dropped: batch norm cannot train on it.
 
     Args:
-        images: uint8 [N, C, H, W], on the device of training.
-        labels: [N], on the same device.
-        batch_size: images in a batch.
+        inputs: [N, ...] as they are stored, on the device of training.
+        targets: [N, ...], on the same device.
+        batch_size: samples in a batch.
         generator: a CPU generator.
-        normalize: uint8 images to the network's input.
-        augmentation: None: none.
+        normalize: stored inputs to the network's.
+        augmentation: of images; None: none.
     """
-    count, device = len(images), images.device
+    count, device = len(inputs), inputs.device
     order = torch.randperm(count, generator=generator).to(device)
     draws = None if augmentation is None else _draw(augmentation, count, generator).to(device)
     for step in range(steps_per_epoch(count, batch_size)):
         part = slice(step * batch_size, (step + 1) * batch_size)
         chosen = order[part]
-        batch = images[chosen]
+        batch = inputs[chosen]
         if augmentation is not None and draws is not None:
             batch = augment(batch, augmentation, draws[part])
-        yield normalize(batch), labels[chosen]
+        yield normalize(batch), targets[chosen]
 
 
 def ordered_batches(images: Tensor, batch_size: int, normalize: Normalize) -> Iterator[Tensor]:

@@ -1,13 +1,12 @@
 """Prepare a task: check, split and resize what its source reads, write one file. Without torch.
 
-The file (safetensors) holds ``<split>_images`` uint8 [N, C, H, W] and ``<split>_labels`` int64 [N]
-for train, val and test; ``<file>.json`` beside it describes it. The same input gives the same
-bytes.
+The file (safetensors) holds inputs and targets of train, val and test, e.g. ``<split>_images``
+uint8 [N, C, H, W] and ``<split>_labels`` int64 [N]; ``<file>.json`` beside it describes it. The
+same input gives the same bytes.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.storage.files import replacing, sha256_file, write_json
 from prunebench.tasks import sources
-from prunebench.tasks.images import fit
-from prunebench.tasks.raw import Images, Raw, Split
+from prunebench.tasks.forms import FORMS
+from prunebench.tasks.raw import Raw, Split
 from prunebench.tasks.stratified import Integers, permuter, stratified
-from prunebench.text.numbers import first_few, listed
+from prunebench.tasks.task_kind import kind_class
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
 
 SPLITS = ("train", "val", "test")
-TITLES = {"train": "training", "val": "validation", "test": "test"}
 Parts = dict[str, tuple[Split, Integers]]  # split -> (where it comes from, positions in that)
+
+
+def targets_key(kind: str) -> str:
+    """Return what the targets of a kind of task are called in a prepared file."""
+    targets = registry.find(TaskKindTraits, kind).traits.targets
+    return "labels" if targets == "classes" else targets
 
 
 def sidecar(target: Path) -> Path:
@@ -49,37 +55,43 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
     """
     target = Path(target)
     raw = sources.reader(task.source)(task, Path(folder_raw))
-    names = check(raw, task)
-    parts = split(raw, task)
-    _check_classes(parts, names, task)
+    facts = check(raw, task)
+    kind, named, item = kind_class(task.kind), form_of(raw, task), raw.item
+    form, parts = FORMS[named], split(raw, task)
+    kind.check_splits(raw, parts, facts, task)
+    inputs, targets = form.key, targets_key(task.kind)
     tensors: dict[str, NDArray[Any]] = {}
     for name, (origin, chosen) in parts.items():
         whole = len(chosen) == len(origin)  # without a copy where nothing is left out
-        images = fit(origin.images if whole else origin.images[chosen], task)
-        tensors[f"{name}_images"] = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        tensors[f"{name}_labels"] = np.ascontiguousarray(origin.labels[chosen])
-    shapes = {name: tensors[f"{name}_images"].shape[1:] for name in SPLITS}
+        tensors[f"{name}_{inputs}"] = form.stored(
+            origin.inputs if whole else origin.inputs[chosen], task
+        )
+        tensors[f"{name}_{targets}"] = np.ascontiguousarray(origin.targets[chosen])
+    train = tensors[f"train_{inputs}"]
+    shapes = {name: tensors[f"{name}_{inputs}"].shape[1:] for name in SPLITS}
     if len(set(shapes.values())) > 1:
         shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise PrunebenchError(
-            f"task {task.name!r}: the splits differ in shape [C, H, W]: {shown}; "
-            "set image_size: and mode:"
+            f"task {task.name!r}: the splits differ in shape {form.axes}: {shown}{form.remedy}"
         )
-    first = tensors["train_images"][0]
-    if all(np.array_equal(image, first) for image in tensors["train_images"]):
+    if all(np.array_equal(sample, train[0]) for sample in train):
         raise PrunebenchError(
-            f"task {task.name!r}: all {len(tensors['train_images'])} training images are the same,"
-            " pixel by pixel: nothing can be learned from them"
+            f"task {task.name!r}: all {len(train)} training {item}s are the same:"
+            " nothing can be learned from them"
         )
-    sizes = {name: len(tensors[f"{name}_labels"]) for name in SPLITS}
+    sizes = {name: len(tensors[f"{name}_{targets}"]) for name in SPLITS}
+    facts |= kind.learned(tensors[f"train_{targets}"])
     del raw, parts
     _write(tensors, target)
-    mean, std = moments(tensors["train_images"])
+    mean, std = form.moments(train)
     described = task.model_dump(mode="json", exclude={"name", "augmentation"})
     description = {
         "sha256": sha256_file(target),
         "sizes": sizes,
-        "classes": list(names),
+        "classes": facts.pop("names"),
+        "kind": task.kind,
+        "form": named,
+        "facts": facts,
         "shape": [int(length) for length in shapes["train"]],
         "mean": mean,
         "std": std,
@@ -88,43 +100,45 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
     write_json(sidecar(target), description)
 
 
-def check(raw: Raw, task: Task) -> tuple[str, ...]:
-    """Return the names of the classes.
-
-    Labels must be 0..K-1, with K the number of names, or without names one more than the largest
-    training label. Training must show every class.
+def check(raw: Raw, task: Task) -> dict[str, Any]:
+    """Return what is known of the task before it is split: ``names`` of its classes, and facts.
 
     Raises:
-        PrunebenchError: a split of the source is empty or mislabelled.
+        PrunebenchError: a split of the source is empty, or its inputs or targets are not what the
+            kind of task takes.
     """
+    kind, form = kind_class(task.kind), form_of(raw, task)
     for name, part in raw.splits().items():
         if len(part) == 0:
             raise PrunebenchError(f"task {task.name!r}: the {name} split of the source is empty")
-        if len(part.images) != len(part.labels):
+        if len(part.inputs) != len(part.targets):
             raise PrunebenchError(
-                f"task {task.name!r}: the {name} split has {len(part.images)} images "
-                f"but {len(part.labels)} labels"
+                f"task {task.name!r}: the {name} split has {len(part.inputs)} {raw.item}s "
+                f"but {len(part.targets)} targets"
             )
-        if 0 in part.images.shape:
-            raise PrunebenchError(f"task {task.name!r}: the {name} split has images of no size")
-    classes = len(raw.names) if raw.names else int(raw.train.labels.max()) + 1
-    for name, part in raw.splits().items():
-        outside = np.flatnonzero((part.labels < 0) | (part.labels >= classes))
-        if len(outside):
+        if 0 in part.inputs.shape:
             raise PrunebenchError(
-                f"task {task.name!r}: {name} label {part.labels[outside[0]]} of image {outside[0]} "
-                f"is out of range: {classes} classes are labelled 0 to {classes - 1}"
+                f"task {task.name!r}: the {name} split has {raw.item}s of no size"
             )
-    present = np.unique(raw.train.labels)
-    if len(present) < classes:
-        absent = next(label for label in range(classes) if label not in present)
-        raise PrunebenchError(
-            f"task {task.name!r}: no training image of class {absent}, "
-            f"though labels go from 0 to {classes - 1}"
-        )
-    if classes < 2:
-        raise PrunebenchError(f"task {task.name!r}: one class only; classifying needs two")
-    return raw.names or tuple(str(label) for label in range(classes))
+        FORMS[form].check(part.inputs, f"task {task.name!r}: {name}")
+    return {**kind.check(raw, task), **raw.facts}
+
+
+def form_of(raw: Raw, task: Task) -> str:
+    """Return the form of a source's inputs: the first of the kind's that has their type.
+
+    Raises:
+        PrunebenchError: the kind takes no such inputs.
+    """
+    taken = registry.find(TaskKindTraits, task.kind).traits.inputs
+    dtype = raw.train.inputs.dtype
+    for form in taken:
+        if FORMS[form].dtype == dtype:
+            return form
+    raise PrunebenchError(
+        f"task {task.name!r}: kind {task.kind} takes {' or '.join(taken)}; source {task.source!r}"
+        f" gives {dtype} of shape {list(raw.train.inputs.shape)}"
+    )
 
 
 def split(raw: Raw, task: Task) -> Parts:
@@ -158,30 +172,6 @@ def split(raw: Raw, task: Task) -> Parts:
     count = len(rest) if task.train is None else task.train
     parts["train"] = raw.train, _take(raw.train, rest, count, "train", 2, task)
     return {name: parts[name] for name in SPLITS}
-
-
-def moments(images: Images) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel, pixels scaled to [0, 1].
-
-    Computed in whole numbers until the last division: a floating-point sum of so many would depend
-    on the order in which a processor adds.
-
-    Args:
-        images: uint8 [N, C, H, W].
-    """
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        histogram = np.zeros(256, np.int64)
-        for start in range(0, len(images), 1024):  # bincount widens what it counts eightfold
-            block = images[start : start + 1024, channel]
-            histogram += np.bincount(block.ravel(), minlength=256)
-        counts = [int(count) for count in histogram]
-        number = sum(counts)
-        total = sum(count * value for value, count in enumerate(counts))
-        squares = sum(count * value**2 for value, count in enumerate(counts))
-        means.append(total / (number * 255))
-        deviations.append(math.sqrt((number * squares - total**2) / (number * 255) ** 2))
-    return means, deviations
 
 
 def _count(wanted: int | float | None, name: str, available: int, task: Task) -> int:
@@ -221,43 +211,8 @@ def _take(
     if count == len(pool):
         return pool
     order = permuter(task.split_seed, stream)
-    return pool[stratified(origin.labels[pool], count, order, least=1, leave=leave)]
-
-
-def _check_classes(parts: Parts, names: tuple[str, ...], task: Task) -> None:
-    """Refuse a split without images of a class: what is chosen or tested there means nothing."""
-    for split, (origin, chosen) in parts.items():
-        absent = absent_classes(origin.labels[chosen], len(names))
-        if len(absent):
-            verb = "leave" if split == "train" else "show"
-            raise PrunebenchError(
-                f"task {task.name!r}: {len(chosen)} {TITLES[split]} images {verb} none of"
-                f" class {first_few([repr(names[label]) for label in absent], 1)};"
-                f" {_remedy(split, parts, int(absent[0]), names)}"
-            )
-
-
-def absent_classes(labels: Integers, classes: int) -> Integers:
-    """Return which of ``classes`` classes none of the labels [N] has."""
-    return np.setdiff1d(np.arange(classes), labels)
-
-
-def _remedy(split: str, parts: Parts, label: int, names: tuple[str, ...]) -> str:
-    """Return what to do about a split without the class ``label``."""
-    origin, train = parts[split][0], parts["train"][0]
-    if origin is not train and label not in origin.labels:
-        return (
-            f"the source's own {TITLES[split]} images must show every class that training shows:"
-            " add some, or leave the class out of training"
-        )
-    cut = [TITLES[name] for name, (other, _) in parts.items() if other is train]
-    has = int((train.labels == label).sum())
-    if origin is train and has < len(cut):
-        return (
-            f"the source has {has} of class {names[label]!r}, and {listed(cut)} need one each: add"
-            " some, or leave the class out"
-        )
-    return "raise train: or lower val: and test:" if split == "train" else f"raise {split}:"
+    strata = kind_class(task.kind).strata(origin.targets[pool])
+    return pool[stratified(strata, count, order, least=1, leave=leave)]
 
 
 def _write(tensors: dict[str, NDArray[Any]], target: Path) -> None:

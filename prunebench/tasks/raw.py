@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
 
 COPIES = 3  # of the pixels at once, when a data set is prepared: measured
+Array = NDArray[Any]
 Images = NDArray[np.uint8]  # [N, H, W, C], 0..255, C is 1 or 3
 Labels = NDArray[np.int64]  # [N]
 
@@ -26,23 +27,34 @@ Download = Callable[["Task", Path], None]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images [N, H, W, C] and their labels [N], in the order of the source."""
+    """Inputs and their targets, in the order of the source.
 
-    images: Images
-    labels: Labels
+    Inputs: pixels uint8 [N, H, W, C], features float32 [N, F], tokens int32 [N, L] (0 pads at the
+    end) or pairs int32 [N, 2]. Targets: classes int64 [N], values float32 [N], tokens int32 [N, L]
+    (0 does not count) or boxes float32 [N, M, 5] (x1, y1, x2, y2, class; class -1 pads).
+    """
+
+    inputs: Array
+    targets: Array
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """The official splits; ``names`` are those of the classes, where the source knows them."""
+    """The official splits; ``names`` are those of the classes, where the source knows them.
+
+    ``facts`` are what else a network or a measure must know, as JSON can say it: the texts of the
+    tokens (``vocabulary``, the first is the padding), the number of ``users`` and ``items``.
+    """
 
     train: Split
     val: Split | None = None
     test: Split | None = None
     names: tuple[str, ...] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    item: str = "image"  # a single input, for messages
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that there are, by name."""

@@ -11,59 +11,73 @@ from torch import Tensor
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import read_json, sha256_file
-from prunebench.tasks.prepare import SPLITS, absent_classes, sidecar
+from prunebench.tasks.forms import FORMS, Form
+from prunebench.tasks.network_facts import NetworkFacts
+from prunebench.tasks.prepare import SPLITS, sidecar, targets_key
+from prunebench.tasks.task_kind import TaskKind, kind_of
 
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
     """The splits ``train``, ``val`` and ``test`` of a task.
 
-    ``images[split]`` are uint8 [N, C, H, W], ``labels[split]`` int64 [N]; ``mean`` and ``std`` are
-    float32 [C] of the training pixels scaled to [0, 1]. Loaded tensors are views of the file: clone
+    ``inputs[split]`` and ``targets[split]`` are as their form and kind store them, e.g. images
+    uint8 [N, C, H, W] and labels int64 [N]. ``mean`` and ``std`` are of the training inputs: of
+    each channel, scaled to [0, 1], or of each feature. Loaded tensors are views of the file: clone
     them before writing into them.
     """
 
-    images: dict[str, Tensor]
-    labels: dict[str, Tensor]
-    names: tuple[str, ...]  # of the classes
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    names: tuple[str, ...]  # of the classes; empty where there are none
     mean: Tensor
     std: Tensor
     data_hash: str  # SHA-256 of the prepared file
+    kind: TaskKind
+    form: Form
 
     @property
-    def classes(self) -> int:
-        return len(self.names)
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input as it is stored: channels, height and width of an image."""
+        return tuple(self.inputs["train"].shape[1:])
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
-        channels, height, width = self.images["train"].shape[1:]
-        return channels, height, width
+    def facts(self) -> NetworkFacts:
+        """What a network's constructor may ask for."""
+        own = self.form.facts(self.inputs["train"][:1].numpy(), self.kind.facts)
+        return NetworkFacts({"num_classes": self.kind.outputs, **own})
+
+    @property
+    def example(self) -> Tensor:
+        """One training input as networks take it, [1, ...]."""
+        return self.normalized(self.inputs["train"][:1])
 
     def to(self, device: torch.device | str) -> TaskData:
         """Return the same data on ``device``."""
         return replace(
             self,
-            images={name: images.to(device) for name, images in self.images.items()},
-            labels={name: labels.to(device) for name, labels in self.labels.items()},
+            inputs={name: inputs.to(device) for name, inputs in self.inputs.items()},
+            targets={name: targets.to(device) for name, targets in self.targets.items()},
             mean=self.mean.to(device),
             std=self.std.to(device),
         )
 
-    def normalized(self, images: Tensor) -> Tensor:
-        """Return uint8 images as float32 [B, C, H, W] of mean 0 and deviation 1 over training.
+    def normalized(self, inputs: Tensor) -> Tensor:
+        """Return stored inputs as networks take them: of mean 0 and deviation 1 over training.
 
-        A channel that never changes is centred only. Subtraction and division are two operations,
-        not a fused one, so that every device rounds alike.
+        What never changes is centred only. Tokens stay numbers, int64.
         """
-        mean, std = (value.view(-1, 1, 1) for value in self.moments)
-        return images.to(torch.float32).sub_(mean).div_(std)
+        found = self.form.normalized(inputs, *self.moments)
+        # convolutions are faster with channels last, on CPUs and GPUs alike
+        form = torch.channels_last if found.ndim == 4 else torch.contiguous_format
+        return found.contiguous(memory_format=form)
 
     @cached_property
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation [C] on the scale of the pixels, 0 to 255."""
-        std = torch.where(self.std > 0, self.std, torch.full_like(self.std, 1 / 255))
-        return self.mean * 255, std * 255
+        """Mean and deviation on the scale of the stored inputs: of pixels, 0 to 255."""
+        scale = self.form.scale
+        std = torch.where(self.std > 0, self.std, torch.full_like(self.std, 1 / scale))
+        return self.mean * scale, std * scale
 
 
 def load(target: str | Path) -> TaskData:
@@ -90,6 +104,8 @@ def load(target: str | Path) -> TaskData:
         expected = description["sha256"]
         sizes, shape = description["sizes"], description["shape"]
         names = tuple(str(name) for name in description["classes"])
+        kind_name, form = str(description["kind"]), FORMS[description["form"]]
+        kind = kind_of(kind_name, {"names": names, **description["facts"]})
         mean = torch.tensor(description["mean"], dtype=torch.float32)
         std = torch.tensor(description["std"], dtype=torch.float32)
     except (PrunebenchError, KeyError, TypeError, ValueError) as error:
@@ -99,14 +115,11 @@ def load(target: str | Path) -> TaskData:
             f"{target} is damaged or truncated (its SHA-256 is not the one recorded): {remedy}"
         )
     tensors = load_file(target)
-    images = {split: tensors[f"{split}_images"] for split in SPLITS}
-    labels = {split: tensors[f"{split}_labels"] for split in SPLITS}
+    inputs = {split: tensors[f"{split}_{form.key}"] for split in SPLITS}
+    targets = {split: tensors[f"{split}_{targets_key(kind_name)}"] for split in SPLITS}
     for split in SPLITS:
-        if list(images[split].shape) != [sizes[split], *shape]:
+        if list(inputs[split].shape) != [sizes[split], *shape]:
             raise PrunebenchError(f"{sidecar(target)} describes another file: {remedy}")
-        if absent := len(absent_classes(labels[split].numpy(), len(names))):
-            raise PrunebenchError(
-                f"{target}: its {split} images show {len(names) - absent} of {len(names)} classes:"
-                f" {remedy}"
-            )
-    return TaskData(images, labels, names, mean, std, expected)
+        if fault := kind.fault(targets[split].numpy()):
+            raise PrunebenchError(f"{target}: its {split} {form.item}s {fault}: {remedy}")
+    return TaskData(inputs, targets, names, mean, std, expected, kind, form)

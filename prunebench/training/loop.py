@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Augmentation, Compute, Training
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import epoch_batches, steps_per_epoch
+from prunebench.tasks.task_kind import TaskKind
 from prunebench.training.checkpoints import Checkpoints, Memory, Point
 from prunebench.training.optimizers import optimizer_of
 
@@ -32,31 +32,33 @@ Masks = Mapping[str, Tensor]  # parameter name -> bool, True is kept
 
 @dataclass(frozen=True)
 class Samples:
-    """Data to train on and to validate with: images uint8 [N, C, H, W], labels [N].
+    """Data to train on and to validate with, as they are stored, e.g. uint8 [N, C, H, W] and [N].
 
-    ``noisy_val_labels`` are the validation labels with the noise of the training labels, where the
-    regime has any: whoever must choose without knowing which labels are wrong has only these.
+    ``kind`` gives the loss and the error. ``noisy_val_targets`` are the validation targets with the
+    noise of the training targets, where the regime has any: whoever must choose without knowing
+    which are wrong has only these.
     """
 
-    images: Tensor
-    labels: Tensor
-    val_images: Tensor
-    val_labels: Tensor
+    inputs: Tensor
+    targets: Tensor
+    val_inputs: Tensor
+    val_targets: Tensor
+    kind: TaskKind
     normalize: Callable[[Tensor], Tensor]
     augmentation: Augmentation | None = None
-    noisy_val_labels: Tensor | None = None
+    noisy_val_targets: Tensor | None = None
 
     @property
-    def choice_labels(self) -> Tensor:
-        """The validation labels by which states and settings are chosen: noisy where there are."""
-        return self.val_labels if self.noisy_val_labels is None else self.noisy_val_labels
+    def choice_targets(self) -> Tensor:
+        """The validation targets by which states and settings are chosen: noisy where there are."""
+        return self.val_targets if self.noisy_val_targets is None else self.noisy_val_targets
 
 
 @dataclass(frozen=True)
 class Hooks:
     """Where a method that works while the network trains comes in; steps are counted from 0.
 
-    ``loss(logits, labels, inputs)`` replaces the cross-entropy, a mean over the batch.
+    ``loss(outputs, targets, inputs)`` replaces the task's own, a mean over the batch.
     ``penalty(model)`` is added to it. ``after_backward(step, model)`` sees the gradients before
     those of pruned weights are cleared. ``after_step(step, model)`` may return new masks: a weight
     that they take back starts at zero, and the optimizer knows nothing of its past. Hooks on steps
@@ -75,7 +77,7 @@ class Hooks:
 class Stopped:
     """The state at which early stopping would have ended a training (Prechelt 1998).
 
-    The validated epoch of the lowest error on ``Samples.choice_labels``, the first of equal ones.
+    The validated epoch of the lowest error on ``Samples.choice_targets``, the first of equal ones.
     Only epochs under the training's last masks count: earlier states hold weights that are gone.
     """
 
@@ -213,19 +215,34 @@ def outputs_of(output: Any) -> list[Tensor]:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, images: Tensor, normalize: Callable[[Tensor], Tensor], batch: int = 500
-) -> Tensor:
-    """Return float32 logits [N, classes] on the CPU, in eval mode, without autocast.
+    model: nn.Module, inputs: Tensor, targets: Tensor, kind: TaskKind,
+    normalize: Callable[[Tensor], Tensor], batch: int = 500,
+) -> Tensor:  # fmt: skip
+    """Return what the kind of task stores, on the CPU, in eval mode, without autocast.
 
     Args:
         model: the network; it is in eval mode afterwards.
-        images: uint8 [N, C, H, W], on its device.
-        normalize: uint8 images to the network's input.
-        batch: images at a time.
+        inputs: [N, ...] as they are stored, on the network's device.
+        targets: [N, ...], likewise.
+        kind: of the task, which says what is kept.
+        normalize: stored inputs to the network's.
+        batch: samples at a time.
+
+    Returns:
+        float32 [N, ...]: of classes the logits [N, classes].
     """
     model.eval()
-    parts = [logits_of(model(normalize(part))).float().cpu() for part in images.split(batch)]
+    pairs = zip(inputs.split(batch), targets.split(batch), strict=True)
+    parts = [
+        kind.keep(kind.answers(logits_of(model(normalize(part)))), wanted).cpu()
+        for part, wanted in pairs
+    ]
     return torch.cat(parts)
+
+
+def error_of(kind: TaskKind, stored: Tensor, targets: Tensor) -> float:
+    """Return the error of stored predictions, in [0, 1]."""
+    return kind.error(kind.read(stored.double().numpy()), targets.cpu().numpy())
 
 
 class Enforcer:
@@ -317,7 +334,7 @@ def train(
     enforcer, steps = Enforcer(model, at.masks), at.steps
     run = Run(**at.run, stopped=Stopped(**at.stopped) if at.stopped else None)
     begin = time.perf_counter() - run.seconds
-    per_epoch = steps_per_epoch(len(samples.labels), training.batch_size)
+    per_epoch = steps_per_epoch(len(samples.targets), training.batch_size)
     for epoch in range(at.epoch, stop):
         total, count = torch.zeros((), device=device), 0
         model.train()
@@ -325,18 +342,18 @@ def train(
         torch.manual_seed(derive_seed(seed, "layers", epoch))
         order = torch.Generator().manual_seed(derive_seed(seed, "batches", epoch))
         batches = epoch_batches(
-            samples.images, samples.labels, training.batch_size, order,
+            samples.inputs, samples.targets, training.batch_size, order,
             normalize=samples.normalize, augmentation=samples.augmentation,
         )  # fmt: skip
-        for number, (images, labels) in enumerate(batches):
+        for number, (inputs, targets) in enumerate(batches):
             for group in optimizer.param_groups:
                 group["lr"] = rate(epoch + number / per_epoch)
             with _autocast(device, precision):
-                logits = logits_of(forward(images))
+                outputs = logits_of(forward(inputs))
                 if hooks.loss is None:
-                    loss = functional.cross_entropy(logits, labels)
+                    loss = samples.kind.loss(outputs, targets)
                 else:
-                    loss = hooks.loss(logits, labels, images)
+                    loss = hooks.loss(outputs, targets, inputs)
             optimizer.zero_grad(set_to_none=True)
             whole = loss if hooks.penalty is None else loss + hooks.penalty(model)
             whole.backward()
@@ -353,7 +370,7 @@ def train(
                 enforcer.momentum(optimizer)
             enforcer.weights()
             steps += 1
-            total, count = total + loss.detach() * len(labels), count + len(labels)
+            total, count = total + loss.detach() * len(targets), count + len(targets)
         run.epochs += 1
         mean_loss = (total / max(count, 1)).item()
         entry = _entry(model, samples, training, epoch + 1, stop, rate, mean_loss)
@@ -398,9 +415,9 @@ def _entry(
     entry: dict[str, Any] = {"epoch": epoch, "learning_rate": rate(epoch - 1)}
     entry["train_loss"] = loss if math.isfinite(loss) else None
     if (epoch % training.validate_every == 0 or epoch == stop) and math.isfinite(loss):
-        predicted = predict(model, samples.val_images, samples.normalize).argmax(1)
-        entry["val_error"] = (predicted != samples.val_labels.cpu()).float().mean().item()
-        if samples.noisy_val_labels is not None:
-            wrong = predicted != samples.noisy_val_labels.cpu()
-            entry["noisy_val_error"] = wrong.float().mean().item()
+        kind, targets = samples.kind, samples.val_targets
+        stored = predict(model, samples.val_inputs, targets, kind, samples.normalize)
+        entry["val_error"] = error_of(kind, stored, targets)
+        if samples.noisy_val_targets is not None:
+            entry["noisy_val_error"] = error_of(kind, stored, samples.noisy_val_targets)
     return entry

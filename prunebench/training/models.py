@@ -17,6 +17,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.own_network import OwnNetwork
 from prunebench.experiment.registry import module_of_file
 from prunebench.experiment.settings import Model
+from prunebench.tasks.network_facts import NAMES, NetworkFacts
 from prunebench.training.widen import widened
 
 Size = int | Sequence[int]  # of images in pixels: the side of square ones, or height and width
@@ -171,7 +172,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def _from_timm(settings: Model, classes: int, channels: int, image_size: Size) -> nn.Module:
+def _from_timm(settings: Model, facts: NetworkFacts) -> nn.Module:
     import timm
 
     if not timm.is_model(settings.architecture):
@@ -182,6 +183,9 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: Size) -
             + (near if "did you mean" in near else "; `timm.list_models()` lists timm's")
         )
     arguments: dict[str, Any] = dict(settings.arguments)
+    classes, channels, sides = facts.of(
+        "num_classes", "in_chans", "image_size", network=settings.name
+    )
     common: dict[str, Any] = {
         "num_classes": classes,
         "in_chans": channels,
@@ -190,7 +194,7 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: Size) -
     # what only some architectures know: transformers fix their number of positions when they are
     # built, and a residual branch that starts at zero gives all its weights the gradient 0, so that
     # what scores them before training would choose by draws
-    some: dict[str, Any] = {"img_size": image_size, "zero_init_last": False}
+    some: dict[str, Any] = {"img_size": _as_asked(sides), "zero_init_last": False}
     some = {name: value for name, value in some.items() if name not in arguments}
     while True:
         try:
@@ -202,14 +206,27 @@ def _from_timm(settings: Model, classes: int, channels: int, image_size: Size) -
             some = {name: value for name, value in some.items() if name not in unknown}
 
 
-def _from_file(
-    own: OwnNetwork, settings: Model, classes: int, channels: int, size: Size
-) -> nn.Module:
-    """Call a user's class or function with what it needs to know of the data."""
-    build = getattr(module_of_file(own.source), own.name)
-    data: dict[str, Any] = {"num_classes": classes, "in_chans": channels, "image_size": size}
-    taken = inspect.signature(build).parameters
-    network = build(**{name: data[name] for name in data if name in taken}, **settings.arguments)
+def _called(build: Callable[..., nn.Module], settings: Model, facts: NetworkFacts) -> nn.Module:
+    """Call a class or function with what it asks of the data by its parameters' names."""
+    given: dict[str, Any] = dict(settings.arguments)
+    for name, parameter in inspect.signature(build).parameters.items():
+        if name in given:
+            continue
+        if name in facts.values:
+            value = facts.values[name]
+            given[name] = _as_asked(value) if name == "image_size" else value
+        elif name in NAMES and parameter.default is parameter.empty:
+            facts.of(name, network=settings.name)  # which says what is missing
+    return build(**given)
+
+
+def _as_asked(sides: tuple[int, int]) -> Size:
+    # of constructors that know an image's size, most take two sides, and all take one
+    return sides[0] if len(set(sides)) == 1 else sides
+
+
+def _from_file(own: OwnNetwork, settings: Model, facts: NetworkFacts) -> nn.Module:
+    network = _called(getattr(module_of_file(own.source), own.name), settings, facts)
     if not isinstance(network, nn.Module):
         raise PrunebenchError(
             f"models: {settings.name}: {settings.architecture} gives a {type(network).__name__},"
@@ -257,39 +274,35 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
         model.maxpool = nn.Identity()
 
 
-def _build(settings: Model, classes: int, channels: int, image_size: Size) -> nn.Module:
+def _build(settings: Model, facts: NetworkFacts) -> nn.Module:
     own = OwnNetwork.named(settings.architecture)
     if own is None and settings.architecture not in OWN:
-        return _from_timm(settings, classes, channels, image_size)
+        return _from_timm(settings, facts)
     if settings.pretrained:
         raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
     if own is not None:
-        return _from_file(own, settings, classes, channels, image_size)
-    build: Callable[..., nn.Module] = OWN[settings.architecture]
-    return build(classes, channels, image_size, **settings.arguments)
+        return _from_file(own, settings, facts)
+    return _called(OWN[settings.architecture], settings, facts)
 
 
 def _count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _build_wider(
-    settings: Model, classes: int, channels: int, image_size: Size, width: float
-) -> nn.Module:
+def _build_wider(settings: Model, facts: NetworkFacts, width: float) -> nn.Module:
     """Build the network with ``width`` times the channels of the plain one."""
     where = f"models: {settings.name}: width {width:g}"
     if settings.pretrained:
         raise PrunebenchError(f"{where}: pretrained weights have only the width they came with")
-    shape = classes, channels, image_size
     with torch.random.fork_rng(devices=[]):
-        plain = _build(settings, *shape)
+        plain = _build(settings, facts)
     try:
         more = widened(plain, width)
     except PrunebenchError as error:
         raise PrunebenchError(f"{where}: {error}") from error
     try:
         arguments = {**settings.arguments, **more}
-        wider = _build(settings.model_copy(update={"arguments": arguments}), *shape)
+        wider = _build(settings.model_copy(update={"arguments": arguments}), facts)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PrunebenchError(f"{where}: its constructor refuses {more}: {error}") from error
     if _count(wider) == _count(plain):
@@ -297,42 +310,34 @@ def _build_wider(
     return wider
 
 
-def create(
-    settings: Model, classes: int, channels: int, image_size: Size, seed: int, width: float = 1.0
-) -> nn.Module:
+def create(settings: Model, facts: NetworkFacts, seed: int, width: float = 1.0) -> nn.Module:
     """Build a network from ``seed`` alone; the global generator is left as it was.
 
     Args:
         settings: the architecture, its arguments and its stem.
-        classes: outputs of its head.
-        channels: of the images.
-        image_size: height and width of the images, in pixels; one number where they are square.
+        facts: what it must know of the data.
         seed: of the initial weights.
         width: factor on its channels, rounded to what its structure allows.
 
     Raises:
         PrunebenchError: the model is unknown, does not take its arguments, cannot have this stem or
-            width, or needs larger images.
+            width, needs larger images, or inputs of another form.
     """
-    sides = _sides(image_size)
-    # of constructors that know an image's size, most take two sides, and all take one
-    shape = classes, channels, sides[0] if len(set(sides)) == 1 else sides
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model = (
-                _build(settings, *shape) if width == 1 else _build_wider(settings, *shape, width)
-            )
+            model = _build(settings, facts) if width == 1 else _build_wider(settings, facts, width)
             if settings.stem == "small":
                 _shrink_stem(model, settings.name)
         except (TypeError, OSError, RuntimeError) as error:
-            said = f"models: {settings.name}: {error}{only_square(*sides)}"
+            said = f"models: {settings.name}: {error}{only_square(facts)}"
             raise PrunebenchError(said) from error
     return model
 
 
-def only_square(height: int, width: int) -> str:
-    """Return the advice to end a refusal with where images of this size are not square, else ""."""
+def only_square(facts: NetworkFacts) -> str:
+    """Return the advice to end a refusal with where images are not square, else ""."""
+    height, width = facts.sides or (0, 0)
     if height == width:
         return ""
     return f"; if it needs square images, not {height}×{width}: set image_size: of the task"

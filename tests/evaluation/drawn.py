@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from prunebench.evaluation.predictions import Predictions
+from prunebench.tasks.predictions import Predictions
+from tests.kinds import classes
 
 SPLITS = ("train", "val", "test")
+
+
+def of_classes(
+    logits: dict[str, Any], labels: dict[str, Any], clean: Any, baseline: Any, **more: Any
+) -> Predictions:
+    """Predictions of classes; ``baseline`` are the classes that the dense network predicts."""
+    count = logits["test"].shape[1]
+    return Predictions(classes(count), logits, labels, clean, np.eye(count)[baseline], **more)
 
 
 def predictions(
@@ -21,7 +31,7 @@ def predictions(
     clean = labels["train"].copy()
     flipped = draw.random(count) < 0.3
     clean[flipped] = (clean[flipped] + 1) % classes
-    return Predictions(
+    return of_classes(
         logits, labels, clean, draw.integers(0, classes, count),
         noisy_val=draw.integers(0, classes, count),
         val_before=draw.normal(0, scale, (count, classes)),

@@ -13,9 +13,9 @@ from sklearn import metrics
 
 from prunebench.evaluation import generalization
 from prunebench.evaluation.generalization import MEASURES, quality
-from prunebench.evaluation.predictions import Predictions
 from prunebench.storage.records import AT_STOP, CORRUPTIONS, QUALITY
-from tests.evaluation.drawn import SPLITS, predictions, softmax, top
+from prunebench.tasks.predictions import Predictions
+from tests.evaluation.drawn import SPLITS, of_classes, predictions, softmax, top
 
 OF_WEIGHTS = {
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
@@ -54,8 +54,8 @@ def test_where_training_would_have_been_stopped() -> None:
 def test_against_scikit_learn(seed: int, classes: int) -> None:
     p = predictions(seed, classes)
     found = quality(p)
-    pairs = {split: (p.logits[split], p.labels[split]) for split in SPLITS}
-    pairs["train_clean"] = p.logits["train"], p.clean
+    pairs = {split: (p.stored[split], p.targets[split]) for split in SPLITS}
+    pairs["train_clean"] = p.stored["train"], p.clean
     for split, (logits, labels) in pairs.items():
         probabilities = np.array([softmax(row) for row in logits])
         every = list(range(classes))
@@ -69,7 +69,7 @@ def test_against_scikit_learn(seed: int, classes: int) -> None:
         )
         assert found[f"{split}_mse"] == pytest.approx(brier, rel=1e-9)
     assert found["generalization_gap"] == found["test_error"] - found["train_error"]
-    noisy = metrics.accuracy_score(p.noisy_val, p.logits["val"].argmax(1))
+    noisy = metrics.accuracy_score(p.noisy_val, p.stored["val"].argmax(1))
     assert found["noisy_val_error"] == pytest.approx(1 - noisy, abs=1e-12)
 
 
@@ -77,7 +77,7 @@ def test_against_scikit_learn(seed: int, classes: int) -> None:
 def test_top_5_is_scikit_learns(classes: int) -> None:
     p = predictions(1, classes)
     expected = 1 - metrics.top_k_accuracy_score(
-        p.labels["test"], p.logits["test"], k=5, labels=range(classes)
+        p.targets["test"], p.stored["test"], k=5, labels=range(classes)
     )
     assert expected > 0
     assert generalization.test_top5_error(p) == pytest.approx(expected, abs=1e-12)
@@ -90,7 +90,7 @@ def test_top_5_needs_six_classes() -> None:
 def test_of_equal_logits_the_first_counts() -> None:
     flat = dict.fromkeys(SPLITS, np.zeros((8, 8)))
     labels = dict.fromkeys(SPLITS, np.arange(8))
-    found = quality(Predictions(flat, labels, labels["train"], labels["test"]))
+    found = quality(of_classes(flat, labels, labels["train"], labels["test"]))
     assert found["test_error"] == 7 / 8
     assert found["test_top5_error"] == 3 / 8
 
@@ -98,7 +98,7 @@ def test_of_equal_logits_the_first_counts() -> None:
 def test_memorized_and_recovered_by_loops() -> None:
     p = predictions(5)
     wrong = reproduced = recovered = 0
-    for row, label, clean in zip(p.logits["train"], p.labels["train"], p.clean, strict=True):
+    for row, label, clean in zip(p.stored["train"], p.targets["train"], p.clean, strict=True):
         if label != clean:
             wrong += 1
             reproduced += top(row) == label
@@ -112,22 +112,22 @@ def test_instability_by_loops() -> None:
     p = predictions(6)
     assert p.val_before is not None
     assert p.val_after is not None
-    before = sum(top(r) != y for r, y in zip(p.val_before, p.labels["val"], strict=True))
-    after = sum(top(r) != y for r, y in zip(p.val_after, p.labels["val"], strict=True))
+    before = sum(top(r) != y for r, y in zip(p.val_before, p.targets["val"], strict=True))
+    after = sum(top(r) != y for r, y in zip(p.val_after, p.targets["val"], strict=True))
     assert quality(p)["instability"] == pytest.approx((after - before) / 200)
 
 
 def test_a_network_that_overflows_at_pruning_is_wrong_there() -> None:
     p = predictions(7)
     nothing = np.full((200, 5), np.nan)
-    right = 10.0 * np.eye(5)[p.labels["val"]]
+    right = 10.0 * np.eye(5)[p.targets["val"]]
     found = quality(replace(p, val_before=right, val_after=nothing))
     assert found["instability"] == 1
 
 
 def test_what_there_is_none_of_is_empty() -> None:
     p = predictions(6, classes=7)
-    bare = Predictions(p.logits, p.labels, p.labels["train"], p.baseline_test)
+    bare = Predictions(p.kind, p.stored, p.targets, p.targets["train"], p.baseline_test)
     empty = {key for key, value in quality(bare).items() if value is None}
     of_noise = {"memorized", "recovered", "noisy_val_error"}
     assert empty == {*of_noise, *(f"stopped_{measure}" for measure in of_noise), "instability"}
@@ -139,7 +139,7 @@ def test_what_there_is_none_of_is_empty() -> None:
 def test_perfect_predictions() -> None:
     labels = {s: np.arange(6) % 3 for s in SPLITS}
     logits = {s: 50.0 * np.eye(3)[labels[s]] for s in SPLITS}
-    p = Predictions(logits, labels, (labels["train"] + 1) % 3, labels["test"])
+    p = of_classes(logits, labels, (labels["train"] + 1) % 3, labels["test"])
     found = quality(p)
     assert found["memorized"] == 1  # it reproduces every wrong label
     assert found["train_clean_error"] == 1
@@ -161,7 +161,7 @@ def test_extreme_logits_stay_finite(rows: list[list[float]], shift: float) -> No
     logits = np.array(rows, dtype=np.float64)
     labels = np.arange(len(rows)) % 7
     same = dict.fromkeys(SPLITS, labels)
-    p = Predictions(dict.fromkeys(SPLITS, logits), same, labels, labels)
+    p = of_classes(dict.fromkeys(SPLITS, logits), same, labels, labels)
     found = quality(p)
     assert all(v is None or math.isfinite(v) for v in found.values())
     for column in ("test_error", "test_top5_error", "test_ece", "worst_class_error", "flips"):
@@ -169,6 +169,6 @@ def test_extreme_logits_stay_finite(rows: list[list[float]], shift: float) -> No
     assert found["test_top5_error"] <= found["test_error"] <= found["worst_class_error"]
     assert 0 <= found["test_mse"] <= 2 + 1e-9
     assert abs(found["test_overconfidence"]) <= found["test_ece"] + 1e-9
-    moved = Predictions(dict.fromkeys(SPLITS, logits + shift), same, labels, labels)
+    moved = of_classes(dict.fromkeys(SPLITS, logits + shift), same, labels, labels)
     for column in ("test_nll", "test_margin"):
         assert quality(moved)[column] == pytest.approx(found[column], rel=1e-6, abs=1e-6)

@@ -13,15 +13,14 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from prunebench.evaluation import harm
 from prunebench.evaluation.generalization import quality
-from prunebench.evaluation.predictions import Predictions
-from tests.evaluation.drawn import SPLITS, predictions, softmax, top
+from tests.evaluation.drawn import SPLITS, of_classes, predictions, softmax, top
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 4.0, 30.0])
 def test_calibration_is_torchmetrics(scale: float) -> None:
     p = predictions(3, 7, 500, scale)
     expected = multiclass_calibration_error(
-        torch.tensor(p.logits["test"]).softmax(1), torch.tensor(p.labels["test"]),
+        torch.tensor(p.stored["test"]).softmax(1), torch.tensor(p.targets["test"]),
         num_classes=7, n_bins=15, norm="l1",
     )  # fmt: skip
     assert harm.test_ece(p) == pytest.approx(float(expected), abs=1e-6)
@@ -30,7 +29,7 @@ def test_calibration_is_torchmetrics(scale: float) -> None:
 def test_calibration_by_loops() -> None:
     p = predictions(4)
     bins: dict[int, list[tuple[float, bool]]] = {}
-    for row, label in zip(p.logits["test"], p.labels["test"], strict=True):
+    for row, label in zip(p.stored["test"], p.targets["test"], strict=True):
         probabilities = softmax(row)
         confidence = max(probabilities)
         place = next(k for k in range(15) if confidence <= (k + 1) / 15)
@@ -49,11 +48,11 @@ def test_calibration_at_the_ends() -> None:
     """A confidence of exactly 1 is in the last bin; of nearly 0 classes, in the first."""
     sure = np.array([[1000.0, 0.0], [0.0, 1000.0]])
     labels = {s: np.array([0, 0]) for s in SPLITS}
-    p = Predictions(dict.fromkeys(SPLITS, sure), labels, labels["train"], np.array([0, 1]))
+    p = of_classes(dict.fromkeys(SPLITS, sure), labels, labels["train"], np.array([0, 1]))
     assert harm.test_ece(p) == harm.test_overconfidence(p) == 0.5
     many = np.zeros((4, 100))
     labels = {s: np.array([0, 0, 1, 1]) for s in SPLITS}
-    p = Predictions(dict.fromkeys(SPLITS, many), labels, labels["train"], np.zeros(4, int))
+    p = of_classes(dict.fromkeys(SPLITS, many), labels, labels["train"], np.zeros(4, int))
     assert harm.test_ece(p) == pytest.approx(0.49)
     assert harm.test_overconfidence(p) == pytest.approx(-0.49)
 
@@ -61,7 +60,7 @@ def test_calibration_at_the_ends() -> None:
 def test_margin_by_loops() -> None:
     p = predictions(8, count=101)
     margins = []
-    for row, label in zip(p.logits["test"], p.labels["test"], strict=True):
+    for row, label in zip(p.stored["test"], p.targets["test"], strict=True):
         logs = [float(np.log(value)) for value in softmax(row)]
         margins.append(logs[label] - max(v for k, v in enumerate(logs) if k != label))
     # of 101 sorted values the tenth percentile is the eleventh
@@ -72,14 +71,16 @@ def test_margin_by_loops() -> None:
 def test_margin_is_interpolated() -> None:
     logits = dict.fromkeys(SPLITS, np.array([[4.0, 0.0, 1.0], [0.0, 5.0, 9.0]]))
     labels = dict.fromkeys(SPLITS, np.array([0, 1]))
-    p = Predictions(logits, labels, labels["train"], labels["test"])
+    p = of_classes(logits, labels, labels["train"], labels["test"])
     assert harm.test_margin(p) == pytest.approx(-4 + 0.1 * 7)
 
 
 def test_flips_by_loops() -> None:
     p = predictions(5)
     flipped = to_wrong = to_right = 0
-    for row, label, before in zip(p.logits["test"], p.labels["test"], p.baseline_test, strict=True):
+    for row, label, before in zip(
+        p.stored["test"], p.targets["test"], p.baseline.predicted, strict=True
+    ):
         flipped += top(row) != before
         to_wrong += before == label and top(row) != label
         to_right += before != label and top(row) == label
@@ -94,7 +95,9 @@ def test_worst_class_by_loops() -> None:
     p = predictions(9)
     after: dict[int, list[bool]] = {}
     before: dict[int, list[bool]] = {}
-    for row, label, old in zip(p.logits["test"], p.labels["test"], p.baseline_test, strict=True):
+    for row, label, old in zip(
+        p.stored["test"], p.targets["test"], p.baseline.predicted, strict=True
+    ):
         after.setdefault(int(label), []).append(top(row) != label)
         before.setdefault(int(label), []).append(old != label)
     errors = {c: sum(found) / len(found) for c, found in after.items()}
@@ -107,16 +110,16 @@ def test_classes_without_test_samples_are_left_out() -> None:
     """Of four classes two are in the test split: the error of one rises, the other's falls."""
     logits = dict.fromkeys(SPLITS, np.eye(4)[[1, 1, 0, 3, 3]])
     labels = {"train": np.zeros(5, int), "val": np.zeros(5, int), "test": np.array([1, 1, 1, 3, 3])}
-    p = Predictions(logits, labels, labels["train"], np.array([1, 1, 1, 0, 2]))
+    p = of_classes(logits, labels, labels["train"], np.array([1, 1, 1, 0, 2]))
     assert harm.worst_class_error(p) == pytest.approx(1 / 3)
     assert harm.worst_class_change(p) == pytest.approx(1 / 3)  # the other class fell by 1
-    better = replace(p, baseline_test=np.array([1, 0, 0, 0, 2]))
+    better = replace(p, baseline_test=np.eye(4)[[1, 0, 0, 0, 2]])
     assert harm.worst_class_change(better) == pytest.approx(-1 / 3)
 
 
 def test_the_baseline_harms_nothing() -> None:
     p = predictions(7)
-    found = quality(replace(p, baseline_test=p.logits["test"].argmax(1)))
+    found = quality(replace(p, baseline_test=p.stored["test"].argmax(1)))
     columns = ("flips", "flips_to_wrong", "flips_to_right", "worst_class_change")
     assert [found[column] for column in columns] == [0, 0, 0, 0]
 
@@ -126,7 +129,7 @@ def test_the_baseline_harms_nothing() -> None:
 def test_flips_account_for_the_change_of_error(seed: int, classes: int, count: int) -> None:
     p = predictions(seed, classes, count)
     found = quality(p)
-    before = (p.baseline_test != p.labels["test"]).mean()
+    before = (p.baseline.predicted != p.targets["test"]).mean()
     change = found["flips_to_wrong"] - found["flips_to_right"]
     assert found["test_error"] - before == pytest.approx(change, abs=1e-12)
     assert found["flips_to_wrong"] + found["flips_to_right"] <= found["flips"] + 1e-12

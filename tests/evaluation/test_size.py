@@ -11,7 +11,10 @@ from prunebench.evaluation.size import macs, size
 from prunebench.experiment.settings import Model
 from prunebench.pruning.layers import prunable_layers
 from prunebench.storage.records import SIZE
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
+
+images = NetworkFacts.of_images
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def naive_convolution(weight: Tensor, mask: Tensor, positions: int) -> int:
 
 
 def test_kept_by_a_naive_count() -> None:
-    model = models.create(Model(name="seed-cnn"), 10, 1, 16, seed=0)
+    model = models.create(Model(name="seed-cnn"), images(10, 1, 16), seed=0)
     draw = torch.Generator().manual_seed(1)
     masks = {
         name: torch.rand(layer.weight.shape, generator=draw) < 0.3
@@ -69,7 +72,7 @@ def test_kept_by_a_naive_count() -> None:
 
 def test_a_transformer_by_hand() -> None:
     """Attention's products of queries, keys and values have no weights, and count."""
-    model = models.create(Model(name="test_vit"), 10, 3, 64, seed=0)
+    model = models.create(Model(name="test_vit"), images(10, 3, 64), seed=0)
     image, tokens, width = torch.zeros(1, 3, 64, 64), 16 + 1, 64
     block = tokens * width * 3 * width + tokens * width * width  # qkv, proj
     block += 2 * tokens * tokens * width  # queries by keys, shares by values
@@ -81,7 +84,7 @@ def test_a_transformer_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "resnet20", "test_convnext"])
 def test_dense_is_torchs_count(name: str) -> None:
-    model = models.create(Model(name=name), 10, 3, 32, seed=0).train()
+    model = models.create(Model(name=name), images(10, 3, 32), seed=0).train()
     image = torch.zeros(1, 3, 32, 32)
     dense, kept = macs(model, image, {})
     assert model.training
@@ -103,7 +106,7 @@ def test_dense_is_torchs_count(name: str) -> None:
 
 
 def test_resnet20_has_the_known_cost() -> None:
-    model = models.create(Model(name="resnet20"), 10, 3, 32, seed=0)
+    model = models.create(Model(name="resnet20"), images(10, 3, 32), seed=0)
     dense, _ = macs(model, torch.zeros(1, 3, 32, 32), {})
     # 40.55 M is the literature's count with free shortcuts; ours are two 1x1 convolutions
     assert dense - (16**2 * 16 * 32 + 8**2 * 32 * 64) == pytest.approx(40.55e6, rel=1e-3)

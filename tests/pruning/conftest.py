@@ -17,6 +17,7 @@ from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.pruning.masks import Masks
 from prunebench.training.loop import Samples, learning_rate, train
+from tests.kinds import classes
 from tests.one_thread import one_thread  # noqa: F401
 
 
@@ -50,7 +51,9 @@ def some_samples(count: int = 60) -> Samples:
     pictures = torch.randint(0, 256, (3, 1, 8, 8), generator=draw)
     noise = torch.randint(-60, 60, (count + 30, 1, 8, 8), generator=draw)
     images = (pictures[labels] + noise).clamp(0, 255).to(torch.uint8)
-    return Samples(images[:count], labels[:count], images[count:], labels[count:], normalize)
+    return Samples(
+        images[:count], labels[:count], images[count:], labels[count:], classes(3), normalize
+    )
 
 
 @dataclass
@@ -69,12 +72,12 @@ class Bench:
         return replace(self, training=training, cells={})
 
     def curve(self, method: Method) -> Curve:
-        batch = self.samples.normalize(self.samples.images)
+        batch = self.samples.normalize(self.samples.inputs)
         return Curve(
             method=method, training=self.training, prunable=Prunable(), seed=11, baseline_seed=7,
             build=lambda: deepcopy(self.initial), states=lambda epoch: self.states[epoch],
             samples=self.samples, finished=self.cells.get, baseline_cost=Cost(4.0, 1.0),
-            calibration=list(zip(batch.split(20), self.samples.labels.split(20), strict=True)),
+            calibration=list(zip(batch.split(20), self.samples.targets.split(20), strict=True)),
         )  # fmt: skip
 
     def run(

@@ -13,6 +13,7 @@ from prunebench.experiment.settings import Prunable, Training
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.training.loop import Samples, learning_rate, train
+from tests.kinds import classes
 
 CLASSES, SIDE = 3, 4
 
@@ -58,7 +59,9 @@ def samples_of(count: int = 24, seed: int = 0, wrong: int = 0) -> Samples:
     images = (noise + 60 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
     given = labels[:count].clone()
     given[:wrong] = (given[:wrong] + 1) % CLASSES
-    return Samples(images[:count], given, images[count:], labels[count:], normalize)
+    return Samples(
+        images[:count], given, images[count:], labels[count:], classes(CLASSES), normalize
+    )
 
 
 def curve_of(
@@ -85,7 +88,7 @@ def curve_of(
         model, samples, settings, seed=3, rate=learning_rate(settings), stop=epochs,
         after_epoch=keep,
     )  # fmt: skip
-    batches = [(normalize(samples.images[:8]), samples.labels[:8])]
+    batches = [(normalize(samples.inputs[:8]), samples.targets[:8])]
     return Curve(
         method=config.method({"name": "mine", "recovery": "none", **method}), training=settings,
         prunable=Prunable(), seed=seed, baseline_seed=3, build=lambda: deepcopy(start),

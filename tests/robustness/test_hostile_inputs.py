@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -27,6 +28,7 @@ from prunebench.runner.preflight import describe
 from prunebench.statistics.cells_table import read_cells
 from prunebench.storage.records import COLUMNS
 from prunebench.tasks import memory
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.tasks.raw import COPIES, check_fits
 from prunebench.text import safe_names
 from prunebench.tracking.mlflow_runs import read_runs
@@ -141,7 +143,9 @@ def test_a_pickle_as_checkpoint_of_a_network_is_never_run(tmp_path: Path) -> Non
 
 
 def _describe(model: Model) -> Any:
-    return describe(model, Prunable(), task="digits", classes=3, shape=(1, 32, 32))
+    facts = NetworkFacts.of_images(3, 1, 32)
+    example = torch.zeros(1, 1, 32, 32)
+    return describe(model, Prunable(), task="digits", facts=facts, example=example)
 
 
 def test_memory_is_what_limits_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_images_that_are_not_square_go_all_the_way(tmp_path: Path) -> None:
     labels = np.arange(90) % 2
     for image, label in zip(images, labels, strict=True):
         image[:, 7 * label : 7 * label + 7] += 150
-    np.savez(tmp_path / "wide.npz", train_images=images, train_labels=labels)
+    np.savez(tmp_path / "wide.npz", train_inputs=images, train_targets=labels)
     task = {"name": "wide", "source": "medmnist", "path": str(tmp_path / "wide.npz")}
     grid = {**GRID, "tasks": [{**task, "val": 20, "test": 30}], "methods": ["l1-filter"]}
     plan, data = Plan(config.parse(grid), tmp_path / "results"), tmp_path / "data"

@@ -42,9 +42,9 @@ def test_lossless_formats_come_back_as_they_were(
 ) -> None:
     images = pictures(*shape)
     split = _decoded(make_task(), *(encode(image, kind) for image in images))
-    assert split.images.dtype == np.uint8
-    assert np.array_equal(split.images.reshape(shape), images)
-    assert split.labels.tolist() == [0, 1]
+    assert split.inputs.dtype == np.uint8
+    assert np.array_equal(split.inputs.reshape(shape), images)
+    assert split.targets.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("mode", "pillow"), [("grey", "L"), ("rgb", "RGB")])
@@ -67,7 +67,7 @@ def test_channels_and_size_are_pillows_whether_encoded_or_not(
             for image in images
         ]
     ).reshape(3, 8, 8, -1)
-    assert np.array_equal(_decoded(task, *map(encode, images)).images, expected)
+    assert np.array_equal(_decoded(task, *map(encode, images)).inputs, expected)
     assert np.array_equal(fit(images.reshape(3, 9, 6, -1), task), expected)
 
 
@@ -83,9 +83,9 @@ def test_transparent_palettes_decode_without_a_warning(make_task: MakeTask) -> N
     image.putpixel((0, 1), 1)
     image.putpixel((0, 2), 2)
     split = _decoded(make_task(), _saved(image, "PNG", transparency=b"\x00\x80"))
-    assert split.images.shape == (1, 6, 6, 3)
+    assert split.inputs.shape == (1, 6, 6, 3)
     # nothing of the red, half of the green, all of the blue, over white
-    assert split.images[0, :3, 0].tolist() == [[255, 255, 255], [127, 255, 127], [0, 0, 255]]
+    assert split.inputs[0, :3, 0].tolist() == [[255, 255, 255], [127, 255, 127], [0, 0, 255]]
 
 
 def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -98,11 +98,11 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 def test_transparent_pixels_lie_over_white(value: int, alpha: int) -> None:
     over = (value * alpha + 255 * (255 - alpha)) / 255
     task = Task(name="mine", source="digits")
-    grey = _decoded(task, _saved(Image.new("LA", (4, 4), (value, alpha)), "PNG")).images
+    grey = _decoded(task, _saved(Image.new("LA", (4, 4), (value, alpha)), "PNG")).inputs
     assert grey.shape == (1, 4, 4, 1)
     assert abs(grey.astype(float) - over).max() <= 1
     colour = Image.new("RGBA", (4, 4), (value, 0, 255, alpha))
-    found = _decoded(task, _saved(colour, "PNG")).images[0, 0, 0].astype(float)
+    found = _decoded(task, _saved(colour, "PNG")).inputs[0, 0, 0].astype(float)
     assert abs(found - [over, 255 - alpha, 255]).max() <= 1
 
 
@@ -123,18 +123,18 @@ def test_images_are_turned_as_their_exif_says(
     exif[ExifTags.Base.Orientation] = orientation
     image = Image.fromarray(np.ascontiguousarray(stored))
     data = _saved(image, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
-    found = _decoded(make_task(mode="grey"), data).images[0, :, :, 0]
+    found = _decoded(make_task(mode="grey"), data).inputs[0, :, :, 0]
     assert found.shape == (32, 16)
     assert abs(found[8::16, 4::8].astype(int) - quarters).max() < 12
 
 
 def test_colours_of_other_spaces_and_depths_are_those_of_pillow(make_task: MakeTask) -> None:
     ink = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # magenta and yellow make red
-    found = _decoded(make_task(), _saved(ink, "JPEG", quality=95)).images[0, 4, 4]
+    found = _decoded(make_task(), _saved(ink, "JPEG", quality=95)).inputs[0, 4, 4]
     assert abs(found.astype(int) - [255, 0, 0]).max() < 12
     bits = Image.fromarray(np.eye(8, dtype=bool))
     assert np.array_equal(
-        _decoded(make_task(), _saved(bits, "PNG")).images[0, :, :, 0], 255 * np.eye(8)
+        _decoded(make_task(), _saved(bits, "PNG")).inputs[0, :, :, 0], 255 * np.eye(8)
     )
 
 
@@ -144,13 +144,13 @@ def test_an_animation_is_refused_by_name(make_task: MakeTask, kind: str) -> None
     moving = _saved(frames[0], kind, save_all=True, append_images=frames[1:])
     said = _refusal(make_task(), moving)
     assert said == f"row 0: a {kind} of several frames or pages: give one image of them"
-    assert _decoded(make_task(), _saved(frames[0], kind)).images.shape[:3] == (1, 8, 8)
+    assert _decoded(make_task(), _saved(frames[0], kind)).inputs.shape[:3] == (1, 8, 8)
 
 
 def test_the_photo_of_a_phone_with_a_preview_behind_it_is_the_photo(make_task: MakeTask) -> None:
     photo, preview = Image.new("RGB", (8, 8), "white"), Image.new("RGB", (8, 8), "black")
     stored = _saved(photo, "MPO", save_all=True, append_images=[preview])
-    assert _decoded(make_task(), stored).images.min() > 250
+    assert _decoded(make_task(), stored).inputs.min() > 250
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -189,7 +189,7 @@ def test_unequal_sizes_need_an_image_size(
     assert message == (
         "row 1: 9x6 pixels, the images before it 8x6; set image_size: to bring all to one size"
     )
-    assert _decoded(make_task(image_size=4), *contents).images.shape == (2, 4, 4, 1)
+    assert _decoded(make_task(image_size=4), *contents).inputs.shape == (2, 4, 4, 1)
 
 
 def test_grey_among_colour_needs_a_mode(
@@ -197,7 +197,7 @@ def test_grey_among_colour_needs_a_mode(
 ) -> None:
     contents = encode(pictures(6, 6, 3)), encode(pictures(6, 6))
     assert "row 1: a grey image among colour ones; set mode:" in _refusal(make_task(), *contents)
-    assert _decoded(make_task(mode="rgb"), *contents).images.shape == (2, 6, 6, 3)
+    assert _decoded(make_task(mode="rgb"), *contents).inputs.shape == (2, 6, 6, 3)
 
 
 def test_deep_pixels_are_refused(make_task: MakeTask, encode: Encode) -> None:

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Task
 from prunebench.storage.files import sha256_file
-from prunebench.tasks.prepare import check, moments, prepare, sidecar, split
+from prunebench.tasks.forms import moments
+from prunebench.tasks.prepare import check, prepare, sidecar, split
 from prunebench.tasks.raw import Raw, Split
 from prunebench.tasks.stratified import permuter, stratified
 
@@ -56,18 +57,18 @@ def test_splits_are_disjoint_stratified_and_the_same_every_time(
     }
     together = np.concatenate(list(parts.values()))
     assert sorted(together) == list(range(len(labels)))
-    counted = raw.train.labels[parts["test"]]
+    counted = raw.train.targets[parts["test"]]
     shares = {label: labels.count(label) * test / len(labels) for label in set(labels)}
-    plain = stratified(raw.train.labels, test, permuter(seed, 0))
+    plain = stratified(raw.train.targets, test, permuter(seed, 0))
     if all(
-        0 < (raw.train.labels[plain] == label).sum() <= labels.count(label) - 2 for label in shares
+        0 < (raw.train.targets[plain] == label).sum() <= labels.count(label) - 2 for label in shares
     ):
         assert np.array_equal(parts["test"], plain)  # what was fine before stays
         for label, share in shares.items():
             assert abs((counted == label).sum() - share) < 1
     if all(labels.count(label) >= 3 for label in shares) and len(parts["val"]) >= len(shares):
         for chosen in parts.values():  # tiny classes too are in every split
-            assert set(raw.train.labels[chosen]) == set(labels)
+            assert set(raw.train.targets[chosen]) == set(labels)
     again = split(raw, task)
     assert all(np.array_equal(again[name][1], chosen) for name, chosen in parts.items())
 
@@ -87,7 +88,7 @@ def test_official_splits_are_kept_apart_and_may_be_cut() -> None:
     cut = split(raw, _task(train=8, val=4, test=6))
     for name, tag, size in (("train", 1, 8), ("val", 2, 4), ("test", 3, 6)):
         origin, chosen = cut[name]
-        assert set(origin.images[chosen][:, 0, 0, 0].tolist()) == {tag}
+        assert set(origin.inputs[chosen][:, 0, 0, 0].tolist()) == {tag}
         assert len(chosen) == size
 
 
@@ -119,7 +120,7 @@ def test_sizes_that_cannot_be_had(settings: dict[str, Any], message: str) -> Non
         (Raw(_split([])), "the train split of the source is empty"),
         (Raw(_split([0, 1]), test=_split([])), "the test split of the source is empty"),
         (Raw(_split([0, 0])), "one class only"),
-        (Raw(Split(_split([0, 1]).images, _split([0]).labels)), "2 images but 1 labels"),
+        (Raw(Split(_split([0, 1]).inputs, _split([0]).targets)), "2 images but 1 labels"),
     ],
 )
 def test_bad_labels(raw: Raw, message: str) -> None:
@@ -227,7 +228,7 @@ def test_splits_of_different_shapes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = _split([0, 1])
-    raw = Raw(_split([0, 1] * 5), test=Split(small.images[:, :, :3], small.labels))
+    raw = Raw(_split([0, 1] * 5), test=Split(small.inputs[:, :, :3], small.targets))
     monkeypatch.setattr("prunebench.tasks.sources.reader", lambda name: lambda task, folder: raw)
     with pytest.raises(PrunebenchError, match=r"the splits differ in shape .*test \[1, 1, 3\]"):
         prepare(_task(val=4), tmp_path, tmp_path / "file")
@@ -242,7 +243,7 @@ def test_images_that_are_all_the_same_are_refused(
     )
     with pytest.raises(PrunebenchError, match="all 20 training images are the same"):
         prepare(_task(val=10, test=10), tmp_path, tmp_path / "file")
-    same.images[:, 3, 3, 1] = np.arange(40)
+    same.inputs[:, 3, 3, 1] = np.arange(40)
     prepare(_task(val=10, test=10), tmp_path, tmp_path / "file")
 
 

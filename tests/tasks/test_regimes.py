@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Regime
-from prunebench.tasks.regimes import NOISES, AppliedRegime, _hash, apply
+from prunebench.tasks.kinds.classification import NOISES
+from prunebench.tasks.regimes import AppliedRegime, _hash, apply
+from tests.kinds import classes as classes_of
 
 KINDS = ("symmetric", "asymmetric", "pair-flip")
 SIZES = st.lists(st.integers(2, 30), min_size=2, max_size=6)
@@ -23,7 +25,7 @@ SEEDS = st.integers(0, 2**32)
 def _apply(labels: torch.Tensor, classes: int, seed: int = 0, **settings: Any) -> AppliedRegime:
     regime = Regime(name="mine", **settings)
     val = torch.arange(classes).repeat(10)
-    return apply(regime, labels, val, classes, torch.Generator().manual_seed(seed))
+    return apply(regime, labels, val, classes_of(classes), torch.Generator().manual_seed(seed))
 
 
 def _of(sizes: list[int]) -> torch.Tensor:
@@ -181,7 +183,7 @@ def test_a_noisy_validation_split_stands_beside_the_clean_one(
     plain, asked = (
         apply(
             Regime(**settings, noisy_val=noisy),
-            labels, val, 5, torch.Generator().manual_seed(seed),
+            labels, val, classes_of(5), torch.Generator().manual_seed(seed),
         )
         for noisy in (False, True)
     )  # fmt: skip
@@ -198,7 +200,7 @@ def test_a_noisy_validation_split_stands_beside_the_clean_one(
 def test_the_noisy_validation_split_has_a_generator_of_its_own() -> None:
     labels = torch.arange(5).repeat(20)
     regime = Regime(name="mine", label_noise=0.5, noisy_val=True)
-    applied = apply(regime, labels, labels, 5, torch.Generator().manual_seed(0))
+    applied = apply(regime, labels, labels, classes_of(5), torch.Generator().manual_seed(0))
     assert applied.noisy_val is not None
     # the same labels, drawn as those of training would be the same flips
     assert not torch.equal(applied.noisy_val, applied.given)
@@ -228,7 +230,7 @@ def test_the_hash_changes_with_any_flip(kind: str, position: int, seed: int) -> 
         assert _hash(applied.indices, flipped, altered) != applied.label_hash
 
 
-def test_wrong_labels_spread_over_all_other_classes() -> None:
+def test_wrong_labels_spread_over_all_otherclasses_of() -> None:
     labels = torch.zeros(4000, dtype=torch.int64)
     labels[:5] = torch.arange(5)
     applied = _apply(labels, 5, label_noise=0.99)

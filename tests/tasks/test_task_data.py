@@ -31,8 +31,8 @@ def test_what_was_prepared_comes_back(target: Path) -> None:
     data = load(target)
     stored = load_file(target)
     for split in ("train", "val", "test"):
-        assert np.array_equal(data.images[split].numpy(), stored[f"{split}_images"])
-        assert np.array_equal(data.labels[split].numpy(), stored[f"{split}_labels"])
+        assert np.array_equal(data.inputs[split].numpy(), stored[f"{split}_images"])
+        assert np.array_equal(data.targets[split].numpy(), stored[f"{split}_labels"])
     assert (data.classes, data.shape) == (10, (1, 8, 8))
     assert data.data_hash == sha256_file(target)
 
@@ -43,17 +43,17 @@ def test_images_lie_in_the_file_and_not_in_memory(target: Path) -> None:
     if not mapped.exists():
         pytest.skip("no /proc to look into")
     assert str(target) in mapped.read_text()
-    assert data.images["train"].dtype == torch.uint8
+    assert data.inputs["train"].dtype == torch.uint8
 
 
 def test_normalized_training_images_have_mean_0_and_deviation_1(target: Path) -> None:
     data = load(target).to("cpu")
-    images = data.normalized(data.images["train"])
+    images = data.normalized(data.inputs["train"])
     assert images.dtype == torch.float32
     assert images.mean().item() == pytest.approx(0, abs=1e-5)
     assert images.std(correction=0).item() == pytest.approx(1, abs=1e-5)
-    pixel = data.images["test"][3, 0, 4, 5].item() / 255
-    value = data.normalized(data.images["test"])[3, 0, 4, 5].item()
+    pixel = data.inputs["test"][3, 0, 4, 5].item() / 255
+    value = data.normalized(data.inputs["test"])[3, 0, 4, 5].item()
     assert value == pytest.approx((pixel - data.mean.item()) / data.std.item(), abs=1e-5)
 
 
@@ -67,7 +67,7 @@ def test_a_channel_that_never_changes_stays_finite(target: Path) -> None:
         {**described, "sha256": sha256_file(target), "mean": [9 / 255], "std": [0.0]},
     )
     data = load(target)
-    assert data.normalized(data.images["train"]).abs().max().item() < 1e-5
+    assert data.normalized(data.inputs["train"]).abs().max().item() < 1e-5
 
 
 def _refusal(target: Path) -> str:

@@ -17,6 +17,7 @@ from prunebench.pruning.curve import Curve, Pruned
 from prunebench.training import checkpoints
 from prunebench.training.checkpoints import Checkpoint, Checkpoints, Memory, Point
 from prunebench.training.loop import Hooks, Run, Samples, learning_rate, train
+from tests.kinds import classes
 from tests.pruning.in_memory import cells, curve_of
 
 
@@ -46,7 +47,9 @@ def samples() -> Samples:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (60, 1, 6, 6), generator=draw, dtype=torch.uint8)
     labels, augmentation = torch.arange(60) % 3, Augmentation(crop=1, flip=True)
-    return Samples(images[:42], labels[:42], images[42:], labels[42:], normalize, augmentation)
+    return Samples(
+        images[:42], labels[:42], images[42:], labels[42:], classes(3), normalize, augmentation
+    )
 
 
 def network() -> nn.Module:

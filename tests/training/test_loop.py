@@ -28,6 +28,7 @@ from prunebench.training.loop import (
     train,
 )
 from prunebench.training.optimizers import optimizer_of
+from tests.kinds import classes
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ def samples() -> Samples:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (60, 1, 6, 6), generator=draw, dtype=torch.uint8)
     labels = torch.arange(60) % 3
-    return Samples(images[:42], labels[:42], images[42:], labels[42:], normalize)
+    return Samples(images[:42], labels[:42], images[42:], labels[42:], classes(3), normalize)
 
 
 def network(dropout: float = 0.0) -> nn.Module:
@@ -70,19 +71,19 @@ def same_bits(one: nn.Module, two: nn.Module) -> None:
 def naive(model: nn.Module, samples: Samples, training: Training, start: int = 0) -> None:
     """Plain SGD with Nesterov momentum, or AdamW, written out; cosine learning rate."""
     memory: dict[str, list[Tensor]] = {}
-    per_epoch = math.ceil(len(samples.labels) / training.batch_size)
+    per_epoch = math.ceil(len(samples.targets) / training.batch_size)
     step = 0
     for epoch in range(start, training.epochs):
         model.train()
         draw = torch.Generator().manual_seed(derive_seed(1, "batches", epoch))
-        order = torch.randperm(len(samples.labels), generator=draw)
+        order = torch.randperm(len(samples.targets), generator=draw)
         for number in range(per_epoch):
             chosen = order[number * training.batch_size : (number + 1) * training.batch_size]
             share = (epoch + number / per_epoch) / training.epochs
             rate = training.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
             model.zero_grad()
-            logits = model(normalize(samples.images[chosen]))
-            functional.cross_entropy(logits, samples.labels[chosen]).backward()
+            logits = model(normalize(samples.inputs[chosen]))
+            functional.cross_entropy(logits, samples.targets[chosen]).backward()
             if training.gradient_clip is not None:
                 norm = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
                 for parameter in model.parameters():
@@ -126,7 +127,7 @@ def test_a_naive_loop_gives_the_same(samples, changes) -> None:
     torch.testing.assert_close(model.state_dict(), expected.state_dict(), atol=1e-5, rtol=1e-4)
     assert run.epochs == len(run.history) == 3
     assert [entry["epoch"] for entry in run.history] == [1, 2, 3]
-    wrong = predict(model, samples.val_images, normalize).argmax(1) != samples.val_labels
+    wrong = predict(model, samples.val_inputs, normalize).argmax(1) != samples.val_targets
     assert run.history[-1]["val_error"] == pytest.approx(float(wrong.float().mean()))
 
 
@@ -190,7 +191,7 @@ def test_every_sample_once_an_epoch(samples) -> None:
     assert seen == [16, 16, 10] * 2
     draw = torch.Generator().manual_seed(derive_seed(1, "batches", 0))
     labels = torch.arange(42)
-    order = torch.cat([y for _, y in epoch_batches(samples.images, labels, 16, draw, normalize)])
+    order = torch.cat([y for _, y in epoch_batches(samples.inputs, labels, 16, draw, normalize)])
     assert sorted(order.tolist()) == list(range(42))
 
 
@@ -281,9 +282,9 @@ class Several(nn.Module):
 def test_predictions(samples) -> None:
     model = Several().train()
     trained(model, samples, settings(epochs=1))
-    found = predict(model, samples.images, normalize, batch=5)
+    found = predict(model, samples.inputs, normalize, batch=5)
     assert not model.training
-    expected = model(normalize(samples.images))[0]
+    expected = model(normalize(samples.inputs))[0]
     torch.testing.assert_close(found, expected.detach(), atol=1e-6, rtol=1e-5)
     assert not found.requires_grad
 
@@ -340,19 +341,19 @@ def errors_by_epoch(samples: Samples, training: Training, labels: Tensor) -> lis
     for stop in range(1, training.epochs + 1):
         model = network()
         trained(model, samples, training, stop=stop)
-        predicted = predict(model, samples.val_images, normalize).argmax(1)
+        predicted = predict(model, samples.val_inputs, normalize).argmax(1)
         found.append(float((predicted != labels).float().mean()))
     return found
 
 
 @pytest.mark.parametrize("noisy", [False, True])
 def test_the_stopped_state_is_that_of_the_lowest_error(samples: Samples, noisy: bool) -> None:
-    wrong = (samples.val_labels + 1) % 3
-    wrong[::3] = samples.val_labels[::3]
+    wrong = (samples.val_targets + 1) % 3
+    wrong[::3] = samples.val_targets[::3]
     if noisy:
-        samples = replace(samples, noisy_val_labels=wrong)
+        samples = replace(samples, noisy_val_targets=wrong)
     training = settings(epochs=9, learning_rate=0.3)
-    errors = errors_by_epoch(samples, training, wrong if noisy else samples.val_labels)
+    errors = errors_by_epoch(samples, training, wrong if noisy else samples.val_targets)
     best = errors.index(min(errors)) + 1  # the first of equal ones
     assert best < 9  # else it would show nothing
     run = trained(network(), samples, training)

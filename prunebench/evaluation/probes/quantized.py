@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from prunebench.compression.onnx_int8 import pair
 from prunebench.compression.quantize import predict
 from prunebench.errors import Refused
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
+from prunebench.training.loop import error_of
 
 
 @probe(
     columns={
-        "quantized_error": "mean(ŷ_int8 ≠ y) on all test images",
+        "quantized_error": "error of the network in 8 bits on all test inputs",
         "bytes_onnx": "of the ONNX file in single precision, behind zstd",
         "bytes_quantized": "of the ONNX file in 8 bits, behind zstd",
     },
@@ -22,15 +25,15 @@ from prunebench.experiment.registry import probe
     source="Jacob 2018, sections 2 and 3",
 )
 def quantized(subject: Subject) -> dict[str, Any]:
-    """The smallest verified network in int8 by ONNX Runtime, calibrated on training images."""
+    """The smallest verified network in int8 by ONNX Runtime, calibrated on training inputs."""
     try:
-        single, eight = pair(subject.smallest.model, *subject.moments, subject.train[0])
+        single, eight = pair(subject.deployed, subject.train[0])
     except Refused:  # the columns stay empty
         return {}
-    images, labels = subject.test_images.cpu().numpy(), subject.test_labels.cpu().numpy()
-    found = predict(eight.runner(1), images).argmax(1)
+    kind, targets = subject.kind, subject.test_targets.cpu()
+    answers = torch.from_numpy(predict(eight.runner(1), subject.test_inputs.cpu().numpy()))
     return {
-        "quantized_error": float((found != labels).mean()),
+        "quantized_error": error_of(kind, kind.keep(answers, targets), targets),
         "bytes_onnx": single.compressed,
         "bytes_quantized": eight.compressed,
     }

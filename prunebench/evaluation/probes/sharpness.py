@@ -8,31 +8,32 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
 from prunebench.pruning.layers import evaluating
 from prunebench.training.loop import logits_of
 
-BATCH = 500  # images at a time
+BATCH = 500  # samples at a time
 
 
 def sharpness_of(
-    model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, labels: Tensor,
-    normalize: Callable[[Tensor], Tensor], rho: float = 0.05,
+    model: nn.Module, masks: Mapping[str, Tensor], inputs: Tensor, targets: Tensor,
+    mean_loss: Callable[[Tensor, Tensor], Tensor], normalize: Callable[[Tensor], Tensor],
+    rho: float = 0.05,
 ) -> float:  # fmt: skip
     """Return the rise of the loss by one ascent step of length ``rho``, in nat (Foret 2021, eq. 2).
 
-    The step goes along the gradient g of the mean cross-entropy by all parameters but the pruned:
+    The step goes along the gradient g of the mean loss by all parameters but the pruned:
     w + rho · g / ‖g‖₂. The model is in eval mode; its mode and its gradients stay as they are.
 
     Args:
         model: the network.
         masks: parameter name -> bool; entries where it is False do not move.
-        images: uint8 [N, C, H, W].
-        labels: [N].
-        normalize: uint8 images to the network's input.
+        inputs: [N, ...] as they are stored.
+        targets: [N, ...].
+        mean_loss: of (outputs, targets), the mean over the batch.
+        normalize: stored inputs to the network's.
         rho: length of the step.
 
     Returns:
@@ -40,13 +41,12 @@ def sharpness_of(
     """
 
     def loss(weights: dict[str, Tensor], part: Tensor, wanted: Tensor) -> Tensor:
-        logits = logits_of(functional_call(model, weights, (normalize(part),)))
-        whole = functional.cross_entropy(logits.double(), wanted, reduction="sum")
-        return whole / len(labels)
+        outputs = logits_of(functional_call(model, weights, (normalize(part),)))
+        return mean_loss(outputs.double(), wanted) * (len(wanted) / len(targets))
 
     weights = {name: w.detach().requires_grad_() for name, w in model.named_parameters()}
     slopes = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+    batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
     before = after = 0.0
     with evaluating(model):
         for part, wanted in batches:
@@ -75,5 +75,7 @@ def sharpness_of(
 )
 def sharpness(subject: Subject, *, rho: float = 0.05) -> dict[str, float]:
     """Rise of the training loss after one ascent step on all parameters but the pruned."""
-    found = sharpness_of(subject.model, subject.masks, *subject.train, subject.normalize, rho)
+    found = sharpness_of(
+        subject.model, subject.masks, *subject.train, subject.kind.loss, subject.normalize, rho
+    )
     return {"sharpness": found} if math.isfinite(found) else {}

@@ -13,9 +13,9 @@ from prunebench.experiment.registry import probe
     columns={
         "shrink": "verified, unchanged, different or refused",
         "shrink_message": "why, in words",
-        "shrink_difference": "max|z − z_shrunk| / max|z|, on test images and noise",
+        "shrink_difference": "max|z − z_shrunk| / max|z|, on test inputs and noise",
         "params_shrunk": "parameters of the smallest verified network",
-        "macs_shrunk": "its multiply-accumulates an image, with dense kernels",
+        "macs_shrunk": "its multiply-accumulates an input, with dense kernels",
         "shrunk_speedup": "macs_dense / macs_shrunk",
     },
     better="",
@@ -25,9 +25,9 @@ from prunebench.experiment.registry import probe
 def shrunk(subject: Subject) -> dict[str, Any]:
     """Size of the network without what its masks leave no use, once its outputs are the same."""
     network = subject.smallest
-    image = subject.normalize(subject.test_images[:1])
-    left = macs(network.model, image, {})[0]
-    dense = macs(subject.model, image, {})[0]
+    example = subject.normalize(subject.test_inputs[:1])
+    left = macs(network.model, example, {})[0]
+    dense = macs(subject.model, example, {})[0]
     return {
         "shrink": network.outcome,
         "shrink_message": "; ".join([network.reason, *network.notes]),

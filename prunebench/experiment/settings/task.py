@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench.errors import suggest
+from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.settings.names import Count, Name, Seed, Share
 from prunebench.experiment.sources import TASK_SOURCES, modules
 from prunebench.experiment.validation import Settings
@@ -26,8 +29,10 @@ class Task(Settings):
 
     name: Name
     """Name of the task."""
+    kind: str = "classification"
+    """Kind of task: what is predicted, its loss and its error; `prunebench kinds` lists them."""
     source: str
-    """Source of images: digits, torchvision, folder, parquet, medmnist or tiny-imagenet."""
+    """Source of the data: digits, torchvision, folder, parquet, medmnist, tiny-imagenet, …"""
     dataset: str | None = None
     """Data set of the source: for torchvision the name of its class, e.g. CIFAR10."""
     path: str | None = None
@@ -53,6 +58,16 @@ class Task(Settings):
         if isinstance(value, float) and value >= 1:
             raise ValueError("a share must be less than 1 (a number of images has no point)")
         return value
+
+    @property
+    def kind_source(self) -> Path:
+        """The source file of its kind."""
+        return registry.find(TaskKindTraits, self.kind).source
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        return registry.find(TaskKindTraits, value).name
 
     @field_validator("source")
     @classmethod

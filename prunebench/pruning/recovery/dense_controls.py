@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import replace
 
 from torch import nn
-from torch.nn import functional
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import recovery
@@ -26,14 +25,17 @@ _DECAYS = {"sgd": (0.0, 1e-4, 5e-4, 2e-3, 1e-2), "adamw": (0.0, 0.01, 0.05, 0.2,
 
 
 def validation(curve: Curve, model: nn.Module) -> tuple[float, float]:
-    """Return error in [0, 1] and mean negative log-likelihood (nats) on the validation images.
+    """Return error in [0, 1] and mean negative log-likelihood (nats) on validation.
 
-    Against the labels by which a choice is made: with the regime's noise, if any.
+    Against the targets by which a choice is made: with the regime's noise, if any. Kinds of tasks
+    without a likelihood have 0.
     """
-    labels = curve.samples.choice_labels.cpu()
-    logits = predict(model, curve.samples.val_images, curve.samples.normalize)
-    error = (logits.argmax(1) != labels).float().mean().item()
-    return error, functional.cross_entropy(logits, labels).item()
+    samples, kind = curve.samples, curve.samples.kind
+    targets = samples.choice_targets
+    stored = predict(model, samples.val_inputs, targets, kind, samples.normalize)
+    found, wanted = kind.read(stored.double().numpy()), targets.cpu().numpy()
+    losses = kind.nlls(found, wanted)
+    return kind.error(found, wanted), 0.0 if losses is None else float(losses.mean())
 
 
 def _start(curve: Curve, model: nn.Module, masks: Masks) -> None:
@@ -45,7 +47,7 @@ def _choosing(curve: Curve, clean: bool) -> Curve:
     """Return the curve as one that chooses on clean validation labels, if asked to."""
     if not clean:
         return curve
-    return replace(curve, samples=replace(curve.samples, noisy_val_labels=None))
+    return replace(curve, samples=replace(curve.samples, noisy_val_targets=None))
 
 
 @recovery(length="training", anew=True, stops=True)

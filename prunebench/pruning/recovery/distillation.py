@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunebench.experiment.registry import recovery
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks
 from prunebench.training.loop import Hooks, Run, logits_of
-
-
-def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Return T² · KL(teacher ‖ student) of logits [B, classes] softened by T, mean of the batch."""
-    return temperature**2 * functional.kl_div(
-        functional.log_softmax(student.float() / temperature, 1),
-        functional.log_softmax(teacher.float() / temperature, 1),
-        reduction="batchmean",
-        log_target=True,
-    )
 
 
 @recovery(
@@ -42,8 +31,9 @@ def distillation(
 ) -> Run:
     """Fine-tuning towards the dense baseline's outputs and the labels (Hinton 2015, section 2).
 
-    The loss is ``weight`` · T² · KL(baseline ‖ network) + (1 − ``weight``) · cross-entropy. The
-    baseline sees the same batches, in eval mode.
+    The loss is ``weight`` · T² · KL(baseline ‖ network) + (1 − ``weight``) · the task's own, which
+    for classes is the cross-entropy; the kind of task defines the divergence. The baseline sees
+    the same batches, in eval mode.
 
     Args:
         temperature: T, above 0.
@@ -53,13 +43,14 @@ def distillation(
         epochs: length of the training; None: the configuration's ``training.recovery_epochs``.
         rate_share: constant learning rate, relative to the baseline's.
     """
+    kind = curve.samples.kind
     teacher = curve.model_at(curve.epochs).eval().requires_grad_(False)
 
-    def loss(logits: Tensor, labels: Tensor, inputs: Tensor) -> Tensor:
+    def loss(outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = logits_of(teacher(inputs))
-        plain = functional.cross_entropy(logits, labels)
-        return weight * divergence(logits, wanted, temperature) + (1 - weight) * plain
+        plain = kind.loss(outputs, targets)
+        return weight * kind.divergence(outputs, wanted, temperature) + (1 - weight) * plain
 
     hooks = Hooks(loss=loss)
     if rewind:

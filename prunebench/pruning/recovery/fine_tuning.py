@@ -128,7 +128,7 @@ def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Ru
         module.reset_running_stats()
         module.momentum = None  # a plain mean over the batches
     model.train()
-    for images in curve.samples.images.split(curve.training.batch_size):
+    for images in curve.samples.inputs.split(curve.training.batch_size):
         if len(images) > 1:
             model(curve.samples.normalize(images))
     for module, momentum in zip(norms, momenta, strict=True):

@@ -70,9 +70,9 @@ def masks(submission: Submission, data: Path) -> Iterator[SubmissionFinding]:
 def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:
     make_ready(submission.stored, baseline.task.name, data)
     about = load(prepared(baseline.task, data))
-    network = build(baseline.model.drawn(), about.classes, about.shape, baseline.regime.width)
+    network = build(baseline.model.drawn(), about.facts, baseline.regime.width)
     named = dict(network.named_parameters())
-    layers = prunable_layers(network, plan.experiment.prunable, torch.zeros(1, *about.shape))
+    layers = prunable_layers(network, plan.experiment.prunable, about.example)
     return Weights(
         {name: tuple(value.shape) for name, value in named.items()},
         {name: value.numel() for name, value in named.items()},

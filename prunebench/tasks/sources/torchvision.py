@@ -55,7 +55,7 @@ def _channels_first(data: Any, task: Task) -> Split:
     """Return the split of SVHN: images [N, C, H, W], labels under ``labels``."""
     where = f"torchvision's {task.dataset}"
     images = byte_images(np.transpose(data.data, (0, 2, 3, 1)), where)
-    return Split(images, integer_labels(data.labels, where))
+    return Split(images, integer_labels(data.targets, where))
 
 
 def _files(data: Any, task: Task) -> Split:
@@ -153,9 +153,9 @@ def read(task: Task, folder: Path) -> Raw:
                 f"{one_line(error)}"
             ) from error
         split = known.split(data, task)
-        if not len(split.images) == len(split.labels) == size:
+        if not len(split.inputs) == len(split.targets) == size:
             raise PrunebenchError(
-                f"task {task.name!r}: {task.dataset} in {root} has {len(split.images)} images and "
+                f"task {task.name!r}: {task.dataset} in {root} has {len(split.inputs)} images and "
                 f"{len(split)} labels in a split of {size}: delete it and get it again"
             )
         names = names or tuple(str(name) for name in data.classes)

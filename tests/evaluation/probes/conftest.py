@@ -13,7 +13,10 @@ from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.settings import Model
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import apply
+from prunebench.tasks.forms import FORMS
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
+from tests.kinds import classes
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -29,7 +32,9 @@ def subject() -> Callable[..., Subject]:
         architecture: str = "seed-cnn", *, dense: bool = False, samples: int = 40, **more: Any
     ) -> Subject:
         settings = Model(name="m", architecture=architecture)
-        model = models.create(settings, 10, 1, 16, seed=0).to(memory_format=torch.channels_last)
+        model = models.create(settings, NetworkFacts.of_images(10, 1, 16), seed=0).to(
+            memory_format=torch.channels_last
+        )
         initial = {name: value.clone() for name, value in model.state_dict().items()}
         draw = torch.Generator().manual_seed(1)
         with torch.no_grad():
@@ -44,8 +49,9 @@ def subject() -> Callable[..., Subject]:
         labels = torch.randint(0, 10, (200,), generator=draw)
         given = {
             "model": model.eval(), "masks": masks, "initial": initial,
-            "train_images": images[:120], "train_labels": labels[:120],
-            "test_images": images[120:], "test_labels": labels[120:],
+            "train_inputs": images[:120], "train_targets": labels[:120],
+            "test_inputs": images[120:], "test_targets": labels[120:],
+            "kind": classes(10), "form": FORMS["pixels"],
             "normalize": normalize, "moments": (torch.tensor([100.0]), torch.tensor([60.0])),
             "seed": 3, "samples": samples,
         }  # fmt: skip

@@ -31,7 +31,7 @@ def test_against_a_loop(subject: Callable[..., Subject]) -> None:
 def test_it_looks_at_test_images_alone(subject: Callable[..., Subject]) -> None:
     given = subject()
     nothing = torch.zeros(0, 1, 16, 16, dtype=torch.uint8)
-    blind = subject(train_images=nothing, train_labels=torch.zeros(0, dtype=torch.long))
+    blind = subject(train_inputs=nothing, train_targets=torch.zeros(0, dtype=torch.long))
     assert corruptions(blind) == corruptions(given)
-    other = subject(test_labels=(given.test_labels + 1) % 10)
+    other = subject(test_targets=(given.test_targets + 1) % 10)
     assert corruptions(other) != corruptions(given)

@@ -74,7 +74,7 @@ def test_bytes_are_those_of_the_file(
 def test_eight_bits_err_little_more_and_weigh_a_quarter(subject: Callable[..., Subject]) -> None:
     given = subject(dense=True)
     labels = _predicted(given)
-    own = replace(given, test_labels=labels)
+    own = replace(given, test_targets=labels)
     found = quantized(own)
     # labels are the network's own: the error is the share of predictions that 8 bits change
     assert found["quantized_error"] <= 0.15
@@ -83,6 +83,6 @@ def test_eight_bits_err_little_more_and_weigh_a_quarter(subject: Callable[..., S
 
 def _predicted(given: Subject) -> torch.Tensor:
     with torch.inference_mode():
-        logits = given.model(given.normalize(given.test_images))
+        logits = given.model(given.normalize(given.test_inputs))
     assert np.unique(logits.argmax(1).numpy()).size > 1, DENSE
     return logits.argmax(1)

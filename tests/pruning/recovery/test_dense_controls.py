@@ -23,8 +23,8 @@ def dense(recovery: str, **parameters: object) -> dict:
 
 
 def val_error(curve, model) -> float:
-    predicted = predict(model, curve.samples.val_images, normalize).argmax(1)
-    return (predicted != curve.samples.val_labels).float().mean().item()
+    predicted = predict(model, curve.samples.val_inputs, normalize).argmax(1)
+    return (predicted != curve.samples.val_targets).float().mean().item()
 
 
 def test_early_stopping_keeps_the_best_epoch() -> None:
@@ -48,8 +48,8 @@ def test_tuned_weight_decay_chooses_on_validation() -> None:
         model = curve.model_at(0)
         settings = curve.training.model_copy(update={"weight_decay": value})
         train(model, curve.samples, settings, seed=3, rate=learning_rate(settings), stop=6)
-        logits = predict(model, curve.samples.val_images, normalize)
-        nll = nn.functional.cross_entropy(logits, curve.samples.val_labels).item()
+        logits = predict(model, curve.samples.val_inputs, normalize)
+        nll = nn.functional.cross_entropy(logits, curve.samples.val_targets).item()
         found.append(((val_error(curve, model), nll), value, model))
     _, value, model = min(found, key=lambda item: item[0])
     (cell,) = cells(curve, [0.0])
@@ -107,8 +107,8 @@ def test_choices_are_made_on_noisy_validation_unless_clean_is_asked_for(
         method = dense(recovery, **given, **more)
         curve = curve_of(method, epochs=8, learning_rate=0.3, wrong=8)
         if noise:
-            wrong = (curve.samples.val_labels + 1) % 3
-            curve = replace(curve, samples=replace(curve.samples, noisy_val_labels=wrong))
+            wrong = (curve.samples.val_targets + 1) % 3
+            curve = replace(curve, samples=replace(curve.samples, noisy_val_targets=wrong))
         return cells(curve, [0.0])[0]
 
     plain = chosen(noise=False)

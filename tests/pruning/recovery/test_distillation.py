@@ -49,8 +49,8 @@ def test_the_loss_of_a_step_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = hooks
     monkeypatch.setattr(Curve, "train", spy)
     cells(curve, [0.5])
-    inputs = curve.samples.normalize(curve.samples.images[:5])
-    labels = curve.samples.labels[:5]
+    inputs = curve.samples.normalize(curve.samples.inputs[:5])
+    labels = curve.samples.targets[:5]
     logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     dense = curve.model_at(4).eval()
     total = 0.0
@@ -80,7 +80,7 @@ def test_without_weight_it_is_fine_tuning_or_rewinding() -> None:
 def test_comes_nearer_to_the_dense_network_and_keeps_the_mask() -> None:
     curve = curve_of(distilled(weight=1.0, epochs=20, rate_share=1.0), norm=False, epochs=12)
     (cell,) = cells(curve, [0.7])
-    inputs = curve.samples.normalize(curve.samples.images)
+    inputs = curve.samples.normalize(curve.samples.inputs)
     dense = curve.model_at(12).eval()(inputs)
     pruned = curve.model_at(12)
     with torch.no_grad():

@@ -175,7 +175,7 @@ def test_batch_norm_recalibration_measures(bench) -> None:
     model, norms = cell.model, (cell.model.features[1], cell.model.features[4])
     assert [norm.momentum for norm in norms] == [0.1, 0.1]
     # by hand: the mean over the batches of each batch's mean and unbiased variance
-    batches = bench.samples.normalize(bench.samples.images).split(20)
+    batches = bench.samples.normalize(bench.samples.inputs).split(20)
     first = [model.features[0](batch) for batch in batches]
     flat = [batch.transpose(0, 1).flatten(1) for batch in first]
     mean = torch.stack([values.mean(1) for values in flat]).mean(0)

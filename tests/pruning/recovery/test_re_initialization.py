@@ -30,7 +30,7 @@ def test_a_small_dense_model() -> None:
     model = cell.model.eval()
     channels = cell.masks["conv.weight"].flatten(1).any(1)
     units = cell.masks["second.weight"].any(1)
-    inputs = normalize(curve.samples.images)
+    inputs = normalize(curve.samples.inputs)
     kept = channels.repeat_interleave(4)
     with torch.no_grad():
         conv = nn.functional.conv2d(

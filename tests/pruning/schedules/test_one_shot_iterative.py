@@ -147,7 +147,7 @@ def test_at_initialization(bench) -> None:
     model = bench.curve(config.method("magnitude")).model_at(0).eval()
     same_bits(model.state_dict(), bench.states[0])
     functional.cross_entropy(
-        model(bench.samples.normalize(bench.samples.images)), bench.samples.labels
+        model(bench.samples.normalize(bench.samples.inputs)), bench.samples.targets
     ).backward()
     for sparsity, cell in cells.items():
         assert cell.spent.epochs == 4  # no baseline is needed

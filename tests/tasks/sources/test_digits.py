@@ -15,8 +15,8 @@ from ..conftest import MakeTask
 def test_all_images_with_their_pixels_scaled(make_task: MakeTask) -> None:
     raw = read(make_task(), Path("unused"))
     digits = load_digits()
-    assert raw.train.images.shape == (1797, 8, 8, 1)
+    assert raw.train.inputs.shape == (1797, 8, 8, 1)
     assert (raw.val, raw.test) == (None, None)
-    assert np.array_equal(raw.train.labels, digits.target)
-    assert (raw.train.images.min(), raw.train.images.max()) == (0, 255)
-    assert np.abs(raw.train.images[..., 0] / 255 - digits.images / 16).max() < 0.5 / 255 + 1e-9
+    assert np.array_equal(raw.train.targets, digits.target)
+    assert (raw.train.inputs.min(), raw.train.inputs.max()) == (0, 255)
+    assert np.abs(raw.train.inputs[..., 0] / 255 - digits.images / 16).max() < 0.5 / 255 + 1e-9

@@ -44,9 +44,9 @@ def test_classes_are_the_names_of_folders(
     assert raw.names == ("cat", "dog")
     assert raw.val is None
     for split in raw.splits().values():
-        assert split.labels.tolist() == [0, 0, 1, 1]
+        assert split.targets.tolist() == [0, 0, 1, 1]
         expected = np.concatenate([pictures(2, 6, 6, seed=label) for label in range(2)])
-        assert np.array_equal(split.images[..., 0], expected)
+        assert np.array_equal(split.inputs[..., 0], expected)
 
 
 def test_folders_of_classes_alone_are_training(root: Path, make_task: MakeTask) -> None:

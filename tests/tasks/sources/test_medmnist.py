@@ -40,8 +40,8 @@ def test_all_splits_are_read(
     np.savez(path, **arrays)
     read_back = read(make_task(source="medmnist", path=str(path)), tmp_path)
     for name, split in read_back.splits().items():
-        assert np.array_equal(split.images.reshape(-1, *shape), arrays[f"{name}_images"])
-        assert np.array_equal(split.labels, arrays[f"{name}_labels"][:, 0])
+        assert np.array_equal(split.inputs.reshape(-1, *shape), arrays[f"{name}_images"])
+        assert np.array_equal(split.targets, arrays[f"{name}_labels"][:, 0])
     assert sorted(read_back.splits()) == ["test", "train", "val"]
 
 

@@ -77,9 +77,9 @@ def test_shards_come_back_in_order_with_the_names_of_the_classes(
     write(f"{place}/test-00000-of-00001.parquet", contents[5:], [0], **options)
     raw = read(make_task(source="parquet", path=str(tmp_path / "set")), tmp_path)
     assert raw.names == ("cat", "dog")
-    together = np.concatenate([split.images for split in raw.splits().values()])
+    together = np.concatenate([split.inputs for split in raw.splits().values()])
     assert np.array_equal(together, images)
-    labels = {name: split.labels.tolist() for name, split in raw.splits().items()}
+    labels = {name: split.targets.tolist() for name, split in raw.splits().items()}
     assert labels == {"train": [0, 1, 1, 0], "val": [1], "test": [0]}
 
 
@@ -190,7 +190,7 @@ def test_real_traffic_signs(tmp_path: Path, make_task: MakeTask, shared_data: Pa
     prepare(task, tmp_path, tmp_path / "gtsrb.safetensors")
     data = load(tmp_path / "gtsrb.safetensors")
     assert (data.classes, data.shape) == (43, (3, 32, 32))
-    assert {name: len(labels) for name, labels in data.labels.items()} == {
+    assert {name: len(labels) for name, labels in data.targets.items()} == {
         "train": 3000,
         "val": 1063,
         "test": 2000,
@@ -200,8 +200,8 @@ def test_real_traffic_signs(tmp_path: Path, make_task: MakeTask, shared_data: Pa
 def test_real_cifar(make_task: MakeTask, shared_data: Path) -> None:
     path = shared_data / "cifar10" / "test.parquet"
     raw = read(make_task(source="parquet", path=str(path)), path)
-    assert raw.train.images.shape == (10_000, 32, 32, 3)
-    assert np.bincount(raw.train.labels).tolist() == [1000] * 10
+    assert raw.train.inputs.shape == (10_000, 32, 32, 3)
+    assert np.bincount(raw.train.targets).tolist() == [1000] * 10
     # the means published for the original's test images
-    mean = raw.train.images.mean((0, 1, 2)) / 255
+    mean = raw.train.inputs.mean((0, 1, 2)) / 255
     assert mean == pytest.approx([0.494, 0.485, 0.450], abs=0.002)

@@ -40,11 +40,11 @@ def test_its_validation_images_are_the_test_set(
 ) -> None:
     raw = tiny_imagenet.read(make_task(source="tiny-imagenet", path=str(root)), root)
     assert (raw.names, raw.val) == (CLASSES, None)
-    assert raw.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert np.array_equal(raw.train.images[3:], pictures(3, 8, 8, 3, seed=1))
+    assert raw.train.targets.tolist() == [0, 0, 0, 1, 1, 1]
+    assert np.array_equal(raw.train.inputs[3:], pictures(3, 8, 8, 3, seed=1))
     assert raw.test is not None
-    assert raw.test.labels.tolist() == [0, 0, 1, 1]  # of images 2, 0, 1, 3
-    assert np.array_equal(raw.test.images, pictures(4, 8, 8, 3, seed=9)[[2, 0, 1, 3]])
+    assert raw.test.targets.tolist() == [0, 0, 1, 1]  # of images 2, 0, 1, 3
+    assert np.array_equal(raw.test.inputs, pictures(4, 8, 8, 3, seed=9)[[2, 0, 1, 3]])
 
 
 def test_grey_images_among_the_colour_ones_are_made_colour(
@@ -53,8 +53,8 @@ def test_grey_images_among_the_colour_ones_are_made_colour(
     (root / "val" / "images" / "val_2.JPEG").write_bytes(encode(pictures(8, 8)))
     raw = tiny_imagenet.read(make_task(source="tiny-imagenet", path=str(root)), root)
     assert raw.test is not None
-    assert raw.test.images.shape == (4, 8, 8, 3)
-    assert (raw.test.images[0] == pictures(8, 8)[..., None]).all()
+    assert raw.test.inputs.shape == (4, 8, 8, 3)
+    assert (raw.test.inputs[0] == pictures(8, 8)[..., None]).all()
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def test_fashion_mnist_is_read_from_its_path(
 ) -> None:
     task = make_task(source="torchvision", dataset="FashionMNIST", path=str(fashion))
     raw = source.read(task, Path("nowhere"))
-    assert np.array_equal(raw.train.images[..., 0], pictures(4, 28, 28))
-    assert raw.train.labels.tolist() == [0, 1, 2, 3]
+    assert np.array_equal(raw.train.inputs[..., 0], pictures(4, 28, 28))
+    assert raw.train.targets.tolist() == [0, 1, 2, 3]
     assert raw.test is not None
     assert len(raw.test) == 2
     assert raw.names is not None
@@ -71,7 +71,7 @@ def test_mnist_lies_in_the_same_files(
     (fashion / "FashionMNIST").rename(fashion / "MNIST")
     task = make_task(source="torchvision", dataset="MNIST", path=str(fashion))
     raw = source.read(task, Path("nowhere"))
-    assert np.array_equal(raw.train.images[..., 0], pictures(4, 28, 28))
+    assert np.array_equal(raw.train.inputs[..., 0], pictures(4, 28, 28))
     assert raw.names == tuple("0123456789")
 
 
@@ -108,10 +108,10 @@ def test_gtsrb_brings_signs_of_many_sizes_to_one(
     (base / "GT-final_test.csv").write_text("\n".join(rows))
     settings = {"source": "torchvision", "dataset": "GTSRB", "path": str(tmp_path)}
     raw = source.read(make_task(**settings, image_size=8), tmp_path)
-    assert raw.train.images.shape == (4, 8, 8, 3)
-    assert raw.train.labels.tolist() == [0, 1, 2, 3]
+    assert raw.train.inputs.shape == (4, 8, 8, 3)
+    assert raw.train.targets.tolist() == [0, 1, 2, 3]
     assert raw.test is not None
-    assert raw.test.labels.tolist() == [3, 2]
+    assert raw.test.targets.tolist() == [3, 2]
     assert "set image_size:" in _refusal(make_task(**settings), tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_svhn_has_its_channels_first(
 
     monkeypatch.setattr(source, "_dataset", lambda task: dataset)
     raw = source.read(make_task(source="torchvision", dataset="SVHN"), tmp_path)
-    assert np.array_equal(raw.train.images, images)
+    assert np.array_equal(raw.train.inputs, images)
     assert raw.names == tuple("0123456789")
 
 
@@ -278,4 +278,4 @@ def test_the_real_fashion_mnist(make_task: MakeTask, shared_data: Path) -> None:
     assert len(check(raw, task)) == 10
     sizes = {name: len(chosen) for name, (_, chosen) in split(raw, task).items()}
     assert sizes == {"train": 55_000, "val": 5_000, "test": 10_000}
-    assert raw.train.images.mean() / 255 == pytest.approx(0.2860, abs=1e-4)  # as published
+    assert raw.train.inputs.mean() / 255 == pytest.approx(0.2860, abs=1e-4)  # as published

@@ -1,0 +1,199 @@
+"""What a kind of task must say: targets, loss, what is stored of predictions, error, noise.
+
+A kind is one file in ``tasks/kinds``: a class here, and a function marked ``@task_kind`` that makes
+it from the facts of a task. Preparing and measuring need no torch, so that kinds import it only
+where they compute with it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from prunebench.errors import Refused
+from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import TaskKindTraits
+from prunebench.tasks.predictions import Floats, MeasureTable
+from prunebench.tasks.raw import Array, Raw
+from prunebench.tasks.stratified import Integers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from prunebench.experiment.settings import Regime, Task
+
+Facts = Mapping[str, Any]  # of a task: what JSON can say
+Parts = Mapping[str, Array]  # targets by split: train, val, test
+
+
+class TaskKind(ABC):
+    """A kind of task, with the facts of one task.
+
+    Outputs are what a network returns of a batch, ``stored`` what is kept of them, and what
+    ``read`` makes of that (``found`` below) is what measures are taken of.
+    """
+
+    name: ClassVar[str]  # as the configuration writes it
+    measures: ClassVar[MeasureTable] = MeasureTable()  # its own, beside those of all kinds
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    # ------------------------------------------------------- preparing, without torch
+
+    @classmethod
+    @abstractmethod
+    def check(cls, raw: Raw, task: Task) -> dict[str, Any]:
+        """Return what is known of the task before it is split; ``names`` at least.
+
+        Raises:
+            PrunebenchError: targets are of another type or shape, missing or out of range.
+        """
+
+    @classmethod
+    def strata(cls, targets: Array) -> Integers:
+        """Return the group [N] of each sample, of which every split gets its share; by default one.
+
+        Args:
+            targets: [N, ...].
+        """
+        return np.zeros(len(targets), np.int64)
+
+    @classmethod
+    def check_splits(cls, raw: Raw, splits: Mapping[str, Any], facts: Facts, task: Task) -> None:
+        """Raise PrunebenchError where a split cannot serve its purpose, e.g. lacks a class."""
+        return None
+
+    @classmethod
+    def learned(cls, targets: Array) -> dict[str, Any]:
+        """Return facts that are taken from the training targets, e.g. their variance."""
+        del targets
+        return {}
+
+    def fault(self, targets: Array) -> str | None:
+        """Return what is wrong with the prepared targets of a split; None: nothing."""
+        return None
+
+    # --------------------------------------------------------------------- training
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """How many outputs a network has for each sample, or position: ``num_classes``."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of a batch, a scalar.
+
+        Args:
+            outputs: of the network, [B, ...].
+            targets: [B, ...].
+        """
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Return what a network in use gives, float32 [B, ...]; by default the outputs."""
+        return outputs.float()
+
+    def keep(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """Return what is stored of the answers to a batch, float32 [B, ...]; by default all."""
+        del targets
+        return answers
+
+    def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """Return how far outputs are from a teacher's, softened by a temperature; a scalar.
+
+        Raises:
+            Refused: this kind has no such measure.
+        """
+        raise Refused("distillation is not defined for this kind of task")
+
+    @abstractmethod
+    def noise(
+        self, clean: Tensor, regime: Regime, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return positions in the order in which they get a wrong target, and these targets.
+
+        What is drawn depends on ``clean`` alone, never on how many are asked for, so that less
+        noise is a part of more.
+
+        Args:
+            clean: targets [N, ...], or all the elements that count for themselves.
+            regime: its ``noise`` and ``class_map``.
+            generator: a CPU generator.
+        """
+
+    def places(self, targets: Tensor) -> Any:
+        """Return the index of what counts for itself in targets [N, ...]; by default the samples.
+
+        Noise is a share of these.
+        """
+        return slice(None)
+
+    def check_subset(self, targets: Tensor, regime: Regime) -> str | None:
+        """Return what is wrong with a regime's training targets [n, ...]; None: nothing."""
+        return None
+
+    # ------------------------------------------------------- measuring, without torch
+
+    def read(self, stored: Floats) -> Any:
+        """Return what measures are taken of; by default what is stored."""
+        return stored
+
+    @abstractmethod
+    def errors(self, found: Any, targets: Array) -> Floats:
+        """Return the error of each sample [N], by which cells are ranked once it is averaged."""
+
+    def error(self, found: Any, targets: Array) -> float:
+        """Return the error of a set of samples, in [0, 1]."""
+        return float(self.errors(found, targets).mean())
+
+    def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
+        """Return whether predictions are the same but for rounding, bool [N]: by default all of it.
+
+        Args:
+            stored: [N, ...], finite.
+            found: [N, ...], finite.
+            tolerance: the largest difference, on the scale of ``stored``.
+        """
+        apart = np.abs(stored - found).reshape(len(stored), -1)
+        return apart.max(1) <= tolerance
+
+    def nlls(self, found: Any, targets: Array) -> Floats | None:
+        """Return the negative log-likelihood of each sample in nat [N]; None: not defined."""
+        return None
+
+    def squares(self, found: Any, targets: Array) -> Floats | None:
+        """Return the squared error of each sample [N]; None: not defined."""
+        return None
+
+    def differs(self, found: Any, other: Any) -> Array | None:
+        """Return whether two networks predict otherwise, bool [N]; None: there is no otherwise."""
+        return None
+
+    @abstractmethod
+    def constant_error(self, targets: Array) -> float:
+        """Return the error of the best prediction that is the same for every sample, in [0, 1]."""
+
+    def chance(self, targets: Array) -> float:
+        """Return the error below which a network has learned something, beyond two deviations."""
+        constant = self.constant_error(targets)
+        return constant - 2 * float(np.sqrt(constant * (1 - constant) / len(targets)))
+
+
+def kind_class(name: str) -> type[TaskKind]:
+    """Return the class of a kind of task, by its name in the configuration.
+
+    Raises:
+        PrunebenchError: there is no such kind.
+    """
+    made: type[TaskKind] = registry.load(registry.find(TaskKindTraits, name))()
+    return made
+
+
+def kind_of(name: str, facts: Facts) -> TaskKind:
+    """Return a kind of task with the facts of one task."""
+    return kind_class(name)(facts)
