@@ -15,7 +15,7 @@ from prunebench.compression.constants import layer_inputs
 from prunebench.compression.dead_units import Eliminator
 from prunebench.compression.grouped_convolutions import Working, strip, working_copy
 from prunebench.compression.noise import noise_like
-from prunebench.compression.surgery import attentions, cut, identities, mendable, settle
+from prunebench.compression.surgery import Unchanged, attentions, cut, identities, mendable, settle
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.coupling import find_groups, passing
@@ -98,7 +98,7 @@ def shrink(
         )
     blocks = identities(work.model, example)
     for name in blocks:
-        work.model.set_submodule(name, nn.Identity())
+        work.model.set_submodule(name, Unchanged())
     work.groups = {name: count for name, count in work.groups.items() if _has(work.model, name)}
     left = dict(work.model.named_parameters())
     groups = [g for g in groups if any(item.parameter in left for item in g.filters())]

@@ -20,6 +20,15 @@ from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.layers import RECURRENT, evaluating, weights_of
 
 
+class Unchanged(nn.Identity):
+    """Returns its input, the first argument: stands where a residual block was."""
+
+    def forward(self, input: Tensor, *others: Any, **named: Any) -> Tensor:
+        """Return ``input``; a mask and the like have nothing left to act on."""
+        del others, named
+        return input
+
+
 def mendable(module: nn.Module) -> bool:
     """Return whether attention can lose heads: its forward pass reads only what can be set.
 
@@ -50,8 +59,8 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
     """Return the names of the outermost modules without a weight left that return their input.
 
     Where every weight is zero, what a branch adds cannot depend on the input, so a few inputs show
-    it: the example and noise. Left out are layers themselves, modules called with more than one
-    argument, and modules whose input is the same everywhere.
+    it: the example and noise. The input is the first argument. Left out are layers themselves, and
+    modules whose input is the same everywhere.
 
     Args:
         model: the network.
@@ -63,8 +72,8 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
     verdict: dict[nn.Module, bool] = {}
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        single = len(args) == 1 and not kwargs and isinstance(args[0], Tensor)
-        waiting.setdefault(module, []).append(args[0].clone() if single else torch.empty(0))
+        given = args[0].clone() if args and isinstance(args[0], Tensor) else torch.empty(0)
+        waiting.setdefault(module, []).append(given)
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
         given = waiting[module].pop()

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.compression.shrink import TOLERANCE, Shrunk, shrink, verify
+from prunebench.experiment.part_kinds import Network
+from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import Model
 from prunebench.pruning.masks import apply
 from prunebench.training import models
@@ -25,7 +27,7 @@ def build(name: str, in_channels: int = 3, size: int = 32, **arguments: object) 
 @cache
 def _built(name: str, channels: int, size: int, given: str) -> nn.Module:
     arguments = json.loads(given)
-    if name in models.OWN:
+    if name in builtin(Network):
         model = models.create(Model(name=name, arguments=arguments), 5, channels, size, seed=0)
     else:
         torch.manual_seed(0)
