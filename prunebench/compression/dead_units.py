@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from prunebench.compression.constants import CONVOLUTIONS, TRANSPOSED, Inputs
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
+from prunebench.pruning.layers import RECURRENT, weights_of
 
 
 @dataclass
 class LayerReading:
     """How one layer reads the units of a group."""
 
-    module: Any  # a linear layer or convolution
+    module: Any  # a linear layer, a convolution, or recurrent
     unit: Tensor  # int64 [in]: the unit of each input column, -1 for none
     used: Tensor  # bool [in]: it has a weight other than zero, and finds something but zero
     value: Tensor  # [in]: the constant there, NaN where there is none
@@ -61,8 +62,11 @@ class Eliminator:
         layers = [m for m in model.modules() if isinstance(m, weights)]
         names = {id(value): name for name, value in self.parameters.items()}
         self.readers: dict[str, list[nn.Module]] = {}
-        for module in layers:
-            self.readers.setdefault(names[id(module.weight)], []).append(module)
+        recurrent = [m for m in model.modules() if isinstance(m, RECURRENT)]
+        for module in (*layers, *recurrent):
+            for value in weights_of(module).values():
+                self.readers.setdefault(names[id(value)], []).append(module)
+        self.recurrent = {names[id(v)] for m in recurrent for v in weights_of(m).values()}
         self.biases = Counter(id(module.bias) for module in layers)
 
     @torch.no_grad()
@@ -95,7 +99,7 @@ class Eliminator:
                 merging |= read.merges & read.units(read.used & known, group.size)
                 known &= read.merges
             live |= read.units(read.used & ~known, group.size)
-        gone = self.keep[group.name] & ~live
+        gone = self.keep[group.name] & (~live | self._silent(group))
         carrier = self._carrier(reads, gone & merging)
         if carrier is not None:
             gone &= ~carrier.refused
@@ -114,6 +118,18 @@ class Eliminator:
         for name, mask in masks.items():
             self.parameters[name].masked_fill_(~mask, 0)  # not a product: that leaves −0
         return True
+
+    def _silent(self, group: Group) -> Tensor:
+        """Return bool [size]: hidden units whose state stays at zero, since nothing moves them."""
+        makers = [item for item in group.slices if not item.reads]
+        if any(item.parameter not in self.recurrent for item in group.filters()):
+            return torch.zeros(group.size, dtype=torch.bool)
+        silent = torch.ones(group.size, dtype=torch.bool)
+        for item in makers:
+            rows = (self.parameters[item.parameter] != 0).movedim(item.dim, 0)
+            moved = rows.reshape(len(rows), -1).any(1).cpu()
+            silent[item.unit[moved & (item.unit >= 0)]] = False
+        return silent
 
     def _carrier(self, reads: list[LayerReading], candidates: Tensor) -> _Carrier | None:
         """Return the unit of the largest constants to merge the others into; None without two."""
@@ -135,13 +151,13 @@ class Eliminator:
                     yield self._read(module, item)
 
     def _read(self, module: Any, item: Slice) -> LayerReading:
-        weight, found = module.weight, self.inputs.get(module)
+        weight, found = self.parameters[item.parameter], self.inputs.get(module)
         used = (weight != 0).movedim(item.dim, 0).flatten(1).any(1).cpu()
         value = torch.full((weight.shape[item.dim],), torch.nan, dtype=torch.float64)
         if found is not None:
             value = found.low.cpu().double().where(found.constant.cpu(), value)
         known = found is not None  # a transposed convolution's constants are not
-        own = known and self.biases[id(module.bias)] == 1
+        own = known and self.biases[id(module.bias)] == 1  # recurrent layers' are not
         alone = known and len(self.readers[item.parameter]) == 1
         alone &= module not in self.block_diagonal
         each = torch.bincount(item.unit[item.unit >= 0]).max() == 1

@@ -15,13 +15,20 @@ from prunebench.compression.constants import layer_inputs
 from prunebench.compression.dead_units import Eliminator
 from prunebench.compression.grouped_convolutions import Working, strip, working_copy
 from prunebench.compression.noise import noise_like
-from prunebench.compression.surgery import attentions, cut, identities, mendable, settle
+from prunebench.compression.surgery import Unchanged, attentions, cut, identities, mendable, settle
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.coupling import find_groups, passing
 from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.held_networks import copied, made_permanent, unwrapped
-from prunebench.pruning.layers import PRUNABLE, evaluating, prunable_layers
+from prunebench.pruning.layers import (
+    PRUNABLE,
+    RECURRENT,
+    TRANSPOSED,
+    evaluating,
+    prunable_layers,
+    weights_of,
+)
 from prunebench.pruning.masks import checked
 from prunebench.training.loop import outputs_of
 
@@ -33,7 +40,8 @@ class Removed:
     """Units that a layer lost."""
 
     name: str  # of the module
-    unit: str  # "filters" (rows of its weight), "heads", or "block" (1 before, 0 after)
+    # "filters" (rows of its weight), "hidden units", "heads", or "block" (1 before, 0 after)
+    unit: str
     before: int
     after: int
 
@@ -76,7 +84,12 @@ def shrink(
     before = {name: _units(module) for name, module in _layers(work.model)}
     heads = {name: int(cast(Any, m).num_heads) for name, m in attentions(work.model).items()}
     diagonal = {work.model.get_submodule(name) for name in work.groups}
-    dead = Eliminator(work.model, groups, layer_inputs(work.model, example), diagonal)
+    try:
+        inputs = layer_inputs(work.model, example)
+    except Refused as error:  # without knowing constants, what nobody reads can still go
+        inputs = {}
+        notes.append(str(error))
+    dead = Eliminator(work.model, groups, inputs, diagonal)
     dead.run()
     if constants := dead.constants():
         notes.append(
@@ -85,7 +98,7 @@ def shrink(
         )
     blocks = identities(work.model, example)
     for name in blocks:
-        work.model.set_submodule(name, nn.Identity())
+        work.model.set_submodule(name, Unchanged())
     work.groups = {name: count for name, count in work.groups.items() if _has(work.model, name)}
     left = dict(work.model.named_parameters())
     groups = [g for g in groups if any(item.parameter in left for item in g.filters())]
@@ -96,8 +109,10 @@ def shrink(
         if name in left and (rows := int((~left[name].flatten(1).any(1)).sum()))
     ]
     notes += _leave_out(work, groups, keep, example)
+    needed = {name: flags.clone() for name, flags in keep.items()}
     for name in settle(work, groups, keep, round_to):
         notes.append(f"{name} would lose its last channel: one is kept, at zero")
+    notes += _kept_for_others(work, groups, needed, keep)
     _finish(work, groups, keep, notes)
     _run(work, example)
     removed = [Removed(name, "block", 1, 0) for name in blocks]
@@ -142,8 +157,28 @@ def _groups(work: Working, example: Tensor) -> tuple[list[Group], dict[str, str]
 def _shared(model: nn.Module) -> set[str]:
     """Return the weights that several layers hold: what one reads, another may write."""
     names = {id(value): name for name, value in model.named_parameters()}
-    uses = Counter(names[id(module.weight)] for _, module in _layers(model))
+    held = [value for _, module in _layers(model) for value in weights_of(module).values()]
+    uses = Counter(names[id(value)] for value in held)
     return {name for name, count in uses.items() if count > 1}
+
+
+def _kept_for_others(
+    work: Working, groups: list[Group], needed: Mapping[str, Tensor], keep: Mapping[str, Tensor]
+) -> list[str]:
+    """Return a note for each recurrent module of which some layers keep units at zero."""
+    before, after = kept_dims(groups, dict(needed)), kept_dims(groups, dict(keep))
+    notes = []
+    for place, module in work.model.named_modules():
+        if not isinstance(module, nn.RNNBase):
+            continue
+        states = [(f"{place}.{own}", 1) for own in weights_of(module) if "_hh_" in own]
+        more = sum(int((after[p] & ~before[p]).sum()) for p in states if p in after)
+        if more:
+            notes.append(
+                f"{more} hidden units of {place} stay, at zero: all of its layers and directions"
+                " have as many"
+            )
+    return notes
 
 
 def _leave_out(
@@ -220,7 +255,11 @@ def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _units(module: nn.Module) -> int:
-    return int(cast(Tensor, module.weight).shape[0])
+    if isinstance(module, RECURRENT):
+        return int(cast(Any, module).hidden_size)
+    if isinstance(module, TRANSPOSED):
+        return module.out_channels
+    return len(next(iter(weights_of(module).values())))
 
 
 def _changes(
@@ -235,7 +274,8 @@ def _changes(
             if now < old:
                 found.append(Removed(name, "heads", old, now))
         elif name in before and _units(module) < before[name]:
-            found.append(Removed(name, "filters", before[name], _units(module)))
+            unit = "hidden units" if isinstance(module, RECURRENT) else "filters"
+            found.append(Removed(name, unit, before[name], _units(module)))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunebench.compression.surgery import Unchanged
 from prunebench.errors import PrunebenchError
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -21,7 +22,7 @@ def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
         shrunk: the same network, shrunk.
 
     Returns:
-        ``replaced``: names of modules that are ``nn.Identity`` now; ``attributes``: module ->
+        ``replaced``: names of modules that are ``Unchanged`` now; ``attributes``: module ->
         attribute -> plain value, or a list for a tuple.
 
     Raises:
@@ -37,7 +38,7 @@ def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
             changed = _changed(old, module)
             if changed:
                 attributes[name] = changed
-        elif type(module) is nn.Identity and old is not None:
+        elif type(module) is Unchanged and old is not None:
             replaced.append(name)
         else:
             raise PrunebenchError(
@@ -75,7 +76,7 @@ def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, 
     shared = _shared(dense)
     try:
         for name in structure["replaced"]:
-            dense.set_submodule(name, nn.Identity())
+            dense.set_submodule(name, Unchanged())
         for name, values in structure["attributes"].items():
             for key, value in values.items():
                 fixed = tuple(value) if isinstance(value, list) else value
@@ -106,6 +107,7 @@ def _set(model: nn.Module, name: str, value: Tensor | None) -> None:
     module = model.get_submodule(place)
     if own in dict(module.named_buffers(recurse=False)):
         setattr(module, own, value)
-    else:
-        parameter = None if value is None else nn.Parameter(value, value.is_floating_point())
-        module.register_parameter(own, parameter)
+    elif value is None:
+        module.register_parameter(own, None)
+    else:  # by assignment, of which recurrent modules take notice
+        setattr(module, own, nn.Parameter(value, value.is_floating_point()))

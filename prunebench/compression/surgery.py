@@ -17,7 +17,16 @@ from prunebench.compression.grouped_convolutions import (
 )
 from prunebench.compression.noise import noise_like
 from prunebench.pruning.groups import Group, kept_dims
-from prunebench.pruning.layers import PRUNABLE, evaluating
+from prunebench.pruning.layers import RECURRENT, evaluating, weights_of
+
+
+class Unchanged(nn.Identity):
+    """Returns its input, the first argument: stands where a residual block was."""
+
+    def forward(self, input: Tensor, *others: Any, **named: Any) -> Tensor:
+        """Return ``input``; a mask and the like have nothing left to act on."""
+        del others, named
+        return input
 
 
 def mendable(module: nn.Module) -> bool:
@@ -50,8 +59,8 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
     """Return the names of the outermost modules without a weight left that return their input.
 
     Where every weight is zero, what a branch adds cannot depend on the input, so a few inputs show
-    it: the example and noise. Left out are layers themselves, modules called with more than one
-    argument, and modules whose input is the same everywhere.
+    it: the example and noise. The input is the first argument. Left out are layers themselves, and
+    modules whose input is the same everywhere.
 
     Args:
         model: the network.
@@ -63,8 +72,8 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
     verdict: dict[nn.Module, bool] = {}
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        single = len(args) == 1 and not kwargs and isinstance(args[0], Tensor)
-        waiting.setdefault(module, []).append(args[0].clone() if single else torch.empty(0))
+        given = args[0].clone() if args and isinstance(args[0], Tensor) else torch.empty(0)
+        waiting.setdefault(module, []).append(given)
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
         given = waiting[module].pop()
@@ -74,8 +83,8 @@ def identities(model: nn.Module, example: Tensor) -> list[str]:
 
     handles = []
     for module in model.modules():
-        inside = [m for m in module.modules() if isinstance(m, PRUNABLE)]
-        if inside and module not in inside and not any(m.weight.any() for m in inside):
+        inside = [value for m in module.modules() for value in weights_of(m).values()]
+        if inside and not weights_of(module) and not any(value.any() for value in inside):
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
     try:
@@ -96,7 +105,8 @@ def settle(work: Working, groups: list[Group], keep: dict[str, Tensor], round_to
     """Keep units that could go where the shapes of layers need them; return the emptied groups.
 
     Every group keeps at least one unit, and a multiple of ``round_to`` (heads excepted). The groups
-    of a convolution keep as many channels as each other. Units that are kept are zero, so that
+    of a convolution keep as many channels as each other, the layers and directions of a recurrent
+    module as many units. Units that are kept are zero, so that
     nothing changes; those of the lowest numbers come back first.
 
     Args:
@@ -116,6 +126,9 @@ def settle(work: Working, groups: list[Group], keep: dict[str, Tensor], round_to
             flags[(~flags).nonzero().flatten()[: max(0, count - int(flags.sum()))]] = True
         for name in work.groups:
             _even(work, name, groups, keep)
+        for module in work.model.modules():
+            if isinstance(module, nn.RNNBase):
+                _even_units(work, module, groups, keep)
         if all(torch.equal(before[name], flags) for name, flags in keep.items()):
             return emptied
 
@@ -135,6 +148,25 @@ def _even(work: Working, name: str, groups: list[Group], keep: dict[str, Tensor]
                         if (item.parameter, item.dim) == (f"{name}.weight", dim):
                             unit = int(item.unit[position])
                             keep[group.name][unit] |= unit >= 0
+
+
+def _even_units(
+    work: Working, module: nn.RNNBase, groups: list[Group], keep: dict[str, Tensor]
+) -> None:
+    """Let all layers and directions of a recurrent module keep as many units as each other."""
+    names = {id(value): name for name, value in work.model.named_parameters()}
+    dims = kept_dims(groups, keep)
+    whole = torch.ones(module.hidden_size, dtype=torch.bool)
+    states = [names[id(v)] for own, v in weights_of(module).items() if "_hh_" in own]
+    flags = {name: dims.get((name, 1), whole) for name in states}
+    most = max(int(kept.sum()) for kept in flags.values())
+    for name, kept in flags.items():
+        back = (~kept).nonzero().flatten()[: most - int(kept.sum())]
+        for group in groups:
+            for item in group.slices:
+                if (item.parameter, item.dim) == (name, 1):
+                    units = item.unit[back]
+                    keep[group.name][units[units >= 0]] = True
 
 
 @torch.no_grad()
@@ -189,5 +221,10 @@ def _resize(module: nn.Module, depthwise: bool) -> None:
         layer.num_features = len(module.weight)
     elif isinstance(module, nn.PReLU):
         layer.num_parameters = len(module.weight)
+    elif isinstance(module, RECURRENT):
+        first, states, *_ = weights_of(module).values()
+        layer.input_size, layer.hidden_size = first.shape[1], states.shape[1]
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()
     elif isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels:
         layer.num_channels = layer.num_groups = len(module.weight)

@@ -11,6 +11,8 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.named_files import by_content
+from prunebench.experiment.part_kinds import Network
+from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import Experiment, Method
 from prunebench.experiment.sources import BASELINE, PRUNING, paths
 from prunebench.storage import cell_files
@@ -75,7 +77,8 @@ class Cell:
             "threads": compute.threads,
             "code": code_hash([*paths(BASELINE), self.baseline.task.kind_source]),
         }
-        if own := self.baseline.model.sources():
+        shipped = builtin(Network).get(self.baseline.model.architecture)
+        if own := [shipped.source] if shipped else self.baseline.model.sources():
             settings["model_code"] = code_hash(with_helpers(own))
         if self.method is None:
             return settings

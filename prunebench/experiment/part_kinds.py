@@ -184,6 +184,15 @@ class TaskKindTraits(Traits):
     """Kinds of label noise that it knows."""
 
 
+class Network(Traits):
+    """A network that ships: a function that returns what builds it."""
+
+    kind = "network"
+
+    inputs: Names = Field(("pixels",), min_length=1)
+    """Forms of inputs that it takes: pixels, features, tokens, pairs."""
+
+
 # as decorators; what they are given must be literals
 criterion = Criterion
 pattern = Pattern
@@ -192,6 +201,7 @@ schedule = Schedule
 recovery = Recovery
 probe = Probe
 engine = Engine
+network = Network
 task_kind = TaskKindTraits
 
 KINDS: dict[str, type[Traits]] = {
@@ -204,6 +214,7 @@ KINDS: dict[str, type[Traits]] = {
         Recovery,
         Probe,
         Engine,
+        Network,
         TaskKindTraits,
     )
 }

@@ -36,6 +36,7 @@ from prunebench.experiment.part_kinds import (
     allocation,
     criterion,
     engine,
+    network,
     pattern,
     probe,
     recovery,
@@ -48,7 +49,8 @@ from prunebench.experiment.validation import validated
 
 __all__ = [
     "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "find", "load",
-    "module_of_file", "part_name", "pattern", "probe", "recovery", "schedule", "task_kind",
+    "module_of_file", "network", "part_name", "pattern", "probe", "recovery", "schedule",
+    "task_kind",
 ]  # fmt: skip
 
 _REQUIRED = object()

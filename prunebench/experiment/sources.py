@@ -39,6 +39,7 @@ PART_PLACES = {
     "recovery": "pruning/recovery",
     "probe": "evaluation/probes",
     "engine": "compression/engines.py",
+    "network": "training/networks",
     "task_kind": "tasks/kinds",
 }
 # a module for each kind of data source, and the folder of what ships by name

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from prunebench.errors import Refused
-from prunebench.pruning.layers import PRUNABLE, Layer, evaluating
+from prunebench.pruning.layers import Layer, evaluating, weights_of
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # positional and keyword arguments
 
@@ -63,7 +63,7 @@ def find_blocks(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) 
         if name and not outer and calls.get(module) and all(map(_vanishes(module), calls[module])):
             found[name] = module
     blocks = [_block(model, name, found[name]) for name in reversed(found)]
-    weights = {id(module.weight) for module in model.modules() if isinstance(module, PRUNABLE)}
+    weights = {id(value) for module in model.modules() for value in weights_of(module).values()}
     named = dict(model.named_parameters())
     blocks = [
         Block(block.name, block.module, block.parameters, _prunable(block, layers))
@@ -101,7 +101,7 @@ def _calls(model: nn.Module, example: Tensor) -> dict[nn.Module, list[Call]]:
 
     handles = []
     for module in model.modules():
-        if len(_all(module)) > 1 and any(isinstance(m, PRUNABLE) for m in _all(module)):
+        if len(_all(module)) > 1 and any(map(weights_of, _all(module))):
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy, deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -175,7 +175,7 @@ def _ranked(method: Method | First, view: View, scores: Scores, sparsity: float)
 class _Inputs(Layer):
     """A layer cut down to some of its inputs."""
 
-    part: nn.Parameter
+    part: nn.Parameter = field(kw_only=True)
 
     @property
     def weight(self) -> nn.Parameter:
@@ -196,7 +196,8 @@ class _Part:
 
     def __call__(self, name: str, first: int, scores: Tensor, remove: int) -> Tensor:
         layer, view = self.view.layers[name], copy(self.view)
-        view.layers = {name: _Inputs(name, layer.module, nn.Parameter(scores, requires_grad=False))}
+        part = nn.Parameter(scores, requires_grad=False)
+        view.layers = {name: _Inputs(name, layer.module, layer.parameter, part=part)}
         view.within = {
             key: mask[:, first : first + scores.shape[1]]
             for key, mask in self.view.within.items()

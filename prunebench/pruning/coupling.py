@@ -3,8 +3,9 @@
 What is coupled to a filter is its bias, its batch norm, the layers that read it, and what a
 residual addition ties to it. A removed channel is then zero everywhere, so that a masked network
 computes what the smaller network would. A grouped convolution loses whole groups, with the channels
-that they read and write. The graph does not see through attention; there the heads are the units.
-Every group found is then tried out (``_leaks``).
+that they read and write. The filters of a recurrent layer are its hidden units. The graph does not
+see through attention; there the heads are the units. Every group found is then tried out
+(``_leaks``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 from prunebench.errors import Refused
 from prunebench.pruning.classifier import find_classifier
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
-from prunebench.pruning.layers import Layer, evaluating
+from prunebench.pruning.hidden_units import HiddenUnits
+from prunebench.pruning.layers import TRANSPOSED, Layer, evaluating
 from prunebench.pruning.merging import Channels, merged
 from prunebench.training.loop import outputs_of
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from prunebench.pruning.tracing import Step
 
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (
     nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.InstanceNorm1d,
     nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm,
@@ -159,7 +160,7 @@ class _Reader:
                 design.append("a norm runs across them")
             if unknown := self._unknown(step.module):
                 limits.append(f"{unknown} is not known to lose channels")
-            for parameter, dim, role in _touched(step, self.loose):
+            for parameter, dim, role, gates in _touched(step, self.loose):
                 name = self.names.get(id(parameter))
                 if name is None:
                     limits.append(f"a weight of {type(step.module).__name__} is computed")
@@ -167,7 +168,7 @@ class _Reader:
                 if role == _MAKES:
                     filters[name] = None
                 tied = _is_grouped(step.module) and dim == 1
-                size = parameter.shape[dim]
+                size = parameter.shape[dim] // gates
                 if isinstance(step.module, _CONV) and tied:
                     size = step.module.in_channels
                 unit = torch.full((size,), -1, dtype=torch.int64)
@@ -176,6 +177,7 @@ class _Reader:
                     limits.append(f"the channels that reach {name} cannot be told apart")
                     continue
                 unit[torch.as_tensor(step.positions)] = torch.as_tensor(step.channels)
+                unit = unit.repeat(gates)
                 earlier = slices.get((name, dim))
                 whole = None if earlier is None else earlier.unit
                 before = grouped.get(name) if tied else whole
@@ -199,10 +201,13 @@ class _Reader:
 
     def _unknown(self, module: nn.Module | nn.Parameter) -> str:
         """Return a module's name and type where it has weights and is none that can be read."""
+        if isinstance(module, HiddenUnits):
+            place = self.names.get(id(module.inputs), "").rpartition(".")[0]
+            return f"{place} (a projection)" if module.projects else ""
         known = (*_NORMS, *_CONV, nn.Linear, nn.Embedding, nn.PReLU, nn.Parameter)
         if isinstance(module, known) or _across_channels(module):
             return ""
-        if isinstance(module, _TRANSPOSED) and module.groups == 1:
+        if isinstance(module, TRANSPOSED) and module.groups == 1:
             return ""
         own = next(iter(module.parameters()), None)
         if own is None:
@@ -211,40 +216,57 @@ class _Reader:
         return f"{place} ({type(module).__name__})"
 
 
-def _touched(step: Step, loose: dict[int, int]) -> Iterator[tuple[Tensor, int, str]]:
-    """Yield (parameter, dimension, its part in the channels) of all that a step of the graph cuts.
+def _touched(step: Step, loose: dict[int, int]) -> Iterator[tuple[Tensor, int, str, int]]:
+    """Yield all that a step of the graph cuts.
+
+    That is (parameter, dimension, its part in the channels, how often the channels repeat along the
+    dimension), the last for the gates of recurrent layers.
 
     The output channels of a transposed convolution go with those of other layers, but make no group
-    of their own: its weights are not prunable.
+    of their own.
     """
     module = step.module
-    if isinstance(module, nn.Parameter):
+    if isinstance(module, HiddenUnits):
+        yield from _touched_units(module, step.output)
+    elif isinstance(module, nn.Parameter):
         if id(module) in loose:
-            yield module, loose[id(module)], _CARRIES
+            yield module, loose[id(module)], _CARRIES, 1
     elif isinstance(module, _NORMS):
         for parameter in (module.weight, module.bias):
             if parameter is not None:
-                yield parameter, 0, _CARRIES
+                yield parameter, 0, _CARRIES, 1
     elif isinstance(module, nn.PReLU):
         if module.num_parameters > 1:
-            yield module.weight, 0, _CARRIES
+            yield module.weight, 0, _CARRIES, 1
     elif isinstance(module, nn.Embedding):
-        yield module.weight, 1, _CARRIES
-    elif isinstance(module, _TRANSPOSED):  # weight [in, out, ...]
-        yield module.weight, int(step.output), _CARRIES if step.output else _READS
+        yield module.weight, 1, _CARRIES, 1
+    elif isinstance(module, TRANSPOSED):  # weight [in, out, ...]
+        yield module.weight, int(step.output), _CARRIES if step.output else _READS, 1
         if step.output and module.bias is not None:
-            yield module.bias, 0, _CARRIES
+            yield module.bias, 0, _CARRIES, 1
     elif isinstance(module, (nn.Linear, *_CONV)):
         depthwise = (
             isinstance(module, _CONV)
             and 1 < module.groups == module.in_channels == module.out_channels
         )
         if step.output or depthwise:
-            yield module.weight, 0, _MAKES
+            yield module.weight, 0, _MAKES, 1
             if module.bias is not None:
-                yield module.bias, 0, _CARRIES
+                yield module.bias, 0, _CARRIES, 1
         else:
-            yield module.weight, 1, _READS
+            yield module.weight, 1, _READS, 1
+
+
+def _touched_units(part: HiddenUnits, output: bool) -> Iterator[tuple[Tensor, int, str, int]]:
+    """The same for a layer and direction of a recurrent module."""
+    if not output:
+        yield part.inputs, 1, _READS, 1
+        return
+    for weight in (part.inputs, part.states):
+        yield weight, 0, _MAKES, part.gates
+    for bias in part.biases:
+        yield bias, 0, _CARRIES, part.gates
+    yield part.states, 1, _READS, 1
 
 
 def _cuts(step: Step, names: dict[int, str]) -> tuple[str, int] | None:

@@ -1,4 +1,8 @@
-"""Decide which weights may be pruned."""
+"""Decide which weights may be pruned.
+
+A layer is a module and the name of one of its parameters: a recurrent module holds two weights for
+each of its layers and directions, and attention may hold those of its projections.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -15,7 +20,11 @@ from prunebench.experiment.settings import Prunable
 from prunebench.pruning.classifier import find_classifier
 from prunebench.pruning.layer_names import fits, unfitting
 
-PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_ONE_WEIGHT = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, nn.Linear, nn.Embedding)
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)  # nn.RNN, nn.LSTM, nn.GRU, and their single steps
+_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+PRUNABLE = (*_ONE_WEIGHT, *RECURRENT, nn.MultiheadAttention)
 # timm's convolutions that standardize their weights: a weight at zero is not zero when it is used
 _STANDARDIZED = ("StdConv2d", "StdConv2dSame", "ScaledStdConv2d", "ScaledStdConv2dSame")
 
@@ -26,11 +35,49 @@ class Layer:
 
     name: str  # of its weight, as in named_parameters()
     module: nn.Module
+    parameter: str = "weight"  # the weight's own name in the module
 
     @property
     def weight(self) -> nn.Parameter:
-        """[out, in, ...] of a convolution or linear layer; [entries, features] of an embedding."""
-        return self.module.weight  # type: ignore[return-value]
+        """[out, in, ...] of a convolution, linear or recurrent layer, or attention's projections.
+
+        [entries, features] of an embedding, [in, out, ...] of a transposed convolution.
+        """
+        return getattr(self.module, self.parameter)  # type: ignore[no-any-return]
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return the weights that a module itself applies and that may be pruned, by their own names.
+
+    Args:
+        module: of any type; other than those of ``PRUNABLE`` it has none.
+    """
+    if isinstance(module, _ONE_WEIGHT):
+        own = ["weight"]
+    elif isinstance(module, nn.RNNBase):
+        own = [name for name in module._flat_weights_names if name.startswith("weight")]
+    elif isinstance(module, nn.RNNCellBase):
+        own = ["weight_ih", "weight_hh"]
+    elif isinstance(module, nn.MultiheadAttention):
+        own = [name for name in _PROJECTIONS if getattr(module, name) is not None]
+    else:
+        own = []
+    return {name: getattr(module, name) for name in own}
+
+
+def without_inputs(layer: Layer) -> str:
+    """Return why what a layer's weight multiplies cannot be looked at; empty where it can.
+
+    It can for linear layers and convolutions, embeddings aside: their module's input is it.
+    """
+    kind = type(layer.module).__name__
+    if isinstance(layer.module, RECURRENT):
+        return f"what it multiplies arises inside of a {kind}, step by step"
+    if isinstance(layer.module, nn.MultiheadAttention):
+        return f"{kind} applies it to queries, keys and values apart"
+    if isinstance(layer.module, TRANSPOSED):
+        return f"a {kind} spreads its inputs"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -48,9 +95,9 @@ def sort_layers(
 ) -> Layers:
     """Return which layers may be pruned, and which are left alone.
 
-    Convolutions, linear layers and embeddings may, but not the classifier unless the settings say
-    so. A weight that several modules share counts once, and as part of the classifier where one of
-    them is.
+    The weights of convolutions, linear and recurrent layers, attention and embeddings may, but not
+    the classifier unless the settings say so. A weight that several modules share counts once, and
+    as part of the classifier where one of them is.
 
     Args:
         model: the network.
@@ -62,43 +109,46 @@ def sort_layers(
         Refused: a layer's weight is not a parameter that could be held at zero.
     """
     settings = settings or Prunable()
-    found = [(place, m) for place, m in model.named_modules() if isinstance(m, PRUNABLE)]
-    places: dict[nn.Module, str] = {module: place for place, module in found}
     # held: a weight that is computed is another tensor each time
-    weights: dict[nn.Module, Tensor] = {module: module.weight for _, module in found}
+    found = [
+        (place, module, own, value)
+        for place, module in model.named_modules()
+        for own, value in weights_of(module).items()
+    ]
     parameters = {id(value): name for name, value in model.named_parameters()}
     aliases: dict[int, list[str]] = defaultdict(list)  # every name of a weight, by its id
-    for module, place in places.items():
-        own = f"{place}.weight".lstrip(".")
-        aliases[id(weights[module])] += [parameters.get(id(weights[module]), own), own]
+    for place, _, own, value in found:
+        full = f"{place}.{own}".lstrip(".")
+        aliases[id(value)] += [parameters.get(id(value), full), full]
 
-    def named(module: nn.Module, patterns: list[str]) -> bool:
-        return any(fits(p, name) for p in patterns for name in aliases[id(weights[module])])
+    def named(weight: Tensor, patterns: list[str]) -> bool:
+        return any(fits(p, name) for p in patterns for name in aliases[id(weight)])
 
-    heads = [module for module in places if named(module, settings.classifier)]
-    heads = heads or [m for m in find_classifier(model, example) if m in places]
-    last = {id(weights[module]) for module in heads}
+    last = {id(value) for *_, value in found if named(value, settings.classifier)}
+    if not last:
+        heads = find_classifier(model, example)
+        last = {id(value) for _, module, _, value in found if module in heads}
     layers: dict[str, Layer] = {}
     classifier, excluded = [], []
-    for module, weight in weights.items():
-        name, own = aliases[id(weight)][:2]
+    for _, module, own, weight in found:
+        name, full = aliases[id(weight)][:2]
         if id(weight) in last:
             classifier.append(name)
             if not settings.head:
                 continue
-        if named(module, settings.exclude):
+        if named(weight, settings.exclude):
             excluded.append(name)
             continue
         if id(weight) not in parameters or type(module).__name__ in _STANDARDIZED:
             raise Refused(
-                f"{own!r} is computed from other values on each use ({type(module).__name__}), so"
-                f" that zeros in it do not stay; exclude it: prunable: {{exclude: [{own}]}}"
+                f"{full!r} is computed from other values on each use ({type(module).__name__}), so"
+                f" that zeros in it do not stay; exclude it: prunable: {{exclude: [{full}]}}"
             )
-        layers.setdefault(name, Layer(name, module))
+        layers.setdefault(name, Layer(name, module, own))
     if not layers:
         raise PrunebenchError(
-            f"{type(model).__name__} has nothing to prune: no convolution, linear layer or"
-            " embedding besides its classifier and what prunable.exclude names"
+            f"{type(model).__name__} has nothing to prune: no convolution, linear layer, recurrent"
+            " layer or embedding besides its classifier and what prunable.exclude names"
         )
     names = [name for several in aliases.values() for name in several]
     return Layers(
@@ -143,3 +193,20 @@ def evaluating(model: nn.Module, batch_norm: str = "eval") -> Iterator[None]:
             norm.track_running_stats = tracks
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def differentiable(model: nn.Module) -> Iterator[None]:
+    """Let a network be differentiated within the block, in eval mode and more than once.
+
+    cuDNN's recurrent layers cannot: where there are any, it is not used.
+    """
+    if not any(isinstance(module, nn.RNNBase) for module in model.modules()):
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(
+        enabled=False, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
+        allow_tf32=cudnn.allow_tf32,
+    ):  # fmt: skip
+        yield

@@ -17,8 +17,8 @@ def left_out(model: nn.Module, layers: Layers, settings: Prunable | None = None)
     """Return the weights that nobody asked to keep and that are not prunable, with their size.
 
     Weights here have at least two dimensions, the first of them more than one entry long: those of
-    ``nn.MultiheadAttention``, recurrent layers, transposed and conditional convolutions; not
-    biases, scales or what is added to every image alike, such as positions.
+    bilinear layers, conditional convolutions and of a network's own modules; not biases, scales or
+    what is added to every image alike, such as positions.
 
     Args:
         model: the network.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from prunebench.errors import Refused
 from prunebench.experiment.registry import pattern
 from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
+from prunebench.pruning.layers import TRANSPOSED
 from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones, tied
 from prunebench.pruning.view import GroupScores, Scores, View
 
@@ -81,9 +82,9 @@ def n_m(
     Args:
         n: weights that stay in each group.
         m: weights in a group.
-        leave_dense: keep layers dense that have no such groups, as ASP does: embeddings, and layers
-            whose inputs (per convolution group) are no multiple of m. The sparsity achieved is then
-            below 1 − n/m. By default they are refused by name.
+        leave_dense: keep layers dense that have no such groups, as ASP does: embeddings, transposed
+            convolutions, and layers whose inputs (per convolution group) are no multiple of m. The
+            sparsity achieved is then below 1 − n/m. By default they are refused by name.
 
     Raises:
         Refused: a layer has no such groups, the sparsity is neither 1 − n/m nor 0 (which keeps
@@ -97,7 +98,7 @@ def n_m(
     odd = [
         name
         for name, layer in view.layers.items()
-        if isinstance(layer.module, nn.Embedding) or layer.weight.shape[1] % m
+        if isinstance(layer.module, (nn.Embedding, *TRANSPOSED)) or layer.weight.shape[1] % m
     ]
     if odd and (not leave_dense or len(odd) == len(values)):
         raise Refused(

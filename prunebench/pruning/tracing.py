@@ -16,6 +16,7 @@ import torch_pruning
 from torch import Tensor, nn
 
 from prunebench.errors import Refused
+from prunebench.pruning.hidden_units import stand_ins
 from prunebench.pruning.layers import evaluating
 from prunebench.training.loop import outputs_of
 
@@ -46,6 +47,8 @@ class Traced:
 def trace(model: nn.Module, example: Tensor) -> Traced:
     """Return what must go with the output channels of each convolution and linear layer.
 
+    Recurrent layers are in it as ``HiddenUnits``.
+
     Args:
         model: the network; it is not changed.
         example: an input [B, C, H, W] to trace with.
@@ -57,7 +60,12 @@ def trace(model: nn.Module, example: Tensor) -> Traced:
     try:
         for parameter in frozen:  # the graph is read from autograd, which skips frozen parameters
             parameter.requires_grad_(True)
-        with warnings.catch_warnings(), torch.enable_grad(), evaluating(model):
+        with (
+            warnings.catch_warnings(),
+            torch.enable_grad(),
+            evaluating(model),
+            stand_ins(model),
+        ):
             warnings.simplefilter("ignore")  # it warns of parameters outside of modules
             graph = _Graph()
             graph.build_dependency(

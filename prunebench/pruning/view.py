@@ -17,7 +17,15 @@ from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
 from prunebench.pruning.coupling import Coupling, find_groups
 from prunebench.pruning.groups import Group
-from prunebench.pruning.layers import Layer, evaluating, prunable_layers
+from prunebench.pruning.layers import (
+    RECURRENT,
+    TRANSPOSED,
+    Layer,
+    differentiable,
+    evaluating,
+    prunable_layers,
+    without_inputs,
+)
 from prunebench.pruning.masks import Masks
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import logits_of
@@ -69,6 +77,7 @@ class Swept(Scores):
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _ACTIVATIONS = ("torch.nn.modules.activation", "timm.layers.activations")
+_INSIDE = (*RECURRENT, nn.MultiheadAttention)  # their outputs are not weight times input
 _NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.LogSoftmax)
 
 
@@ -203,7 +212,11 @@ class View:
         try:
             for value in frozen:
                 value.requires_grad_(True)
-            with evaluating(self.model, batch_norm), torch.enable_grad():
+            with (
+                evaluating(self.model, batch_norm),
+                differentiable(self.model),
+                torch.enable_grad(),
+            ):
                 for inputs, targets in self.normed_batches(batch_norm):
                     loss = self.loss(logits_of(self.model(inputs)), targets)
                     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -243,7 +256,11 @@ class View:
 
             return hook
 
-        hooks = {layer.module: after_layer(name) for name, layer in self.layers.items()}
+        hooks = {
+            layer.module: after_layer(name)
+            for name, layer in self.layers.items()
+            if not isinstance(layer.module, _INSIDE)
+        }
         for name, module in self.model.named_modules():
             if isinstance(module, BATCH_NORMS):
                 hooks[module] = after_norm(name)
@@ -289,7 +306,8 @@ class View:
         """Return the mean of ``measure(input)`` over samples and positions: [in channels] by layer.
 
         Raises:
-            Refused: a layer is an embedding, whose inputs are numbers of entries, or never runs.
+            Refused: a layer is an embedding, whose inputs are numbers of entries, or another one of
+                which what its weight multiplies is not its module's input, or it never runs.
         """
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
@@ -306,6 +324,8 @@ class View:
         for layer in self.layers.values():
             if isinstance(layer.module, nn.Embedding):
                 raise Refused(f"{layer.name!r} is an embedding: it has no input activations")
+            if reason := without_inputs(layer):
+                raise Refused(f"no input activations of {layer.name!r} can be seen: {reason}")
         self.run({layer.module: hook_of(layer) for layer in self.layers.values()})
         idle = [name for name in self.layers if name not in sums]
         if idle:
@@ -316,7 +336,8 @@ class View:
         """Return the mean of ``measure(activation)`` over samples and positions: [out] by layer.
 
         A layer's activation is the output of the first activation function that runs after it, on
-        as many channels, before the next prunable layer. Layers without one are left out.
+        as many channels, before the next prunable layer. Layers without one are left out, as are
+        recurrent layers and attention, whose functions lie inside of them.
 
         Raises:
             Refused: no layer has one.
@@ -328,6 +349,9 @@ class View:
         def after_layer(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
             return lambda module, inputs, output: last.__setitem__(slice(None), [layer])
 
+        def forget(module: nn.Module, inputs: Any, output: Any) -> None:
+            last.clear()
+
         def after_activation(module: nn.Module, inputs: Any, output: Tensor) -> None:
             if not last:
                 return
@@ -338,7 +362,11 @@ class View:
                 sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
                 counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
 
-        hooks = {layer.module: after_layer(layer) for layer in self.layers.values()}
+        hooks = {
+            layer.module: forget if isinstance(layer.module, _INSIDE) else after_layer(layer)
+            for layer in self.layers.values()
+            if not isinstance(layer.module, TRANSPOSED)
+        }
         activations = [m for m in self.model.modules() if _is_activation(m)]
         self.run({**hooks, **dict.fromkeys(activations, after_activation)})
         if not sums:

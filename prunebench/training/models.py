@@ -1,182 +1,38 @@
-"""Build networks: any of timm's, four that timm lacks, and those of a user's file.
+"""Build networks: any of timm's, those that timm lacks, and those of a user's file.
 
-Like timm's own, the four have ``get_classifier()``, so that the head is known and is not pruned.
+What timm lacks stands in ``training/networks``. Like timm's own, these have ``get_classifier()``,
+so that the head is known and is not pruned.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.own_network import OwnNetwork
-from prunebench.experiment.registry import module_of_file
+from prunebench.experiment.part_kinds import Network
+from prunebench.experiment.registry import builtin, load, module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.tasks.network_facts import NAMES, NetworkFacts
+from prunebench.training.networks._images import Size, kaiming
 from prunebench.training.widen import widened
 
-Size = int | Sequence[int]  # of images in pixels: the side of square ones, or height and width
-
-
-def _sides(size: Size) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    return height, width
-
-
-class SeedCNN(nn.Module):
-    """Two 3×3 convolutions of 32 and 64 filters, each pooled; then 120, 84, classes units."""
-
-    def __init__(
-        self, num_classes: int, in_chans: int, image_size: Size,
-        filters: Sequence[int] = (32, 64), units: Sequence[int] = (120, 84),
-    ) -> None:  # fmt: skip
-        super().__init__()
-        height, width = _sides(image_size)
-        if min(height, width) < 4:
-            raise PrunebenchError(f"seed-cnn needs images of at least 4×4, not {height}×{width}")
-        (one, two), (three, four) = filters, units
-        self.features = nn.Sequential(
-            nn.Conv2d(in_chans, one, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(one, two, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
-        self.hidden = nn.Sequential(
-            nn.Linear(two * (height // 4) * (width // 4), three), nn.ReLU(),
-            nn.Linear(three, four), nn.ReLU(),
-        )  # fmt: skip
-        self.head = nn.Linear(four, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [B, classes] of images [B, C, H, W]."""
-        return self.head(self.hidden(self.features(x).flatten(1)))
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-
-class CifarResNet(nn.Module):
-    """The ResNets of the CIFAR literature (He 2016, section 4.2): stages of 16, 32, 64 channels.
-
-    A 3×3 stem without pooling, then three stages of ``blocks``: three make ResNet-20 (0.27 M
-    weights), nine ResNet-56 (0.85 M). They are built of timm's BasicBlock, since timm's ResNet
-    needs four stages. Where the shape changes the shortcut is a 1×1 convolution (option B).
-    """
-
-    def __init__(
-        self, num_classes: int, in_chans: int, image_size: Size, blocks: int = 3, width: int = 16
-    ) -> None:
-        super().__init__()
-        from timm.models.resnet import BasicBlock
-
-        del image_size  # any: the last pooling is global
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
-        stages, channels = [], width
-        for stage in range(3):
-            out, stride = width * 2**stage, 1 if stage == 0 else 2
-            shortcut = None
-            if stride != 1:
-                shortcut = nn.Sequential(
-                    nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
-                )
-            row = [BasicBlock(channels, out, stride, shortcut)]
-            row += [BasicBlock(out, out) for _ in range(blocks - 1)]
-            stages.append(nn.Sequential(*row))
-            channels = out
-        self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(channels, num_classes)
-        _kaiming(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [B, classes] of images [B, C, H, W]."""
-        return self.head(self.stages(self.stem(x)).mean((2, 3)))
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-
-class VGG16(nn.Module):
-    """The VGG-16 of the CIFAR literature: thirteen 3×3 convolutions, batch norms, one classifier.
-
-    14.7 M weights (Li 2017, Tanaka 2020). timm's ``vgg16_bn`` keeps ImageNet's two layers of 4,096
-    units: 120 M weights that no published figure on small images has. ``average_pool`` and
-    ``fan_in`` make it the network of Tanaka 2020: there the last pooling averages, and all weights,
-    those of the classifier too, are drawn by their fan-in.
-    """
-
-    CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
-
-    def __init__(
-        self, num_classes: int, in_chans: int, image_size: Size,
-        widths: Sequence[int] = (64, 128, 256, 512, 512), average_pool: bool = False,
-        fan_in: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        if min(sides := _sides(image_size)) < 32:
-            raise PrunebenchError(
-                f"vgg16-cifar needs images of at least 32×32, not {sides[0]}×{sides[1]}"
-            )
-        layers: list[nn.Module] = []
-        channels = in_chans
-        for width, count in zip(widths, self.CONVOLUTIONS, strict=True):
-            for _ in range(count):
-                layers += [
-                    nn.Conv2d(channels, width, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(width),
-                    nn.ReLU(),
-                ]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        if average_pool:
-            layers.pop()  # the mean over what is left does it
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, num_classes)
-        _kaiming(self)
-        if fan_in:
-            _kaiming_by_fan_in(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [B, classes] of images [B, C, H, W]."""
-        return self.head(self.features(x).mean((2, 3)))
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-
-def _kaiming(model: nn.Module) -> None:
-    """Initialize every convolution as He 2015, by its fan-out, like timm's ResNets."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def _kaiming_by_fan_in(model: nn.Module) -> None:
-    """Initialize every convolution and linear layer as He 2015, by its fan-in; no bias is drawn."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-
-
-OWN: dict[str, Callable[..., nn.Module]] = {
-    "seed-cnn": SeedCNN,
-    "resnet20": CifarResNet,
-    "resnet56": partial(CifarResNet, blocks=9),
-    "vgg16-cifar": VGG16,
-}
+# form of inputs -> the fact by which it is known
+_ASKED = {
+    "pixels": "in_chans", "features": "num_features", "tokens": "vocabulary", "pairs": "users",
+}  # fmt: skip
 
 
 def _from_timm(settings: Model, facts: NetworkFacts) -> nn.Module:
     import timm
 
     if not timm.is_model(settings.architecture):
-        known = [*OWN, *timm.list_models()]
+        known = [*builtin(Network), *timm.list_models()]
         near = suggest(settings.architecture, known)
         raise PrunebenchError(
             f"models: unknown model {settings.architecture!r}"
@@ -268,7 +124,7 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
     if first.kernel_size == (3, 3):
         stem.load_state_dict(first.state_dict())
     else:
-        _kaiming(stem)
+        kaiming(stem)
     model.set_submodule(place, stem)
     if isinstance(getattr(model, "maxpool", None), nn.Module):
         model.maxpool = nn.Identity()
@@ -276,13 +132,17 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
 
 def _build(settings: Model, facts: NetworkFacts) -> nn.Module:
     own = OwnNetwork.named(settings.architecture)
-    if own is None and settings.architecture not in OWN:
+    shipped = builtin(Network).get(settings.architecture)
+    if own is None and shipped is None:
         return _from_timm(settings, facts)
     if settings.pretrained:
         raise PrunebenchError(f"models: {settings.name}: has no pretrained weights")
     if own is not None:
         return _from_file(own, settings, facts)
-    return _called(OWN[settings.architecture], settings, facts)
+    assert shipped is not None
+    if not any(_ASKED[form] in facts.values for form in shipped.traits.inputs):
+        facts.of(_ASKED[shipped.traits.inputs[0]], network=settings.name)
+    return _called(load(shipped)(), settings, facts)
 
 
 def _count(model: nn.Module) -> int:

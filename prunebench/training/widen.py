@@ -27,19 +27,19 @@ def _scaled(count: int, factor: float) -> int:
     return max(1, round(count * factor))
 
 
-@_widens("prunebench.training.models.SeedCNN")
+@_widens("prunebench.training.networks.seed_cnn.SeedCNN")
 def _wider_seed_cnn(model: Any, factor: float) -> dict[str, Any]:
     layers = [*model.features, *model.hidden]
     counts = [_scaled(m.weight.shape[0], factor) for m in layers if hasattr(m, "weight")]
     return {"filters": counts[:2], "units": counts[2:]}
 
 
-@_widens("prunebench.training.models.CifarResNet")
+@_widens("prunebench.training.networks.cifar_resnet.CifarResNet")
 def _wider_cifar_resnet(model: Any, factor: float) -> dict[str, Any]:
     return {"width": _scaled(model.stem[0].out_channels, factor)}
 
 
-@_widens("prunebench.training.models.VGG16")
+@_widens("prunebench.training.networks.vgg16_cifar.VGG16")
 def _wider_vgg16(model: Any, factor: float) -> dict[str, Any]:
     found = [m.out_channels for m in model.features if isinstance(m, nn.Conv2d)]
     starts = [sum(model.CONVOLUTIONS[:stage]) for stage in range(len(model.CONVOLUTIONS))]

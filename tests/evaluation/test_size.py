@@ -112,6 +112,105 @@ def test_resnet20_has_the_known_cost() -> None:
     assert dense - (16**2 * 16 * 32 + 8**2 * 32 * 64) == pytest.approx(40.55e6, rel=1e-3)
 
 
+RECURRENT = [
+    # module, weights of all layers and directions by hand, steps of 5 in a batch of 1
+    (nn.GRU(3, 4, batch_first=True), 3 * 4 * (3 + 4)),
+    (nn.LSTM(3, 4, batch_first=True), 4 * 4 * (3 + 4)),
+    (nn.RNN(3, 4, batch_first=True), 4 * (3 + 4)),
+    (nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True), 2 * 16 * (3 + 4) + 2 * 16 * (8 + 4)),
+    (nn.LSTM(3, 4, batch_first=True, proj_size=2), 16 * (3 + 2) + 2 * 4),
+]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # slow on CPUs, says torch
+@pytest.mark.parametrize(("layer", "weights"), RECURRENT)
+def test_recurrent_layers_by_hand(layer: nn.RNNBase, weights: int) -> None:
+    model, inputs = nn.Sequential(layer), torch.randn(1, 5, 3)
+    assert macs(model, inputs, {}) == (5 * weights, 5 * weights)
+    mask = torch.ones_like(layer.weight_hh_l0, dtype=torch.bool)
+    mask[1, :] = False
+    gone = 5 * mask.shape[1]
+    assert macs(model, inputs, {"0.weight_hh_l0": mask}) == (5 * weights, 5 * weights - gone)
+
+
+def test_only_the_steps_of_a_packed_sequence_count() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.GRU(3, 4, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            lengths = torch.tensor([2])
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+            return self.rnn(packed)[1][0]
+
+    assert macs(Packed(), torch.randn(1, 5, 3), {}) == (2 * 12 * 7, 2 * 12 * 7)
+
+
+def test_a_cell_by_hand() -> None:
+    class Stepped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRUCell(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            state = x.new_zeros(len(x), 4)
+            for step in x.unbind(1):
+                state = self.cell(step, state)
+            return state
+
+    mask = torch.zeros(12, 3, dtype=torch.bool)
+    found = macs(Stepped(), torch.randn(1, 5, 3), {"cell.weight_ih": mask})
+    assert found == (5 * 12 * 7, 5 * 12 * 4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose1d(4, 6, 3),
+        nn.ConvTranspose1d(4, 6, 3, groups=2),
+        nn.ConvTranspose1d(4, 6, 3, stride=2),
+    ],
+)
+def test_a_transposed_convolution_by_hand(layer: nn.ConvTranspose1d) -> None:
+    """Every input position is multiplied by every weight that reads it."""
+    inputs, mask = torch.zeros(1, 4, 7), torch.ones_like(layer.weight, dtype=torch.bool)
+    mask[0, 0] = False
+    by_hand = 7 * layer.weight.numel()
+    assert macs(nn.Sequential(layer), inputs, {"0.weight": mask}) == (by_hand, by_hand - 7 * 3)
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_attention_by_hand(weights: bool) -> None:
+    """4 queries attend to 6 keys, 8 wide; of the masks one row of queries, keys and values goes."""
+
+    class Attend(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.attention(x[:, :4], x, value=x, need_weights=weights)[0]
+
+    projections = 4 * 8 * 8 + 2 * 6 * 8 * 8 + 4 * 8 * 8  # of queries, keys and values, outputs
+    by_hand = projections + 2 * 4 * 6 * 8
+    mask = torch.ones(24, 8, dtype=torch.bool)
+    mask[[0, 8, 16]] = False
+    out = torch.ones(8, 8, dtype=torch.bool)
+    out[:, 0] = False
+    found = macs(
+        Attend(), torch.randn(1, 6, 8),
+        {"attention.in_proj_weight": mask, "attention.out_proj.weight": out},
+    )  # fmt: skip
+    assert found == (by_hand, by_hand - 8 * (4 + 6 + 6) - 8 * 4)
+
+
+def test_an_embedding_takes_none() -> None:
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 3))
+    mask = torch.zeros(10, 4, dtype=torch.bool)
+    assert macs(model, torch.tensor([[1, 2]]), {"0.weight": mask}) == (2 * 12, 2 * 12)
+
+
 def test_columns() -> None:
     model = nn.Sequential(nn.Linear(10, 20), nn.BatchNorm1d(20), nn.Linear(20, 4))
     mask = torch.zeros(20, 10, dtype=torch.bool)

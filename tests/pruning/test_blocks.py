@@ -15,7 +15,7 @@ from prunebench.pruning import masks as masking
 from prunebench.pruning.criteria.block_similarity import block_similarity
 from prunebench.pruning.patterns import block
 from prunebench.pruning.view import GroupScores, Scores, View
-from prunebench.training.models import SeedCNN
+from prunebench.training.networks.seed_cnn import SeedCNN
 
 METHOD = {"criterion": "block-similarity", "pattern": "block"}
 

@@ -13,7 +13,7 @@ from prunebench.experiment import config
 from prunebench.pruning import compose
 from prunebench.pruning.criteria.apoz import apoz
 from prunebench.pruning.view import View
-from prunebench.training.models import SeedCNN
+from prunebench.training.networks.seed_cnn import SeedCNN
 
 METHOD = {
     "criterion": "magnitude",

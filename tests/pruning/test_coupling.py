@@ -190,12 +190,22 @@ class Recurrent(nn.Module):
         return self.head(self.hidden(self.rnn(x)[0][:, -1]).relu())
 
 
-def test_what_a_recurrent_layer_reads_stays() -> None:
-    coupled = found(liven(Recurrent()))
-    names = {group.name for group in coupled.groups}
-    assert "read.weight" not in names
-    assert names >= {"free.weight", "hidden.weight"}
-    assert "read.weight" in coupled.whole
+def test_what_a_recurrent_layer_reads_goes_with_its_columns() -> None:
+    model = liven(Recurrent())
+    coupled = found(model)
+    assert not coupled.whole
+    assert {group.name for group in coupled.groups} == {
+        "free.weight", "read.weight", "rnn.weight_ih_l0", "hidden.weight",
+    }  # fmt: skip
+    masks = pruned(model, 0.5, "uniform")
+    shrunk = exactly(model, masks, images(4, size=16))
+    assert sum(v.numel() for v in shrunk.model.parameters()) == kept(model, masks)
+    rnn = shrunk.model.rnn
+    assert (rnn.input_size, rnn.hidden_size) == (
+        shrunk.model.read.out_channels,
+        int(masks["rnn.weight_hh_l0"].any(0).sum()),
+    )
+    assert rnn.hidden_size < 8
 
 
 class Returning(nn.Module):

@@ -15,7 +15,7 @@ from prunebench.pruning.left_out import left_out, said
 
 
 class Mixed(nn.Module):
-    """A layer of each kind that is not prunable, and two that are."""
+    """Weights that are not prunable, and layers of many kinds that are."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,6 +23,7 @@ class Mixed(nn.Module):
         self.up = nn.ConvTranspose2d(8, 8, 2)
         self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
         self.rnn = nn.GRU(8, 8, batch_first=True)
+        self.pair = nn.Bilinear(8, 8, 8)
         self.mixing = nn.Parameter(torch.randn(4, 6))
         self.positions, self.scale = nn.Parameter(torch.randn(1, 4, 8)), nn.Parameter(torch.ones(8))
         self.head = nn.Linear(8, 5)
@@ -30,39 +31,40 @@ class Mixed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(self.stem(x)).flatten(2).transpose(1, 2)
         x = self.rnn(self.attend(x, x, x)[0])[0]
-        return self.head(x.mean(1))
+        return self.head(self.pair(x, x).mean(1))
 
 
-LEFT = {
+LEFT = {"pair.weight": 8 * 8 * 8, "mixing": 24}
+PRUNABLE = {
+    "stem.weight": 3 * 8 * 9,
     "up.weight": 8 * 8 * 2 * 2,
     "attend.in_proj_weight": 24 * 8,
+    "attend.out_proj.weight": 8 * 8,
     "rnn.weight_ih_l0": 24 * 8,
     "rnn.weight_hh_l0": 24 * 8,
-    "mixing": 24,
 }
 
 
 def test_weights_that_are_not_prunable_by_hand() -> None:
     model = Mixed()
     layers = sort_layers(model)
-    assert sorted(layers.prunable) == ["attend.out_proj.weight", "stem.weight"]
+    assert {name: layer.weight.numel() for name, layer in layers.prunable.items()} == PRUNABLE
     assert left_out(model, layers) == LEFT
-    settings = Prunable(exclude=["rnn.*", "stem.*"])
+    settings = Prunable(exclude=["rnn.*", "stem.*", "pair"])
     layers = sort_layers(model, settings)
-    assert sorted(left_out(model, layers, settings)) == ["attend.in_proj_weight", "mixing",
-                                                         "up.weight"]  # fmt: skip
+    assert sorted(left_out(model, layers, settings)) == ["mixing"]
 
 
 def test_pruning_says_what_the_share_is_of() -> None:
     model = Mixed()
     total = sum(value.numel() for value in model.parameters())
-    share = (3 * 8 * 9 + 64) / total
+    share = sum(PRUNABLE.values()) / total
     with pytest.warns(UserWarning, match="not prunable") as caught:
         prunebench.prune(model, "magnitude", 0.5)
     (warning,) = caught
     text = str(warning.message)
     assert text.startswith(f"a sparsity is a share of the {100 * share:.1f}")
-    assert "not prunable are up.weight (256), attend.in_proj_weight (192)" in text
+    assert "not prunable are pair.weight (512), mixing (24)" in text
     assert warning.filename == __file__
 
 

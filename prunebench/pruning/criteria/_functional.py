@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunebench.errors import Refused
-from prunebench.pruning.layers import evaluating
+from prunebench.pruning.layers import differentiable, evaluating
 from prunebench.pruning.view import View
 from prunebench.training.loop import logits_of
 
@@ -74,6 +74,7 @@ def network(
     device = next(model.parameters()).device
     with ExitStack() as stack:
         stack.enter_context(evaluating(model, batch_norm))
+        stack.enter_context(differentiable(model))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.errors import Refused
-from prunebench.pruning.layers import Layer
+from prunebench.pruning.layers import Layer, without_inputs
 from prunebench.pruning.view import View
 
 _UNFOLDED = 1 << 26  # numbers of unfolded inputs to hold at a time
@@ -69,8 +69,8 @@ def input_sums(
         reduce: applied to rows [groups, some, d] of a layer's inputs.
 
     Raises:
-        Refused: a layer is an embedding, never runs as a module, or does not compute its weight
-            times its input.
+        Refused: a layer is an embedding, recurrent, attention or a transposed convolution, never
+            runs as a module, or does not compute its weight times its input.
     """
     sums: dict[str, Tensor] = {}
 
@@ -94,6 +94,11 @@ def input_sums(
         if isinstance(layer.module, nn.Embedding):
             raise Refused(
                 f"{name!r} is an embedding, which multiplies no inputs; exclude it"
+                f" (prunable: {{exclude: [{name}]}})"
+            )
+        if reason := without_inputs(layer):
+            raise Refused(
+                f"the inputs of {name!r} cannot be seen: {reason}; exclude it"
                 f" (prunable: {{exclude: [{name}]}})"
             )
         sharing = (m for m in view.model.modules() if getattr(m, "weight", None) is layer.weight)

@@ -141,7 +141,10 @@ def _in_order(
     copies: dict[int, Any] = {}
     pruned = copy(view)
     pruned.model = deepcopy(view.model, copies)
-    pruned.layers = {n: Layer(n, copies[id(layer.module)]) for n, layer in view.layers.items()}
+    pruned.layers = {
+        name: Layer(name, copies[id(layer.module)], layer.parameter)
+        for name, layer in view.layers.items()
+    }
     settled = {name: masks[name] for name in view.layers}
     found = {}
     for name in _order(view):

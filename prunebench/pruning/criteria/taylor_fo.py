@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from prunebench.errors import Refused
 from prunebench.experiment.registry import criterion
 from prunebench.pruning.groups import Group
+from prunebench.pruning.layers import RECURRENT
 from prunebench.pruning.view import GroupScores, View
 
 
@@ -22,7 +23,9 @@ def taylor_fo(view: View, *, batch_norm: str = "train") -> GroupScores:
     The sum is the derivative of the loss by a gate on the channel. Directly after its batch norm it
     is g_γ·γ + g_β·β (their Taylor-FO-BN); without a batch norm, the sum over the filter's weights
     and its bias. A gate on coupled channels acts on all their filters at once, so their sums are
-    added before they are squared. The gradient is that of a batch's mean loss.
+    added before they are squared. A gate on the hidden unit of a recurrent layer scales what reads
+    its state, which its weights make only through other functions. The gradient is that of a
+    batch's mean loss.
 
     Args:
         batch_norm: ``train`` normalizes by each batch, as the authors' code does, which scores
@@ -33,7 +36,7 @@ def taylor_fo(view: View, *, batch_norm: str = "train") -> GroupScores:
     """
     gates = {group.name: _gated(view, group) for group in view.groups}
     named = dict(view.model.named_parameters())
-    wanted = {name: named[name] for gate in gates.values() for name in gate}
+    wanted = {name: named[name] for gate in gates.values() for name, _ in gate}
     sums = {group.name: torch.zeros(group.size) for group in view.groups}
     batches = 0
     for _, gradients in view.batch_gradients(wanted, batch_norm):
@@ -45,27 +48,34 @@ def taylor_fo(view: View, *, batch_norm: str = "train") -> GroupScores:
     return GroupScores({name: total / batches for name, total in sums.items()})
 
 
-def _gated(view: View, group: Group) -> dict[str, Tensor]:
-    """Return the parameters that a gate on a group scales, with the unit of each of their rows."""
+Gate = dict[tuple[str, int], Tensor]  # (parameter, dimension) -> the unit of each position
+
+
+def _gated(view: View, group: Group) -> Gate:
+    """Return the parameters that a gate on a group scales, with the units along a dimension."""
     names = {id(value): name for name, value in view.model.named_parameters()}
-    found = {}
+    found: Gate = {}
     for item in group.filters():
         layer = view.layers[item.parameter]
+        if isinstance(layer.module, RECURRENT):
+            found |= {(s.parameter, s.dim): s.unit for s in group.slices if s.reads}
+            continue
         norm = view.own_norms.get(item.parameter)
         module: nn.Module = layer.module if norm is None else view.model.get_submodule(norm)
-        found.update({names[id(value)]: item.unit for value in module.parameters(recurse=False)})
+        own = module.parameters(recurse=False)
+        found.update({(names[id(value)], 0): item.unit for value in own})
     return found
 
 
 def _gate(
-    gate: dict[str, Tensor], named: dict[str, nn.Parameter], gradients: dict[str, Tensor], size: int
+    gate: Gate, named: dict[str, nn.Parameter], gradients: dict[str, Tensor], size: int
 ) -> Tensor:
     """Return Σ g·w of each unit, [size] on the CPU."""
     total = torch.zeros(size)
-    for name, unit in gate.items():
+    for (name, dim), unit in gate.items():
         if name in gradients:
             product = gradients[name].float() * named[name].detach().float()
-            rows = product.reshape(len(unit), -1).sum(1).cpu()
+            rows = product.movedim(dim, 0).reshape(len(unit), -1).sum(1).cpu()
             inside = unit >= 0
             total.index_add_(0, unit[inside], rows[inside])
     return total

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prunebench.experiment.part_kinds import KINDS, Schedule
+from prunebench.experiment.part_kinds import KINDS, Network, Schedule
+from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import PARTS, SCORING, Method, Model, Task, Training
 from prunebench.report.paper.citations import keys
 
@@ -44,13 +45,6 @@ MEASURES = {
 }
 OPTIMIZERS = {"adamw": "Loshchilov 2019"}
 SCHEDULES = {"cosine": "Loshchilov 2017"}
-# networks of this package; the others are timm's
-NETWORKS = {
-    "seed-cnn": "",
-    "resnet20": "He 2016",
-    "resnet56": "He 2016",
-    "vgg16-cifar": "Simonyan 2015",
-}
 TIMM = "Wightman 2019"
 
 
@@ -61,7 +55,10 @@ def of_task(task: Task) -> list[str]:
 
 def of_model(model: Model) -> list[str]:
     """Return the keys of a network, or of the library that provides it; none for one's own."""
-    return [] if model.sources() else keys(NETWORKS.get(model.architecture, TIMM))
+    if model.sources():
+        return []
+    shipped = builtin(Network).get(model.architecture)
+    return keys(shipped.summary if shipped else TIMM)
 
 
 def of_training(training: Training) -> list[str]:

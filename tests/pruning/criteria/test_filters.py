@@ -17,7 +17,7 @@ from prunebench.pruning.criteria.hrank import hrank
 from prunebench.pruning.criteria.slimming import network_slimming
 from prunebench.pruning.criteria.taylor_fo import taylor_fo
 from prunebench.pruning.view import View
-from prunebench.training.models import SeedCNN
+from prunebench.training.networks.seed_cnn import SeedCNN
 
 
 class Residual(nn.Module):
