@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from prunebench.errors import PrunebenchError
@@ -11,6 +12,7 @@ from prunebench.experiment import config
 from prunebench.experiment.settings import Task
 from prunebench.tasks import sources
 from prunebench.tasks.prepare import prepare
+from prunebench.tasks.prepare import split as choose
 from prunebench.tasks.task_data import load
 from tests.plans import GRID
 
@@ -81,6 +83,12 @@ def test_embedded_presets_are_prepared_as_their_kind_takes_them(name: str, tmp_p
     assert {split: len(targets) for split, targets in data.targets.items()} == {
         split: given[split] for split in ("train", "val", "test")
     }
+    raw = sources.reader(task.source)(task, tmp_path)
+    for split, (origin, chosen) in choose(raw, task).items():
+        assert np.array_equal(data.targets[split].numpy(), origin.targets[chosen])
+        inputs = data.inputs[split].numpy()
+        inputs = np.moveaxis(inputs, 1, -1) if inputs.ndim == 4 else inputs
+        assert np.array_equal(inputs, origin.inputs[chosen])
     assert data.facts.values["num_classes"] == data.kind.outputs
     targets = data.targets["test"].numpy()
     assert 0 < data.kind.chance(targets) <= data.kind.constant_error(targets) <= 1
