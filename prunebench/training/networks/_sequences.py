@@ -84,10 +84,7 @@ class Frames(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the columns of images, as of a spectrogram [B, 1, bands, frames]."""
-        columns = images.permute(0, 3, 1, 2)
-        # each column flattened as an image of its own: so tracing can follow the channels
-        single = columns.flatten(0, 1).unsqueeze(-1).flatten(1)
-        return single.unflatten(0, (-1, columns.shape[1]))
+        return images.permute(0, 3, 1, 2).flatten(2)
 
 
 def whole_heads(width: int, heads: int, network: str) -> None:
