@@ -15,7 +15,7 @@ from torch.nn import functional
 from prunebench.errors import Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
-from prunebench.pruning.coupling import Coupling, find_groups
+from prunebench.pruning.coupling import Coupling, find_groups, whole_layers
 from prunebench.pruning.groups import Group
 from prunebench.pruning.layers import (
     RECURRENT,
@@ -274,8 +274,30 @@ class View:
 
     @property
     def groups(self) -> list[Group]:
-        """The coupled channels that can go."""
+        """The coupled channels that can go; Refused where there are none."""
+        if not self.coupling.groups:
+            said = f": {self.coupling.said()}" if self.coupling.whole else ""
+            name = type(self.model).__name__
+            raise Refused(f"{name} has no channels that could be removed{said}")
         return self.coupling.groups
+
+    @property
+    def columns(self) -> list[Group]:
+        """The columns of embeddings that can go with what reads them; Refused without any."""
+        if not self.coupling.columns:
+            kept = self.coupling.kept_columns
+            name = type(self.model).__name__
+            said = f": {whole_layers(kept)}" if kept else ", since no embedding may be pruned"
+            raise Refused(f"{name} has no columns of embeddings that could be removed{said}")
+        return self.coupling.columns
+
+    @property
+    def tables(self) -> dict[str, Layer]:
+        """The prunable embeddings, by the names of their weights; Refused without any."""
+        found = {n: one for n, one in self.layers.items() if isinstance(one.module, nn.Embedding)}
+        if not found:
+            raise Refused(f"{type(self.model).__name__} has no embedding that may be pruned")
+        return found
 
     @cached_property
     def blocks(self) -> list[Block]:
