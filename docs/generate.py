@@ -31,6 +31,7 @@ from prunebench.experiment.settings import PARTS  # noqa: E402
 SECTIONS = {
     "Experiment": "The top level",
     "Task": "tasks: data sets",
+    "Speech": "tasks: speech",
     "Augmentation": "tasks: augmentation",
     "Regime": "regimes: what provokes overfitting",
     "Model": "models: networks",
@@ -330,6 +331,7 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "parts": ("methods.md", lambda text: catalog.insert(text, "parts", parts())),
     "traits": ("own-parts.md", lambda text: catalog.insert(text, "traits", traits())),
     "measures": ("measures.md", measures_table.fill),
+    "kinds": ("kinds.md", catalog.fill_kinds),
     "networks": ("networks.md", lambda text: catalog.insert(text, "networks", networks())),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
     "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", findings())),

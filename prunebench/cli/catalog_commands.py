@@ -45,6 +45,14 @@ def measures(as_json: AsJson = False, into: Into = None) -> None:
     _show((measure_rows, measures_table, fill), as_json, into)
 
 
+@app.command(epilog=guide(example("kinds"), files("what ships", "nothing but --into")))
+def kinds(as_json: AsJson = False, into: Into = None) -> None:
+    """List the kinds of tasks: inputs, targets, the error that ranks, its formula and unit."""
+    from prunebench.experiment.catalog import fill_kinds, kind_rows, kinds_table
+
+    _show((kind_rows, kinds_table, fill_kinds), as_json, into)
+
+
 @app.command(
     epilog=guide(
         example("check-method magnitude"),

@@ -113,6 +113,9 @@ def _front(facts: CardFacts) -> str:
     }
     error = facts.quality.get("test_error")
     if error is not None:
+        metric = {"type": "error", "value": round(error, 6)}
+        if facts.classes:  # what hubs compare
+            metric = {"type": "accuracy", "value": round(1 - error, 6)}
         front["model-index"] = [
             {
                 "name": facts.title,
@@ -120,7 +123,7 @@ def _front(facts: CardFacts) -> str:
                     {
                         "task": {"type": purpose},
                         "dataset": {"name": facts.task, "type": facts.task, "split": "test"},
-                        "metrics": [{"type": "error", "value": round(error, 6)}],
+                        "metrics": [metric],
                     }
                 ],
             }

@@ -13,13 +13,14 @@ def measure_rows() -> list[dict[str, str]]:
     """A row per column that is measured of predictions or by a probe, quality first.
 
     ``column``, ``better`` (lower, higher, zero, or empty where no direction is better), ``unit``,
-    ``formula``, ``source``, ``summary`` and ``probe``: the probe that computes it, empty where
-    stored predictions do.
+    ``formula``, ``source``, ``summary``, ``kinds`` of tasks that have it (empty: all) and
+    ``probe``: the probe that computes it, empty where stored predictions do.
     """
     found = {
         column: {
             "column": column, "better": item.better, "unit": item.unit, "formula": item.formula,
-            "source": item.source, "summary": item.summary, "probe": "",
+            "source": item.source, "summary": item.summary,
+            "kinds": ", ".join(item.kinds or ()), "probe": "",
         }
         for column, item in MEASURES.items()
     }  # fmt: skip
@@ -30,7 +31,7 @@ def measure_rows() -> list[dict[str, str]]:
                 "column": column, "better": spec.traits.better,
                 "unit": units[column] if isinstance(units, dict) else units,
                 "formula": formula, "source": spec.traits.source, "summary": spec.summary,
-                "probe": name,
+                "kinds": "", "probe": name,
             }  # fmt: skip
     return [found[column] for column in (*QUALITY, *SIZE, *SHRUNK) if column in found]
 
@@ -56,11 +57,11 @@ def measures_by_origin() -> str:
     rows = measure_rows()
     predicted = [
         [_code(row["column"]), f"{row['summary']}<br>{_code(row['formula'])}",
-         row["better"], row["unit"], row["source"]]
+         row["better"], row["unit"], row["kinds"].replace("-", "‑") or "all", row["source"]]
         for row in rows
         if not row["probe"]
     ]  # fmt: skip
-    header = ["column", "what it is", "better", "unit", "source"]
+    header = ["column", "what it is", "better", "unit", "kinds of tasks", "source"]
     tables = [f"## From stored predictions\n\n{page_table(header, predicted)}"]
     for probe in dict.fromkeys(row["probe"] for row in rows if row["probe"]):
         own = [row for row in rows if row["probe"] == probe]

@@ -8,7 +8,8 @@ from html import escape
 from typing import Any
 
 from prunebench.errors import PrunebenchError
-from prunebench.experiment import config
+from prunebench.experiment import config, registry
+from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method
 
 # a part is written as its name, or as a mapping with its parameters
@@ -97,6 +98,46 @@ def insert(text: str, mark: str, table: str) -> str:
 def fill(text: str) -> str:
     """Return a text with the methods between its marks ``<!-- methods -->``."""
     return insert(text, "methods", methods_by_family())
+
+
+def kind_rows() -> list[dict[str, str]]:
+    """Return a row for each kind of task: name, inputs, targets, error, formula, unit, noises."""
+    return [
+        {
+            "kind": name, "inputs": ", ".join(spec.traits.inputs), "targets": spec.traits.targets,
+            "error": spec.traits.error, "formula": spec.traits.formula, "unit": spec.traits.unit,
+            "noises": ", ".join(spec.traits.noises), "summary": spec.summary,
+        }
+        for name, spec in registry.builtin(TaskKindTraits).items()
+    ]  # fmt: skip
+
+
+def kinds_table() -> str:
+    """Return the table of kinds of tasks for a terminal, in Markdown."""
+    from tabulate import tabulate
+
+    rows = kind_rows()
+    cells = [[value.replace("|", r"\|") for value in row.values()] for row in rows]
+    return tabulate(cells, list(rows[0]), tablefmt="pipe", disable_numparse=True)
+
+
+def fill_kinds(text: str) -> str:
+    """Return a text with the kinds of tasks between its marks ``<!-- kinds -->``."""
+    header = [
+        "kind",
+        "what it is",
+        "inputs",
+        "targets",
+        "error that ranks",
+        "formula",
+        "a share of",
+    ]
+    rows = [
+        [f"`{row['kind']}`", row["summary"], row["inputs"], row["targets"], row["error"],
+         f"`{row['formula']}`", row["unit"].removeprefix("share of ")]
+        for row in kind_rows()
+    ]  # fmt: skip
+    return insert(text, "kinds", page_table(header, rows))
 
 
 def _named(kind: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -170,15 +170,15 @@ class TaskKindTraits(Traits):
 
     kind = "task_kind"
 
-    inputs: Names = Field((), min_length=1)
+    inputs: Names = Field(("pixels",), min_length=1)
     """Forms of inputs that it takes: pixels, features, tokens, pairs."""
-    targets: Literal["classes", "values", "tokens", "boxes"]
+    targets: Literal["classes", "values", "tokens", "boxes"] = "classes"
     """What is to be predicted."""
-    error: str
+    error: str = "error"
     """Name of the error by which cells are ranked, for axes, tables and captions."""
-    formula: str
+    formula: str = ""
     """Its formula."""
-    unit: str
+    unit: str = "share"
     """What a point of it is a hundredth of."""
     noises: Names = Field(("symmetric",), min_length=1)
     """Kinds of label noise that it knows."""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
-from prunebench.report import declared_analysis, reader_warnings
+from prunebench.report import declared_analysis, error_names, reader_warnings
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.ranking import EVERYTHING
@@ -42,7 +42,7 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
         "\nWhere to look:",
         *_places(layout),
     ]
-    return "\n".join(parts) + "\n"
+    return error_names.named("\n".join(parts) + "\n", cells)
 
 
 def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:

@@ -262,6 +262,12 @@ def _check_identity(cells: pd.DataFrame, where: str) -> None:
             values = ", ".join(sorted(map(str, cells[column].unique()))[:5])
             of = "a method stands in two families" if what else "several experiments in one table"
             raise PrunebenchError(f"{where}: {of} ({values}); give one")
+    kinds = sorted(cells["kind"].dropna().unique()) if "kind" in cells.columns else []
+    if len(kinds) > 1:
+        raise PrunebenchError(
+            f"{where}: tasks of {len(kinds)} kinds ({', '.join(kinds)}): their errors are different"
+            " things, and no score averages them; give one kind"
+        )
     if ((cells["method"] == DENSE) & (cells["sparsity"] != 0)).any():
         raise PrunebenchError(f"{where}: the dense baseline has sparsity 0, found a pruned one")
 

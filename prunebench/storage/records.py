@@ -53,7 +53,8 @@ QUALITY = (
     "test_top5_error", "generalization_gap", "test_ece", "test_overconfidence", "test_margin",
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
     "worst_class_change", "test_balanced_error", "test_auc", "test_sensitivity", "test_specificity",
-    "test_rmse", "test_mae", "test_r2", "instability",
+    "test_rmse", "test_mae", "test_r2", "test_perplexity", "test_token_error",
+    "test_word_error_rate", "instability",
     *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",

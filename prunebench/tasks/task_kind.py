@@ -179,9 +179,18 @@ class TaskKind(ABC):
         """Return the error of the best prediction that is the same for every sample, in [0, 1]."""
 
     def chance(self, targets: Array) -> float:
-        """Return the error below which a network has learned something, beyond two deviations."""
+        """Return the error below which a network has learned something.
+
+        That is two standard errors below a constant prediction's, or half of it in tiny sets.
+        """
         constant = self.constant_error(targets)
-        return constant - 2 * float(np.sqrt(constant * (1 - constant) / len(targets)))
+        spread = self.constant_spread(targets)
+        return max(constant - 2 * spread, constant / 2)
+
+    def constant_spread(self, targets: Array) -> float:
+        """Return the standard error of a constant prediction's error; by default of a share."""
+        constant = self.constant_error(targets)
+        return float(np.sqrt(constant * (1 - constant) / len(targets)))
 
 
 def kind_class(name: str) -> type[TaskKind]:

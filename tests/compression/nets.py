@@ -16,6 +16,7 @@ from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import Model
 from prunebench.pruning.masks import apply
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 
@@ -28,7 +29,8 @@ def build(name: str, in_channels: int = 3, size: int = 32, **arguments: object) 
 def _built(name: str, channels: int, size: int, given: str) -> nn.Module:
     arguments = json.loads(given)
     if name in builtin(Network):
-        model = models.create(Model(name=name, arguments=arguments), 5, channels, size, seed=0)
+        facts = NetworkFacts.of_images(5, channels, size)
+        model = models.create(Model(name=name, arguments=arguments), facts, seed=0)
     else:
         torch.manual_seed(0)
         model = timm.create_model(name, num_classes=5, in_chans=channels, **arguments)

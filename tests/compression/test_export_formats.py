@@ -16,8 +16,13 @@ from prunebench.compression.shrunk_description import describe, restore
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Model
 from prunebench.storage.files import read_json, write_json
+from prunebench.tasks.forms import FORMS
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.tasks.task_data import TaskData
 from tests.compression.nets import build, gone, images
+from tests.kinds import classes
+
+PIXELS = FORMS["pixels"]
 
 
 def test_preprocessing_is_that_of_the_task() -> None:
@@ -26,8 +31,8 @@ def test_preprocessing_is_that_of_the_task() -> None:
     splits = dict.fromkeys(("train", "val", "test"), pixels)
     # the last channel never changes
     mean, std = torch.tensor([0.1, 0.5, 0.3]), torch.tensor([0.2, 0.7, 0.0])
-    data = TaskData(splits, {}, ("a", "b"), mean, std, "")
-    deployed = Deployed(torch.nn.Identity(), *data.moments)
+    data = TaskData(splits, {}, ("a", "b"), mean, std, "", classes(2), PIXELS)
+    deployed = Deployed(torch.nn.Identity(), *data.moments, PIXELS, classes(2))
     torch.testing.assert_close(deployed(pixels), data.normalized(pixels), rtol=0, atol=0)
 
 
@@ -46,11 +51,13 @@ def test_a_shrunk_network_comes_back_from_its_safetensors(
     masks = gone(model, layer, 0, 3)
     shrunk = shrink(model, masks, inputs[:1])
     assert shrunk.removed
+    moments = torch.tensor([90.0, 100, 110]), torch.tensor([60.0] * 3)
     package = Package(
-        deployed=Deployed(shrunk.model, torch.tensor([90.0, 100, 110]), torch.tensor([60.0] * 3)),
+        deployed=Deployed(shrunk.model, *moments, PIXELS, classes(5)),
         dense=build(name, **arguments), masks=masks,
         model=Model(name=name, arguments=arguments), width=1.0,
-        classes=("a", "b", "c", "d", "e"), shape=(3, 32, 32), about={"experiment": "x"},
+        classes=("a", "b", "c", "d", "e"), example=torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
+        facts=NetworkFacts.of_images(5, 3, 32), about={"experiment": "x"},
     )  # fmt: skip
     format_of("safetensors").write(package, tmp_path)
     found = load_network(tmp_path)
@@ -91,9 +98,17 @@ def test_what_the_exporter_cannot_follow_is_refused(tmp_path: Path) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum().item() > 0 else -x
 
-    deployed = Deployed(Dependent(), torch.tensor([1.0]), torch.tensor([1.0]))
+    deployed = Deployed(Dependent(), torch.tensor([1.0]), torch.tensor([1.0]), PIXELS, classes(2))
     package = Package(
-        deployed, deployed.network, {}, Model(name="seed-cnn"), 1.0, ("a",), (1, 4, 4), {}
+        deployed,
+        deployed.network,
+        {},
+        Model(name="seed-cnn"),
+        1.0,
+        ("a",),
+        torch.zeros(2, 1, 4, 4, dtype=torch.uint8),
+        NetworkFacts.of_images(2, 1, 4),
+        {},
     )
     for kind in ("onnx", "torch-export"):
         with pytest.raises(Refused, match=f"^cannot export to {kind}: \\w+: \\w+"):

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 import prunebench
+from prunebench.compression.export_formats import Deployed
 from prunebench.compression.onnx_int8 import pair
 from prunebench.compression.quantize import predict
 from prunebench.compression.smallest_network import smallest
 from prunebench.pruning.masks import apply
+from prunebench.tasks.forms import FORMS
 from tests.compression.nets import build, parameters
+from tests.kinds import classes
 
 MOMENTS = (torch.tensor([120.0, 110.0, 100.0]), torch.tensor([60.0, 70.0, 80.0]))
 NETWORKS = {
@@ -35,7 +38,7 @@ def test_a_shrunk_network_computes_the_same_as_a_file(name: str) -> None:
     assert parameters(network.model) < 0.6 * parameters(model)
     with torch.inference_mode():
         want = model(inputs).numpy()
-    single, eight = pair(network.model, *MOMENTS, pixels)
+    single, eight = pair(Deployed(network.model, *MOMENTS, FORMS["pixels"], classes(5)), pixels)
     images = pixels.numpy()
     found, rounded = (predict(file.runner(1), images) for file in (single, eight))
     size = np.abs(want).max()

@@ -14,13 +14,17 @@ from prunebench.compression.export_formats import Deployed, onnx_bytes
 from prunebench.compression.quantize import predict, quantize
 from prunebench.compression.timing import session
 from prunebench.errors import PrunebenchError, Refused
+from prunebench.tasks.forms import FORMS
+from tests.kinds import classes
 
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (96, 1, 8, 8), dtype=np.uint8)
 
 
 def exported(model: nn.Module, path: Path) -> Path:
-    deployed = Deployed(model, torch.tensor([100.0]), torch.tensor([80.0]))
+    deployed = Deployed(
+        model, torch.tensor([100.0]), torch.tensor([80.0]), FORMS["pixels"], classes(10)
+    )
     path.write_bytes(onnx_bytes(deployed, torch.zeros(2, 1, 8, 8, dtype=torch.uint8)))
     return path
 

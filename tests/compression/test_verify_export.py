@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from prunebench.compression.verify_export import agreement, predict_fresh
 from prunebench.errors import PrunebenchError
+from tests.kinds import classes
 
 FINITE = st.floats(-1e3, 1e3, width=32)
 
@@ -20,8 +21,8 @@ FINITE = st.floats(-1e3, 1e3, width=32)
 @settings(max_examples=100, deadline=None)
 @given(arrays(np.float32, (6, 4), elements=FINITE), st.integers(0, 5))
 def test_predictions_agree_with_themselves_and_not_with_others(stored: Any, at: int) -> None:
-    assert agreement(stored, stored).share == 1
-    assert agreement(stored, stored).difference == 0
+    assert agreement(classes(4), stored, stored).share == 1
+    assert agreement(classes(4), stored, stored).difference == 0
     other = stored.copy()
     other[at] = np.roll(np.arange(4), int(stored[at].argmax()) + 1)[::-1]
     # the naive count: the same class, or one as good up to the tolerance
@@ -30,18 +31,18 @@ def test_predictions_agree_with_themselves_and_not_with_others(stored: Any, at: 
         float(a.max()) - float(a[b.argmax()]) <= 1e-3 * size
         for a, b in zip(stored, other, strict=True)
     )
-    assert agreement(stored, other).share == pytest.approx(naive / 6)
+    assert agreement(classes(4), stored, other).share == pytest.approx(naive / 6)
 
 
 def test_a_tie_counts_as_the_same_and_what_is_not_finite_as_another() -> None:
     stored = np.array([[1.0, 1.0005, 0], [0, 2, 1], [3, 0, 0]])
     other = np.array([[1.0005, 1.0, 0], [0, 2, 1], [np.nan, 0, 0]])
-    found = agreement(stored, other)
+    found = agreement(classes(4), stored, other)
     assert found.share == pytest.approx(2 / 3)
     assert found.difference == float("inf")
-    assert agreement(stored, np.full((3, 3), np.nan)).share == 0
+    assert agreement(classes(4), stored, np.full((3, 3), np.nan)).share == 0
     with pytest.raises(PrunebenchError, match=r"predicts \(3, 2\), .* are \(3, 3\)"):
-        agreement(stored, other[:, :2])
+        agreement(classes(4), stored, other[:, :2])
 
 
 def test_a_file_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:

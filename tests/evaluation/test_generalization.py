@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from prunebench.evaluation import generalization
 from prunebench.evaluation.generalization import MEASURES, quality
 from prunebench.storage.records import AT_STOP, CORRUPTIONS, QUALITY
+from prunebench.tasks.kinds import classification
 from prunebench.tasks.predictions import Predictions
 from tests.evaluation.drawn import SPLITS, of_classes, predictions, softmax, top
 
@@ -39,7 +39,7 @@ def test_where_training_would_have_been_stopped() -> None:
     p = predictions(3, 6)
     assert p.stopped is not None
     # the same cell as if the stopped state were its last
-    last = quality(replace(p, logits=p.stopped, stopped=None))
+    last = quality(replace(p, stored=p.stopped, stopped=None))
     found = quality(p)
     for measure in AT_STOP:
         assert found[f"stopped_{measure}"] == last[measure]
@@ -80,11 +80,11 @@ def test_top_5_is_scikit_learns(classes: int) -> None:
         p.targets["test"], p.stored["test"], k=5, labels=range(classes)
     )
     assert expected > 0
-    assert generalization.test_top5_error(p) == pytest.approx(expected, abs=1e-12)
+    assert classification.test_top5_error(p) == pytest.approx(expected, abs=1e-12)
 
 
 def test_top_5_needs_six_classes() -> None:
-    assert generalization.test_top5_error(predictions(classes=5)) is None
+    assert classification.test_top5_error(predictions(classes=5)) is None
 
 
 def test_of_equal_logits_the_first_counts() -> None:
@@ -127,11 +127,14 @@ def test_a_network_that_overflows_at_pruning_is_wrong_there() -> None:
 
 def test_what_there_is_none_of_is_empty() -> None:
     p = predictions(6, classes=7)
+    kinds = {column: item.kinds or ("classification",) for column, item in MEASURES.items()}
+    others = {column for column, own in kinds.items() if "classification" not in own}
+    others |= {"test_auc", "test_sensitivity", "test_specificity"}  # of two classes
     bare = Predictions(p.kind, p.stored, p.targets, p.targets["train"], p.baseline_test)
-    empty = {key for key, value in quality(bare).items() if value is None}
+    empty = {key for key, value in quality(bare).items() if value is None} - others
     of_noise = {"memorized", "recovered", "noisy_val_error"}
     assert empty == {*of_noise, *(f"stopped_{measure}" for measure in of_noise), "instability"}
-    assert all(value is not None for value in quality(p).values())
+    assert {key for key, value in quality(p).items() if value is None} == others
     assert quality(replace(p, val_before=None))["instability"] is None
     assert quality(replace(p, val_after=None))["instability"] is None
 

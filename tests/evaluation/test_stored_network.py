@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from prunebench.evaluation.stored_network import Subject
+from prunebench.tasks.forms import FORMS
+from tests.kinds import classes
 
 
 @pytest.fixture
@@ -18,8 +20,9 @@ def make() -> Callable[..., Subject]:
         images = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1)
         labels = torch.arange(200) % 4
         return Subject(
-            model or nn.Identity(), {}, {}, images, labels, images, labels, lambda x: x,
-            (torch.tensor([0.0]), torch.tensor([1.0])), seed, samples,
+            model or nn.Identity(), {}, {}, images, labels, images, labels,
+            classes(4), FORMS["pixels"],
+            lambda x: x, (torch.tensor([0.0]), torch.tensor([1.0])), seed, samples,
         )  # fmt: skip
 
     return subject

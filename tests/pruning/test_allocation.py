@@ -21,6 +21,7 @@ from prunebench.pruning.allocation import global_, quotas, remove_lowest, unifor
 from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
 from prunebench.storage.hashing import derive_seed
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 Scores = dict[str, Tensor]
@@ -198,7 +199,7 @@ def test_shapes_and_nothing_to_do() -> None:
 @pytest.mark.parametrize("architecture", ["test_resnet", "seed-cnn"])
 @pytest.mark.parametrize("sparsity", [0.3, 0.9])
 def test_global_magnitude_is_torchs(architecture: str, sparsity: float) -> None:
-    model = models.create(Model(name=architecture), 10, 1, 16, seed=0)
+    model = models.create(Model(name=architecture), NetworkFacts.of_images(10, 1, 16), seed=0)
     other = deepcopy(model)
     pruned = [(layer.module, "weight") for layer in prunable_layers(other).values()]
     total = sum(module.weight.numel() for module, _ in pruned)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.classifier import find_classifier
 from prunebench.pruning.layers import sort_layers
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 IMAGES = torch.zeros(2, 3, 8, 8)
@@ -198,7 +199,7 @@ def test_what_is_guessed_is_said() -> None:
 def test_what_a_network_declares_goes_before() -> None:
     for name in ("seed-cnn", "test_vit"):
         settings = models.Model(name=name)
-        model = models.create(settings, 4, 1, 32, seed=0)
+        model = models.create(settings, NetworkFacts.of_images(4, 1, 32), seed=0)
         assert find_classifier(model) == models.head_of(model)
     model = TwoHeads()
     model.get_classifier = lambda: model.age

@@ -18,6 +18,7 @@ from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import apply
 from prunebench.pruning.view import View
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 
@@ -55,7 +56,7 @@ class Residual(nn.Module):
 
 
 def timms(name: str, channels: int = 3, size: int = 32) -> nn.Module:
-    return models.create(Model(name=name), 5, channels, size, seed=0)
+    return models.create(Model(name=name), NetworkFacts.of_images(5, channels, size), seed=0)
 
 
 @torch.no_grad()

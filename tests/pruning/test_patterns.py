@@ -23,6 +23,7 @@ from prunebench.pruning.masks import Masks, collapsed
 from prunebench.pruning.masks import sparsity as sparsity_of
 from prunebench.pruning.patterns import filter_, n_m
 from prunebench.pruning.view import View
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 FILTERS = {"name": "filters", "criterion": "l1-norm", "pattern": "filter"}
@@ -35,7 +36,9 @@ def network(name: str) -> tuple[nn.Module, Tensor]:
     if name == "densenet121":
         arguments = {"growth_rate": 8, "block_config": [2, 2]}
     size = 32 if name == "test_vit" else 16
-    model = models.create(Model(name=name, arguments=arguments), 5, channels, size, seed=0)
+    model = models.create(
+        Model(name=name, arguments=arguments), NetworkFacts.of_images(5, channels, size), seed=0
+    )
     return model, torch.randn(2, channels, size, size)
 
 

@@ -20,6 +20,7 @@ from prunebench.pruning.allocation import drawn_units
 from prunebench.pruning.curve import Pruned
 from prunebench.pruning.masks import Chosen, tied_share
 from prunebench.pruning.view import View
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 from tests.pruning.in_memory import cells, curve_of
 
@@ -154,7 +155,11 @@ def starts() -> dict[bool, tuple[nn.Module, contract.Batches]]:
     given = {False: {}, True: {"zero_init_last": True}}
     return {
         zero: (
-            models.create(Model(name="test_resnet", arguments=arguments), 10, 3, 32, seed=0).eval(),
+            models.create(
+                Model(name="test_resnet", arguments=arguments),
+                NetworkFacts.of_images(10, 3, 32),
+                seed=0,
+            ).eval(),
             batches,
         )
         for zero, arguments in given.items()

@@ -88,7 +88,7 @@ def test_images_that_are_not_square_go_all_the_way(tmp_path: Path) -> None:
     labels = np.arange(90) % 2
     for image, label in zip(images, labels, strict=True):
         image[:, 7 * label : 7 * label + 7] += 150
-    np.savez(tmp_path / "wide.npz", train_inputs=images, train_targets=labels)
+    np.savez(tmp_path / "wide.npz", train_images=images, train_labels=labels)
     task = {"name": "wide", "source": "medmnist", "path": str(tmp_path / "wide.npz")}
     grid = {**GRID, "tasks": [{**task, "val": 20, "test": 30}], "methods": ["l1-filter"]}
     plan, data = Plan(config.parse(grid), tmp_path / "results"), tmp_path / "data"
@@ -110,7 +110,7 @@ def test_the_file_predicts_what_the_cell_did(ran: Ran, taken: Export) -> None:
     assert taken.folder == ran.plan.layout.root.joinpath(
         "export", "digits", "noisy", "seed-cnn", "seed-0", "l1-filter", "0.5", "onnx"
     )
-    assert (taken.kind, taken.agreement.images, taken.agreement.share) == ("shrunk", 80, 1.0)
+    assert (taken.kind, taken.agreement.samples, taken.agreement.share) == ("shrunk", 80, 1.0)
     assert taken.agreement.difference < 1e-5
     assert set(taken.files) == {path.name for path in taken.folder.iterdir()}
     # again, in this process, of the images as they were prepared
@@ -122,7 +122,7 @@ def test_the_file_predicts_what_the_cell_did(ran: Ran, taken: Export) -> None:
     assert test.dtype == np.uint8
     stored = load_file(ran.folder("l1-filter") / PREDICTIONS)["test"].numpy()
     for batch in (1, 7, 80):
-        found = session.run(None, {"images": test[:batch]})[0]
+        found = session.run(None, {"inputs": test[:batch]})[0]
         np.testing.assert_allclose(found, stored[:batch], rtol=1e-4, atol=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_the_card_says_what_the_table_says(ran: Ran, taken: Export) -> None:
     ):  # fmt: skip
         assert table[name] == [f"{row[column]:.2%}", f"{dense[column]:.2%}"], name
     assert table["parameters"][1] == f"{dense['params_total']:,}"
-    assert table["MACs an image, dense kernels"][1] == f"{dense['macs_dense']:,}"
+    assert table["MACs an input, dense kernels"][1] == f"{dense['macs_dense']:,}"
     assert f"{row['sparsity_achieved']:.2%} of its prunable weights" in body
     for word in ("l1-norm", "fine-tuning", row["identity"], "label noise**: 0.1", "import onnxr"):
         assert word in body, word

@@ -23,6 +23,7 @@ from prunebench.experiment.settings import Model
 from prunebench.runner import pipeline
 from prunebench.runner.job_context import JobContext
 from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 
 GRID: dict[str, Any] = {
@@ -196,7 +197,7 @@ def test_pretrained_weights_name_results_by_their_content(ran: Ran, tmp_path: Pa
     drawn, loaded = (next(b for b in plan.baselines if b.model.name == n) for n in GRID_AND_MINE)
 
     def found(seed: int) -> tuple[str | None, str]:
-        plain = models.create(Model(name="test_resnet"), 10, 1, 8, seed)
+        plain = models.create(Model(name="test_resnet"), NetworkFacts.of_images(10, 1, 8), seed)
         save_torch(plain.state_dict(), file)
         job = JobContext(plan, drawn.task, prepared(drawn.task, ran.data))
         assert job.weights_hash(drawn) is None

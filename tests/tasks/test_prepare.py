@@ -120,7 +120,7 @@ def test_sizes_that_cannot_be_had(settings: dict[str, Any], message: str) -> Non
         (Raw(_split([])), "the train split of the source is empty"),
         (Raw(_split([0, 1]), test=_split([])), "the test split of the source is empty"),
         (Raw(_split([0, 0])), "one class only"),
-        (Raw(Split(_split([0, 1]).inputs, _split([0]).targets)), "2 images but 1 labels"),
+        (Raw(Split(_split([0, 1]).inputs, _split([0]).targets)), "2 images but 1 targets"),
     ],
 )
 def test_bad_labels(raw: Raw, message: str) -> None:

@@ -33,7 +33,7 @@ def test_what_was_prepared_comes_back(target: Path) -> None:
     for split in ("train", "val", "test"):
         assert np.array_equal(data.inputs[split].numpy(), stored[f"{split}_images"])
         assert np.array_equal(data.targets[split].numpy(), stored[f"{split}_labels"])
-    assert (data.classes, data.shape) == (10, (1, 8, 8))
+    assert (data.kind.outputs, data.shape) == (10, (1, 8, 8))
     assert data.data_hash == sha256_file(target)
 
 

@@ -127,7 +127,10 @@ def test_a_naive_loop_gives_the_same(samples, changes) -> None:
     torch.testing.assert_close(model.state_dict(), expected.state_dict(), atol=1e-5, rtol=1e-4)
     assert run.epochs == len(run.history) == 3
     assert [entry["epoch"] for entry in run.history] == [1, 2, 3]
-    wrong = predict(model, samples.val_inputs, normalize).argmax(1) != samples.val_targets
+    wrong = (
+        predict(model, samples.val_inputs, samples.val_targets, classes(3), normalize).argmax(1)
+        != samples.val_targets
+    )
     assert run.history[-1]["val_error"] == pytest.approx(float(wrong.float().mean()))
 
 
@@ -282,7 +285,7 @@ class Several(nn.Module):
 def test_predictions(samples) -> None:
     model = Several().train()
     trained(model, samples, settings(epochs=1))
-    found = predict(model, samples.inputs, normalize, batch=5)
+    found = predict(model, samples.inputs, samples.targets, classes(3), normalize, batch=5)
     assert not model.training
     expected = model(normalize(samples.inputs))[0]
     torch.testing.assert_close(found, expected.detach(), atol=1e-6, rtol=1e-5)
@@ -341,7 +344,9 @@ def errors_by_epoch(samples: Samples, training: Training, labels: Tensor) -> lis
     for stop in range(1, training.epochs + 1):
         model = network()
         trained(model, samples, training, stop=stop)
-        predicted = predict(model, samples.val_inputs, normalize).argmax(1)
+        predicted = predict(
+            model, samples.val_inputs, samples.val_targets, classes(3), normalize
+        ).argmax(1)
         found.append(float((predicted != labels).float().mean()))
     return found
 

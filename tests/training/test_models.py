@@ -18,7 +18,7 @@ from prunebench.pruning.layers import prunable_layers
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training.models import create, head_of, zero_branches
 
-of_images = NetworkFacts.of_images
+sized = NetworkFacts.of_images
 
 
 def weights(model: nn.Module) -> int:
@@ -26,7 +26,7 @@ def weights(model: nn.Module) -> int:
 
 
 def test_resnet20_is_the_literatures() -> None:
-    model = create(Model(name="resnet20"), of_images(10, 3, 32), seed=0)
+    model = create(Model(name="resnet20"), sized(10, 3, 32), seed=0)
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     wide = [m for m in convolutions if m.kernel_size == (3, 3)]
     assert len(wide) == 19  # 6n + 1 with n = 3; the linear layer is the twentieth
@@ -47,7 +47,7 @@ def test_resnet20_is_the_literatures() -> None:
 
 
 def test_resnet56_is_the_literatures() -> None:
-    model = create(Model(name="resnet56"), of_images(10, 3, 32), seed=0)
+    model = create(Model(name="resnet56"), sized(10, 3, 32), seed=0)
     wide = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
     assert [m.out_channels for m in wide] == [16] * 19 + [32] * 18 + [64] * 18  # 6n + 1, n = 9
     by_hand = 9 * (3 * 16 + 18 * 16**2 + 16 * 32 + 17 * 32**2 + 32 * 64 + 17 * 64**2)
@@ -62,10 +62,8 @@ def test_resnet56_is_the_literatures() -> None:
 def test_the_vgg16_of_tanaka() -> None:
     """Its last pooling averages, and a weight's deviation is √(2 / fan-in), the head's too."""
     published = {"average_pool": True, "fan_in": True}
-    model = create(
-        Model(name="vgg16-cifar", arguments=published), of_images(10, 3, 32), seed=0
-    ).eval()
-    usual = create(Model(name="vgg16-cifar"), of_images(10, 3, 32), seed=0)
+    model = create(Model(name="vgg16-cifar", arguments=published), sized(10, 3, 32), seed=0).eval()
+    usual = create(Model(name="vgg16-cifar"), sized(10, 3, 32), seed=0)
     # 13 convolutions without biases, 2 numbers of each channel's norm, the head
     channels = [64, 64, 128, 128, *[256] * 3, *[512] * 6]
     pairs = zip([3, *channels], channels, strict=False)
@@ -89,34 +87,33 @@ def test_the_vgg16_of_tanaka() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 9, 16, 28, 32, 64])
 def test_seed_cnn(size: int, channels: int) -> None:
-    model = create(Model(name="seed-cnn"), of_images(7, channels, size), seed=0)
+    model = create(Model(name="seed-cnn"), sized(7, channels, size), seed=0)
     assert model(torch.randn(2, channels, size, size)).shape == (2, 7)
     side = size // 4
     by_hand = 9 * channels * 32 + 32 + 9 * 32 * 64 + 64
     by_hand += 64 * side**2 * 120 + 120 + 120 * 84 + 84 + 84 * 7 + 7
     assert weights(model) == by_hand
     with pytest.raises(PrunebenchError, match="at least 4×4"):
-        create(Model(name="seed-cnn"), of_images(7, channels, 3), seed=0)
+        create(Model(name="seed-cnn"), sized(7, channels, 3), seed=0)
 
 
 def test_images_that_are_not_square() -> None:
-    model = create(Model(name="seed-cnn"), of_images(7, 3, (13, 22)), seed=0)
+    model = create(Model(name="seed-cnn"), sized(7, 3, (13, 22)), seed=0)
     assert model(torch.randn(2, 3, 13, 22)).shape == (2, 7)
     assert model.hidden[0].in_features == 64 * 3 * 5  # 13 and 22 halved twice, rounded down
     wide, tall = (
-        create(Model(name="test_vit"), of_images(3, 3, size), seed=0)
-        for size in ((32, 64), (64, 32))
+        create(Model(name="test_vit"), sized(3, 3, size), seed=0) for size in ((32, 64), (64, 32))
     )
     assert wide(torch.randn(2, 3, 32, 64)).shape == tall(torch.randn(2, 3, 64, 32)).shape == (2, 3)
-    assert create(Model(name="vgg16-cifar"), of_images(3, 3, (32, 40)), seed=0) is not None
+    assert create(Model(name="vgg16-cifar"), sized(3, 3, (32, 40)), seed=0) is not None
     for name, size in (("vgg16-cifar", (31, 64)), ("seed-cnn", (64, 3))):
         with pytest.raises(PrunebenchError, match=f"not {size[0]}×{size[1]}"):
-            create(Model(name=name), of_images(3, 3, size), seed=0)
+            create(Model(name=name), sized(3, 3, size), seed=0)
 
 
 @pytest.mark.parametrize("name", ["seed-cnn", "test_vit", "test_resnet"])
 def test_two_equal_sides_are_the_square_of_one(name: str) -> None:
-    one, two = (create(Model(name=name), of_images(3, 3, size), seed=5) for size in (32, (32, 32)))
+    one, two = (create(Model(name=name), sized(3, 3, size), seed=5) for size in (32, (32, 32)))
     assert one.state_dict().keys() == two.state_dict().keys()
     assert all(torch.equal(one.state_dict()[key], value) for key, value in two.state_dict().items())
 
@@ -124,13 +121,11 @@ def test_two_equal_sides_are_the_square_of_one(name: str) -> None:
 def test_what_takes_square_images_alone_says_how_to_make_them() -> None:
     only = Model(name="test_vit", arguments={"img_size": 32, "embed_dim": "wide"})
     with pytest.raises(PrunebenchError, match=r"not 32×64: set image_size: of the task$"):
-        create(only, of_images(3, 3, (32, 64)), seed=0)
+        create(only, sized(3, 3, (32, 64)), seed=0)
 
 
 OWN_FILE = """
 from torch import nn
-
-images = NetworkFacts.of_images
 
 
 class Net(nn.Sequential):
@@ -155,7 +150,7 @@ def test_a_network_of_a_users_file_is_told_of_the_data_what_it_asks_for(tmp_path
 
     def build(name: str, size: int | tuple[int, int] = 8, seed: int = 0, **more: Any) -> nn.Module:
         settings = Model(name="mine", architecture=f"{tmp_path / 'net.py'}:{name}", **more)
-        return create(settings, of_images(3, 2, size), seed)
+        return create(settings, sized(3, 2, size), seed)
 
     for size in (8, (6, 9)):
         height, width = (size, size) if isinstance(size, int) else size
@@ -177,7 +172,7 @@ def test_a_network_of_a_users_file_is_told_of_the_data_what_it_asks_for(tmp_path
 
 def test_small_stem_keeps_resolution() -> None:
     def resolution(stem: str) -> int:
-        model = create(Model(name="resnet18", stem=stem), of_images(10, 3, 32), seed=0)
+        model = create(Model(name="resnet18", stem=stem), sized(10, 3, 32), seed=0)
         seen: list[int] = []
         model.layer1.register_forward_hook(lambda m, i, o: seen.append(o.shape[-1]))
         assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
@@ -192,61 +187,59 @@ def test_small_stem_keeps_resolution() -> None:
 )
 def test_small_stem_where_there_is_none(name: str, message: str) -> None:
     with pytest.raises(PrunebenchError, match=message):
-        create(Model(name=name, stem="small"), of_images(10, 3, 32), seed=0)
+        create(Model(name=name, stem="small"), sized(10, 3, 32), seed=0)
 
 
 def test_unknown_models_and_arguments() -> None:
     with pytest.raises(PrunebenchError, match="did you mean 'resnet18'"):
-        create(Model(name="resnet18x"), of_images(10, 3, 32), seed=0)
+        create(Model(name="resnet18x"), sized(10, 3, 32), seed=0)
     with pytest.raises(PrunebenchError, match="list_models"):
-        create(Model(name="qqqqqqqq"), of_images(10, 3, 32), seed=0)
+        create(Model(name="qqqqqqqq"), sized(10, 3, 32), seed=0)
     with pytest.raises(PrunebenchError, match="depthh"):
         create(
             Model(name="resnet20", arguments={"depthh": 3}),
-            of_images(10, 3, 32),
+            sized(10, 3, 32),
             seed=0,
         )
     with pytest.raises(PrunebenchError, match="no pretrained weights"):
-        create(Model(name="resnet20", pretrained=True), of_images(10, 3, 32), seed=0)
+        create(Model(name="resnet20", pretrained=True), sized(10, 3, 32), seed=0)
 
 
 def test_transformers_are_built_for_the_images() -> None:
-    model = create(Model(name="test_vit"), of_images(10, 3, 64), seed=0)
+    model = create(Model(name="test_vit"), sized(10, 3, 64), seed=0)
     assert model.patch_embed.img_size == (64, 64)
     assert model(torch.randn(2, 3, 64, 64)).shape == (2, 10)
     own = Model(name="test_vit", arguments={"img_size": 48, "patch_size": 8})
-    model = create(own, of_images(10, 3, 64), seed=0)
+    model = create(own, sized(10, 3, 64), seed=0)
     assert model.patch_embed.img_size == (48, 48)
     assert model.patch_embed.num_patches == 36
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_byobnet", "resnet18"])
 def test_residual_branches_do_not_start_at_zero_unless_asked(name: str) -> None:
-    assert not zero_branches(create(Model(name=name), of_images(10, 3, 32), seed=0))
+    assert not zero_branches(create(Model(name=name), sized(10, 3, 32), seed=0))
     asked = Model(name=name, arguments={"zero_init_last": True})
-    assert zero_branches(create(asked, of_images(10, 3, 32), seed=0))
-    wider = create(Model(name="test_resnet"), of_images(10, 3, 32), seed=0, width=2)
+    assert zero_branches(create(asked, sized(10, 3, 32), seed=0))
+    wider = create(Model(name="test_resnet"), sized(10, 3, 32), seed=0, width=2)
     assert not zero_branches(wider)
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_efficientnet", "resnet20", "seed-cnn"])
 def test_networks_that_know_no_zero_start(name: str) -> None:
-    assert not zero_branches(create(Model(name=name), of_images(10, 3, 32), seed=0))
+    assert not zero_branches(create(Model(name=name), sized(10, 3, 32), seed=0))
     if name != "resnet20":  # its blocks are timm's, which would take it
         asked = Model(name=name, arguments={"zero_init_last": True})
         with pytest.raises(PrunebenchError, match="zero_init_last"):
-            create(asked, of_images(10, 3, 32), seed=0)
+            create(asked, sized(10, 3, 32), seed=0)
 
 
 @pytest.mark.parametrize("name", ["seed-cnn", "resnet20", "test_resnet", "test_vit"])
 def test_the_seed_decides(name: str) -> None:
     before = torch.get_rng_state()
-    one, same, other = (
-        create(Model(name=name), of_images(10, 3, 16), seed=seed) for seed in (5, 5, 6)
-    )
+    one, same, other = (create(Model(name=name), sized(10, 3, 16), seed=seed) for seed in (5, 5, 6))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(123)  # and nothing else does
-    again = create(Model(name=name), of_images(10, 3, 16), seed=5)
+    again = create(Model(name=name), sized(10, 3, 16), seed=5)
     for model in (same, again):
         torch.testing.assert_close(one.state_dict(), model.state_dict(), rtol=0, atol=0)
     first = [parameter for parameter in one.parameters() if parameter.ndim > 1][-1]
@@ -256,20 +249,20 @@ def test_the_seed_decides(name: str) -> None:
 
 def test_heads() -> None:
     for name in ("seed-cnn", "resnet20", "test_resnet", "test_efficientnet", "test_vit"):
-        model = create(Model(name=name), of_images(9, 3, 32), seed=0)
+        model = create(Model(name=name), sized(9, 3, 32), seed=0)
         assert [getattr(part, "out_features", None) for part in head_of(model)] == [9]
         layers = prunable_layers(model)
         assert not any(layer.module in head_of(model) for layer in layers.values())
     plain = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.ReLU())
     assert head_of(plain) == [plain[1]]
     assert head_of(nn.ReLU()) == []
-    convolutional = create(Model(name="resnetv2_50"), of_images(9, 3, 32), seed=0)
+    convolutional = create(Model(name="resnetv2_50"), sized(9, 3, 32), seed=0)
     assert [part.out_channels for part in head_of(convolutional)] == [9]
 
 
 def test_standardized_weights_are_refused() -> None:
     """timm's weight standardization makes zeros into something else on each use."""
-    model = create(Model(name="test_nfnet"), of_images(9, 3, 32), seed=0)
+    model = create(Model(name="test_nfnet"), sized(9, 3, 32), seed=0)
     with pytest.raises(PrunebenchError, match="zeros in it do not stay"):
         prunable_layers(model)
 
@@ -295,8 +288,8 @@ def test_a_width_of_one_changes_no_bit(name: str) -> None:
     channels, size, expected = UNWIDENED[name]
     as_drawn = {"zero_init_last": True} if name == "test_resnet" else {}  # timm's own default
     given = Model(name=name, arguments=as_drawn)
-    plain = create(given, of_images(10, channels, size), 1)
-    one = create(given, of_images(10, channels, size), 1, width=1.0)
+    plain = create(given, sized(10, channels, size), 1)
+    one = create(given, sized(10, channels, size), 1, width=1.0)
     torch.testing.assert_close(plain.state_dict(), one.state_dict(), rtol=0, atol=0)
     if torch.__version__.startswith(DRAWN_WITH):
         drawn = [
@@ -319,8 +312,8 @@ NARROW = {
 )
 def test_weights_grow_with_about_the_square_of_the_width(name: str, width: float) -> None:
     given = Model(name=name, arguments=NARROW.get(name, {}))
-    plain = create(given, of_images(10, 3, 64), seed=0)
-    wider = create(given, of_images(10, 3, 64), seed=0, width=width)
+    plain = create(given, sized(10, 3, 64), seed=0)
+    wider = create(given, sized(10, 3, 64), seed=0, width=width)
     assert type(wider) is type(plain)
     assert wider.eval()(torch.randn(2, 3, 64, 64)).shape == (2, 10)
     # biases, norms, depthwise convolutions and the first layer grow more slowly, and
@@ -333,38 +326,36 @@ def test_weights_grow_with_about_the_square_of_the_width(name: str, width: float
 
 @pytest.mark.parametrize("name", ["seed-cnn", "resnet20", "test_resnet", "test_vit"])
 def test_the_seed_decides_at_any_width(name: str) -> None:
-    one, again = (
-        create(Model(name=name), of_images(10, 3, 64), seed=0, width=1.5) for _ in range(2)
-    )
+    one, again = (create(Model(name=name), sized(10, 3, 64), seed=0, width=1.5) for _ in range(2))
     torch.testing.assert_close(one.state_dict(), again.state_dict(), rtol=0, atol=0)
 
 
 def test_what_is_widened_by_hand() -> None:
-    seed_cnn = create(Model(name="seed-cnn"), of_images(10, 1, 8), 0, width=0.5)
+    seed_cnn = create(Model(name="seed-cnn"), sized(10, 1, 8), 0, width=0.5)
     found = [m.weight.shape[0] for m in seed_cnn.modules() if hasattr(m, "weight")]
     assert found == [16, 32, 60, 42, 10]
     resnet20 = create(
         Model(name="resnet20", arguments={"blocks": 1}),
-        of_images(10, 3, 32),
+        sized(10, 3, 32),
         0,
         width=4,
     )
     assert [m.out_channels for m in resnet20.modules() if isinstance(m, nn.Conv2d)] == [
         64, 64, 64, 128, 128, 128, 256, 256, 256,
     ]  # fmt: skip
-    vgg = create(Model(name="vgg16-cifar"), of_images(10, 3, 32), 0, width=0.25)
+    vgg = create(Model(name="vgg16-cifar"), sized(10, 3, 32), 0, width=0.25)
     assert [m.out_channels for m in vgg.modules() if isinstance(m, nn.Conv2d)] == [
         16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128, 128,
     ]  # fmt: skip
-    resnet18 = create(Model(name="resnet18", stem="small"), of_images(10, 3, 32), 0, width=0.5)
+    resnet18 = create(Model(name="resnet18", stem="small"), sized(10, 3, 32), 0, width=0.5)
     assert [info["num_chs"] for info in resnet18.feature_info] == [64, 32, 64, 128, 256]
     assert resnet18.conv1.kernel_size == (3, 3)
-    convnext = create(Model(name="test_convnext"), of_images(10, 3, 32), 0, width=2)
+    convnext = create(Model(name="test_convnext"), sized(10, 3, 32), 0, width=2)
     assert [info["num_chs"] for info in convnext.feature_info] == [48, 64, 96, 128]
-    vit = create(Model(name="test_vit"), of_images(10, 3, 64), 0, width=1.5)
+    vit = create(Model(name="test_vit"), sized(10, 3, 64), 0, width=1.5)
     assert (vit.embed_dim, vit.blocks[0].attn.num_heads) == (96, 3)
     assert vit.blocks[0].attn.head_dim == 32
-    assert weights(create(Model(name="seed-cnn"), of_images(10, 1, 8), 0, width=1e-9)) == (
+    assert weights(create(Model(name="seed-cnn"), sized(10, 1, 8), 0, width=1e-9)) == (
         # one of everything
         (9 + 1) + (9 + 1) + (4 + 1) + (1 + 1) + (10 + 10)
     )
@@ -386,14 +377,14 @@ def test_what_is_widened_by_hand() -> None:
 )
 def test_a_width_that_cannot_be_is_refused(name: str, width: float, message: str) -> None:
     with pytest.raises(PrunebenchError, match=f"models: {name}: .*{message}"):
-        create(Model(name=name), of_images(10, 3, 64), 0, width=width)
+        create(Model(name=name), sized(10, 3, 64), 0, width=width)
 
 
 def test_pretrained_weights_are_not_widened() -> None:
     with pytest.raises(PrunebenchError, match="pretrained weights have only the width"):
         create(
             Model(name="test_resnet", pretrained=True),
-            of_images(10, 3, 32),
+            sized(10, 3, 32),
             0,
             width=2,
         )
@@ -403,7 +394,7 @@ def _files(folder: Path) -> Iterator[tuple[Model, Path]]:
     """Networks whose weights come from a file, and the file."""
     file = folder / "mine.safetensors"
     save_file(
-        create(Model(name="test_resnet"), of_images(10, 3, 32), seed=7).state_dict(),
+        create(Model(name="test_resnet"), sized(10, 3, 32), seed=7).state_dict(),
         file,
     )
     pretrained = {"pretrained_cfg_overlay": {"file": str(file)}}
@@ -414,11 +405,9 @@ def _files(folder: Path) -> Iterator[tuple[Model, Path]]:
 def test_weights_of_a_file_are_loaded_and_can_be_drawn_instead(tmp_path: Path) -> None:
     for settings, file in _files(tmp_path):
         assert settings.loads
-        loaded = create(settings, of_images(10, 3, 32), seed=0).state_dict()
+        loaded = create(settings, sized(10, 3, 32), seed=0).state_dict()
         torch.testing.assert_close(loaded["conv1.0.weight"], load_file(file)["conv1.0.weight"])
         plain = Model(name="test_resnet")
         assert not plain.loads
-        drawn, expected = (
-            create(m, of_images(10, 3, 32), seed=0) for m in (settings.drawn(), plain)
-        )
+        drawn, expected = (create(m, sized(10, 3, 32), seed=0) for m in (settings.drawn(), plain))
         torch.testing.assert_close(drawn.state_dict(), expected.state_dict(), rtol=0, atol=0)

@@ -10,10 +10,11 @@ from prunebench.experiment.settings.experiment import (
 )
 from prunebench.experiment.settings.method import PARTS, SCORING, First, Method, Part
 from prunebench.experiment.settings.names import Name
-from prunebench.experiment.settings.task import Augmentation, Regime, Task
+from prunebench.experiment.settings.task import Augmentation, Regime, Speech, Task
 from prunebench.experiment.settings.training import Model, Training
 
 __all__ = [
     "PARTS", "REGULAR", "SCORING", "Analysis", "Augmentation", "Compute", "Experiment", "First",
-    "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Task", "Training",
+    "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Speech", "Task",
+    "Training",
 ]  # fmt: skip

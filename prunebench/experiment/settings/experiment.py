@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import registry
-from prunebench.experiment.part_kinds import Engine, Probe, Schedule
+from prunebench.experiment.part_kinds import Engine, Probe, Schedule, TaskKindTraits
 from prunebench.experiment.settings.method import Method
 from prunebench.experiment.settings.names import Count, Length, Name, Seed, Share
 from prunebench.experiment.settings.task import Regime, Task
@@ -195,6 +195,20 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _checked(self) -> Experiment:
+        kinds = {task.kind: task.name for task in self.tasks}
+        if len(kinds) > 1:
+            (one, first), (other, second) = list(kinds.items())[:2]
+            raise PrunebenchError(
+                f"tasks: {first} is of kind {one}, {second} of kind {other}: their errors are"
+                " different things, and no ranking mixes them; make an experiment of each kind"
+            )
+        known = registry.find(TaskKindTraits, self.tasks[0].kind).traits.noises
+        for regime in self.regimes:
+            if regime.noise not in known:
+                raise PrunebenchError(
+                    f"regimes: {regime.name}: noise {regime.noise!r}: kind {self.tasks[0].kind}"
+                    f" knows {' and '.join(known)} alone"
+                )
         for model, regime in product(self.models, self.regimes):
             training = self.training_of(model, regime)
             for method in self.methods:

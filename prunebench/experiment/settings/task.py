@@ -24,6 +24,21 @@ class Augmentation(Settings):
     """Whether half of the images, drawn at random, are mirrored left to right."""
 
 
+class Speech(Settings):
+    """How recordings become images: bands of the mel scale over time."""
+
+    rate: int | None = Field(None, ge=1000, le=384_000)
+    """Samples a second to resample recordings to; empty: all must have the same rate."""
+    mels: int = Field(32, ge=4, le=512)
+    """Number of bands of the mel scale, the height of the images."""
+    window: float = Field(32, gt=0, le=1000)
+    """Milliseconds of sound that each frame shows."""
+    hop: float = Field(16, gt=0, le=1000)
+    """Milliseconds from one frame to the next."""
+    words: int | None = Field(None, ge=1, le=100)
+    """The most words said in a row, with a transcript as target; empty: one word, a class."""
+
+
 class Task(Settings):
     """A data set and its splits."""
 
@@ -41,6 +56,18 @@ class Task(Settings):
     """Pixels of a side to which images are resized; empty keeps their size."""
     mode: Literal["native", "grey", "rgb"] = "native"
     """Channels: native keeps the source's, grey makes one, rgb three."""
+    tokens: Literal["characters", "words"] = "words"
+    """What texts are cut into: characters, or words between white space."""
+    length: int | None = Field(None, ge=1, le=1_000_000)
+    """Tokens of a text, or frames of a recording: cut or padded; empty: the longest in training."""
+    vocabulary: int | None = Field(None, ge=5, le=10_000_000)
+    """Most tokens that are known, the commonest of training; the rest are one; empty: all."""
+    input: str | None = None
+    """Column of the texts in a table, or ending of the files in the source language."""
+    target: str | None = None
+    """Column of the targets in a table, or ending of the files in the target language."""
+    speech: Speech = Speech()
+    """How recordings become images."""
     train: Count | None = None
     """Number of training images; empty takes all that validation and test leave."""
     val: int | float = Field(0.1, gt=0, le=1_000_000_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.report import reader_warnings
+from prunebench.report import error_names, reader_warnings
 from prunebench.report.document import (
     answers_section,
     checklist,
@@ -74,7 +74,9 @@ def compose(inputs: ReportInputs) -> Document:
     ]
     sections += figure_blocks.not_in(inputs, sections)
     sections.append(provenance_section.section(inputs))
-    return Document(f"Report: {inputs.cells['experiment'].iloc[0]}", QUESTION, sections)
+    lead = " ".join(filter(None, (QUESTION, error_names.explained(inputs.cells))))
+    document = Document(f"Report: {inputs.cells['experiment'].iloc[0]}", lead, sections)
+    return error_names.all_named(document, inputs.cells)
 
 
 def _warnings(inputs: ReportInputs) -> list[Section]:

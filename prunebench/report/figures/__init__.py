@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
+from prunebench.report import error_names
 from prunebench.report.figures import figure_registry, style
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import TASK, styled
@@ -31,7 +32,7 @@ ERROR = "error-compression-{task}"
 
 __all__ = [
     "ERROR", "FOREST", "KINDS", "TASK", "captions", "draw", "draw_forest", "figures", "save",
-    "write",
+    "with_error_names", "write",
 ]  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def write(
         for name, table in each.tables(context.cells):
             drawn = each.draw(table, context)
             if drawn is not None:
-                written += save(drawn, folder, name)
+                written += save(with_error_names(drawn, context.cells), folder, name)
     return written
 
 
@@ -118,7 +119,18 @@ def draw_forest(
 
 def captions(cells: pd.DataFrame) -> dict[str, str]:
     """Return each figure's caption, by the stem of its files."""
-    return {name: each.caption for each in figures().values() for name, _ in each.tables(cells)}
+    found = {name: each.caption for each in figures().values() for name, _ in each.tables(cells)}
+    return error_names.all_named(found, cells)
+
+
+def with_error_names(figure: Figure, cells: pd.DataFrame) -> Figure:
+    """Return a figure whose errors have the name of their kind of task."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(error_names.named(text.get_text(), cells))
+    return figure
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -55,9 +55,11 @@ class FigureContext:
             layers: the rows of layers.csv, for the figure of layers.
         """
         extra = [c for c in cells.columns if c not in COLUMNS]
-        cells = cells.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
-        for column in NUMBERS:
-            cells[column] = pd.to_numeric(cells[column], errors="coerce").astype("float64")
+        order = [*COLUMNS, *extra]
+        cells = cells.reindex(columns=order).reset_index(drop=True)
+        # at once: column by column pandas keeps a block for each
+        numbers = cells[[*NUMBERS]].apply(pd.to_numeric, errors="coerce").astype("float64")
+        cells = pd.concat([cells.drop(columns=[*NUMBERS]), numbers], axis=1)[order].copy()
         # the records themselves stay as they are: who counts them leaves out what failed
         cells["difference"] = paired_difference(cells, baseline)["difference"]
         cells["gain"] = -cells["difference"]

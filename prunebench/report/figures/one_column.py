@@ -48,7 +48,9 @@ def write(
         for name, table in _tables(each, context.cells):
             drawn = each.draw(table, context, style.COLUMN_WIDTH)
             if drawn is not None:
-                written += figures.save(untitled(drawn), folder, name)
+                written += figures.save(
+                    figures.with_error_names(untitled(drawn), context.cells), folder, name
+                )
     return written
 
 

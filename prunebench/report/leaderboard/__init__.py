@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.report import declared_analysis, reader_warnings
+from prunebench.report import declared_analysis, error_names, reader_warnings
 from prunebench.report.leaderboard import columns, page, ranking, subsets
 from prunebench.report.leaderboard.columns import Row
 from prunebench.storage.files import write_text
@@ -62,11 +62,15 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
             index=False, lineterminator="\n"
         ),
         "md": markdown(rows, cells),
-        "html": page.html(tables, cells, layout, EXPLAINED),
+        "html": page.html(tables, cells, layout, _explained(cells)),
     }
     for kind, text in made.items():
-        write_text(layout.leaderboard(kind), text)
+        write_text(layout.leaderboard(kind), error_names.named(text, cells))
     return [layout.leaderboard(kind) for kind in made]
+
+
+def _explained(cells: pd.DataFrame) -> list[str]:
+    return [line for line in (error_names.explained(cells), *EXPLAINED) if line]
 
 
 def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
@@ -79,7 +83,7 @@ def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
     said = "".join(
         f"> {markup.markdown_text(w)}\n>\n" for w in reader_warnings.of_leaderboard(cells, rows)
     )
-    explained = "".join(f"- {markup.markdown_text(line)}\n" for line in EXPLAINED)
+    explained = "".join(f"- {markup.markdown_text(line)}\n" for line in _explained(cells))
     based_on = "".join(
         f"- {markup.markdown_text(name)}: {markup.markdown_text(value)}\n"
         for name, value in ranking.basis(cells).items()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
-from prunebench.report import declared_analysis, figures
+from prunebench.report import declared_analysis, error_names, figures
 from prunebench.report.figures import one_column
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.paper import citations, example_paper, macros, methods_text
@@ -65,7 +65,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
         "paper.tex": example_paper.text(inputs, numbers, folder),
     }
     for name, text in made.items():
-        write_text(folder / name, text)
+        write_text(folder / name, error_names.named(text, cells))
     return [*drawn, *(folder / name for name in made)]
 
 
@@ -77,7 +77,8 @@ def _wide(inputs: ReportInputs, folder: Path) -> list[Path]:
     drawn = figures.figures()[example_paper.WIDE].draw(context.cells[here], context)
     if drawn is None:
         return []
-    return figures.save(one_column.untitled(drawn), folder, example_paper.stems(setting)[1])
+    named = figures.with_error_names(one_column.untitled(drawn), inputs.cells)
+    return figures.save(named, folder, example_paper.stems(setting)[1])
 
 
 def _latex(paragraph: Paragraph) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from prunebench.errors import PrunebenchError
+from prunebench.report import error_names
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.trade_offs import at_equal_bytes
 from prunebench.storage.files import write_text
@@ -67,7 +68,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
         text = tidy.to_csv(index=False, lineterminator="\n")
         for file, content in ({f"{name}.csv": text} | markup.files(name, shown)).items():
             written.append(layout.tables / file)
-            write_text(written[-1], content)
+            write_text(written[-1], error_names.named(content, cells))
     return written
 
 

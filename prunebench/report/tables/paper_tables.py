@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
+from prunebench.report import error_names
 from prunebench.statistics import SETTING, bands, counted, score
 from prunebench.statistics.best_methods import Leader, find_leader
 from prunebench.statistics.cells_table import flags
@@ -111,7 +112,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
         made |= markup.files(name, tables)
         made |= {f"{table.label}.tex": markup.LATEX_HEAD + markup.latex(table) for table in tables}
     for name, text in made.items():
-        write_text(folder / name, text)
+        write_text(folder / name, error_names.named(text, cells))
     return [folder / name for name in made]
 
 

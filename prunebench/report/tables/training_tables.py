@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from prunebench.experiment.settings import Analysis
+from prunebench.report import error_names
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.outcome_shares import (
     LEARNED,
@@ -69,7 +70,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
         text = tidy.to_csv(index=False, lineterminator="\n")
         for file, content in ({f"{name}.csv": text} | markup.files(name, shown)).items():
             written.append(folder / file)
-            write_text(written[-1], content)
+            write_text(written[-1], error_names.named(content, cells))
     return written
 
 

@@ -111,9 +111,9 @@ class Regression(TaskKind):
         """Return the error of always naming the mean of these targets."""
         return min(1.0, float(np.var(targets, dtype=np.float64)) / self.facts["std"] ** 2)
 
-    def chance(self, targets: Array) -> float:
+    def constant_spread(self, targets: Array) -> float:
         # the standard error of an explained share of variance that is none
-        return self.constant_error(targets) * (1 - 2 * math.sqrt(2 / len(targets)))
+        return self.constant_error(targets) * math.sqrt(2 / len(targets))
 
 
 def other_values(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

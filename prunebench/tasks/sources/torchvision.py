@@ -7,14 +7,7 @@ of all unpacked files is checked before they are read.
 
 from __future__ import annotations
 
-import http.client
-import os
 import pickle
-import shutil
-import socket
-import tarfile
-import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunebench.errors import PrunebenchError, suggest
-from prunebench.experiment.prepared_data import fetched_manifest
+from prunebench.errors import PrunebenchError
+from prunebench.tasks.downloads import fetch_whole, root_of
 from prunebench.tasks.images import Encoded, decode
-from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, local_path, one_line
+from prunebench.tasks.known_datasets import known_dataset
+from prunebench.tasks.raw import Raw, Split, byte_images, integer_labels, one_line
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
-
-SILENCE = 60.0  # seconds without a byte after which a download has failed
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ def _channels_first(data: Any, task: Task) -> Split:
     """Return the split of SVHN: images [N, C, H, W], labels under ``labels``."""
     where = f"torchvision's {task.dataset}"
     images = byte_images(np.transpose(data.data, (0, 2, 3, 1)), where)
-    return Split(images, integer_labels(data.targets, where))
+    return Split(images, integer_labels(data.labels, where))
 
 
 def _files(data: Any, task: Task) -> Split:
@@ -78,7 +70,7 @@ DATASETS = {
 
 def check(task: Task) -> None:
     """Refuse a task whose data set is unknown, before anything of it is looked for."""
-    _known(task)
+    known_dataset(task, DATASETS)
 
 
 def download(task: Task, folder: Path) -> None:
@@ -91,38 +83,13 @@ def download(task: Task, folder: Path) -> None:
         PrunebenchError: a server cannot be reached, or a checksum is wrong; to be called again
             then.
     """
-    known = _known(task)
-    home = folder / str(task.dataset)
-    if task.path is not None or (_filled(home) and not fetched_manifest(home).damaged()):
-        return
-    partial: Path | None = None
-    before = socket.getdefaulttimeout()
-    try:
-        socket.setdefaulttimeout(SILENCE)  # torchvision itself would wait for ever
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{task.dataset}.", dir=folder))
-        root = partial / "root"  # mkdtemp makes its folder private; what is kept must not be
-        root.mkdir()
+    known = known_dataset(task, DATASETS)
+
+    def fill(root: Path) -> None:
         for value in (known.train, known.test):
             _dataset(task)(root=root, download=True, **{known.argument: value})
-        os.sync()  # torchvision does not sync its files
-        fetched_manifest(root).write(sorted(path for path in root.rglob("*") if path.is_file()))
-        if fetched_manifest(home).damaged():
-            shutil.rmtree(home)
-        if not _filled(home):  # two tasks may have fetched the same data at once
-            root.replace(home)
-    except (
-        OSError, RuntimeError, EOFError, http.client.HTTPException, zipfile.BadZipFile,
-        tarfile.TarError,
-    ) as error:  # fmt: skip
-        raise PrunebenchError(
-            f"task {task.name!r}: downloading {task.dataset} failed: {one_line(error)}; "
-            "run again, or give path: where it already lies"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+
+    fetch_whole(task, folder, fill)
 
 
 def read(task: Task, folder: Path) -> Raw:
@@ -131,14 +98,8 @@ def read(task: Task, folder: Path) -> Raw:
     Raises:
         PrunebenchError: files are missing, damaged, or not of the official size.
     """
-    known = _known(task)
-    home = folder / str(task.dataset)
-    root = home if task.path is None else local_path(task, f"the root of {task.dataset}")
-    if task.path is None and (damaged := fetched_manifest(home).damaged()):
-        raise PrunebenchError(
-            f"task {task.name!r}: {damaged[0]} is missing or not as it was fetched: run the same"
-            " command again, which fetches it anew"
-        )
+    known = known_dataset(task, DATASETS)
+    root = root_of(task, folder, f"the root of {task.dataset}")
     splits = []
     names = known.names
     for value, size in zip((known.train, known.test), known.sizes, strict=True):
@@ -161,19 +122,6 @@ def read(task: Task, folder: Path) -> Raw:
         names = names or tuple(str(name) for name in data.classes)
         splits.append(split)
     return Raw(splits[0], test=splits[1], names=names)
-
-
-def _filled(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
-
-
-def _known(task: Task) -> Known:
-    if task.dataset not in DATASETS:
-        asked = task.dataset or ""
-        raise PrunebenchError(
-            f"task {task.name!r}: unknown dataset {asked!r}{suggest(asked, DATASETS)}"
-        )
-    return DATASETS[task.dataset]
 
 
 def _dataset(task: Task) -> Any:

@@ -33,21 +33,23 @@ def test_by_hand() -> None:
     score, length = 0.2 * 3 - 0.1 * 4, 5.0
     for rho in (0.05, 1.0):
         expected = logistic(score - rho * length) - logistic(score)
-        found = sharpness_of(model, {}, image, label, as_is, rho)
+        found = sharpness_of(model, {}, image, label, functional.cross_entropy, as_is, rho)
         assert found == pytest.approx(expected, rel=1e-5)
     # where the first weight is pruned the step goes along the second alone
     mask = {"weight": torch.tensor([False, True])}
     pruned = Logistic([0.0, -0.1])
     expected = logistic(-0.4 - 0.05 * 4) - logistic(-0.4)
-    assert sharpness_of(pruned, mask, image, label, as_is) == pytest.approx(expected, rel=1e-5)
+    assert sharpness_of(
+        pruned, mask, image, label, functional.cross_entropy, as_is
+    ) == pytest.approx(expected, rel=1e-5)
 
 
 def test_no_gradient_is_no_sharpness() -> None:
     model = Logistic([0.2, -0.1])
     dark, label = torch.zeros(1, 1, 1, 2), torch.tensor([0])
-    assert sharpness_of(model, {}, dark, label, as_is) == 0
+    assert sharpness_of(model, {}, dark, label, functional.cross_entropy, as_is) == 0
     nothing = {"weight": torch.zeros(2, dtype=torch.bool)}
-    assert sharpness_of(model, nothing, dark + 1, label, as_is) == 0
+    assert sharpness_of(model, nothing, dark + 1, label, functional.cross_entropy, as_is) == 0
 
 
 def naive(given: Subject, rho: float) -> tuple[float, nn.Module]:

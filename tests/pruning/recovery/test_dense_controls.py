@@ -6,12 +6,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
-from prunebench.pruning.curve import Pruned
-from prunebench.training.loop import learning_rate, predict, train
-from tests.pruning.in_memory import cells, curve_of, normalize, same
+from prunebench.pruning.curve import Curve, Pruned
+from prunebench.training.loop import learning_rate, train
+from tests.pruning.in_memory import cells, curve_of, same
 
 
 def dense(recovery: str, **parameters: object) -> dict:
@@ -22,8 +23,14 @@ def dense(recovery: str, **parameters: object) -> dict:
     }
 
 
+def predicted_by(model: nn.Module, curve: Curve) -> Tensor:
+    """Logits on validation."""
+    with torch.no_grad():
+        return model.eval()(curve.samples.normalize(curve.samples.val_inputs))
+
+
 def val_error(curve, model) -> float:
-    predicted = predict(model, curve.samples.val_inputs, normalize).argmax(1)
+    predicted = predicted_by(model, curve).argmax(1)
     return (predicted != curve.samples.val_targets).float().mean().item()
 
 
@@ -48,7 +55,7 @@ def test_tuned_weight_decay_chooses_on_validation() -> None:
         model = curve.model_at(0)
         settings = curve.training.model_copy(update={"weight_decay": value})
         train(model, curve.samples, settings, seed=3, rate=learning_rate(settings), stop=6)
-        logits = predict(model, curve.samples.val_inputs, normalize)
+        logits = predicted_by(model, curve)
         nll = nn.functional.cross_entropy(logits, curve.samples.val_targets).item()
         found.append(((val_error(curve, model), nll), value, model))
     _, value, model = min(found, key=lambda item: item[0])

@@ -9,8 +9,8 @@ import torch
 
 from prunebench.errors import PrunebenchError
 from prunebench.pruning.curve import Curve
-from prunebench.pruning.recovery.distillation import divergence
 from prunebench.training.loop import Hooks
+from tests.kinds import classes
 from tests.pruning.in_memory import cells, curve_of, same
 
 
@@ -26,11 +26,11 @@ def test_divergence_by_hand(temperature: float) -> None:
     for ours, theirs in zip(student, teacher, strict=True):
         q, p = softmax(ours, temperature), softmax(theirs, temperature)
         total += sum(b * (math.log(b) - math.log(a)) for a, b in zip(q, p, strict=True))
-    found = divergence(torch.tensor(student), torch.tensor(teacher), temperature)
+    found = classes(3).divergence(torch.tensor(student), torch.tensor(teacher), temperature)
     assert found.item() == pytest.approx(temperature**2 * total / 2, rel=1e-5)
-    assert divergence(torch.tensor(teacher), torch.tensor(teacher), temperature).item() == (
-        pytest.approx(0.0, abs=1e-6)
-    )
+    assert classes(3).divergence(
+        torch.tensor(teacher), torch.tensor(teacher), temperature
+    ).item() == (pytest.approx(0.0, abs=1e-6))
 
 
 def distilled(**parameters: object) -> dict:
@@ -86,8 +86,8 @@ def test_comes_nearer_to_the_dense_network_and_keeps_the_mask() -> None:
     with torch.no_grad():
         for name, mask in cell.masks.items():
             pruned.get_parameter(name).mul_(mask)
-    before = divergence(pruned.eval()(inputs), dense, 4.0).item()
-    assert divergence(cell.model.eval()(inputs), dense, 4.0).item() < 0.5 * before
+    before = classes(3).divergence(pruned.eval()(inputs), dense, 4.0).item()
+    assert classes(3).divergence(cell.model.eval()(inputs), dense, 4.0).item() < 0.5 * before
     for name, mask in cell.masks.items():
         assert not cell.model.get_parameter(name)[~mask].any()
     assert cell.spent.epochs == 32

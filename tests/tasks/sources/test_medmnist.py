@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from prunebench.errors import PrunebenchError
 from prunebench.tasks import raw
 from prunebench.tasks.prepare import prepare
+from prunebench.tasks.sources import medmnist
 from prunebench.tasks.sources.medmnist import read
 
 from ..conftest import MakeTask
@@ -163,3 +165,32 @@ def test_the_real_one(tmp_path: Path, make_task: MakeTask, shared_data: Path) ->
         "val": 270,
         "test": 468,
     }
+
+
+def test_a_known_set_is_fetched_and_brings_the_names_of_its_classes(
+    tmp_path: Path, make_task: MakeTask, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tmp_path / "server"
+    server.mkdir()
+    np.savez(server / "file", **_arrays(pictures, 5, 5))
+    (server / "file.npz").rename(server / "pneumoniamnist.npz?download=1")
+    content = (server / "pneumoniamnist.npz?download=1").read_bytes()
+    monkeypatch.setattr(medmnist, "_ZENODO", server.as_uri())
+    # a question mark ends the path of a file's address
+    (server / "pneumoniamnist.npz").write_bytes(content)
+    known = medmnist.Known(hashlib.md5(content).hexdigest(), ("normal", "pneumonia"))
+    monkeypatch.setitem(medmnist.DATASETS, "pneumoniamnist", known)
+    task = make_task(source="medmnist", dataset="pneumoniamnist")
+    medmnist.download(task, tmp_path / "raw")
+    raw = read(task, tmp_path / "raw")
+    assert raw.names == ("normal", "pneumonia")
+    assert len(raw.train) == 8
+
+
+def test_unknown_sets_and_no_path_are_refused_before_any_data_are_there(
+    make_task: MakeTask,
+) -> None:
+    with pytest.raises(PrunebenchError, match="unknown dataset 'pneumonia'; did you mean 'pneumo"):
+        medmnist.check(make_task(source="medmnist", dataset="pneumonia"))
+    with pytest.raises(PrunebenchError, match=r"needs path: a MedMNIST \.npz file"):
+        medmnist.check(make_task(source="medmnist"))

@@ -189,7 +189,7 @@ def test_real_traffic_signs(tmp_path: Path, make_task: MakeTask, shared_data: Pa
     task = make_task(source="parquet", path=str(path), val=0.1, test=2000, train=3000)
     prepare(task, tmp_path, tmp_path / "gtsrb.safetensors")
     data = load(tmp_path / "gtsrb.safetensors")
-    assert (data.classes, data.shape) == (43, (3, 32, 32))
+    assert (len(data.names), data.shape) == (43, (3, 32, 32))
     assert {name: len(labels) for name, labels in data.targets.items()} == {
         "train": 3000,
         "val": 1063,

@@ -21,8 +21,11 @@ def test_every_file_is_a_source_that_reads() -> None:
         assert sources.reader(name).__doc__
 
 
-def test_only_torchvision_downloads() -> None:
-    assert [name for name in sources.names() if sources.downloader(name)] == ["torchvision"]
+def test_which_sources_download() -> None:
+    assert [name for name in sources.names() if sources.downloader(name)] == [
+        "detection", "medmnist", "parallel-text", "ratings", "scikit-learn", "speech", "text",
+        "text-files", "torchvision",
+    ]  # fmt: skip
 
 
 def test_an_unknown_data_set_is_refused_before_any_data_are_there() -> None:
@@ -30,15 +33,32 @@ def test_an_unknown_data_set_is_refused_before_any_data_are_there() -> None:
         sources.check(Task(name="mine", source="torchvision", dataset="NMIST"))
 
 
+# which nobody may hand on, or nobody publishes sums of
+OF_ONES_OWN = {"tiny-imagenet": "the unpacked folder tiny-image", "kitti": "the folder that holds"}
+
+
 def test_every_preset_is_known_to_its_source() -> None:
     for task in config.parse({**GRID, "tasks": list(config.presets("tasks"))}).tasks:
-        if task.name == "tiny-imagenet":  # which nobody may hand on
-            with pytest.raises(
-                PrunebenchError, match=r"needs path: the unpacked folder tiny-image"
-            ):
+        if task.name in OF_ONES_OWN:
+            with pytest.raises(PrunebenchError, match=f"needs path: {OF_ONES_OWN[task.name]}"):
                 sources.check(task)
         else:
             sources.check(task)
+
+
+EMBEDDED = [
+    "digits", "language-of-names", "number-words", "hidden-markov", "spoken-words",
+    "low-rank-ratings", "pasted-digits",
+]  # fmt: skip
+
+
+def test_embedded_sources_read_no_file() -> None:
+    """They have no path, no download, and say what they are for."""
+    for name in EMBEDDED:
+        assert sources.downloader(name) is None
+        module = sources._module(name)
+        if name != "digits":
+            assert "for trying and for tests, not for a paper" in " ".join(module.__doc__.split())
 
 
 def test_an_unknown_source_is_refused() -> None:

@@ -275,7 +275,17 @@ def test_the_real_fashion_mnist(make_task: MakeTask, shared_data: Path) -> None:
     path = shared_data / "fashion-mnist"
     task = make_task(source="torchvision", dataset="FashionMNIST", path=str(path), val=5000)
     raw = source.read(task, Path("nowhere"))
-    assert len(check(raw, task)) == 10
+    assert len(check(raw, task)["names"]) == 10
     sizes = {name: len(chosen) for name, (_, chosen) in split(raw, task).items()}
     assert sizes == {"train": 55_000, "val": 5_000, "test": 10_000}
     assert raw.train.inputs.mean() / 255 == pytest.approx(0.2860, abs=1e-4)  # as published
+
+
+def test_svhn_has_its_channels_first_and_its_labels_under_a_name_of_its_own(
+    make_task: MakeTask, pictures: Pictures
+) -> None:
+    images = pictures(4, 3, 5, 6)
+    data = SimpleNamespace(data=images, labels=np.arange(4))
+    split = source._channels_first(data, make_task(source="torchvision", dataset="SVHN"))
+    assert np.array_equal(split.inputs, images.transpose(0, 2, 3, 1))
+    assert split.targets.tolist() == [0, 1, 2, 3]

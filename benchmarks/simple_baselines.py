@@ -1,0 +1,246 @@
+"""Errors of simple, well-known methods on the test splits of tasks: what a network must beat.
+
+    PYTHONPATH=. python benchmarks/simple_baselines.py names hidden-markov
+    PYTHONPATH=. python benchmarks/simple_baselines.py sst2 --path data/SST-2
+
+Run by hand. The splits are those that ``prepare`` makes; nothing is chosen on validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from prunebench.experiment import config
+from prunebench.experiment.settings import Task
+from prunebench.tasks import sources
+from prunebench.tasks.prepare import check, split
+
+Array = NDArray[Any]
+Lines = Iterator[str]
+PENALTIES = np.logspace(-2, 8, 21)
+
+
+def text_classes(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """Naive Bayes on n-grams of up to four characters or two words (Jurafsky & Martin, ch. 4)."""
+    texts, test = (_texts(rows, facts["vocabulary"]) for rows in (x, tx))
+    letters = max(len(token) for token in facts["vocabulary"][2:]) == 1
+    if letters:
+        grams = CountVectorizer(analyzer="char_wb", ngram_range=(1, 4))
+        texts, test = (["".join(text) for text in part] for part in (texts, test))
+    else:
+        grams = CountVectorizer(analyzer=lambda text: [*text, *map(" ".join, pairwise(text))])
+    bayes = MultinomialNB(alpha=0.3).fit(grams.fit_transform(texts), y)
+    yield _classes("naive Bayes", bayes.predict(grams.transform(test)), ty)
+    yield _classes("majority", np.full(len(ty), np.bincount(y).argmax()), ty)
+
+
+def pixel_classes(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """The nearest neighbour and a linear classifier of the pixels."""
+    flat, test = (part.reshape(len(part), -1).astype(np.float64) for part in (x, tx))
+    yield _classes("1-NN", KNeighborsClassifier(1).fit(flat, y).predict(test), ty)
+    yield _classes("linear", RidgeClassifierCV(PENALTIES).fit(flat, y).predict(test), ty)
+    yield _classes("majority", np.full(len(ty), np.bincount(y).argmax()), ty)
+
+
+def feature_classes(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """The nearest neighbour and logistic regression of standardized features."""
+    for name, method in (
+        ("1-NN", KNeighborsClassifier(1)),
+        ("logistic", LogisticRegression(max_iter=1000)),
+    ):
+        found = make_pipeline(StandardScaler(), method).fit(x, y).predict(tx)
+        yield _classes(name, found, ty)
+    yield _classes("majority", np.full(len(ty), np.bincount(y).argmax()), ty)
+
+
+def feature_values(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """Ten nearest neighbours and ridge regression of standardized features."""
+    for name, method in (("10-NN", KNeighborsRegressor(10)), ("ridge", RidgeCV(PENALTIES))):
+        found = make_pipeline(StandardScaler(), method).fit(x, y).predict(tx)
+        yield _values(name, found, ty, y)
+    yield _values("mean", np.full(len(ty), y.mean()), ty, y)
+    if "best_mse" in facts:
+        yield f"best possible: {facts['best_mse'] / y.var():.4f} of the variance"
+
+
+def pair_values(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """Means, means of items, and tendencies of users and items (Koren 2009, formula 1)."""
+    mean = float(y.mean())
+    item, user = np.zeros(facts["items"]), np.zeros(facts["users"])
+    yield _ratings("mean", np.full(len(ty), mean), ty, y, facts)
+    for penalty, which in ((5.0, "item mean"), (10.0, "user and item tendencies")):
+        rounds = 1 if which == "item mean" else 10
+        for _ in range(rounds):
+            item = _tendency(x[:, 1], y - mean - user[x[:, 0]], facts["items"], penalty)
+            if rounds > 1:
+                user = _tendency(x[:, 0], y - mean - item[x[:, 1]], facts["users"], penalty)
+        yield _ratings(which, mean + user[tx[:, 0]] + item[tx[:, 1]], ty, y, facts)
+    rest = y - mean - user[x[:, 0]] - item[x[:, 1]]
+    users, items = _factors(x, rest, facts["users"], facts["items"])
+    product = (users[tx[:, 0]] * items[tx[:, 1]]).sum(1)
+    found = mean + user[tx[:, 0]] + item[tx[:, 1]] + product
+    yield _ratings("four factors, least squares in turn", found, ty, y, facts)
+    if "best_rmse" in facts:
+        yield f"best possible: RMSE {facts['best_rmse']:.4f}"
+
+
+def token_tokens(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """The next token by the one before it, or the two before it (Shannon 1948)."""
+    counted = ty != 0
+    before = [np.pad(rows, ((0, 0), (1, 0)))[:, :-1] for rows in (x, tx)]
+    yield f"commonest token: error {np.mean(ty[counted] != _commonest(y)):.4f}"
+    single = _table([(int(a),) for a in x[y != 0]], y[y != 0])
+    double = _table(list(zip(before[0][y != 0], x[y != 0], strict=True)), y[y != 0])
+    found = np.array([_look(a, [single], y) for a in tx[counted]])
+    yield f"bigrams: error {np.mean(found != ty[counted]):.4f}"
+    pairs = zip(before[1][counted], tx[counted], strict=True)
+    found = np.array([_look(pair, [double, single], y) for pair in pairs])
+    yield f"trigrams: error {np.mean(found != ty[counted]):.4f}"
+    if "best_error" in facts:
+        yield f"best possible: error {facts['best_error']:.4f}, {facts['best_nll']:.4f} nats"
+
+
+def pixel_tokens(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """The commonest word alone, whatever is heard: edits by length of the transcript."""
+    word = _commonest(y)
+    lengths = (ty != 0).sum(1)
+    edits = np.where((ty == word).any(1), lengths - 1, lengths)
+    yield f"one word: error {edits.sum() / lengths.sum():.4f}"
+
+
+def pixel_boxes(x: Array, y: Array, tx: Array, ty: Array, facts: dict[str, Any]) -> Lines:
+    """How many things there are."""
+    yield f"{(ty[..., 4] >= 0).sum(1).mean():.2f} boxes an image"
+
+
+# (form of the inputs, targets) -> methods
+METHODS: dict[tuple[str, str], Callable[..., Lines]] = {
+    ("tokens", "classes"): text_classes,
+    ("pixels", "classes"): pixel_classes,
+    ("features", "classes"): feature_classes,
+    ("features", "values"): feature_values,
+    ("pairs", "values"): pair_values,
+    ("tokens", "tokens"): token_tokens,
+    ("pixels", "tokens"): pixel_tokens,
+    ("pixels", "boxes"): pixel_boxes,
+}
+
+
+def _texts(rows: Array, vocabulary: tuple[str, ...]) -> list[list[str]]:
+    return [[vocabulary[token] for token in row if token] for row in rows]
+
+
+def _classes(name: str, found: Array, wanted: Array) -> str:
+    return f"{name}: error {np.mean(found != wanted):.4f}"
+
+
+def _values(name: str, found: Array, wanted: Array, train: Array) -> str:
+    squared = float(np.mean((found - wanted) ** 2))
+    return f"{name}: error {min(1.0, squared / train.var()):.4f}, RMSE {squared**0.5:.4f}"
+
+
+def _ratings(name: str, found: Array, wanted: Array, train: Array, facts: dict[str, Any]) -> str:
+    shown = np.clip(found, facts["lowest"], facts["highest"])
+    rmse = float(np.sqrt(np.mean((shown - wanted) ** 2)))
+    share = rmse / (facts["highest"] - facts["lowest"])
+    return f"{name}: RMSE {rmse:.4f}, {share:.4f} of the range"
+
+
+def _tendency(who: Array, rest: Array, count: int, penalty: float) -> Array:
+    """Return what each one's ratings are above the rest, on the average, shrunk towards 0."""
+    total = np.bincount(who, rest, count)
+    return total / (np.bincount(who, minlength=count) + penalty)
+
+
+def _factors(pairs: Array, rest: Array, users: int, items: int) -> tuple[Array, Array]:
+    """Return four factors of each user and item: ridge regressions in turn (Zhou 2008)."""
+    rank, penalty = 4, 8.0
+    factors = [np.random.default_rng(0).normal(0, 0.1, (count, rank)) for count in (users, items)]
+    for turn in range(20):
+        own, other = turn % 2, 1 - turn % 2
+        seen = factors[other][pairs[:, other]]
+        for one in range(len(factors[own])):
+            mine = pairs[:, own] == one
+            gram = seen[mine].T @ seen[mine] + penalty * np.eye(rank)
+            factors[own][one] = np.linalg.solve(gram, seen[mine].T @ rest[mine])
+    return factors[0], factors[1]
+
+
+def _commonest(targets: Array) -> int:
+    return int(np.bincount(targets[targets != 0]).argmax())
+
+
+def _table(contexts: list[tuple[int, ...]], following: Array) -> dict[tuple[int, ...], int]:
+    """Return what follows each context most often."""
+    counts: dict[tuple[int, ...], Counter[int]] = {}
+    for context, token in zip(contexts, following, strict=True):
+        counts.setdefault(tuple(map(int, context)), Counter())[int(token)] += 1
+    return {context: counter.most_common(1)[0][0] for context, counter in counts.items()}
+
+
+def _look(context: Any, tables: list[dict[tuple[int, ...], int]], targets: Array) -> int:
+    """Return what follows a context by the first table that has it, the last tokens of it."""
+    whole = tuple(map(int, np.atleast_1d(context)))
+    for table in tables:
+        size = len(next(iter(table)))
+        if whole[-size:] in table:
+            return table[whole[-size:]]
+    return 0
+
+
+def _forms(inputs: Array, targets: Array) -> tuple[str, str]:
+    form = {np.dtype(np.uint8): "pixels", np.dtype(np.float32): "features"}.get(inputs.dtype)
+    form = form or ("pairs" if inputs.shape[1] == 2 and targets.ndim == 1 else "tokens")
+    if targets.ndim == 3:
+        return form, "boxes"
+    if targets.ndim == 2:
+        return form, "tokens"
+    return form, "classes" if targets.dtype == np.int64 else "values"
+
+
+def report(task: Task, folder: Path) -> None:
+    """Print the errors of the methods for one task."""
+    start = time.perf_counter()
+    raw = sources.reader(task.source)(task, folder)
+    check(raw, task)
+    parts = split(raw, task)
+    (x, y), (tx, ty) = (
+        (origin.inputs[chosen], origin.targets[chosen])
+        for origin, chosen in (parts["train"], parts["test"])
+    )
+    sizes = ", ".join(f"{len(chosen):,} {name}" for name, (_, chosen) in parts.items())
+    shape = list(x.shape[1:])
+    print(f"{task.name}: {sizes}, {shape} ({time.perf_counter() - start:.0f} s to read)")
+    for line in METHODS[_forms(x, y)](x, y, tx, ty, dict(raw.facts)):
+        print(f"  {line}", flush=True)
+
+
+def main() -> None:
+    """Report on the tasks that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("tasks", nargs="+", help="presets of tasks")
+    parser.add_argument("--path", help="where the data of the task lie")
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="what was downloaded")
+    asked = parser.parse_args()
+    for name in asked.tasks:
+        task = Task(**{**config.presets("tasks")[name], "path": asked.path})
+        report(task, asked.raw / task.source)
+
+
+if __name__ == "__main__":
+    main()

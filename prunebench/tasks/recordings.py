@@ -1,0 +1,163 @@
+"""Recordings of words as log-mel images: one word with its class, or several with a transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prunebench.errors import PrunebenchError
+from prunebench.tasks.log_mel import Signal, frames_of, log_mel, mel_filters, resample
+from prunebench.tasks.raw import Images, Raw, Split, check_fits
+
+if TYPE_CHECKING:
+    from prunebench.experiment.settings import Task
+
+SEED = 20_240_922
+GAPS = (0.05, 0.25)  # seconds of silence between two words in a row
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One word: what reads its samples a second and its signal, its class, and who says it.
+
+    The signals of a large set would not fit into memory: each is read when it is needed.
+    """
+
+    sound: Callable[[], tuple[int, Signal]]
+    label: int
+    where: str  # for messages
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """The rate at which all recordings are heard; others are resampled only where it is asked."""
+
+    rate: int
+    resampled: bool
+    first: str  # the recording that the rate is of, for messages
+
+    def __call__(self, recording: Recording) -> Signal:
+        """Return the signal of a recording; raise PrunebenchError if it has another rate."""
+        rate, signal = recording.sound()
+        if rate == self.rate:
+            return signal
+        if not self.resampled:
+            raise PrunebenchError(
+                f"{recording.where}: {rate} samples a second, {self.first} has {self.rate}; set"
+                " speech: {rate: …} to resample all to one rate"
+            )
+        return resample(signal, rate, self.rate)
+
+
+Recordings = dict[str, list[Recording]]  # by split, with "train"
+Row = tuple[list[Recording], list[float]]  # words, and seconds of silence after each but the last
+
+
+def as_classes(recordings: Recordings, names: tuple[str, ...], task: Task) -> Raw:
+    """Return one image for each recording, with the class of its word.
+
+    Raises:
+        PrunebenchError: recordings differ in rate, or the images do not fit into memory.
+    """
+    hear = _hearing(recordings, task)
+    signals = {split: [partial(hear, one) for one in found] for split, found in recordings.items()}
+    frames = _frames(signals["train"], hear.rate, task)
+    splits = {
+        split: Split(
+            _images(signals[split], hear.rate, frames, task),
+            np.array([one.label for one in found], np.int64),
+        )
+        for split, found in recordings.items()
+    }
+    return Raw(splits["train"], splits.get("val"), splits.get("test"), names, item="recording")
+
+
+def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -> Raw:
+    """Return images of one to ``speech.words`` words in a row, with their numbers from 1 on.
+
+    Words of one speaker are joined, with short silences between them; as many rows of words are
+    made as there are recordings, from those of the same split.
+
+    Raises:
+        PrunebenchError: recordings differ in rate, or the images do not fit into memory.
+    """
+    hear = _hearing(recordings, task)
+    most = task.speech.words or 1
+    rows = {
+        split: _rows(found, most, np.random.default_rng((SEED, stream)))
+        for stream, (split, found) in enumerate(recordings.items())
+    }
+    signals = {
+        split: [partial(_joined, row, hear) for row in found] for split, found in rows.items()
+    }
+    frames = _frames(signals["train"], hear.rate, task)
+    splits = {}
+    for split, found in rows.items():
+        targets = np.zeros((len(found), most), np.int32)
+        for target, (words, _) in zip(targets, found, strict=True):
+            target[: len(words)] = [word.label + 1 for word in words]
+        splits[split] = Split(_images(signals[split], hear.rate, frames, task), targets)
+    facts = {"target_vocabulary": ("", *names)}
+    return Raw(
+        splits["train"], splits.get("val"), splits.get("test"), facts=facts, item="recording"
+    )
+
+
+def _hearing(recordings: Recordings, task: Task) -> Hearing:
+    """Return the rate that the task asks for, or the first recording has.
+
+    Raises:
+        PrunebenchError: some bands of the images would always be silent.
+    """
+    first = recordings["train"][0]
+    speech = task.speech
+    rate = speech.rate or first.sound()[0]
+    size = 1 << (round(rate * speech.window / 1000) - 1).bit_length()
+    if size < 4 or (mel_filters(rate, size, speech.mels).sum(1) == 0).any():
+        raise PrunebenchError(
+            f"task {task.name!r}: {speech.mels} bands are too many for a window of"
+            f" {speech.window:g} ms at {rate} samples a second: lower speech.mels or widen"
+            " speech.window"
+        )
+    return Hearing(rate, speech.rate is not None, first.where)
+
+
+def _frames(signals: Iterable[Callable[[], Signal]], rate: int, task: Task) -> int:
+    """Return how many frames images have: those of the longest signal if the task says nothing."""
+    return task.length or max(frames_of(len(signal()), rate, task.speech) for signal in signals)
+
+
+def _images(signals: Sequence[Callable[[], Signal]], rate: int, frames: int, task: Task) -> Images:
+    size = task.speech.mels * frames * len(signals)
+    check_fits(size, f"task {task.name!r}: {len(signals):,} recordings of {frames:,} frames")
+    images = np.empty((len(signals), task.speech.mels, frames, 1), np.uint8)
+    for image, signal in zip(images, signals, strict=True):
+        image[:] = log_mel(signal(), rate, task.speech, frames)
+    return images
+
+
+def _rows(recordings: Sequence[Recording], most: int, draws: np.random.Generator) -> list[Row]:
+    """Return rows of words of one speaker each: every recording begins one."""
+    of_speaker: dict[str, list[Recording]] = {}
+    for one in recordings:
+        of_speaker.setdefault(one.speaker, []).append(one)
+    rows = []
+    for first in recordings:
+        own = of_speaker[first.speaker]
+        others = draws.integers(len(own), size=draws.integers(0, most))
+        words = [first, *(own[int(other)] for other in others)]
+        rows.append((words, draws.uniform(*GAPS, len(words) - 1).tolist()))
+    return rows
+
+
+def _joined(row: Row, hear: Hearing) -> Signal:
+    words, gaps = row
+    parts = [hear(words[0])]
+    for gap, word in zip(gaps, words[1:], strict=True):
+        parts += [np.zeros(int(hear.rate * gap)), hear(word)]
+    return np.concatenate(parts)

@@ -1,0 +1,140 @@
+"""What holds for every kind of task: errors in [0, 1], noise, storing, and a loss that learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import TaskKindTraits
+from prunebench.experiment.settings import Regime
+from prunebench.tasks.regimes import apply
+from prunebench.tasks.task_kind import TaskKind, kind_of
+
+WORDS = ["", *"abcdef"]
+# kind -> facts, and targets of n samples
+FACTS: dict[str, dict[str, Any]] = {
+    "classification": {"names": ["a", "b", "c"]},
+    "regression": {"names": [], "mean": 0.5, "std": 2.0},
+    "recommendation": {"names": [], "mean": 3.0, "std": 1.2, "range": 4.0},
+    "language-model": {"names": [], "vocabulary": WORDS},
+    "translation": {"names": [], "vocabulary": WORDS},
+    "speech-recognition": {"names": [], "target_vocabulary": WORDS},
+}
+KINDS = sorted(FACTS)
+
+
+def targets_of(kind: str, count: int, seed: int) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    if kind == "classification":
+        return torch.arange(count) % 3
+    if kind == "regression":
+        return torch.randn(count, generator=draw)
+    if kind == "recommendation":
+        ratings = torch.randint(1, 6, (count,), generator=draw).float()
+        ratings[:2] = torch.tensor([1.0, 5.0])
+        return ratings
+    tokens = torch.randint(1, len(WORDS), (count, 4), generator=draw, dtype=torch.int32)
+    tokens[1::2, 3] = 0  # every second is shorter
+    tokens[0, 0], tokens[1, 0] = 1, 2
+    return tokens
+
+
+def outputs_of(kind: str, targets: Tensor, seed: int) -> Tensor:
+    """What a network might return, drawn."""
+    draw = torch.Generator().manual_seed(seed)
+    shape = {
+        "classification": (3,), "regression": (1,), "recommendation": (1,),
+        "speech-recognition": (11, len(WORDS)),
+    }.get(kind, (4, len(WORDS)))  # fmt: skip
+    return torch.randn(len(targets), *shape, generator=draw)
+
+
+def made(kind: str) -> TaskKind:
+    return kind_of(kind, FACTS[kind])
+
+
+def test_every_kind_that_ships_is_here() -> None:
+    assert set(registry.builtin(TaskKindTraits)) == set(FACTS)
+    assert all(made(name).name == name for name in FACTS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(4, 30))
+def test_errors_are_shares_and_the_same_for_samples_in_any_order(
+    name: str, seed: int, count: int
+) -> None:
+    kind, targets = made(name), targets_of(name, count, seed)
+    stored = kind.keep(kind.answers(outputs_of(name, targets, seed)), targets)
+    assert stored.dtype == torch.float32
+    assert len(stored) == count
+    found, wanted = stored.double().numpy(), targets.numpy()
+    errors, error = kind.errors(kind.read(found), wanted), kind.error(kind.read(found), wanted)
+    assert errors.shape == (count,)
+    assert 0 <= error <= 1
+    assert 0 <= kind.chance(wanted) <= kind.constant_error(wanted) <= 1
+    order = np.random.default_rng(seed).permutation(count)
+    assert kind.error(kind.read(found[order]), wanted[order]) == pytest.approx(error)
+    np.testing.assert_allclose(kind.errors(kind.read(found[order]), wanted[order]), errors[order])
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), shares=st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)))
+def test_noise_is_exact_and_less_of_it_is_a_part_of_more(
+    name: str, seed: int, shares: tuple[float, float]
+) -> None:
+    kind, targets = made(name), targets_of(name, 25, 1)
+    before = targets.clone()
+    low, high = (
+        apply(
+            Regime(name="noisy", label_noise=share), targets, targets, kind,
+            torch.Generator().manual_seed(seed),
+        )
+        for share in sorted(shares)
+    )  # fmt: skip
+    assert torch.equal(targets, before)
+    places = kind.places(targets)
+    for applied, share in ((low, min(shares)), (high, max(shares))):
+        flat, clean = applied.given[places], applied.clean[places]
+        changed = (flat != clean).reshape(len(flat), -1).any(1)
+        assert int(changed.sum()) == round(share * len(flat))
+        if targets.ndim > 1:  # nothing counts that did not, and the other way round
+            assert name == "speech-recognition" or torch.equal(applied.given > 0, before > 0)
+    assert bool((low.flipped <= high.flipped).all())
+    assert torch.equal(low.given[low.flipped], high.given[low.flipped])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_loss_leads_to_the_targets(name: str) -> None:
+    """Outputs that are themselves learned by the loss end without an error."""
+    kind, targets = made(name), targets_of(name, 8, 3)
+    outputs = outputs_of(name, targets, 3).requires_grad_()
+    optimizer = torch.optim.Adam([outputs], lr=0.2)
+    losses = []
+    for _ in range(150):
+        loss = kind.loss(outputs, targets)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.1 * losses[0]
+    stored = kind.keep(kind.answers(outputs.detach()), targets).double().numpy()
+    assert kind.error(kind.read(stored), targets.numpy()) < 0.02
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_predictions_agree_with_themselves(name: str) -> None:
+    kind, targets = made(name), targets_of(name, 9, 2)
+    outputs = outputs_of(name, targets, 2)
+    stored = kind.keep(kind.answers(outputs), targets).double().numpy()
+    other = kind.keep(kind.answers(outputs.flip(0)), targets).double().numpy()
+    assert kind.agrees(stored, stored, 0.0).all()
+    assert not kind.agrees(stored, other, 1e-6).all()
