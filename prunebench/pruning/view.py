@@ -27,6 +27,7 @@ from prunebench.pruning.layers import (
     without_inputs,
 )
 from prunebench.pruning.masks import Masks
+from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import logits_of
 
@@ -324,6 +325,30 @@ class View:
             for handle in handles:
                 handle.remove()
 
+    def run_on_inputs(
+        self, modules: Iterable[tuple[nn.Module, Layer]],
+        see: Callable[[Layer, nn.Module, Tensor, Any], None],
+    ) -> None:  # fmt: skip
+        """Pass every calibration batch, and show what each layer's weight multiplies.
+
+        Args:
+            modules: modules that apply the weights of layers; a module may apply several.
+            see: called with the layer, the module, what the weight multiplies ([B, ..., in], or
+                [B, in, ...] of a convolution) and the module's output.
+        """
+        layers: dict[nn.Module, list[Layer]] = {}
+        for module, layer in modules:
+            layers.setdefault(module, []).append(layer)
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            inside = courses(module, inputs) if isinstance(module, RECURRENT) else {}
+            for layer in layers[module]:
+                part = inside.get(part_of(layer.parameter))
+                given = inputs[0] if part is None else part.of(layer.parameter)
+                see(layer, module, given, output)
+
+        self.run(dict.fromkeys(layers, hook))
+
     def input_means(self, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Return the mean of ``measure(input)`` over samples and positions: [in channels] by layer.
 
@@ -334,21 +359,17 @@ class View:
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
 
-        def hook_of(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                values = measure(_channels_last(module, inputs[0]))
-                add = values.flatten(0, -2).sum(0)
-                sums[layer.name] = sums.get(layer.name, 0) + add
-                counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
-
-            return hook
+        def see(layer: Layer, module: nn.Module, inputs: Tensor, output: Any) -> None:
+            values = measure(_channels_last(module, inputs))
+            sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
+            counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
 
         for layer in self.layers.values():
             if isinstance(layer.module, nn.Embedding):
                 raise Refused(f"{layer.name!r} is an embedding: it has no input activations")
             if reason := without_inputs(layer):
                 raise Refused(f"no input activations of {layer.name!r} can be seen: {reason}")
-        self.run({layer.module: hook_of(layer) for layer in self.layers.values()})
+        self.run_on_inputs(((layer.module, layer) for layer in self.layers.values()), see)
         idle = [name for name in self.layers if name not in sums]
         if idle:
             raise Refused(f"the model never runs {', '.join(idle)}: no inputs to look at")
@@ -371,8 +392,16 @@ class View:
         def after_layer(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
             return lambda module, inputs, output: last.__setitem__(slice(None), [layer])
 
-        def forget(module: nn.Module, inputs: Any, output: Any) -> None:
+        def add(layer: Layer, values: Tensor) -> None:
+            sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
+            counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
+
+        def within(module: nn.Module, inputs: Any, output: Any) -> None:
             last.clear()
+            inside = courses(module, inputs) if module in recurrent else {}
+            for layer in recurrent.get(module, ()):
+                states = measure(_channels_last(module, inside[part_of(layer.parameter)].states))
+                add(layer, states.repeat(1, 1, len(layer.weight) // states.shape[-1]))
 
         def after_activation(module: nn.Module, inputs: Any, output: Tensor) -> None:
             if not last:
@@ -380,12 +409,14 @@ class View:
             layer = last.pop()
             values = _channels_last(layer.module, output)
             if values.shape[-1] == layer.weight.shape[0]:
-                values = measure(values)
-                sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
-                counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
+                add(layer, measure(values))
 
+        recurrent: dict[nn.Module, list[Layer]] = {}
+        for layer in self.layers.values():
+            if isinstance(layer.module, RECURRENT) and not without_inputs(layer):
+                recurrent.setdefault(layer.module, []).append(layer)
         hooks = {
-            layer.module: forget if isinstance(layer.module, _INSIDE) else after_layer(layer)
+            layer.module: within if isinstance(layer.module, _INSIDE) else after_layer(layer)
             for layer in self.layers.values()
             if not isinstance(layer.module, TRANSPOSED)
         }
@@ -412,9 +443,10 @@ def _is_activation(module: nn.Module) -> bool:
 
 
 def _channels_last(module: nn.Module, values: Tensor) -> Tensor:
-    """Return [B, C, ...] of a convolution, or [B, ..., C] of a linear layer, as [B, ..., C].
+    """Return [B, C, ...] of a convolution, or [B, ..., C] of other layers, as [B, ..., C].
 
     In single precision at least.
     """
     values = values.detach().to(torch.promote_types(values.dtype, torch.float32))
-    return values if isinstance(module, nn.Linear) else values.movedim(1, -1)
+    last = isinstance(module, (nn.Linear, *RECURRENT))
+    return values if last else values.movedim(1, -1)
