@@ -32,7 +32,7 @@ def popularity(view: View) -> Scores:
 
         return hook
 
-    hooks = {
+    hooks: dict[nn.Module, Callable[[nn.Module, Any, Any], None]] = {
         module: hook_of(table)
         for table in view.tables.values()
         for module in view.model.modules()
