@@ -32,8 +32,8 @@ Parts = dict[str, tuple[Split, Integers]]  # split -> (where it comes from, posi
 
 def targets_key(kind: str) -> str:
     """Return what the targets of a kind of task are called in a prepared file."""
-    targets = registry.find(TaskKindTraits, kind).traits.targets
-    return "labels" if targets == "classes" else targets
+    classes = registry.find(TaskKindTraits, kind).traits.targets == "classes"
+    return "labels" if classes else "targets"
 
 
 def sidecar(target: Path) -> Path:

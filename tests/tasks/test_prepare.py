@@ -251,3 +251,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PrunebenchError, match="cannot write"):
         prepare(_task(val=100, test=100), tmp_path, tmp_path / "file" / "digits.safetensors")
+
+
+def test_inputs_and_targets_of_tokens_are_two_tensors(tmp_path: Path) -> None:
+    """A language model whose inputs were its targets would err nowhere."""
+    task = Task(
+        name="markov", kind="language-model", source="hidden-markov", train=20, val=10, test=10
+    )
+    prepare(task, tmp_path, tmp_path / "markov.safetensors")
+    stored = load_file(tmp_path / "markov.safetensors")
+    tokens, following = stored["train_tokens"], stored["train_targets"]
+    assert np.array_equal(tokens[:, 1:], following[:, :-1])
+    assert not np.array_equal(tokens, following)
