@@ -33,7 +33,7 @@ _RULES = {"score_thresh": 0.05, "nms_thresh": 0.6, "topk_candidates": 100,
 @task_kind(
     inputs=("pixels",), targets="boxes", error="detection error",
     formula="1 − AP50: mean over classes of the average precision at an overlap of 0.5",
-    unit="share of average precision", augments=False,
+    unit="share of average precision", memorizes=False, augments=False,
 )  # fmt: skip
 def detection() -> type[TaskKind]:
     """Boxes and their classes; the loss of FCOS; one minus the average precision at 0.5."""
@@ -103,8 +103,8 @@ class Detection(TaskKind):
         ]
         parts = FCOS.compute_loss(
             _rules(), wanted, self._split(outputs), [around] * len(targets), counts(*self._size)
-        )  # type: ignore[arg-type]
-        total: Tensor = sum(parts.values())  # type: ignore[assignment]
+        )
+        total: Tensor = sum(parts.values())
         return total
 
     def keep(self, answers: Tensor, targets: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class Detection(TaskKind):
             named,
             [list(around.split(levels))] * len(answers),
             [self._size] * len(answers),
-        )  # type: ignore[arg-type]
+        )
         kept = answers.new_zeros(len(answers), MOST, 6, dtype=torch.float32)
         kept[..., 4:] = -1
         for row, each in zip(kept, found, strict=True):
@@ -162,7 +162,7 @@ def _rules() -> SimpleNamespace:
 
     coder = _utils.BoxLinearCoder(normalize_by_size=True)
     head = SimpleNamespace(box_coder=coder)
-    head.compute_loss = lambda *given: FCOSHead.compute_loss(head, *given)  # type: ignore[arg-type]
+    head.compute_loss = lambda *given: FCOSHead.compute_loss(head, *given)
     return SimpleNamespace(head=head, box_coder=coder, **_RULES)
 
 

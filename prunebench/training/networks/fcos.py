@@ -40,15 +40,17 @@ class FCOS(nn.Module):
             raise PrunebenchError(f"fcos: channels must be a multiple of 32, found {channels}")
         levels = strides(*sides(image_size))
         given: dict[str, Any] = {"in_chans": in_chans, "pretrained": pretrained}
-        every = timm.create_model(backbone, features_only=True, **given).feature_info.reduction()
+        whole: Any = timm.create_model(backbone, features_only=True, **given)
+        every = whole.feature_info.reduction()
         missing = [stride for stride in levels if stride not in every]
         if missing:
             raise PrunebenchError(
                 f"fcos: backbone {backbone!r} has no features at a stride of {missing[0]}"
             )
         places = [every.index(stride) for stride in levels]
-        self.backbone = timm.create_model(backbone, features_only=True, out_indices=places, **given)
-        self.pyramid = FeaturePyramidNetwork(self.backbone.feature_info.channels(), channels)
+        found: Any = timm.create_model(backbone, features_only=True, out_indices=places, **given)
+        self.backbone = found
+        self.pyramid = FeaturePyramidNetwork(found.feature_info.channels(), channels)
         self.classes = FCOSClassificationHead(channels, 1, num_classes, convolutions)
         self.boxes = FCOSRegressionHead(channels, 1, convolutions)
 
