@@ -68,7 +68,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names[:_MOST])}{more}" if names else ""
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the type of another library's error and the first line of its text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

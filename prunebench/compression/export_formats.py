@@ -7,6 +7,7 @@ gives the answers of its kind of task, e.g. logits float32 [N, classes], for any
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -110,14 +111,17 @@ def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | No
         Refused: the module cannot be exported.
     """
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the exporter does inside of it
             program = torch.onnx.export(
                 module, (example,), dynamo=True, opset_version=OPSET, optimize=True, verbose=False,
                 input_names=["inputs"], output_names=["answers"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:  # whatever a network does that the exporter cannot follow
-        raise Refused(f"cannot export to onnx: {reason_of(error)}") from error
+        # the exporter's own message is of what to do next
+        reason = reason_of(error if error.__cause__ is None else error.__cause__)
+        raise Refused(f"cannot export to onnx: {reason}") from error
     if program is None:
         raise Refused("cannot export to onnx: the exporter returned nothing")
     proto = program.model_proto
@@ -136,7 +140,8 @@ def _write_onnx(package: Package, folder: Path) -> dict[str, Any]:
 
 def _write_torch_export(package: Package, folder: Path) -> dict[str, Any]:
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             program = torch.export.export(
                 package.deployed, (package.example,),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),

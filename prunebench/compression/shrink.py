@@ -40,7 +40,8 @@ class Removed:
     """Units that a layer lost."""
 
     name: str  # of the module
-    # "filters" (rows of its weight), "hidden units", "heads", or "block" (1 before, 0 after)
+    # "filters" (rows of its weight), "columns" of an embedding, "hidden units", "heads", or "block"
+    # (1 before, 0 after)
     unit: str
     before: int
     after: int
@@ -140,16 +141,17 @@ def _groups(work: Working, example: Tensor) -> tuple[list[Group], dict[str, str]
         # two images: torch-pruning would take a batch of one apart
         found = find_groups(trial, layers, torch.cat([example, example]))
     except Refused as error:
-        if error.__cause__ is not None:  # the tracing failed
-            raise Refused(f"cannot shrink: {error}; the masks still hold") from error
-        return [], {}, [str(error)]
-    groups = found.groups
+        raise Refused(f"cannot shrink: {error}; the masks still hold") from error
+    groups = [*found.groups, *found.columns]
     shared = _shared(work.model)
     tied = [g.name for g in groups if any(item.parameter in shared for item in g.slices)]
     heads = attentions(work.model)
     fixed = [g.name for g in groups if g.name in heads and not mendable(heads[g.name])]
     notes = [f"the heads of {name} stay: its attention has parts of their size" for name in fixed]
     notes += [f"the channels of {name} stay: layers share a weight of theirs" for name in tied]
+    if not groups:
+        said = f": {found.said()}" if found.whole else ""
+        notes.append(f"{type(trial).__name__} has no channels that could be removed{said}")
     left = [group for group in groups if group.name not in (*fixed, *tied)]
     return left, found.whole, notes
 
@@ -259,6 +261,8 @@ def _units(module: nn.Module) -> int:
         return int(cast(Any, module).hidden_size)
     if isinstance(module, TRANSPOSED):
         return module.out_channels
+    if isinstance(module, nn.Embedding):
+        return module.embedding_dim
     return len(next(iter(weights_of(module).values())))
 
 
@@ -274,7 +278,8 @@ def _changes(
             if now < old:
                 found.append(Removed(name, "heads", old, now))
         elif name in before and _units(module) < before[name]:
-            unit = "hidden units" if isinstance(module, RECURRENT) else "filters"
+            words = {nn.Embedding: "columns", **dict.fromkeys(RECURRENT, "hidden units")}
+            unit = next((w for kind, w in words.items() if isinstance(module, kind)), "filters")
             found.append(Removed(name, unit, before[name], _units(module)))
     return found
 

@@ -221,6 +221,8 @@ def _resize(module: nn.Module, depthwise: bool) -> None:
         layer.num_features = len(module.weight)
     elif isinstance(module, nn.PReLU):
         layer.num_parameters = len(module.weight)
+    elif isinstance(module, nn.Embedding):
+        layer.num_embeddings, layer.embedding_dim = module.weight.shape
     elif isinstance(module, RECURRENT):
         first, states, *_ = weights_of(module).values()
         layer.input_size, layer.hidden_size = first.shape[1], states.shape[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,8 @@ def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[
         nonlocal hidden, saved
         uses = _uses(module, args, kwargs, output)
         if isinstance(module, RECURRENT):
-            by_formula = sum(uses[own] * value.numel() for own, value in found[module].items())
+            steps = next(iter(uses.values()))
+            by_formula = cast(int, steps) * sum(value.numel() for value in found[module].values())
             hidden += by_formula - (counter.get_total_flops() // 2 - begun[module])
         for own, value in found[module].items():
             mask = masks.get(names.get(id(value), ""))
@@ -86,7 +87,7 @@ def _uses(module: nn.Module, args: Any, kwargs: Any, output: Any) -> dict[str, i
     if isinstance(module, TRANSPOSED):  # [in, out, ...]: once for each input position
         given = args[0] if args else kwargs["input"]
         return {"weight": given.numel() // module.in_channels}
-    return {"weight": output.numel() // module.weight.shape[0]}
+    return {"weight": output.numel() // len(weights_of(module)["weight"])}
 
 
 def _places(args: Any, kwargs: Any) -> list[int]:

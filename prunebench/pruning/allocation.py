@@ -157,7 +157,7 @@ def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int])
     return quota
 
 
-@allocation(patterns=("weight", "filter", "block"), compares="layer")
+@allocation(patterns=("weight", "filter", "row", "column", "block"), compares="layer")
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; largest remainders are rounded up, so that the sum holds."""
     _check(scores, remove, least)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import Refused
 from prunebench.pruning.classifier import find_classifier
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
 from prunebench.pruning.hidden_units import HiddenUnits
@@ -45,11 +44,15 @@ class Coupling:
 
     ``whole``: a weight's name -> why none of its filters can go, where that is a limit of what is
     known of some layer. What must stay by design is not in it: classes, excluded layers, and what
-    is normalized across channels.
+    is normalized across channels. Columns of embeddings stand apart from filters: ``columns`` are
+    the groups that embeddings alone make, ``kept_columns`` says of every other embedding why it
+    keeps its columns, by design or not.
     """
 
     groups: list[Group]
     whole: dict[str, str]
+    columns: list[Group]
+    kept_columns: dict[str, str]
 
     def said(self) -> str:
         """Return one line that names the layers that stay whole, and why; empty without any."""
@@ -77,10 +80,10 @@ def find_groups(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) 
     Args:
         model: the network.
         layers: its prunable layers, by the names of their weights.
-        example: an input [B, C, H, W] to trace with.
+        example: an input [B, ...] to trace with.
 
     Raises:
-        Refused: the model cannot be traced, or no group is left.
+        Refused: the model cannot be traced.
     """
     from prunebench.pruning.tracing import trace  # it takes a while to import, and few need it
 
@@ -101,20 +104,26 @@ def find_groups(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) 
         if isinstance(module, _CONV) and _is_grouped(module) and id(module.weight) in names
     }
     found = merged(found, grouped)
+    tables = {names[id(m.weight)] for m in model.modules() if isinstance(m, nn.Embedding)}
     groups = [Group(item.filters[0], item.size, tuple(item.slices.values()))
               for item in found if not item.stay] + heads  # fmt: skip
     sound = _sound(model, groups, example)
-    whole = {name: item.stay for item in found if item.stay and not item.by_design
-             for name in item.filters if name in layers}  # fmt: skip
+    why = {name: (item.stay, item.by_design) for item in found if item.stay
+           for name in item.filters if name in layers}  # fmt: skip
     left = {group.name for group in sound}
+    leaks = "a trial shows that a removed channel would still reach an output"
     for group in groups:
         if group.name not in left:
-            reason = "a trial shows that a removed channel would still reach an output"
-            whole |= {item.parameter: reason for item in group.filters()}
-    if not sound:
-        said = f": {whole_layers(whole)}" if whole else ""
-        raise Refused(f"{type(model).__name__} has no channels that could be removed{said}")
-    return Coupling(sound, whole)
+            why |= {item.parameter: (leaks, False) for item in group.filters()}
+    of_tables = {id(group) for group in sound
+                 if all(item.parameter in tables for item in group.filters())}  # fmt: skip
+    return Coupling(
+        [group for group in sound if id(group) not in of_tables],
+        {name: reason for name, (reason, design) in why.items()
+         if not design and name not in tables},
+        [group for group in sound if id(group) in of_tables],
+        {name: reason for name, (reason, _) in why.items() if name in tables},
+    )  # fmt: skip
 
 
 def _names_of(module: nn.Module, names: dict[int, str]) -> list[str]:
@@ -239,7 +248,7 @@ def _touched(step: Step, loose: dict[int, int]) -> Iterator[tuple[Tensor, int, s
         if module.num_parameters > 1:
             yield module.weight, 0, _CARRIES, 1
     elif isinstance(module, nn.Embedding):
-        yield module.weight, 1, _CARRIES, 1
+        yield module.weight, 1, _MAKES, 1
     elif isinstance(module, TRANSPOSED):  # weight [in, out, ...]
         yield module.weight, int(step.output), _CARRIES if step.output else _READS, 1
         if step.output and module.bias is not None:

@@ -32,7 +32,10 @@ class Group:
     slices: tuple[Slice, ...]
 
     def filters(self) -> list[Slice]:
-        """Return the slices that are filters: dimension 0 of weights that produce the channels."""
+        """Return the slices that are filters: of weights that produce the channels.
+
+        That is dimension 0, the rows of a weight, or dimension 1, the columns of an embedding.
+        """
         return [item for item in self.slices if item.produces]
 
 

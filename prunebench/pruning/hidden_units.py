@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +68,7 @@ class HiddenUnits(nn.Linear):
         return bool(self.parts[0].bias)
 
     def _parameter(self, own: str) -> Tensor:
-        return getattr(self.parts[0], f"{own}{self.parts[1]}")  # type: ignore[no-any-return]
+        return getattr(self.parts[0], f"{own}{self.parts[1]}")
 
 
 class _Like(nn.Module):
@@ -100,7 +100,7 @@ class _StandIn(_Like):
         del hx  # states of no units of others
         found, last = input.data if isinstance(input, PackedSequence) else input, []
         for layer in self.layers:
-            last = [units(found) for units in layer]  # type: ignore[union-attr]
+            last = [units(found) for units in cast(nn.ModuleList, layer)]
             found = last[0] if len(last) == 1 else torch.cat(last, -1)
         ends = [self._end(units, input) for units in last]
         # the last layer alone: a stack would tie the units of all layers to each other

@@ -43,7 +43,7 @@ class Layer:
 
         [entries, features] of an embedding, [in, out, ...] of a transposed convolution.
         """
-        return getattr(self.module, self.parameter)  # type: ignore[no-any-return]
+        return getattr(self.module, self.parameter)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
@@ -68,11 +68,12 @@ def weights_of(module: nn.Module) -> dict[str, Tensor]:
 def without_inputs(layer: Layer) -> str:
     """Return why what a layer's weight multiplies cannot be looked at; empty where it can.
 
-    It can for linear layers and convolutions, embeddings aside: their module's input is it.
+    It can for linear layers and convolutions, whose module's input it is, and for recurrent layers;
+    embeddings multiply nothing.
     """
     kind = type(layer.module).__name__
-    if isinstance(layer.module, RECURRENT):
-        return f"what it multiplies arises inside of a {kind}, step by step"
+    if getattr(layer.module, "proj_size", 0):
+        return f"the {kind} projects its states"
     if isinstance(layer.module, nn.MultiheadAttention):
         return f"{kind} applies it to queries, keys and values apart"
     if isinstance(layer.module, TRANSPOSED):

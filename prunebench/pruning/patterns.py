@@ -5,15 +5,15 @@ A pattern knows its units and how many of them must go; the allocation that it c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.errors import Refused
 from prunebench.experiment.registry import pattern
-from prunebench.pruning.groups import Group, expand, kept_dims, kept_weights
-from prunebench.pruning.layers import TRANSPOSED
+from prunebench.pruning.groups import Group, Slice, expand, kept_dims, kept_weights
+from prunebench.pruning.layers import TRANSPOSED, Layer
 from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones, tied
 from prunebench.pruning.view import GroupScores, Scores, View
 
@@ -151,14 +151,80 @@ def filter_(
         Refused: no group has a score, or removing all but one filter of each group still falls
             short of the target by more than a filter.
     """
+    counted = None if count == "prunable" else dict(view.model.named_parameters())
+    return _coupled(view, view.groups, scores, allocate, sparsity, counted, "filter")
+
+
+@pattern()
+def column(
+    view: View, scores: Scores, allocate: Allocate, sparsity: float, *, coupled: bool = True
+) -> Masks:
+    """Columns of embeddings, the dimensions of their vectors, with all that reads them.
+
+    As ``filter`` removes filters: at least one of each group of columns stays, and the network
+    computes what one of narrower embeddings would. It saves the memory of the columns; looking
+    entries up takes no MACs, but what reads them has fewer inputs.
+
+    Args:
+        coupled: ``false`` removes the columns of every embedding on its own, what reads them stays
+            as it is: also where what is coupled to them is not known, or normalized across them.
+
+    Raises:
+        Refused: no column can go, and why; no group has a score; or removing all but one column of
+            each still falls short of the target by more than a column.
+    """
+    groups = view.columns if coupled else [
+        Group(name, table.weight.shape[1], (_each_of(table, 1),))
+        for name, table in view.tables.items()
+    ]  # fmt: skip
+    return _coupled(view, groups, scores, allocate, sparsity, None, "column")
+
+
+@pattern()
+def row(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
+    """Rows of embeddings, each all that is known of one entry: a user, an item, a token.
+
+    What is removed of an entry is its whole vector, which is then zero; at least one entry of each
+    embedding stays. The number of rows is chosen so that the share of prunable weights removed is
+    as near to the target as whole rows allow. It saves memory, and no MACs.
+
+    Raises:
+        Refused: no embedding may be pruned or has a score, or all rows but one of each still fall
+            short of the target by more than a row.
+    """
+    groups = [
+        Group(name, len(table.weight), (_each_of(table, 0),)) for name, table in view.tables.items()
+    ]
+    return _coupled(view, groups, scores, allocate, sparsity, None, "row")
+
+
+def _each_of(layer: Layer, dim: int) -> Slice:
+    return Slice(layer.name, dim, torch.arange(layer.weight.shape[dim]), produces=True)
+
+
+def _coupled(
+    view: View, groups: list[Group], scores: Scores, allocate: Allocate, sparsity: float,
+    counted: Mapping[str, Tensor] | None, unit: str,
+) -> Masks:  # fmt: skip
+    """Return masks without as many units of the groups as come nearest to a sparsity.
+
+    Args:
+        view: the network.
+        groups: of which units can go.
+        scores: of the criterion.
+        allocate: chooses which.
+        sparsity: the share of the prunable weights to remove.
+        counted: the parameters that are counted, by name; None: the prunable weights.
+        unit: what one is, for messages.
+    """
     scores = _checked(view, scores)
-    found = {group.name: _unit_scores(view, group, scores) for group in view.groups}
+    found = {group.name: _unit_scores(view, group, scores) for group in groups}
     units = {name: value for name, value in found.items() if value is not None}
-    groups = [group for group in view.groups if group.name in units]
+    groups = [group for group in groups if group.name in units]
     if not groups:
-        raise Refused("the criterion has no score for any filter of this model that could go")
+        raise Refused(f"the criterion has no score for any {unit} of this model that could go")
     weights, parameters = view.weights, dict(view.model.named_parameters())
-    counted = weights if count == "prunable" else parameters
+    counted = weights if counted is None else counted
     prunable = sum(value.numel() for value in weights.values())
     target = sum(value.numel() for value in counted.values()) - round(sparsity * prunable)
 
@@ -178,9 +244,9 @@ def filter_(
     largest = max(value[0].numel() for value in weights.values())
     if low >= most and missed(low) > largest:
         reached = sparsity - missed(low) / prunable
-        whole = view.coupling.said()
+        whole = view.coupling.said() if unit == "filter" else ""
         raise Refused(
-            f"only {reached:.4f} of the prunable weights belong to filters that can go, less than"
+            f"only {reached:.4f} of the prunable weights belong to {unit}s that can go, less than"
             f" {sparsity:g}" + (f"; whole stay {whole}" if whole else "")
         )
     chosen = allocate(units, nearest, 1)
@@ -200,6 +266,9 @@ def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor | None:
     for item in group.filters():
         if item.parameter in scores:
             found = scores[item.parameter].detach().float().cpu()
+            if item.dim and found.ndim == 1:
+                continue  # scores of rows say nothing of columns
+            found = found.movedim(item.dim, 0)
             found = found.reshape(len(found), -1).mean(1)  # of a filter, or of each of its weights
             inside = item.unit >= 0
             total = torch.zeros(group.size).index_add_(0, item.unit[inside], found[inside])
@@ -216,7 +285,7 @@ def _alive(view: View, group: Group) -> Tensor:
     for item in group.filters():
         within = view.within.get(item.parameter)
         if within is not None:
-            kept = within.flatten(1).any(1).cpu()
+            kept = within.movedim(item.dim, 0).flatten(1).any(1).cpu()
             inside = item.unit >= 0
             alive[item.unit[inside][~kept[inside]]] = False
     return alive

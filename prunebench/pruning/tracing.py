@@ -22,7 +22,7 @@ from prunebench.training.loop import outputs_of
 
 MOST_STEPS = 20_000_000  # of one network; DenseNet-121 takes 2 million, in 2 seconds
 MOST_CHANNELS = 200_000  # that one step may list; the widest layers of known networks read 100,352
-_ROOTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_ROOTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Traced:
 
 
 def trace(model: nn.Module, example: Tensor) -> Traced:
-    """Return what must go with the output channels of each convolution and linear layer.
+    """Return what must go with the outputs of each convolution, linear layer and embedding.
 
     Recurrent layers are in it as ``HiddenUnits``.
 

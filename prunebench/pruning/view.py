@@ -15,7 +15,7 @@ from torch.nn import functional
 from prunebench.errors import Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
-from prunebench.pruning.coupling import Coupling, find_groups
+from prunebench.pruning.coupling import Coupling, find_groups, whole_layers
 from prunebench.pruning.groups import Group
 from prunebench.pruning.layers import (
     RECURRENT,
@@ -27,6 +27,7 @@ from prunebench.pruning.layers import (
     without_inputs,
 )
 from prunebench.pruning.masks import Masks
+from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import logits_of
 
@@ -274,8 +275,30 @@ class View:
 
     @property
     def groups(self) -> list[Group]:
-        """The coupled channels that can go."""
+        """The coupled channels that can go; Refused where there are none."""
+        if not self.coupling.groups:
+            said = f": {self.coupling.said()}" if self.coupling.whole else ""
+            name = type(self.model).__name__
+            raise Refused(f"{name} has no channels that could be removed{said}")
         return self.coupling.groups
+
+    @property
+    def columns(self) -> list[Group]:
+        """The columns of embeddings that can go with what reads them; Refused without any."""
+        if not self.coupling.columns:
+            kept = self.coupling.kept_columns
+            name = type(self.model).__name__
+            said = f": {whole_layers(kept)}" if kept else ", since no embedding may be pruned"
+            raise Refused(f"{name} has no columns of embeddings that could be removed{said}")
+        return self.coupling.columns
+
+    @property
+    def tables(self) -> dict[str, Layer]:
+        """The prunable embeddings, by the names of their weights; Refused without any."""
+        found = {n: one for n, one in self.layers.items() if isinstance(one.module, nn.Embedding)}
+        if not found:
+            raise Refused(f"{type(self.model).__name__} has no embedding that may be pruned")
+        return found
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -302,6 +325,30 @@ class View:
             for handle in handles:
                 handle.remove()
 
+    def run_on_inputs(
+        self, modules: Iterable[tuple[nn.Module, Layer]],
+        see: Callable[[Layer, nn.Module, Tensor, Any], None],
+    ) -> None:  # fmt: skip
+        """Pass every calibration batch, and show what each layer's weight multiplies.
+
+        Args:
+            modules: modules that apply the weights of layers; a module may apply several.
+            see: called with the layer, the module, what the weight multiplies ([B, ..., in], or
+                [B, in, ...] of a convolution) and the module's output.
+        """
+        layers: dict[nn.Module, list[Layer]] = {}
+        for module, layer in modules:
+            layers.setdefault(module, []).append(layer)
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            inside = courses(module, inputs) if isinstance(module, RECURRENT) else {}
+            for layer in layers[module]:
+                part = inside.get(part_of(layer.parameter))
+                given = inputs[0] if part is None else part.of(layer.parameter)
+                see(layer, module, given, output)
+
+        self.run(dict.fromkeys(layers, hook))
+
     def input_means(self, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Return the mean of ``measure(input)`` over samples and positions: [in channels] by layer.
 
@@ -312,21 +359,17 @@ class View:
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
 
-        def hook_of(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                values = measure(_channels_last(module, inputs[0]))
-                add = values.flatten(0, -2).sum(0)
-                sums[layer.name] = sums.get(layer.name, 0) + add
-                counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
-
-            return hook
+        def see(layer: Layer, module: nn.Module, inputs: Tensor, output: Any) -> None:
+            values = measure(_channels_last(module, inputs))
+            sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
+            counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
 
         for layer in self.layers.values():
             if isinstance(layer.module, nn.Embedding):
                 raise Refused(f"{layer.name!r} is an embedding: it has no input activations")
             if reason := without_inputs(layer):
                 raise Refused(f"no input activations of {layer.name!r} can be seen: {reason}")
-        self.run({layer.module: hook_of(layer) for layer in self.layers.values()})
+        self.run_on_inputs(((layer.module, layer) for layer in self.layers.values()), see)
         idle = [name for name in self.layers if name not in sums]
         if idle:
             raise Refused(f"the model never runs {', '.join(idle)}: no inputs to look at")
@@ -349,8 +392,16 @@ class View:
         def after_layer(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
             return lambda module, inputs, output: last.__setitem__(slice(None), [layer])
 
-        def forget(module: nn.Module, inputs: Any, output: Any) -> None:
+        def add(layer: Layer, values: Tensor) -> None:
+            sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
+            counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
+
+        def within(module: nn.Module, inputs: Any, output: Any) -> None:
             last.clear()
+            inside = courses(module, inputs) if module in recurrent else {}
+            for layer in recurrent.get(module, ()):
+                states = measure(_channels_last(module, inside[part_of(layer.parameter)].states))
+                add(layer, states.repeat(1, 1, len(layer.weight) // states.shape[-1]))
 
         def after_activation(module: nn.Module, inputs: Any, output: Tensor) -> None:
             if not last:
@@ -358,12 +409,14 @@ class View:
             layer = last.pop()
             values = _channels_last(layer.module, output)
             if values.shape[-1] == layer.weight.shape[0]:
-                values = measure(values)
-                sums[layer.name] = sums.get(layer.name, 0) + values.flatten(0, -2).sum(0)
-                counts[layer.name] = counts.get(layer.name, 0) + values[..., 0].numel()
+                add(layer, measure(values))
 
+        recurrent: dict[nn.Module, list[Layer]] = {}
+        for layer in self.layers.values():
+            if isinstance(layer.module, RECURRENT) and not without_inputs(layer):
+                recurrent.setdefault(layer.module, []).append(layer)
         hooks = {
-            layer.module: forget if isinstance(layer.module, _INSIDE) else after_layer(layer)
+            layer.module: within if isinstance(layer.module, _INSIDE) else after_layer(layer)
             for layer in self.layers.values()
             if not isinstance(layer.module, TRANSPOSED)
         }
@@ -390,9 +443,10 @@ def _is_activation(module: nn.Module) -> bool:
 
 
 def _channels_last(module: nn.Module, values: Tensor) -> Tensor:
-    """Return [B, C, ...] of a convolution, or [B, ..., C] of a linear layer, as [B, ..., C].
+    """Return [B, C, ...] of a convolution, or [B, ..., C] of other layers, as [B, ..., C].
 
     In single precision at least.
     """
     values = values.detach().to(torch.promote_types(values.dtype, torch.float32))
-    return values if isinstance(module, nn.Linear) else values.movedim(1, -1)
+    last = isinstance(module, (nn.Linear, *RECURRENT))
+    return values if last else values.movedim(1, -1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.errors import Refused
-from prunebench.pruning.layers import Layer, without_inputs
+from prunebench.pruning.layers import RECURRENT, Layer, without_inputs
 from prunebench.pruning.view import View
 
 _UNFOLDED = 1 << 26  # numbers of unfolded inputs to hold at a time
@@ -30,10 +30,10 @@ def input_rows(module: nn.Module, inputs: Tensor) -> Tensor:
     order of ``weight.flatten(1)``: input channel, then kernel position.
 
     Args:
-        module: a linear layer or a convolution.
+        module: a linear or recurrent layer, or a convolution.
         inputs: [samples, ..., features], or [samples, channels, ...] for a convolution.
     """
-    if isinstance(module, nn.Linear):
+    if isinstance(module, (nn.Linear, *RECURRENT)):
         return inputs.reshape(1, -1, inputs.shape[-1])
     assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
@@ -69,26 +69,23 @@ def input_sums(
         reduce: applied to rows [groups, some, d] of a layer's inputs.
 
     Raises:
-        Refused: a layer is an embedding, recurrent, attention or a transposed convolution, never
-            runs as a module, or does not compute its weight times its input.
+        Refused: a layer is an embedding, attention or a transposed convolution, never runs as a
+            module, or does not compute its weight times its input.
     """
     sums: dict[str, Tensor] = {}
 
-    def hook_of(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            values = inputs[0].detach()
-            values = values.to(torch.promote_types(values.dtype, torch.float32))
-            if layer.name not in sums:
-                _check(layer, module, values[:1], output[:1])
-            rows = input_rows(module, values[:1])
-            step = max(1, _UNFOLDED // rows.numel())
-            for part in values.split(step):
-                found = reduce(input_rows(module, part))
-                sums[layer.name] = sums[layer.name].add_(found) if layer.name in sums else found
+    def see(layer: Layer, module: nn.Module, inputs: Tensor, output: Any) -> None:
+        values = inputs.detach()
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        if layer.name not in sums and not isinstance(module, RECURRENT):
+            _check(layer, module, values[:1], output[:1])
+        rows = input_rows(module, values[:1])
+        step = max(1, _UNFOLDED // rows.numel())
+        for part in values.split(step):
+            found = reduce(input_rows(module, part))
+            sums[layer.name] = sums[layer.name].add_(found) if layer.name in sums else found
 
-        return hook
-
-    hooks: dict[nn.Module, Callable[[nn.Module, Any, Any], None]] = {}
+    applied: list[tuple[nn.Module, Layer]] = []
     for name in names:
         layer = view.layers[name]
         if isinstance(layer.module, nn.Embedding):
@@ -101,11 +98,13 @@ def input_sums(
                 f"the inputs of {name!r} cannot be seen: {reason}; exclude it"
                 f" (prunable: {{exclude: [{name}]}})"
             )
-        sharing = (m for m in view.model.modules() if getattr(m, "weight", None) is layer.weight)
-        hooks |= {
-            module: hook_of(layer) for module in sharing if type(module) is type(layer.module)
-        }
-    view.run(hooks)
+        applied += [
+            (module, layer)
+            for module in view.model.modules()
+            if type(module) is type(layer.module)
+            and getattr(module, layer.parameter, None) is layer.weight
+        ]
+    view.run_on_inputs(applied, see)
     idle = [name for name in names if name not in sums]
     if idle:
         raise Refused(f"the model never runs {', '.join(idle)} as a module: no inputs to look at")

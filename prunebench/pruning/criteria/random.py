@@ -6,7 +6,7 @@ from prunebench.experiment.registry import criterion
 from prunebench.pruning.view import Scores, View
 
 
-@criterion(patterns=("weight", "n-m", "filter", "block"))
+@criterion(patterns=("weight", "n-m", "filter", "row", "column", "block"))
 def random(view: View) -> Scores:
     """Independent uniform draws."""
     return {name: view.random(name, weight.shape) for name, weight in view.weights.items()}

@@ -168,10 +168,10 @@ def _order(view: View) -> list[str]:
     """Return the layers in the order in which they first run."""
     ran: dict[str, None] = {}
 
-    def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda module, inputs, output: ran.setdefault(name)
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        ran.update({name: None for name, layer in view.layers.items() if layer.module is module})
 
-    view.run({layer.module: hook_of(name) for name, layer in view.layers.items()})
+    view.run({layer.module: hook for layer in view.layers.values()})
     return list(ran | dict.fromkeys(view.layers))
 
 

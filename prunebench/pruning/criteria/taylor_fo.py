@@ -57,7 +57,7 @@ def _gated(view: View, group: Group) -> Gate:
     found: Gate = {}
     for item in group.filters():
         layer = view.layers[item.parameter]
-        if isinstance(layer.module, RECURRENT):
+        if isinstance(layer.module, (nn.Embedding, *RECURRENT)):
             found |= {(s.parameter, s.dim): s.unit for s in group.slices if s.reads}
             continue
         norm = view.own_norms.get(item.parameter)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +53,8 @@ class RecurrentLayers(nn.Module):
     """
 
     def __init__(
-        self, kind: type[nn.RNNBase], inputs: int, units: int, layers: int, bidirectional: bool,
-        dropout: float,
+        self, kind: Callable[..., nn.RNNBase], inputs: int, units: int, layers: int,
+        bidirectional: bool, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         directions = 2 if bidirectional else 1
@@ -70,12 +71,12 @@ class RecurrentLayers(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Return states [B, L, width] of the last layer, given inputs [B, L, ...]."""
         for number, layer in enumerate(self.layers):
-            forward, *backward = layer  # type: ignore[misc]
+            first, *second = cast(nn.ModuleList, layer)
             x = self.dropout(x) if number else x
-            states = [forward(x)[0]]
-            for module in backward:
+            states = [first(x)[0]]
+            for module in second:
                 states.append(reversed_within(module(reversed_within(x, valid))[0], valid))
-            x = torch.cat(states, -1) if backward else states[0]
+            x = torch.cat(states, -1) if second else states[0]
         return x
 
 
@@ -84,10 +85,7 @@ class Frames(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the columns of images, as of a spectrogram [B, 1, bands, frames]."""
-        columns = images.permute(0, 3, 1, 2)
-        # each column flattened as an image of its own: so tracing can follow the channels
-        single = columns.flatten(0, 1).unsqueeze(-1).flatten(1)
-        return single.unflatten(0, (-1, columns.shape[1]))
+        return images.permute(0, 3, 1, 2).flatten(2)
 
 
 def whole_heads(width: int, heads: int, network: str) -> None:
