@@ -24,7 +24,7 @@ from docs.findings import findings  # noqa: E402
 from prunebench.cli import app  # noqa: E402
 from prunebench.evaluation import measures_table  # noqa: E402
 from prunebench.experiment import catalog, registry  # noqa: E402
-from prunebench.experiment.part_kinds import KINDS  # noqa: E402
+from prunebench.experiment.part_kinds import KINDS, Network  # noqa: E402
 from prunebench.experiment.settings import PARTS  # noqa: E402
 
 # the parts of a configuration in the order of the page, with their heading
@@ -281,6 +281,15 @@ def rooms() -> str:
     )
 
 
+def shipped() -> str:
+    """A table of the networks that ship: the inputs that they take, and what they are."""
+    rows = [
+        (f"`{name}`", ", ".join(spec.traits.inputs), code(spec.summary))
+        for name, spec in sorted(registry.builtin(Network).items())
+    ]
+    return catalog.page_table(("network", "inputs", "what it is"), rows)
+
+
 def networks() -> str:
     """Counts, a table of the outcomes by module and pattern, and one of the reasons."""
     found = json.loads((DOCS / "network-coverage.json").read_text(encoding="utf-8"))
@@ -332,6 +341,7 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "traits": ("own-parts.md", lambda text: catalog.insert(text, "traits", traits())),
     "measures": ("measures.md", measures_table.fill),
     "kinds": ("kinds.md", catalog.fill_kinds),
+    "shipped": ("networks.md", lambda text: catalog.insert(text, "shipped", shipped())),
     "networks": ("networks.md", lambda text: catalog.insert(text, "networks", networks())),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
     "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", findings())),

@@ -44,7 +44,7 @@ class Compute(Settings):
 
 
 class Prunable(Settings):
-    """Which weights may be pruned, beyond convolutions, linear layers and embeddings."""
+    """Which weights may be pruned, of convolutions, linear and recurrent layers, embeddings."""
 
     head: bool = False
     """Whether the classifier is pruned, too."""

@@ -58,7 +58,7 @@ class Training(Settings):
 
 
 class Model(Settings):
-    """A network: ``seed-cnn``, ``resnet20``, ``resnet56``, ``vgg16-cifar``, timm's, your own."""
+    """A network: of those that ship (page Networks), timm's, your own."""
 
     name: Name
     """Name of the network, as tables show it."""
