@@ -73,8 +73,9 @@ class Targets:
         self.chance = self.kind.constant_error(targets["train"])
         found = self.kind.read(stored["train"])
         self.train_error = self.kind.error(found, targets["train"])
+        self.memorizes = training_gate.memorizes(self.kind.name)
         self.under_trained = training_gate.under_trained(
-            self.train_error, noisy=noisy, augmented=regime.augmentation
+            self.train_error, noisy=noisy, augmented=regime.augmentation, memorizes=self.memorizes
         )
 
     def row(self, folder: Path, method: Method | None) -> dict[str, Any]:
@@ -108,6 +109,7 @@ class Targets:
             compression=record["compression_ratio"],
             hindered=self.baseline.regime.augmentation or traits.regularizes,
             chance=self.chance,
+            memorizes=self.memorizes,
         )
         error, fall = record["train_error"], record["train_loss_fall"]
         outcome = training_gate.outcome(error, fall, capacity, stops=traits.stops)

@@ -182,6 +182,10 @@ class TaskKindTraits(Traits):
     """What a point of it is a hundredth of."""
     noises: Names = Field(("symmetric",), min_length=1)
     """Kinds of label noise that it knows."""
+    memorizes: bool = True
+    """Whether networks learn every training target in it, where nothing hinders them."""
+    augments: bool = True
+    """Whether its images can be cropped and flipped while their targets stay."""
 
 
 class Network(Traits):

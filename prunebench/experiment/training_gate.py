@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import linear_regression
 from typing import Any
 
+from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.storage.records import FAILED_TO_TRAIN, STOPPED, TRAINED_OUT, UNDER_TRAINED
 
 MEMORIZED_AT = 0.01  # the largest training error, a fraction, of a network that knows its labels
@@ -18,7 +20,19 @@ FAR = 0.1  # training error at which a whole, unhindered network is far from its
 _LEAST = 3  # epochs that a line is fitted to
 
 
-def under_trained(train_error: float | None, *, noisy: bool, augmented: bool) -> bool:
+def memorizes(kind: object) -> bool:
+    """Return whether networks learn every target in a kind of task, where nothing hinders them.
+
+    Args:
+        kind: Its name, as records have it; what is none or unknown counts as classification.
+    """
+    known = registry.builtin(TaskKindTraits).get(str(kind))
+    return known is None or known.traits.memorizes
+
+
+def under_trained(
+    train_error: float | None, *, noisy: bool, augmented: bool, memorizes: bool = True
+) -> bool:
     """Return whether a baseline did not learn its training set although it could have.
 
     Gains over such a network are spurious. With augmentation alone it need not learn every sample.
@@ -27,8 +41,11 @@ def under_trained(train_error: float | None, *, noisy: bool, augmented: bool) ->
         train_error: Against the labels trained on, a fraction; None or NaN where not measured.
         noisy: Whether its regime has wrong labels.
         augmented: Whether its regime trains with augmentation.
+        memorizes: Whether networks learn every target in its kind of task, where nothing hinders
+            them.
     """
-    return (noisy or not augmented) and (train_error or 0.0) > MEMORIZED_AT
+    expected = noisy or (memorizes and not augmented)
+    return expected and (train_error or 0.0) > MEMORIZED_AT
 
 
 def loss_fall(history: Sequence[dict[str, Any]]) -> float | None:
@@ -68,11 +85,14 @@ class Capacity:
         hindered: Whether something keeps it from its labels on purpose: augmentation, a tuned
             penalty.
         chance: The training error of always naming the commonest label, a fraction.
+        memorizes: Whether networks learn every target in this kind of task. Where they do not,
+            only what is no better than chance has failed.
     """
 
     compression: float
     hindered: bool
     chance: float
+    memorizes: bool = True
 
     @property
     def far(self) -> float:
@@ -83,6 +103,8 @@ class Capacity:
         """
         if self.compression > DENSE_CAPACITY:
             return float("inf")
+        if not self.memorizes:
+            return self.chance
         whole = self.compression == 1 and not self.hindered
         return min(FAR, self.chance / 2) if whole else self.chance / 2
 

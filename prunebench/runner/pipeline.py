@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Passing, PrunebenchError, printable
+from prunebench.experiment import registry
 from prunebench.experiment.cell import Cell
+from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner.collect import collect
@@ -25,7 +27,9 @@ from prunebench.storage.layout import DATA, REMOVED
 from prunebench.storage.records import FAILED
 
 if TYPE_CHECKING:
+    from prunebench.experiment.settings import Task
     from prunebench.runner.job_context import JobContext
+    from prunebench.tasks.task_data import TaskData
 
 Say = Callable[[Cell, str], None]  # a cell that is stored, and its status
 
@@ -85,6 +89,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
     widths = sorted({regime.width for regime in plan.experiment.regimes})
     for task in plan.experiment.tasks:
         about = load(prepared(task, data))
+        _refuse_augmentation(plan, task, about)
         for model, width in product(plan.experiment.models, widths):
             found.append(
                 describe(
@@ -98,6 +103,17 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
             )
     _refuse_unfitting([item["unfitting"] for item in found])
     return found
+
+
+def _refuse_augmentation(plan: Plan, task: Task, about: TaskData) -> None:
+    """Refuse regimes that would crop and flip what is no image, or moves its targets with it."""
+    kind = registry.find(TaskKindTraits, task.kind).traits
+    for regime in plan.experiment.regimes:
+        if regime.augmentation and not (about.form.augments and kind.augments):
+            raise PrunebenchError(
+                f"regimes: {regime.name}: augmentation crops and flips images of one class each;"
+                f" task {task.name} is {task.kind} of {about.form.item}s"
+            )
 
 
 def _refuse_unfitting(faults: Sequence[Mapping[str, str]]) -> None:

@@ -141,8 +141,13 @@ def under_trained(cells: pd.DataFrame) -> pd.Series:
         if "augmentation" in cells.columns:
             plain = dense["augmentation"].eq(False).fillna(False).astype(bool)
         noisy = dense["memorized"].notna()
-        each = zip(dense["train_error"], noisy, plain, strict=True)
-        judged = [training_gate.under_trained(e, noisy=n, augmented=not p) for e, n, p in each]
+        kinds = dense["kind"] if "kind" in cells.columns else [None] * len(dense)
+        each = zip(dense["train_error"], noisy, plain, map(training_gate.memorizes, kinds),
+                   strict=True)  # fmt: skip
+        judged = [
+            training_gate.under_trained(e, noisy=n, augmented=not p, memorizes=m)
+            for e, n, p, m in each
+        ]
         late = pd.Series(judged, index=dense.index, dtype=bool)
     said = pd.Series(False, index=cells.index)
     if "message" in cells.columns:

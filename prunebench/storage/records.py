@@ -54,7 +54,7 @@ QUALITY = (
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
     "worst_class_change", "test_balanced_error", "test_auc", "test_sensitivity", "test_specificity",
     "test_rmse", "test_mae", "test_r2", "test_perplexity", "test_token_error",
-    "test_word_error_rate", "instability",
+    "test_word_error_rate", "test_map", "instability",
     *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",

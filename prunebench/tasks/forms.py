@@ -26,6 +26,7 @@ class Form(ABC):
     name: ClassVar[str]
     key: ClassVar[str]
     item: ClassVar[str]  # a single input, for messages
+    augments: ClassVar[bool] = False  # whether it can be cropped and flipped
     dtype: ClassVar[Any]  # by which it is known
     axes: ClassVar[str]  # of a single input, for messages
     remedy: ClassVar[str] = ""  # what to do where splits differ in shape
@@ -74,7 +75,7 @@ class Pixels(Form):
     """Images, uint8: [N, H, W, C] of a source, [N, C, H, W] as stored; float32 to a network."""
 
     name, key, item, dtype, axes = "pixels", "images", "image", np.uint8, "[C, H, W]"
-    remedy, scale = "; set image_size: and mode:", 255.0
+    remedy, scale, augments = "; set image_size: and mode:", 255.0, True
 
     def check(self, inputs: Array, where: str) -> None:
         if inputs.dtype != np.uint8 or inputs.ndim != 4:

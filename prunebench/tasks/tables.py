@@ -264,7 +264,10 @@ def _parquet(path: Path) -> Table:
             check_fits(max(size, rows * here // max(len(batch), 1)), str(path))
             for name, column in zip(names, decoded, strict=True):
                 columns[name] += column.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except PrunebenchError:
+        raise
+    # a text in another encoding is found out when it becomes one of Python's: a ValueError
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise PrunebenchError(f"{path} is no readable Parquet file: {one_line(error)}") from error
     if not any(columns.values()):
         raise PrunebenchError(f"{path} has no row")

@@ -105,7 +105,7 @@ def load(target: str | Path) -> TaskData:
         sizes, shape = description["sizes"], description["shape"]
         names = tuple(str(name) for name in description["classes"])
         kind_name, form = str(description["kind"]), FORMS[description["form"]]
-        kind = kind_of(kind_name, {"names": names, **description["facts"]})
+        kind = kind_of(kind_name, {"names": names, "shape": shape, **description["facts"]})
         mean = torch.tensor(description["mean"], dtype=torch.float32)
         std = torch.tensor(description["std"], dtype=torch.float32)
     except (PrunebenchError, KeyError, TypeError, ValueError) as error:
@@ -115,8 +115,11 @@ def load(target: str | Path) -> TaskData:
             f"{target} is damaged or truncated (its SHA-256 is not the one recorded): {remedy}"
         )
     tensors = load_file(target)
-    inputs = {split: tensors[f"{split}_{form.key}"] for split in SPLITS}
-    targets = {split: tensors[f"{split}_{targets_key(kind_name)}"] for split in SPLITS}
+    try:
+        inputs = {split: tensors[f"{split}_{form.key}"] for split in SPLITS}
+        targets = {split: tensors[f"{split}_{targets_key(kind_name)}"] for split in SPLITS}
+    except KeyError as error:  # written by another version
+        raise PrunebenchError(f"{target} has no {error}: {remedy}") from error
     for split in SPLITS:
         if list(inputs[split].shape) != [sizes[split], *shape]:
             raise PrunebenchError(f"{sidecar(target)} describes another file: {remedy}")

@@ -292,3 +292,23 @@ def test_names_must_differ(names: list[str], reason: str) -> None:
 def test_which_fields_take_numbers() -> None:
     numbers = {name for name, f in Training.model_fields.items() if takes_numbers(f.annotation)}
     assert set(Training.model_fields) - numbers == {"optimizer", "schedule", "nesterov"}
+
+
+# -------------------------------------------------------------------------- kinds of tasks
+
+
+def test_an_experiment_is_of_one_kind() -> None:
+    text = refusal("tasks", ["digits", "diabetes"])
+    assert "digits is of kind classification, diabetes of kind regression" in text
+
+
+def test_a_kind_knows_its_noises() -> None:
+    whole = changed("tasks", ["diabetes"])
+    whole["regimes"] = [{"name": "paired", "label_noise": 0.2, "noise": "pair-flip"}]
+    with pytest.raises(PrunebenchError, match="'pair-flip': kind regression knows symmetric alone"):
+        config.parse(whole, "grid.yaml")
+
+
+def test_an_unknown_kind_names_the_nearest() -> None:
+    task = {"name": "mine", "source": "digits", "kind": "regresion"}
+    assert "did you mean 'regression'" in refusal("tasks", [task])

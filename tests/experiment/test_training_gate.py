@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.experiment.training_gate import Capacity, loss_fall, outcome
+from prunebench.experiment.training_gate import (
+    Capacity,
+    loss_fall,
+    memorizes,
+    outcome,
+    under_trained,
+)
 
 WHOLE = Capacity(compression=1.0, hindered=False, chance=0.9)
 SMALL = Capacity(compression=32.0, hindered=False, chance=0.9)
@@ -85,3 +91,18 @@ def test_outcomes(error: float, fall: float | None, capacity: Capacity, ended: s
 def test_beyond_dense_capacity_nothing_is_a_failure_of_training() -> None:
     assert math.isinf(SMALL.far)
     assert outcome(1.0, 0.0, SMALL, stops=False) == "trained-out"
+
+
+def test_where_networks_do_not_learn_every_target_only_chance_is_failure() -> None:
+    capacity = Capacity(compression=1.0, hindered=False, chance=0.9, memorizes=False)
+    assert outcome(0.3, 0.0, capacity, stops=False) == "trained-out"
+    assert outcome(0.3, 0.0, WHOLE, stops=False) == "failed-to-train"
+    assert outcome(0.3, 0.5, capacity, stops=False) == "under-trained"  # its loss still falls
+    assert outcome(0.95, 0.0, capacity, stops=False) == "failed-to-train"
+    assert not under_trained(0.3, noisy=False, augmented=False, memorizes=False)
+    # with wrong targets memorizing is what is asked about
+    assert under_trained(0.3, noisy=True, augmented=False, memorizes=False)
+    assert [memorizes(kind) for kind in ("classification", "translation", None, "tea")] == [
+        True
+    ] * 4
+    assert not any(map(memorizes, ("regression", "recommendation", "language-model", "detection")))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Speech
@@ -149,3 +151,19 @@ def test_samples_that_are_no_numbers(tmp_path: Path) -> None:
     wavfile.write(tmp_path / "a.wav", RATE, np.array([0, np.nan, 1], np.float32))
     with pytest.raises(PrunebenchError, match="samples that are no numbers"):
         read_wav(tmp_path / "a.wav", "it")
+
+
+@given(st.dictionaries(st.integers(0, 60), st.integers(0, 255), max_size=6), st.integers(0, 300))
+def test_whatever_the_bytes_are_they_are_read_or_refused(
+    changes: dict[int, int], length: int
+) -> None:
+    content = bytearray(wav(tone(300, seconds=0.01)))
+    for place, byte in changes.items():
+        content[place] = byte
+    try:
+        rate, signal = read_wav(bytes(content[:length]), "a.wav")
+    except PrunebenchError:
+        return
+    assert rate > 0
+    assert signal.ndim == 1
+    assert np.isfinite(signal).all()

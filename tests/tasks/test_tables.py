@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.tasks import raw
@@ -198,3 +201,36 @@ def test_a_class_is_no_fraction(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [0.0, 0.5]}), tmp_path / "a.parquet")
     with pytest.raises(PrunebenchError, match=r"row 0: y is 0\.0; a class is a whole number"):
         classes({"train": read_table(tmp_path / "a.parquet")}, "y")
+
+
+@given(st.binary(max_size=60), st.sampled_from([".csv", ".tsv"]))
+def test_whatever_the_bytes_are_they_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
+) -> None:
+    path = write(tmp_path_factory.getbasetemp() / f"any{suffix}", content)
+    try:
+        table = read_table(path)
+    except PrunebenchError:
+        return
+    assert len({len(column) for column in table.columns.values()}) == 1
+
+
+@given(st.integers(0, 2000), st.binary(min_size=1, max_size=8))
+def test_a_damaged_parquet_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, place: int, patch: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.parquet"
+    pq.write_table(pa.table({"x": ["a", "b"] * 40, "y": list(range(80))}), path)
+    content = bytearray(path.read_bytes())
+    place %= len(content)
+    content[place : place + len(patch)] = patch
+    path.write_bytes(content)
+    with suppress(PrunebenchError):
+        read_table(path)
+
+
+def test_a_parquet_text_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    column = pa.array([b"gr\xfcn"]).view(pa.string())
+    pq.write_table(pa.table({"x": column}), path)
+    assert "a.parquet is no readable Parquet file: 'utf-8' codec" in refusal(path, (texts, "x"))

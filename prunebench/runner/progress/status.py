@@ -10,7 +10,7 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError, printable
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.training_gate import MEMORIZED_AT, under_trained
+from prunebench.experiment.training_gate import MEMORIZED_AT, memorizes, under_trained
 from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
 from prunebench.runner.progress.reporter import duration
 from prunebench.runner.progress.running_jobs import Running, running
@@ -190,7 +190,9 @@ def _under_trained(plan: Plan) -> list[str]:
         for row in rows:
             error, noisy = row.get("train_error"), row.get("memorized") is not None
             augmented = row.get("augmentation") is not False
-            late = under_trained(error, noisy=noisy, augmented=augmented)
+            late = under_trained(
+                error, noisy=noisy, augmented=augmented, memorizes=memorizes(row.get("kind"))
+            )
             if late and row.get("method") == DENSE:
                 found.append(
                     f"{row['task']} {row['regime']} {row['model']} seed {row['seed']}:"

@@ -27,7 +27,7 @@ SPARE = 2  # times the longest target: what is decoded beyond is not stored; it 
 
 @task_kind(
     inputs=("pixels",), targets="tokens", error="edit error",
-    formula="mean(min(1, edits(ŷ, y) / |y|))", unit="share of words",
+    formula="mean(min(1, edits(ŷ, y) / |y|))", unit="share of words", augments=False,
 )  # fmt: skip
 def speech_recognition() -> type[TaskKind]:
     """Words of a recording; connectionist temporal classification; edits over the words said."""

@@ -1,0 +1,238 @@
+"""Detection: boxes around things in images, and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.registry import task_kind
+from prunebench.tasks.positions import counts, squares
+from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
+from prunebench.tasks.raw import Array, Raw
+from prunebench.tasks.task_kind import TaskKind
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from prunebench.experiment.settings import Regime, Task
+
+TABLE = MeasureTable("detection")
+MOST = 20  # boxes of an image that are stored
+SURE = 0.3  # score from which on a box counts in an image's own error
+HALF = 0.5  # intersection over union of a box that is found
+# torchvision's own, but for the score: small networks are less sure of themselves
+_RULES = {"score_thresh": 0.05, "nms_thresh": 0.6, "topk_candidates": 100,
+          "detections_per_img": MOST, "center_sampling_radius": 1.5}  # fmt: skip
+
+
+@task_kind(
+    inputs=("pixels",), targets="boxes", error="detection error",
+    formula="1 − AP50: mean over classes of the average precision at an overlap of 0.5",
+    unit="share of average precision", memorizes=False, augments=False,
+)  # fmt: skip
+def detection() -> type[TaskKind]:
+    """Boxes and their classes; the loss of FCOS; one minus the average precision at 0.5."""
+    return Detection
+
+
+class Detection(TaskKind):
+    """Targets float32 [N, M, 5]: x1, y1, x2, y2 in pixels and the class; class -1 pads.
+
+    A network gives [B, A, classes + 5]: at each position logits of the classes, four distances to
+    the sides of a box in units of the position's stride, and how central the position is
+    (Tian 2019). Stored are the boxes after non-maximum suppression, [N, 20, 6]: x1, y1, x2, y2, the
+    score and the class, the surest first; score -1 pads.
+    """
+
+    name, measures = "detection", TABLE
+
+    @classmethod
+    def check(cls, raw: Raw, task: Task) -> dict[str, Any]:
+        names = list(raw.names or ())
+        if not names:
+            raise PrunebenchError(
+                f"task {task.name!r}: source {task.source!r} does not name the classes of its boxes"
+            )
+        for name, part in raw.splits().items():
+            where = f"task {task.name!r}: {name}"
+            if part.targets.dtype != np.float32 or part.targets.ndim != 3:
+                raise PrunebenchError(
+                    f"{where}: targets must be boxes float32 [N, M, 5], got {part.targets.dtype} of"
+                    f" shape {list(part.targets.shape)}"
+                )
+            classes = part.targets[..., 4]
+            if (classes < -1).any() or (classes >= len(names)).any():
+                raise PrunebenchError(f"{where}: a box is of none of the {len(names)} classes")
+            if not (classes >= 0).any():
+                raise PrunebenchError(f"{where}: no image has a box")
+        return {"names": names}
+
+    @property
+    def outputs(self) -> int:
+        return len(self.facts["names"])
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        _, height, width = self.facts["shape"]
+        return height, width
+
+    def _split(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return the outputs under the names that torchvision gives them."""
+        wanted = sum(counts(*self._size))
+        if outputs.ndim != 3 or outputs.shape[1:] != (wanted, self.outputs + 5):
+            raise PrunebenchError(
+                f"a detector must give [B, {wanted}, {self.outputs + 5}] on images of"
+                f" {'×'.join(map(str, self._size))}, found {list(outputs.shape)}"
+            )
+        logits, distances, central = outputs.float().split([self.outputs, 4, 1], -1)
+        return {"cls_logits": logits, "bbox_regression": distances, "bbox_ctrness": central}
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return torchvision's: focal loss, generalized overlap, and the centre's cross-entropy."""
+        from torchvision.models.detection.fcos import FCOS
+
+        around = squares(*self._size).to(outputs.device)
+        wanted = [
+            {"boxes": boxes[boxes[:, 4] >= 0, :4], "labels": boxes[boxes[:, 4] >= 0, 4].long()}
+            for boxes in targets
+        ]
+        parts = FCOS.compute_loss(
+            _rules(), wanted, self._split(outputs), [around] * len(targets), counts(*self._size)
+        )
+        total: Tensor = sum(parts.values())
+        return total
+
+    def keep(self, answers: Tensor, targets: Tensor) -> Tensor:
+        import torch
+        from torchvision.models.detection.fcos import FCOS
+
+        levels, around = counts(*self._size), squares(*self._size).to(answers.device)
+        named = {key: list(value.split(levels, 1)) for key, value in self._split(answers).items()}
+        found = FCOS.postprocess_detections(
+            _rules(),
+            named,
+            [list(around.split(levels))] * len(answers),
+            [self._size] * len(answers),
+        )
+        kept = answers.new_zeros(len(answers), MOST, 6, dtype=torch.float32)
+        kept[..., 4:] = -1
+        for row, each in zip(kept, found, strict=True):
+            columns = [each["boxes"], each["scores"][:, None], each["labels"][:, None].float()]
+            row[: len(each["scores"])] = torch.cat(columns, 1)
+        return kept
+
+    def noise(
+        self, clean: Tensor, regime: Regime, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Give all boxes of images in a random order another class each, uniform."""
+        import torch
+
+        del regime
+        order = torch.randperm(len(clean), generator=generator)
+        wrong = clean[order].clone()
+        shifts = torch.randint(1, self.outputs, wrong.shape[:2], generator=generator)
+        classes = wrong[..., 4]
+        wrong[..., 4] = torch.where(classes >= 0, (classes + shifts) % self.outputs, classes)
+        return order, wrong
+
+    def errors(self, found: Floats, targets: Array) -> Floats:
+        """Return one minus the F1 score of each image, of boxes with a score of 0.3 and more."""
+        return np.array([1 - f1_score(*pair) for pair in zip(found, targets, strict=True)])
+
+    def error(self, found: Floats, targets: Array) -> float:
+        return 1 - average_precisions(found, targets)["map_50"]
+
+    def constant_error(self, targets: Array) -> float:
+        """Return the error of finding nothing: 1; no constant boxes are hardly better."""
+        return 1.0
+
+    def constant_spread(self, targets: Array) -> float:
+        return 0.005  # an average precision of 1 % is more than constant boxes have
+
+
+def _rules() -> SimpleNamespace:
+    """Return what torchvision's functions read of a network: rules and the coder of distances."""
+    from torchvision.models.detection import _utils
+    from torchvision.models.detection.fcos import FCOSHead
+
+    coder = _utils.BoxLinearCoder(normalize_by_size=True)
+    head = SimpleNamespace(box_coder=coder)
+    head.compute_loss = lambda *given: FCOSHead.compute_loss(head, *given)
+    return SimpleNamespace(head=head, box_coder=coder, **_RULES)
+
+
+def f1_score(found: Floats, targets: Array) -> float:
+    """Return the F1 score of one image: found boxes are matched by score, each target once.
+
+    Args:
+        found: [K, 6], as they are stored.
+        targets: [M, 5].
+    """
+    wanted = targets[targets[:, 4] >= 0]
+    sure = found[found[:, 4] >= SURE]
+    free = np.ones(len(wanted), bool)
+    right = 0
+    for box in sure[np.argsort(-sure[:, 4], kind="stable")]:
+        overlaps = np.where(free & (wanted[:, 4] == box[5]), _overlaps(box, wanted), 0.0)
+        if len(overlaps) and overlaps.max() >= HALF:
+            free[overlaps.argmax()] = False
+            right += 1
+    return 2 * right / (len(sure) + len(wanted)) if len(sure) + len(wanted) else 1.0
+
+
+def _overlaps(box: Floats, others: Array) -> Floats:
+    """Return the intersection over union of a box with each of others [M, 5]."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[2:4], others[:, 2:4])
+    shared = np.clip(high - low, 0, None).prod(1)
+    own = float((box[2:4] - box[:2]).prod())
+    theirs = (others[:, 2:4] - others[:, :2]).prod(1)
+    shares: Floats = shared / (own + theirs - shared)
+    return shares
+
+
+def average_precisions(found: Floats, targets: Array) -> Mapping[str, float]:
+    """Return COCO's average precisions, by torchmetrics; 0 where there is nothing to average.
+
+    Args:
+        found: [N, K, 6], as they are stored.
+        targets: [N, M, 5].
+    """
+    import torch
+    from torchmetrics.detection import MeanAveragePrecision
+
+    metric = MeanAveragePrecision(box_format="xyxy", iou_type="bbox")
+    metric.warn_on_many_detections = False
+    predicted = [
+        {
+            "boxes": torch.from_numpy(boxes[boxes[:, 4] >= 0, :4]).float(),
+            "scores": torch.from_numpy(boxes[boxes[:, 4] >= 0, 4]).float(),
+            "labels": torch.from_numpy(boxes[boxes[:, 4] >= 0, 5]).long(),
+        }
+        for boxes in found
+    ]
+    wanted = [
+        {
+            "boxes": torch.from_numpy(boxes[boxes[:, 4] >= 0, :4]).float(),
+            "labels": torch.from_numpy(boxes[boxes[:, 4] >= 0, 4]).long(),
+        }
+        for boxes in targets
+    ]
+    metric.update(predicted, wanted)
+    names = ("map", "map_50", "map_75")
+    values = metric.compute()
+    return {name: max(0.0, float(values[name])) for name in names}
+
+
+@TABLE.measure(
+    better="higher", unit="share", formula="mean of AP over overlaps of 0.5 to 0.95",
+    source="Lin 2014",
+)  # fmt: skip
+def test_map(p: Predictions) -> float:
+    """Mean average precision on the test split, as COCO defines it."""
+    return average_precisions(p.outputs["test"], p.targets["test"])["map"]

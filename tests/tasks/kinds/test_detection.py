@@ -1,0 +1,98 @@
+"""Detection: positions, matches and precisions by hand and by loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+
+from prunebench.errors import PrunebenchError
+from prunebench.evaluation.generalization import quality
+from prunebench.tasks.kinds.detection import Detection, average_precisions, f1_score
+from prunebench.tasks.positions import counts, squares, strides
+from prunebench.tasks.predictions import Predictions
+from prunebench.tasks.raw import Raw, Split
+from tests.tasks.conftest import MakeTask
+
+FACTS = {"names": ["a", "b"], "shape": [1, 32, 32]}
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 48), (256, 320)])
+def test_positions_are_torchvisions_anchors(size: tuple[int, int]) -> None:
+    apart = strides(*size)
+    generator = AnchorGenerator(tuple((s,) for s in apart), ((1.0,),) * len(apart))
+    images = ImageList(torch.zeros(1, 1, *size), [size])
+    features = [torch.zeros(1, 1, size[0] // s, size[1] // s) for s in apart]
+    (expected,) = generator(images, features)
+    torch.testing.assert_close(squares(*size), expected)
+    assert counts(*size) == [f.shape[2] * f.shape[3] for f in features]
+
+
+def _box(x: float, y: float, side: float, score: float, label: int) -> list[float]:
+    return [x, y, x + side, y + side, score, label]
+
+
+def test_an_images_own_error_by_hand() -> None:
+    wanted = np.array([[0, 0, 10, 10, 0], [20, 20, 30, 30, 1], [0, 0, 0, 0, -1]], float)
+    sure = _box(0, 0, 10, 0.9, 0)
+    assert f1_score(np.array([sure]), wanted) == pytest.approx(2 / 3)  # one of two found
+    second = _box(1, 0, 10, 0.8, 0)  # a box is found once
+    assert f1_score(np.array([sure, second]), wanted) == pytest.approx(2 / 4)
+    other = _box(20, 20, 10, 0.8, 0)  # of another class
+    assert f1_score(np.array([sure, other]), wanted) == pytest.approx(2 / 4)
+    shy = _box(20, 20, 10, 0.1, 1)
+    assert f1_score(np.array([sure, shy]), wanted) == pytest.approx(2 / 3)
+    # 10 × 5 of 15 × 10 in common: a third
+    aside = _box(20, 25, 10, 0.8, 1)
+    assert f1_score(np.array([sure, aside]), wanted) == pytest.approx(2 / 4)
+    assert f1_score(np.zeros((0, 6)), wanted) == 0
+    assert f1_score(np.zeros((0, 6)), wanted[2:]) == 1  # nothing there, nothing found
+
+
+def test_average_precision_by_hand() -> None:
+    """Two things, found at ranks 1 and 3: precisions 1 and 2/3 at recalls of a half and 1."""
+    targets = np.array([[[0, 0, 10, 10, 0], [20, 20, 30, 30, 0]]], np.float32)
+    found = np.array(
+        [[_box(0, 0, 10, 0.9, 0), _box(5, 20, 10, 0.8, 0), _box(20, 20, 10, 0.7, 0)]], float
+    )
+    # COCO: 101 recalls; up to ½ (51 of them) the precision is 1, then 2/3
+    by_hand = (51 * 1 + 50 * 2 / 3) / 101
+    assert average_precisions(found, targets)["map_50"] == pytest.approx(by_hand, abs=1e-4)
+    kind = Detection(FACTS)
+    assert kind.error(found, targets) == pytest.approx(1 - by_hand, abs=1e-4)
+    splits = dict.fromkeys(("train", "val", "test"), found)
+    same = dict.fromkeys(splits, targets)
+    measured = quality(Predictions(kind, splits, same, targets, found))
+    assert measured["test_error"] == pytest.approx(1 - by_hand, abs=1e-4)
+    assert measured["test_map"] == pytest.approx(by_hand, abs=1e-4)  # the two are exact
+    assert measured["test_ece"] is None
+
+
+def test_what_is_said_is_what_is_stored() -> None:
+    """A position that is sure of a box of 12 pixels around it gives that box."""
+    kind = Detection(FACTS)
+    outputs = torch.full((1, 84, 7), -9.0)
+    outputs[..., 2:6] = 0.0
+    place = 8 * 3 + 4  # of the first level: row 3, column 4, so x = 16 and y = 12
+    outputs[0, place] = torch.tensor([9.0, -9, 1.5, 1.5, 1.5, 1.5, 9])  # in strides of 4 pixels
+    kept = kind.keep(outputs, torch.zeros(1, 1, 5))
+    assert kept.shape == (1, 20, 6)
+    assert kept[0, 0, :4].tolist() == pytest.approx([10, 6, 22, 18])
+    assert kept[0, 0, 4].item() == pytest.approx(1, abs=1e-3)
+    assert kept[0, 0, 5] == 0
+    assert (kept[0, 1:, 4] == -1).all()
+
+
+def test_other_outputs_and_boxes_are_refused(make_task: MakeTask) -> None:
+    kind = Detection(FACTS)
+    with pytest.raises(PrunebenchError, match=r"must give \[B, 84, 7\] on images of 32×32"):
+        kind.loss(torch.zeros(1, 80, 7), torch.zeros(1, 1, 5))
+    images, task = np.zeros((2, 32, 32, 1), np.uint8), make_task(kind="detection")
+    boxes = np.array([[[0, 0, 5, 5, 2]], [[0, 0, 5, 5, 0]]], np.float32)
+    with pytest.raises(PrunebenchError, match="of none of the 2 classes"):
+        Detection.check(Raw(Split(images, boxes), names=("a", "b")), task)
+    boxes[..., 4] = -1
+    with pytest.raises(PrunebenchError, match="no image has a box"):
+        Detection.check(Raw(Split(images, boxes), names=("a", "b")), task)
