@@ -22,7 +22,7 @@ def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
         shrunk: the same network, shrunk.
 
     Returns:
-        ``replaced``: names of modules that are ``Unchanged`` now; ``attributes``: module ->
+        ``replaced``: names of modules that return their input now; ``attributes``: module ->
         attribute -> plain value, or a list for a tuple.
 
     Raises:
@@ -38,7 +38,7 @@ def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
             changed = _changed(old, module)
             if changed:
                 attributes[name] = changed
-        elif type(module) is Unchanged and old is not None:
+        elif isinstance(module, nn.Identity) and old is not None:
             replaced.append(name)
         else:
             raise PrunebenchError(

@@ -89,7 +89,7 @@ def test_a_block_that_went_and_a_bias_that_came_are_restored() -> None:
     restore(dense, said, shrunk.state_dict())
     x = torch.randn(5, 3)
     torch.testing.assert_close(dense(x), shrunk(x), rtol=0, atol=0)
-    with pytest.raises(PrunebenchError, match="cannot describe '1': ReLU in place of Identity"):
+    with pytest.raises(PrunebenchError, match="cannot describe '1': ReLU in place of Unchanged"):
         describe(dense, torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()))
 
 
