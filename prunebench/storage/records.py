@@ -57,7 +57,9 @@ QUALITY = (
     "test_word_error_rate", "test_map", "instability",
     *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
-    "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
+    "test_recall_at_10", "test_ndcg_at_10", "test_coverage_at_10", "test_chrf", "test_bleu",
+    "test_decoded_error", "corrupted_error",
+    *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
     "sharpness", "quantized_error",
 )  # fmt: skip
 # times in milliseconds a batch of one image, speed-ups against the dense network, both as measured

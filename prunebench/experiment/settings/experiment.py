@@ -84,7 +84,7 @@ class Probes(Settings):
     """Measurements of stored networks: size, compression, robustness, sharpness."""
 
     run: list[str] = Field(["shrunk", "encoded"])
-    """Which probes to run: shrunk, encoded, quantized, corruptions, distance, sharpness."""
+    """Which probes to run: shrunk, encoded, quantized, corruptions, distance, sharpness, …"""
     samples: Count = 250
     """Images that a probe evaluates."""
     round_to: Count = 1

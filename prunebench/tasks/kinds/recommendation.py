@@ -56,7 +56,7 @@ class Recommendation(Regression):
             *((float(s.targets.min()), float(s.targets.max())) for s in raw.splits().values()),
             strict=True,
         )
-        return {**found, "range": max(highs) - min(lows)}
+        return {**found, "lowest": min(lows), "range": max(highs) - min(lows)}
 
     def error(self, found: Floats, targets: Array) -> float:
         root = math.sqrt(float(self.squares(found, targets).mean())) / self.facts["range"]
