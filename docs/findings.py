@@ -125,7 +125,7 @@ class Facts:
         return str(method), float(sparsity)
 
     def never_memorize(self, regime: str) -> list[tuple[str, float]]:
-        """Return methods and sparsities that, trained ten times as long, miss 1 % training error."""
+        """Return method and sparsity of what misses 1 % training error ten times as long."""
         rows = self.cells[(self.cells["regime"] == regime) & (self.cells["sparsity"] > 0)]
         rows = rows[rows["recovery_length"].astype(float) == LONGEST]
         means = rows.groupby(["method", "sparsity"])["train_error"].mean()

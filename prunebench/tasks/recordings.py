@@ -84,7 +84,8 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
     made as there are recordings, from those of the same split.
 
     Raises:
-        PrunebenchError: recordings differ in rate, or the images do not fit into memory.
+        PrunebenchError: recordings differ in rate, ``length`` would cut words off, or the images
+            do not fit into memory.
     """
     hear = _hearing(recordings, task)
     most = task.speech.words or 1
@@ -95,7 +96,17 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
     signals = {
         split: [partial(_joined, row, hear) for row in found] for split, found in rows.items()
     }
-    frames = _frames(signals["train"], hear.rate, task)
+    needed = max(
+        frames_of(len(signal()), hear.rate, task.speech)
+        for found in signals.values()
+        for signal in found
+    )
+    frames = task.length or needed
+    if frames < needed:
+        raise PrunebenchError(
+            f"task {task.name!r}: length: {frames} frames would cut words off that the transcript"
+            f" has; the longest row of words takes {needed}"
+        )
     splits = {}
     for split, found in rows.items():
         targets = np.zeros((len(found), most), np.int32)

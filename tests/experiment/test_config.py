@@ -119,9 +119,9 @@ def test_parts_that_are_left_out_have_their_defaults() -> None:
     ("entry", "reason"),
     [
         ({"criterion": "l1-norm", "pattern": "weight"},
-         "criterion 'l1-norm' goes with pattern 'filter', not 'weight'"),
+         "criterion 'l1-norm' goes with pattern 'filter' or 'row', not 'weight'"),
         ({"criterion": "magnitude", "pattern": "filter"},
-         "criterion 'magnitude' goes with pattern 'weight' or 'n-m', not 'filter'"),
+         "goes with pattern 'weight' or 'n-m' or 'row' or 'column', not 'filter'"),
         ({"criterion": "snip", "schedule": "at-initialization"},
          "not 'fine-tuning': there are no trained weights to go on from"),
         ({"base": "imp", "recovery": {"name": "weight-rewinding", "to_epoch": 2}},

@@ -116,3 +116,11 @@ def test_signals_are_read_one_at_a_time(make_task: MakeTask) -> None:
     as_classes(found, ("one",), make_task())
     as_transcripts(found, ("one",), make_task(speech={"words": 1}))
     assert alive.count(1) >= 40
+
+
+def test_no_word_of_a_transcript_is_cut_off(make_task: MakeTask) -> None:
+    found = {"train": [said(0, 0.2)], "test": [said(1, 0.5)]}
+    read = as_transcripts(found, ("low", "high"), make_task(speech={"words": 1}))
+    assert read.train.inputs.shape[2] == 30  # of the longest of all, (4000 - 256) // 128 + 1
+    with pytest.raises(PrunebenchError, match=r"length: 20 frames would cut words off .* takes 30"):
+        as_transcripts(found, ("low", "high"), make_task(length=20, speech={"words": 1}))

@@ -23,6 +23,10 @@ ONE_LENGTH = (
     "Every method was run at one length of recovery alone. Whether a gain lasts when training goes"
     " on, these records do not say; recovery_lengths in the configuration asks for it."
 )
+NONE_COMPARED = (
+    "No method that is compared with dense was run at several lengths of recovery, so that these"
+    " records do not say whether its gain lasts. What was run at several is in the figure."
+)
 
 
 def section(inputs: ReportInputs) -> Section:
@@ -33,6 +37,8 @@ def section(inputs: ReportInputs) -> Section:
     known = lengths_of(inputs.cells)
     judged = known.loc[known.index.isin(compared(inputs.cells, inputs.analysis.primary)), "base"]
     followed = found[found["base"].isin(set(judged)) & (found["sparsity"] > 0)]
+    if followed.empty:
+        return Section(TITLE, "length", [TextBlock(NONE_COMPARED), *_figure(inputs)])
     margin = inputs.analysis.equivalence
     changes = sign_changes(followed, margin)
     lengths = listed(f"{length:g}×" for length in sorted(found["length"].unique()))

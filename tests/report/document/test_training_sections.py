@@ -95,6 +95,15 @@ def test_a_gain_that_turns_into_a_loss_is_told(inputs: ReportInputs) -> None:
     assert "No gain of more than 0.5 points" in text_of(length_section.section(steady))
 
 
+def test_lengths_of_controls_alone_say_nothing_of_a_gain(judged: pd.DataFrame) -> None:
+    longer = judged.loc[judged["recovery_length"].astype(float) > 1, "base_method"].unique()
+    several = judged["base_method"].isin(longer)
+    assert 0 < several.sum() < len(judged)
+    said = text_of(length_section.section(inputs_of(judged.assign(control=several))))
+    assert "do not say whether its gain lasts" in said
+    assert "No gain of more than" not in said
+
+
 def test_outcomes_are_counted_by_method(inputs: ReportInputs) -> None:
     section = sanity_section.section(inputs)
     table = next(block for block in section.blocks if isinstance(block, TableBlock)

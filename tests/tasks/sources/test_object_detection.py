@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from prunebench.errors import PrunebenchError
-from prunebench.tasks.sources.detection import check, read
+from prunebench.tasks.sources.object_detection import check, read
 
 from ..conftest import MakeTask
 
@@ -43,7 +43,9 @@ def voc(root: Path, things: list[Thing]) -> Path:
 
 @pytest.fixture
 def task(tmp_path: Path, make_task: MakeTask) -> Any:
-    return make_task(source="detection", dataset="VOC2007", path=str(tmp_path), image_size=80)
+    return make_task(
+        source="object-detection", dataset="VOC2007", path=str(tmp_path), image_size=80
+    )
 
 
 def test_voc(tmp_path: Path, task: Any) -> None:
@@ -122,10 +124,10 @@ def test_kitti(tmp_path: Path, task: Any) -> None:
 
 def test_what_a_task_must_say(tmp_path: Path, make_task: MakeTask, task: Any) -> None:
     with pytest.raises(PrunebenchError, match="images of VOC2007 differ in size; set image_size:"):
-        check(make_task(source="detection", dataset="VOC2007"))
+        check(make_task(source="object-detection", dataset="VOC2007"))
     with pytest.raises(PrunebenchError, match="needs path: the folder that holds Kitti/raw"):
-        check(make_task(source="detection", dataset="KITTI", image_size=64))
+        check(make_task(source="object-detection", dataset="KITTI", image_size=64))
     with pytest.raises(PrunebenchError, match="unknown dataset 'VOC2008'; did you mean 'VOC2007'"):
-        check(make_task(source="detection", dataset="VOC2008", image_size=64))
+        check(make_task(source="object-detection", dataset="VOC2008", image_size=64))
     with pytest.raises(PrunebenchError, match=r"VOC2007 in .* is missing or damaged: Dataset not"):
         read(task, tmp_path)
