@@ -155,9 +155,7 @@ class Tokens(Form):
         return inputs.long()
 
     def facts(self, inputs: Array, known: Mapping[str, Any]) -> dict[str, Any]:
-        words = known.get("vocabulary")
-        size = len(words) if words else int(inputs.max(initial=0)) + 1
-        return {"vocabulary": size, "length": int(inputs.shape[1])}
+        return {"vocabulary": len(known["vocabulary"]), "length": int(inputs.shape[1])}
 
 
 class Pairs(Form):

@@ -44,7 +44,7 @@ class TaskData:
     @property
     def facts(self) -> NetworkFacts:
         """What a network's constructor may ask for."""
-        own = self.form.facts(self.inputs["train"][:1].numpy(), self.kind.facts)
+        own = self.form.facts(self.inputs["train"][:1].cpu().numpy(), self.kind.facts)
         return NetworkFacts({"num_classes": self.kind.outputs, **own})
 
     @property

@@ -120,11 +120,16 @@ def other_values(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
     """Return a random order of the samples, and for each the value of another that differs.
 
     Args:
-        clean: values [N], not all the same.
+        clean: values [N].
         generator: a CPU generator.
+
+    Raises:
+        PrunebenchError: all values are the same.
     """
     import torch
 
+    if not (clean != clean[:1]).any():
+        raise PrunebenchError("all values are the same: there is no wrong one to give a sample")
     order = torch.randperm(len(clean), generator=generator)
     wrong = clean[order].clone()
     same = torch.ones(len(clean), dtype=torch.bool)
