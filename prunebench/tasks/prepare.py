@@ -121,6 +121,11 @@ def check(raw: Raw, task: Task) -> dict[str, Any]:
                 f"task {task.name!r}: the {name} split has {raw.item}s of no size"
             )
         FORMS[form].check(part.inputs, f"task {task.name!r}: {name}")
+    if form == "tokens" and not raw.facts.get("vocabulary"):
+        raise PrunebenchError(
+            f"task {task.name!r}: source {task.source!r} gives no vocabulary: the texts of its"
+            " tokens"
+        )
     return {**kind.check(raw, task), **raw.facts}
 
 
