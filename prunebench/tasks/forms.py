@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
 from prunebench.tasks.images import fit
+from prunebench.tasks.pretrained_tokens import TOKENIZER
 from prunebench.tasks.raw import Array, Images
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Tokens(Form):
     def facts(self, inputs: Array, known: Mapping[str, Any]) -> dict[str, Any]:
         words = known.get("vocabulary")
         size = len(words) if words else int(inputs.max(initial=0)) + 1
-        return {"vocabulary": size, "length": int(inputs.shape[1])}
+        own = {TOKENIZER: known[TOKENIZER]} if TOKENIZER in known else {}
+        return {"vocabulary": size, "length": int(inputs.shape[1]), **own}
 
 
 class Pairs(Form):

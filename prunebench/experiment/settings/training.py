@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_network import OwnNetwork
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
@@ -63,13 +64,13 @@ class Model(Settings):
     name: Name
     """Name of the network, as tables show it."""
     architecture: str = ""
-    """Network to build: a name of ours or timm's, or file.py:Class; default: the name."""
+    """Network: a name of ours or timm's, file.py:Class, or hf:owner/name; default: the name."""
     arguments: dict[str, JsonValue] = Field({})
     """Further arguments of the network's constructor."""
     stem: Literal["original", "small"] = "original"
     """First layers: small has stride 1 and no pooling, for images of 32×32 and less."""
     pretrained: bool = False
-    """Whether training starts from timm's pretrained weights."""
+    """Whether training starts from pretrained weights, timm's or those of hf:owner/name."""
     training: dict[str, JsonValue] = Field({})
     """Training settings that differ for this network from the common ones."""
 
@@ -86,6 +87,9 @@ class Model(Settings):
         own = OwnNetwork.named(value)
         if own is not None:
             own.check()
+        hub = HubName.named(value)
+        if hub is not None:
+            hub.check()
         return value
 
     def sources(self) -> list[Path]:
