@@ -18,8 +18,8 @@ CHECKPOINT = "checkpoint_path"  # timm's argument: a file of weights to start fr
 class Training(Settings):
     """Training of a baseline; recoveries use the same settings."""
 
-    epochs: int = Field(40, gt=0, le=1_000_000)
-    """Epochs of a baseline."""
+    epochs: int = Field(40, ge=0, le=1_000_000)
+    """Epochs of a baseline; 0: pretrained weights as they are, for methods that do not train."""
     recovery_epochs: int | None = Field(None, gt=0, le=1_000_000)
     """Epochs of fine-tuning after a removal; empty: as many as epochs."""
     batch_size: int = Field(128, gt=1, le=1_000_000_000)
@@ -51,7 +51,7 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
-        if self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ValueError("warmup_epochs must be fewer than epochs")
         if any(not 0 < epoch < self.epochs for epoch in self.rewind_epochs):
             raise ValueError(f"rewind_epochs must lie between 1 and {self.epochs - 1}")
