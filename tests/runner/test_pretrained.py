@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,6 @@ import torch
 import yaml
 from safetensors.numpy import load_file
 
-from prunebench import cli
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from tests.hub import saved
@@ -85,7 +87,12 @@ def test_through_run(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )  # fmt: skip
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["run", "--config", "grid.yaml"]) in (None, 0)
+    done = subprocess.run(
+        [sys.executable, "-m", "prunebench", "run", "grid.yaml"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     cells = pd.read_csv(tmp_path / "results/pretrained/cells.csv").set_index("method")
     assert set(cells["status"]) == {"ok"}
     assert set(cells["train_epochs"]) == {0}
