@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
 from tests.hub import saved
 
 pytest.importorskip("transformers")
@@ -127,3 +128,12 @@ def test_without_training_there_must_be_pretrained_weights_and_methods_that_do_n
         config.parse(grid(tmp_path, "words", models=[{**model, "pretrained": False}]))
     with pytest.raises(PrunebenchError, match="methods: imp: trains, and epochs: 0 allows no"):
         config.parse(grid(tmp_path, "words", models=[model], methods=["imp"]))
+
+
+def test_the_config_of_a_real_model() -> None:
+    """It needs downloads; read it, and see that nothing in it trains."""
+    experiment = config.load(Path(__file__).parents[2] / "config" / "llm.yaml")
+    assert Plan(experiment).cell_count == 1 + 6
+    assert {method.recovery.name for method in experiment.methods} == {"none"}
+    assert {s for method in experiment.methods for s in method.sparsities([0.5])} == {0.5}
+    assert experiment.tasks[0].tokens == experiment.models[0].architecture

@@ -183,6 +183,20 @@ def test_wanda_by_hand(family: str, tmp_path: Path) -> None:
     assert torch.equal(masks[f"{name[family]}.weight"], expected)
 
 
+def test_filters_are_units_of_the_mlp_and_what_stays_is_named(tmp_path: Path) -> None:
+    saved(tmp_path, "gpt2")
+    found = network(tmp_path, facts(None))
+    given = tokens(6)
+    with pytest.warns(UserWarning, match=r"keep all of their filters: .*h\.0\.attn\.c_attn"):
+        masks = prunebench.prune(
+            found, "l1-filter", 0.3, example=given, prunable={"exclude": ["*.wpe"]}
+        )
+    assert masks["model.transformer.h.0.attn.c_attn.weight"].all()
+    units = masks["model.transformer.h.0.mlp.c_fc.weight"].all(1)
+    assert 0 < (~units).sum() < 128
+    assert torch.equal(masks["model.transformer.h.0.mlp.c_proj.weight"].all(0), units)
+
+
 REFUSED = {
     "has no weights as safetensors": ("gpt2", {"pretrained": True}, "language-model", {}),
     "takes 64 tokens at most": ("gpt2", {}, "language-model", {"length": 65}),
