@@ -65,7 +65,7 @@ audit: setup ## known vulnerabilities of the locked packages; asks the network
 	.uv/bin/uvx --from pip-audit pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 lock: setup ## compile requirements.lock anew from pyproject.toml
-	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --extra text --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 
 clean: ## remove results, prepared data, the site and the environment

@@ -9,12 +9,13 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.code_identity import code_hash, with_helpers
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.named_files import by_content
 from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import Experiment, Method
-from prunebench.experiment.sources import BASELINE, PRUNING, paths
+from prunebench.experiment.sources import BASELINE, HUB, PRUNING, paths
 from prunebench.storage import cell_files
 from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_sealed
@@ -71,6 +72,9 @@ class Cell:
         baseline = self.baseline.settings()
         model = baseline["model"]
         model["arguments"] = by_content(model["arguments"])
+        hub = HubName.named(model["architecture"])
+        if hub:
+            model["architecture"] = by_content(hub.content())
         settings = {
             "baseline": baseline,
             "precision": compute.precision,
@@ -78,7 +82,9 @@ class Cell:
             "code": code_hash([*paths(BASELINE), self.baseline.task.kind_source]),
         }
         shipped = builtin(Network).get(self.baseline.model.architecture)
-        if own := [shipped.source] if shipped else self.baseline.model.sources():
+        if hub:
+            settings["model_code"] = code_hash(paths(HUB))
+        elif own := [shipped.source] if shipped else self.baseline.model.sources():
             settings["model_code"] = code_hash(with_helpers(own))
         if self.method is None:
             return settings

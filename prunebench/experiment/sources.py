@@ -18,6 +18,8 @@ BASELINE = (
     "tasks/regimes.py", "tasks/stratified.py", "tasks/forms.py", "tasks/task_kind.py",
     "runner/job_context.py", "runner/baselines.py",
 )  # fmt: skip
+# what else builds networks named hf:…
+HUB = ("training/hub_networks.py",)
 # the bits of a mask, beside the method's own parts
 PRUNING = (
     "pruning/layers.py", "pruning/masks.py", "pruning/groups.py", "pruning/view.py",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
 from prunebench.tasks.images import fit
+from prunebench.tasks.pretrained_tokens import TOKENIZER
 from prunebench.tasks.raw import Array, Images
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ class Tokens(Form):
         return inputs.long()
 
     def facts(self, inputs: Array, known: Mapping[str, Any]) -> dict[str, Any]:
-        return {"vocabulary": len(known["vocabulary"]), "length": int(inputs.shape[1])}
+        own = {TOKENIZER: known[TOKENIZER]} if TOKENIZER in known else {}
+        size, length = len(known["vocabulary"]), int(inputs.shape[1])
+        return {"vocabulary": size, "length": length, **own}
 
 
 class Pairs(Form):

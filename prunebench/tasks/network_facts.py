@@ -21,7 +21,8 @@ class NetworkFacts:
 
     ``num_classes``: outputs for each sample or position. Of images ``in_chans`` and ``image_size``
     (height, width); of rows ``num_features``; of tokens ``vocabulary``, how many there are with the
-    padding, and ``length``; of pairs ``users`` and ``items``.
+    padding, and ``length``; of pairs ``users`` and ``items``. For networks that are pretrained also
+    the ``task_kind``, and the ``tokenizer`` that tokens are of, where they are one's.
     """
 
     values: Mapping[str, Any]
@@ -57,6 +58,6 @@ class NetworkFacts:
         if missing:
             raise PrunebenchError(
                 f"models: {network} needs {missing[0]}, which the inputs of this task do not have"
-                f" (they have {', '.join(self.values)})"
+                f" (they have {', '.join(name for name in NAMES if name in self.values)})"
             )
         return [self.values[name] for name in names]

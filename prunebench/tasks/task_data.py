@@ -45,7 +45,8 @@ class TaskData:
     def facts(self) -> NetworkFacts:
         """What a network's constructor may ask for."""
         own = self.form.facts(self.inputs["train"][:1].cpu().numpy(), self.kind.facts)
-        return NetworkFacts({"num_classes": self.kind.outputs, **own})
+        known = {"num_classes": self.kind.outputs, "task_kind": self.kind.name}
+        return NetworkFacts({**known, **own})
 
     @property
     def example(self) -> Tensor:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.hub_name import HubName
+from prunebench.tasks.pretrained_tokens import Tokenizer
 from prunebench.tasks.raw import Split, check_fits
 
 if TYPE_CHECKING:
@@ -29,7 +31,16 @@ Tokens = NDArray[np.int32]  # [N, L]
 
 
 def tokenize(text: str, unit: str) -> list[str]:
-    """Return the tokens of a text: its ``characters``, or its ``words`` between white space."""
+    """Return the tokens of a text: its ``characters``, or its ``words`` between white space.
+
+    Raises:
+        PrunebenchError: the unit is a tokenizer, which not every source uses.
+    """
+    if HubName.named(unit) is not None:
+        raise PrunebenchError(
+            f"tokens: {unit}: translations are cut into characters or words; a pretrained model's"
+            " tokenizer cuts texts with a class and running text (sources text, text-files)"
+        )
     return list(text) if unit == "characters" else text.split()
 
 
@@ -88,13 +99,19 @@ def longest(texts: Texts) -> int:
 
 def classified(
     splits: Mapping[str, tuple[Sequence[str], NDArray[np.int64]]], task: Task
-) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """Return the splits of texts with a class each, as rows of tokens, and their vocabulary.
+) -> tuple[dict[str, Split], dict[str, Any]]:
+    """Return the splits of texts with a class each, as rows of tokens, and the tokens' facts.
 
     Args:
         splits: by name, with ``train``: texts and classes [N].
         task: how texts are cut into tokens, how long rows are, how many tokens are known.
+
+    Raises:
+        PrunebenchError: a split is mostly of unknown tokens, does not fit into memory, or the
+            tokenizer cannot be loaded.
     """
+    if (hub := HubName.named(task.tokens)) is not None:
+        return _by_tokenizer(splits, Tokenizer(hub), task)
     texts = {
         name: [tokenize(text, task.tokens) for text in split] for name, (split, _) in splits.items()
     }
@@ -106,7 +123,25 @@ def classified(
         if name != "train":
             check_known(rows, name, task)
         made[name] = Split(rows, classes)
-    return made, vocabulary
+    return made, {"vocabulary": vocabulary}
+
+
+def _by_tokenizer(
+    splits: Mapping[str, tuple[Sequence[str], NDArray[np.int64]]], tokenizer: Tokenizer, task: Task
+) -> tuple[dict[str, Split], dict[str, Any]]:
+    found = {name: tokenizer.rows(texts, task.length) for name, (texts, _) in splits.items()}
+    length = task.length or max((len(row) for row in found["train"]), default=1) or 1
+    made = {}
+    for name, (texts, classes) in splits.items():
+        check_fits(
+            4 * length * len(texts),
+            f"task {task.name!r}: {len(texts):,} texts of {length:,} tokens",
+        )
+        rows = np.full((len(texts), length), PAD, np.int32)
+        for row, tokens in zip(rows, found[name], strict=True):
+            row[: len(tokens)] = tokens[:length]
+        made[name] = Split(rows, classes)
+    return made, tokenizer.facts()
 
 
 def continued(
@@ -128,6 +163,17 @@ def continued(
     stream = np.fromiter(
         (numbers.get(token, UNKNOWN) for text in texts for token in text), np.int32, count
     )
+    return in_pieces(stream, length)
+
+
+def in_pieces(stream: Tokens, length: int) -> Split:
+    """Return a running text in pieces [N, length], each with the tokens that come next.
+
+    Args:
+        stream: all its tokens, in order [count].
+        length: of a piece.
+    """
+    count = len(stream)
     pieces = max(-(-(count - 1) // length), 0)
     rows = np.full((2, pieces * length), PAD, np.int32)
     if count > 1:

@@ -28,6 +28,7 @@ from prunebench.training.optimizers import optimizer_of
 
 Rate = Callable[[float], float]  # learning rate at a point of training, in epochs
 Masks = Mapping[str, Tensor]  # parameter name -> bool, True is kept
+_OUTPUTS = 1 << 27  # numbers that a network may return at a time: of a vocabulary there are many
 
 
 @dataclass(frozen=True)
@@ -226,12 +227,13 @@ def predict(
         targets: [N, ...], likewise.
         kind: of the task, which says what is kept.
         normalize: stored inputs to the network's.
-        batch: samples at a time.
+        batch: samples at a time, fewer where their outputs would be very large.
 
     Returns:
         float32 [N, ...]: of classes the logits [N, classes].
     """
     model.eval()
+    batch = max(1, min(batch, _OUTPUTS // (kind.outputs * max(1, targets[:1].numel()))))
     pairs = zip(inputs.split(batch), targets.split(batch), strict=True)
     parts = [
         kind.keep(kind.answers(logits_of(model(normalize(part)))), wanted).cpu()

@@ -1,4 +1,4 @@
-"""Build networks: any of timm's, those that timm lacks, and those of a user's file.
+"""Build networks: any of timm's, of transformers', those that ship, those of a user's file.
 
 What timm lacks stands in ``training/networks``. Like timm's own, these have ``get_classifier()``,
 so that the head is known and is not pruned.
@@ -14,11 +14,13 @@ import torch
 from torch import nn
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_network import OwnNetwork
 from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin, load, module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.tasks.network_facts import NAMES, NetworkFacts
+from prunebench.training import hub_networks
 from prunebench.training.networks._images import Size, kaiming
 from prunebench.training.widen import widened
 
@@ -131,6 +133,9 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
 
 
 def _build(settings: Model, facts: NetworkFacts) -> nn.Module:
+    hub = HubName.named(settings.architecture)
+    if hub is not None:
+        return hub_networks.build(hub, settings, facts)
     own = OwnNetwork.named(settings.architecture)
     shipped = builtin(Network).get(settings.architecture)
     if own is None and shipped is None:

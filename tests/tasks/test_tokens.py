@@ -70,8 +70,8 @@ def test_texts_with_classes(make_task: MakeTask) -> None:
         "train": (["a b", "b b c"], np.array([0, 1])),
         "test": (["c d a b"], np.array([1])),
     }
-    made, vocabulary = classified(splits, make_task())
-    assert vocabulary == ("", "<unk>", "b", "a", "c")
+    made, facts = classified(splits, make_task())
+    assert facts == {"vocabulary": ("", "<unk>", "b", "a", "c")}
     assert made["train"].inputs.tolist() == [[3, 2, 0], [2, 2, 4]]
     assert made["test"].inputs.tolist() == [[4, 1, 3]]  # cut to the longest of training
     assert made["test"].targets.tolist() == [1]

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import registry
-from prunebench.experiment.part_kinds import Engine, Probe, Schedule, TaskKindTraits
+from prunebench.experiment.part_kinds import Engine, Probe, Recovery, Schedule, TaskKindTraits
 from prunebench.experiment.settings.method import Method
 from prunebench.experiment.settings.names import Count, Length, Name, Seed, Share
 from prunebench.experiment.settings.task import Regime, Task
@@ -211,8 +211,14 @@ class Experiment(Settings):
                 )
         for model, regime in product(self.models, self.regimes):
             training = self.training_of(model, regime)
+            if training.epochs == 0 and not model.loads:
+                raise PrunebenchError(
+                    f"models: {model.name}: epochs: 0 is for pretrained weights; drawn ones know"
+                    " nothing"
+                )
             for method in self.methods:
                 _check_rewinding(method, training)
+                _check_trains(method, training)
         names = [method.name for method in self.methods]
         for name in self.analysis.primary:
             if name not in names:
@@ -236,6 +242,15 @@ class Experiment(Settings):
             given |= entry.training
             checked = validated(Training, given, f"{kind}: {entry.name}: training")
         return checked
+
+
+def _check_trains(method: Method, training: Training) -> None:
+    lengths = {method.spec(kind).traits.length for kind in (Schedule, Recovery)}
+    if training.epochs == 0 and lengths != {"none"}:
+        raise PrunebenchError(
+            f"methods: {method.name}: trains, and epochs: 0 allows no training; set recovery: none"
+            " and a schedule that does not train"
+        )
 
 
 def _check_rewinding(method: Method, training: Training) -> None:

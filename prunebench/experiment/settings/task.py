@@ -9,10 +9,13 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench.errors import suggest
 from prunebench.experiment import registry
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.settings.names import Count, Name, Seed, Share
 from prunebench.experiment.sources import TASK_SOURCES, modules
 from prunebench.experiment.validation import Settings
+
+UNITS = ("characters", "words")  # that texts are cut into without a tokenizer
 
 
 class Augmentation(Settings):
@@ -56,8 +59,8 @@ class Task(Settings):
     """Pixels of a side to which images are resized; empty keeps their size."""
     mode: Literal["native", "grey", "rgb"] = "native"
     """Channels: native keeps the source's, grey makes one, rgb three."""
-    tokens: Literal["characters", "words"] = "words"
-    """What texts are cut into: characters, or words between white space."""
+    tokens: str = "words"
+    """What texts are cut into: characters, words between white space, or hf:owner/name's tokens."""
     length: int | None = Field(None, ge=1, le=1_000_000)
     """Tokens of a text, or frames of a recording: cut or padded; empty: the longest in training."""
     vocabulary: int | None = Field(None, ge=5, le=10_000_000)
@@ -85,6 +88,25 @@ class Task(Settings):
         if isinstance(value, float) and value >= 1:
             raise ValueError("a share must be less than 1 (a number of images has no point)")
         return value
+
+    @field_validator("tokens")
+    @classmethod
+    def _known_tokens(cls, value: str) -> str:
+        hub = HubName.named(value)
+        if hub is not None:
+            hub.check()
+        elif value not in UNITS:
+            raise ValueError(
+                f"{value!r} is none of {', '.join(UNITS)}, nor the tokenizer of a pretrained model,"
+                " hf:owner/name"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _own_vocabulary(self) -> Task:
+        if self.vocabulary is not None and HubName.named(self.tokens) is not None:
+            raise ValueError(f"vocabulary: tokens: {self.tokens} has its own; leave it out")
+        return self
 
     @property
     def kind_source(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_network import OwnNetwork
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
@@ -17,8 +18,8 @@ CHECKPOINT = "checkpoint_path"  # timm's argument: a file of weights to start fr
 class Training(Settings):
     """Training of a baseline; recoveries use the same settings."""
 
-    epochs: int = Field(40, gt=0, le=1_000_000)
-    """Epochs of a baseline."""
+    epochs: int = Field(40, ge=0, le=1_000_000)
+    """Epochs of a baseline; 0: pretrained weights as they are, for methods that do not train."""
     recovery_epochs: int | None = Field(None, gt=0, le=1_000_000)
     """Epochs of fine-tuning after a removal; empty: as many as epochs."""
     batch_size: int = Field(128, gt=1, le=1_000_000_000)
@@ -50,7 +51,7 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
-        if self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ValueError("warmup_epochs must be fewer than epochs")
         if any(not 0 < epoch < self.epochs for epoch in self.rewind_epochs):
             raise ValueError(f"rewind_epochs must lie between 1 and {self.epochs - 1}")
@@ -63,13 +64,13 @@ class Model(Settings):
     name: Name
     """Name of the network, as tables show it."""
     architecture: str = ""
-    """Network to build: a name of ours or timm's, or file.py:Class; default: the name."""
+    """Network: a name of ours or timm's, file.py:Class, or hf:owner/name; default: the name."""
     arguments: dict[str, JsonValue] = Field({})
     """Further arguments of the network's constructor."""
     stem: Literal["original", "small"] = "original"
     """First layers: small has stride 1 and no pooling, for images of 32×32 and less."""
     pretrained: bool = False
-    """Whether training starts from timm's pretrained weights."""
+    """Whether training starts from pretrained weights, timm's or those of hf:owner/name."""
     training: dict[str, JsonValue] = Field({})
     """Training settings that differ for this network from the common ones."""
 
@@ -86,6 +87,9 @@ class Model(Settings):
         own = OwnNetwork.named(value)
         if own is not None:
             own.check()
+        hub = HubName.named(value)
+        if hub is not None:
+            hub.check()
         return value
 
     def sources(self) -> list[Path]:

@@ -37,8 +37,8 @@ def read(task: Task, folder: Path) -> Raw:
     )
     texts = [name for name, _ in pairs]
     classes = np.array([label for _, label in pairs], np.int64)
-    splits, vocabulary = classified({"train": (texts, classes)}, task)
-    return Raw(splits["train"], names=LANGUAGES, facts={"vocabulary": vocabulary}, item="name")
+    splits, facts = classified({"train": (texts, classes)}, task)
+    return Raw(splits["train"], names=LANGUAGES, facts=facts, item="name")
 
 
 def names_in(language: str) -> set[str]:

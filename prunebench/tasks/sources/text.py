@@ -80,8 +80,5 @@ def read(task: Task, folder: Path) -> Raw:
             )
     if task.dataset is not None:
         names = ("negative", "positive")
-    splits, vocabulary = classified(pairs, task)
-    return Raw(
-        splits["train"], splits.get("val"), splits.get("test"), names,
-        {"vocabulary": vocabulary}, "text",
-    )  # fmt: skip
+    splits, facts = classified(pairs, task)
+    return Raw(splits["train"], splits.get("val"), splits.get("test"), names, facts, "text")

@@ -6,24 +6,29 @@ from its official address with the published sum. ``path:`` is the folder with
 
 Without ``dataset``, ``path:`` is a text file in UTF-8, or a folder with ``train.txt``, and
 ``val.txt`` and ``test.txt`` where they exist. Every line ends in a token ``<end>``. The text is
-cut into pieces of ``length`` tokens; every token is predicted once.
+cut into pieces of ``length`` tokens; every token is predicted once. A pretrained model's tokenizer
+(``tokens: hf:…``) reads the text as it is, with the ends of its lines.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.hub_name import HubName
 from prunebench.tasks.downloads import Remote, fetch, root_of
 from prunebench.tasks.known_datasets import known_dataset
-from prunebench.tasks.raw import Raw, local_path
+from prunebench.tasks.pretrained_tokens import Tokenizer
+from prunebench.tasks.raw import Raw, Split, local_path
 from prunebench.tasks.tables import read_text, split_files
 from prunebench.tasks.tokens import (
     END_TEXT,
     build_vocabulary,
     check_known,
     continued,
+    in_pieces,
     tokenize,
 )
 
@@ -70,17 +75,13 @@ def read(task: Task, folder: Path) -> Raw:
         files = split_files(local_path(task, _WHAT), (".txt",))
     else:
         files = _wiki_files(root_of(task, folder, "a folder with wiki.train.tokens"))
-    texts = {split: _tokens(paths, task) for split, paths in files.items()}
-    vocabulary = build_vocabulary(texts["train"], task.vocabulary, (END_TEXT,))
-    splits = {}
-    for name, lines in texts.items():
-        where = str(files[name][0])
-        splits[name] = continued(lines, vocabulary, task.length or LENGTH, where)
-        if len(splits[name]) == 0:
-            raise PrunebenchError(f"{where} holds no text")
-        if name != "train":
-            check_known(splits[name].inputs, name, task)
-    facts = {"vocabulary": vocabulary, "end": vocabulary.index(END_TEXT)}
+    hub = HubName.named(task.tokens)
+    splits, facts = (
+        _in_own_tokens(files, task) if hub is None else _in_tokens_of(Tokenizer(hub), files, task)
+    )
+    for name, split in splits.items():
+        if len(split) == 0:
+            raise PrunebenchError(f"{files[name][0]} holds no text")
     return Raw(splits["train"], splits.get("val"), splits.get("test"), facts=facts, item="piece")
 
 
@@ -91,6 +92,32 @@ def _wiki_files(root: Path) -> dict[str, list[Path]]:
         if not files[split]:
             raise PrunebenchError(f"{root} holds no {name}")
     return files
+
+
+def _in_own_tokens(
+    files: Mapping[str, list[Path]], task: Task
+) -> tuple[dict[str, Split], dict[str, Any]]:
+    """Return splits in characters or words of the training text, and the tokens' facts."""
+    texts = {split: _tokens(paths, task) for split, paths in files.items()}
+    vocabulary = build_vocabulary(texts["train"], task.vocabulary, (END_TEXT,))
+    splits = {}
+    for name, lines in texts.items():
+        where = str(files[name][0])
+        splits[name] = continued(lines, vocabulary, task.length or LENGTH, where)
+        if name != "train":
+            check_known(splits[name].inputs, name, task)
+    return splits, {"vocabulary": vocabulary, "end": vocabulary.index(END_TEXT)}
+
+
+def _in_tokens_of(
+    tokenizer: Tokenizer, files: Mapping[str, list[Path]], task: Task
+) -> tuple[dict[str, Split], dict[str, Any]]:
+    """Return splits in the tokens of a pretrained model, and the tokens' facts."""
+    splits = {}
+    for name, paths in files.items():
+        text = "\n".join(read_text(path) for path in paths)
+        splits[name] = in_pieces(tokenizer.running(text), task.length or LENGTH)
+    return splits, tokenizer.facts()
 
 
 def _tokens(paths: list[Path], task: Task) -> list[list[str]]:
