@@ -76,7 +76,7 @@ def test_without_a_near_key_all_are_named() -> None:
 
 
 def test_every_fault_is_told_and_the_file_once() -> None:
-    text = refusal("training", {"epochs": 0, "gamma": 2, "epoch": 1})
+    text = refusal("training", {"epochs": -1, "gamma": 2, "epoch": 1})
     assert [part.partition(":")[0] for part in text.split("; ")[:2]] == [
         "training.epochs",
         "training.gamma",
@@ -117,7 +117,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, near: str) -> No
         ("regimes.0", {"name": "x", "label_noise": -0.1}, "greater than or equal to 0"),
         ("regimes.0", {"name": "x", "train_fraction": 0}, "greater than 0"),
         ("regimes.0", {"name": "x", "train_fraction": 1.5}, "less than or equal to 1"),
-        ("training.epochs", 0, "training.epochs: input should be greater than 0 (found 0)"),
+        ("training.epochs", -1, "epochs: input should be greater than or equal to 0 (found -1)"),
         ("training.epochs", 2.5, "valid integer"),
         ("training.epochs", True, "not a boolean"),
         ("training.epochs", 10**400, "less than or equal to 1000000"),
@@ -128,7 +128,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, near: str) -> No
         ("training.optimizer", "sdg", "'sgd' or 'adamw' (found 'sdg')"),
         ("training.warmup_epochs", 4, "warmup_epochs must be fewer than epochs"),
         ("training.rewind_epochs", [4], "rewind_epochs must lie between 1 and 3"),
-        ("models.0.training", {"epochs": 0}, "models: seed-cnn: training: epochs: input should"),
+        ("models.0.training", {"epochs": -1}, "models: seed-cnn: training: epochs: input should"),
         ("models.0.training", {"warmup_epochs": 12}, "models: seed-cnn: training: warmup_epochs"),
         ("models.0.arguments", {"x": {1}}, "models: seed-cnn: arguments.x: input was not a valid"),
         ("models.0.arguments", {"x": math.nan}, "arguments.x: input should be a finite number"),

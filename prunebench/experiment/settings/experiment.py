@@ -245,7 +245,7 @@ class Experiment(Settings):
 
 
 def _check_trains(method: Method, training: Training) -> None:
-    lengths = {method.spec(kind).traits.length for kind in (Schedule, Recovery)}
+    lengths = {method.spec(Schedule).traits.length, method.spec(Recovery).traits.length}
     if training.epochs == 0 and lengths != {"none"}:
         raise PrunebenchError(
             f"methods: {method.name}: trains, and epochs: 0 allows no training; set recovery: none"
