@@ -111,7 +111,9 @@ class Targets:
             chance=self.chance,
             memorizes=self.memorizes,
         )
-        error, fall = record["train_error"], record["train_loss_fall"]
+        error = record["train_error"]
+        # weights that are taken as they are have no training that could have gone on
+        fall = record["train_loss_fall"] if record["train_epochs"] else 0.0
         outcome = training_gate.outcome(error, fall, capacity, stops=traits.stops)
         above = outcome == TRAINED_OUT and error > training_gate.MEMORIZED_AT
         return {"training_outcome": outcome, "plateau": above}
