@@ -57,9 +57,15 @@ class FCOS(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, positions, classes + 5] of images [B, C, H, W]."""
         features = {str(i): f for i, f in enumerate(self.backbone(x))}
-        levels = list(self.pyramid(features).values())
-        distances, central = self.boxes(levels)
-        return torch.cat([self.classes(levels), distances, central], -1)
+        return torch.cat([self._level(f) for f in self.pyramid(features).values()], 1)
+
+    def _level(self, features: Tensor) -> Tensor:
+        # what the forward passes of torchvision's heads do, without their reshaping to anchors,
+        # which hides which channels are coupled
+        seen, around = self.classes.conv(features), self.boxes.conv(features)
+        distances = self.boxes.bbox_reg(around).relu()
+        found = [self.classes.cls_logits(seen), distances, self.boxes.bbox_ctrness(around)]
+        return torch.cat(found, 1).flatten(2).transpose(1, 2)
 
     def get_classifier(self) -> list[nn.Module]:
         return [self.classes.cls_logits, self.boxes.bbox_reg, self.boxes.bbox_ctrness]
