@@ -34,9 +34,9 @@ class Speech(Settings):
     """Samples a second to resample recordings to; empty: all must have the same rate."""
     mels: int = Field(32, ge=4, le=512)
     """Number of bands of the mel scale, the height of the images."""
-    window: float = Field(32, gt=0, le=1000)
+    window: float = Field(32.0, gt=0, le=1000)
     """Milliseconds of sound that each frame shows."""
-    hop: float = Field(16, gt=0, le=1000)
+    hop: float = Field(16.0, gt=0, le=1000)
     """Milliseconds from one frame to the next."""
     words: int | None = Field(None, ge=1, le=100)
     """The most words said in a row, with a transcript as target; empty: one word, a class."""
