@@ -51,7 +51,7 @@ def export(
         print(json.dumps({**said, "samples": same.samples, "share": same.share}))
     else:
         print(
-            f"{done.folder}: the {done.kind} network; in a fresh process its classes are the"
+            f"{done.folder}: the {done.kind} network; in a fresh process its answers are the"
             f" stored ones on {same.share:.2%} of {same.samples} test inputs"
             f" (largest difference of the logits: {same.difference:.1e} of the largest)"
         )

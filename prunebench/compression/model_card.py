@@ -114,7 +114,7 @@ def _front(facts: CardFacts) -> str:
     error = facts.quality.get("test_error")
     if error is not None:
         metric = {"type": "error", "value": round(error, 6)}
-        if facts.classes:  # what hubs compare
+        if facts.kind == "classification":  # what hubs compare
             metric = {"type": "accuracy", "value": round(1 - error, 6)}
         front["model-index"] = [
             {

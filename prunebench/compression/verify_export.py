@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
-from prunebench.tasks.task_kind import TaskKind
+from prunebench.tasks.task_kind import TaskKind, scale_of
 
 Floats = NDArray[Any]
 SHARE = 0.999  # of the samples on which a file must agree
@@ -102,9 +102,9 @@ def agreement(
     finite = _finite(found) & _finite(stored)
     if not finite.any():
         return Agreement(len(stored), 0.0, float("inf"), tolerance)
-    size = float(np.abs(stored[finite]).max()) or 1.0
+    size = scale_of(stored[finite])
     agrees = np.zeros(len(stored), bool)
-    agrees[finite] = kind.agrees(stored[finite], found[finite], tolerance * size)
+    agrees[finite] = kind.agrees(stored[finite], found[finite], tolerance)
     apart = float(np.abs(stored[finite] - found[finite]).max()) / size
     difference = apart if finite.all() else float("inf")
     return Agreement(len(stored), float(agrees.mean()), difference, tolerance)

@@ -79,7 +79,7 @@ class Cell:
             "baseline": baseline,
             "precision": compute.precision,
             "threads": compute.threads,
-            "code": code_hash([*paths(BASELINE), self.baseline.task.kind_source]),
+            "code": code_hash([*paths(BASELINE), *with_helpers([self.baseline.task.kind_source])]),
         }
         shipped = builtin(Network).get(self.baseline.model.architecture)
         if hub:

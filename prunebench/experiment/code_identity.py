@@ -121,6 +121,7 @@ _INSTALLED = {Path(place).resolve() for place in sysconfig.get_paths().values()}
 @cache
 def _imported(path: Path) -> list[Path]:
     names, own = set(), not path.is_relative_to(PACKAGE)
+    room = "" if own else ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -130,7 +131,7 @@ def _imported(path: Path) -> list[Path]:
             names |= {module, *(name if own else name.lstrip(".") for name in inner)}
     files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
     for name in names:
-        if name.startswith(_FOLLOWED):
+        if name.startswith(_FOLLOWED) or (not own and name.rpartition(".")[0] == room):
             files.add(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
         elif own and name.partition(".")[0] != PACKAGE.name:
             files |= _beside(path, name)

@@ -16,7 +16,7 @@ BASELINE = (
     "training/models.py", "training/widen.py", "training/loop.py", "training/optimizers.py",
     "training/checkpoints.py", "tasks/batches.py", "tasks/task_data.py", "tasks/prepare.py",
     "tasks/regimes.py", "tasks/stratified.py", "tasks/forms.py", "tasks/task_kind.py",
-    "runner/job_context.py", "runner/baselines.py",
+    "tasks/positions.py", "runner/job_context.py", "runner/baselines.py",
 )  # fmt: skip
 # what else builds networks named hf:…
 HUB = ("training/hub_networks.py",)

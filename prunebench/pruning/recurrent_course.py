@@ -51,7 +51,7 @@ def courses(module: nn.Module, args: tuple[Any, ...]) -> dict[str, Course]:
         raise Refused(f"a {type(module).__name__} is given packed sequences: no inputs to look at")
     first = state[0] if isinstance(state, tuple) else state
     if isinstance(module, nn.RNNCellBase):
-        after = module(*args)
+        after = module.forward(*args)  # not a call: this runs within a hook of its own
         after = after[0] if isinstance(after, tuple) else after
         before = torch.zeros_like(after) if first is None else first
         shaped = (value.reshape(-1, 1, value.shape[-1]) for value in (given, before, after))

@@ -133,8 +133,8 @@ def _verified(cell: RebuiltCell, form: Format, folder: Path) -> Agreement:
     found = agreement(kind, stored, kept)
     if found.share < SHARE:
         raise PrunebenchError(
-            f"{cell.cell.folder}: the exported {form.file} gives the stored class on"
-            f" {found.share:.2%} of {found.samples} test images, less than {SHARE:.1%}:"
+            f"{cell.cell.folder}: the exported {form.file} gives the stored prediction on"
+            f" {found.share:.2%} of {found.samples} test inputs, less than {SHARE:.1%}:"
             " nothing was written"
         )
     return found

@@ -58,7 +58,7 @@ QUALITY = (
     *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "test_recall_at_10", "test_ndcg_at_10", "test_coverage_at_10", "test_chrf", "test_bleu",
-    "test_decoded_error", "corrupted_error",
+    "test_exact", "corrupted_error",
     *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
     "sharpness", "quantized_error",
 )  # fmt: skip

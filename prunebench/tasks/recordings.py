@@ -12,6 +12,7 @@ import numpy as np
 from prunebench.errors import PrunebenchError
 from prunebench.tasks.log_mel import Signal, frames_of, log_mel, mel_filters, resample
 from prunebench.tasks.raw import Images, Raw, Split, check_fits
+from prunebench.tasks.stratified import permuter
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
@@ -87,6 +88,7 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
         PrunebenchError: recordings differ in rate, ``length`` would cut words off, or the images
             do not fit into memory.
     """
+    recordings = _apart(recordings, task)
     hear = _hearing(recordings, task)
     most = task.speech.words or 1
     rows = {
@@ -128,6 +130,11 @@ def _hearing(recordings: Recordings, task: Task) -> Hearing:
     first = recordings["train"][0]
     speech = task.speech
     rate = speech.rate or first.sound()[0]
+    if round(rate * speech.hop / 1000) < 1:
+        raise PrunebenchError(
+            f"task {task.name!r}: speech.hop: {speech.hop:g} ms is less than one of {rate} samples"
+            " a second"
+        )
     size = 1 << (round(rate * speech.window / 1000) - 1).bit_length()
     if size < 4 or (mel_filters(rate, size, speech.mels).sum(1) == 0).any():
         raise PrunebenchError(
@@ -150,6 +157,30 @@ def _images(signals: Sequence[Callable[[], Signal]], rate: int, frames: int, tas
     for image, signal in zip(images, signals, strict=True):
         image[:] = log_mel(signal(), rate, task.speech, frames)
     return images
+
+
+def _apart(recordings: Recordings, task: Task) -> Recordings:
+    """Return recordings with splits of their own, so that no recording is heard in two of them.
+
+    Validation and test come out of training where the source has none, before words are joined.
+
+    Raises:
+        PrunebenchError: training has too few recordings.
+    """
+    found = dict(recordings)
+    for stream, (split, wanted) in enumerate((("test", task.test), ("val", task.val))):
+        if split in found or wanted is None:
+            continue
+        rest = found["train"]
+        count = round(wanted * len(rest)) if isinstance(wanted, float) else wanted
+        if not 0 < count < len(rest):
+            raise PrunebenchError(
+                f"task {task.name!r}: {split}: {wanted} asked, only {len(rest)} recordings are left"
+            )
+        order = permuter(task.split_seed, stream)(len(rest))
+        found[split] = [rest[place] for place in sorted(order[:count])]
+        found["train"] = [rest[place] for place in sorted(order[count:])]
+    return found
 
 
 def _rows(recordings: Sequence[Recording], most: int, draws: np.random.Generator) -> list[Row]:

@@ -157,10 +157,9 @@ class TaskKind(ABC):
         Args:
             stored: [N, ...], finite.
             found: [N, ...], finite.
-            tolerance: the largest difference, on the scale of ``stored``.
+            tolerance: the largest difference, relative to the largest magnitude of ``stored``.
         """
-        apart = np.abs(stored - found).reshape(len(stored), -1)
-        return apart.max(1) <= tolerance
+        return near(stored, found, tolerance)
 
     def nlls(self, found: Any, targets: Array) -> Floats | None:
         """Return the negative log-likelihood of each sample in nat [N]; None: not defined."""
@@ -191,6 +190,17 @@ class TaskKind(ABC):
         """Return the standard error of a constant prediction's error; by default of a share."""
         constant = self.constant_error(targets)
         return float(np.sqrt(constant * (1 - constant) / len(targets)))
+
+
+def scale_of(stored: Floats) -> float:
+    """Return the largest magnitude of stored predictions; 1 where all are 0."""
+    return float(np.abs(stored).max()) or 1.0
+
+
+def near(stored: Floats, found: Floats, tolerance: float) -> Array:
+    """Return whether samples [N, ...] are within ``tolerance`` times the largest magnitude."""
+    apart = np.abs(stored - found).reshape(len(stored), -1)
+    return np.asarray(apart.max(1) <= tolerance * scale_of(stored))
 
 
 def kind_class(name: str) -> type[TaskKind]:

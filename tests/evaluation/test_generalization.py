@@ -19,7 +19,8 @@ from tests.evaluation.drawn import SPLITS, of_classes, predictions, softmax, top
 
 OF_WEIGHTS = {
     "corrupted_error", *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
-    "sharpness", "quantized_error",
+    "sharpness", "quantized_error", "test_recall_at_10", "test_ndcg_at_10",
+    "test_coverage_at_10", "test_chrf", "test_bleu", "test_exact",
 }  # fmt: skip
 
 

@@ -29,7 +29,8 @@ def test_every_measured_column_has_one_row() -> None:
     assert [row["column"] for row in rows] == [*QUALITY, *SIZES]
     assert set(PROBED) <= {row["column"] for row in rows}
     for row in rows:
-        assert list(row) == ["column", "better", "unit", "formula", "source", "summary", "probe"]
+        assert list(row) == ["column", "better", "unit", "formula", "source", "summary", "kinds",
+                             "probe"]  # fmt: skip
         assert row["better"] in ("lower", "higher", "zero", "")
         assert all(row[key] for key in ("unit", "formula", "source"))
         assert row["summary"].endswith(".")
@@ -38,7 +39,8 @@ def test_every_measured_column_has_one_row() -> None:
 
 def test_probes_are_known_by_name() -> None:
     assert set(builtin(Probe)) == {
-        "corruptions", "distance", "encoded", "quantized", "sharpness", "shrunk",
+        "corruptions", "distance", "encoded", "quantized", "ranking", "sharpness", "shrunk",
+        "translated",
     }  # fmt: skip
     assert {row["probe"] for row in measure_rows()} == {"", *builtin(Probe)}
     for name, spec in builtin(Probe).items():
@@ -50,7 +52,7 @@ def test_the_table_has_a_line_for_each() -> None:
     lines = measures_table().splitlines()
     assert len(lines) == 2 + len(QUALITY) + len(SIZES)
     fields = {line.replace(r"\|", "").count("|") for line in lines}
-    assert fields == {8}  # a bar in a formula ends no field
+    assert fields == {9}  # a bar in a formula ends no field
 
 
 def test_fill_renews_what_is_between_the_marks() -> None:

@@ -7,6 +7,8 @@ from functools import cache, partial
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from prunebench.experiment import config
 from prunebench.experiment.part_kinds import Criterion
@@ -47,13 +49,35 @@ def test_preset_keeps_the_contract(name: str, network: str) -> None:
     assert all(result.detail for result in found if result.outcome == REFUSED)
 
 
+class Words(nn.Module):
+    """A classifier of the mean of its tokens' vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(300, 40), nn.Linear(40, 10)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.table(tokens).mean(1))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+def words() -> contract.ModelAndBatches:
+    """A network whose weights are those of an embedding, and a batch of tokens."""
+    torch.manual_seed(0)
+    return Words().eval(), [(torch.randint(300, (16, 5)), torch.randint(10, (16,)))]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_works_somewhere(name: str) -> None:
     # one that is refused everywhere would pass above
     method = config.method(name)
     if "training" in method.spec(Criterion).traits.needs:
         pytest.skip("scores a network in training")
-    first = results(name, "test_vit" if method.pattern.name == "block" else "test_resnet")[0]
+    places = {"block": "test_vit", "row": "words", "column": "words"}
+    network = places.get(method.pattern.name, "test_resnet")
+    first = contract.check(method, {network: {**NETWORKS, "words": words}[network]})[0]
     assert first.outcome == PASSED, first.detail
 
 

@@ -132,7 +132,7 @@ def test_score_of_a_group() -> None:
         Slice("1.weight", 1, torch.tensor([0, 1, 2, 2]), False),
     ]
     view = View(net, prunable=Prunable(head=True))
-    view.coupling = Coupling([Group("0.weight", 3, tuple(members))], {})
+    view.coupling = Coupling([Group("0.weight", 3, tuple(members))], {}, [], {})
     seen = {}
 
     def allocate(units: dict[str, Tensor], remove: int, least: int) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
-from prunebench.pruning.layers import evaluating
+from prunebench.pruning.layers import differentiable, evaluating
 from prunebench.training.loop import logits_of
 
 BATCH = 500  # samples at a time
@@ -48,7 +48,7 @@ def sharpness_of(
     slopes = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
     before = after = 0.0
-    with evaluating(model):
+    with evaluating(model), differentiable(model):
         for part, wanted in batches:
             value = loss(weights, part, wanted)
             found = torch.autograd.grad(value, list(weights.values()), allow_unused=True)

@@ -54,7 +54,7 @@ def texts(tokens: Tensor, starts: Tensor, end: int, vocabulary: list[str], glue:
     columns={
         "test_chrf": "chrF: F₂ of n-grams of up to six characters, over 100",
         "test_bleu": "BLEU of up to four words, with its brevity penalty, over 100",
-        "test_decoded_error": "share of test sequences that greedy decoding does not give exactly",
+        "test_exact": "share of test sequences that greedy decoding gives exactly",
     },
     better="higher",
     unit="share",
@@ -81,9 +81,9 @@ def translated(subject: Subject) -> dict[str, float]:
     whole = [word for word in vocabulary[1:] if not word.startswith("<")]
     glue = " " if max(map(len, whole), default=2) > 1 else ""  # characters stand side by side
     said, wanted = (texts(each, starts, end, vocabulary, glue) for each in (found, right))
-    wrong = sum(one != other for one, other in zip(said, wanted, strict=True))
+    exact = sum(one == other for one, other in zip(said, wanted, strict=True))
     return {
         "test_chrf": sacrebleu.corpus_chrf(said, [wanted]).score / 100,
         "test_bleu": sacrebleu.corpus_bleu(said, [wanted], tokenize="none").score / 100,
-        "test_decoded_error": wrong / len(said),
+        "test_exact": exact / len(said),
     }

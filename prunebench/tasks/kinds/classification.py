@@ -15,7 +15,7 @@ from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
 from prunebench.tasks.stratified import Integers
-from prunebench.tasks.task_kind import Facts, TaskKind
+from prunebench.tasks.task_kind import Facts, TaskKind, scale_of
 from prunebench.text.numbers import first_few, listed
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Classification(TaskKind):
     def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
         """Return where the class found is the stored one's, or tied with it: rounding decides."""
         chosen = np.take_along_axis(stored, found.argmax(1)[:, None], 1)[:, 0]
-        return stored.max(1) - chosen <= tolerance
+        return stored.max(1) - chosen <= tolerance * scale_of(stored)
 
     def nlls(self, found: Outputs, targets: Array) -> Floats:
         losses: Floats = -found.log_probabilities[np.arange(len(targets)), targets]

@@ -13,7 +13,7 @@ from prunebench.experiment.registry import task_kind
 from prunebench.tasks.positions import counts, squares
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind
+from prunebench.tasks.task_kind import TaskKind, near
 
 if TYPE_CHECKING:
     import torch
@@ -126,6 +126,10 @@ class Detection(TaskKind):
             row[: len(each["scores"])] = torch.cat(columns, 1)
         return kept
 
+    def places(self, targets: Tensor) -> Tensor:
+        """Return which images have boxes: noise is a share of these."""
+        return (targets[..., 4] >= 0).any(1)
+
     def noise(
         self, clean: Tensor, regime: Regime, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
@@ -133,12 +137,22 @@ class Detection(TaskKind):
         import torch
 
         del regime
+        if self.outputs < 2:
+            raise PrunebenchError("one class only: there is no wrong one to give a box")
         order = torch.randperm(len(clean), generator=generator)
         wrong = clean[order].clone()
         shifts = torch.randint(1, self.outputs, wrong.shape[:2], generator=generator)
         classes = wrong[..., 4]
         wrong[..., 4] = torch.where(classes >= 0, (classes + shifts) % self.outputs, classes)
         return order, wrong
+
+    def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
+        """Return where the same classes stand in the same boxes, with scores as sure."""
+        same = (stored[..., 5] == found[..., 5]).all(1)
+        boxes, scores = slice(0, 4), slice(4, 5)
+        for part in (boxes, scores):
+            same &= near(stored[..., part], found[..., part], tolerance)
+        return np.asarray(same)
 
     def errors(self, found: Floats, targets: Array) -> Floats:
         """Return one minus the F1 score of each image, of boxes with a score of 0.3 and more."""

@@ -14,7 +14,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind
+from prunebench.tasks.task_kind import TaskKind, near
 
 if TYPE_CHECKING:
     import torch
@@ -138,6 +138,12 @@ class LanguageModel(TaskKind):
 
     def read(self, stored: Floats) -> TokenOutputs:
         return TokenOutputs(stored)
+
+    def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
+        """Return where the same tokens are predicted, with the same losses but for rounding."""
+        counts = stored[..., 2] > 0
+        same = (stored[..., 0] == found[..., 0]) | ~counts
+        return np.asarray(same.all(1) & near(stored[..., 1], found[..., 1], tolerance))
 
     def errors(self, found: TokenOutputs, targets: Array) -> Floats:
         counts = targets > 0

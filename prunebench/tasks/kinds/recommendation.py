@@ -62,6 +62,9 @@ class Recommendation(Regression):
         root = math.sqrt(float(self.squares(found, targets).mean())) / self.facts["range"]
         return min(1.0, root) if math.isfinite(root) else 1.0
 
+    def constant_spread(self, targets: Array) -> float:
+        return super().constant_spread(targets) / 2  # of a root
+
     def constant_error(self, targets: Array) -> float:
         """Return the error of always naming the mean of these ratings."""
         return min(1.0, float(np.std(targets, dtype=np.float64)) / self.facts["range"])

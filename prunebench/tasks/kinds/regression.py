@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind
+from prunebench.tasks.task_kind import Facts, TaskKind
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,16 @@ class Regression(TaskKind):
                 " nothing to learn"
             )
         return {"names": []}
+
+    @classmethod
+    def check_splits(cls, raw: Raw, splits: Mapping[str, Any], facts: Facts, task: Task) -> None:
+        origin, chosen = splits["train"]
+        values = origin.targets[chosen]
+        if np.ptp(values) == 0:
+            raise PrunebenchError(
+                f"task {task.name!r}: all {len(values)} training values are {values[0]:g}: there is"
+                " nothing to learn; raise train:"
+            )
 
     @classmethod
     def learned(cls, targets: Array) -> dict[str, Any]:

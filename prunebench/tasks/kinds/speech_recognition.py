@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind
+from prunebench.tasks.task_kind import TaskKind, near
 
 if TYPE_CHECKING:
     import torch
@@ -135,6 +135,11 @@ class SpeechRecognition(TaskKind):
 
     def read(self, stored: Floats) -> Decoded:
         return Decoded(stored)
+
+    def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
+        """Return where the same words are heard, with the same losses but for rounding."""
+        same = (stored[:, :-1] == found[:, :-1]).all(1)
+        return np.asarray(same & near(stored[:, -1:], found[:, -1:], tolerance))
 
     def errors(self, found: Decoded, targets: Array) -> Floats:
         said = [_words(row) for row in targets]

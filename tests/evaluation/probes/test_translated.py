@@ -48,15 +48,15 @@ def test_what_a_table_writes() -> None:
     tokens = torch.tensor([[4, 5, 2, 6, 7], [4, 2, 6, 0, 0]], dtype=torch.int32)
     targets = torch.tensor([[0, 0, 6, 7, 3], [0, 6, 3, 0, 0]], dtype=torch.int32)
     found = translated(_subject(Successor({2: 6, 6: 7, 7: 3}), tokens, targets))
-    assert found["test_decoded_error"] == 0.5
+    assert found["test_exact"] == 0.5
     assert found["test_bleu"] == 0  # it asks for four words in a row
     assert 0 < found["test_chrf"] < 1
     right = translated(_subject(Successor({2: 6, 6: 3}), tokens[1:], targets[1:]))
-    assert right["test_decoded_error"] == 0
+    assert right["test_exact"] == 1
     assert right["test_chrf"] == pytest.approx(1)
     # one that never ends fills the row, and stops
     endless = translated(_subject(Successor({2: 6, 6: 6}), tokens, targets))
-    assert endless["test_decoded_error"] == 1
+    assert endless["test_exact"] == 0
     other = Subject(**{**vars(_subject(Successor({}), tokens, targets)), "kind": classes(3)})
     assert translated(other) == {}
 
@@ -88,5 +88,5 @@ def test_its_error_is_that_of_the_task(numbers: TaskData, epochs: int) -> None:
         numbers.moments, 0, 10,
     )  # fmt: skip
     found = translated(subject)
-    assert found["test_decoded_error"] == pytest.approx(error)
+    assert found["test_exact"] == pytest.approx(1 - error)
     assert epochs == 0 or error < 0.9  # else it would show little

@@ -26,7 +26,8 @@ def test_every_file_is_a_source_that_reads() -> None:
 
 def test_which_sources_download() -> None:
     assert [name for name in sources.names() if sources.downloader(name)] == [
-        "detection", "medmnist", "parallel-text", "ratings", "scikit-learn", "speech", "text",
+        "medmnist", "object-detection", "parallel-text", "ratings", "scikit-learn", "speech",
+        "text",
         "text-files", "torchvision",
     ]  # fmt: skip
 
