@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,8 +130,18 @@ def with_error_names(figure: Figure, cells: pd.DataFrame) -> Figure:
 
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
-        text.set_text(error_names.named(text.get_text(), cells))
+        before = text.get_text()
+        after = error_names.named(before, cells)
+        if after != before:
+            text.set_text(_as_wide(after, before))
     return figure
+
+
+def _as_wide(text: str, before: str) -> str:
+    """Return a text in lines no longer than those of the one whose place it takes."""
+    widest = max(map(len, before.splitlines()))
+    lines = (textwrap.wrap(line, widest, break_long_words=False) for line in text.splitlines())
+    return "\n".join(part for wrapped in lines for part in wrapped)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
