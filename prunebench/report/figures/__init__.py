@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KINDS = ("png", "pdf")
 FOREST = "forest"
 ERROR = "error-compression-{task}"
+LABEL = 30  # characters of a line that any axis has room for
 
 __all__ = [
     "ERROR", "FOREST", "KINDS", "TASK", "captions", "draw", "draw_forest", "figures", "save",
@@ -138,8 +139,8 @@ def with_error_names(figure: Figure, cells: pd.DataFrame) -> Figure:
 
 
 def _as_wide(text: str, before: str) -> str:
-    """Return a text in lines no longer than those of the one whose place it takes."""
-    widest = max(map(len, before.splitlines()))
+    """Return a text in lines no longer than those of the one whose place it takes, or a label."""
+    widest = max(LABEL, *map(len, before.splitlines()))
     lines = (textwrap.wrap(line, widest, break_long_words=False) for line in text.splitlines())
     return "\n".join(part for wrapped in lines for part in wrapped)
 
