@@ -163,9 +163,6 @@ def _apart(recordings: Recordings, task: Task) -> Recordings:
     """Return recordings with splits of their own, so that no recording is heard in two of them.
 
     Validation and test come out of training where the source has none, before words are joined.
-
-    Raises:
-        PrunebenchError: training has too few recordings.
     """
     found = dict(recordings)
     for stream, (split, wanted) in enumerate((("test", task.test), ("val", task.val))):
@@ -174,9 +171,7 @@ def _apart(recordings: Recordings, task: Task) -> Recordings:
         rest = found["train"]
         count = round(wanted * len(rest)) if isinstance(wanted, float) else wanted
         if not 0 < count < len(rest):
-            raise PrunebenchError(
-                f"task {task.name!r}: {split}: {wanted} asked, only {len(rest)} recordings are left"
-            )
+            continue  # what is too small or too large is refused where splits are made
         order = permuter(task.split_seed, stream)(len(rest))
         found[split] = [rest[place] for place in sorted(order[:count])]
         found["train"] = [rest[place] for place in sorted(order[count:])]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.settings import Task
 from prunebench.tasks import raw
 from prunebench.tasks.log_mel import Signal, log_mel
-from prunebench.tasks.recordings import Recording, as_classes, as_transcripts
+from prunebench.tasks.recordings import Recording, _apart, as_classes, as_transcripts
 
 from .conftest import MakeTask
 
@@ -124,3 +127,21 @@ def test_no_word_of_a_transcript_is_cut_off(make_task: MakeTask) -> None:
     assert read.train.inputs.shape[2] == 30  # of the longest of all, (4000 - 256) // 128 + 1
     with pytest.raises(PrunebenchError, match=r"length: 20 frames would cut words off .* takes 30"):
         as_transcripts(found, ("low", "high"), make_task(length=20, speech={"words": 1}))
+
+
+def test_no_recording_is_heard_in_two_splits() -> None:
+    """Rows of words are joined of the recordings of one split."""
+    recordings = {"train": [_Named(str(number)) for number in range(50)]}
+    task = Task(name="t", source="spoken-words", val=0.2, test=10)
+    found = _apart(recordings, task)
+    assert {split: len(each) for split, each in found.items()} == {
+        "train": 32, "test": 10, "val": 8,
+    }  # fmt: skip
+    names = [one.name for each in found.values() for one in each]
+    assert sorted(names) == sorted(one.name for one in recordings["train"])
+    assert _apart(found, task) == found  # a source's own splits stay
+
+
+@dataclass(frozen=True)
+class _Named:
+    name: str

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import ndcg_score
 from torch import Tensor, nn
 
-from prunebench.evaluation.probes.ranking import ranked, ranking
+from prunebench.evaluation.probes.top_ten import ranked, ranking
 from prunebench.evaluation.stored_network import Subject
 from prunebench.tasks.forms import FORMS
 from prunebench.tasks.kinds.recommendation import Recommendation
