@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from prunebench.errors import Refused
+from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.tasks.predictions import Floats, MeasureTable
@@ -169,10 +169,6 @@ class TaskKind(ABC):
         """Return the squared error of each sample [N]; None: not defined."""
         return None
 
-    def differs(self, found: Any, other: Any) -> Array | None:
-        """Return whether two networks predict otherwise, bool [N]; None: there is no otherwise."""
-        return None
-
     @abstractmethod
     def constant_error(self, targets: Array) -> float:
         """Return the error of the best prediction that is the same for every sample, in [0, 1]."""
@@ -201,6 +197,31 @@ def near(stored: Floats, found: Floats, tolerance: float) -> Array:
     """Return whether samples [N, ...] are within ``tolerance`` times the largest magnitude."""
     apart = np.abs(stored - found).reshape(len(stored), -1)
     return np.asarray(apart.max(1) <= tolerance * scale_of(stored))
+
+
+def targets_of_others(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a random order of the samples, and for each the target of another that differs.
+
+    Args:
+        clean: targets [N, ...].
+        generator: a CPU generator.
+
+    Raises:
+        PrunebenchError: all targets are the same.
+    """
+    import torch
+
+    if not (clean != clean[:1]).any():
+        raise PrunebenchError("all targets are the same: there is no wrong one to give a sample")
+    order = torch.randperm(len(clean), generator=generator)
+    wrong = clean[order].clone()
+    same = torch.ones(len(clean), dtype=torch.bool)
+    while same.any():
+        # drawn for all each time: what is drawn does not depend on how many are still the same
+        donors = torch.randint(len(clean), (len(clean),), generator=generator)
+        wrong[same] = clean[donors[same]]
+        same = (wrong == clean[order]).reshape(len(clean), -1).all(1)
+    return order, wrong
 
 
 def kind_class(name: str) -> type[TaskKind]:

@@ -195,9 +195,6 @@ class Classification(TaskKind):
         squared: Floats = (distance**2).sum(1)
         return squared
 
-    def differs(self, found: Outputs, other: Outputs) -> Array:
-        return found.predicted != other.predicted
-
     def constant_error(self, targets: Array) -> float:
         return 1 - float(np.bincount(targets).max()) / len(targets)
 

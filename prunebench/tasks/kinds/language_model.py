@@ -162,10 +162,6 @@ class LanguageModel(TaskKind):
         losses: Floats = found.losses.sum(1) / counts.sum(1)
         return losses
 
-    def differs(self, found: TokenOutputs, other: TokenOutputs) -> Array:
-        counts = found.targets > 0
-        return np.asarray(((found.predicted != other.predicted) & counts).any(1))
-
     def constant_error(self, targets: Array) -> float:
         counted = np.asarray(targets)[np.asarray(targets) > 0]
         return 1 - float(np.bincount(counted).max()) / len(counted)

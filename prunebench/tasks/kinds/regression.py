@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import Facts, TaskKind
+from prunebench.tasks.task_kind import Facts, TaskKind, targets_of_others
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +104,7 @@ class Regression(TaskKind):
     ) -> tuple[Tensor, Tensor]:
         """Give samples in a random order the target of another one, which has another value."""
         del regime
-        return other_values(clean, generator)
+        return targets_of_others(clean, generator)
 
     def errors(self, found: Floats, targets: Array) -> Floats:
         wrong: Floats = ((found - targets) / self.facts["std"]) ** 2
@@ -125,31 +125,6 @@ class Regression(TaskKind):
     def constant_spread(self, targets: Array) -> float:
         # the standard error of an explained share of variance that is none
         return self.constant_error(targets) * math.sqrt(2 / len(targets))
-
-
-def other_values(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return a random order of the samples, and for each the value of another that differs.
-
-    Args:
-        clean: values [N].
-        generator: a CPU generator.
-
-    Raises:
-        PrunebenchError: all values are the same.
-    """
-    import torch
-
-    if not (clean != clean[:1]).any():
-        raise PrunebenchError("all values are the same: there is no wrong one to give a sample")
-    order = torch.randperm(len(clean), generator=generator)
-    wrong = clean[order].clone()
-    same = torch.ones(len(clean), dtype=torch.bool)
-    while same.any():
-        # drawn for all each time: what is drawn does not depend on how many are still the same
-        donors = torch.randint(len(clean), (len(clean),), generator=generator)
-        wrong = torch.where(same, clean[donors], wrong)
-        same = wrong == clean[order]
-    return order, wrong
 
 
 @TABLE.measure(

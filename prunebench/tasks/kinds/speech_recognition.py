@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind, near
+from prunebench.tasks.task_kind import TaskKind, near, targets_of_others
 
 if TYPE_CHECKING:
     import torch
@@ -118,20 +118,8 @@ class SpeechRecognition(TaskKind):
         self, clean: Tensor, regime: Regime, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Give recordings in a random order the words of another one that says something else."""
-        import torch
-
         del regime
-        order = torch.randperm(len(clean), generator=generator)
-        wrong = clean[order].clone()
-        same = torch.ones(len(clean), dtype=torch.bool)
-        if not (clean != clean[0]).any():
-            raise PrunebenchError("all recordings say the same: there are no wrong words to give")
-        while same.any():
-            # drawn for all each time: what is drawn does not depend on how many are still the same
-            donors = torch.randint(len(clean), (len(clean),), generator=generator)
-            wrong[same] = clean[donors[same]]
-            same = (wrong == clean[order]).all(1)
-        return order, wrong
+        return targets_of_others(clean, generator)
 
     def read(self, stored: Floats) -> Decoded:
         return Decoded(stored)
@@ -148,9 +136,6 @@ class SpeechRecognition(TaskKind):
             for heard, words in zip(found.words, said, strict=True)
         ]
         return np.array(shares)
-
-    def differs(self, found: Decoded, other: Decoded) -> Array:
-        return np.array([a != b for a, b in zip(found.words, other.words, strict=True)])
 
     def constant_error(self, targets: Array) -> float:
         """Return the error of hearing nothing: 1; saying the commonest word is hardly better."""
