@@ -256,7 +256,7 @@ def test_a_file_that_predicts_otherwise_is_not_written(ran: Ran, tmp_path: Path)
     record = read_sealed(folder / RECORD)
     record["files"][PREDICTIONS] = sha256_file(folder / PREDICTIONS)
     write_sealed(folder / RECORD, record)
-    with pytest.raises(PrunebenchError, match=r"98\.75% of 80 test images, less than 99\.9%"):
+    with pytest.raises(PrunebenchError, match=r"98\.75% of 80 test inputs, less than 99\.9%"):
         ran.export(folder, target=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
