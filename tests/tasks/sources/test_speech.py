@@ -160,10 +160,12 @@ def test_the_real_digits(make_task: MakeTask, shared_data: Path, words: int | No
     raw = read(task, shared_data)
     assert raw.test is not None
     frames = raw.train.inputs.shape[2]
-    assert raw.train.inputs.shape == (2700, 32, frames, 1)
     assert raw.test.inputs.shape == (300, 32, frames, 1)
     if words is None:
-        assert frames == 64
+        assert raw.train.inputs.shape == (2700, 32, 64, 1)
         assert np.bincount(raw.test.targets).tolist() == [30] * 10
-    else:
+    else:  # a tenth of the rows is for validation
+        assert raw.val is not None
+        assert raw.train.inputs.shape == (2430, 32, frames, 1)
+        assert raw.val.inputs.shape == (270, 32, frames, 1)
         assert set((raw.test.targets > 0).sum(1).tolist()) == {1, 2, 3, 4, 5}
