@@ -198,14 +198,22 @@ def find(kind: type[T], name: str) -> Spec[T]:
     """
     if name in builtin(kind):
         return builtin(kind)[name]
-    for point in entry_points(group=f"prunebench.{kind.kind}", name=name):
-        return _from_module(kind, name, point.module, point.attr)
     if ":" not in name:
+        for module, function in _installed(kind.kind, name, tuple(sys.path)):
+            return _from_module(kind, name, module, function)
         raise PrunebenchError(f"unknown {kind.kind} {name!r}{suggest(name, builtin(kind))}")
     place, _, function = name.rpartition(":")
     if place.endswith(".py"):
         return _from_source(kind, name, Path(place), function, None)
     return _from_module(kind, name, place, function)
+
+
+@cache
+def _installed(kind: str, name: str, path: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return module and function of entry points on Python's path, which takes long to search."""
+    return [
+        (point.module, point.attr) for point in entry_points(group=f"prunebench.{kind}", name=name)
+    ]
 
 
 def _from_module(kind: type[T], name: str, module: str, function: str) -> Spec[T]:

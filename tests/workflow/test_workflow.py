@@ -102,6 +102,47 @@ def test_an_edited_analysis_is_named_anew(smoke: Smoke) -> None:
     assert resolved.read_bytes() == before
 
 
+# ------------------------------------------------------------------------ the commands on the pages
+# before anything is edited: what they would make is there
+
+@pytest.mark.parametrize("block", [block for block in commands() if " ui " not in block])
+def test_commands_of_the_pages(smoke: Smoke, block: str) -> None:
+    # as they stand, on the grid that is there
+    block = block.replace("results/default", "results/smoke")
+    done = smoke[0].run("bash", "-euo", "pipefail", "-c", block)
+    assert done.returncode == 0, done.stdout
+
+
+def test_mlflow_command_of_the_pages(smoke: Smoke) -> None:
+    [command] = [block for block in commands() if " ui " in block]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [*shlex.split(command), "--port", str(port)], cwd=smoke[0].folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as server:  # fmt: skip
+        try:
+            assert answer(f"http://127.0.0.1:{port}/health", server) == b"OK"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def answer(url: str, server: subprocess.Popen[bytes], seconds: float = 300) -> bytes:
+    """What a server says once it is up."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return response.read()
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
+
+
+# ------------------------------------------------------------------------------ what is edited
+
+
 def test_an_edited_method_reruns_only_its_curves(smoke: Smoke) -> None:
     workflow, _ = smoke
     before = workflow.records()
@@ -172,41 +213,3 @@ def test_a_method_that_fails_does_not_stop_the_others(smoke: Smoke) -> None:
     assert "ZeroDivisionError: a bug" in cells["message"]["mine"]
     assert pd.isna(cells["test_error"]["mine"])
     assert "1 failed" in output or "failed" in output
-
-
-# ------------------------------------------------------------------------ the commands on the pages
-
-
-@pytest.mark.parametrize("block", [block for block in commands() if " ui " not in block])
-def test_commands_of_the_pages(smoke: Smoke, block: str) -> None:
-    # as they stand, on the grid that is there
-    block = block.replace("results/default", "results/smoke")
-    done = smoke[0].run("bash", "-euo", "pipefail", "-c", block)
-    assert done.returncode == 0, done.stdout
-
-
-def test_mlflow_command_of_the_pages(smoke: Smoke) -> None:
-    [command] = [block for block in commands() if " ui " in block]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with subprocess.Popen(
-        [*shlex.split(command), "--port", str(port)], cwd=smoke[0].folder, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as server:  # fmt: skip
-        try:
-            assert answer(f"http://127.0.0.1:{port}/health", server) == b"OK"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-
-
-def answer(url: str, server: subprocess.Popen[bytes], seconds: float = 300) -> bytes:
-    """What a server says once it is up."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return response.read()
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"{url} does not answer")
