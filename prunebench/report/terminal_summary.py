@@ -14,6 +14,7 @@ from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.ranking import EVERYTHING
 from prunebench.statistics import best_on_validation
 from prunebench.statistics.published_results import own
+from prunebench.statistics.training_outcomes import column
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, interval, number, percent, seeds_text
@@ -90,6 +91,8 @@ def _ranking(rows: list[Row]) -> list[str]:
 def _best(cells: pd.DataFrame) -> list[str]:
     """Return one line for each regime."""
     best = best_on_validation(cells, ["regime"])
+    if best.empty and column(cells, "val_error").notna().any():
+        return ["  no choice: at every sparsity half of the trainings or more did not finish"]
     if best.empty:
         return ["  no validation errors recorded"]
     return [

@@ -48,3 +48,11 @@ def test_no_network_at_chance_is_called_the_best(cells: pd.DataFrame) -> None:
     assert "none is better than chance" in document
     board = ranking.boards(nothing, Analysis(), [ranking.EVERYTHING])[ranking.EVERYTHING]
     assert all(row["best_cell"] is None for row in board)
+
+
+def test_trainings_that_did_not_finish_leave_nothing_to_choose(cells: pd.DataFrame) -> None:
+    late = cells.assign(training_outcome="under-trained")
+    text = terminal_summary.text(late, Layout(Path("r")))
+    assert "no choice: at every sparsity half of the trainings or more did not finish" in text
+    without = terminal_summary.text(late.drop(columns=["val_error"]), Layout(Path("r")))
+    assert "no validation errors recorded" in without
