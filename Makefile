@@ -39,7 +39,7 @@ anchors: setup ## published figures run again and judged: days on one GPU; ANCHO
 	for config in $(ANCHORS); do $(BIN)/snakemake --cores $(CORES) --configfile "$$config"; done
 	$(BIN)/python -m prunebench anchors config/anchors
 
-test: setup ## the tests, less those marked slow; COVERAGE=yes says which lines they ran
+test: setup ## the tests, less those marked slow; COVERAGE=yes says which lines they ran, in twice the time
 	$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term)
 
 test-slow: setup ## the tests marked slow
