@@ -236,9 +236,12 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", help="presets of tasks")
     parser.add_argument("--path", help="where the data of the task lie")
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="what was downloaded")
+    parser.add_argument("--train", type=int, help="training samples; default: the preset's")
     asked = parser.parse_args()
     for name in asked.tasks:
-        task = Task(**{**config.presets("tasks")[name], "path": asked.path})
+        own = {"path": asked.path, "train": asked.train}
+        changed = {key: value for key, value in own.items() if value is not None}
+        task = Task(**config.presets("tasks")[name] | changed)
         report(task, asked.raw / task.source)
 
 
