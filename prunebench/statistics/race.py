@@ -11,6 +11,7 @@ as far as differences are normal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ ORDERS = 200  # of a replay
 REPORT_SHARE = 1 / 3  # of the seeds, at least one
 INSTANCE = [*SETTING, "seed"]
 Run = Callable[[Hashable, Sequence[str]], Sequence[float]]
+Racer = Callable[[Sequence[str], Sequence[Hashable], Run, float], "RaceResult"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,36 @@ def _worse(losses: Floats) -> Floats:
     return np.where(np.isnan(found), 1.0, found)
 
 
+def halve(
+    methods: Sequence[str], instances: Sequence[Hashable], run: Run, alpha: float = ALPHA
+) -> RaceResult:
+    """Drop the worse half of the methods again and again: successive halving (Jamieson 2016).
+
+    What a race is compared with. It promises nothing, and saves more: the instances are shared out
+    equally among as many rounds as it takes to have one method left.
+
+    Args:
+        methods: Two or more.
+        instances: As many as there are rounds, or more, in a random order.
+        run: As for ``race``.
+        alpha: Takes no part: nothing is tested.
+    """
+    del alpha
+    rounds = max(1, math.ceil(math.log2(len(methods))))
+    losses = pd.DataFrame(np.nan, range(len(instances)), list(methods))
+    racing, dropped = list(methods), dict[str, int]()
+    for used, instance in enumerate(instances, start=1):
+        losses.loc[used - 1, racing] = run(instance, racing)
+        if used * rounds // len(instances) > (used - 1) * rounds // len(instances):
+            order = losses[racing].mean().round(9).sort_values(kind="stable").index
+            kept = set(order[: math.ceil(len(racing) / 2)])
+            dropped |= {name: used for name in racing if name not in kept}
+            racing = [name for name in racing if name in kept]
+        if len(racing) == 1:
+            break
+    return RaceResult(losses.iloc[:used], dropped)
+
+
 @dataclass(frozen=True)
 class Losses:
     """What a race sees of records: losses in points (a row an instance, a column a method)."""
@@ -116,8 +148,8 @@ class Losses:
         return sorted({int(seed) for seed in self.choice.index.get_level_values("seed")})
 
 
-def losses_of(cells: pd.DataFrame, sparsity: float | None = None) -> Losses:
-    """Return the losses of the methods of a grid, the controls aside.
+def curve_losses(cells: pd.DataFrame, sparsity: float | None = None) -> pd.DataFrame:
+    """Return the loss of each method, the controls aside, on each instance.
 
     A loss is the error minus that of the same seed's dense network, in points, averaged over the
     sparsities. A network that failed errs as a constant prediction does: a method whose networks
@@ -127,45 +159,65 @@ def losses_of(cells: pd.DataFrame, sparsity: float | None = None) -> Losses:
         cells: Checked cells.
         sparsity: The one that counts; None: all, with equal weight.
 
+    Returns:
+        A row an instance and method: ``choice`` on validation, ``test``, ``seconds`` of training
+        and pruning, and ``sparsities``, how many are in the mean.
+
     Raises:
-        PrunebenchError: no such sparsity, or fewer than two methods are complete.
+        PrunebenchError: no such sparsity.
     """
     cells = own(cells)
     # also where most trainings are unfinished: a race chooses methods, no sparsity
     table = counted(cells).assign(choice_error=choice_error(cells))
     control = table["control"].astype("boolean").fillna(False).astype(bool)
     pruned = table[(table["method"] != DENSE) & (table["sparsity"] > 0) & ~control]
-    known = sorted(pruned["sparsity"].unique())
-    if sparsity is not None and not any(np.isclose(known, sparsity)):
-        raise PrunebenchError(
-            f"race: no sparsity {sparsity:g}; there are {', '.join(f'{s:g}' for s in known)}"
-        )
     if sparsity is not None:
+        known = sorted(pruned["sparsity"].unique())
+        if not any(np.isclose(known, sparsity)):
+            raise PrunebenchError(
+                f"race: no sparsity {sparsity:g}; there are {', '.join(f'{s:g}' for s in known)}"
+            )
         pruned = pruned[np.isclose(pruned["sparsity"], sparsity)]
     dense = table[(table["method"] == DENSE) & (table["sparsity"] == 0)].set_index(INSTANCE)
-    wanted = pruned.groupby("method")["sparsity"].nunique().max()
+    beside = pd.MultiIndex.from_frame(pruned[INSTANCE])
     numbers = pruned[[*INSTANCE, "method"]].assign(
         seconds=column(pruned, "train_seconds") + column(pruned, "prune_seconds").fillna(0)
     )
-    beside = pd.MultiIndex.from_frame(pruned[INSTANCE])
     for name in ("choice", "test"):
-        column_name = f"{name}_error"
         guessed = pruned["chance"].fillna(1.0)
-        errors = pruned[column_name].where(~pruned["failed"], guessed)
-        numbers[name] = 100 * (errors - dense[column_name].reindex(beside).to_numpy())
-    grouped = numbers.groupby([*INSTANCE, "method"])
-    full = grouped["choice"].count() == wanted
+        errors = pruned[f"{name}_error"].where(~pruned["failed"], guessed)
+        numbers[name] = 100 * (errors - dense[f"{name}_error"].reindex(beside).to_numpy())
+    return (
+        numbers.groupby([*INSTANCE, "method"])
+        .agg(
+            choice=("choice", "mean"), test=("test", "mean"), seconds=("seconds", "sum"),
+            sparsities=("choice", "count"),
+        )
+        .reset_index()
+    )  # fmt: skip
+
+
+def losses_of(cells: pd.DataFrame, sparsity: float | None = None) -> Losses:
+    """Return the losses of the methods of a whole grid, as ``curve_losses`` has them.
+
+    Raises:
+        PrunebenchError: no such sparsity, or fewer than two methods are complete.
+    """
+    curves = curve_losses(cells, sparsity)
+    full = curves["sparsities"] == curves["sparsities"].max()
     choice, test = (
-        grouped[name].mean().where(full).unstack("method") for name in ("choice", "test")
+        curves[full].pivot(index=INSTANCE, columns="method", values=name)
+        for name in ("choice", "test")
     )
-    complete = choice.columns[choice.notna().all()]
+    instances = curves[INSTANCE].drop_duplicates()
+    complete = choice.columns[(choice.notna().sum() == len(instances)) & test.notna().all()]
     if len(complete) < 2:
         raise PrunebenchError(
             "race: fewer than two methods, controls aside, have validation errors at every"
             " sparsity and instance"
         )
-    seconds = grouped["seconds"].sum().unstack("method")
-    left_out = sorted(set(map(str, pruned["method"].unique())) - set(map(str, complete)))
+    seconds = curves[full].pivot(index=INSTANCE, columns="method", values="seconds")
+    left_out = sorted(set(map(str, curves["method"])) - set(map(str, complete)))
     return Losses(choice[complete], test[complete], seconds[complete], left_out)
 
 
@@ -205,9 +257,21 @@ class Replayed:
 
 
 def replay(
-    losses: Losses, alpha: float, generator: np.random.Generator, report: Sequence[int]
+    losses: Losses,
+    alpha: float,
+    generator: np.random.Generator,
+    report: Sequence[int],
+    how: Racer = race,
 ) -> Replayed:
-    """Race over recorded losses, on all seeds but those of the report, in a random order."""
+    """Race over recorded losses, on all seeds but those of the report, in a random order.
+
+    Args:
+        losses: Of the grid.
+        alpha: The level of the tests.
+        generator: Of the order.
+        report: The seeds that do not choose.
+        how: ``race``, or ``halve``.
+    """
     seed = losses.choice.index.get_level_values("seed")
     told = seed.isin(report)
     selection = losses.choice[~told]
@@ -219,7 +283,7 @@ def replay(
     def recorded(row: Hashable, names: Sequence[str]) -> Sequence[float]:
         return [float(losses_by_row[row, places[name]]) for name in names]
 
-    found = race(methods, order, recorded, alpha)
+    found = how(methods, order, recorded, alpha)
     winner = found.left[0]
     of_grid = str(selection.mean().round(9).idxmin())
     ran = found.losses.notna().to_numpy()
@@ -234,10 +298,45 @@ def replay(
     )  # fmt: skip
 
 
-def replays(losses: Losses, alpha: float = ALPHA, orders: int = ORDERS) -> list[Replayed]:
-    """Replay with random orders of the instances and random seeds for the report; seeded."""
+def replays(
+    losses: Losses,
+    alpha: float = ALPHA,
+    orders: int = ORDERS,
+    how: Racer = race,
+) -> list[Replayed]:
+    """Replay with random orders and random seeds for the report: the same for ``race`` and others.
+
+    Args:
+        losses: Of the grid.
+        alpha: The level of the tests.
+        orders: How many.
+        how: ``race``, or ``halve``.
+    """
     generator = np.random.default_rng(0)
     return [
-        replay(losses, alpha, generator, split_seeds(losses.seeds, generator))
+        replay(losses, alpha, generator, split_seeds(losses.seeds, generator), how)
         for _ in range(orders)
     ]
+
+
+@dataclass(frozen=True)
+class Raced:
+    """A race that was run, and its winner on seeds that did not choose it."""
+
+    result: RaceResult
+    methods: list[str]
+    instances: int  # of the selection seeds, had all been run
+    report_seeds: list[int]
+    selected: float  # the winner's loss on validation, on the instances that chose it
+    reported: float  # on validation of the report seeds
+    test: float  # on their test samples
+
+    @property
+    def winner(self) -> str:
+        """The method with the lowest mean of those left."""
+        return self.result.left[0]
+
+    @property
+    def optimism(self) -> float:
+        """How much better the winner looked where it was chosen, in points."""
+        return self.reported - self.selected

@@ -15,6 +15,7 @@ from prunebench.statistics.race import (
     FIRST_LOOK,
     RaceResult,
     Replayed,
+    halve,
     losses_of,
     race,
     replay,
@@ -74,6 +75,15 @@ def test_the_level_of_a_look_is_spent() -> None:
 
 def test_equal_losses_drop_nobody() -> None:
     assert over(np.zeros((10, 3))).dropped == {}
+
+
+def test_halving_keeps_the_better_half() -> None:
+    """Four methods, two rounds of three instances: by hand."""
+    table = np.array([[0, 1, 2, 3]] * 3 + [[5, 0, 9, 9]] * 3, dtype=float)
+    found = halve(list("abcd"), range(6), lambda i, left: [table[i, "abcd".index(m)] for m in left])
+    assert found.dropped == {"c": 3, "d": 3, "a": 6}
+    assert found.left == ["b"]
+    assert found.runs == 3 * 4 + 3 * 2
 
 
 def test_a_race_needs_two_methods() -> None:
