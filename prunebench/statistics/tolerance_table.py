@@ -9,7 +9,6 @@ from __future__ import annotations
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.published_results import own
 from prunebench.statistics.significance import ALPHA
 from prunebench.statistics.tolerance import (
@@ -48,7 +47,7 @@ def tolerance_table(cells: pd.DataFrame, tau: float = TAU, alpha: float = ALPHA)
         ``next_sparsity``; ``samples_needed`` is empty where no number of samples would do.
         ``bisected_sparsity`` is what bisection would have chosen.
     """
-    table = paired_difference(own(cells))
+    table = _with_test_rise(own(cells))
     table = table[(table["method"] != DENSE) & (table["sparsity"] > 0)]
     if any(column(table, name).isna().all() for name in NEEDED):
         return pd.DataFrame(columns=list(COLUMNS))
@@ -60,11 +59,19 @@ def tolerance_table(cells: pd.DataFrame, tau: float = TAU, alpha: float = ALPHA)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def _with_test_rise(cells: pd.DataFrame) -> pd.DataFrame:
+    """Add the test error minus dense's in points; of trainings that failed too: they can be had."""
+    dense = cells[(cells["method"] == DENSE) & (cells["sparsity"] == 0)]
+    before = dense.set_index([*SETTING, "seed"])["test_error"].astype(float)
+    own_dense = before.reindex(pd.MultiIndex.from_frame(cells[[*SETTING, "seed"]])).to_numpy()
+    return cells.assign(test_rise=100 * (column(cells, "test_error") - own_dense))
+
+
 def _row(cells: pd.DataFrame, tau: float, alpha: float) -> dict[str, object]:
     curve = cells.sort_values("sparsity")
     sparsities = curve["sparsity"].tolist()
     rises = (100 * column(curve, "val_rise")).tolist()
-    tested = column(curve, "difference").tolist()
+    tested = column(curve, "test_rise").tolist()
     ended = largest_tolerated(sparsities, _paired(curve), tau, alpha)
     halved = bisected(rises, tau)
     found = {

@@ -74,5 +74,12 @@ def test_a_network_that_failed_ends_the_sequence(cells: pd.DataFrame) -> None:
     assert b["bisected_sparsity"] == 0.5
 
 
+def test_a_network_that_failed_to_train_can_be_had_all_the_same(cells: pd.DataFrame) -> None:
+    """It is left out of comparisons of methods; what is promised of it holds, and is tested."""
+    outcome = cells["method"].map({"a": "failed-to-train"}).fillna("trained-out")
+    a = tolerance_table(cells.assign(training_outcome=outcome), 2.0).iloc[0]
+    assert (a["sparsity"], a["test_rise"]) == (0.8, pytest.approx(5))
+
+
 def test_records_of_before_have_no_rows(small: pd.DataFrame) -> None:
     assert tolerance_table(small).empty
