@@ -62,10 +62,16 @@ def test_a_function_is_a_criterion(block: str, tmp_path: Path) -> None:
 
 
 def test_a_network_of_ones_own_is_pruned(tmp_path: Path, monkeypatch) -> None:
-    [(page, block)] = [each for each in PYTHON if "(view" not in each[1]]
+    [(page, block)] = [each for each in PYTHON if "masks" in each[1] and "(view" not in each[1]]
     monkeypatch.chdir(tmp_path)  # it writes a file
     space: dict[str, Any] = {}
     exec(compile(block, page.name, "exec"), space)
     kept = sum(int(mask.sum()) for mask in space["masks"].values())
     total = sum(mask.numel() for mask in space["masks"].values())
     assert kept / total == pytest.approx(0.1, abs=1e-4)
+
+
+def test_a_tolerance_is_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    [(page, block)] = [each for each in PYTHON if "largest_tolerated" in each[1]]
+    exec(compile(block, page.name, "exec"), {})
+    assert block.rstrip().endswith(f"# {capsys.readouterr().out.strip()}")
