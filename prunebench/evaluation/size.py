@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunebench.pruning.layers import RECURRENT, TRANSPOSED, evaluating, weights_of
+from prunebench.pruning.layers import RECURRENT, TRANSPOSED, weights_of
+from prunebench.pruning.modes import evaluating
 
 
 @torch.no_grad()

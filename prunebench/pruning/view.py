@@ -17,16 +17,9 @@ from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
 from prunebench.pruning.coupling import Coupling, find_groups, whole_layers
 from prunebench.pruning.groups import Group
-from prunebench.pruning.layers import (
-    RECURRENT,
-    TRANSPOSED,
-    Layer,
-    differentiable,
-    evaluating,
-    prunable_layers,
-    without_inputs,
-)
+from prunebench.pruning.layers import RECURRENT, TRANSPOSED, Layer, prunable_layers, without_inputs
 from prunebench.pruning.masks import Masks
+from prunebench.pruning.modes import differentiable, evaluating
 from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import logits_of

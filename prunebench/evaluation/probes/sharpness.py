@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
-from prunebench.pruning.layers import differentiable, evaluating
+from prunebench.pruning.modes import differentiable, evaluating
 from prunebench.training.loop import logits_of
 
 BATCH = 500  # samples at a time
