@@ -110,6 +110,21 @@ def test_sizes_that_cannot_be_had(settings: dict[str, Any], message: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"test": None}, "set test: to the number of ratings to take out of training"),
+        ({"test": 101}, "only 100 ratings are left"),
+        ({"test": 100}, "would be empty (0 ratings are left)"),
+    ],
+)
+def test_refusals_call_samples_by_their_name(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(PrunebenchError) as caught:
+        split(Raw(_split([0, 1] * 50), item="rating"), _task(**settings))
+    assert message in str(caught.value)
+    assert "image" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("raw", "message"),
     [
         (Raw(_split([0, 1, -1])), "train label -1 of image 2 is out of range"),
