@@ -130,19 +130,24 @@ def check(raw: Raw, task: Task) -> dict[str, Any]:
 
 
 def form_of(raw: Raw, task: Task) -> str:
-    """Return the form of a source's inputs: the first of the kind's that has their type.
+    """Return the form of a source's inputs: the first of the kind's that they can be.
+
+    Forms of one type, such as tokens and pairs, are told apart by the facts that the source gives.
 
     Raises:
         PrunebenchError: the kind takes no such inputs.
     """
     taken = registry.find(TaskKindTraits, task.kind).traits.inputs
-    dtype = raw.train.inputs.dtype
+    inputs = raw.train.inputs
+    alike = [name for name, form in FORMS.items() if form.dtype == inputs.dtype]
+    told = [name for name in alike if all(raw.facts.get(fact) for fact in FORMS[name].given)]
     for form in taken:
-        if FORMS[form].dtype == dtype:
+        if form in (told or alike):
             return form
+    given = " or ".join(told) or f"{inputs.dtype} of shape {list(inputs.shape)}"
     raise PrunebenchError(
         f"task {task.name!r}: kind {task.kind} takes {' or '.join(taken)}; source {task.source!r}"
-        f" gives {dtype} of shape {list(raw.train.inputs.shape)}"
+        f" gives {given}"
     )
 
 

@@ -144,6 +144,24 @@ def test_bad_labels(raw: Raw, message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "facts", "message"),
+    [
+        ("classification", {"users": 3, "items": 4},
+         "takes pixels or features or tokens; source 'digits' gives pairs"),
+        ("recommendation", {"vocabulary": ["", "a"]}, "takes pairs; source 'digits' gives tokens"),
+        ("detection", {}, "takes pixels; source 'digits' gives int32 of shape [2, 2]"),
+    ],
+)  # fmt: skip
+def test_tokens_and_pairs_are_told_apart(kind: str, facts: dict[str, Any], message: str) -> None:
+    """Both are int32: what the source tells of them says which they are."""
+    numbers = np.array([[0, 1], [2, 0]], np.int32)
+    raw = Raw(Split(numbers, np.array([0, 1])), facts=facts, item="rating")
+    with pytest.raises(PrunebenchError) as caught:
+        check(raw, _task(kind=kind))
+    assert message in str(caught.value)
+
+
 def test_a_training_split_too_small_for_its_classes(tmp_path: Path) -> None:
     task = _task(train=5, val=100, test=100)
     with pytest.raises(PrunebenchError, match="5 training images leave none of class '"):
