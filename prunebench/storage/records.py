@@ -54,7 +54,8 @@ QUALITY = (
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
     "worst_class_change", "test_balanced_error", "test_auc", "test_sensitivity", "test_specificity",
     "test_rmse", "test_mae", "test_r2", "test_perplexity", "test_token_error",
-    "test_word_error_rate", "test_map", "instability",
+    "test_word_error_rate", "test_map", "test_map_small", "test_map_medium", "test_map_large",
+    "instability",
     *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "test_recall_at_10", "test_ndcg_at_10", "test_coverage_at_10", "test_chrf", "test_bleu",
