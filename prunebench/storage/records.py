@@ -27,8 +27,8 @@ COMPOSITION = (
 # what provokes overfitting, in numbers: shares, samples and a factor; and how many samples tested
 REGIME = ("label_noise", "noise", "train_samples", "test_samples", "augmentation", "width")
 # of the network: whether at initialization a residual branch starts at zero (``zero_init_last``),
-# and the names of the weights that are its classifier
-NETWORK = ("zero_init_last", "classifier")
+# the names of the weights that are its classifier, and the commit of the hub that it came from
+NETWORK = ("zero_init_last", "classifier", "hub_commit")
 SIZE = (
     "sparsity_achieved", "prunable_share", "tied_share", "params_total", "params_kept",
     "compression_ratio", "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense",
