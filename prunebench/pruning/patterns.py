@@ -6,6 +6,7 @@ A pattern knows its units and how many of them must go; the allocation that it c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -196,8 +197,9 @@ def row(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Mask
     groups = []
     for name, table in view.tables.items():
         entries = torch.ones(len(table.weight), dtype=torch.bool)
-        if table.module.padding_idx is not None:
-            entries[table.module.padding_idx] = False
+        padding = cast(nn.Embedding, table.module).padding_idx
+        if padding is not None:
+            entries[padding] = False
         groups.append(Group(name, int(entries.sum()), (_each_of(table, 0, entries),)))
     return _coupled(view, groups, scores, allocate, sparsity, None, "row")
 
