@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 WORDS = ("the", "a", "cat", "dog", "runs", "sleeps", "and", "then", ".")
 TOKENS = ("<unk>", "<end>", *WORDS)  # of the tokenizer, from 0
+COMMIT = "0123456789abcdef0123456789abcdef01234567"  # that ``main`` stands for
 _SMALL = {
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
     "opt": {
@@ -53,3 +56,13 @@ def save_tokenizer(folder: Path) -> None:
     transformers.PreTrainedTokenizerFast(
         tokenizer_object=own, unk_token="<unk>", eos_token="<end>", pad_token="<end>"
     ).save_pretrained(folder)
+
+
+def fetched(model: Path, name: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the hub's cache hold a saved model under a name, and let nothing be fetched."""
+    place = cache / f"models--{name.replace('/', '--')}"
+    shutil.copytree(model, place / "snapshots" / COMMIT)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

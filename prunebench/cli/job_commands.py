@@ -84,7 +84,7 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
         print(
             f"{item['task']}: {item['model']}: {item['params_total']:,} weights,"
             f" {share} of them prunable in {item['prunable_layers']} layers,"
-            f" {item['macs_dense']:,} MACs an image",
+            f" {item['macs_dense']:,} MACs per {item['input']}",
             file=sys.stderr,
         )
         for what, said in left.items():

@@ -21,15 +21,9 @@ from prunebench.experiment.settings import Prunable
 from prunebench.pruning.coupling import find_groups, passing
 from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.held_networks import copied, made_permanent, unwrapped
-from prunebench.pruning.layers import (
-    PRUNABLE,
-    RECURRENT,
-    TRANSPOSED,
-    evaluating,
-    prunable_layers,
-    weights_of,
-)
+from prunebench.pruning.layers import PRUNABLE, RECURRENT, TRANSPOSED, prunable_layers, weights_of
 from prunebench.pruning.masks import checked
+from prunebench.pruning.modes import evaluating
 from prunebench.training.loop import outputs_of
 
 TOLERANCE = 1e-4  # of ``verify``, in single precision

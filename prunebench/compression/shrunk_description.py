@@ -73,7 +73,7 @@ def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, 
     Raises:
         PrunebenchError: the two do not fit the network.
     """
-    shared = _shared(dense)
+    shared, listed = _shared(dense), dense.state_dict().keys()
     try:
         for name in structure["replaced"]:
             dense.set_submodule(name, Unchanged())
@@ -81,13 +81,18 @@ def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, 
             for key, value in values.items():
                 fixed = tuple(value) if isinstance(value, list) else value
                 setattr(dense.get_submodule(name), key, fixed)
-        for name in [name for name, _ in dense.named_parameters(remove_duplicate=False)]:
-            if name not in state:
+        # a network may list a weight that layers share once only
+        known = {
+            name: name in state or (name not in listed and shared.get(name) in state)
+            for name, _ in dense.named_parameters(remove_duplicate=False)
+        }
+        for name, there in known.items():
+            if not there:
                 _set(dense, name, None)
         for name, value in state.items():
             _set(dense, name, value)
         for name, first in shared.items():
-            if name in state and first in state:
+            if known.get(name) and first in state:
                 place, _, own = name.rpartition(".")
                 setattr(dense.get_submodule(place), own, dense.get_parameter(first))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

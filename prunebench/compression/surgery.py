@@ -17,7 +17,8 @@ from prunebench.compression.grouped_convolutions import (
 )
 from prunebench.compression.noise import noise_like
 from prunebench.pruning.groups import Group, kept_dims
-from prunebench.pruning.layers import RECURRENT, evaluating, weights_of
+from prunebench.pruning.layers import RECURRENT, weights_of
+from prunebench.pruning.modes import evaluating
 
 
 class Unchanged(nn.Identity):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +24,26 @@ SHARE = 0.999  # of the samples on which a file must agree
 # of the largest magnitude of what is stored: what other kernels, and folded batch norms, may round
 # away
 TOLERANCE = 1e-3
-_BATCH = 500
 _LIMIT = 900  # seconds
-_HARNESS = f"""
+_BEFORE = """
+import os
+answers = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)  # what the file's libraries print is no answer
+"""
+# part by part, each behind its length in bytes: all answers may be larger than memory
+_AFTER = """
+import io
 import sys
 
 import numpy
 
-inputs = numpy.load(sys.argv[1])
-parts = [predict(inputs[i : i + {_BATCH}]) for i in range(0, len(inputs), {_BATCH})]
-numpy.save(sys.argv[2], numpy.concatenate(parts))
+inputs, batch = numpy.load(sys.argv[1], mmap_mode="r"), int(sys.argv[2])
+for i in range(0, len(inputs), batch):
+    part = io.BytesIO()
+    numpy.save(part, predict(numpy.array(inputs[i : i + batch])))
+    answers.write(len(part.getbuffer()).to_bytes(8, "big"))
+    answers.write(part.getbuffer())
+    answers.flush()
 """
 
 
@@ -44,13 +57,16 @@ class Agreement:
     tolerance: float = TOLERANCE
 
 
-def predict_fresh(loader: str, folder: Path, inputs: NDArray[Any]) -> Floats:
-    """Return what an exported file answers in a new process, [N, ...].
+def predict_fresh(
+    loader: str, folder: Path, inputs: NDArray[Any], batch: int = 500
+) -> Iterator[Floats]:
+    """Yield what an exported file answers in a new process, a batch [B, ...] at a time.
 
     Args:
         loader: code that defines ``predict``.
         folder: of the exported files, in which the process runs.
         inputs: [N, ...] as they are stored, e.g. uint8 [N, C, H, W].
+        batch: samples at a time.
 
     Raises:
         PrunebenchError: that process fails.
@@ -59,20 +75,47 @@ def predict_fresh(loader: str, folder: Path, inputs: NDArray[Any]) -> Floats:
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     with tempfile.TemporaryDirectory() as name:
-        given, found, code = (Path(name) / file for file in ("in.npy", "out.npy", "predict.py"))
+        given, errors, code = (Path(name) / file for file in ("in.npy", "errors", "predict.py"))
         np.save(given, inputs)
-        code.write_text(loader + _HARNESS, encoding="utf-8")
-        try:
-            done = subprocess.run(  # noqa: S603
-                [sys.executable, str(code), str(given), str(found)],
-                cwd=folder, env=environment, capture_output=True, text=True, timeout=_LIMIT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise PrunebenchError(f"{folder}: the exported file took over {_LIMIT} s") from error
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise PrunebenchError(f"{folder}: the exported file does not predict: {lines[-1]}")
-        answers: Floats = np.load(found)
+        code.write_text(_BEFORE + loader + _AFTER, encoding="utf-8")
+        late = threading.Event()
+        with (
+            errors.open("wb") as said,
+            subprocess.Popen(  # noqa: S603
+                [sys.executable, str(code), str(given), str(batch)],
+                cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=said,
+            ) as process,
+        ):  # fmt: skip
+
+            def stop() -> None:
+                late.set()
+                process.kill()
+
+            timer = threading.Timer(_LIMIT, stop)
+            timer.start()
+            try:
+                assert process.stdout is not None
+                while (part := _part(process.stdout)) is not None:
+                    yield part
+                process.wait()
+            finally:
+                timer.cancel()
+                process.kill()
+        if late.is_set():
+            raise PrunebenchError(f"{folder}: the exported file took over {_LIMIT} s")
+        if process.returncode != 0:
+            lines = errors.read_text("utf-8", "replace").strip().splitlines()
+            reason = lines[-1] if lines else f"exit status {process.returncode}"
+            raise PrunebenchError(f"{folder}: the exported file does not predict: {reason}")
+
+
+def _part(stream: IO[bytes]) -> Floats | None:
+    """Return the next answers; None where there are no more, or not all of them came."""
+    length = int.from_bytes(stream.read(8), "big")
+    content = stream.read(length)
+    if not length or len(content) < length:
+        return None
+    answers: Floats = np.load(io.BytesIO(content), allow_pickle=False)
     return answers
 
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunebench.pruning.layers import RECURRENT, TRANSPOSED, evaluating, weights_of
+from prunebench.pruning.layers import RECURRENT, TRANSPOSED, weights_of
+from prunebench.pruning.modes import evaluating
 
 
 @torch.no_grad()
-def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[int, int]:
+def macs(model: nn.Module, example: Tensor, masks: Mapping[str, Tensor]) -> tuple[int, int]:
     """Return the MACs of one input, (dense, kept).
 
     Dense is torch's count (convolutions, linear layers, attention), and for recurrent layers their
@@ -24,7 +25,7 @@ def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[
 
     Args:
         model: the network.
-        image: [1, ...], e.g. [1, C, H, W].
+        example: an input [1, ...], e.g. [1, C, H, W].
         masks: parameter name -> bool, True is kept.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -60,7 +61,7 @@ def macs(model: nn.Module, image: Tensor, masks: Mapping[str, Tensor]) -> tuple[
     try:
         torch.backends.mha.set_fastpath_enabled(False)  # it hides attention from the counter
         with evaluating(model), FlopCounterMode(display=False) as counter:
-            model(image)
+            model(example)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for handle in handles:
@@ -97,7 +98,7 @@ def _places(args: Any, kwargs: Any) -> list[int]:
 
 
 def size(
-    model: nn.Module, image: Tensor, masks: Mapping[str, Tensor], prunable: list[str]
+    model: nn.Module, example: Tensor, masks: Mapping[str, Tensor], prunable: list[str]
 ) -> dict[str, Any]:
     """Return the size columns of a record.
 
@@ -108,7 +109,7 @@ def size(
 
     Args:
         model: the network.
-        image: [1, C, H, W].
+        example: an input [1, ...].
         masks: parameter name -> bool, True is kept.
         prunable: names of the prunable weights.
     """
@@ -120,7 +121,7 @@ def size(
         total, kept = total + value.numel(), kept + left
         dense_bytes += whole
         kept_bytes += min(whole, left * value.element_size() + -(-value.numel() // 8))
-    dense_macs, kept_macs = macs(model, image, masks)
+    dense_macs, kept_macs = macs(model, example, masks)
     weights = dict(model.named_parameters())
     removed = sum(int((~masks[name]).sum()) for name in prunable if name in masks)
     could_go = sum(weights[name].numel() for name in prunable)

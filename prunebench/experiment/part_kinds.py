@@ -142,6 +142,8 @@ class Recovery(Traits):
     """Whether it ends at a state chosen on validation, not at the end of its training."""
     regularizes: bool = False
     """Whether it keeps a network from fitting its labels on purpose."""
+    distils: bool = False
+    """Whether it trains towards another network's outputs: the kind of task must measure that."""
 
 
 class Probe(Traits):
@@ -186,6 +188,8 @@ class TaskKindTraits(Traits):
     """Whether networks learn every training target in it, where nothing hinders them."""
     augments: bool = True
     """Whether its images can be cropped and flipped while their targets stay."""
+    distils: bool = False
+    """Whether it measures how far outputs are from a teacher's, as distillation asks."""
 
 
 class Network(Traits):

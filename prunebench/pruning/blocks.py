@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from prunebench.errors import Refused
-from prunebench.pruning.layers import Layer, evaluating, weights_of
+from prunebench.pruning.layers import Layer, weights_of
+from prunebench.pruning.modes import evaluating
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # positional and keyword arguments
 

@@ -15,8 +15,9 @@ from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import KINDS, Allocation, Pattern
 from prunebench.experiment.settings import First, Method, Part
 from prunebench.pruning.allocation import drawn_units
-from prunebench.pruning.layers import Layer, evaluating
+from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Chosen, Masks, apply, drawn_of, tied_share
+from prunebench.pruning.modes import evaluating
 from prunebench.pruning.view import Compensated, Scores, Swept, View
 from prunebench.storage.hashing import derive_seed
 from prunebench.text.numbers import percent

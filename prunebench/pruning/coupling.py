@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from prunebench.pruning.classifier import find_classifier
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims
 from prunebench.pruning.hidden_units import HiddenUnits
-from prunebench.pruning.layers import TRANSPOSED, Layer, evaluating
+from prunebench.pruning.layers import TRANSPOSED, Layer
 from prunebench.pruning.merging import Channels, merged
+from prunebench.pruning.modes import evaluating
 from prunebench.training.loop import outputs_of
 
 if TYPE_CHECKING:

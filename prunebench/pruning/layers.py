@@ -7,13 +7,9 @@ each of its layers and directions, and attention may hold those of its projectio
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
@@ -169,45 +165,3 @@ def prunable_layers(
     See ``sort_layers`` for what counts, the arguments, and what is raised.
     """
     return sort_layers(model, settings, example).prunable
-
-
-@contextmanager
-def evaluating(model: nn.Module, batch_norm: str = "eval") -> Iterator[None]:
-    """Switch to eval mode within the block; then restore the mode of every module.
-
-    Args:
-        model: the network.
-        batch_norm: ``train`` lets batch norms use the statistics of each batch; those that they
-            keep are left as they are.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    norms = [module for module, _ in modes if isinstance(module, _BatchNorm)]
-    kept = [norm.track_running_stats for norm in norms]
-    model.eval()
-    if batch_norm == "train":
-        for norm in norms:
-            norm.training, norm.track_running_stats = True, False
-    try:
-        yield
-    finally:
-        for norm, tracks in zip(norms, kept, strict=True):
-            norm.track_running_stats = tracks
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def differentiable(model: nn.Module) -> Iterator[None]:
-    """Let a network be differentiated within the block, in eval mode and more than once.
-
-    cuDNN's recurrent layers cannot: where there are any, it is not used.
-    """
-    if not any(isinstance(module, nn.RNNBase) for module in model.modules()):
-        yield
-        return
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(
-        enabled=False, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
-        allow_tf32=cudnn.allow_tf32,
-    ):  # fmt: skip
-        yield

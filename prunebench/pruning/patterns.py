@@ -6,6 +6,7 @@ A pattern knows its units and how many of them must go; the allocation that it c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -186,20 +187,28 @@ def row(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Mask
 
     What is removed of an entry is its whole vector, which is then zero; at least one entry of each
     embedding stays. The number of rows is chosen so that the share of prunable weights removed is
-    as near to the target as whole rows allow. It saves memory, and no MACs.
+    as near to the target as whole rows allow. It saves memory, and no MACs. The row of the padding
+    (``padding_idx``) is of no entry: it stays as it is.
 
     Raises:
         Refused: no embedding may be pruned or has a score, or all rows but one of each still fall
             short of the target by more than a row.
     """
-    groups = [
-        Group(name, len(table.weight), (_each_of(table, 0),)) for name, table in view.tables.items()
-    ]
+    groups = []
+    for name, table in view.tables.items():
+        entries = torch.ones(len(table.weight), dtype=torch.bool)
+        padding = cast(nn.Embedding, table.module).padding_idx
+        if padding is not None:
+            entries[padding] = False
+        groups.append(Group(name, int(entries.sum()), (_each_of(table, 0, entries),)))
     return _coupled(view, groups, scores, allocate, sparsity, None, "row")
 
 
-def _each_of(layer: Layer, dim: int) -> Slice:
-    return Slice(layer.name, dim, torch.arange(layer.weight.shape[dim]), produces=True)
+def _each_of(layer: Layer, dim: int, units: Tensor | None = None) -> Slice:
+    """Return each position along a dimension as a unit; where ``units`` is False it is of none."""
+    if units is None:
+        units = torch.ones(layer.weight.shape[dim], dtype=torch.bool)
+    return Slice(layer.name, dim, torch.where(units, units.cumsum(0) - 1, -1), produces=True)
 
 
 def _coupled(

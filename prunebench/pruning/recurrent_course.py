@@ -41,7 +41,7 @@ def courses(module: nn.Module, args: tuple[Any, ...]) -> dict[str, Course]:
 
     Args:
         module: recurrent, in eval mode, of which no layer projects its states.
-        args: of the call.
+        args: of the call, in the order of their parameters: the input, and a state or None.
 
     Raises:
         Refused: the input is a packed sequence.

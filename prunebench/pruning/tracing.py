@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from prunebench.errors import Refused
 from prunebench.pruning.hidden_units import stand_ins
-from prunebench.pruning.layers import evaluating
+from prunebench.pruning.modes import evaluating
 from prunebench.training.loop import outputs_of
 
 MOST_STEPS = 20_000_000  # of one network; DenseNet-121 takes 2 million, in 2 seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -17,16 +18,9 @@ from prunebench.experiment.settings import Prunable
 from prunebench.pruning.blocks import Block, find_blocks
 from prunebench.pruning.coupling import Coupling, find_groups, whole_layers
 from prunebench.pruning.groups import Group
-from prunebench.pruning.layers import (
-    RECURRENT,
-    TRANSPOSED,
-    Layer,
-    differentiable,
-    evaluating,
-    prunable_layers,
-    without_inputs,
-)
+from prunebench.pruning.layers import RECURRENT, TRANSPOSED, Layer, prunable_layers, without_inputs
 from prunebench.pruning.masks import Masks
+from prunebench.pruning.modes import differentiable, evaluating
 from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.storage.hashing import derive_seed
 from prunebench.training.loop import logits_of
@@ -307,7 +301,11 @@ class View:
 
     @torch.no_grad()
     def run(self, hooks: Mapping[nn.Module, Callable[[nn.Module, Any, Any], None]]) -> None:
-        """Pass every calibration batch through the model in eval mode, with forward hooks."""
+        """Pass every calibration batch through the model in eval mode, with forward hooks.
+
+        A hook is given the module, its arguments in the order of their parameters, also those that
+        are given by keyword, and its output.
+        """
         self._pass(hooks, [inputs for inputs, _ in self.batches])
 
     @torch.no_grad()
@@ -316,7 +314,10 @@ class View:
         hooks: Mapping[nn.Module, Callable[[nn.Module, Any, Any], None]],
         batches: Iterable[Tensor],
     ) -> None:
-        handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
+        handles = [
+            module.register_forward_hook(_given_in_order(hook), with_kwargs=True)
+            for module, hook in hooks.items()
+        ]
         try:
             with evaluating(self.model):
                 for inputs in batches:
@@ -435,6 +436,19 @@ def _to_trace(example: Tensor, model: nn.Module) -> Tensor:
     device = next((value.device for value in model.parameters()), example.device)
     example = example[:2].to(device)
     return torch.cat([example, example]) if len(example) == 1 else example
+
+
+def _given_in_order(hook: Callable[[nn.Module, Any, Any], None]) -> Callable[..., None]:
+    """Return a hook with keywords that hands all arguments on in their order."""
+
+    def ordered(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if kwargs:
+            bound = inspect.signature(module.forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
+        hook(module, args, output)
+
+    return ordered
 
 
 def _is_activation(module: nn.Module) -> bool:

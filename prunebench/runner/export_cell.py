@@ -23,6 +23,7 @@ from prunebench.storage.files import read_sealed, sha256_file, write_json, write
 from prunebench.storage.layout import PREDICTIONS, RECORD
 from prunebench.storage.manifest import Manifest, unreadable
 from prunebench.storage.records import DIVERGED, FAILED
+from prunebench.training.loop import at_once
 
 CARD, SAID = "README.md", "export.json"
 
@@ -48,7 +49,7 @@ def export_cell(cell: Cell, kind: str, target: Path | None, prepared: Path) -> E
 
     Raises:
         PrunebenchError: the cell failed or diverged, a file of it is damaged, the data are
-            others, or the file's predictions differ on more than one test image in a thousand.
+            others, or the file's predictions differ on more than one test input in a thousand.
     """
     form = format_of(kind)
     root = cell.layout.root
@@ -128,9 +129,13 @@ def _verified(cell: RebuiltCell, form: Format, folder: Path) -> Agreement:
     stored = cell_files.load_tensors(cell.cell.folder / PREDICTIONS)["test"].numpy()
     kind, data = cell.job.data.kind, cell.job.data
     inputs, targets = (of["test"].cpu() for of in (data.inputs, data.targets))
-    answers = predict_fresh(form.loader, folder, inputs.contiguous().numpy())
-    kept = kind.keep(torch.from_numpy(answers), targets).numpy()
-    found = agreement(kind, stored, kept)
+    batch = at_once(kind, targets)
+    answers = predict_fresh(form.loader, folder, inputs.contiguous().numpy(), batch)
+    kept = [
+        kind.keep(torch.from_numpy(part), wanted)
+        for part, wanted in zip(answers, targets.split(batch), strict=True)
+    ]
+    found = agreement(kind, stored, torch.cat(kept).numpy())
     if found.share < SHARE:
         raise PrunebenchError(
             f"{cell.cell.folder}: the exported {form.file} gives the stored prediction on"

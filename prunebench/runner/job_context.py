@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.size import size
 from prunebench.experiment.cell import Cell
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
@@ -33,6 +34,7 @@ from prunebench.storage.layout import (
 )
 from prunebench.storage.provenance import software
 from prunebench.storage.records import DIVERGED, OK, SPLITS
+from prunebench.tasks import hub
 from prunebench.tasks.regimes import AppliedRegime
 from prunebench.tasks.regimes import apply as apply_regime
 from prunebench.tasks.task_data import TaskData, load
@@ -53,6 +55,7 @@ class JobContext:
         # the last baseline's data stay at hand for the next curve on it
         self._samples: tuple[Baseline, tuple[Samples, AppliedRegime]] | None = None
         self._weights: dict[str, str] = {}  # hashes of loaded weights, by the network's settings
+        self._commits: dict[str, str | None] = {}  # of the hub, by the network's name there
         self.nondeterministic: set[str] = set()  # operations that the cell at hand has used
 
     # -------------------------------------------------------------------- cells
@@ -82,6 +85,15 @@ class JobContext:
             self._weights[key] = hash_of_tensors(network.state_dict())
         return self._weights[key]
 
+    def _hub_commit(self, architecture: str) -> str | None:
+        """Return the commit of the hub that a network comes from; None where it does not."""
+        named = HubName.named(architecture)
+        if named is None:
+            return None
+        if architecture not in self._commits:
+            self._commits[architecture] = hub.commit(named)
+        return self._commits[architecture]
+
     def checkpoints(self, cell: Cell, identity: str) -> Checkpoints:
         """Return where the trainings of a cell's curve keep their state on the way.
 
@@ -100,6 +112,7 @@ class JobContext:
             "kind": cell.baseline.task.kind, "classes": len(self.data.names) or None,
             "config_hash": digest(cell.baseline.settings()), "data_hash": self.data.data_hash,
             "weights_hash": self.weights_hash(cell.baseline),
+            "hub_commit": self._hub_commit(cell.baseline.model.architecture),
             "device": self._device_name(), "threads": self.plan.experiment.compute.threads,
             "nondeterministic": ", ".join(sorted(self.nondeterministic)) or None,
             **software(),

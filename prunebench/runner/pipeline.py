@@ -76,7 +76,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
 
     Raises:
         PrunebenchError: a data set is unknown or not prepared; a model is unknown, does not take
-            the task's images, or has nothing to prune; or a pattern of ``prunable`` names a layer
+            the task's inputs, or has nothing to prune; or a pattern of ``prunable`` names a layer
             of none of them.
     """
     from prunebench.runner.preflight import describe
@@ -98,6 +98,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     task=task.name,
                     facts=about.facts,
                     example=about.example,
+                    item=about.form.item,
                     width=width,
                 )
             )

@@ -59,7 +59,7 @@ def _check_fits(model: Model, facts: NetworkFacts, width: float) -> None:
 
 def describe(
     model: Model, prunable: Prunable, *, task: str, facts: NetworkFacts, example: Tensor,
-    width: float = 1.0,
+    item: str = "image", width: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Return weights, MACs, what is prunable and what is left alone of a model.
 
@@ -69,6 +69,7 @@ def describe(
         task: name of the task, for messages.
         facts: what it must know of the data.
         example: an input, [1, ...].
+        item: what a single input is called.
         width: how many times as wide as its definition says.
 
     Raises:
@@ -94,4 +95,5 @@ def describe(
         "unfitting": layers.unfitting,
         "params_total": found["params_total"],
         "macs_dense": found["macs_dense"],
+        "input": item,
     }

@@ -289,6 +289,10 @@ def experiment_origin(
             task: _distinct([row for row in rows if row["task"] == task], "data_hash")
             for task in sorted({row["task"] for row in rows})
         },
+        "hub_commits": {
+            model: _distinct([row for row in rows if row.get("model") == model], "hub_commit")
+            for model in sorted({row["model"] for row in rows if row.get("hub_commit")})
+        },
         "code_hashes": _distinct(rows, "code_hash"),
         "devices": _distinct(rows, "device"),
         "threads": _distinct(rows, "threads"),

@@ -29,8 +29,8 @@ REGIME = (
     "label_noise", "noise", "train_samples", "val_samples", "test_samples", "augmentation", "width",
 )  # fmt: skip
 # of the network: whether at initialization a residual branch starts at zero (``zero_init_last``),
-# and the names of the weights that are its classifier
-NETWORK = ("zero_init_last", "classifier")
+# the names of the weights that are its classifier, and the commit of the hub that it came from
+NETWORK = ("zero_init_last", "classifier", "hub_commit")
 SIZE = (
     "sparsity_achieved", "prunable_share", "tied_share", "params_total", "params_kept",
     "compression_ratio", "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense",
@@ -58,7 +58,8 @@ QUALITY = (
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
     "worst_class_change", "test_balanced_error", "test_auc", "test_sensitivity", "test_specificity",
     "test_rmse", "test_mae", "test_r2", "test_perplexity", "test_token_error",
-    "test_word_error_rate", "test_map", "instability",
+    "test_word_error_rate", "test_map", "test_map_small", "test_map_medium", "test_map_large",
+    "instability",
     *(f"{layout.STOPPED}{measure}" for measure in AT_STOP),
     # of forward passes over the stored weights
     "test_recall_at_10", "test_ndcg_at_10", "test_coverage_at_10", "test_chrf", "test_bleu",

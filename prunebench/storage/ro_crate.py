@@ -62,6 +62,7 @@ _MADE = {
     "dirty": "whether the checkout differed from its commit",
     "diff_hash": "SHA-256 of what the checkout had beyond its commit",
     "lock_hash": "SHA-256 of the lock file", "commits": "commits of the records",
+    "hub_commits": "commits of the Hugging Face Hub that networks came from",
     "dirty_cells": "records that were computed in a checkout that differed from its commit",
     "devices": "what networks were trained on", "threads": "threads of a job",
     "wall_seconds": "seconds that the command took to the last record",

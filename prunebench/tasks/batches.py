@@ -54,12 +54,6 @@ def epoch_batches(
         yield normalize(batch), targets[chosen]
 
 
-def ordered_batches(images: Tensor, batch_size: int, normalize: Normalize) -> Iterator[Tensor]:
-    """Yield float32 [B, C, H, W] over all images [N, C, H, W] in their order, for evaluation."""
-    for start in range(0, len(images), batch_size):
-        yield normalize(images[start : start + batch_size])
-
-
 def augment(images: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor:
     """Crop and flip images as drawn.
 

@@ -28,7 +28,8 @@ class Form(ABC):
     key: ClassVar[str]
     item: ClassVar[str]  # a single input, for messages
     augments: ClassVar[bool] = False  # whether it can be cropped and flipped
-    dtype: ClassVar[Any]  # by which it is known
+    dtype: ClassVar[Any]  # of a source's inputs
+    given: ClassVar[tuple[str, ...]] = ()  # facts that a source tells of such inputs
     axes: ClassVar[str]  # of a single input, for messages
     remedy: ClassVar[str] = ""  # what to do where splits differ in shape
     scale: ClassVar[float] = 1.0  # of the stored inputs; moments are of inputs divided by it
@@ -136,6 +137,7 @@ class Tokens(Form):
     """Sequences of tokens, int32 [N, L]: 0 pads at the end and is no token; int64 to a network."""
 
     name, key, item, dtype, axes = "tokens", "tokens", "sequence", np.int32, "[L]"
+    given = ("vocabulary",)
 
     def check(self, inputs: Array, where: str) -> None:
         if inputs.dtype != np.int32 or inputs.ndim != 2 or not inputs.shape[1]:
@@ -165,6 +167,7 @@ class Pairs(Form):
     """Pairs of a user and an item, int32 [N, 2], both counted from 0; int64 to a network."""
 
     name, key, item, dtype, axes = "pairs", "pairs", "pair", np.int32, "[2]"
+    given = ("users", "items")
 
     def check(self, inputs: Array, where: str) -> None:
         if inputs.dtype != np.int32 or inputs.ndim != 2 or inputs.shape[1] != 2:

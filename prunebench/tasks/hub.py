@@ -6,6 +6,7 @@ Weights are read from safetensors only, and no code of a repository is run.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
@@ -25,6 +26,22 @@ def transformers() -> Any:
             "hf: models and tokenizers need the package transformers, which is an extra:"
             " pip install 'prunebench[text]'"
         ) from error
+
+
+def commit(hub: HubName) -> str | None:
+    """Return the commit that a name of the hub stands for; None where it is a folder.
+
+    Raises:
+        PrunebenchError: it cannot be loaded.
+    """
+    if hub.folder is not None:
+        return None
+    library = import_module("huggingface_hub")
+    try:
+        file = library.hf_hub_download(hub.place, CONFIGURATION, revision=hub.revision or "main")
+    except Exception as error:  # of the network, or of files of others
+        raise _refusal(f"{hub}: {CONFIGURATION} cannot be fetched", error) from error
+    return Path(file).parent.name  # the cache has a folder for each commit
 
 
 def loaded(kind: str, hub: HubName, **given: Any) -> Any:
@@ -49,6 +66,10 @@ def loaded(kind: str, hub: HubName, **given: Any) -> Any:
     except PrunebenchError:
         raise
     except Exception as error:  # files of others may be anything
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = lines[0] if lines else type(error).__name__
-        raise PrunebenchError(f"{hub}: {kind} cannot load it: {said[:300]}") from error
+        raise _refusal(f"{hub}: {kind} cannot load it", error) from error
+
+
+def _refusal(what: str, error: Exception) -> PrunebenchError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    return PrunebenchError(f"{what}: {said[:300]}")

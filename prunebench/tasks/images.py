@@ -54,7 +54,10 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
         for index, (source, label, where) in enumerate(items):
             pixels = _decode_one(source, task, where)
             if images is None:
-                check_fits(count * pixels.nbytes, f"{where}: {count:,} images like this one")
+                check_fits(
+                    count * pixels.nbytes, f"{where}: {count:,} images like this one",
+                    "image_size: makes images smaller",
+                )  # fmt: skip
                 images = np.empty((count, *pixels.shape), np.uint8)
             if pixels.shape != images.shape[1:]:
                 raise PrunebenchError(_unlike(pixels.shape, images.shape[1:], where))

@@ -45,7 +45,7 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
     """Write the prepared file of a task, and its description.
 
     Args:
-        task: the source, sizes of the splits, channels and size of the images.
+        task: the source, sizes of the splits, channels and size of images.
         folder_raw: where ``download`` put the data; local sources do not use it.
         target: the file to write.
 
@@ -130,19 +130,24 @@ def check(raw: Raw, task: Task) -> dict[str, Any]:
 
 
 def form_of(raw: Raw, task: Task) -> str:
-    """Return the form of a source's inputs: the first of the kind's that has their type.
+    """Return the form of a source's inputs: the first of the kind's that they can be.
+
+    Forms of one type, such as tokens and pairs, are told apart by the facts that the source gives.
 
     Raises:
         PrunebenchError: the kind takes no such inputs.
     """
     taken = registry.find(TaskKindTraits, task.kind).traits.inputs
-    dtype = raw.train.inputs.dtype
+    inputs = raw.train.inputs
+    alike = [name for name, form in FORMS.items() if form.dtype == inputs.dtype]
+    told = [name for name in alike if all(raw.facts.get(fact) for fact in FORMS[name].given)]
     for form in taken:
-        if FORMS[form].dtype == dtype:
+        if form in (told or alike):
             return form
+    given = " or ".join(told) or f"{inputs.dtype} of shape {list(inputs.shape)}"
     raise PrunebenchError(
         f"task {task.name!r}: kind {task.kind} takes {' or '.join(taken)}; source {task.source!r}"
-        f" gives {dtype} of shape {list(raw.train.inputs.shape)}"
+        f" gives {given}"
     )
 
 
@@ -152,10 +157,10 @@ def split(raw: Raw, task: Task) -> Parts:
     Test and validation come from the source's own splits where it has them (a count takes that
     many, a share of validation takes all), else out of training. Each split has its own random
     order, test first, so that another size of training leaves the test set as it is. Every class
-    is in every split where it has the images for it.
+    is in every split where it has the samples for it.
 
     Raises:
-        PrunebenchError: a split would be empty, or more images are asked than there are.
+        PrunebenchError: a split would be empty, or more samples are asked than there are.
     """
     rest = np.arange(len(raw.train), dtype=np.int64)
     waiting = 1 + (raw.test is None) + (raw.val is None)  # splits still to come out of training
@@ -166,50 +171,51 @@ def split(raw: Raw, task: Task) -> Parts:
         if own is not None:
             pool = np.arange(len(own), dtype=np.int64)
             count = len(own) if wanted is None or isinstance(wanted, float) else wanted
-            chosen = _take(own, pool, count, name, stream, task)
+            chosen = _take(own, pool, count, name, stream, task, raw.item)
             parts[name] = own, chosen
         else:
             waiting -= 1
-            count = _count(wanted, name, len(rest), task)
-            chosen = _take(raw.train, rest, count, name, stream, task, leave=waiting)
+            count = _count(wanted, name, len(rest), task, raw.item)
+            chosen = _take(raw.train, rest, count, name, stream, task, raw.item, waiting)
             parts[name] = raw.train, chosen
             rest = np.setdiff1d(rest, chosen, assume_unique=True)
     count = len(rest) if task.train is None else task.train
-    parts["train"] = raw.train, _take(raw.train, rest, count, "train", 2, task)
+    parts["train"] = raw.train, _take(raw.train, rest, count, "train", 2, task, raw.item)
     return {name: parts[name] for name in SPLITS}
 
 
-def _count(wanted: int | float | None, name: str, available: int, task: Task) -> int:
-    """Return how many images a split takes out of training."""
+def _count(wanted: int | float | None, name: str, available: int, task: Task, item: str) -> int:
+    """Return how many samples a split takes out of training."""
     if wanted is None:
         raise PrunebenchError(
             f"task {task.name!r}: the source has no {name} split; set {name}: to the number of "
-            "images to take out of training"
+            f"{item}s to take out of training"
         )
     if isinstance(wanted, float):
         if not 0 < wanted < 1:
             raise PrunebenchError(
                 f"task {task.name!r}: {name}: {wanted} is no share; it must lie between 0 and 1 "
-                "(a number of images is written without a point)"
+                f"(a number of {item}s is written without a point)"
             )
         return round(wanted * available)
     return wanted
 
 
 def _take(
-    origin: Split, pool: Integers, count: int, name: str, stream: int, task: Task, leave: int = 0
-) -> Integers:
-    """Return sorted positions of ``count`` stratified images out of ``pool``.
+    origin: Split, pool: Integers, count: int, name: str, stream: int, task: Task, item: str,
+    leave: int = 0,
+) -> Integers:  # fmt: skip
+    """Return sorted positions of ``count`` stratified samples out of ``pool``.
 
     ``leave``: how many of each class others will need.
     """
     if count < 1:
         raise PrunebenchError(
-            f"task {task.name!r}: {name} would be empty ({len(pool)} images are left)"
+            f"task {task.name!r}: {name} would be empty ({len(pool)} {item}s are left)"
         )
     if count > len(pool):
         raise PrunebenchError(
-            f"task {task.name!r}: {name}: {count} asked, only {len(pool)} images are left"
+            f"task {task.name!r}: {name}: {count} asked, only {len(pool)} {item}s are left"
         )
     if task.split_seed < 0:
         raise PrunebenchError(f"task {task.name!r}: split_seed must be 0 or more")

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.hub_name import HubName
 from prunebench.storage.hashing import digest
-from prunebench.tasks.hub import loaded
+from prunebench.tasks.hub import commit, loaded
 
 SHIFT = 1  # from the tokenizer's numbers to a task's
 TOKENIZER = "tokenizer"  # fact of a task: which tokenizer its tokens are of, by its vocabulary
+COMMIT = "tokenizer_commit"  # fact of a task: the commit of the hub that its tokenizer is of
 
 
 class Tokenizer:
@@ -37,10 +38,12 @@ class Tokenizer:
         texts = {number: text for text, number in numbers.items()}
         known = (texts.get(number, f"<{number}>") for number in range(max(texts) + 1))
         self.vocabulary: tuple[str, ...] = ("", *known)
+        self._commit = commit(hub)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of a task: the texts of its tokens, and what names the tokenizer."""
-        return {"vocabulary": self.vocabulary, TOKENIZER: digest(self.vocabulary)}
+        own = {} if self._commit is None else {COMMIT: self._commit}
+        return {"vocabulary": self.vocabulary, TOKENIZER: digest(self.vocabulary), **own}
 
     def running(self, text: str) -> NDArray[np.int32]:
         """Return the tokens of a running text, without those that mark beginnings and ends."""

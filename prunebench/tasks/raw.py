@@ -80,7 +80,7 @@ def local_path(task: Task, what: str) -> Path:
     return path
 
 
-def check_fits(size: int, where: str) -> None:
+def check_fits(size: int, where: str, remedy: str = "") -> None:
     """Refuse data that this machine's memory cannot hold, before they are decoded.
 
     A small file may claim to be huge.
@@ -88,6 +88,7 @@ def check_fits(size: int, where: str) -> None:
     Args:
         size: bytes of the decoded data.
         where: the file and row, for the message.
+        remedy: what makes such data smaller, where a setting does.
 
     Raises:
         PrunebenchError: they do not fit.
@@ -95,8 +96,8 @@ def check_fits(size: int, where: str) -> None:
     if COPIES * size > memory():
         raise PrunebenchError(
             f"{where}: decoded and prepared, this would take {gib(COPIES * size)} GiB of memory,"
-            f" and there are {gib(memory())}; is the file what it should be? image_size: makes"
-            " images smaller"
+            f" and there are {gib(memory())}; is the file what it should be?"
+            f"{remedy and f' {remedy}'}"
         )
 
 
@@ -111,7 +112,7 @@ def integer_labels(values: Any, where: str) -> Labels:
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise PrunebenchError(
-            f"{where}: labels must be one whole number per image, got {array.dtype} "
+            f"{where}: labels must be one whole number each, got {array.dtype} "
             f"of shape {list(array.shape)}"
         )
     if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:

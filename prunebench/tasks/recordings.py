@@ -152,7 +152,10 @@ def _frames(signals: Iterable[Callable[[], Signal]], rate: int, task: Task) -> i
 
 def _images(signals: Sequence[Callable[[], Signal]], rate: int, frames: int, task: Task) -> Images:
     size = task.speech.mels * frames * len(signals)
-    check_fits(size, f"task {task.name!r}: {len(signals):,} recordings of {frames:,} frames")
+    check_fits(
+        size, f"task {task.name!r}: {len(signals):,} recordings of {frames:,} frames",
+        "length: cuts recordings",
+    )  # fmt: skip
     images = np.empty((len(signals), task.speech.mels, frames, 1), np.uint8)
     for image, signal in zip(images, signals, strict=True):
         image[:] = log_mel(signal(), rate, task.speech, frames)

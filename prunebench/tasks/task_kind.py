@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from prunebench.errors import PrunebenchError, Refused
+from prunebench.errors import PrunebenchError
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.tasks.predictions import Floats, MeasureTable
@@ -106,10 +106,9 @@ class TaskKind(ABC):
     def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return how far outputs are from a teacher's, softened by a temperature; a scalar.
 
-        Raises:
-            Refused: this kind has no such measure.
+        A kind that has such a measure declares ``distils=True``; others need none.
         """
-        raise Refused("distillation is not defined for this kind of task")
+        raise NotImplementedError
 
     @abstractmethod
     def noise(

@@ -68,13 +68,19 @@ def encode(texts: Texts, vocabulary: Sequence[str], length: int, where: str) -> 
     Raises:
         PrunebenchError: they do not fit into memory.
     """
-    check_fits(4 * length * len(texts), f"{where}: {len(texts):,} texts of {length:,} tokens")
+    _check_rows(len(texts), length, where)
     numbers = {token: number for number, token in enumerate(vocabulary)}
     rows = np.full((len(texts), length), PAD, np.int32)
     for row, text in zip(rows, texts, strict=True):
         kept = [numbers.get(token, UNKNOWN) for token in text[:length]]
         row[: len(kept)] = kept
     return rows
+
+
+def _check_rows(count: int, length: int, where: str) -> None:
+    check_fits(
+        4 * length * count, f"{where}: {count:,} texts of {length:,} tokens", "length: cuts texts"
+    )
 
 
 def check_known(tokens: Tokens, split: str, task: Task) -> None:
@@ -133,10 +139,7 @@ def _by_tokenizer(
     length = task.length or max((len(row) for row in found["train"]), default=1) or 1
     made = {}
     for name, (texts, classes) in splits.items():
-        check_fits(
-            4 * length * len(texts),
-            f"task {task.name!r}: {len(texts):,} texts of {length:,} tokens",
-        )
+        _check_rows(len(texts), length, f"task {task.name!r}")
         rows = np.full((len(texts), length), PAD, np.int32)
         for row, tokens in zip(rows, found[name], strict=True):
             row[: len(tokens)] = tokens[:length]

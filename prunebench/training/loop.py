@@ -214,6 +214,17 @@ def outputs_of(output: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in outputs_of(part)]
 
 
+def at_once(kind: TaskKind, targets: Tensor, most: int = 500) -> int:
+    """Return how many samples a network is given at a time, so that memory holds its outputs.
+
+    Args:
+        kind: of the task, with the number of outputs at a position: perhaps a whole vocabulary.
+        targets: [N, ...], whose positions are counted.
+        most: samples.
+    """
+    return max(1, min(most, _OUTPUTS // (kind.outputs * max(1, targets[:1].numel()))))
+
+
 @torch.no_grad()
 def predict(
     model: nn.Module, inputs: Tensor, targets: Tensor, kind: TaskKind,
@@ -233,7 +244,7 @@ def predict(
         float32 [N, ...]: of classes the logits [N, classes].
     """
     model.eval()
-    batch = max(1, min(batch, _OUTPUTS // (kind.outputs * max(1, targets[:1].numel()))))
+    batch = at_once(kind, targets, batch)
     pairs = zip(inputs.split(batch), targets.split(batch), strict=True)
     parts = [
         kind.keep(kind.answers(logits_of(model(normalize(part)))), wanted).cpu()

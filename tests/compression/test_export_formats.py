@@ -17,9 +17,13 @@ from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Model
 from prunebench.storage.files import read_json, write_json
 from prunebench.tasks.forms import FORMS
+from prunebench.tasks.kinds.language_model import LanguageModel
 from prunebench.tasks.network_facts import NetworkFacts
+from prunebench.tasks.pretrained_tokens import TOKENIZER
 from prunebench.tasks.task_data import TaskData
+from prunebench.training.models import create
 from tests.compression.nets import build, gone, images
+from tests.hub import TOKENS, saved
 from tests.kinds import classes
 
 PIXELS = FORMS["pixels"]
@@ -77,6 +81,46 @@ def test_a_shrunk_network_comes_back_from_its_safetensors(
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(PrunebenchError, match=r"model\.safetensors is missing"):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt"])
+@pytest.mark.parametrize("kind", ["onnx", "torch-export", "safetensors"])
+def test_models_of_transformers_are_written(
+    family: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another number of sequences than the example's, some padded, gives the model's own logits."""
+    pytest.importorskip("transformers")
+    own = saved(tmp_path, family)
+    known = NetworkFacts(
+        {"num_classes": len(TOKENS) + 1, "task_kind": "language-model",
+         "vocabulary": len(TOKENS) + 1, "length": 6, TOKENIZER: "x"}
+    )  # fmt: skip
+    monkeypatch.setattr("prunebench.training.hub_networks._check_tokens", lambda *given: None)
+    settings = Model(name="m", architecture=f"hf:{tmp_path}", pretrained=True)
+    network = create(settings, known, 0).eval()
+    vocabulary = ["", *TOKENS]
+    task = LanguageModel({"names": [], "vocabulary": vocabulary})
+    nothing = torch.zeros(0)
+    tokens = torch.randint(1, len(vocabulary), (5, 6), dtype=torch.int32)
+    package = Package(
+        Deployed(network, nothing, nothing, FORMS["tokens"], task),
+        create(settings.drawn(), known, 0), {}, settings, 1.0, (), tokens[:2], known, {},
+    )  # fmt: skip
+    format_of(kind).write(package, tmp_path)
+    tokens[1, 4:] = 0
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(format_of(kind).loader, found)
+    answers = torch.from_numpy(found["predict"](tokens.numpy()))
+    with torch.no_grad():
+        expected = own(input_ids=(tokens - 1).clamp(min=0), attention_mask=(tokens > 0).int())
+    counted = tokens > 0
+    torch.testing.assert_close(
+        answers[..., 1:][counted], expected.logits[counted], atol=1e-5, rtol=1e-4
+    )
+    if kind == "safetensors":  # and what is shared still is, to train on
+        model = found["network"].network.model
+        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 def test_a_block_that_went_and_a_bias_that_came_are_restored() -> None:

@@ -104,7 +104,7 @@ def test_only_as_many_images_calibrate_as_are_needed(
 def test_what_cannot_be_quantized_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
     with pytest.raises(PrunebenchError, match=r"gone\.onnx: no such file; export to onnx first"):
         quantize(tmp_path / "gone.onnx", IMAGES)
-    with pytest.raises(PrunebenchError, match="no images"):
+    with pytest.raises(PrunebenchError, match="no inputs"):
         quantize(files["float"], IMAGES[:0])
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with pytest.raises(Refused, match=r"cannot quantize .*bad\.onnx"):

@@ -48,7 +48,27 @@ def test_a_tie_counts_as_the_same_and_what_is_not_finite_as_another() -> None:
 def test_a_file_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
     nothing = np.zeros((1, 1, 2, 2), np.uint8)
     with pytest.raises(PrunebenchError, match="does not predict: ModuleNotFoundError"):
-        predict_fresh("import no_such_module\n", tmp_path, nothing)
+        list(predict_fresh("import no_such_module\n", tmp_path, nothing))
     code = "def predict(images):\n    return images.reshape(len(images), -1) * 1.0\n"
     many = np.arange(1200 * 2, dtype=np.uint8).reshape(1200, 2, 1, 1)
-    assert np.array_equal(predict_fresh(code, tmp_path, many), many.reshape(1200, 2))
+    parts = list(predict_fresh(f"print('loaded')\n{code}", tmp_path, many))
+    assert [len(part) for part in parts] == [500, 500, 200]
+    assert np.array_equal(np.concatenate(parts), many.reshape(1200, 2))
+
+
+def test_a_file_that_fails_on_the_way_or_takes_too_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+def predict(inputs):
+    if inputs[0] == 2:
+        raise ValueError("two is too many")
+    return inputs * 1.0
+"""
+    answers = predict_fresh(code, tmp_path, np.arange(4), 1)
+    assert [next(answers).tolist() for _ in range(2)] == [[0.0], [1.0]]
+    with pytest.raises(PrunebenchError, match="does not predict: ValueError: two is too many"):
+        next(answers)
+    monkeypatch.setattr("prunebench.compression.verify_export._LIMIT", 0.2)
+    with pytest.raises(PrunebenchError, match="took over"):
+        list(predict_fresh("import time\ntime.sleep(60)\n", tmp_path, np.arange(4)))

@@ -309,6 +309,19 @@ def test_a_kind_knows_its_noises() -> None:
         config.parse(whole, "grid.yaml")
 
 
+def test_distillation_needs_a_kind_that_measures_how_far_outputs_are() -> None:
+    whole = {**SMOKE, "regimes": ["clean"], "methods": ["magnitude-distilled"]}
+    config.parse({**whole, "tasks": ["diabetes"]})
+    task = {"name": "mine", "source": "digits", "kind": "speech-recognition"}
+    with pytest.raises(PrunebenchError) as caught:
+        config.parse({**whole, "tasks": [task]}, "grid.yaml")
+    assert str(caught.value) == (
+        "grid.yaml: methods: magnitude-distilled: recovery 'distillation' trains towards the dense"
+        " network's outputs, and kind speech-recognition has no measure of how far they are;"
+        " recovery: fine-tuning needs none"
+    )
+
+
 def test_an_unknown_kind_names_the_nearest() -> None:
     task = {"name": "mine", "source": "digits", "kind": "regresion"}
     assert "did you mean 'regression'" in refusal("tasks", [task])

@@ -101,6 +101,30 @@ def test_rows_beside_other_layers_count_against_all_weights() -> None:
         prunebench.prune(Rating(), method("row", "random"), 0.9)
 
 
+def test_the_row_of_the_padding_stays_and_is_no_entry() -> None:
+    """Of seven rows three go: the smallest but the padding's, which is zero."""
+
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(7, 4, padding_idx=2)
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return self.head(self.table(tokens).mean(1))
+
+        def get_classifier(self) -> nn.Module:
+            return self.head
+
+    model = Padded()
+    with torch.no_grad():
+        model.table.weight.copy_(torch.tensor([6.0, 5, 0, 4, 3, 2, 1])[:, None].expand(7, 4))
+    (mask,) = prunebench.prune(model, method("row", "l2-norm"), 3 / 7).values()
+    assert mask.any(1).tolist() == [True, True, True, True, False, False, False]
+    with pytest.raises(Refused, match=r"only 0.7\d+ of the prunable weights belong to rows"):
+        prunebench.prune(Padded(), method("row", "random"), 0.99)  # five can go
+
+
 def test_rows_are_spread_by_the_allocation() -> None:
     masks = prunebench.prune(Rating(), method("row", "l2-norm", "uniform"), 0.5, prunable=TABLES)
     assert [int(mask.any(1).sum()) for mask in masks.values()] == [3, 4]

@@ -12,7 +12,7 @@ from torch.nn import functional
 import prunebench
 from prunebench.errors import Refused
 from prunebench.experiment.settings import Prunable
-from prunebench.pruning.layers import differentiable, prunable_layers, sort_layers
+from prunebench.pruning.layers import prunable_layers, sort_layers
 from prunebench.training.loop import Enforcer
 
 
@@ -165,5 +165,3 @@ def test_recurrent_layers_are_differentiated_without_cudnn() -> None:
     assert used
     assert not any(used)
     assert torch.backends.cudnn.enabled == before
-    with differentiable(nn.Linear(2, 2)):
-        assert torch.backends.cudnn.enabled == before

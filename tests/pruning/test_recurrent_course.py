@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import prunebench
 from prunebench.errors import Refused
+from prunebench.experiment.settings import Prunable
 from prunebench.pruning.criteria.wanda import wanda
 from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.pruning.view import View
@@ -75,6 +76,65 @@ def test_a_cell_takes_one_step(cell: type[nn.RNNCellBase]) -> None:
     after = after[0] if isinstance(after, tuple) else after
     assert torch.equal(course.previous[:, 0], state)
     assert torch.equal(course.states[:, 0], after)
+
+
+class Stepping(nn.Module):
+    """A cell that is called step by step, with a head and an embedding, in one of three ways."""
+
+    def __init__(self, cell: type[nn.RNNCellBase], how: str) -> None:
+        super().__init__()
+        self.table, self.cell, self.how = nn.Embedding(9, 3), cell(3, UNITS), how
+        self.head = nn.Linear(UNITS, 5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.table(input=tokens) if self.how == "keywords" else self.table(tokens)
+        zeros = torch.zeros(len(x), UNITS)
+        state = (zeros, zeros) if isinstance(self.cell, nn.LSTMCell) else zeros
+        for step in x.unbind(1):
+            if self.how == "keywords":
+                state = self.cell(hx=state, input=step)
+            elif self.how == "keyword":
+                state = self.cell(step, hx=state)
+            else:
+                state = self.cell(step, state)
+        return self.head(state[0] if isinstance(state, tuple) else state)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+@pytest.mark.parametrize("how", ["keyword", "keywords"])
+def test_arguments_by_keyword_are_seen(cell: type[nn.RNNCellBase], how: str) -> None:
+    """The states given to ``hx=`` count as inputs of W_hh, as those given by place do."""
+    plain = Stepping(cell, "places")
+    named = Stepping(cell, how)
+    named.load_state_dict(plain.state_dict())
+    draw = torch.Generator().manual_seed(0)
+    given = [(torch.randint(9, (6, 4), generator=draw), torch.arange(6) % 5)]
+    exclude = Prunable(exclude=["table"])
+    views = [View(model, batches=given, prunable=exclude) for model in (plain, named)]
+    for measure in (
+        wanda,
+        lambda view: view.activation_means(Tensor.abs),
+        lambda view: view.input_means(Tensor.abs),
+    ):
+        one, other = (measure(view) for view in views)
+        assert set(one) == {"cell.weight_ih", "cell.weight_hh"}
+        for name, value in one.items():
+            assert torch.equal(other[name], value)
+    # by hand: at the first step the states are zero, and later they are not
+    means = views[1].input_means(Tensor.abs)["cell.weight_hh"]
+    states, state = [torch.zeros(6, UNITS)], None
+    with torch.no_grad():
+        for step in plain.table(given[0][0])[:, :-1].unbind(1):
+            state = plain.cell(step, state)
+            states.append(state[0] if isinstance(state, tuple) else state)
+    torch.testing.assert_close(means, torch.stack(states).abs().mean((0, 1)))
+    masks = prunebench.prune(
+        named, {"criterion": "popularity", "pattern": "row"}, 0.1, batches=given
+    )
+    assert not masks["table.weight"].all()
 
 
 def test_wanda_by_hand() -> None:

@@ -117,6 +117,7 @@ def test_a_model_that_can_be_is_weighed(tmp_path: Path, data: Path) -> None:
     [found] = pipeline.check(plan(tmp_path), data)
     assert (found["task"], found["model"], found["prunable_layers"]) == ("digits", "seed-cnn", 4)
     assert (found["classifier"], found["excluded"]) == (["head.weight"], [])
+    assert found["input"] == "image"
 
 
 def test_what_is_protected_is_told_of_each_model(tmp_path: Path, data: Path) -> None:

@@ -158,6 +158,10 @@ def test_memory_is_what_limits_leave(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert memory.memory() == expected
     check_fits(2**20 // COPIES, "x.npz")
     assert refusal(check_fits, 2**20 // COPIES + 1, "x.npz").startswith("x.npz: ")
+    assert refusal(check_fits, 2**20, "x.csv").endswith("; is the file what it should be?")
+    assert refusal(check_fits, 2**20, "x.csv", "length: cuts texts").endswith(
+        "? length: cuts texts"
+    )
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31));"
         " from prunebench.tasks.memory import memory; print(memory())"

@@ -25,6 +25,7 @@ from prunebench.runner.job_context import JobContext
 from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
+from tests.hub import COMMIT, fetched, saved
 
 GRID: dict[str, Any] = {
     "experiment": "tiny",
@@ -203,6 +204,20 @@ def test_a_family_names_methods_of_the_grid() -> None:
 
 def test_records_name_the_classifier(ran: Ran) -> None:
     assert set(ran.cells["classifier"]) == {"head.weight"}
+
+
+def test_records_name_the_commit_of_the_hub(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    saved(tmp_path / "model", "gpt2")
+    fetched(tmp_path / "model", "me/tiny", tmp_path / "cache", monkeypatch)
+    models = ["seed-cnn", {"name": "mine", "architecture": "hf:me/tiny"}]
+    plan = ran.again(models=models, experiment="hub")
+    own, hubs = (next(b for b in plan.baselines if b.model.name == n) for n in GRID_AND_MINE)
+    job = JobContext(plan, own.task, prepared(own.task, ran.data))
+    assert job.record(plan.cell(own))["hub_commit"] is None
+    assert job.record(plan.cell(hubs))["hub_commit"] == COMMIT
 
 
 def test_pretrained_weights_name_results_by_their_content(ran: Ran, tmp_path: Path) -> None:

@@ -23,9 +23,11 @@ from tests.conftest import ROOT
 
 ROWS: list[dict[str, Any]] = [
     {"experiment": "x", "task": "digits", "status": "ok", "commit": "a", "dirty": False,
-     "data_hash": "d", "code_hash": "c1", "device": "cpu", "threads": 1},
+     "data_hash": "d", "code_hash": "c1", "device": "cpu", "threads": 1, "model": "opt",
+     "hub_commit": "27dcfa"},
     {"experiment": "x", "task": "digits", "status": "ok", "commit": "b", "dirty": True,
-     "data_hash": "d", "code_hash": "c2", "device": "cpu", "threads": 1},
+     "data_hash": "d", "code_hash": "c2", "device": "cpu", "threads": 1, "model": "own",
+     "hub_commit": None},
     {"experiment": "x", "task": "other", "status": "failed", "commit": "b", "dirty": None,
      "data_hash": "e", "code_hash": None, "device": "cpu", "threads": 1},
 ]  # fmt: skip
@@ -47,6 +49,7 @@ def test_what_the_records_stand_on(origin: dict[str, Any]) -> None:
     assert origin["dirty_cells"] == 1
     assert origin["data_hashes"] == {"digits": ["d"], "other": ["e"]}
     assert origin["code_hashes"] == ["c1", "c2"]
+    assert origin["hub_commits"] == {"opt": ["27dcfa"]}
     assert (origin["devices"], origin["threads"]) == (["cpu"], [1])
     assert origin["config_sha256"] == hashlib.sha256(b"config.json").hexdigest()
     assert origin["cells_sha256"] == hashlib.sha256(b"cells.csv").hexdigest()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from prunebench.experiment.settings import Augmentation
-from prunebench.tasks.batches import augment, epoch_batches, ordered_batches, steps_per_epoch
+from prunebench.tasks.batches import augment, epoch_batches, steps_per_epoch
 
 
 def _images(count: int, *shape: int, seed: int = 0) -> Tensor:
@@ -116,13 +116,6 @@ def test_every_offset_and_flip_occurs() -> None:
     kinds, counts = batch.flatten(1).unique(dim=0, return_counts=True)
     assert len(kinds) == 3 * 3 * 2
     assert int(counts.min()) > 2000 / 18 / 2
-
-
-def test_ordered_batches_are_the_images_in_their_order() -> None:
-    images = _images(11, 3, 4, 4)
-    batches = list(ordered_batches(images, 4, lambda batch: batch.float() * 2))
-    assert [len(batch) for batch in batches] == [4, 4, 3]
-    assert torch.equal(torch.cat(batches), images.float() * 2)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

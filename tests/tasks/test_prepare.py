@@ -110,6 +110,21 @@ def test_sizes_that_cannot_be_had(settings: dict[str, Any], message: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"test": None}, "set test: to the number of ratings to take out of training"),
+        ({"test": 101}, "only 100 ratings are left"),
+        ({"test": 100}, "would be empty (0 ratings are left)"),
+    ],
+)
+def test_refusals_call_samples_by_their_name(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(PrunebenchError) as caught:
+        split(Raw(_split([0, 1] * 50), item="rating"), _task(**settings))
+    assert message in str(caught.value)
+    assert "image" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("raw", "message"),
     [
         (Raw(_split([0, 1, -1])), "train label -1 of image 2 is out of range"),
@@ -126,6 +141,24 @@ def test_sizes_that_cannot_be_had(settings: dict[str, Any], message: str) -> Non
 def test_bad_labels(raw: Raw, message: str) -> None:
     with pytest.raises(PrunebenchError) as caught:
         check(raw, _task())
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "message"),
+    [
+        ("classification", {"users": 3, "items": 4},
+         "takes pixels or features or tokens; source 'digits' gives pairs"),
+        ("recommendation", {"vocabulary": ["", "a"]}, "takes pairs; source 'digits' gives tokens"),
+        ("detection", {}, "takes pixels; source 'digits' gives int32 of shape [2, 2]"),
+    ],
+)  # fmt: skip
+def test_tokens_and_pairs_are_told_apart(kind: str, facts: dict[str, Any], message: str) -> None:
+    """Both are int32: what the source tells of them says which they are."""
+    numbers = np.array([[0, 1], [2, 0]], np.int32)
+    raw = Raw(Split(numbers, np.array([0, 1])), facts=facts, item="rating")
+    with pytest.raises(PrunebenchError) as caught:
+        check(raw, _task(kind=kind))
     assert message in str(caught.value)
 
 

@@ -11,8 +11,9 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.settings import Task
 from prunebench.tasks import hub
+from prunebench.tasks.pretrained_tokens import Tokenizer
 from prunebench.tasks.sources import reader
-from tests.hub import TOKENS, saved
+from tests.hub import COMMIT, TOKENS, fetched, saved
 
 pytest.importorskip("transformers")
 
@@ -36,6 +37,19 @@ def test_names() -> None:
 def test_what_is_neither_folder_nor_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no such folder, and no name of the hub"):
         Task(name="mine", source="text-files", path="x", tokens=name)
+
+
+def test_the_commit_that_a_name_stands_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched(folder, "me/tiny", tmp_path, monkeypatch)
+    for name in (HubName("me/tiny"), HubName("me/tiny", "main"), HubName("me/tiny", COMMIT)):
+        assert hub.commit(name) == COMMIT
+    assert Tokenizer(HubName("me/tiny")).facts()["tokenizer_commit"] == COMMIT
+    assert hub.commit(HubName(str(folder))) is None
+    assert "tokenizer_commit" not in Tokenizer(HubName(str(folder))).facts()
+    with pytest.raises(PrunebenchError, match=r"hf:me/none: config\.json cannot be fetched: "):
+        hub.commit(HubName("me/none"))
 
 
 def test_a_running_text_by_hand(folder: Path, tmp_path: Path) -> None:

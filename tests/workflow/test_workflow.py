@@ -105,6 +105,7 @@ def test_an_edited_analysis_is_named_anew(smoke: Smoke) -> None:
 # ------------------------------------------------------------------------ the commands on the pages
 # before anything is edited: what they would make is there
 
+
 @pytest.mark.parametrize("block", [block for block in commands() if " ui " not in block])
 def test_commands_of_the_pages(smoke: Smoke, block: str) -> None:
     # as they stand, on the grid that is there
@@ -213,4 +214,4 @@ def test_a_method_that_fails_does_not_stop_the_others(smoke: Smoke) -> None:
     assert "ZeroDivisionError: a bug" in cells["message"]["mine"]
     assert pd.isna(cells["test_error"]["mine"])
     status = workflow.run(".venv/bin/python", "-m", "prunebench", "status", "results/broken")
-    assert "2 of 3 cells done, 1 failed" in status.stdout
+    assert "2 of 3 cells done (2 ok), 1 failed" in status.stdout

@@ -11,7 +11,7 @@ from prunebench.compression.quantize import predict
 from prunebench.errors import Refused
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
-from prunebench.training.loop import error_of
+from prunebench.training.loop import at_once, error_of
 
 
 @probe(
@@ -30,10 +30,16 @@ def quantized(subject: Subject) -> dict[str, Any]:
         single, eight = pair(subject.deployed, subject.train[0])
     except Refused:  # the columns stay empty
         return {}
-    kind, targets = subject.kind, subject.test_targets.cpu()
-    answers = torch.from_numpy(predict(eight.runner(1), subject.test_inputs.cpu().numpy()))
+    kind, targets, run = subject.kind, subject.test_targets.cpu(), eight.runner(1)
+    batch = at_once(kind, targets)
+    stored = [
+        kind.keep(torch.from_numpy(predict(run, part.numpy())), wanted)
+        for part, wanted in zip(
+            subject.test_inputs.cpu().split(batch), targets.split(batch), strict=True
+        )
+    ]
     return {
-        "quantized_error": error_of(kind, kind.keep(answers, targets), targets),
+        "quantized_error": error_of(kind, torch.cat(stored), targets),
         "bytes_onnx": single.compressed,
         "bytes_quantized": eight.compressed,
     }

@@ -11,8 +11,8 @@ from torch.func import functional_call
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
-from prunebench.pruning.layers import differentiable, evaluating
-from prunebench.training.loop import logits_of
+from prunebench.pruning.modes import differentiable, evaluating
+from prunebench.training.loop import at_once, logits_of
 
 BATCH = 500  # samples at a time
 
@@ -20,7 +20,7 @@ BATCH = 500  # samples at a time
 def sharpness_of(
     model: nn.Module, masks: Mapping[str, Tensor], inputs: Tensor, targets: Tensor,
     mean_loss: Callable[[Tensor, Tensor], Tensor], normalize: Callable[[Tensor], Tensor],
-    rho: float = 0.05,
+    rho: float = 0.05, batch: int = BATCH,
 ) -> float:  # fmt: skip
     """Return the rise of the loss by one ascent step of length ``rho``, in nat (Foret 2021, eq. 2).
 
@@ -35,6 +35,7 @@ def sharpness_of(
         mean_loss: of (outputs, targets), the mean over the batch.
         normalize: stored inputs to the network's.
         rho: length of the step.
+        batch: samples at a time.
 
     Returns:
         Loss after minus loss before; 0 where the gradient is zero.
@@ -46,7 +47,7 @@ def sharpness_of(
 
     weights = {name: w.detach().requires_grad_() for name, w in model.named_parameters()}
     slopes = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
+    batches = list(zip(inputs.split(batch), targets.split(batch), strict=True))
     before = after = 0.0
     with evaluating(model), differentiable(model):
         for part, wanted in batches:
@@ -75,7 +76,9 @@ def sharpness_of(
 )
 def sharpness(subject: Subject, *, rho: float = 0.05) -> dict[str, float]:
     """Rise of the training loss after one ascent step on all parameters but the pruned."""
+    kind = subject.kind
+    batch = at_once(kind, subject.train[1], BATCH)
     found = sharpness_of(
-        subject.model, subject.masks, *subject.train, subject.kind.loss, subject.normalize, rho
+        subject.model, subject.masks, *subject.train, kind.loss, subject.normalize, rho, batch
     )
     return {"sharpness": found} if math.isfinite(found) else {}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
-from prunebench.pruning.layers import evaluating
+from prunebench.pruning.modes import evaluating
 from prunebench.tasks.kinds.recommendation import Recommendation
 from prunebench.training.loop import logits_of
 

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
-from prunebench.pruning.layers import evaluating
+from prunebench.pruning.modes import evaluating
 from prunebench.tasks.kinds.translation import Translation
-from prunebench.training.loop import logits_of
+from prunebench.training.loop import at_once, logits_of
 
 
 @torch.no_grad()
@@ -74,7 +74,13 @@ def translated(subject: Subject) -> dict[str, float]:
     given = tokens * (places < starts[:, None])
     # the last target stands one place behind the last input
     room = torch.cat([given, given.new_zeros(len(given), 1)], 1)
-    found = decoded(subject.model, room, starts, end)
+    batch = at_once(kind, targets)
+    found = torch.cat(
+        [
+            decoded(subject.model, part, begun, end)
+            for part, begun in zip(room.split(batch), starts.split(batch), strict=True)
+        ]
+    )
     following = torch.cat([tokens[:, 1:], tokens.new_zeros(len(tokens), 1)], 1)
     right = torch.cat([tokens[:, :1], torch.where(targets > 0, targets, following)], 1)
     vocabulary = list(kind.facts["vocabulary"])

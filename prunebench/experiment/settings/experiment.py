@@ -110,7 +110,7 @@ class Latency(Settings):
     engines: list[str] = Field([])
     """Any of eager, compile, onnxruntime, half, semi-structured; tables show the first's times."""
     batches: list[Annotated[int, Field(gt=0, le=65_536)]] = Field([1, 128], min_length=1)
-    """Batch sizes, in images."""
+    """Batch sizes, in samples."""
     seeds: Count = 1
     """Number of seeds whose cells are timed: times depend on sizes alone."""
     repeats: Count = 30
@@ -208,12 +208,20 @@ class Experiment(Settings):
                 f"tasks: {first} is of kind {one}, {second} of kind {other}: their errors are"
                 " different things, and no ranking mixes them; make an experiment of each kind"
             )
-        known = registry.find(TaskKindTraits, self.tasks[0].kind).traits.noises
+        kind = registry.find(TaskKindTraits, self.tasks[0].kind)
+        known = kind.traits.noises
         for regime in self.regimes:
             if regime.noise not in known:
                 raise PrunebenchError(
-                    f"regimes: {regime.name}: noise {regime.noise!r}: kind {self.tasks[0].kind}"
+                    f"regimes: {regime.name}: noise {regime.noise!r}: kind {kind.name}"
                     f" knows {' and '.join(known)} alone"
+                )
+        for method in self.methods:
+            if method.spec(Recovery).traits.distils and not kind.traits.distils:
+                raise PrunebenchError(
+                    f"methods: {method.name}: recovery {method.recovery.name!r} trains towards the"
+                    f" dense network's outputs, and kind {kind.name} has no measure of how far"
+                    " they are; recovery: fine-tuning needs none"
                 )
         for model, regime in product(self.models, self.regimes):
             training = self.training_of(model, regime)

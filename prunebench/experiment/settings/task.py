@@ -72,11 +72,11 @@ class Task(Settings):
     speech: Speech = Speech()
     """How recordings become images."""
     train: Count | None = None
-    """Number of training images; empty takes all that validation and test leave."""
+    """Number of training samples; empty takes all that validation and test leave."""
     val: int | float = Field(0.1, gt=0, le=1_000_000_000)
-    """Validation images: a number, or a share (below 1) of the training split."""
+    """Validation samples: a number, or a share (below 1) of the training split."""
     test: Count | None = None
-    """Number of test images; empty takes all of the source's own test split."""
+    """Number of test samples; empty takes all of the source's own test split."""
     split_seed: Seed = 0
     """Seed of the draw of the splits, the same for all seeds of an experiment."""
     augmentation: Augmentation = Augmentation()
@@ -86,7 +86,7 @@ class Task(Settings):
     @classmethod
     def _share_or_number(cls, value: int | float) -> int | float:
         if isinstance(value, float) and value >= 1:
-            raise ValueError("a share must be less than 1 (a number of images has no point)")
+            raise ValueError("a share must be less than 1 (a number of samples has no point)")
         return value
 
     @field_validator("tokens")
@@ -141,9 +141,9 @@ class Regime(Settings):
     noisy_val: bool = True
     """Whether wrong labels stand in validation, too, where states and settings are chosen."""
     train_fraction: float = Field(1.0, gt=0, le=1)
-    """Share of the training images that is used, of each class alike."""
+    """Share of the training samples that is used, of each class alike."""
     train_samples: Count | None = None
-    """Number of training images that are used, in place of train_fraction."""
+    """Number of training samples that are used, in place of train_fraction."""
     augmentation: bool = False
     """Whether to train with the task's augmentation."""
     width: float = Field(1.0, gt=0, le=1000)

@@ -23,7 +23,7 @@ class Training(Settings):
     recovery_epochs: int | None = Field(None, gt=0, le=1_000_000)
     """Epochs of fine-tuning after a removal; empty: as many as epochs."""
     batch_size: int = Field(128, gt=1, le=1_000_000_000)
-    """Images in a training step."""
+    """Samples in a training step."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """Optimizer: sgd (with momentum) or adamw."""
     learning_rate: float = Field(0.1, gt=0)

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunebench.errors import Refused
-from prunebench.pruning.layers import differentiable, evaluating
+from prunebench.pruning.modes import differentiable, evaluating
 from prunebench.pruning.view import View
 from prunebench.training.loop import logits_of
 

@@ -13,6 +13,7 @@ from prunebench.training.loop import Hooks, Run, logits_of
 
 @recovery(
     length="recovery",
+    distils=True,
     ranges={
         "temperature": "(0, inf)", "weight": "[0, 1]", "epochs": "[1, inf)",
         "rate_share": "(0, inf)",

@@ -42,6 +42,7 @@ def _noise(function: Noise) -> Noise:
 @task_kind(
     inputs=("pixels", "features", "tokens"), targets="classes", error="classification error",
     formula="mean(ŷ ≠ y)", unit="share of samples", noises=("symmetric", "asymmetric", "pair-flip"),
+    distils=True,
 )  # fmt: skip
 def classification() -> type[TaskKind]:
     """One of K classes; cross-entropy; the share of samples whose class is wrong."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TABLE = MeasureTable("detection")
 MOST = 20  # boxes of an image that are stored
 SURE = 0.3  # score from which on a box counts in an image's own error
+SIZES = ("small", "medium", "large")  # of boxes, as COCO has them
 HALF = 0.5  # intersection over union of a box that is found
 # torchvision's own, but for the score: small networks are less sure of themselves
 _RULES = {"score_thresh": 0.05, "nms_thresh": 0.6, "topk_candidates": 100,
@@ -159,7 +160,7 @@ class Detection(TaskKind):
         return np.array([1 - f1_score(*pair) for pair in zip(found, targets, strict=True)])
 
     def error(self, found: Floats, targets: Array) -> float:
-        return 1 - average_precisions(found, targets)["map_50"]
+        return 1 - (average_precisions(found, targets)["map_50"] or 0.0)
 
     def constant_error(self, targets: Array) -> float:
         """Return the error of finding nothing: 1; no constant boxes are hardly better."""
@@ -210,8 +211,12 @@ def _overlaps(box: Floats, others: Array) -> Floats:
     return shares
 
 
-def average_precisions(found: Floats, targets: Array) -> Mapping[str, float]:
-    """Return COCO's average precisions, by torchmetrics; 0 where there is nothing to average.
+def average_precisions(found: Floats, targets: Array) -> Mapping[str, float | None]:
+    """Return COCO's average precisions, by torchmetrics; None where there is nothing to find.
+
+    ``map`` over overlaps of 0.5 to 0.95, ``map_50`` and ``map_75`` at these alone; ``map_small``,
+    ``map_medium`` and ``map_large`` as ``map``, of boxes with an area of up to 32² pixels, of up to
+    96², and above.
 
     Args:
         found: [N, K, 6], as they are stored.
@@ -238,9 +243,9 @@ def average_precisions(found: Floats, targets: Array) -> Mapping[str, float]:
         for boxes in targets
     ]
     metric.update(predicted, wanted)
-    names = ("map", "map_50", "map_75")
     values = metric.compute()
-    return {name: max(0.0, float(values[name])) for name in names}
+    names = ("map", "map_50", "map_75", *(f"map_{size}" for size in SIZES))
+    return {name: value if (value := float(values[name])) >= 0 else None for name in names}
 
 
 @TABLE.measure(
@@ -249,4 +254,31 @@ def average_precisions(found: Floats, targets: Array) -> Mapping[str, float]:
 )  # fmt: skip
 def test_map(p: Predictions) -> float:
     """Mean average precision on the test split, as COCO defines it."""
-    return average_precisions(p.outputs["test"], p.targets["test"])["map"]
+    return average_precisions(p.outputs["test"], p.targets["test"])["map"] or 0.0
+
+
+@TABLE.measure(
+    better="higher", unit="share", formula="test_map of boxes of up to 32² pixels",
+    source="Lin 2014",
+)  # fmt: skip
+def test_map_small(p: Predictions) -> float | None:
+    """Mean average precision of small things on the test split; empty where there are none."""
+    return average_precisions(p.outputs["test"], p.targets["test"])["map_small"]
+
+
+@TABLE.measure(
+    better="higher", unit="share", formula="test_map of boxes of 32² to 96² pixels",
+    source="Lin 2014",
+)  # fmt: skip
+def test_map_medium(p: Predictions) -> float | None:
+    """Mean average precision of medium things on the test split; empty where there are none."""
+    return average_precisions(p.outputs["test"], p.targets["test"])["map_medium"]
+
+
+@TABLE.measure(
+    better="higher", unit="share", formula="test_map of boxes above 96² pixels",
+    source="Lin 2014",
+)  # fmt: skip
+def test_map_large(p: Predictions) -> float | None:
+    """Mean average precision of large things on the test split; empty where there are none."""
+    return average_precisions(p.outputs["test"], p.targets["test"])["map_large"]

@@ -27,7 +27,7 @@ TABLE = MeasureTable("language-model", "translation")
 
 @task_kind(
     inputs=("tokens",), targets="tokens", error="next-token error",
-    formula="mean over tokens of [ŷ ≠ y]", unit="share of tokens", memorizes=False,
+    formula="mean over tokens of [ŷ ≠ y]", unit="share of tokens", memorizes=False, distils=True,
 )  # fmt: skip
 def language_model() -> type[TaskKind]:
     """The next token; cross-entropy; the share of tokens whose most probable next is wrong."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @task_kind(
     inputs=("pairs",), targets="values", error="rating error",
     formula="√mean((f − y)²) / (largest − smallest rating)", unit="share of the range",
-    noises=("symmetric",), memorizes=False,
+    noises=("symmetric",), memorizes=False, distils=True,
 )  # fmt: skip
 def recommendation() -> type[TaskKind]:
     """Ratings of items by users; squared error; the root mean squared error over their range."""

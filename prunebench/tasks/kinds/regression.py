@@ -26,7 +26,7 @@ TABLE = MeasureTable("regression", "recommendation")
 @task_kind(
     inputs=("features", "pixels", "tokens"), targets="values", error="unexplained variance",
     formula="min(1, mean((f − y)²) / Var(y)), Var over the training targets",
-    unit="share of the variance", noises=("symmetric",), memorizes=False,
+    unit="share of the variance", noises=("symmetric",), memorizes=False, distils=True,
 )  # fmt: skip
 def regression() -> type[TaskKind]:
     """A number; squared error; the share of the targets' variance that is not explained."""

@@ -15,7 +15,7 @@ from prunebench.tasks.task_kind import TaskKind
 
 @task_kind(
     inputs=("tokens",), targets="tokens", error="sequence error",
-    formula="mean([ŷ ≠ y at some token])", unit="share of sequences",
+    formula="mean([ŷ ≠ y at some token])", unit="share of sequences", distils=True,
 )  # fmt: skip
 def translation() -> type[TaskKind]:
     """A sequence for a sequence; cross-entropy; the share of sequences that are not exact."""

@@ -61,6 +61,26 @@ def test_what_a_table_writes() -> None:
     assert translated(other) == {}
 
 
+def test_few_at_a_time_are_written_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits of two rows fit; what is written does not depend on it."""
+    tokens = torch.tensor([[4, 5, 2, 6, 7], [4, 2, 6, 0, 0]], dtype=torch.int32).repeat(2, 1)[:3]
+    targets = torch.tensor([[0, 0, 6, 7, 3], [0, 6, 3, 0, 0]], dtype=torch.int32).repeat(2, 1)[:3]
+    shown: list[int] = []
+
+    class Counted(Successor):
+        def forward(self, tokens: Tensor) -> Tensor:
+            shown.append(len(tokens))
+            return super().forward(tokens)
+
+    whole = translated(_subject(Counted({2: 6, 6: 3}), tokens, targets))
+    assert set(shown) == {3}
+    shown.clear()
+    monkeypatch.setattr("prunebench.training.loop._OUTPUTS", 2 * 5 * len(VOCABULARY))
+    assert translated(_subject(Counted({2: 6, 6: 3}), tokens, targets)) == whole
+    assert set(shown) == {1, 2}
+    assert whole["test_exact"] == pytest.approx(1 / 3)
+
+
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> TaskData:
     folder: Path = tmp_path_factory.mktemp("numbers")

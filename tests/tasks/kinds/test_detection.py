@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
@@ -68,6 +70,60 @@ def test_average_precision_by_hand() -> None:
     assert measured["test_error"] == pytest.approx(1 - by_hand, abs=1e-4)
     assert measured["test_map"] == pytest.approx(by_hand, abs=1e-4)  # the two are exact
     assert measured["test_ece"] is None
+
+
+def _by_coco(found: np.ndarray, targets: np.ndarray) -> list[float]:
+    """COCO's own twelve numbers, by pycocotools."""
+    wanted, said = [], []
+    for image, (boxes, things) in enumerate(zip(found, targets, strict=True)):
+        for x1, y1, x2, y2, label in things[things[:, 4] >= 0].tolist():
+            box = [x1, y1, x2 - x1, y2 - y1]
+            wanted.append(
+                {"id": len(wanted) + 1, "image_id": image, "category_id": int(label), "bbox": box,
+                 "area": box[2] * box[3], "iscrowd": 0}
+            )  # fmt: skip
+        for x1, y1, x2, y2, score, label in boxes[boxes[:, 4] >= 0].tolist():
+            said.append(
+                {"image_id": image, "category_id": int(label), "score": score,
+                 "bbox": [x1, y1, x2 - x1, y2 - y1]}
+            )  # fmt: skip
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": image} for image in range(len(found))], "annotations": wanted,
+        "categories": [{"id": label} for label in range(2)],
+    }  # fmt: skip
+    truth.createIndex()
+    judge = COCOeval(truth, truth.loadRes(said), "bbox")
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    return judge.stats.tolist()
+
+
+def test_precisions_by_size_are_cocos_own() -> None:
+    draw = np.random.default_rng(0)
+    targets = np.zeros((12, 3, 5), np.float32)
+    found = np.zeros((12, 20, 6))
+    found[..., 4] = -1
+    for image in range(12):
+        for place, side in enumerate((20, 50, 120)):
+            x, y = draw.integers(0, 60, 2) + 130 * place
+            targets[image, place] = [x, y, x + side, y + side, draw.integers(2)]
+            moved = draw.normal(0, side / 12, 4)
+            label = draw.integers(2) if draw.random() < 0.2 else targets[image, place, 4]
+            corners = np.array([x, y, x + side, y + side]) + moved
+            found[image, place] = [*corners.astype(np.float32), draw.random(), label]
+    kind, splits = Detection(FACTS), dict.fromkeys(("train", "val", "test"), found)
+    predictions = Predictions(kind, splits, dict.fromkeys(splits, targets), targets, found)
+    whole, half, _, *sizes = _by_coco(found, targets)[:6]
+    measured = quality(predictions)
+    assert 0.1 < min(sizes) < max(sizes) < 0.9
+    names = ["test_map_small", "test_map_medium", "test_map_large"]
+    assert [measured[name] for name in ("test_map", *names)] == pytest.approx([whole, *sizes])
+    assert measured["test_error"] == pytest.approx(1 - half)
+    # a size of which there is nothing is not found badly
+    targets[:, 2, 4] = -1
+    assert quality(predictions)["test_map_large"] is None
 
 
 def test_what_is_said_is_what_is_stored() -> None:

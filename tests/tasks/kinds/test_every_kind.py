@@ -74,6 +74,18 @@ def test_every_kind_that_ships_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_a_kind_declares_whether_it_measures_how_far_outputs_are(name: str) -> None:
+    kind = made(name)
+    distils = registry.find(TaskKindTraits, name).traits.distils
+    assert distils == (type(kind).divergence is not TaskKind.divergence)
+    if distils:
+        targets = targets_of(name, 6, 0)
+        one, near = outputs_of(name, targets, 1), 0.1 * outputs_of(name, targets, 2)
+        same, close, far = (float(kind.divergence(one, one + by, 2.0)) for by in (0, near, one))
+        assert abs(same) < 1e-6 < close < far
+
+
+@pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), count=st.integers(4, 30))
 def test_errors_are_shares_and_the_same_for_samples_in_any_order(

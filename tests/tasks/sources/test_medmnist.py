@@ -126,8 +126,8 @@ def test_no_path_and_a_path_to_nothing(tmp_path: Path, make_task: MakeTask) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train_labels": np.zeros((8, 14), np.uint8)}, "one whole number per image"),
-        ({"train_labels": np.full((8, 1), np.nan)}, "one whole number per image, got float64"),
+        ({"train_labels": np.zeros((8, 14), np.uint8)}, "one whole number each"),
+        ({"train_labels": np.full((8, 1), np.nan)}, "one whole number each, got float64"),
         ({"train_images": np.zeros((8, 5, 5, 5), np.uint8)}, "images must be uint8 of shape"),
         ({"train_images": np.zeros((8, 5, 5), np.float32)}, "images must be uint8 of shape"),
         ({"train_labels": np.full(8, 2**64 - 1, np.uint64)}, "is out of range"),
