@@ -277,11 +277,11 @@ def replay(
     selection = losses.choice[~told]
     order = [int(row) for row in generator.permutation(len(selection))]
     methods = [str(name) for name in selection.columns]
-    losses_by_row = selection.to_numpy()
+    recorded_losses: dict[Hashable, Floats] = dict(enumerate(selection.to_numpy()))
     places = {name: place for place, name in enumerate(methods)}
 
     def recorded(row: Hashable, names: Sequence[str]) -> Sequence[float]:
-        return [float(losses_by_row[int(str(row)), places[name]]) for name in names]
+        return [float(recorded_losses[row][places[name]]) for name in names]
 
     found = how(methods, order, recorded, alpha)
     winner = found.left[0]
