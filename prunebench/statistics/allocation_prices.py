@@ -57,7 +57,7 @@ def at_equal_cost(cells: pd.DataFrame) -> pd.DataFrame:
         for (method, allocation), own in group.groupby(["method", "allocation"], sort=True):
             row = dict(zip([*SETTING, *SHARED], key, strict=True))
             row |= {"method": method, "allocation": allocation, "seeds": own["seed"].nunique()}
-            row |= {name: by.get(method, np.nan) for name, by in errors.items()}
+            row |= {name: by.get(str(method), np.nan) for name, by in errors.items()}
             found.append(row | own[list(PRICES)].mean().to_dict())
     columns = [*SETTING, *SHARED, "method", "allocation", "seeds", *COSTS, *PRICES]
     return pd.DataFrame(found, columns=columns)
