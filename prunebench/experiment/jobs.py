@@ -29,7 +29,7 @@ class Baseline:
         """Return everything that decides its bits, beside data, code and machine."""
         unused = set() if self.regime.augmentation else {"augmentation"}
         return {
-            "task": self.task.model_dump(exclude={"name", "path", *unused}),
+            "task": self.task.settings("path", *unused),
             "regime": self.regime.model_dump(exclude={"name", "training"}),
             "model": self.model.model_dump(exclude={"name", "training"}),
             "training": self.training.model_dump(exclude={"recovery_epochs"}),
