@@ -21,6 +21,7 @@ from prunebench.experiment.registry import builtin, load, module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.tasks.network_facts import NAMES, NetworkFacts
 from prunebench.training import hub_networks
+from prunebench.training.loaded_weights import fill
 from prunebench.training.networks._images import Size, kaiming
 from prunebench.training.widen import widened
 
@@ -157,8 +158,8 @@ def _count(model: nn.Module) -> int:
 def _build_wider(settings: Model, facts: NetworkFacts, width: float) -> nn.Module:
     """Build the network with ``width`` times the channels of the plain one."""
     where = f"models: {settings.name}: width {width:g}"
-    if settings.pretrained:
-        raise PrunebenchError(f"{where}: pretrained weights have only the width they came with")
+    if settings.loads:
+        raise PrunebenchError(f"{where}: loaded weights have only the width they came with")
     with torch.random.fork_rng(devices=[]):
         plain = _build(settings, facts)
     try:
@@ -194,6 +195,8 @@ def create(settings: Model, facts: NetworkFacts, seed: int, width: float = 1.0) 
             model = _build(settings, facts) if width == 1 else _build_wider(settings, facts, width)
             if settings.stem == "small":
                 _shrink_stem(model, settings.name)
+            if settings.weights:
+                fill(model, settings.weights, f"models: {settings.name}")
         except (TypeError, OSError, RuntimeError) as error:
             said = f"models: {settings.name}: {error}{only_square(facts)}"
             raise PrunebenchError(said) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,8 @@ class Model(Settings):
     """First layers: small has stride 1 and no pooling, for images of 32×32 and less."""
     pretrained: bool = False
     """Whether training starts from pretrained weights, timm's or those of hf:owner/name."""
+    weights: str | None = None
+    """File of weights to start from: safetensors, or a state dict that torch.save wrote."""
     training: dict[str, JsonValue] = Field({})
     """Training settings that differ for this network from the common ones."""
 
@@ -92,6 +95,20 @@ class Model(Settings):
             hub.check()
         return value
 
+    @field_validator("weights")
+    @classmethod
+    def _there_to_read(cls, value: str | None) -> str | None:
+        if value is not None and not os.path.isfile(value):  # noqa: PTH113  # never raises
+            raise ValueError(f"{value} is no file; safetensors, or a state dict of torch.save")
+        return value
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Model:
+        if self.weights is not None and (self.pretrained or CHECKPOINT in self.arguments):
+            other = "pretrained" if self.pretrained else CHECKPOINT
+            raise ValueError(f"weights and {other}: training starts from one of the two")
+        return self
+
     def sources(self) -> list[Path]:
         """Return the files of the user's that build it: none, unless it is one's own."""
         own = OwnNetwork.named(self.architecture)
@@ -100,7 +117,8 @@ class Model(Settings):
     def drawn(self) -> Model:
         """Return the same network with initial weights that are drawn, not loaded."""
         arguments = {key: value for key, value in self.arguments.items() if key != CHECKPOINT}
-        return self.model_copy(update={"pretrained": False, "arguments": arguments})
+        drawn = {"pretrained": False, "weights": None, "arguments": arguments}
+        return self.model_copy(update=drawn)
 
     @property
     def loads(self) -> bool:
