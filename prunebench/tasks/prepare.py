@@ -130,14 +130,17 @@ def check(raw: Raw, task: Task) -> dict[str, Any]:
 
 
 def form_of(raw: Raw, task: Task) -> str:
-    """Return the form of a source's inputs: the first of the kind's that has their type.
+    """Return the form of a source's inputs: as it says, else the first that has their type.
 
     Raises:
         PrunebenchError: the kind takes no such inputs.
     """
     taken = registry.find(TaskKindTraits, task.kind).traits.inputs
     dtype = raw.train.inputs.dtype
-    for form in taken:
+    said = [] if raw.form is None else [raw.form, *FORMS[raw.form].in_place_of]
+    if raw.form is not None and not set(said).isdisjoint(taken):
+        return raw.form
+    for form in taken if raw.form is None else ():
         if FORMS[form].dtype == dtype:
             return form
     raise PrunebenchError(

@@ -15,7 +15,7 @@ from torch import nn
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.hub_name import HubName
-from prunebench.experiment.own_network import OwnNetwork
+from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin, load, module_of_file
 from prunebench.experiment.settings import Model
@@ -84,7 +84,7 @@ def _as_asked(sides: tuple[int, int]) -> Size:
     return sides[0] if len(set(sides)) == 1 else sides
 
 
-def _from_file(own: OwnNetwork, settings: Model, facts: NetworkFacts) -> nn.Module:
+def _from_file(own: OwnCode, settings: Model, facts: NetworkFacts) -> nn.Module:
     network = _called(getattr(module_of_file(own.source), own.name), settings, facts)
     if not isinstance(network, nn.Module):
         raise PrunebenchError(
@@ -137,7 +137,7 @@ def _build(settings: Model, facts: NetworkFacts) -> nn.Module:
     hub = HubName.named(settings.architecture)
     if hub is not None:
         return hub_networks.build(hub, settings, facts)
-    own = OwnNetwork.named(settings.architecture)
+    own = OwnCode.named(settings.architecture)
     shipped = builtin(Network).get(settings.architecture)
     if own is None and shipped is None:
         return _from_timm(settings, facts)

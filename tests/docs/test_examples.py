@@ -14,6 +14,9 @@ from torch import nn
 
 import prunebench
 from prunebench.experiment import config
+from prunebench.experiment.settings import Task
+from prunebench.tasks.prepare import prepare
+from prunebench.tasks.task_data import load
 from tests.conftest import ROOT
 
 from .examples import blocks, examples
@@ -37,7 +40,8 @@ def one_thread() -> Iterator[None]:
 def test_configurations(page: Path, block: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path in re.findall(r"path: ([\w./]+)", block):
-        Path(path).mkdir(parents=True)
+        if not path.endswith(".py"):
+            Path(path).mkdir(parents=True)
     for file, function in re.findall(r"(\w+\.py):(\w+)", block):
         code = blocks("python", page.read_text(encoding="utf-8"))
         Path(file).write_text(next(each for each in code if f"def {function}(" in each))
@@ -62,10 +66,22 @@ def test_a_function_is_a_criterion(block: str, tmp_path: Path) -> None:
 
 
 def test_a_network_of_ones_own_is_pruned(tmp_path: Path, monkeypatch) -> None:
-    [(page, block)] = [each for each in PYTHON if "(view" not in each[1]]
+    [(page, block)] = [each for each in PYTHON if "prunebench.prune(" in each[1]]
     monkeypatch.chdir(tmp_path)  # it writes a file
     space: dict[str, Any] = {}
     exec(compile(block, page.name, "exec"), space)
     kept = sum(int(mask.sum()) for mask in space["masks"].values())
     total = sum(mask.numel() for mask in space["masks"].values())
     assert kept / total == pytest.approx(0.1, abs=1e-4)
+
+
+def test_a_function_gives_data(tmp_path: Path, monkeypatch) -> None:
+    [block] = [block for _, block in PYTHON if "def squares" in block]
+    monkeypatch.chdir(tmp_path)
+    Path("my_data.py").write_text(block)
+    task = Task(name="squares", source="own", path="my_data.py:squares", val=50)
+    prepare(task, tmp_path, tmp_path / "squares.safetensors")
+    data = load(tmp_path / "squares.safetensors")
+    assert {split: len(part) for split, part in data.inputs.items()} == {
+        "train": 150, "val": 50, "test": 100
+    }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench.experiment.hub_name import HubName
-from prunebench.experiment.own_network import OwnNetwork
+from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
 
@@ -20,7 +20,7 @@ class Training(Settings):
     """Training of a baseline; recoveries use the same settings."""
 
     epochs: int = Field(40, ge=0, le=1_000_000)
-    """Epochs of a baseline; 0: pretrained weights as they are, for methods that do not train."""
+    """Epochs of a baseline; 0: loaded weights as they are, recovery_epochs for what follows."""
     recovery_epochs: int | None = Field(None, gt=0, le=1_000_000)
     """Epochs of fine-tuning after a removal; empty: as many as epochs."""
     batch_size: int = Field(128, gt=1, le=1_000_000_000)
@@ -87,7 +87,7 @@ class Model(Settings):
     @field_validator("architecture")
     @classmethod
     def _there(cls, value: str) -> str:
-        own = OwnNetwork.named(value)
+        own = OwnCode.named(value)
         if own is not None:
             own.check()
         hub = HubName.named(value)
@@ -111,7 +111,7 @@ class Model(Settings):
 
     def sources(self) -> list[Path]:
         """Return the files of the user's that build it: none, unless it is one's own."""
-        own = OwnNetwork.named(self.architecture)
+        own = OwnCode.named(self.architecture)
         return [] if own is None else [own.source]
 
     def drawn(self) -> Model:
