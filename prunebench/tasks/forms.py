@@ -1,4 +1,7 @@
-"""Forms of inputs: pixels, features, tokens, pairs, arrays. How each is checked, stored and normalized."""
+"""Forms of inputs: pixels, features, tokens, pairs, arrays.
+
+How each is checked, stored and normalized.
+"""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def read(task: Task, folder: Path) -> Raw:
     for split in SPLITS:
         if split in given:
             where = f"task {task.name!r}: {split}"
-            inputs, targets = _pair(given[split], where)
+            inputs, targets = pair_of(given[split], where)
             forms[split], inputs = _inputs(inputs, where)
             splits[split] = Split(inputs, _targets(targets, task, where))
     if len(set(forms.values())) > 1:
@@ -119,8 +119,16 @@ def _stored(path: Path, task: Task) -> Mapping[str, Any]:
     return splits | ({CLASSES: found[CLASSES].tolist()} if CLASSES in found else {})
 
 
-def _pair(value: Any, where: str) -> tuple[Array, Array]:
-    """Inputs and targets of a split, from two arrays or from a data set."""
+def pair_of(value: Any, where: str) -> tuple[Array, Array]:
+    """Return inputs and targets of a split, from two arrays or from a data set.
+
+    Args:
+        value: ``(inputs, targets)``, or what has a length and gives an input and its target.
+        where: what a message begins with.
+
+    Raises:
+        PrunebenchError: it is neither, or items differ in shape.
+    """
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise PrunebenchError(f"{where}: must be (inputs, targets), has {len(value)} parts")
