@@ -49,7 +49,7 @@ class Outcome:
 
     title: str
     summary: str  # the line that the terminal shows
-    before_after: Mapping[str, tuple[str, str]]  # what -> before, after
+    before_after: Mapping[str, tuple[str, str, str]]  # what -> before, after, their difference
     asked: str
     reasons: Sequence[str]  # how it was chosen
     cells: pd.DataFrame  # of the search
@@ -88,8 +88,8 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
 def document(outcome: Outcome) -> Document:
     """Return the page as sections."""
     before_after = TableBlock(
-        {"what": NAME, "before": NUMBER, "after": NUMBER},
-        [[what, before, after] for what, (before, after) in outcome.before_after.items()],
+        {"what": NAME, "before": NUMBER, "after": NUMBER, "difference": NUMBER},
+        [[what, *values] for what, values in outcome.before_after.items()],
     )
     loader = outcome.loader.splitlines()
     notes: list[Block] = [ListBlock(tuple(outcome.notes), warning=True)] if outcome.notes else []

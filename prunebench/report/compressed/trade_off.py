@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -62,5 +62,5 @@ def draw(
     return figure
 
 
-def _line(look: style.LineStyle) -> dict[str, object]:
+def _line(look: style.LineStyle) -> dict[str, Any]:
     return {"color": look.colour, "linewidth": look.width}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,8 @@ class Choice:
     """The cell that was taken, and why."""
 
     cell: Cell
-    row: pd.Series  # of ``tried``
+    row: dict[str, Any]  # of ``tried``
+    place: int  # of the row
     reasons: tuple[str, ...]
 
 
@@ -151,11 +153,13 @@ def _told(found: Tolerated) -> str:
 
 
 def _chosen(plan: Plan, row: pd.Series, reasons: Sequence[str]) -> Choice:
-    return Choice(plan.cell_at(coordinates_of_row(row)), row, tuple(reasons))
+    values = {str(key): value for key, value in row.items()}
+    place = int(str(row.name))
+    return Choice(plan.cell_at(coordinates_of_row(values)), values, place, tuple(reasons))
 
 
 def _pair(plan: Plan, row: pd.Series, split: str = "val") -> PairedErrors:
-    cell = plan.cell_at(coordinates_of_row(row))
+    cell = plan.cell_at(coordinates_of_row(dict(row)))
     return paired_errors(errors_of(cell.dense, split), errors_of(cell, split))
 
 

@@ -150,16 +150,16 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
     main, beside, notes = _exported(chosen.cell, folder, data)
     dense = results.cells[results.cells["method"] == DENSE].iloc[0]
     facts = _before_after(dense, chosen)
-    summary = _summary(chosen.cell, facts, main)
+    summary = _summary(chosen.cell, facts)
     tuned = tried[tried["schedule"] == DENSE]
     report.write(
         report.Outcome(
             title=f"{chosen.row['model']} on {chosen.row['task']}, compressed",
             summary=summary, before_after=facts, asked=_asked(request),
             reasons=(f"Asked: {_asked(request)}.", *chosen.reasons), cells=results.cells,
-            tried=tried, chosen=int(chosen.row.name), unit=_unit(request),
+            tried=tried, chosen=chosen.place, unit=_unit(request),
             share=None if request.budget is None else request.budget.share,
-            files=_files(main, beside, folder), loader=format_of(_format(main)).loader,
+            files=_files(main, beside), loader=format_of(_format(main)).loader,
             notes=(*notes, *_warnings(tuned, dense)), again=again or _call(request, folder),
         ),
         folder,
@@ -256,7 +256,7 @@ def _format(export: Export) -> str:
     return next(kind for kind in FORMATS if format_of(kind).file in export.files)
 
 
-def _files(main: Export, beside: Export | None, folder: Path) -> dict[str, str]:
+def _files(main: Export, beside: Export | None) -> dict[str, str]:
     same = main.agreement
     found = {
         format_of(_format(main)).file: f"the {main.kind} network, raw inputs to answers; in a fresh"
@@ -269,35 +269,38 @@ def _files(main: Export, beside: Export | None, folder: Path) -> dict[str, str]:
     return found | {f"{SEARCH}/": "the experiment behind it: records, tables, all networks tried"}
 
 
-def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[str, str]]:
+def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[str, str, str]]:
+    """Return what counts before and after, and what became of it."""
     row = chosen.row
     params = row["params_kept"] if pd.isna(row["params_shrunk"]) else row["params_shrunk"]
     left = row["macs_kept"] if pd.isna(row["macs_shrunk"]) else row["macs_shrunk"]
-    after = percent(float(row["test_error"]))
-    found = choices.interval_of(chosen.cell)
-    if found is not None:
-        rise, low, high = found
-        after += (
-            f" ({number(rise, 2, sign=True)} points, {percent(choices.LEVEL)} interval"
-            f" {number(low, 2, sign=True)} to {number(high, 2, sign=True)})"
-        )
+    change = ""
+    if (found := choices.interval_of(chosen.cell)) is not None:
+        rise, low, high = (number(value, 2, sign=True) for value in found)
+        change = f"{rise} points, {percent(choices.LEVEL)} interval {low} to {high}"
     return {
         "weights": _counts(dense["params_total"], params),
         "MACs an input": _counts(dense["macs_dense"], left),
         "time of one input": (
             f"{number(float(row['latency_dense_ms']), 3)} ms",
-            f"{number(float(row['latency_ms']), 3)} ms ({percent(row['kept_latency'], 1)})",
+            f"{number(float(row['latency_ms']), 3)} ms",
+            percent(row["kept_latency"], 1),
         ),
-        "test error": (percent(float(dense["test_error"])), after),
-    }
+        "test error": (
+            percent(float(dense["test_error"])), percent(float(row["test_error"])), change
+        ),
+    }  # fmt: skip
 
 
-def _counts(before: float, after: float) -> tuple[str, str]:
-    return f"{int(before):,}", f"{int(after):,} ({percent(after / before, 1)})"
+def _counts(before: float, after: float) -> tuple[str, str, str]:
+    return f"{int(before):,}", f"{int(after):,}", percent(after / before, 1)
 
 
-def _summary(cell: Cell, facts: Mapping[str, tuple[str, str]], main: Export) -> str:
-    told = "; ".join(f"{what} {before} → {after}" for what, (before, after) in facts.items())
+def _summary(cell: Cell, facts: Mapping[str, tuple[str, str, str]]) -> str:
+    told = "; ".join(
+        f"{what} {before} → {after}" + (f" ({change})" if change else "")
+        for what, (before, after, change) in facts.items()
+    )
     task, _, model, _ = cell.baseline.key
     return f"{model} on {task} by {cell.method_name}: {told}"
 
@@ -309,11 +312,11 @@ def _warnings(tuned: pd.DataFrame, dense: pd.Series) -> list[str]:
         " training's."
     ]
     for _, row in tuned.iterrows():
-        gain = 100 * (float(dense["val_error"]) - float(row["val_error"]))
+        rise = 100 * (float(row["val_error"]) - float(dense["val_error"]))
         said.append(
             "Nothing removed and fine-tuned as long, the dense network's validation error goes from"
             f" {percent(float(dense['val_error']))} to {percent(float(row['val_error']))}"
-            f" ({number(-gain, 2, sign=True)} points): so much is the training's, not pruning's."
+            f" ({number(rise, 2, sign=True)} points): so much is the training's, not pruning's."
         )
     return said
 
