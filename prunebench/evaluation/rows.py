@@ -113,7 +113,8 @@ class Targets:
         )
         error = record["train_error"]
         # weights that are taken as they are have no training that could have gone on
-        fall = record["train_loss_fall"] if record["train_epochs"] else 0.0
+        trained = record["train_epochs"] - record.get("search_epochs", 0.0)
+        fall = record["train_loss_fall"] if trained else 0.0
         outcome = training_gate.outcome(error, fall, capacity, stops=traits.stops)
         above = outcome == TRAINED_OUT and error > training_gate.MEMORIZED_AT
         return {"training_outcome": outcome, "plateau": above}

@@ -125,6 +125,7 @@ def _parts(entry: dict[str, Any]) -> tuple[dict[str, Any], str]:
     for spec in (criterion, allocation, schedule):
         _check_among(spec, spec.traits.patterns, pattern)
     _check_schedule(schedule, criterion, pattern)
+    _check_allocation(allocation, criterion, schedule)
     _check_among(schedule, schedule.traits.recoveries, recovery, schedule.traits.why)
     if "activations" in criterion.traits.needs:
         return parts, FAMILIES[1]
@@ -183,6 +184,20 @@ def _check_schedule(
         raise PrunebenchError(
             f"schedule {schedule.name!r} passes sparsities on its way that pattern"
             f" {pattern.name!r} does not have"
+        )
+
+
+def _check_allocation(
+    allocation: registry.Spec[Allocation],
+    criterion: registry.Spec[Criterion],
+    schedule: registry.Spec[Schedule],
+) -> None:
+    _check_among(allocation, allocation.traits.schedules, schedule, allocation.traits.why)
+    changes = criterion.traits.compensates or criterion.traits.sweeps
+    if allocation.traits.tries and changes:
+        raise PrunebenchError(
+            f"allocation {allocation.name!r} does not go with criterion {criterion.name!r}, which"
+            " changes the weights that stay: the networks that it tries have them as they are"
         )
 
 

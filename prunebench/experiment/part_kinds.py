@@ -100,12 +100,18 @@ class Allocation(_Restricted):
     """Patterns that it can spread; None: all."""
     nested: bool = False
     """Whether what a larger sparsity keeps is part of what a smaller one keeps."""
-    outcome: bool = False
-    """Whether the sparsity is an outcome, not a target."""
+    outcome: bool | str = False
+    """Whether the sparsity is an outcome, not a target; or its parameter that makes it one."""
     alone: str | None = None
     """Allocation that takes its place where a layer is pruned on its own."""
     compares: Literal["network", "layer", "row", "nothing"] = "network"
     """Where the lowest scores go: of the network, a layer, a row; nothing: what goes is drawn."""
+    schedules: NamesOrAll = None
+    """Schedules that it goes with; None: all."""
+    tries: bool = False
+    """Whether it tries networks on calibration data before it chooses: it is given a Trial."""
+    why: str = ""
+    """Reason that a refusal gives where a schedule or a criterion does not go with it."""
 
 
 class Schedule(_Restricted):

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -157,7 +158,7 @@ def _spec(name: str, traits: T, node: ast.FunctionDef, source: Path, module: str
 @cache
 def _builtin(kind: type[Traits]) -> dict[str, Spec[Any]]:
     found = {}
-    for source in modules(PART_PLACES[kind.kind]):
+    for source in chain.from_iterable(map(modules, PART_PLACES[kind.kind])):
         for node, traits in _read(kind, source).values():
             if traits is not None:
                 name = part_name(node.name)

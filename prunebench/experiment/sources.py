@@ -32,17 +32,17 @@ MEASURES = (
 )  # fmt: skip
 # rooms whose modules count for a part that imports them
 FOLLOWED = ("pruning", "evaluation", "compression")
-# kind of part -> where the parts that ship stand: a module, or a folder of modules
+# kind of part -> where the parts that ship stand: modules, or folders of modules
 PART_PLACES = {
-    "criterion": "pruning/criteria",
-    "pattern": "pruning/patterns.py",
-    "allocation": "pruning/allocation.py",
-    "schedule": "pruning/schedules",
-    "recovery": "pruning/recovery",
-    "probe": "evaluation/probes",
-    "engine": "compression/engines.py",
-    "network": "training/networks",
-    "task_kind": "tasks/kinds",
+    "criterion": ("pruning/criteria",),
+    "pattern": ("pruning/patterns.py",),
+    "allocation": ("pruning/allocation.py", "pruning/automatic"),
+    "schedule": ("pruning/schedules",),
+    "recovery": ("pruning/recovery",),
+    "probe": ("evaluation/probes",),
+    "engine": ("compression/engines.py",),
+    "network": ("training/networks",),
+    "task_kind": ("tasks/kinds",),
 }
 # a module for each kind of data source, and the folder of what ships by name
 TASK_SOURCES = "tasks/sources"

@@ -91,13 +91,14 @@ def most(value: Tensor, least: int) -> int:
     return value.numel() - min(least, alive)
 
 
-def _check(scores: Scores, remove: int, least: int) -> None:
+def check_room(scores: Scores, remove: int, least: int) -> None:
+    """Raise Refused where more units are to go than may, all but ``least`` of each tensor."""
     room = sum(most(value, least) for value in scores.values())
     if remove > room:
         raise Refused(f"{remove} units are to go, but only {room} may")
 
 
-def _protect(scores: Scores, least: int) -> Scores:
+def protect(scores: Scores, least: int) -> Scores:
     """Raise the best ``least`` units of every tensor above all others; what is gone stays gone."""
     if not least:
         return scores
@@ -118,11 +119,11 @@ def global_(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     Raises:
         Refused: fewer units are to go than are gone already, or more than may go.
     """
-    _check(scores, remove, least)
+    check_room(scores, remove, least)
     gone = sum(gone_of(value) for value in scores.values())
     if remove < gone:
         raise Refused(f"{remove} units are to go, but {gone} are gone already")
-    scores = _protect(scores, least)
+    scores = protect(scores, least)
     flat = torch.cat([value.flatten() for value in scores.values()])
     keep = remove_lowest(flat, remove, draw("ties")).split([v.numel() for v in scores.values()])
     return {
@@ -160,13 +161,13 @@ def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int])
 @allocation(patterns=("weight", "filter", "row", "column", "block"), compares="layer")
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; largest remainders are rounded up, so that the sum holds."""
-    _check(scores, remove, least)
+    check_room(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
     exact = {name: remove * value.numel() / total for name, value in scores.items()}
-    return _lowest_of_each(scores, _counts(scores, exact, least), least, draw)
+    return lowest_of_each(scores, counts_near(scores, exact, least), least, draw)
 
 
-def _counts(scores: Scores, exact: dict[str, float], least: int) -> dict[str, int]:
+def counts_near(scores: Scores, exact: dict[str, float], least: int) -> dict[str, int]:
     """Return how many units go of each tensor: near ``exact``, at least what is gone already."""
     return quotas(
         exact,
@@ -175,8 +176,9 @@ def _counts(scores: Scores, exact: dict[str, float], least: int) -> dict[str, in
     )
 
 
-def _lowest_of_each(scores: Scores, counts: dict[str, int], least: int, draw: Draw) -> Keep:
-    protected = _protect(scores, least)
+def lowest_of_each(scores: Scores, counts: dict[str, int], least: int, draw: Draw) -> Keep:
+    """Remove of each tensor as many of its lowest scores as ``counts`` says, gone ones included."""
+    protected = protect(scores, least)
     return {
         name: remove_lowest(value, counts[name], draw(f"ties {name}"))
         for name, value in protected.items()
@@ -215,11 +217,11 @@ def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     Kernel sizes count among the dims. Layers whose density would exceed 1 stay dense, and the rest
     is solved again, so that the total holds. Scores choose within each layer.
     """
-    _check(scores, remove, least)
+    check_room(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
     kept = erk_kept({name: value.shape for name, value in scores.items()}, total - remove)
     exact = {name: value.numel() - kept[name] for name, value in scores.items()}
-    return _lowest_of_each(scores, _counts(scores, exact, least), least, draw)
+    return lowest_of_each(scores, counts_near(scores, exact, least), least, draw)
 
 
 @allocation(patterns=("weight",), nested=True, compares="layer")
@@ -262,12 +264,12 @@ def per_row(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     Where a layer's number does not divide by its rows, the rows that lose one weight more are
     drawn.
     """
-    _check(scores, remove, least)
+    check_room(scores, remove, least)
     total = sum(value.numel() for value in scores.values())
     exact = {name: remove * value.numel() / total for name, value in scores.items()}
-    counts = _counts(scores, exact, least)
+    counts = counts_near(scores, exact, least)
     keep = {}
-    for name, value in _protect(scores, least).items():
+    for name, value in protect(scores, least).items():
         rows = value.flatten(1)
         gone = scores[name].flatten(1).isneginf().sum(1)
         generator = draw(f"rows {name}")
@@ -318,7 +320,7 @@ def explicit(
         if not fitting:
             raise Refused(f"no layer fits {pattern!r}; there are {', '.join(scores)}")
         chosen |= {name: share for name in fitting if name not in chosen}
-    _check(scores, remove, least)
+    check_room(scores, remove, least)
     fixed = {name: float(round(share * scores[name].numel())) for name, share in chosen.items()}
     rest = [name for name in scores if name not in chosen]
     left, room = remove - sum(fixed.values()), sum(scores[name].numel() for name in rest)
@@ -327,11 +329,11 @@ def explicit(
             f"the shares remove {sum(fixed.values()):.0f} units, of {remove} that are to go; the"
             f" {len(rest)} other layers have {room}"
         )
-    counts = _counts(scores, fixed, least) if fixed else {}
+    counts = counts_near(scores, fixed, least) if fixed else {}
     if rest:
         even = {name: left * scores[name].numel() / room for name in rest}
-        counts |= _counts(scores, even, least)
-    return _lowest_of_each(scores, counts, least, draw)
+        counts |= counts_near(scores, even, least)
+    return lowest_of_each(scores, counts, least, draw)
 
 
 @allocation(patterns=("weight", "filter"), compares="nothing")

@@ -16,7 +16,7 @@ from prunebench.experiment.part_kinds import KINDS, Allocation, Pattern
 from prunebench.experiment.settings import First, Method, Part
 from prunebench.pruning.allocation import drawn_units
 from prunebench.pruning.layers import Layer, evaluating
-from prunebench.pruning.masks import Chosen, Masks, apply, drawn_of, tied_share
+from prunebench.pruning.masks import Chosen, Masks, apply, drawn_of, search_of, tied_share
 from prunebench.pruning.view import Compensated, Scores, Swept, View
 from prunebench.storage.hashing import derive_seed
 from prunebench.text.numbers import percent
@@ -70,7 +70,10 @@ def masks_in_rounds(
         view = look(masks)
         scored = score(method, view)
         target = sparsity if number == rounds else 1 - (1 - sparsity) ** (number / rounds)
+        earlier = search_of(masks or {})
         masks = masks_at(method, view, scored.scores, target)
+        if isinstance(masks, Chosen):
+            masks.search = masks.search.after(earlier)
     assert masks is not None
     return scored, masks
 
@@ -103,7 +106,7 @@ def masks_at(method: Method, view: View, scores: Scores, sparsity: float) -> Mas
     drawn = dict(drawn_of(late))
     for name, flags in drawn_of(early).items():
         drawn[name] = flags & late.get(name, flags) | drawn.get(name, torch.zeros_like(flags))
-    return Chosen({**early, **late}, drawn)
+    return Chosen({**early, **late}, drawn, search_of(late).after(search_of(early)))
 
 
 def checked_for_draws(method: Method, view: View, masks: Masks, sparsity: float) -> Masks:
@@ -157,18 +160,63 @@ def _chosen(method: Method | First, view: View, scores: Scores, sparsity: float)
 
 
 def _ranked(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
+    traits = method.spec(Allocation).traits
+    if traits.tries:
+        return _tried(method, view, scores, sparsity)
     pattern, pattern_parameters = part(method, "pattern")
     allocation, parameters = part(method, "allocation")
 
-    compares = method.spec(Allocation).traits.compares
-
     def allocate(units: Scores, remove: int, least: int) -> Chosen:
         keep = allocation(units, remove, least, view.generator, **parameters)
-        return Chosen(keep, drawn_units(units, keep, compares))
+        return Chosen(keep, drawn_units(units, keep, traits.compares))
 
-    masks = pattern(view, scores, allocate, sparsity, **pattern_parameters)
+    return _within(view, pattern(view, scores, allocate, sparsity, **pattern_parameters))
+
+
+def _within(view: View, masks: Masks) -> Chosen:
     kept = {name: mask & view.within.get(name, mask) for name, mask in masks.items()}
     return Chosen(kept, {name: flags & kept[name] for name, flags in drawn_of(masks).items()})
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an allocation that tries networks works with (trait ``tries``).
+
+    ``masks(keep)`` returns what is left of each parameter where ``keep`` says it of the units, by
+    the names of the scores, True is kept. ``whole_layers`` tells whether each unit is a layer of
+    its own, as a block is, and not one of the many of a layer.
+    """
+
+    view: View
+    masks: Callable[[Masks], Masks]
+    whole_layers: bool
+
+
+def _tried(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
+    """Return masks by an allocation that chooses among networks, whichever units these have.
+
+    The pattern is not asked how many units go, but what is left of the network without some.
+    """
+    pattern, pattern_parameters = part(method, "pattern")
+    allocation, parameters = part(method, "allocation")
+    seen: list[tuple[Scores, int]] = []
+
+    def whole(units: Scores, remove: int, least: int) -> Masks:
+        seen.append((units, least))
+        return {name: ~value.isneginf() for name, value in units.items()}
+
+    def masks_of(keep: Masks) -> Chosen:
+        masks = pattern(view, scores, lambda *_: keep, 0.0, **pattern_parameters)
+        return _within(view, masks)
+
+    pattern(view, scores, whole, 0.0, **pattern_parameters)
+    (units, least), *_ = seen
+    remove = round(sparsity * sum(value.numel() for value in view.weights.values()))
+    trial = Trial(view, masks_of, method.spec(Pattern).traits.whole_layers)
+    keep = allocation(units, remove, least, view.generator, trial, **parameters)
+    drawn = drawn_units(units, keep, method.spec(Allocation).traits.compares)
+    masks = masks_of(Chosen(keep, drawn))
+    return Chosen(masks, drawn_of(masks), search_of(keep))
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Method, Prunable, Training
 from prunebench.pruning import compose
-from prunebench.pruning.masks import Masks, apply
-from prunebench.pruning.view import Compensated, Scores, View
+from prunebench.pruning.masks import Masks, Search, apply
+from prunebench.pruning.view import Compensated, Scores, Stopwatch, View
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import steps_per_epoch
 from prunebench.training.checkpoints import Checkpoints
@@ -43,10 +43,20 @@ class Cost:
 
     epochs: float = 0.0
     seconds: float = 0.0
+    evaluations: int = 0  # networks that were tried to choose allocations
+    search_epochs: float = 0.0  # of the epochs, those of the samples that went through them
 
     def and_run(self, run: Run) -> Cost:
         """Return this cost plus that of one more training."""
-        return Cost(self.epochs + run.epochs, self.seconds + run.seconds)
+        return replace(self, epochs=self.epochs + run.epochs, seconds=self.seconds + run.seconds)
+
+    def and_search(self, search: Search, samples: int) -> Cost:
+        """Return this cost plus that of a search, in epochs of ``samples`` training samples."""
+        epochs = search.samples / samples
+        return replace(
+            self, epochs=self.epochs + epochs, search_epochs=self.search_epochs + epochs,
+            evaluations=self.evaluations + search.evaluations,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,7 @@ class Curve:
     calibration: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     build_anew: Callable[[int], nn.Module] | None = None  # the network from another seed
     checkpoints: Checkpoints | None = None  # where long trainings keep their state
+    stopwatch: Stopwatch | None = None  # measures how long networks take
     stretch: float = 1.0  # times the epochs asked for that a training lasts
 
     @property
@@ -143,7 +154,8 @@ class Curve:
         """Return the network as a criterion sees it, within the masks of earlier rounds."""
         return View(
             model, batches=self.calibration, loss=self.samples.kind.loss, seed=self.seed,
-            prunable=self.prunable, within=within,
+            prunable=self.prunable, within=within, kind=self.samples.kind,
+            stopwatch=self.stopwatch,
         )  # fmt: skip
 
     def trained_view(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +13,52 @@ from prunebench.errors import PrunebenchError
 Masks = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Search:
+    """What it took to choose an allocation, and what became of it."""
+
+    evaluations: int = 0  # networks whose calibration loss was measured
+    samples: int = 0  # calibration samples that went through them, in all
+    loss: float | None = None  # calibration loss of the network that was chosen
+    expected_loss: float | None = None  # what it would be if the losses of its layers added up
+    # share of the dense network's MACs, milliseconds or weights kept beyond the budget; below 0
+    # where there is room left
+    budget_miss: float | None = None
+
+    def after(self, earlier: Search) -> Search:
+        """Return this search with the cost of an earlier one added."""
+        return replace(
+            self, evaluations=self.evaluations + earlier.evaluations,
+            samples=self.samples + earlier.samples,
+        )  # fmt: skip
+
+
+NO_SEARCH = Search()
+
+
 class Chosen(Masks):
-    """Masks that know which of what they keep was drawn among equal scores.
+    """Masks that know which of what they keep was drawn among equal scores, and what was tried.
 
     ``drawn``: name -> bool of the mask's shape, True where it is kept by a draw; names that are
     missing have none.
     """
 
-    def __init__(self, masks: Mapping[str, Tensor], drawn: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, masks: Mapping[str, Tensor], drawn: Mapping[str, Tensor], search: Search = NO_SEARCH
+    ) -> None:
         super().__init__(masks)
         self.drawn = {name: flags for name, flags in drawn.items() if bool(flags.any())}
+        self.search = search
 
 
 def drawn_of(masks: Mapping[str, Tensor]) -> Masks:
     """Return what of masks was kept by a draw, as far as they know it."""
     return masks.drawn if isinstance(masks, Chosen) else {}
+
+
+def search_of(masks: Mapping[str, Tensor]) -> Search:
+    """Return what it took to choose masks, as far as they know it."""
+    return masks.search if isinstance(masks, Chosen) else NO_SEARCH
 
 
 def tied(scores: Tensor, keep: Tensor) -> Tensor:

@@ -234,6 +234,8 @@ def _coupled(
     # bisection between what is gone already and all but one of each group: kept weights only fall
     least = low = sum(int(value.isneginf().sum()) for value in units.values())
     high = most = sum(value.numel() - 1 for value in units.values())
+    if missed(least) <= 0:  # no more need go
+        high = least
     while low < high:
         middle = (low + high) // 2
         if missed(middle) <= 0:

@@ -29,6 +29,7 @@ from prunebench.pruning.layers import (
 from prunebench.pruning.masks import Masks
 from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.storage.hashing import derive_seed
+from prunebench.tasks.task_kind import TaskKind
 from prunebench.training.loop import logits_of
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs [B, ...], targets [B])
@@ -82,6 +83,17 @@ _INSIDE = (*RECURRENT, nn.MultiheadAttention)  # their outputs are not weight ti
 _NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.LogSoftmax)
 
 
+class Stopwatch(Protocol):
+    """Measures how long networks take, on this machine, for the batches that the grid times."""
+
+    def __call__(self, model: nn.Module, candidates: Mapping[str, Masks]) -> dict[str, float]:
+        """Return milliseconds by name: of a network under several masks, measured in turns.
+
+        Masks that leave whole filters without use are timed on the network without them.
+        """
+        ...
+
+
 class View:
     """A network as a criterion sees it, with calibration data. Weights are read, never written."""
 
@@ -95,6 +107,8 @@ class View:
         prunable: Prunable | None = None,
         within: Mapping[str, Tensor] | None = None,
         example: Tensor | None = None,
+        kind: TaskKind | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         """Look at a network.
 
@@ -106,6 +120,8 @@ class View:
             prunable: which weights may be pruned.
             within: masks of what earlier rounds kept; nothing outside of them comes back.
             example: inputs [B, ...] to trace the network with; None: the first of ``batches``.
+            kind: of the task, which knows its error; None: not known.
+            stopwatch: measures times; None: nothing does.
         """
         self.model = model
         if example is None and isinstance(batches, Sequence) and batches:
@@ -115,7 +131,8 @@ class View:
         self.loss = loss or functional.cross_entropy
         self.seed = seed
         self.within: Masks = dict(within or {})
-        self.memory: dict[str, Scores] = {}  # scores that a method needs at every sparsity
+        self.kind, self.stopwatch = kind, stopwatch
+        self.memory: dict[Any, Any] = {}  # what a method needs at every sparsity, by what it is
         self._batches = batches
         self._means: dict[str, dict[str, Tensor]] = {}  # mean gradients, by mode of batch norms
 
@@ -123,11 +140,11 @@ class View:
     def batches(self) -> list[tuple[Tensor, Tensor]]:
         """The calibration batches on the model's device; raises Refused where none were given."""
         if self._batches is None:
-            raise Refused("this criterion looks at data: give batches=[(inputs, targets), ...]")
+            raise Refused("this method looks at data: give batches=[(inputs, targets), ...]")
         device = next(self.model.parameters()).device
         batches = [(inputs.to(device), targets.to(device)) for inputs, targets in self._batches]
         if not batches:
-            raise Refused("this criterion looks at data, but batches is empty")
+            raise Refused("this method looks at data, but batches is empty")
         return batches
 
     @cached_property

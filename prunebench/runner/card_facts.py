@@ -13,9 +13,9 @@ from prunebench.compression.model_card import CardFacts
 from prunebench.compression.smallest_network import SmallestNetwork
 from prunebench.compression.verify_export import Agreement
 from prunebench.evaluation.generalization import quality
-from prunebench.evaluation.size import macs
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.settings import PARTS, Method
+from prunebench.pruning.macs import macs
 from prunebench.pruning.masks import Masks
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files

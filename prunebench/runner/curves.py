@@ -18,10 +18,11 @@ from prunebench.experiment.settings import Method
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
 from prunebench.pruning.layers import prunable_layers
-from prunebench.pruning.masks import collapsed, tied_share
+from prunebench.pruning.masks import collapsed, search_of, tied_share
 from prunebench.runner.baselines import rewind_file
 from prunebench.runner.device import named_operations
 from prunebench.runner.job_context import JobContext
+from prunebench.runner.timed_candidates import stopwatch_of
 from prunebench.storage import cell_files
 from prunebench.storage.files import sha256_file
 from prunebench.storage.hashing import derive_seed, digest
@@ -114,7 +115,7 @@ def _curve(
         compile=job.plan.experiment.compute.compile,
         baseline_cost=Cost(dense["train_epochs"], dense["train_seconds"]),
         calibration=_calibration(job, samples, baseline), build_anew=build_anew,
-        checkpoints=checkpoints,
+        checkpoints=checkpoints, stopwatch=stopwatch_of(job, samples),
     )  # fmt: skip
 
 
@@ -134,7 +135,12 @@ def _read_cell(job: JobContext, cell: Cell) -> Finished | None:
     return Finished(
         cell_files.load_tensors(cell.folder / WEIGHTS),
         job.masks(cell),
-        Cost(record["train_epochs"], record["train_seconds"]),
+        Cost(
+            record["train_epochs"],
+            record["train_seconds"],
+            record.get("search_evaluations", 0),
+            record.get("search_epochs", 0.0),
+        ),
         record["status"] == DIVERGED,
     )
 
@@ -148,13 +154,15 @@ def _store_cell(
         predictions |= {VAL_BEFORE: pruned.moment.before, VAL_AFTER: pruned.moment.after}
     packed = {name: mask.to(torch.uint8) for name, mask in pruned.masks.items()}
     cell_files.save_tensors(cell.folder / MASKS, packed)
-    method = _method(cell)
+    method, search = _method(cell), search_of(pruned.masks)
     record = job.record(cell) | job.size(pruned.model, samples, pruned.masks) | {
         "identity": job.identity(cell),
         "config_hash": digest([cell.baseline.settings(), method.settings()]),
         "code_hash": cell.code, "label_hash": dense["label_hash"],
         "mask_hash": sha256_file(cell.folder / MASKS),
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
+        "calibration_loss": search.loss, "expected_calibration_loss": search.expected_loss,
+        "budget_miss": search.budget_miss,
         "zero_init_last": dense["zero_init_last"],
         "tied_share": tied_share(
             pruned.masks,
@@ -169,7 +177,8 @@ def _store_cell(
     if gone and not method.spec(Pattern).traits.whole_layers:
         record |= {"status": COLLAPSED, "message": f"nothing is left of {', '.join(gone)}"}
     files = [MASKS, WEIGHTS, PREDICTIONS, HISTORY]
-    job.save(cell, record, pruned.model, predictions, pruned.run, pruned.spent, files)
+    spent = pruned.spent.and_search(search, len(samples.targets))
+    job.save(cell, record, pruned.model, predictions, pruned.run, spent, files)
     return record
 
 

@@ -221,6 +221,7 @@ class JobContext:
             record |= {"status": DIVERGED, "message": f"after {run.epochs:g} epochs"}
         record |= {
             "train_epochs": cost.epochs, "train_seconds": cost.seconds,
+            "search_evaluations": cost.evaluations, "search_epochs": cost.search_epochs,
             "train_loss_fall": loss_fall(run.history),
             "stopped_epoch": run.stopped.epoch if run.stopped else run.last_epoch,
         }  # fmt: skip

@@ -62,10 +62,16 @@ QUALITY = (
     *(f"corrupted_{kind}_error" for kind in CORRUPTIONS), "distance",
     "sharpness", "quantized_error",
 )  # fmt: skip
-# times in milliseconds a batch of one image, speed-ups against the dense network, both as measured
+# networks that were tried to choose an allocation, and their epochs of training data, which are
+# part of ``train_epochs``; the loss of the chosen one on calibration data, before any recovery, and
+# what it would be if the losses of its layers added up; and what is kept beyond a budget, as a
+# share of the dense network's weights, MACs or milliseconds (below 0: less than allowed).
+# Times in milliseconds a batch of one image, speed-ups against the dense network, both as measured
 # by the first engine; ``_batch`` with the largest batch, ``quantized`` in ONNX Runtime
 COST = (
-    "train_epochs", "train_seconds", "prune_seconds", "latency_ms", "latency_dense_ms",
+    "train_epochs", "train_seconds", "prune_seconds", "search_evaluations", "search_epochs",
+    "calibration_loss", "expected_calibration_loss", "budget_miss", "latency_ms",
+    "latency_dense_ms",
     "measured_speedup", "measured_speedup_batch", "masked_speedup_batch", "quantized_latency_ms",
     "quantized_speedup",
 )  # fmt: skip

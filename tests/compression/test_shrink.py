@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import prunebench
 from prunebench.compression.shrink import Removed, shrink, verify
 from prunebench.errors import PrunebenchError
-from prunebench.evaluation.size import macs
+from prunebench.pruning.macs import macs
 from tests.compression.nets import build, exactly, gone, images, liven, parameters
 
 FILTERS = {"criterion": "l2-norm", "pattern": "filter"}

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunebench.evaluation.size import macs, size
+from prunebench.evaluation.size import size
 from prunebench.experiment.settings import Model
 from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.macs import macs
 from prunebench.storage.records import SIZE
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models

@@ -16,12 +16,12 @@ import prunebench
 from prunebench.compression.export_formats import onnx_bytes
 from prunebench.compression.shrink import TOLERANCE, shrink, verify
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.evaluation.size import macs
 from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import Model
 from prunebench.pruning.coupling import find_groups
 from prunebench.pruning.layers import prunable_layers
+from prunebench.pruning.macs import macs
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training.models import create
 from prunebench.training.networks._sequences import RecurrentLayers, reversed_within

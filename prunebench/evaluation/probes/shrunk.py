@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunebench.evaluation.size import macs
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.registry import probe
+from prunebench.pruning.macs import macs
 
 
 @probe(

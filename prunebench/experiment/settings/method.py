@@ -91,7 +91,10 @@ class Method(_Composed):
     @property
     def outcome(self) -> bool:
         """Whether the sparsity is an outcome, not a target."""
-        return self.spec(Allocation).traits.outcome
+        trait = self.spec(Allocation).traits.outcome
+        if isinstance(trait, str):  # a parameter that makes it one
+            return bool(self.allocation.parameters[trait])
+        return trait
 
     @property
     def nested(self) -> bool:
@@ -110,11 +113,13 @@ class Method(_Composed):
         """Return the target sparsities of its cells.
 
         They are those of the grid, or the only ones that the method knows: 1 − n/m for N:M, and 0
-        for a dense control and for a threshold.
+        for a dense control and where the sparsity is an outcome, as of a threshold or a budget.
 
         Args:
             grid: the sparsities of the experiment.
         """
+        if self.outcome:
+            return [0.0]
         for kind in (Schedule, Pattern, Allocation):
             own = self.spec(kind).traits.sparsities
             if own == "1 - n/m":

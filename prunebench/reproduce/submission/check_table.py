@@ -190,7 +190,9 @@ def budgets(submission: Submission) -> Iterator[SubmissionFinding]:
                 own.add(method.name)
                 continue
             expected = asked
-        epochs = float(row["train_epochs"])
+        searched = row.get("search_epochs")
+        # the search of an allocation is no training, and has no budget
+        epochs = float(row["train_epochs"]) - (0.0 if _missing(searched) else float(searched))
         if not abs(epochs - expected) < 1e-6:
             told = f"train_epochs is {epochs:g}, the budget {expected:g}"
             yield SubmissionFinding(BROKEN, "budget", f"{TABLE}: {cell}", told)

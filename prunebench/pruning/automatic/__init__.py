@@ -1,0 +1,1 @@
+"""Automatic pruning: how much of each layer goes is measured, not set by hand."""
