@@ -50,7 +50,6 @@ class Outcome:
     title: str
     summary: str  # the line that the terminal shows
     before_after: Mapping[str, tuple[str, str, str]]  # what -> before, after, their difference
-    asked: str
     reasons: Sequence[str]  # how it was chosen
     cells: pd.DataFrame  # of the search
     tried: pd.DataFrame  # those beside dense, with ``kept_<unit>`` and ``candidate``
@@ -129,9 +128,9 @@ def _cost(outcome: Outcome) -> str:
 
 def _tried(outcome: Outcome) -> TableBlock:
     columns = {
-        "method": NAME, "": WORDS, "sparsity": NUMBER, "weights kept": NUMBER,
+        "method": NAME, "": WORDS, "weights kept": NUMBER,
         "MACs kept": NUMBER, "time kept": NUMBER, "validation error": NUMBER, "epochs": NUMBER,
-        "seconds": NUMBER,
+        "seconds": NUMBER, "networks evaluated": NUMBER,
     }  # fmt: skip
     rows = [
         _row(row, place == outcome.chosen, outcome.cells) for place, row in outcome.tried.iterrows()
@@ -147,9 +146,9 @@ def _row(row: pd.Series, taken: bool, cells: pd.DataFrame) -> list[CellText]:
     return [
         str(row["method"]),
         Mark("taken", GOOD) if taken else mark,
-        percent(float(row["sparsity"])),
         *(percent(float(row[f"kept_{unit}"]), 1) for unit in SHARES),
         percent(float(row["val_error"])),
         number(float(row["train_epochs"] - dense["train_epochs"]), 0),
         number(float(row["train_seconds"] - dense["train_seconds"] + row["prune_seconds"]), 1),
+        number(float(row.get("search_evaluations", 0) or 0), 0),
     ]

@@ -155,7 +155,7 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
     report.write(
         report.Outcome(
             title=f"{chosen.row['model']} on {chosen.row['task']}, compressed",
-            summary=summary, before_after=facts, asked=_asked(request),
+            summary=summary, before_after=facts,
             reasons=(f"Asked: {_asked(request)}.", *chosen.reasons), cells=results.cells,
             tried=tried, chosen=chosen.place, unit=_unit(request),
             share=None if request.budget is None else request.budget.share,
@@ -211,8 +211,9 @@ def _levels(request: Request, folder: Path, cache: Path) -> dict[str, Any]:
     found = {"batch_norm": any(isinstance(module, norms) for module in network.modules())}
     if request.budget is None:
         return found | {"sparsities": list(TOLERATED)}
+    [finder] = [m for m in plan.experiment.methods if m.name == request.finder]
     shares = Shares(
-        network, plan.experiment.methods[0], plan.experiment.prunable, inputs[:8],
+        network, finder, plan.experiment.prunable, inputs[:8],
         [(inputs, samples.targets[:64])], plan.experiment.compute.threads,
     )  # fmt: skip
     return found | {"sparsities": sparsities_of(request.budget, shares)}

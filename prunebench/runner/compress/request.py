@@ -11,13 +11,22 @@ from typing import Any
 from prunebench.errors import PrunebenchError, shown
 from prunebench.experiment import config
 from prunebench.experiment.own_code import OwnCode
-from prunebench.experiment.part_kinds import Recovery, Schedule
+from prunebench.experiment.part_kinds import Allocation, Recovery, Schedule
+from prunebench.experiment.settings import Method
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.runner.compress.budget import Budget
 from prunebench.storage.hashing import digest
 
 SEARCH = "search"  # the experiment, in the folder of the output
-METHODS = ("l1-filter", "taylor-filter", "random-filter")
+BUDGETED = "budgeted-filter"
+METHODS = ("l1-filter", "taylor-filter", BUDGETED, "random-filter")
+# by name, what is composed for this purpose
+COMPOSED: dict[str, dict[str, Any]] = {
+    BUDGETED: {
+        "name": BUDGETED, "criterion": "l1-norm", "allocation": "budgeted",
+        "description": "Filters of the smallest L1 norm, as many of each layer as cost least loss.",
+    },
+}  # fmt: skip
 TOLERATED = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))  # sparsities, tested from low
 DENSE_TUNED = "dense-tuned"  # nothing removed, trained as long: what training alone brings
 RATE_SHARE = 0.1  # of the learning rate, in fine-tuning
@@ -81,7 +90,7 @@ class Request:
         return digest(
             {
                 "model": self.model, "task": self.task, "budget": str(self.budget),
-                "method": self.methods[0], "exclude": list(self.exclude),
+                "method": self.finder, "exclude": list(self.exclude),
             }
         )  # fmt: skip
 
@@ -98,7 +107,10 @@ class Request:
             "regimes": ["clean"],
             "models": [self.model],
             "seeds": [0],
-            "methods": [*map(self._method(recalibrates), self.methods), *self._controls()],
+            "methods": [
+                *(self._entry(name, recalibrates) for name in self.methods),
+                *self._controls(),
+            ],
             "sparsities": list(sparsities),
             "training": {
                 "epochs": self.dense_epochs,
@@ -112,12 +124,27 @@ class Request:
             "latency": {"engines": ["eager"], "batches": [1], "repeats": REPEATS},
         }
 
-    def _method(self, recalibrates: bool) -> Any:
-        after = "batch-norm-recalibration" if recalibrates else "none"
+    @property
+    def finder(self) -> str:
+        """The method that finds the sparsities of a budget: the first that tries no networks."""
+        for name in self.methods:
+            if not _resolved(name).spec(Allocation).traits.tries:
+                return name
+        raise PrunebenchError(
+            f"compress: {', '.join(self.methods)}: name a method beside whose allocation needs no"
+            " search, e.g. l1-filter: it finds the sparsities"
+        )
 
-        def entry(name: str) -> str | dict[str, Any]:
-            return name if self.training else {"name": name, "recovery": after}
-
+    def _entry(self, name: str, recalibrates: bool) -> dict[str, Any]:
+        """A method as the configuration has it, with the budget where its allocation takes one."""
+        entry = dict(COMPOSED.get(name, {"name": name}))
+        parameter = _resolved(name).spec(Allocation).traits.outcome
+        if isinstance(parameter, str) and self.budget and self.budget.unit != "weights":
+            own = _resolved(name).allocation
+            asked = {parameter: {self.budget.unit: self.budget.share}}
+            entry["allocation"] = {"name": own.name, **own.parameters, **asked}
+        if not self.training:
+            entry["recovery"] = "batch-norm-recalibration" if recalibrates else "none"
         return entry
 
     def _controls(self) -> list[dict[str, Any]]:
@@ -130,6 +157,10 @@ class Request:
                 "description": "Nothing is removed; fine-tuned as long as what is pruned.",
             }
         ]  # fmt: skip
+
+
+def _resolved(name: str) -> Method:
+    return config.method(COMPOSED.get(name, name))
 
 
 def named(text: str) -> str:
@@ -146,7 +177,7 @@ def check_methods(names: Sequence[str], training: bool) -> None:
     if not names:
         raise PrunebenchError("compress: no method is named")
     for name in names:
-        method = config.method(name)
+        method = _resolved(name)
         if not training and method.spec(Schedule).traits.length != "none":
             raise PrunebenchError(
                 f"compress: {name} trains while it prunes, and no training is allowed"
