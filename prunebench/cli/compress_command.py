@@ -65,6 +65,7 @@ def compress(
     exclude: Annotated[
         str, typer.Option(help="layers to leave alone, with wildcards: 'stem.*,head'")
     ] = "",
+    threads: Annotated[int, typer.Option(min=1, help="of the processor; times, too")] = 1,
     kind: Annotated[
         str, typer.Option(help="kind of task, where the data do not say it")
     ] = "classification",
@@ -81,7 +82,7 @@ def compress(
         budget=None if budget is None else Budget.read(budget), tolerance=tolerance,
         training=not no_training, methods=_names(methods or ",".join(METHODS)), epochs=epochs,
         dense_epochs=dense_epochs, learning_rate=learning_rate, optimizer=optimizer,
-        batch_size=batch_size, exclude=_names(exclude),
+        batch_size=batch_size, exclude=_names(exclude), threads=threads,
     )  # fmt: skip
     done = carry_out(request, output, DATA, f"prunebench {shlex.join(sys.argv[1:])}")
     if as_json:

@@ -68,7 +68,8 @@ def compress(
     weights: str | Path | None = None, pretrained: bool = False, training: bool = True,
     epochs: int = 10, dense_epochs: int = 0, learning_rate: float = 0.01, optimizer: str = "sgd",
     batch_size: int = 128, methods: Sequence[str] = METHODS, exclude: Sequence[str] = (),
-    kind: str = "classification", output: str | Path = "compressed", cache: str | Path = DATA,
+    threads: int = 1, kind: str = "classification", output: str | Path = "compressed",
+    cache: str | Path = DATA,
 ) -> Compressed:  # fmt: skip
     """Prune a network to a budget, or as far as a tolerance allows, and export what came out.
 
@@ -91,6 +92,7 @@ def compress(
         batch_size: samples in a training step.
         methods: to try, names of presets; controls among them are shown and never taken.
         exclude: layers to leave alone, with wildcards, as ``prunable.exclude`` of a configuration.
+        threads: of the processor, also where times are measured.
         kind: of task, where the data do not say it.
         output: the folder to write.
         cache: the folder of downloaded and prepared data.
@@ -117,7 +119,7 @@ def compress(
         budget=None if budget is None else Budget.read(budget), tolerance=tolerance,
         training=training, methods=tuple(methods), epochs=epochs, dense_epochs=dense_epochs,
         learning_rate=learning_rate, optimizer=optimizer, batch_size=batch_size,
-        exclude=tuple(exclude),
+        exclude=tuple(exclude), threads=threads,
     )  # fmt: skip
     with given.giving(module):
         return carry_out(request, folder, Path(cache))

@@ -51,6 +51,7 @@ class Request:
     optimizer: str = "sgd"
     batch_size: int = 128
     exclude: Sequence[str] = field(default_factory=tuple)  # layers to leave alone
+    threads: int = 1  # of the processor, also where times are measured
 
     def __post_init__(self) -> None:
         if (self.budget is None) == (self.tolerance is None):
@@ -120,6 +121,7 @@ class Request:
                 "batch_size": self.batch_size,
             },
             "prunable": {"exclude": list(self.exclude)},
+            "compute": {"threads": self.threads},
             "probes": {"run": ["shrunk"]},
             "latency": {"engines": ["eager"], "batches": [1], "repeats": REPEATS},
         }
