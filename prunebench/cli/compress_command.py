@@ -74,8 +74,8 @@ def compress(
 ) -> None:
     """Make a network of your own smaller: to a budget, or as far as a tolerance allows."""
     from prunebench.runner.compress import Request, carry_out
-    from prunebench.runner.compress.budget import Budget
     from prunebench.runner.compress.request import METHODS, task_of
+    from prunebench.runner.compress.size_budget import Budget
 
     request = Request(
         network=network, task=task_of(data, kind), weights=weights, pretrained=pretrained,

@@ -13,7 +13,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.runner.compress.budget import UNITS, Budget
+from prunebench.runner.compress.size_budget import UNITS, Budget
 from prunebench.statistics.significance import ALPHA
 from prunebench.statistics.tolerance import (
     FAILED,

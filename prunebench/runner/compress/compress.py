@@ -23,8 +23,8 @@ from prunebench.report.results import Results
 from prunebench.runner import pipeline
 from prunebench.runner.compress import choice as choices
 from prunebench.runner.compress import given
-from prunebench.runner.compress.budget import Budget, Shares, sparsities_of
 from prunebench.runner.compress.request import (
+    DENSE_TUNED,
     METHODS,
     SEARCH,
     TOLERATED,
@@ -32,6 +32,7 @@ from prunebench.runner.compress.request import (
     check_methods,
     task_of,
 )
+from prunebench.runner.compress.size_budget import Budget, Shares, sparsities_of
 from prunebench.runner.export_cell import CARD, Export, export_cell, rebuilt_cell
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.progress import grid_bar
@@ -153,7 +154,7 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
     dense = results.cells[results.cells["method"] == DENSE].iloc[0]
     facts = _before_after(dense, chosen)
     summary = _summary(chosen.cell, facts)
-    tuned = tried[tried["schedule"] == DENSE]
+    tuned = tried[tried["method"] == DENSE_TUNED]
     report.write(
         report.Outcome(
             title=f"{chosen.row['model']} on {chosen.row['task']}, compressed",
@@ -166,17 +167,20 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
         ),
         folder,
     )  # fmt: skip
-    said = {key: None if pd.isna(value) else value for key, value in chosen.row.items()}
+    record = {key: _plain(value) for key, value in chosen.row.items()}
     write_json(
         folder / SAID,
-        {"summary": summary, "asked": _asked(request), "chosen": _plain(said), "notes": notes},
+        {"summary": summary, "asked": _asked(request), "chosen": record, "notes": notes},
     )
     network = rebuilt_cell(chosen.cell, data).network.model.cpu().eval()
-    return Compressed(folder, network, results, said, summary)
+    return Compressed(folder, network, results, record, summary)
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON can say it."""
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
 
 
 # ------------------------------------------------------------------------------ the search

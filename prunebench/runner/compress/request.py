@@ -14,7 +14,7 @@ from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Allocation, Recovery, Schedule
 from prunebench.experiment.settings import Method
 from prunebench.experiment.strict_yaml import read_yaml
-from prunebench.runner.compress.budget import Budget
+from prunebench.runner.compress.size_budget import Budget
 from prunebench.storage.hashing import digest
 
 SEARCH = "search"  # the experiment, in the folder of the output

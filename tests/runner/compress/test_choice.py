@@ -15,7 +15,6 @@ from safetensors.numpy import save_file
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
-from prunebench.runner.compress.budget import Budget
 from prunebench.runner.compress.choice import (
     by_budget,
     by_tolerance,
@@ -23,6 +22,7 @@ from prunebench.runner.compress.choice import (
     interval_of,
     tried,
 )
+from prunebench.runner.compress.size_budget import Budget
 from prunebench.storage.files import write_json
 from prunebench.storage.layout import FACTS, PREDICTIONS, TARGETS
 from prunebench.storage.records import COLUMNS

@@ -12,7 +12,6 @@ import pytest
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import Experiment
-from prunebench.runner.compress.budget import Budget
 from prunebench.runner.compress.request import (
     BUDGETED,
     DENSE_TUNED,
@@ -21,6 +20,7 @@ from prunebench.runner.compress.request import (
     check_methods,
     task_of,
 )
+from prunebench.runner.compress.size_budget import Budget
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,13 @@ from torch import nn
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import Prunable
-from prunebench.runner.compress.budget import LARGEST, Budget, Shares, sparsities_of, sparsity_at
+from prunebench.runner.compress.size_budget import (
+    LARGEST,
+    Budget,
+    Shares,
+    sparsities_of,
+    sparsity_at,
+)
 
 
 def test_a_budget_is_written_as_text_or_as_a_mapping() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench.report.compressed.page import Outcome, document, write
+from prunebench.report.compressed.compressed_page import Outcome, document, write
 from prunebench.report.compressed.trade_off import draw
 
 
