@@ -158,3 +158,20 @@ def test_weights_that_cannot_be(tmp_path: Path, monkeypatch, model: Any, message
     Path("a.pt").write_bytes(b"")
     with pytest.raises(PrunebenchError, match=re.escape(message)):
         config.parse({**GRID, "models": [{"name": "seed-cnn", **model}]})
+
+
+def test_what_is_pruned_may_train_where_loaded_weights_do_not(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.pt").write_bytes(b"")
+    model = {"name": "seed-cnn", "weights": "a.pt"}
+
+    def parsed(methods: list[str], **training: int) -> None:
+        config.parse({**GRID, "models": [model], "methods": methods, "training": training})
+
+    parsed(["magnitude", "l1-filter"], epochs=0, recovery_epochs=2)
+    with pytest.raises(PrunebenchError, match="epochs: 0 allows no training without recovery_epo"):
+        parsed(["magnitude"], epochs=0)
+    with pytest.raises(
+        PrunebenchError, match="imp: trains, and epochs: 0 allows no training as lo"
+    ):
+        parsed(["imp"], epochs=0, recovery_epochs=2)
