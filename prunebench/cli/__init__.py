@@ -15,6 +15,7 @@ from prunebench.cli import (  # noqa: F401
     export_command,
     job_commands,
     published_commands,
+    race_command,
     results_commands,
     submit_command,
     verify_command,

@@ -68,7 +68,7 @@ def run(config: Config, data: Data = DATA) -> None:
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
     from prunebench.report import declared_analysis
-    from prunebench.report.tables import compression_tables, training_tables
+    from prunebench.report.tables import compression_tables, tolerance_tables, training_tables
     from prunebench.report.tables import paper_tables as report
 
     cells, layout = cells_of(results)
@@ -76,6 +76,7 @@ def tables(results: Results) -> None:
         outputs += report.write(cells, layout.tables, declared_analysis.analysis(layout))
         outputs += compression_tables.write(cells, layout)
         outputs += training_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
+        outputs += tolerance_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
 
 
 @app.command(

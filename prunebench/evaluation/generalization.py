@@ -84,6 +84,34 @@ def recovered(p: Predictions) -> float | None:
     return _share_nearer(p, p.clean, p.targets["train"])
 
 
+@TABLE.measure(
+    better="lower", unit="share", formula="mean(e − e₀), e₀ of the dense baseline",
+    source="Angelopoulos 2021",
+)  # fmt: skip
+def val_rise(p: Predictions) -> float | None:
+    """Error of validation samples minus the dense baseline's, on labels as noisy as training's."""
+    return _mean(_rises(p))
+
+
+@TABLE.measure(better="", unit="1", formula="mean((e − e₀)²)", source="Fan 2015")
+def val_rise_square(p: Predictions) -> float | None:
+    """Mean square of what val_rise is the mean of: how many samples' errors change at all."""
+    rises = _rises(p)
+    return None if rises is None else float((rises**2).mean())
+
+
+def _rises(p: Predictions) -> Floats | None:
+    """Return e − e₀ of each validation sample; None where errors of samples are not in [0, 1]."""
+    if p.baseline_val is None:
+        return None
+    targets = p.choice_targets
+    own, dense = (
+        p.kind.errors(p.kind.read(stored), targets) for stored in (p.stored["val"], p.baseline_val)
+    )
+    inside = all(((each >= 0) & (each <= 1)).all() for each in (own, dense))
+    return own - dense if inside else None
+
+
 def _share_nearer(p: Predictions, wanted: Targets, other: Targets) -> float | None:
     differ = (wanted != other).reshape(len(wanted), -1).any(1)
     if not differ.any():

@@ -72,6 +72,31 @@ def flips_to_right(p: Predictions) -> float:
     return float(((p.baseline.predicted != p.targets["test"]) & _right(p)).mean())
 
 
+@TABLE.measure(
+    better="lower", unit="share", formula="mean(ŷ₀ = y and ŷ ≠ y) on validation", source="Yan 2021"
+)
+def val_flips_to_wrong(p: Predictions) -> float | None:
+    """Share of validation samples that dense has right and this cell wrong, by noisy labels."""
+    return _val_flips(p, to_right=False)
+
+
+@TABLE.measure(
+    better="higher", unit="share", formula="mean(ŷ₀ ≠ y and ŷ = y) on validation", source="Yan 2021"
+)
+def val_flips_to_right(p: Predictions) -> float | None:
+    """Share of validation samples that dense has wrong and this cell right, by noisy labels."""
+    return _val_flips(p, to_right=True)
+
+
+def _val_flips(p: Predictions, to_right: bool) -> float | None:
+    if p.baseline_val is None:
+        return None
+    labels = p.choice_targets
+    own = p.outputs["val"].predicted == labels
+    dense = p.kind.read(p.baseline_val).predicted == labels
+    return float((own & ~dense if to_right else dense & ~own).mean())
+
+
 def _class_errors(predicted: Labels, labels: Labels) -> Floats:
     """Return the error of every class that has test samples, in the order of the classes."""
     _, number = np.unique(labels, return_inverse=True)

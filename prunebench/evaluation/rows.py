@@ -62,13 +62,14 @@ class Targets:
         facts = read_json(folder / FACTS)
         self.kind = kind_of(facts.pop("kind"), facts)
         stored = _doubles(load_arrays(folder / PREDICTIONS))
-        self.test = stored["test"]
+        self.val, self.test = stored["val"], stored["test"]
         regime = baseline.regime
         noisy = regime.label_noise > 0
         self.regime = {
             "label_noise": regime.label_noise, "noise": regime.noise if noisy else None,
-            "train_samples": len(self.clean), "test_samples": len(targets["test"]),
-            "augmentation": regime.augmentation, "width": regime.width,
+            "train_samples": len(self.clean), "val_samples": len(targets["val"]),
+            "test_samples": len(targets["test"]), "augmentation": regime.augmentation,
+            "width": regime.width,
         }  # fmt: skip
         self.chance = self.kind.constant_error(targets["train"])
         found = self.kind.read(stored["train"])
@@ -129,6 +130,7 @@ class Targets:
                 self.targets,
                 self.clean,
                 self.test,
+                baseline_val=self.val,
                 noisy_val=self.noisy_val,
                 val_before=stored.get(VAL_BEFORE),
                 val_after=stored.get(VAL_AFTER),

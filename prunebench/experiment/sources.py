@@ -62,7 +62,8 @@ OUTPUTS = {
     "report": (
         "statistics", "report/document", "report/report_inputs.py", "report/declared_analysis.py",
         "report/reader_warnings.py", "report/html_template.py",
-        "report/tables/compression_tables.py", "text", "report/templates/report.*",
+        "report/tables/compression_tables.py", "report/tables/tolerance_tables.py", "text",
+        "report/templates/report.*",
     ),
     "kit": (
         "statistics", "report/paper", "report/figures", "report/document", "report/tables",

@@ -304,17 +304,23 @@ def run(plan: Plan, data: Path = DATA) -> Path:
         return _run(plan, data)
 
 
-def _run(plan: Plan, data: Path) -> Path:
+def begin(plan: Plan, data: Path = DATA) -> None:
+    """Write the resolved configuration, set damaged files aside, and prepare the data."""
     from prunebench.runner import damaged_files
-    from prunebench.storage.provenance import now
 
-    started = now()
     plan.write()
     if said := damaged_files.said(damaged_files.damaged(plan, data)):
         print(said, file=sys.stderr)
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
         prepare(plan, task.name, data)
+
+
+def _run(plan: Plan, data: Path) -> Path:
+    from prunebench.storage.provenance import now
+
+    started = now()
+    begin(plan, data)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
     for kind, jobs in plan.jobs.items():
         for name in jobs:

@@ -30,7 +30,10 @@ WORDS = ("noise", "augmentation")  # of REGIME; the rest of it are numbers
 NUMBERS = (
     "seed", "sparsity", "classes", *(c for c in REGIME if c not in WORDS), *SIZE, *QUALITY, *COST,
 )  # fmt: skip
-SHARES = ("test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right")
+SHARES = (
+    "test_ece", "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right",
+    "val_rise_square", "val_flips_to_wrong", "val_flips_to_right",
+)  # fmt: skip
 FRACTIONS = (
     *(column for column in QUALITY if column.endswith("_error")),
     *SHARES,

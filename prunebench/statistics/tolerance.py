@@ -183,12 +183,11 @@ def samples_needed(found: PairedErrors, tau: float = TAU, alpha: float = ALPHA) 
     def shows(samples: int) -> bool:
         return p_value(replace(found, samples=samples), tau, alpha) <= alpha
 
-    high = max(16, found.samples)
+    low, high = 0, max(16, found.samples)
     while not shows(high):
-        high *= 2
+        low, high = high, 2 * high
         if high > MOST_SAMPLES:
             return None
-    low = high // 2
     while high - low > max(1, low // 100):
         middle = (low + high) // 2
         low, high = (low, middle) if shows(middle) else (middle, high)

@@ -120,6 +120,11 @@ class Layout:
         return self.root / "layers.csv"
 
     @property
+    def race_csv(self) -> Path:
+        """The records that a race has run so far, a row a cell, as in cells.csv."""
+        return self.root / "race.csv"
+
+    @property
     def tables(self) -> Path:
         """The folder of tables."""
         return self.root / "tables"

@@ -24,8 +24,10 @@ COMPOSITION = (
     "control", "criterion", "pattern", "allocation", "schedule", "recovery", "base_method",
     "recovery_length",
 )  # fmt: skip
-# what provokes overfitting, in numbers: shares, samples and a factor; and how many samples tested
-REGIME = ("label_noise", "noise", "train_samples", "test_samples", "augmentation", "width")
+# what provokes overfitting, in numbers: shares, samples and a factor; how many validate and test
+REGIME = (
+    "label_noise", "noise", "train_samples", "val_samples", "test_samples", "augmentation", "width",
+)  # fmt: skip
 # of the network: whether at initialization a residual branch starts at zero (``zero_init_last``),
 # and the names of the weights that are its classifier
 NETWORK = ("zero_init_last", "classifier")
@@ -50,6 +52,8 @@ AT_STOP = (
 QUALITY = (
     *(f"{split}_{measure}" for split in SPLITS for measure in ("error", "nll", "mse")),
     *(f"train_clean_{measure}" for measure in ("error", "nll", "mse")), "noisy_val_error",
+    # of single validation samples against dense, on the labels that choices are made by
+    "val_rise", "val_rise_square", "val_flips_to_wrong", "val_flips_to_right",
     "test_top5_error", "generalization_gap", "test_ece", "test_overconfidence", "test_margin",
     "memorized", "recovered", "flips", "flips_to_wrong", "flips_to_right", "worst_class_error",
     "worst_class_change", "test_balanced_error", "test_auc", "test_sensitivity", "test_specificity",

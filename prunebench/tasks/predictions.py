@@ -39,12 +39,12 @@ class Predictions:
     """What is stored of the predictions of one cell, and the targets.
 
     ``stored`` are by split what the kind of task keeps, e.g. logits [N, classes].
-    ``targets["train"]`` are those trained on, ``clean`` the source's. ``baseline_test`` is what is
-    stored of the cell's own dense baseline on the test split. ``noisy_val`` are validation targets
-    with the regime's noise. ``val_before`` and ``val_after`` are stored on validation just before
-    weights were removed and just after. ``stopped`` is stored by split of the state at which early
-    stopping would have ended the training. The last four are None where there are none; without
-    ``stopped``, that state is the last one.
+    ``targets["train"]`` are those trained on, ``clean`` the source's. ``baseline_test`` and
+    ``baseline_val`` are what is stored of the cell's own dense baseline on test and validation.
+    ``noisy_val`` are validation targets with the regime's noise. ``val_before`` and ``val_after``
+    are stored on validation just before weights were removed and just after. ``stopped`` is stored
+    by split of the state at which early stopping would have ended the training; without it, that
+    state is the last one. What has a default is None where there is none.
     """
 
     kind: TaskKind
@@ -56,6 +56,7 @@ class Predictions:
     val_before: Floats | None = None
     val_after: Floats | None = None
     stopped: dict[str, Floats] | None = None
+    baseline_val: Floats | None = None
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
@@ -71,6 +72,11 @@ class Predictions:
     def at_stop(self) -> Predictions:
         """The same cell where early stopping would have ended its training."""
         return self if self.stopped is None else replace(self, stored=self.stopped, stopped=None)
+
+    @property
+    def choice_targets(self) -> Targets:
+        """Validation targets that choices are made by: with the regime's noise, if it has any."""
+        return self.targets["val"] if self.noisy_val is None else self.noisy_val
 
     def pair(self, split: str) -> tuple[Any, Targets]:
         """Return the outputs and targets that one of SPLITS stands for."""

@@ -131,3 +131,9 @@ def test_a_function_gives_data(tmp_path: Path, monkeypatch) -> None:
     assert {split: len(part) for split, part in data.inputs.items()} == {
         "train": 150, "val": 50, "test": 100
     }  # fmt: skip
+
+
+def test_a_tolerance_is_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    [(page, block)] = [each for each in PYTHON if "largest_tolerated" in each[1]]
+    exec(compile(block, page.name, "exec"), {})
+    assert block.rstrip().endswith(f"# {capsys.readouterr().out.strip()}")

@@ -37,6 +37,7 @@ def predictions(
         val_before=draw.normal(0, scale, (count, classes)),
         val_after=draw.normal(0, scale, (count, classes)),
         stopped={s: draw.normal(0, scale, (count, classes)) for s in SPLITS},
+        baseline_val=draw.normal(0, scale, (count, classes)),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from prunebench.evaluation.generalization import MEASURES, quality
 from prunebench.storage.records import AT_STOP, CORRUPTIONS, QUALITY
 from prunebench.tasks.kinds import classification
 from prunebench.tasks.predictions import Predictions
+from prunebench.tasks.task_kind import kind_of
 from tests.evaluation.drawn import SPLITS, of_classes, predictions, softmax, top
 
 OF_WEIGHTS = {
@@ -118,6 +119,37 @@ def test_instability_by_loops() -> None:
     assert quality(p)["instability"] == pytest.approx((after - before) / 200)
 
 
+@pytest.mark.parametrize("noisy", [True, False])
+def test_changes_of_validation_samples_by_loops(noisy: bool) -> None:
+    p = predictions(8) if noisy else replace(predictions(8), noisy_val=None)
+    labels = p.noisy_val if noisy else p.targets["val"]
+    assert labels is not None
+    assert p.baseline_val is not None
+    to_wrong = to_right = 0
+    for row, before, label in zip(p.stored["val"], p.baseline_val, labels, strict=True):
+        to_wrong += top(before) == label and top(row) != label
+        to_right += top(before) != label and top(row) == label
+    found = quality(p)
+    assert found["val_flips_to_wrong"] == pytest.approx(to_wrong / 200)
+    assert found["val_flips_to_right"] == pytest.approx(to_right / 200)
+    assert found["val_rise"] == pytest.approx((to_wrong - to_right) / 200)
+    assert found["val_rise_square"] == pytest.approx((to_wrong + to_right) / 200)
+    assert min(to_wrong, to_right) > 0
+
+
+def test_errors_without_a_bound_have_no_rise() -> None:
+    """Of values the squared error in variances; a promise needs errors of at most 1."""
+    kind = kind_of("regression", {"mean": 0.0, "std": 1.0})
+    targets = np.array([0.0, 0.5, 1.0])
+    stored = dict.fromkeys(SPLITS, np.array([0.5, 0.5, 0.5]))
+    p = Predictions(kind, stored, dict.fromkeys(SPLITS, targets), targets, targets)
+    found = quality(replace(p, baseline_val=targets))
+    assert found["val_rise"] == pytest.approx((0.25 + 0 + 0.25) / 3)
+    assert found["val_rise_square"] == pytest.approx((0.0625 + 0 + 0.0625) / 3)
+    assert found["val_flips_to_wrong"] is None
+    assert quality(replace(p, baseline_val=targets + 2))["val_rise"] is None
+
+
 def test_a_network_that_overflows_at_pruning_is_wrong_there() -> None:
     p = predictions(7)
     nothing = np.full((200, 5), np.nan)
@@ -134,7 +166,9 @@ def test_what_there_is_none_of_is_empty() -> None:
     bare = Predictions(p.kind, p.stored, p.targets, p.targets["train"], p.baseline_test)
     empty = {key for key, value in quality(bare).items() if value is None} - others
     of_noise = {"memorized", "recovered", "noisy_val_error"}
-    assert empty == {*of_noise, *(f"stopped_{measure}" for measure in of_noise), "instability"}
+    of_noise |= {f"stopped_{measure}" for measure in of_noise}
+    of_dense = {"val_rise", "val_rise_square", "val_flips_to_wrong", "val_flips_to_right"}
+    assert empty == of_noise | of_dense | {"instability"}
     assert {key for key, value in quality(p).items() if value is None} == others
     assert quality(replace(p, val_before=None))["instability"] is None
     assert quality(replace(p, val_after=None))["instability"] is None

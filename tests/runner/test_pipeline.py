@@ -115,6 +115,22 @@ def test_noise_touches_the_labels_it_is_to_touch(ran: Ran) -> None:
     logits = load_file(folder / PREDICTIONS)["val"]
     row = ran.cells[(ran.cells["method"] == "dense") & (ran.cells["regime"] == "swapped")].iloc[0]
     assert row["noisy_val_error"] == (logits.argmax(1) != targets["noisy_val"]).mean()
+    assert row["val_samples"] == len(logits)
+    assert row["val_rise"] == 0
+
+
+def test_changes_of_validation_are_against_the_cells_own_baseline(ran: Ran) -> None:
+    pruned = ran.cells[(ran.cells["sparsity"] > 0) & (ran.cells["regime"] == "swapped")]
+    assert len(pruned)
+    for cell in pruned.itertuples():
+        place = cell.task, cell.regime, cell.model, cell.seed, cell.method, cell.sparsity
+        own = load_file(ran.plan.layout.cell(*place) / PREDICTIONS)["val"].argmax(1)
+        baseline = ran.plan.layout.baseline(*place[:4])
+        dense = load_file(baseline / PREDICTIONS)["val"].argmax(1)
+        labels = load_file(baseline / TARGETS)["noisy_val"]
+        wrong = ((dense == labels) & (own != labels)).mean()
+        assert cell.val_flips_to_wrong == pytest.approx(wrong)
+        assert cell.val_rise == pytest.approx((own != labels).mean() - (dense != labels).mean())
 
 
 def test_a_cell_is_judged_at_its_end_and_where_it_would_have_stopped(ran: Ran) -> None:

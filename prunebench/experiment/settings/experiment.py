@@ -77,7 +77,13 @@ class Analysis(Settings):
     equivalence: float = Field(0.5, gt=0)
     """Half-width of the region of equivalence, in percentage points of test error."""
     alpha: float = Field(0.05, gt=0, lt=1)
-    """Level of significance."""
+    """Level of significance, and probability with which a sparsity is wrongly within tolerance."""
+    tolerance: float = Field(1.0, gt=0, lt=100)
+    """Points of error above dense up to which the largest sparsity is looked for."""
+
+    def of_scores(self) -> dict[str, Any]:
+        """Return what scores are judged by."""
+        return self.model_dump(exclude={"tolerance"})
 
 
 class Probes(Settings):

@@ -22,6 +22,7 @@ from prunebench.report.document import (
     sanity_section,
     scores_section,
     setup_section,
+    tolerance_section,
     two_by_two_section,
 )
 from prunebench.report.document.elements import Document, ListBlock, Section
@@ -69,6 +70,7 @@ def compose(inputs: ReportInputs) -> Document:
         sanity_section.section(inputs),
         *hypotheses,
         scores_section.section(inputs),
+        *tolerance_section.sections(inputs),
         *compression_section.sections(inputs),
         checklist.section(inputs),
     ]

@@ -61,7 +61,7 @@ def boards(
     costs = _cost_sums(cells)
     return {
         subset: _rows(scores.join(_costs(costs, subset), on="method"))
-        for subset, scores in score_subsets(cells, **analysis.model_dump(), keys=keys).items()
+        for subset, scores in score_subsets(cells, **analysis.of_scores(), keys=keys).items()
     }
 
 

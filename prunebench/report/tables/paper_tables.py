@@ -99,7 +99,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
     """
     generalization = summary(cells, GENERALIZATION)
     compression = summary(cells, COMPRESSION)
-    scores = score(cells, **analysis.model_dump())
+    scores = score(cells, **analysis.of_scores())
     shown = {
         "generalization": _matrices(generalization, leads(cells, analysis.alpha), analysis.alpha),
         "compression": _lists(compression),

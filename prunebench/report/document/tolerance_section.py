@@ -1,0 +1,57 @@
+"""How much can be removed without losing more than the tolerance, and how sure that is."""
+
+from __future__ import annotations
+
+from prunebench.report.document.elements import (
+    NAME,
+    NUMBER,
+    Block,
+    Section,
+    TableBlock,
+    TextBlock,
+)
+from prunebench.report.report_inputs import ReportInputs
+from prunebench.report.tables import tolerance_tables
+from prunebench.statistics.tolerance import UNRESOLVED
+from prunebench.statistics.tolerance_table import tolerance_table
+from prunebench.text import markup
+from prunebench.text.numbers import plural
+
+
+def sections(inputs: ReportInputs) -> list[Section]:
+    """Return the section; [] for records that do not say which validation samples changed."""
+    analysis = inputs.analysis
+    found = tolerance_table(inputs.cells, analysis.tolerance, analysis.alpha)
+    if found.empty:
+        return []
+    over, halved = (
+        int((found[name] > analysis.tolerance).sum())
+        for name in ("test_rise", "bisected_test_rise")
+    )
+    words = (
+        f"The largest sparsity whose error is at most {analysis.tolerance:g} points above dense:"
+        " tested on validation from low to high sparsity up to the first that is not shown"
+        " (fixed-sequence testing, Angelopoulos 2021). Each promise is wrong with a probability of"
+        f" at most {analysis.alpha:g}, on labels like those of validation, for these networks. On"
+        f" the test samples, which chose nothing, {over} of {plural(len(found), 'curve')} are"
+        f" above the tolerance; of what bisection would have chosen, {halved}."
+    )
+    if found["noisy_labels"].any():
+        words += (
+            " Where validation labels are noisy, as those of training, so is what is promised: on"
+            " clean labels, which the test rise is of, a rise is larger."
+        )
+    unresolved = found[found["ended"] == UNRESOLVED]
+    if len(unresolved):
+        words += (
+            f" {len(unresolved)} of them ended unresolved: validation is too small to tell, or the"
+            " rise too close to the tolerance for any number of samples."
+        )
+    blocks: list[Block] = [TextBlock(words), *map(_block, tolerance_tables.tables(found))]
+    return [Section("How much can go within a tolerance", "tolerance", blocks)]
+
+
+def _block(table: markup.PrintedTable) -> TableBlock:
+    columns = {title: NUMBER if i else NAME for i, title in enumerate(table.header)}
+    rows = [[str(cell) for cell in row] for row in table.rows]
+    return TableBlock(columns, rows, f"{table.title}: {table.caption}.", folded=True)
