@@ -31,7 +31,7 @@ class Baseline:
         # a setting that came later: unset, it names no result
         later = set() if self.model.weights else {"weights"}
         return {
-            "task": self.task.model_dump(exclude={"name", "path", *unused}),
+            "task": self.task.settings("path", *unused),
             "regime": self.regime.model_dump(exclude={"name", "training"}),
             "model": self.model.model_dump(exclude={"name", "training", *later}),
             "training": self.training.model_dump(exclude={"recovery_epochs"}),

@@ -15,7 +15,7 @@ from prunebench.storage.manifest import Manifest
 
 def prepared(task: Task, data: Path = DATA) -> Path:
     """Return the path of a task's prepared tensors; its name changes with the task's settings."""
-    named = digest(task.model_dump(exclude={"name"}))[:8]
+    named = digest(task.settings())[:8]
     return data / "prepared" / f"{task.name}-{named}.safetensors"
 
 

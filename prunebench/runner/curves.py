@@ -40,7 +40,7 @@ from prunebench.training import models
 from prunebench.training.checkpoints import Checkpoints
 from prunebench.training.loop import Samples
 
-CALIBRATION = 512  # training samples that criteria look at
+CALIBRATION = 512  # training samples that criteria look at, without a calibration split
 
 
 def compute_curve(job: JobContext, cells: Sequence[Cell], say: Callable[[Cell, str], None]) -> None:
@@ -122,10 +122,19 @@ def _curve(
 def _calibration(
     job: JobContext, samples: Samples, baseline: Baseline
 ) -> list[tuple[Tensor, Tensor]]:
+    """Return what criteria and allocations look at: the calibration split, else training samples.
+
+    Of training samples ``CALIBRATION`` are drawn; a split of its own is taken whole.
+    """
+    inputs, targets, count = samples.inputs, samples.targets, CALIBRATION
+    held_out = job.samples(baseline)[1].calibration
+    if held_out is not None:
+        inputs, targets = job.data.inputs["calibration"], held_out.to(job.device)
+        count = len(targets)
     draw = torch.Generator().manual_seed(derive_seed("calibration", *baseline.key))
-    chosen = torch.randperm(len(samples.targets), generator=draw)[:CALIBRATION].to(job.device)
+    chosen = torch.randperm(len(targets), generator=draw)[:count].to(job.device)
     batches = chosen.split(baseline.training.batch_size)
-    return [(samples.normalize(samples.inputs[b]), samples.targets[b]) for b in batches]
+    return [(samples.normalize(inputs[b]), targets[b]) for b in batches]
 
 
 def _read_cell(job: JobContext, cell: Cell) -> Finished | None:

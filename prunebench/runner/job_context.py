@@ -33,6 +33,7 @@ from prunebench.storage.layout import (
 )
 from prunebench.storage.provenance import software
 from prunebench.storage.records import DIVERGED, OK, SPLITS
+from prunebench.tasks.prepare import CALIBRATION
 from prunebench.tasks.regimes import AppliedRegime
 from prunebench.tasks.regimes import apply as apply_regime
 from prunebench.tasks.task_data import TaskData, load
@@ -122,7 +123,8 @@ class JobContext:
         draw = torch.Generator().manual_seed(derive_seed("regime", baseline.task.name, seed))
         targets = self.data.targets
         train, val = (targets[split].cpu() for split in ("train", "val"))
-        applied = apply_regime(regime, train, val, self.data.kind, draw)
+        held_out = targets[CALIBRATION].cpu() if CALIBRATION in targets else None
+        applied = apply_regime(regime, train, val, self.data.kind, draw, held_out)
         chosen = applied.indices.to(self.device)
         samples = Samples(
             inputs=self.data.inputs["train"][chosen],

@@ -1,6 +1,7 @@
 """Prepare a task: check, split and resize what its source reads, write one file. Without torch.
 
-The file (safetensors) holds inputs and targets of train, val and test, e.g. ``<split>_images``
+The file (safetensors) holds inputs and targets of train, val and test, and of calibration where the
+task asks for it, e.g. ``<split>_images``
 uint8 [N, C, H, W] and ``<split>_labels`` int64 [N]; ``<file>.json`` beside it describes it. The
 same input gives the same bytes.
 """
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
 
 SPLITS = ("train", "val", "test")
+CALIBRATION = "calibration"  # a fourth, where the task asks for it
 Parts = dict[str, tuple[Split, Integers]]  # split -> (where it comes from, positions in that)
 
 
@@ -58,7 +60,7 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
     facts = check(raw, task)
     kind, named, item = kind_class(task.kind), form_of(raw, task), raw.item
     form, parts = FORMS[named], split(raw, task)
-    kind.check_splits(raw, parts, facts, task)
+    kind.check_splits(raw, {name: parts[name] for name in SPLITS}, facts, task)
     inputs, targets = form.key, targets_key(task.kind)
     tensors: dict[str, NDArray[Any]] = {}
     for name, (origin, chosen) in parts.items():
@@ -68,7 +70,7 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
         )
         tensors[f"{name}_{targets}"] = np.ascontiguousarray(origin.targets[chosen])
     train = tensors[f"train_{inputs}"]
-    shapes = {name: tensors[f"{name}_{inputs}"].shape[1:] for name in SPLITS}
+    shapes = {name: tensors[f"{name}_{inputs}"].shape[1:] for name in parts}
     if len(set(shapes.values())) > 1:
         shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise PrunebenchError(
@@ -79,12 +81,12 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
             f"task {task.name!r}: all {len(train)} training {item}s are the same:"
             " nothing can be learned from them"
         )
-    sizes = {name: len(tensors[f"{name}_{targets}"]) for name in SPLITS}
+    sizes = {name: len(tensors[f"{name}_{targets}"]) for name in parts}
     facts |= kind.learned(tensors[f"train_{targets}"])
     del raw, parts
     _write(tensors, target)
     mean, std = form.moments(train)
-    described = task.model_dump(mode="json", exclude={"name", "augmentation"})
+    described = task.settings("augmentation")
     description = {
         "sha256": sha256_file(target),
         "sizes": sizes,
@@ -150,18 +152,19 @@ def form_of(raw: Raw, task: Task) -> str:
 
 
 def split(raw: Raw, task: Task) -> Parts:
-    """Choose disjoint, stratified train, val and test positions, seeded by ``split_seed``.
+    """Choose disjoint, stratified positions of each split, seeded by ``split_seed``.
 
     Test and validation come from the source's own splits where it has them (a count takes that
-    many, a share of validation takes all), else out of training. Each split has its own random
-    order, test first, so that another size of training leaves the test set as it is. Every class
-    is in every split where it has the images for it.
+    many, a share of validation takes all), else out of training, as calibration always does. Each
+    split has its own random order, test first, so that another size of training leaves the test set
+    as it is. Every class is in every split where it has the images for it.
 
     Raises:
         PrunebenchError: a split would be empty, or more images are asked than there are.
     """
     rest = np.arange(len(raw.train), dtype=np.int64)
-    waiting = 1 + (raw.test is None) + (raw.val is None)  # splits still to come out of training
+    # splits still to come out of training
+    waiting = 1 + (raw.test is None) + (raw.val is None) + (task.calibration is not None)
     parts: Parts = {}
     for stream, (name, own, wanted) in enumerate(
         (("test", raw.test, task.test), ("val", raw.val, task.val))
@@ -177,9 +180,14 @@ def split(raw: Raw, task: Task) -> Parts:
             chosen = _take(raw.train, rest, count, name, stream, task, leave=waiting)
             parts[name] = raw.train, chosen
             rest = np.setdiff1d(rest, chosen, assume_unique=True)
+    if task.calibration is not None:
+        count = _count(task.calibration, CALIBRATION, len(rest), task)
+        chosen = _take(raw.train, rest, count, CALIBRATION, 3, task, leave=1)
+        parts[CALIBRATION] = raw.train, chosen
+        rest = np.setdiff1d(rest, chosen, assume_unique=True)
     count = len(rest) if task.train is None else task.train
     parts["train"] = raw.train, _take(raw.train, rest, count, "train", 2, task)
-    return {name: parts[name] for name in SPLITS}
+    return {name: parts[name] for name in (*SPLITS, CALIBRATION) if name in parts}
 
 
 def _count(wanted: int | float | None, name: str, available: int, task: Task) -> int:

@@ -36,16 +36,19 @@ class AppliedRegime:
     flipped: Tensor  # bool [n, ...], given != clean
     label_hash: str
     noisy_val: Tensor | None = None  # [V, ...], validation targets with the same noise, if any
+    # [C, ...], calibration targets with the same noise: they are out of training
+    calibration: Tensor | None = None
 
 
 def apply(
-    regime: Regime, targets: Tensor, val: Tensor, kind: TaskKind, generator: torch.Generator
-) -> AppliedRegime:
+    regime: Regime, targets: Tensor, val: Tensor, kind: TaskKind, generator: torch.Generator,
+    calibration: Tensor | None = None,
+) -> AppliedRegime:  # fmt: skip
     """Choose n training samples, stratified, and mislabel exactly round(label_noise · n) of them.
 
     With one seed the samples mislabelled at a lower noise are among those at a higher noise of the
-    same kind, with the same wrong labels. A noisy validation split comes from a generator of its
-    own, so that asking for it changes nothing else.
+    same kind, with the same wrong labels. Noisy validation and calibration splits come from
+    generators of their own, so that asking for them changes nothing else.
 
     Args:
         regime: how many samples, and which noise.
@@ -53,6 +56,7 @@ def apply(
         val: [V, ...] of the validation split, on the CPU; not changed.
         kind: of the task: what wrong targets are, and which samples are alike.
         generator: a CPU generator.
+        calibration: [C, ...] of the calibration split, on the CPU; not changed.
 
     Raises:
         PrunebenchError: a class is left without samples, or the data cannot give what is asked.
@@ -67,7 +71,11 @@ def apply(
     if regime.noisy_val and regime.label_noise:
         own = torch.Generator().manual_seed(derive_seed("noisy_val", generator.initial_seed()))
         noisy_val = _mislabel(regime, val, kind, own, as_far_as=True)
-    return AppliedRegime(indices, given, clean, flipped, _hash(indices, flipped, given), noisy_val)
+    if calibration is not None and regime.label_noise:
+        own = torch.Generator().manual_seed(derive_seed("calibration", generator.initial_seed()))
+        calibration = _mislabel(regime, calibration, kind, own, as_far_as=True)
+    label_hash = _hash(indices, flipped, given)
+    return AppliedRegime(indices, given, clean, flipped, label_hash, noisy_val, calibration)
 
 
 def _mislabel(

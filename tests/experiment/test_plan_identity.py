@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.prepared_data import prepared
+from prunebench.experiment.settings import Task
 from prunebench.storage.files import write_text
 from prunebench.storage.hashing import digest
 from tests.plans import GRID, baselines, cells, plan
@@ -258,3 +260,11 @@ def test_a_network_that_is_not_there_is_refused(
         plan(models=[{"name": "mine", "architecture": f"{tmp_path / 'net.py'}:{named}"}])
     assert "\n" not in str(caught.value)
     assert "models: mine" in str(caught.value)
+
+
+def test_a_task_without_calibration_is_named_as_before_there_was_any() -> None:
+    plain = Task(name="mine", source="digits")
+    assert "calibration" not in plain.settings()
+    held_out = plain.model_copy(update={"calibration": 64})
+    assert held_out.settings() == {**plain.settings(), "calibration": 64}
+    assert prepared(plain) != prepared(held_out)

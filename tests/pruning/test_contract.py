@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.experiment import config
-from prunebench.experiment.part_kinds import Criterion
+from prunebench.experiment.part_kinds import Allocation, Criterion
 from prunebench.experiment.settings import Method
 from prunebench.pruning import contract
 from prunebench.pruning.contract import BROKEN, PASSED, REFUSED, CheckResult, ModelAndBatches
@@ -35,13 +35,30 @@ PRESETS = sorted(
 )
 
 
+def tries(name: str) -> bool:
+    return config.method(name).spec(Allocation).traits.tries
+
+
+def quick(name: str) -> Method:
+    """The preset; where it tries networks, at few levels and few times."""
+    method = config.method(name)
+    few = {"rate": 0.95, "evaluations": 2}
+    given = {**method.allocation.parameters, **few} if tries(name) else {}
+    known = {key: value for key, value in given.items() if key in method.allocation.parameters}
+    part = method.allocation.model_copy(update={"parameters": known}) if given else None
+    return method.model_copy(update={"allocation": part}) if part else method
+
+
 @cache
 def results(name: str, network: str) -> list[CheckResult]:
-    return contract.check(config.method(name), {network: NETWORKS[network]})
+    return contract.check(quick(name), {network: NETWORKS[network]})
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("name", PRESETS)
+# those that try networks take long: the tests of their own have more
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [(p, n) for p in PRESETS for n in NETWORKS if n == "seed-cnn" or not tries(p)],
+)
 def test_preset_keeps_the_contract(name: str, network: str) -> None:
     found = results(name, network)
     assert found
@@ -72,11 +89,12 @@ def words() -> contract.ModelAndBatches:
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_works_somewhere(name: str) -> None:
     # one that is refused everywhere would pass above
-    method = config.method(name)
+    method = quick(name)
     if "training" in method.spec(Criterion).traits.needs:
         pytest.skip("scores a network in training")
     places = {"block": "test_vit", "row": "words", "column": "words"}
-    network = places.get(method.pattern.name, "test_resnet")
+    usual = "seed-cnn" if tries(name) else "test_resnet"
+    network = places.get(method.pattern.name, usual)
     first = contract.check(method, {network: {**NETWORKS, "words": words}[network]})[0]
     assert first.outcome == PASSED, first.detail
 

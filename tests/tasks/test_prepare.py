@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
@@ -263,3 +263,37 @@ def test_inputs_and_targets_of_tokens_are_two_tensors(tmp_path: Path) -> None:
     tokens, following = stored["train_tokens"], stored["train_targets"]
     assert np.array_equal(tokens[:, 1:], following[:, :-1])
     assert not np.array_equal(tokens, following)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    labels=st.lists(st.integers(0, 2), min_size=60, max_size=200),
+    calibration=st.integers(3, 20) | st.floats(0.05, 0.3),
+)
+def test_calibration_comes_out_of_training_alone(
+    labels: list[int], calibration: int | float
+) -> None:
+    raw = Raw(_split(labels))
+    sizes = {"val": 6, "test": 5}
+    without = {name: chosen for name, (_, chosen) in split(raw, _task(**sizes)).items()}
+    task = _task(**sizes, calibration=calibration)
+    parts = {name: chosen for name, (_, chosen) in split(raw, task).items()}
+    assert list(parts) == ["train", "val", "test", "calibration"]
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(len(labels)))
+    assert np.array_equal(parts["test"], without["test"])
+    rest = len(labels) - 11
+    share = calibration if isinstance(calibration, int) else round(calibration * rest)
+    assert len(parts["calibration"]) == share
+    assert origin_of(raw, task) is raw.train
+
+
+def origin_of(raw: Raw, task: Task) -> Split:
+    return split(raw, task)["calibration"][0]
+
+
+def test_calibration_is_never_the_validation_that_the_source_has() -> None:
+    raw = Raw(_split([0, 1] * 20), val=_split([0, 1] * 5, tag=1), test=_split([0, 1] * 5, tag=2))
+    parts = split(raw, _task(calibration=8))
+    assert parts["calibration"][0] is raw.train
+    assert not set(parts["calibration"][1]) & set(parts["train"][1])
+    assert len(parts["train"][1]) == 32

@@ -246,3 +246,20 @@ def test_a_class_left_without_samples(asked: dict[str, Any]) -> None:
     told = " ".join(map(str, *asked.items()))
     with pytest.raises(PrunebenchError, match=f"{told} keeps 10 samples and none of class 1"):
         _apply(labels, 2, **asked)
+
+
+def test_calibration_has_the_noise_of_the_training_it_is_taken_from() -> None:
+    labels, held_out = _of([30, 30]), torch.arange(2).repeat(20)
+
+    def applied(**settings: Any) -> AppliedRegime:
+        regime = Regime(name="mine", **settings)
+        draw = torch.Generator().manual_seed(0)
+        return apply(regime, labels, labels[:2], classes_of(2), draw, held_out)
+
+    assert torch.equal(applied().calibration, held_out)
+    noisy = applied(label_noise=0.25)
+    assert int((noisy.calibration != held_out).sum()) == 10
+    # asking for it changes nothing else
+    plain = _apply(labels, 2, label_noise=0.25)
+    assert torch.equal(noisy.given, plain.given)
+    assert plain.calibration is None

@@ -27,6 +27,18 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
+def test_calibration_is_a_split_where_it_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "mine.safetensors"
+    task = Task(name="mine", source="digits", test=300, val=100, calibration=64)
+    prepare(task, tmp_path, target)
+    data = load(target)
+    assert list(data.inputs) == list(data.targets) == ["train", "val", "test", "calibration"]
+    assert len(data.inputs["calibration"]) == len(data.targets["calibration"]) == 64
+    images = {image.numpy().tobytes() for image in data.inputs["train"]}
+    same = [image.numpy().tobytes() in images for image in data.inputs["calibration"]]
+    assert sum(same) <= 1  # of digits a few are alike
+
+
 def test_what_was_prepared_comes_back(target: Path) -> None:
     data = load(target)
     stored = load_file(target)

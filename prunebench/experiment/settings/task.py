@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -78,6 +78,8 @@ class Task(Settings):
     """Validation images: a number, or a share (below 1) of the training split."""
     test: Count | None = None
     """Number of test images; empty takes all of the source's own test split."""
+    calibration: Count | Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Images kept out of training for methods to look at: a number or share; empty: training's."""
     split_seed: Seed = 0
     """Seed of the draw of the splits, the same for all seeds of an experiment."""
     augmentation: Augmentation = Augmentation()
@@ -108,6 +110,15 @@ class Task(Settings):
         if self.vocabulary is not None and HubName.named(self.tokens) is not None:
             raise ValueError(f"vocabulary: tokens: {self.tokens} has its own; leave it out")
         return self
+
+    def settings(self, *besides: str) -> dict[str, Any]:
+        """Return what decides its data: not its name, and calibration only where there is any.
+
+        Args:
+            besides: further settings to leave out.
+        """
+        unset = {"calibration"} if self.calibration is None else set()
+        return self.model_dump(mode="json", exclude={"name", *unset, *besides})
 
     @property
     def local(self) -> str | None:

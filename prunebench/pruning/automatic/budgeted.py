@@ -59,7 +59,8 @@ def budgeted(
     measured = sensitivity(candidates, rate)
     goal = Goal(candidates, measured.levels, budget, remove)
     counts = cheapest(candidates, measured, goal)
-    return answer(candidates, counts, goal, measured, measured.evaluations)
+    loss, spent = candidates.quality(counts).loss, measured.evaluations + 1
+    return answer(candidates, counts, goal, loss, spent, measured)
 
 
 def cheapest(candidates: Candidates, measured: Sensitivity, goal: Goal) -> dict[str, int]:
@@ -95,25 +96,13 @@ def cheapest(candidates: Candidates, measured: Sensitivity, goal: Goal) -> dict[
             raise goal.refusal(goal.needed - short)
         return counts
     counts = settle(candidates, measured, counts, goal)
-    if short > 0 and goal.distance(counts) > _unit(candidates, goal):
+    if short > 0 and goal.distance(counts) > goal.rounding():
         raise goal.refusal(goal.needed - short)
     return counts
 
 
 def _at(levels: Levels, chosen: list[int]) -> dict[str, int]:
     return {name: own[at] for (name, own), at in zip(levels.items(), chosen, strict=True)}
-
-
-def _unit(candidates: Candidates, goal: Goal) -> float:
-    """Return what the largest single unit saves, within which a target sparsity is met."""
-    if goal.budget is not None:
-        return 0.0
-    start, begun = candidates.start, goal.resource.begun
-    return max(
-        goal.resource.saved({**start, name: n + 1}) - begun
-        for name, n in start.items()
-        if n < candidates.most[name]
-    )
 
 
 def settle(
@@ -180,37 +169,50 @@ def lowered(counts: Counts, name: str, low: int, goal: Goal, needed: float | Non
         needed: in place of the goal's own.
     """
     needed = goal.needed if needed is None else needed
+
+    def saved(count: int) -> float:
+        return goal.resource.saved({**counts, name: count}) - needed
+
     high = counts[name]
-    while low < high:
-        middle = (low + high) // 2
-        if goal.resource.saved({**counts, name: middle}) >= needed:
-            high = middle
+    short, over = saved(low), saved(high)
+    if short >= 0:
+        return low
+    straight = True  # of one place alone it nearly is; halving in turns ends it where it is not
+    while high - low > 1:
+        share = -short / (over - short) if straight and over > short else 0.5
+        guess = min(max(low + math.ceil(share * (high - low)), low + 1), high - 1)
+        found, straight = saved(guess), not straight
+        if found >= 0:
+            high, over = guess, found
         else:
-            low = middle + 1
+            low, short = guess, found
     return high
 
 
 def answer(
-    candidates: Candidates, counts: Counts, goal: Goal, measured: Sensitivity, evaluations: int
-) -> Chosen:
+    candidates: Candidates, counts: Counts, goal: Goal, loss: float, evaluations: int,
+    measured: Sensitivity | None = None,
+) -> Chosen:  # fmt: skip
     """Return what is kept at some counts, with what it took and what became of it.
 
     Args:
         candidates: the networks.
         counts: units gone of each place.
         goal: what had to be saved.
-        measured: what each place loses alone.
+        loss: of that network, on the calibration data.
         evaluations: networks that were evaluated to find the counts.
+        measured: what each place loses alone, where it was measured.
     """
-    loss = candidates.quality(counts).loss
-    rises = 0.0
-    for name, own in measured.levels.items():
-        losses = [measured.rise(name, n) for n in range(len(own))]
-        rises += _between(counts[name], own, losses)
+    expected = None
+    if measured is not None:
+        rises = (
+            _between(counts[name], own, [measured.rise(name, n) for n in range(len(own))])
+            for name, own in measured.levels.items()
+        )
+        expected = _finite(measured.start.loss + sum(rises))
     search = Search(
-        evaluations=evaluations + 1, samples=(evaluations + 1) * candidates.samples,
-        loss=_finite(loss), expected_loss=_finite(measured.start.loss + rises),
-        budget_miss=goal.miss(counts),
+        evaluations=evaluations, samples=evaluations * candidates.samples, loss=_finite(loss),
+        expected_loss=expected, budget_miss=goal.miss(counts),
     )  # fmt: skip
     return Chosen(candidates.keep(counts), {}, search)
 

@@ -138,6 +138,21 @@ class Goal:
         left = self.resource.saved(counts) - self.needed
         return np.inf if self.budget is not None and left < 0 else abs(left)
 
+    def rounding(self) -> float:
+        """Return how far from the goal whole units may leave it: half of what the largest saves.
+
+        A budget must hold.
+        """
+        if self.budget is not None:
+            return 0.0
+        start, most = self.resource.candidates.start, self.resource.candidates.most
+        saved = (
+            self.resource.saved({**start, name: gone + 1})
+            for name, gone in start.items()
+            if gone < most[name]
+        )
+        return (max(saved, default=self.resource.begun) - self.resource.begun) / 2
+
     def miss(self, counts: Counts) -> float | None:
         """Return the share of the whole kept beyond the budget; None where there is no budget."""
         if self.budget is None:

@@ -59,6 +59,7 @@ class Candidates:
         gone = {name: gone_of(self._of(place)) for name, place in self.places.items()}
         self.start: Counts = gone  # what earlier rounds removed
         self.most = {name: most(self._of(p), self._least_of(p)) for name, p in self.places.items()}
+        self.sizes = {name: self._of(place).numel() for name, place in self.places.items()}
         self.evaluations = 0
         self._network = deepcopy(self.view.model)
 
@@ -77,7 +78,7 @@ class Candidates:
         """
         found = {}
         for name, place in self.places.items():
-            gone, alive = self.start[name], self._of(place).numel() - self.start[name]
+            gone, alive = self.start[name], self.sizes[name] - self.start[name]
             if place.at is not None:
                 found[name] = sorted({gone, self.most[name]})
                 continue

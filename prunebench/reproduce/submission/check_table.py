@@ -190,9 +190,10 @@ def budgets(submission: Submission) -> Iterator[SubmissionFinding]:
                 own.add(method.name)
                 continue
             expected = asked
+        epochs = float(row["train_epochs"])
         searched = row.get("search_epochs")
-        # the search of an allocation is no training, and has no budget
-        epochs = float(row["train_epochs"]) - (0.0 if _missing(searched) else float(searched))
+        if searched is not None and not _missing(searched):
+            epochs -= float(searched)  # the search of an allocation is no training, has no budget
         if not abs(epochs - expected) < 1e-6:
             told = f"train_epochs is {epochs:g}, the budget {expected:g}"
             yield SubmissionFinding(BROKEN, "budget", f"{TABLE}: {cell}", told)
