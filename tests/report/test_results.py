@@ -23,11 +23,11 @@ def test_the_python_face_shows_what_it_has() -> None:
 
 
 def test_cells_and_leaderboard_are_those_of_the_files() -> None:
-    results = load(REFERENCE / "compression")
-    table = pd.read_csv(REFERENCE / "compression" / "cells.csv")
+    results = load(REFERENCE / "default")
+    table = pd.read_csv(REFERENCE / "default" / "cells.csv")
     pd.testing.assert_series_equal(results.cells["test_error"], table["test_error"])
     board = results.leaderboard()
-    stored = pd.read_csv(REFERENCE / "compression" / "leaderboard.csv")
+    stored = pd.read_csv(REFERENCE / "default" / "leaderboard.csv")
     assert board["method"].tolist() == stored["method"].tolist()
     assert board["score"].tolist() == pytest.approx(stored["score"].tolist(), nan_ok=True)
     assert repr(results).endswith(f"{len(table)} cells")
