@@ -78,13 +78,13 @@ def race(
     dropped: dict[str, int] = {}
     used = 0
     for used, instance in enumerate(instances, start=1):
-        losses[used - 1, racing] = run(instance, [methods[m] for m in racing])
+        losses[used - 1, racing] = run(instance, [methods[int(m)] for m in racing])
         if used < FIRST_LOOK:
             continue
         look = used - FIRST_LOOK + 1
         level = alpha / (look * (look + 1) * (len(methods) - 1))
         worse = _worse(losses[:used, racing]) <= level
-        dropped |= {methods[m]: used for m in racing[worse]}
+        dropped |= {methods[int(m)]: used for m in racing[worse]}
         racing = racing[~worse]
         if len(racing) == 1:
             break
@@ -281,7 +281,7 @@ def replay(
     places = {name: place for place, name in enumerate(methods)}
 
     def recorded(row: Hashable, names: Sequence[str]) -> Sequence[float]:
-        return [float(losses_by_row[row, places[name]]) for name in names]
+        return [float(losses_by_row[int(str(row)), places[name]]) for name in names]
 
     found = how(methods, order, recorded, alpha)
     winner = found.left[0]
