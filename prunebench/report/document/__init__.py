@@ -12,6 +12,7 @@ import pandas as pd
 
 from prunebench.report import error_names, reader_warnings
 from prunebench.report.document import (
+    allocation_section,
     answers_section,
     checklist,
     compression_section,
@@ -72,6 +73,7 @@ def compose(inputs: ReportInputs) -> Document:
         scores_section.section(inputs),
         *tolerance_section.sections(inputs),
         *compression_section.sections(inputs),
+        *allocation_section.sections(inputs),
         checklist.section(inputs),
     ]
     sections += figure_blocks.not_in(inputs, sections)
