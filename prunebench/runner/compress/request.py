@@ -12,21 +12,12 @@ from prunebench.errors import PrunebenchError, shown
 from prunebench.experiment import config
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Allocation, Recovery, Schedule
-from prunebench.experiment.settings import Method
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.runner.compress.size_budget import Budget
 from prunebench.storage.hashing import digest
 
 SEARCH = "search"  # the experiment, in the folder of the output
-BUDGETED = "budgeted-filter"
-METHODS = ("l1-filter", "taylor-filter", BUDGETED, "random-filter")
-# by name, what is composed for this purpose
-COMPOSED: dict[str, dict[str, Any]] = {
-    BUDGETED: {
-        "name": BUDGETED, "criterion": "l1-norm", "allocation": "budgeted",
-        "description": "Filters of the smallest L1 norm, as many of each layer as cost least loss.",
-    },
-}  # fmt: skip
+METHODS = ("l1-filter", "taylor-filter", "budgeted-filter", "random-filter")
 TOLERATED = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))  # sparsities, tested from low
 DENSE_TUNED = "dense-tuned"  # nothing removed, trained as long: what training alone brings
 RATE_SHARE = 0.1  # of the learning rate, in fine-tuning
@@ -130,7 +121,7 @@ class Request:
     def finder(self) -> str:
         """The method that finds the sparsities of a budget: the first that tries no networks."""
         for name in self.methods:
-            if not _resolved(name).spec(Allocation).traits.tries:
+            if not config.method(name).spec(Allocation).traits.tries:
                 return name
         raise PrunebenchError(
             f"compress: {', '.join(self.methods)}: name a method beside whose allocation needs no"
@@ -139,10 +130,10 @@ class Request:
 
     def _entry(self, name: str, recalibrates: bool) -> dict[str, Any]:
         """A method as the configuration has it, with the budget where its allocation takes one."""
-        entry = dict(COMPOSED.get(name, {"name": name}))
-        parameter = _resolved(name).spec(Allocation).traits.outcome
+        entry: dict[str, Any] = {"name": name}
+        parameter = config.method(name).spec(Allocation).traits.outcome
         if isinstance(parameter, str) and self.budget and self.budget.unit != "weights":
-            own = _resolved(name).allocation
+            own = config.method(name).allocation
             asked = {parameter: {self.budget.unit: self.budget.share}}
             entry["allocation"] = {"name": own.name, **own.parameters, **asked}
         if not self.training:
@@ -161,10 +152,6 @@ class Request:
         ]  # fmt: skip
 
 
-def _resolved(name: str) -> Method:
-    return config.method(COMPOSED.get(name, name))
-
-
 def named(text: str) -> str:
     """Return a text as the name of a task or a network."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", text).strip("._-")[:64] or "own"
@@ -179,7 +166,7 @@ def check_methods(names: Sequence[str], training: bool) -> None:
     if not names:
         raise PrunebenchError("compress: no method is named")
     for name in names:
-        method = _resolved(name)
+        method = config.method(name)
         if not training and method.spec(Schedule).traits.length != "none":
             raise PrunebenchError(
                 f"compress: {name} trains while it prunes, and no training is allowed"

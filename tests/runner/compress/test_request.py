@@ -13,7 +13,6 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import Experiment
 from prunebench.runner.compress.request import (
-    BUDGETED,
     DENSE_TUNED,
     METHODS,
     Request,
@@ -21,6 +20,8 @@ from prunebench.runner.compress.request import (
     task_of,
 )
 from prunebench.runner.compress.size_budget import Budget
+
+BUDGETED = "budgeted-filter"
 
 
 @pytest.fixture(autouse=True)
