@@ -11,16 +11,22 @@ if TYPE_CHECKING:
     from prunebench.compression.shrunk_files import load_shrunk as load_shrunk
     from prunebench.compression.shrunk_files import save_shrunk as save_shrunk
     from prunebench.pruning.api import prune as prune
+    from prunebench.report.results import load as load
+    from prunebench.runner.compress import compress as compress
+    from prunebench.runner.run_experiment import run as run
 
 __version__ = "0.1.0"
 __all__ = [
-    "__version__", "load_compressed", "load_shrunk", "prune", "save_compressed", "save_shrunk",
-    "shrink",
+    "__version__", "compress", "load", "load_compressed", "load_shrunk", "prune", "run",
+    "save_compressed", "save_shrunk", "shrink",
 ]  # fmt: skip
 _HOMES = {
+    "compress": "prunebench.runner.compress",
+    "load": "prunebench.report.results",
     "load_compressed": "prunebench.compression.encoding",
     "load_shrunk": "prunebench.compression.shrunk_files",
     "prune": "prunebench.pruning.api",
+    "run": "prunebench.runner.run_experiment",
     "save_compressed": "prunebench.compression.encoding",
     "save_shrunk": "prunebench.compression.shrunk_files",
     "shrink": "prunebench.compression.shrink",
@@ -34,3 +40,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'prunebench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # what is imported on demand is shown as well
+    return sorted({*globals(), *__all__})

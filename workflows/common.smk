@@ -11,7 +11,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment import config as settings
 from prunebench.experiment import plan as planning
 from prunebench.experiment import reachable_p, sources
-from prunebench.experiment.code_identity import code_hash
+from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.strict_yaml import read_yaml
@@ -111,6 +111,15 @@ def digest_of(kind):
 def source_of(task):
     """What decides which files a download brings; as text, since the order of keys may differ."""
     return canonical(task.model_dump(include={"source", "dataset", "path"}))
+
+
+def own_data(task):
+    """The files behind data of one's own: a function's with all that it imports, or arrays."""
+    local = Path(task.local or "")
+    if task.source != "own":
+        return []
+    found = with_helpers([local]) if local.suffix == ".py" else [local]
+    return [str(path) for path in found]
 
 
 def done(kind, jobs):

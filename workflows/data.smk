@@ -29,6 +29,7 @@ for task in PLAN.experiment.tasks:
             f"prepare_{rule_name(task.name)}"
         input:
             str(fetched(task.name)),
+            own_data(task),
         output:
             str(prepared(task)),
             str(prepared(task)) + ".json",

@@ -11,6 +11,7 @@ import sys
 from prunebench.cli import (  # noqa: F401
     analyse_command,
     catalog_commands,
+    compress_command,
     export_command,
     job_commands,
     published_commands,

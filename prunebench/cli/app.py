@@ -66,14 +66,9 @@ def plan_of(path: Path) -> Any:
     Raises:
         PrunebenchError: the configuration is missing or wrong.
     """
-    from prunebench.experiment import config
-    from prunebench.experiment.plan import Plan
-    from prunebench.storage.layout import Layout
+    from prunebench.experiment import plan
 
-    plan = Plan(config.load(path))
-    if path.name == "config.json":
-        plan.layout = Layout(path.absolute().parent)
-    return plan
+    return plan.plan_of(path)
 
 
 def write(output: Path | None, value: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Cell:
         compute = self.experiment.compute
         baseline = self.baseline.settings()
         model = baseline["model"]
-        model["arguments"] = by_content(model["arguments"])
+        model |= {key: by_content(model[key]) for key in ("arguments", "weights") if key in model}
         hub = HubName.named(model["architecture"])
         if hub:
             model["architecture"] = by_content(hub.content())

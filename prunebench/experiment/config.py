@@ -231,9 +231,9 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
     except PrunebenchError as error:
         raise PrunebenchError(f"{where}: {error}") from None
     for task in experiment.tasks:
-        if task.path and not os.path.exists(task.path):  # noqa: PTH110  # raises for no text
+        if task.local and not os.path.exists(task.local):  # noqa: PTH110  # raises for no text
             raise PrunebenchError(
-                f"{where}: tasks: {task.name}: path {shown(task.path)} does not exist"
+                f"{where}: tasks: {task.name}: path {shown(task.local)} does not exist"
             )
     return experiment
 

@@ -28,10 +28,12 @@ class Baseline:
     def settings(self) -> dict[str, Any]:
         """Return everything that decides its bits, beside data, code and machine."""
         unused = set() if self.regime.augmentation else {"augmentation"}
+        # a setting that came later: unset, it names no result
+        later = set() if self.model.weights else {"weights"}
         return {
             "task": self.task.settings("path", *unused),
             "regime": self.regime.model_dump(exclude={"name", "training"}),
-            "model": self.model.model_dump(exclude={"name", "training"}),
+            "model": self.model.model_dump(exclude={"name", "training", *later}),
             "training": self.training.model_dump(exclude={"recovery_epochs"}),
             "key": list(self.key),
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.experiment import registry
+from prunebench.experiment import config, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import with_helpers
 from prunebench.experiment.jobs import Baseline, BaselineJob, CurveJob
@@ -259,3 +259,20 @@ class Plan:
         """Number of rows of ``cells.csv``: every baseline, and every method at every sparsity."""
         curves = sum(len(self.sparsities(method)) for method in self.experiment.methods)
         return len(self.baselines) * (1 + curves)
+
+
+def plan_of(path: Path, results: str | Path = "results") -> Plan:
+    """Return the plan of a configuration file.
+
+    Args:
+        path: a configuration, or the resolved one of an experiment, ``config.json``, whose folder
+            then holds the results.
+        results: the folder that holds a folder for each experiment otherwise.
+
+    Raises:
+        PrunebenchError: the configuration is missing or wrong.
+    """
+    plan = Plan(config.load(path), results)
+    if path.name == "config.json":
+        plan.layout = Layout(path.absolute().parent)
+    return plan

@@ -55,7 +55,7 @@ def export_cell(cell: Cell, kind: str, target: Path | None, prepared: Path) -> E
     root = cell.layout.root
     own = root / "export" / cell.folder.relative_to(root / "cells") / kind
     target = own if target is None else target
-    rebuilt = _rebuilt(cell, prepared)
+    rebuilt = rebuilt_cell(cell, prepared)
     package = _package(rebuilt)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,17 @@ def _written(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
 
-def _rebuilt(cell: Cell, prepared: Path) -> RebuiltCell:
+def rebuilt_cell(cell: Cell, prepared: Path) -> RebuiltCell:
+    """Return a finished cell with its network, shrunk where that is exact.
+
+    Args:
+        cell: the cell.
+        prepared: the prepared data of its task.
+
+    Raises:
+        PrunebenchError: the cell failed or diverged, a file of it is damaged, or the data are
+            others.
+    """
     record = _sound(cell)
     job = JobContext(Plan(cell.experiment, cell.layout.root.parent), cell.baseline.task, prepared)
     if record["data_hash"] != job.data.data_hash:

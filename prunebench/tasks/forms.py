@@ -1,4 +1,7 @@
-"""Forms of inputs: pixels, features, tokens, pairs. How each is checked, stored and normalized."""
+"""Forms of inputs: pixels, features, tokens, pairs, arrays.
+
+How each is checked, stored and normalized.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ class Form(ABC):
     given: ClassVar[tuple[str, ...]] = ()  # facts that a source tells of such inputs
     axes: ClassVar[str]  # of a single input, for messages
     remedy: ClassVar[str] = ""  # what to do where splits differ in shape
+    in_place_of: ClassVar[tuple[str, ...]] = ()  # forms for which a kind of task takes it as well
     scale: ClassVar[float] = 1.0  # of the stored inputs; moments are of inputs divided by it
 
     @abstractmethod
@@ -183,7 +187,32 @@ class Pairs(Form):
         return {"users": int(known["users"]), "items": int(known["items"])}
 
 
-FORMS: dict[str, Form] = {form.name: form for form in (Pixels(), Features(), Tokens(), Pairs())}
+class Arrays(Form):
+    """What networks take, float32 [N, ...], of a user's own: it reaches them as it is."""
+
+    name, key, item, dtype, axes = "arrays", "arrays", "input", np.float32, "[...]"
+    in_place_of = ("pixels", "features")
+
+    def check(self, inputs: Array, where: str) -> None:
+        if inputs.dtype != np.float32 or inputs.ndim < 2:
+            raise PrunebenchError(f"{where}: inputs must be float32 [N, ...], {_found(inputs)}")
+        unknown = np.flatnonzero(~np.isfinite(inputs).reshape(len(inputs), -1).all(1))
+        if len(unknown):
+            raise PrunebenchError(f"{where}: input {unknown[0]} holds what is not a finite number")
+
+    def normalized(self, inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        return inputs.clone()  # a network may change its input in place
+
+    def facts(self, inputs: Array, known: Mapping[str, Any]) -> dict[str, Any]:
+        sides = tuple(map(int, inputs.shape[1:]))
+        if len(sides) == 3:
+            return {"in_chans": sides[0], "image_size": sides[1:]}
+        return {"num_features": sides[0]} if len(sides) == 1 else {}
+
+
+FORMS: dict[str, Form] = {
+    form.name: form for form in (Pixels(), Features(), Tokens(), Pairs(), Arrays())
+}
 
 
 def _found(array: NDArray[Any]) -> str:

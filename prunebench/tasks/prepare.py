@@ -132,7 +132,7 @@ def check(raw: Raw, task: Task) -> dict[str, Any]:
 
 
 def form_of(raw: Raw, task: Task) -> str:
-    """Return the form of a source's inputs: the first of the kind's that they can be.
+    """Return the form of a source's inputs: as it says, else the first of the kind's they can be.
 
     Forms of one type, such as tokens and pairs, are told apart by the facts that the source gives.
 
@@ -141,9 +141,11 @@ def form_of(raw: Raw, task: Task) -> str:
     """
     taken = registry.find(TaskKindTraits, task.kind).traits.inputs
     inputs = raw.train.inputs
+    if raw.form is not None and not {raw.form, *FORMS[raw.form].in_place_of}.isdisjoint(taken):
+        return raw.form
     alike = [name for name, form in FORMS.items() if form.dtype == inputs.dtype]
     told = [name for name in alike if all(raw.facts.get(fact) for fact in FORMS[name].given)]
-    for form in taken:
+    for form in taken if raw.form is None else ():
         if form in (told or alike):
             return form
     given = " or ".join(told) or f"{inputs.dtype} of shape {list(inputs.shape)}"

@@ -55,6 +55,7 @@ class Raw:
     names: tuple[str, ...] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     item: str = "image"  # a single input, for messages
+    form: str | None = None  # of the inputs, where their type alone does not say it
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that there are, by name."""

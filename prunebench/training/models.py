@@ -15,12 +15,13 @@ from torch import nn
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.hub_name import HubName
-from prunebench.experiment.own_network import OwnNetwork
+from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin, load, module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.tasks.network_facts import NAMES, NetworkFacts
 from prunebench.training import hub_networks
+from prunebench.training.loaded_weights import fill
 from prunebench.training.networks._images import Size, kaiming
 from prunebench.training.widen import widened
 
@@ -83,7 +84,7 @@ def _as_asked(sides: tuple[int, int]) -> Size:
     return sides[0] if len(set(sides)) == 1 else sides
 
 
-def _from_file(own: OwnNetwork, settings: Model, facts: NetworkFacts) -> nn.Module:
+def _from_file(own: OwnCode, settings: Model, facts: NetworkFacts) -> nn.Module:
     network = _called(getattr(module_of_file(own.source), own.name), settings, facts)
     if not isinstance(network, nn.Module):
         raise PrunebenchError(
@@ -136,7 +137,7 @@ def _build(settings: Model, facts: NetworkFacts) -> nn.Module:
     hub = HubName.named(settings.architecture)
     if hub is not None:
         return hub_networks.build(hub, settings, facts)
-    own = OwnNetwork.named(settings.architecture)
+    own = OwnCode.named(settings.architecture)
     shipped = builtin(Network).get(settings.architecture)
     if own is None and shipped is None:
         return _from_timm(settings, facts)
@@ -157,8 +158,8 @@ def _count(model: nn.Module) -> int:
 def _build_wider(settings: Model, facts: NetworkFacts, width: float) -> nn.Module:
     """Build the network with ``width`` times the channels of the plain one."""
     where = f"models: {settings.name}: width {width:g}"
-    if settings.pretrained:
-        raise PrunebenchError(f"{where}: pretrained weights have only the width they came with")
+    if settings.loads:
+        raise PrunebenchError(f"{where}: loaded weights have only the width they came with")
     with torch.random.fork_rng(devices=[]):
         plain = _build(settings, facts)
     try:
@@ -194,6 +195,8 @@ def create(settings: Model, facts: NetworkFacts, seed: int, width: float = 1.0) 
             model = _build(settings, facts) if width == 1 else _build_wider(settings, facts, width)
             if settings.stem == "small":
                 _shrink_stem(model, settings.name)
+            if settings.weights:
+                fill(model, settings.weights, f"models: {settings.name}")
         except (TypeError, OSError, RuntimeError) as error:
             said = f"models: {settings.name}: {error}{only_square(facts)}"
             raise PrunebenchError(said) from error

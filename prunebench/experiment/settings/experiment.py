@@ -227,8 +227,8 @@ class Experiment(Settings):
             training = self.training_of(model, regime)
             if training.epochs == 0 and not model.loads:
                 raise PrunebenchError(
-                    f"models: {model.name}: epochs: 0 is for pretrained weights; drawn ones know"
-                    " nothing"
+                    f"models: {model.name}: epochs: 0 is for pretrained weights and one's"
+                    " own; drawn ones know nothing"
                 )
             for method in self.methods:
                 _check_rewinding(method, training)
@@ -259,11 +259,19 @@ class Experiment(Settings):
 
 
 def _check_trains(method: Method, training: Training) -> None:
+    if training.epochs:
+        return
     lengths = {method.spec(Schedule).traits.length, method.spec(Recovery).traits.length}
-    if training.epochs == 0 and lengths != {"none"}:
+    if "training" in lengths:
         raise PrunebenchError(
-            f"methods: {method.name}: trains, and epochs: 0 allows no training; set recovery: none"
-            " and a schedule that does not train"
+            f"methods: {method.name}: trains, and epochs: 0 allows no training as long as the"
+            " baseline's; set recovery: fine-tuning or none, and a schedule that does not train"
+        )
+    own = method.recovery.parameters.get("epochs")
+    if "recovery" in lengths and not (training.recovery_epochs or own):
+        raise PrunebenchError(
+            f"methods: {method.name}: trains, and epochs: 0 allows no training without"
+            " recovery_epochs; set these, or recovery: none"
         )
 
 

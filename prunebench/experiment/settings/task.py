@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from prunebench.errors import suggest
 from prunebench.experiment import registry
 from prunebench.experiment.hub_name import HubName
+from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.settings.names import Count, Name, Seed, Share
 from prunebench.experiment.sources import TASK_SOURCES, modules
@@ -54,7 +55,7 @@ class Task(Settings):
     dataset: str | None = None
     """Data set of the source: for torchvision the name of its class, e.g. CIFAR10."""
     path: str | None = None
-    """Local data; nothing is then downloaded."""
+    """Local data; nothing is then downloaded. For source own: file.py:function, or a .npz file."""
     image_size: int | None = Field(None, ge=4, le=8192)
     """Pixels of a side to which images are resized; empty keeps their size."""
     mode: Literal["native", "grey", "rgb"] = "native"
@@ -118,6 +119,12 @@ class Task(Settings):
         """
         unset = {"calibration"} if self.calibration is None else set()
         return self.model_dump(mode="json", exclude={"name", *unset, *besides})
+
+    @property
+    def local(self) -> str | None:
+        """The file or folder of its local data; None where there are none."""
+        own = None if self.path is None else OwnCode.named(self.path)
+        return self.path if own is None else str(own.source)
 
     @property
     def kind_source(self) -> Path:

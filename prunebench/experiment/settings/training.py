@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench.experiment.hub_name import HubName
-from prunebench.experiment.own_network import OwnNetwork
+from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
 
@@ -19,7 +20,7 @@ class Training(Settings):
     """Training of a baseline; recoveries use the same settings."""
 
     epochs: int = Field(40, ge=0, le=1_000_000)
-    """Epochs of a baseline; 0: pretrained weights as they are, for methods that do not train."""
+    """Epochs of a baseline; 0: loaded weights as they are, recovery_epochs for what follows."""
     recovery_epochs: int | None = Field(None, gt=0, le=1_000_000)
     """Epochs of fine-tuning after a removal; empty: as many as epochs."""
     batch_size: int = Field(128, gt=1, le=1_000_000_000)
@@ -71,6 +72,8 @@ class Model(Settings):
     """First layers: small has stride 1 and no pooling, for images of 32×32 and less."""
     pretrained: bool = False
     """Whether training starts from pretrained weights, timm's or those of hf:owner/name."""
+    weights: str | None = None
+    """File of weights to start from: safetensors, or a state dict that torch.save wrote."""
     training: dict[str, JsonValue] = Field({})
     """Training settings that differ for this network from the common ones."""
 
@@ -84,7 +87,7 @@ class Model(Settings):
     @field_validator("architecture")
     @classmethod
     def _there(cls, value: str) -> str:
-        own = OwnNetwork.named(value)
+        own = OwnCode.named(value)
         if own is not None:
             own.check()
         hub = HubName.named(value)
@@ -92,15 +95,30 @@ class Model(Settings):
             hub.check()
         return value
 
+    @field_validator("weights")
+    @classmethod
+    def _there_to_read(cls, value: str | None) -> str | None:
+        if value is not None and not os.path.isfile(value):  # noqa: PTH113  # never raises
+            raise ValueError(f"{value} is no file; safetensors, or a state dict of torch.save")
+        return value
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Model:
+        if self.weights is not None and (self.pretrained or CHECKPOINT in self.arguments):
+            other = "pretrained" if self.pretrained else CHECKPOINT
+            raise ValueError(f"weights and {other}: training starts from one of the two")
+        return self
+
     def sources(self) -> list[Path]:
         """Return the files of the user's that build it: none, unless it is one's own."""
-        own = OwnNetwork.named(self.architecture)
+        own = OwnCode.named(self.architecture)
         return [] if own is None else [own.source]
 
     def drawn(self) -> Model:
         """Return the same network with initial weights that are drawn, not loaded."""
         arguments = {key: value for key, value in self.arguments.items() if key != CHECKPOINT}
-        return self.model_copy(update={"pretrained": False, "arguments": arguments})
+        drawn = {"pretrained": False, "weights": None, "arguments": arguments}
+        return self.model_copy(update=drawn)
 
     @property
     def loads(self) -> bool:

@@ -1,4 +1,4 @@
-"""A network in a user's file: ``architecture: my_net.py:Net``, found without running it."""
+"""A class or function in a user's file: ``my_net.py:Net``, found without running the file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from prunebench.errors import PrunebenchError, suggest
 
 
 @dataclass(frozen=True)
-class OwnNetwork:
-    """A class, or a function that returns a module, in a Python file."""
+class OwnCode:
+    """A class, or a function, in a Python file: a network, or what gives data."""
 
     source: Path
     name: str
 
     @classmethod
-    def named(cls, architecture: str) -> OwnNetwork | None:
-        """Return the network that ``file.py:Class`` names; None for a name of another form."""
-        place, _, name = architecture.rpartition(":")
+    def named(cls, text: str) -> OwnCode | None:
+        """Return what ``file.py:name`` names; None for a text of another form."""
+        place, _, name = text.rpartition(":")
         return cls(Path(place), name) if place.endswith(".py") else None
 
-    def check(self) -> None:
+    def check(self, setting: str = "architecture") -> None:
         """Refuse a file that is not there or is no Python, or that lacks the class or function.
+
+        Args:
+            setting: that names it, for messages.
 
         Raises:
             PrunebenchError: in one line.
@@ -31,16 +34,14 @@ class OwnNetwork:
         try:
             tree = ast.parse(self.source.read_text(encoding="utf-8"), str(self.source))
         except OSError as error:
-            raise PrunebenchError(f"architecture {self.source}: {error.strerror}") from error
+            raise PrunebenchError(f"{setting} {self.source}: {error.strerror}") from error
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise PrunebenchError(
-                f"architecture {self.source}: not valid Python: {error}"
-            ) from error
+            raise PrunebenchError(f"{setting} {self.source}: not valid Python: {error}") from error
         known = [
             node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
         ]
         if self.name not in known:
             raise PrunebenchError(
-                f"architecture: {self.source} has no class or function {self.name!r}"
+                f"{setting}: {self.source} has no class or function {self.name!r}"
                 f"{suggest(self.name, known)}"
             )

@@ -1,0 +1,7 @@
+"""The page of a network that was compressed: what came out, what was tried, what it cost."""
+
+from __future__ import annotations
+
+from prunebench.report.compressed.compressed_page import Outcome, write
+
+__all__ = ["Outcome", "write"]

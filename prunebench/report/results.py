@@ -1,0 +1,111 @@
+"""The results of an experiment in Python: its cells, its figures, its leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from prunebench.errors import PrunebenchError, suggest
+from prunebench.report import declared_analysis, figures
+from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.leaderboard import ranking
+from prunebench.report.tables import compression_tables
+from prunebench.statistics.published_results import read_all
+from prunebench.storage.layout import Layout
+from prunebench.storage.records import LAYER_COLUMNS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_OF_TASK = f"-{figures.TASK}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What an experiment has found, read from its folder when it is asked for."""
+
+    folder: Path
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Every cell, a row each, with the columns of ``cells.csv``.
+
+        Raises:
+            PrunebenchError: the table is missing or damaged.
+        """
+        return read_all(self._layout)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Return the methods, best first, with the columns of ``leaderboard.csv``.
+
+        Raises:
+            PrunebenchError: the cells cannot be compared.
+        """
+        judged = declared_analysis.analysis(self._layout)
+        rows = ranking.boards(self.cells, judged, [ranking.EVERYTHING])[ranking.EVERYTHING]
+        return pd.DataFrame(rows, columns=list(ranking.KEYS))
+
+    @cached_property
+    def plots(self) -> list[str]:
+        """The names of all figures; which of them can be drawn depends on what was measured."""
+        return sorted(name.removesuffix(_OF_TASK) for name in figures.figures())
+
+    def plot(self, name: str, task: str | None = None) -> Figure:
+        """Draw a figure of the report.
+
+        Args:
+            name: one of ``plots``, e.g. ``error-compression``.
+            task: of figures that each task has of its own: which, where there are several.
+
+        Raises:
+            PrunebenchError: there is no such figure or task, or the cells lack what it shows.
+        """
+        known = {stem.removesuffix(_OF_TASK): each for stem, each in figures.figures().items()}
+        if name not in known:
+            raise PrunebenchError(f"no figure {name!r}{suggest(name, known)}")
+        layers = compression_tables.read(self._layout.layers_csv, LAYER_COLUMNS)
+        judged = declared_analysis.analysis(self._layout)
+        context = FigureContext.of(self.cells, judged, layers=layers)
+        tables = [table for _, table in known[name].tables(context.cells)]
+        if known[name].stem.endswith(_OF_TASK):
+            tables = [_of_task(tables, task, name)]
+        drawn = known[name].draw(tables[0], context)
+        if drawn is None:
+            raise PrunebenchError(f"figure {name!r}: these results lack what it shows")
+        return figures.with_error_names(drawn, self.cells)
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout(self.folder)
+
+    def __repr__(self) -> str:
+        """Return the folder and how many cells there are."""
+        return f"Results({str(self.folder)!r}): {len(self.cells)} cells"
+
+
+def _of_task(tables: list[pd.DataFrame], task: str | None, name: str) -> pd.DataFrame:
+    found = {str(table["task"].iloc[0]): table for table in tables}
+    if task is None and len(found) == 1:
+        return tables[0]
+    if task not in found:
+        why = "give task=" if task is None else f"no task {task!r}"
+        raise PrunebenchError(f"figure {name!r}: {why}{suggest(task or '', found)}")
+    return found[task]
+
+
+def load(folder: str | Path) -> Results:
+    """Return the results of an experiment that was run before.
+
+    Args:
+        folder: of the experiment, e.g. ``results/default``.
+
+    Raises:
+        PrunebenchError: no table of cells is there, or it is damaged.
+    """
+    results = Results(Path(folder))
+    _ = results.cells  # what is missing is told here, not at the first use
+    return results

@@ -1,0 +1,343 @@
+"""The way from a request to a folder: search, choice, export, page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from prunebench.compression.export_formats import format_of
+from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.cell import Cell
+from prunebench.experiment.plan import Plan
+from prunebench.experiment.prepared_data import prepared
+from prunebench.report import compressed as report
+from prunebench.report.results import Results
+from prunebench.runner import pipeline
+from prunebench.runner.compress import choice as choices
+from prunebench.runner.compress import given
+from prunebench.runner.compress.request import (
+    DENSE_TUNED,
+    METHODS,
+    SEARCH,
+    TOLERATED,
+    Request,
+    check_methods,
+    task_of,
+)
+from prunebench.runner.compress.size_budget import Budget, Shares, sparsities_of
+from prunebench.runner.export_cell import CARD, Export, export_cell, rebuilt_cell
+from prunebench.runner.job_context import JobContext
+from prunebench.runner.progress import grid_bar
+from prunebench.storage.files import read_json, write_json
+from prunebench.storage.layout import DATA
+from prunebench.storage.records import DENSE
+from prunebench.tasks.task_data import TaskData
+from prunebench.text.numbers import number, percent
+from prunebench.training.loop import logits_of
+
+LEVELS, SAID = "levels.json", "compress.json"
+# the first that the network can be written as is the folder's own; ONNX stands beside it
+FORMATS, BESIDE = ("torch-export", "safetensors"), "onnx"
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A network that was compressed, and the folder with all that belongs to it."""
+
+    folder: Path
+    network: nn.Module  # shrunk where that is exact, in evaluation mode, on the CPU
+    results: Results  # of the search
+    chosen: dict[str, Any]  # the record of the network
+    summary: str  # sizes, time and error, before and after
+
+    def __repr__(self) -> str:
+        """Return the summary."""
+        return f"Compressed: {self.summary}"
+
+
+def compress(
+    network: nn.Module | str, data: str | Mapping[str, Any], *,
+    budget: str | Mapping[str, float] | None = None, tolerance: float | None = None,
+    weights: str | Path | None = None, pretrained: bool = False, training: bool = True,
+    epochs: int = 10, dense_epochs: int = 0, learning_rate: float = 0.01, optimizer: str = "sgd",
+    batch_size: int = 128, methods: Sequence[str] = METHODS, exclude: Sequence[str] = (),
+    threads: int = 1, kind: str = "classification", output: str | Path = "compressed",
+    cache: str | Path = DATA,
+) -> Compressed:  # fmt: skip
+    """Prune a network to a budget, or as far as a tolerance allows, and export what came out.
+
+    Args:
+        network: a trained module; or the name of one of ours or timm's, ``file.py:function``,
+            ``hf:owner/name``.
+        data: the name of a task, ``file.py:function``, a file or folder (docs/data.md); or the
+            splits themselves: ``{"train": (inputs, targets), "val": ..., "test": ...}``, arrays or
+            data sets of PyTorch's.
+        budget: the share to keep: ``macs=0.5``, ``weights=0.25``, ``latency=0.5``, or
+            ``{"macs": 0.5}``.
+        tolerance: instead of a budget: how many points more the network may err.
+        weights: a file of weights, for a network that is named.
+        pretrained: whether a network that is named starts from its own pretrained weights.
+        training: whether what is pruned is fine-tuned; else batch norms are measured anew.
+        epochs: of fine-tuning.
+        dense_epochs: of training before, for a network without trained weights.
+        learning_rate: of fine-tuning.
+        optimizer: ``sgd`` or ``adamw``.
+        batch_size: samples in a training step.
+        methods: to try, names of presets; controls among them are shown and never taken.
+        exclude: layers to leave alone, with wildcards, as ``prunable.exclude`` of a configuration.
+        threads: of the processor, also where times are measured.
+        kind: of task, where the data do not say it.
+        output: the folder to write.
+        cache: the folder of downloaded and prepared data.
+
+    Returns:
+        The network with its folder. Interrupted, the same call goes on.
+
+    Raises:
+        PrunebenchError: something that is asked cannot be, with the reason in a line.
+    """
+    folder = Path(output)
+    module = network if isinstance(network, nn.Module) else None
+    if isinstance(network, nn.Module):
+        if weights is not None or pretrained or dense_epochs:
+            raise PrunebenchError(
+                "compress: a module has its weights: leave out weights, pretrained, dense_epochs"
+            )
+        network, weights = given.store_network(network, folder)
+    if isinstance(data, Mapping) and "name" not in data:
+        data = str(given.store_data(data, folder))
+    request = Request(
+        network=network, task=task_of(data, kind),
+        weights=None if weights is None else str(weights), pretrained=pretrained,
+        budget=None if budget is None else Budget.read(budget), tolerance=tolerance,
+        training=training, methods=tuple(methods), epochs=epochs, dense_epochs=dense_epochs,
+        learning_rate=learning_rate, optimizer=optimizer, batch_size=batch_size,
+        exclude=tuple(exclude), threads=threads,
+    )  # fmt: skip
+    with given.giving(module):
+        return carry_out(request, folder, Path(cache))
+
+
+def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "") -> Compressed:
+    """Search, choose, export and describe.
+
+    Args:
+        request: what is asked.
+        folder: to write.
+        cache: the folder of downloaded and prepared data.
+        again: the command that asked, for the page.
+
+    Raises:
+        PrunebenchError: something that is asked cannot be, with the reason in a line.
+    """
+    check_methods(request.methods, request.training)
+    plan = _planned(request, folder, cache)
+    with grid_bar(plan):
+        pipeline.run(plan, cache)
+    results = Results(plan.layout.root)
+    tried = choices.tried(results.cells)
+    if request.budget is not None:
+        chosen = choices.by_budget(plan, tried, request.budget)
+    else:
+        assert request.tolerance is not None
+        chosen = choices.by_tolerance(plan, tried, request.tolerance)
+    data = prepared(plan.experiment.tasks[0], cache)
+    main, beside, notes = _exported(chosen.cell, folder, data)
+    dense = results.cells[results.cells["method"] == DENSE].iloc[0]
+    facts = _before_after(dense, chosen)
+    summary = _summary(chosen.cell, facts)
+    tuned = tried[tried["method"] == DENSE_TUNED]
+    report.write(
+        report.Outcome(
+            title=f"{chosen.row['model']} on {chosen.row['task']}, compressed",
+            summary=summary, before_after=facts,
+            reasons=(f"Asked: {_asked(request)}.", *chosen.reasons), cells=results.cells,
+            tried=tried, chosen=chosen.place, unit=_unit(request),
+            share=None if request.budget is None else request.budget.share,
+            files=_files(main, beside), loader=format_of(_format(main)).loader,
+            notes=(*notes, *_warnings(tuned, dense)), again=again or _call(request, folder),
+        ),
+        folder,
+    )  # fmt: skip
+    record = {key: _plain(value) for key, value in chosen.row.items()}
+    write_json(
+        folder / SAID,
+        {"summary": summary, "asked": _asked(request), "chosen": record, "notes": notes},
+    )
+    network = rebuilt_cell(chosen.cell, data).network.model.cpu().eval()
+    return Compressed(folder, network, results, record, summary)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON can say it."""
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+# ------------------------------------------------------------------------------ the search
+
+
+def _planned(request: Request, folder: Path, cache: Path) -> Plan:
+    """The plan of the search; which sparsities it looks at is found once, and kept."""
+    path = folder / SEARCH / LEVELS
+    stored: Any = None
+    with suppress(PrunebenchError):
+        stored = read_json(path)
+    if not isinstance(stored, dict) or stored.get("name") != request.name:
+        stored = {"name": request.name, **_levels(request, folder, cache)}
+        write_json(path, stored)
+    grid = request.grid(stored["sparsities"], stored["batch_norm"])
+    return Plan(config.parse(grid, "compress"), folder)
+
+
+def _levels(request: Request, folder: Path, cache: Path) -> dict[str, Any]:
+    """Return the sparsities to look at, once the network is known to take the data."""
+    plan = Plan(config.parse(request.grid([0.5], False), "compress"), folder)
+    [task] = plan.experiment.tasks
+    pipeline.download(plan, task.name, cache)
+    if not prepared(task, cache).exists():
+        pipeline.prepare(plan, task.name, cache)
+    pipeline.check(plan, cache)
+    job = JobContext(plan, task, prepared(task, cache))
+    [baseline] = plan.baselines
+    samples, _ = job.samples(baseline)
+    network = job.build(baseline).eval()
+    inputs = samples.normalize(samples.inputs[:64])
+    _check_outputs(network, inputs, job.data, baseline.model.name)
+    norms = (nn.modules.batchnorm._BatchNorm,)
+    found = {"batch_norm": any(isinstance(module, norms) for module in network.modules())}
+    if request.budget is None:
+        return found | {"sparsities": list(TOLERATED)}
+    [finder] = [m for m in plan.experiment.methods if m.name == request.finder]
+    shares = Shares(
+        network, finder, plan.experiment.prunable, inputs[:8],
+        [(inputs, samples.targets[:64])], plan.experiment.compute.threads,
+    )  # fmt: skip
+    return found | {"sparsities": sparsities_of(request.budget, shares)}
+
+
+@torch.no_grad()
+def _check_outputs(network: nn.Module, inputs: torch.Tensor, data: TaskData, name: str) -> None:
+    """Refuse a network that has another number of outputs for each sample than the task."""
+    outputs = logits_of(network(inputs[:2]))
+    if isinstance(outputs, torch.Tensor) and outputs.ndim == 2:
+        found, wanted = outputs.shape[1], data.kind.outputs
+        if found != wanted:
+            raise PrunebenchError(
+                f"compress: {name} has {found} outputs, the task needs {wanted}: are these its"
+                " classes?"
+            )
+
+
+# ------------------------------------------------------------------------------ the folder
+
+
+def _exported(cell: Cell, folder: Path, data: Path) -> tuple[Export, Export | None, list[str]]:
+    """Export the network; return the main export, that to ONNX, and what could not be written."""
+    notes: list[str] = []
+    main = None
+    for kind in FORMATS:
+        try:
+            main = export_cell(cell, kind, folder, data)
+            break
+        except PrunebenchError as error:
+            notes.append(f"Not written as {kind}: {error}")
+    if main is None:
+        raise PrunebenchError("compress: the network cannot be exported: " + "; ".join(notes))
+    try:
+        return main, export_cell(cell, BESIDE, folder / BESIDE, data), notes
+    except PrunebenchError as error:
+        return main, None, [*notes, f"Not written as {BESIDE}: {error}"]
+
+
+def _format(export: Export) -> str:
+    return next(kind for kind in FORMATS if format_of(kind).file in export.files)
+
+
+def _files(main: Export, beside: Export | None) -> dict[str, str]:
+    same = main.agreement
+    found = {
+        format_of(_format(main)).file: f"the {main.kind} network, raw inputs to answers; in a fresh"
+        f" process it predicts {same.samples:,} test inputs as it was measured to"
+        f" ({percent(same.share)})",
+        CARD: "its model card",
+    }
+    if beside is not None:
+        found[f"{BESIDE}/{format_of(BESIDE).file}"] = "the same as ONNX, for any number of inputs"
+    return found | {f"{SEARCH}/": "the experiment behind it: records, tables, all networks tried"}
+
+
+def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[str, str, str]]:
+    """Return what counts before and after, and what became of it."""
+    row = chosen.row
+    params = row["params_kept"] if pd.isna(row["params_shrunk"]) else row["params_shrunk"]
+    left = row["macs_kept"] if pd.isna(row["macs_shrunk"]) else row["macs_shrunk"]
+    change = ""
+    if (found := choices.interval_of(chosen.cell)) is not None:
+        rise, low, high = (number(value, 2, sign=True) for value in found)
+        change = f"{rise} points, {percent(choices.LEVEL)} interval {low} to {high}"
+    return {
+        "weights": _counts(dense["params_total"], params),
+        "MACs an input": _counts(dense["macs_dense"], left),
+        "time of one input": (
+            f"{number(float(row['latency_dense_ms']), 3)} ms",
+            f"{number(float(row['latency_ms']), 3)} ms",
+            percent(row["kept_latency"], 1),
+        ),
+        "test error": (
+            percent(float(dense["test_error"])), percent(float(row["test_error"])), change
+        ),
+    }  # fmt: skip
+
+
+def _counts(before: float, after: float) -> tuple[str, str, str]:
+    return f"{int(before):,}", f"{int(after):,}", percent(after / before, 1)
+
+
+def _summary(cell: Cell, facts: Mapping[str, tuple[str, str, str]]) -> str:
+    told = "; ".join(
+        f"{what} {before} → {after}" + (f" ({change})" if change else "")
+        for what, (before, after, change) in facts.items()
+    )
+    task, _, model, _ = cell.baseline.key
+    return f"{model} on {task} by {cell.method_name}: {told}"
+
+
+def _warnings(tuned: pd.DataFrame, dense: pd.Series) -> list[str]:
+    """Return what speaks against reading the figures as the effect of pruning alone."""
+    said = [
+        "One network of one training: the interval is of the test samples, not of another"
+        " training's."
+    ]
+    for _, row in tuned.iterrows():
+        rise = 100 * (float(row["val_error"]) - float(dense["val_error"]))
+        said.append(
+            "Nothing removed and fine-tuned as long, the dense network's validation error goes from"
+            f" {percent(float(dense['val_error']))} to {percent(float(row['val_error']))}"
+            f" ({number(rise, 2, sign=True)} points): so much is the training's, not pruning's."
+        )
+    return said
+
+
+def _asked(request: Request) -> str:
+    if request.budget is not None:
+        return f"budget {request.budget}"
+    return f"at most {request.tolerance:g} points more error"
+
+
+def _unit(request: Request) -> str:
+    return "macs" if request.budget is None else request.budget.unit
+
+
+def _call(request: Request, folder: Path) -> str:
+    asked = f'budget="{request.budget}"' if request.budget else f"tolerance={request.tolerance:g}"
+    return f'prunebench.compress(…, {asked}, output="{folder}")'
