@@ -148,7 +148,7 @@ def form_of(raw: Raw, task: Task) -> str:
     for form in taken if raw.form is None else ():
         if form in (told or alike):
             return form
-    given = " or ".join(told) or f"{inputs.dtype} of shape {list(inputs.shape)}"
+    given = raw.form or " or ".join(told) or f"{inputs.dtype} of shape {list(inputs.shape)}"
     raise PrunebenchError(
         f"task {task.name!r}: kind {task.kind} takes {' or '.join(taken)}; source {task.source!r}"
         f" gives {given}"

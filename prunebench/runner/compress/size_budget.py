@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from prunebench.compression.smallest_network import smallest
 from prunebench.compression.timing import measure_speed, runner
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.evaluation.size import macs
 from prunebench.experiment.settings import SCORING, Method, Prunable
 from prunebench.pruning.api import prune
+from prunebench.pruning.macs import macs
 from prunebench.text.numbers import percent
 
 LARGEST = 0.98  # sparsity that is looked at
