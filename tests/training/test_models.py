@@ -381,7 +381,7 @@ def test_a_width_that_cannot_be_is_refused(name: str, width: float, message: str
 
 
 def test_pretrained_weights_are_not_widened() -> None:
-    with pytest.raises(PrunebenchError, match="pretrained weights have only the width"):
+    with pytest.raises(PrunebenchError, match="loaded weights have only the width"):
         create(
             Model(name="test_resnet", pretrained=True),
             sized(10, 3, 32),

@@ -116,7 +116,7 @@ def test_whole_numbers_are_tokens(give: Give) -> None:
         ("return {'train': ([[1.0], [1.0, 2]], [0])}", "train: inputs: no array: ValueError"),
         ("return {'train': ([1, 2], [0, 1])}", "inputs must be floats [N, ...], images of bytes"),
         ("return {'train': (np.zeros((2, 4, 4, 4), np.uint8), [0, 1])}", "have 1 or 3 channels"),
-        ("return {'train': ([[1.0]], [0.5])}", "train: labels must be one whole number per"),
+        ("return {'train': ([[1.0]], [0.5])}", "train: labels must be one whole number each"),
         ("return {'train': {0: ([1.0], 0), 1: ([1.0, 2.0], 0)}}",
          "train: input 1 has shape [2], the first [1]"),
         ("return {'train': {0: ([1.0], 0), 2: ([1.0], 0)}}", "train: item 1: KeyError: 1"),
