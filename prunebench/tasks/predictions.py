@@ -73,6 +73,11 @@ class Predictions:
         """The same cell where early stopping would have ended its training."""
         return self if self.stopped is None else replace(self, stored=self.stopped, stopped=None)
 
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What measures share, by a name: none computes it again."""
+        return {}
+
     @property
     def choice_targets(self) -> Targets:
         """Validation targets that choices are made by: with the regime's noise, if it has any."""
