@@ -28,16 +28,16 @@ def stopwatch_of(job: JobContext, samples: Samples) -> Stopwatch:
         samples: of the baseline; the first training inputs show that a smaller network is the same.
     """
     settings = job.plan.experiment.latency
-    forms = SmallestForms(
-        images=samples.normalize(samples.inputs[:CHECKED]),
-        engine=(*settings.engines, ENGINE)[0], batch=settings.batches[0],
-        threads=job.plan.experiment.compute.threads,
-        repeats=settings.repeats, warm_up=settings.warm_up,
-        round_to=job.plan.experiment.probes.round_to,
-    )  # fmt: skip
 
     def measure(model: nn.Module, candidates: Mapping[str, Masks]) -> dict[str, float]:
         job.nondeterministic.add(CHOSEN_BY_TIME)
+        forms = SmallestForms(
+            images=samples.normalize(samples.inputs[:CHECKED]),
+            engine=(*settings.engines, ENGINE)[0], batch=settings.batches[0],
+            threads=job.plan.experiment.compute.threads,
+            repeats=settings.repeats, warm_up=settings.warm_up,
+            round_to=job.plan.experiment.probes.round_to,
+        )  # fmt: skip
         return forms(model, candidates)
 
     return measure
