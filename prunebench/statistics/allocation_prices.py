@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.training_outcomes import column
 from prunebench.storage.records import COLLAPSED, OK
 
 SHARED = ("criterion", "pattern", "schedule", "recovery", "recovery_length")
@@ -43,11 +44,11 @@ def at_equal_cost(cells: pd.DataFrame) -> pd.DataFrame:
     wanted = [*cells.columns, "allocation", *SHARED, *PRICES, *_COUNTED]  # others' tables lack some
     cells = cells.reindex(columns=list(dict.fromkeys(wanted)))
     usable = cells[cells["status"].isin([OK, COLLAPSED]) & cells["allocation"].notna()]
-    counted = usable[list(_COUNTED)].apply(_numbers)
+    counted = pd.DataFrame({name: column(usable, name) for name in _COUNTED})
     usable = usable.assign(
         **{name: of(counted) for name, of in COSTS.items()},
-        **{name: _numbers(usable[name]) for name in PRICES},
-        test_error=_numbers(usable["test_error"]),
+        **{name: column(usable, name) for name in PRICES},
+        test_error=column(usable, "test_error"),
     )
     found = []
     for key, group in usable.groupby([*SETTING, *SHARED], sort=True):
@@ -61,10 +62,6 @@ def at_equal_cost(cells: pd.DataFrame) -> pd.DataFrame:
             found.append(row | own[list(PRICES)].mean().to_dict())
     columns = [*SETTING, *SHARED, "method", "allocation", "seeds", *COSTS, *PRICES]
     return pd.DataFrame(found, columns=columns)
-
-
-def _numbers(values: pd.Series) -> pd.Series:
-    return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
 def _errors(group: pd.DataFrame, cost: str) -> dict[str, float]:

@@ -22,6 +22,7 @@ from scipy.special import stdtr
 from prunebench.errors import PrunebenchError
 from prunebench.statistics.bootstrap import Floats
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.cells_table import flags
 from prunebench.statistics.counted_cells import choice_error, counted
 from prunebench.statistics.published_results import own
 from prunebench.statistics.significance import ALPHA
@@ -169,7 +170,7 @@ def curve_losses(cells: pd.DataFrame, sparsity: float | None = None) -> pd.DataF
     cells = own(cells)
     # also where most trainings are unfinished: a race chooses methods, no sparsity
     table = counted(cells).assign(choice_error=choice_error(cells))
-    control = table["control"].astype("boolean").fillna(False).astype(bool)
+    control = flags(table["control"]).fillna(False).astype(bool)
     pruned = table[(table["method"] != DENSE) & (table["sparsity"] > 0) & ~control]
     if sparsity is not None:
         known = sorted(pruned["sparsity"].unique())

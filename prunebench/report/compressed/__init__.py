@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from prunebench.report.compressed.compressed_page import Outcome, write
+from prunebench.report.compressed.compressed_page import UNITS, Outcome, write
 
-__all__ = ["Outcome", "write"]
+__all__ = ["UNITS", "Outcome", "write"]

@@ -35,7 +35,8 @@ from prunebench.storage.records import DENSE
 from prunebench.text.numbers import number, percent
 
 PAGE, FIGURE = "compress.html", "trade-off.png"
-SHARES = {"weights": "prunable weights", "macs": "MACs", "latency": "time of one input"}
+# of a budget: what each counts, in a word
+UNITS = {"weights": "prunable weights", "macs": "MACs", "latency": "time of one input"}
 _READ = (
     "Every point is one network. The line of a method joins its sparsities; the further to the"
     " left, the smaller. Controls are grey. The taken one is circled. Errors are of validation, by"
@@ -71,7 +72,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     """
     dense = outcome.cells[outcome.cells["method"] == DENSE].iloc[0]
     drawn = trade_off.draw(
-        outcome.tried, f"kept_{outcome.unit}", SHARES[outcome.unit],
+        outcome.tried, f"kept_{outcome.unit}", UNITS[outcome.unit],
         dense_error=float(dense["val_error"]), chosen=outcome.chosen, share=outcome.share,
     )  # fmt: skip
     memory = io.BytesIO()
@@ -146,7 +147,7 @@ def _row(row: pd.Series, taken: bool, cells: pd.DataFrame) -> list[CellText]:
     return [
         str(row["method"]),
         Mark("taken", GOOD) if taken else mark,
-        *(percent(float(row[f"kept_{unit}"]), 1) for unit in SHARES),
+        *(percent(float(row[f"kept_{unit}"]), 1) for unit in UNITS),
         percent(float(row["val_error"])),
         number(float(row["train_epochs"] - dense["train_epochs"]), 0),
         number(float(row["train_seconds"] - dense["train_seconds"] + row["prune_seconds"]), 1),

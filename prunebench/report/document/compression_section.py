@@ -18,8 +18,8 @@ from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import compression_tables
 from prunebench.statistics.published_results import own
 from prunebench.statistics.trade_offs import at_equal_bytes
+from prunebench.statistics.training_outcomes import column
 from prunebench.storage.records import DENSE, VERIFIED
-from prunebench.text import markup
 from prunebench.text.numbers import NONE, number
 
 # columns with their digits
@@ -46,12 +46,13 @@ def sections(inputs: ReportInputs) -> list[Section]:
     blocks: list[Block] = [TextBlock(CONVENTION), _saved(pruned)]
     times = compression_tables.read(inputs.layout.latency_csv)
     if times is not None:
-        blocks += [_block(table, folded=True) for table in compression_tables.latency_tables(times)]
+        tables = compression_tables.latency_tables(times)
+        blocks += [TableBlock.printed(table, folded=True) for table in tables]
         if lacking := compression_tables.unmeasured(times):
             blocks.append(ListBlock(tuple(lacking)))
     budgets = at_equal_bytes(inputs.cells)
     blocks.append(TextBlock(compression_tables.verdict(budgets)))
-    blocks += [_block(table) for table in compression_tables.quantization_tables(budgets)]
+    blocks += map(TableBlock.printed, compression_tables.quantization_tables(budgets))
     blocks += [block for stem in FIGURES for block in figure_blocks.of_stem(inputs, stem)]
     return [Section("What compression saves", "savings", blocks)]
 
@@ -59,18 +60,18 @@ def sections(inputs: ReportInputs) -> list[Section]:
 def _saved(pruned: pd.DataFrame) -> TableBlock:
     """Return a row a method: how many cells shrank, and the means at its highest sparsity."""
     rows = []
-    for name, cells in pruned.groupby("method", sort=True):
+    for method, cells in pruned.groupby("method", sort=True):
         outcomes = cells["shrink"].value_counts()
         others = [f"{n} {what}" for what, n in outcomes.items() if what != VERIFIED]
         highest = cells[cells["sparsity"] == cells["sparsity"].max()]
-        mean = highest[list(SHOWN)].apply(_numbers).mean()
+        mean = {name: column(highest, name).mean() for name in SHOWN}
         rows.append(
             [
-                str(name),
+                str(method),
                 f"{outcomes.get(VERIFIED, 0)} of {cells['shrink'].notna().sum()}",
                 ", ".join(others) or NONE,
                 *(
-                    number(mean[column], digits) for column, digits in SHOWN.items()
+                    number(mean[name], digits) for name, digits in SHOWN.items()
                 ),
                 number(_ratio(highest), 1),
             ]
@@ -89,15 +90,4 @@ def _saved(pruned: pd.DataFrame) -> TableBlock:
 
 
 def _ratio(cells: pd.DataFrame) -> float:
-    return float((_numbers(cells["bytes_dense"]) / _numbers(cells["bytes_compressed"])).mean())
-
-
-def _numbers(values: pd.Series) -> pd.Series:
-    """Return values as float64; a column without any value may be of any type."""
-    return pd.to_numeric(values, errors="coerce").astype("float64")
-
-
-def _block(table: markup.PrintedTable, folded: bool = False) -> TableBlock:
-    columns = {title: NUMBER if i else NAME for i, title in enumerate(table.header)}
-    rows = [[str(cell) for cell in row] for row in table.rows]
-    return TableBlock(columns, rows, f"{table.title}: {table.caption}.", folded)
+    return float((column(cells, "bytes_dense") / column(cells, "bytes_compressed")).mean())

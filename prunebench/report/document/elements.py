@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from prunebench.text.markup import PrintedTable
+
 NAME, NUMBER, WORDS = "name", "number", "words"  # of a table's columns: how they are set
 GOOD, EVEN, BAD, OPEN = "good", "even", "bad", "open"  # what a mark says, beside its words
 
@@ -63,6 +65,13 @@ class TableBlock:
     caption: str = ""
     folded: bool = False  # the page shows it on demand
     kind: ClassVar[str] = "table"
+
+    @classmethod
+    def printed(cls, table: PrintedTable, folded: bool = False) -> TableBlock:
+        """Return a table of a paper as a block: a name, then numbers."""
+        columns = {title: NUMBER if i else NAME for i, title in enumerate(table.header)}
+        rows = [[str(cell) for cell in row] for row in table.rows]
+        return cls(columns, rows, f"{table.title}: {table.caption}.", folded)
 
     @property
     def wordy(self) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from prunebench.report.document.elements import (
-    NAME,
-    NUMBER,
     Block,
     Section,
     TableBlock,
@@ -14,7 +12,6 @@ from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import tolerance_tables
 from prunebench.statistics.tolerance import UNRESOLVED
 from prunebench.statistics.tolerance_table import tolerance_table
-from prunebench.text import markup
 from prunebench.text.numbers import plural
 
 
@@ -47,11 +44,6 @@ def sections(inputs: ReportInputs) -> list[Section]:
             f" {len(unresolved)} of them ended unresolved: validation is too small to tell, or the"
             " rise too close to the tolerance for any number of samples."
         )
-    blocks: list[Block] = [TextBlock(words), *map(_block, tolerance_tables.tables(found))]
+    tables = tolerance_tables.tables(found)
+    blocks: list[Block] = [TextBlock(words), *(TableBlock.printed(t, folded=True) for t in tables)]
     return [Section("How much can go within a tolerance", "tolerance", blocks)]
-
-
-def _block(table: markup.PrintedTable) -> TableBlock:
-    columns = {title: NUMBER if i else NAME for i, title in enumerate(table.header)}
-    rows = [[str(cell) for cell in row] for row in table.rows]
-    return TableBlock(columns, rows, f"{table.title}: {table.caption}.", folded=True)

@@ -13,7 +13,9 @@ from prunebench.errors import PrunebenchError
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.runner.compress.size_budget import UNITS, Budget
+from prunebench.report.compressed import UNITS
+from prunebench.runner.compress.size_budget import Budget
+from prunebench.statistics.cells_table import flags
 from prunebench.statistics.significance import ALPHA
 from prunebench.statistics.tolerance import (
     FAILED,
@@ -62,10 +64,12 @@ def tried(cells: pd.DataFrame) -> pd.DataFrame:
     found["kept_latency"] = found["latency_ms"].astype(float) / found["latency_dense_ms"].astype(
         float
     )
-    found["candidate"] = ~found["control"].astype("boolean").fillna(False) & (
-        found["status"] == OK
-    )  # fmt: skip
+    found["candidate"] = _no_controls(found) & (found["status"] == OK)
     return found.sort_values(["method", "sparsity"]).reset_index(drop=True)
+
+
+def _no_controls(table: pd.DataFrame) -> pd.Series:
+    return ~flags(table["control"]).fillna(False)
 
 
 def by_budget(plan: Plan, table: pd.DataFrame, budget: Budget) -> Choice:
@@ -117,7 +121,7 @@ def by_tolerance(plan: Plan, table: pd.DataFrame, points: float) -> Choice:
     Raises:
         PrunebenchError: nothing was shown; the message says how many samples would do.
     """
-    candidates = table[~table["control"].astype("boolean").fillna(False)]
+    candidates = table[_no_controls(table)]
     methods = sorted(candidates["method"].unique())
     alpha = ALPHA / len(methods)
     reasons, shown = [], []

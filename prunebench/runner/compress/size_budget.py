@@ -17,14 +17,13 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.settings import SCORING, Method, Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.macs import macs
+from prunebench.report.compressed import UNITS
 from prunebench.text.numbers import percent
 
 LARGEST = 0.98  # sparsity that is looked at
 STEPS = 9  # halvings of the range of sparsities: to 0.002
 DIGITS = 4  # of a sparsity
 REPEATS = 15  # passes behind each measured time
-# what each unit counts, in a word
-UNITS = {"weights": "prunable weights", "macs": "MACs", "latency": "time of one input"}
 
 
 @dataclass(frozen=True)
