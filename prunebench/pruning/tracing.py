@@ -126,6 +126,10 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]
     def _build_dependency(self, module2node: dict[Any, Any]) -> None:
         super()._build_dependency(module2node)
         for node in module2node.values():
+            if node.type == torch_pruning.ops.OPTYPE.CONCAT:
+                node.module.concat_sizes = _joined_sizes(node)
+            if node.type == torch_pruning.ops.OPTYPE.SPLIT and _read_again(node):
+                node.enable_index_mapping = False  # it would take each reader for a part
             for dependency in node.dependencies:
                 dependency.index_mapping = _Counted(dependency.index_mapping, self._walk)
 
@@ -140,6 +144,34 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]
     def get_in_channels(self, module_or_node: Any) -> int | None:
         self._spend(1)
         return super().get_in_channels(module_or_node)
+
+
+def _reads(node: Any) -> list[tuple[Any, int]]:
+    """Return what a node reads in autograd, in the order of its inputs: function and output."""
+    given = {id(before.module) for before in node.inputs}
+    return [
+        (function, output)
+        for function, output in getattr(node.grad_fn, "next_functions", ())
+        # a module's own parameters are variables, too, and no inputs of it
+        if function and (not hasattr(function, "variable") or id(function.variable) in given)
+    ]
+
+
+def _joined_sizes(node: Any) -> list[int]:
+    """Return what each input of a concatenation has along its dimension, as autograd recorded it.
+
+    torch-pruning infers it from the layers before, and gives up where the way is long.
+    """
+    dim = int(node.grad_fn._saved_dim)
+    dim = dim if dim < 2**63 else dim - 2**64  # how autograd keeps -1
+    return [int(function._input_metadata[output].shape[dim]) for function, output in _reads(node)]
+
+
+def _read_again(split: Any) -> bool:
+    """Return whether a part of a split is read more than once."""
+    readers = {id(reader): reader for reader in split.outputs}.values()
+    parts = [part for reader in readers for read, part in _reads(reader) if read is split.grad_fn]
+    return len(parts) > len(set(parts))
 
 
 class _Counted(list[Any]):

@@ -262,6 +262,38 @@ def test_other_outputs_are_refused_in_one_line() -> None:
         prunebench.prune(Odd("mapping"), "snip", 0.5, batches=inputs)
 
 
+class Split(nn.Module):
+    """Half of the channels pass residual blocks and are joined again: cross-stage (Wang 2020)."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.before = nn.Conv2d(3, 12, 3, padding=1)
+        self.blocks = nn.ModuleList(nn.Conv2d(6, 6, 3, padding=1) for _ in range(blocks))
+        self.after, self.last = nn.Conv2d(12, 300, 1), nn.Conv2d(300, 10, 1)
+        self.head = nn.Linear(10, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        way, beside = self.before(x).relu().split(6, dim=1)
+        for block in self.blocks:
+            way = way.sigmoid() * way + block(way).relu()
+        joined = self.after(torch.cat([way, beside], dim=1))
+        return self.head(self.last(joined.relu()).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("blocks", [1, 8])
+def test_a_split_whose_parts_are_read_again_leaves_its_channels_whole(blocks: int) -> None:
+    model = liven(Split(blocks)).eval()
+    coupled = found(model)
+    assert set(coupled.whole) == {"before.weight", *(f"blocks.{i}.weight" for i in range(blocks))}
+    with pytest.warns(UserWarning, match=r"before\.weight.* cannot be told apart"):
+        masks = prunebench.prune(
+            model, FILTERS, 0.3, batches=[(images(4, size=16), torch.zeros(4, dtype=torch.long))]
+        )
+    shrunk = exactly(model, masks, images(4, size=16))
+    assert not shrunk.notes
+    assert sum(v.numel() for v in shrunk.model.parameters()) == kept(model, masks)
+
+
 class Runaway(nn.Module):
     """Moves the batch into the channels, which the graph follows without end."""
 
