@@ -44,6 +44,7 @@ SMALL = (
     "test_", "zepto", "atto", "femto", "pico", "nano", "xxs", "xxt", "xs", "_t0", "tiny", "_b0",
     "_s0", "_m0", "mini", "small", "_050", "_s", "_t", "10", "18", "26", "50",
 )  # fmt: skip
+CANDIDATES = 6  # of a module, by name; the one of the fewest weights is taken
 INPUTS = (
     (3, 64, 64), (3, 96, 96), (3, 128, 128), (3, 224, 224), (3, 240, 240), (3, 256, 256),
     (3, 16, 112, 112),
@@ -66,6 +67,19 @@ def modules() -> dict[str, list[str]]:
 def _size_by_name(name: str) -> tuple[int, int, str]:
     rank = next((i for i, part in enumerate(SMALL) if part in name), len(SMALL))
     return rank, len(name), name
+
+
+def smallest(library: str, names: list[str]) -> str:
+    """Return the network of the fewest weights among the first candidates, built without memory."""
+    weights = {}
+    for name in names[:CANDIDATES]:
+        try:
+            with torch.device("meta"):
+                model = built(library, name, INPUTS[0][-1])
+        except Exception:  # what asks for values cannot be built so
+            continue
+        weights[name] = sum(p.numel() for p in model.parameters())
+    return min(weights, key=weights.__getitem__, default=names[0])
 
 
 def built(library: str, name: str, size: int) -> nn.Module:
@@ -115,19 +129,26 @@ def outcome(model: nn.Module, inputs: torch.Tensor, pattern: str) -> dict[str, A
     except PrunebenchError as error:
         return {"outcome": "refused", "says": str(error)}
     except Exception as error:
-        return {"outcome": "fault", "says": reason_of(error)}
+        return unexpected(error)
     try:
         small = shrink(model, masks, inputs[:1])
         difference = verify(model, small.model, inputs)
     except PrunebenchError as error:
         return {"outcome": "masked", "says": str(error), **found}
     except Exception as error:
-        return {"outcome": "fault", "says": f"shrink: {reason_of(error)}", **found}
+        return {**unexpected(error), **found}
     before, after = (sum(p.numel() for p in net.parameters()) for net in (model, small.model))
     found["left"] = round(after / before, 4)
     if not difference <= TOLERANCE:
         return {"outcome": "different", "says": f"outputs differ by {difference:.1e}", **found}
     return {"outcome": "works", "says": "; ".join(small.notes), **found}
+
+
+def unexpected(error: Exception) -> dict[str, Any]:
+    """Return the outcome of an error that is no refusal: the limit of memory, or a fault."""
+    said = reason_of(error)
+    limit = isinstance(error, MemoryError) or "can't allocate memory" in said
+    return {"outcome": "limit" if limit else "fault", "says": said}
 
 
 def lines(library: str, name: str) -> Iterator[dict[str, Any]]:
@@ -190,13 +211,11 @@ def main() -> None:
         if place not in given.modules if given.modules else place in done:
             continue
         library = place.partition("/")[0]
-        done[place] = {
-            "network": names[0],
-            **in_a_child(library, names[0], given.cpu, given.memory),
-        }
+        name = smallest(library, names)
+        done[place] = {"network": name, **in_a_child(library, name, given.cpu, given.memory)}
         RESULTS.write_text(json.dumps(done, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         said = {key: value["outcome"] for key, value in done[place].items() if key in PATTERNS}
-        print(place, names[0], said or done[place].get("does not run"), file=sys.stderr, flush=True)
+        print(place, name, said or done[place].get("does not run"), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
