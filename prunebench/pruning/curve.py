@@ -199,11 +199,20 @@ class Curve:
         scored, masks = compose.masks_in_rounds(self.method, look, sparsity, rounds)
         return scored, compose.checked_for_draws(self.method, look(None), masks, sparsity)
 
-    def recover(self, model: nn.Module, scored: Compensated, masks: Masks) -> tuple[Run, Moment]:
-        """Prune the network and run the recovery; return its run, and what is stored."""
-        before = self.look(model)
+    def recover(
+        self, model: nn.Module, scored: Compensated, masks: Masks, before: Tensor | None
+    ) -> tuple[Run, Moment | None]:
+        """Prune the network and run the recovery; return its run, and what is stored.
+
+        Args:
+            model: the network, pruned and trained in place.
+            scored: what the criterion says.
+            masks: parameter name -> bool, True is kept.
+            before: what ``look`` returns of it now; None where it has learned nothing yet, so that
+                there is no moment to store.
+        """
         compose.prune(model, scored, masks)
-        moment = Moment(before, self.look(model))
+        moment = None if before is None else Moment(before, self.look(model))
         return self.follow(model, masks), moment
 
     def look(self, model: nn.Module) -> Tensor:

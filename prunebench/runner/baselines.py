@@ -74,7 +74,7 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
         targets["noisy_val"] = applied.noisy_val
     cell_files.save_tensors(folder / TARGETS, targets)
     write_json(folder / FACTS, {"kind": baseline.task.kind, **samples.kind.facts})
-    sizes = job.size(model, samples, {})
+    sizes = job.size(model, samples, {}, job.layers(model, samples))
     cost = Cost().and_run(run)
     record = job.record(cell) | sizes | {
         "identity": identity, "label_hash": applied.label_hash, "code_hash": cell.code,

@@ -17,7 +17,6 @@ from prunebench.experiment.part_kinds import Pattern
 from prunebench.experiment.settings import Method
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
-from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import collapsed, search_of, tied_share
 from prunebench.runner.baselines import rewind_file
 from prunebench.runner.device import named_operations
@@ -164,7 +163,8 @@ def _store_cell(
     packed = {name: mask.to(torch.uint8) for name, mask in pruned.masks.items()}
     cell_files.save_tensors(cell.folder / MASKS, packed)
     method, search = _method(cell), search_of(pruned.masks)
-    record = job.record(cell) | job.size(pruned.model, samples, pruned.masks) | {
+    layers = job.layers(pruned.model, samples)
+    record = job.record(cell) | job.size(pruned.model, samples, pruned.masks, layers) | {
         "identity": job.identity(cell),
         "config_hash": digest([cell.baseline.settings(), method.settings()]),
         "code_hash": cell.code, "label_hash": dense["label_hash"],
@@ -173,14 +173,7 @@ def _store_cell(
         "calibration_loss": search.loss, "expected_calibration_loss": search.expected_loss,
         "budget_miss": search.budget_miss,
         "zero_init_last": dense["zero_init_last"],
-        "tied_share": tied_share(
-            pruned.masks,
-            prunable_layers(
-                pruned.model,
-                job.plan.experiment.prunable,
-                samples.normalize(samples.inputs[:1]),
-            ),
-        ),
+        "tied_share": tied_share(pruned.masks, layers.prunable),
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
     if gone and not method.spec(Pattern).traits.whole_layers:

@@ -18,7 +18,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
 from prunebench.experiment.training_gate import loss_fall
 from prunebench.pruning.curve import Cost
-from prunebench.pruning.layers import sort_layers
+from prunebench.pruning.layers import Layers, sort_layers
 from prunebench.pruning.masks import Masks
 from prunebench.runner.device import set_up
 from prunebench.storage import cell_files
@@ -208,10 +208,16 @@ class JobContext:
         found = self.predictions(earlier, samples)
         return {f"{STOPPED}{split}": stored for split, stored in found.items()}
 
-    def size(self, model: nn.Module, samples: Samples, masks: Masks) -> dict[str, Any]:
+    def layers(self, model: nn.Module, samples: Samples) -> Layers:
+        """Return which layers of a network may be pruned, by the experiment's settings."""
+        example = samples.normalize(samples.inputs[:1])
+        return sort_layers(model, self.plan.experiment.prunable, example)
+
+    def size(
+        self, model: nn.Module, samples: Samples, masks: Masks, layers: Layers
+    ) -> dict[str, Any]:
         """Return the size columns of a network, and its classifier."""
         example = samples.normalize(samples.inputs[:1])
-        layers = sort_layers(model, self.plan.experiment.prunable, example)
         named = {"classifier": ", ".join(layers.classifier) or None}
         return size(model, example, masks, list(layers.prunable)) | named
 

@@ -44,9 +44,7 @@ def at_initialization(
             clock, model = Clock(), curve.model_at(0)
             scored, masks = curve.masks_in_rounds(model, sparsity, rounds)
             seconds = clock.seconds()
-            run, _ = curve.recover(
-                model, scored, masks
-            )  # no moment is stored: the network has learned nothing yet
+            run, _ = curve.recover(model, scored, masks, before=None)
             yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds)
 
 
@@ -67,16 +65,17 @@ def _each(curve: Curve, sparsities: Sequence[float], epoch: int, spent: Cost) ->
     missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
     if not missing:
         return
-    for pruned in prune_each(curve, missing, lambda: curve.model_at(epoch)):
+    for pruned in prune_each(curve, missing, lambda: curve.model_at(epoch), trained=epoch > 0):
         pruned.spent = spent.and_run(pruned.run)
-        pruned.moment = pruned.moment if epoch else None  # before training there is none
         yield pruned
 
 
 def prune_each(
-    curve: Curve, sparsities: Sequence[float], fresh: Callable[[], nn.Module]
+    curve: Curve, sparsities: Sequence[float], fresh: Callable[[], nn.Module], trained: bool = True
 ) -> Iterator[Pruned]:
     """Score the network that ``fresh`` builds once; prune and recover a copy at each sparsity.
+
+    Where it is ``trained``, what is stored of validation before and after pruning is kept.
 
     What it yields has the cost of its recovery alone. A sparsity that is refused does not keep the
     others from their turn.
@@ -88,6 +87,7 @@ def prune_each(
     view = curve.view(fresh())
     scored = curve.score(view)
     scoring, refused = clock.seconds(), None
+    before = None  # the same for all sparsities
     for sparsity in sparsities:
         clock = Clock()
         try:
@@ -97,7 +97,9 @@ def prune_each(
             continue
         seconds = scoring + clock.seconds()
         model = fresh()
-        run, moment = curve.recover(model, scored, masks)
+        if trained and before is None:
+            before = curve.look(model)
+        run, moment = curve.recover(model, scored, masks, before)
         yield Pruned(sparsity, model, masks, run, Cost().and_run(run), seconds, moment)
     if refused is not None:
         raise refused
@@ -143,5 +145,5 @@ def iterative(curve: Curve, sparsities: Sequence[float], *, rate: float = 0.2) -
         scored = curve.score(view)
         masks = curve.masks(view, scored, sparsity)
         seconds = clock.seconds()
-        run, moment = curve.recover(model, scored, masks)
+        run, moment = curve.recover(model, scored, masks, curve.look(model))
         yield Pruned(sparsity, model, masks, run, spent.and_run(run), seconds, moment)
