@@ -89,6 +89,8 @@ class Pattern(_Restricted):
     """Its parameter that counts the neighbours among which it chooses, e.g. m of N:M."""
     whole_layers: bool = False
     """Whether it removes whole layers, so that an empty layer is no collapse."""
+    counts_alone: bool = False
+    """Whether how many weights of each layer go does not depend on the scores."""
 
 
 class Allocation(_Restricted):
@@ -108,6 +110,8 @@ class Allocation(_Restricted):
     """Where the lowest scores go: of the network, a layer, a row; nothing: what goes is drawn."""
     schedules: NamesOrAll = None
     """Schedules that it goes with; None: all."""
+    counts_alone: bool = False
+    """Whether how many units of each layer go does not depend on the scores."""
     tries: bool = False
     """Whether it tries networks on calibration data before it chooses: it is given a Trial."""
     why: str = ""

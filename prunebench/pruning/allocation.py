@@ -158,7 +158,9 @@ def quotas(exact: dict[str, float], least: dict[str, int], most: dict[str, int])
     return quota
 
 
-@allocation(patterns=("weight", "filter", "row", "column", "block"), compares="layer")
+@allocation(
+    patterns=("weight", "filter", "row", "column", "block"), compares="layer", counts_alone=True
+)
 def uniform(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every layer; largest remainders are rounded up, so that the sum holds."""
     check_room(scores, remove, least)
@@ -210,7 +212,7 @@ def erk_kept(shapes: Mapping[str, torch.Size], keep: float) -> dict[str, float]:
         dense |= over
 
 
-@allocation(patterns=("weight",), compares="layer")
+@allocation(patterns=("weight",), compares="layer", counts_alone=True)
 def erk(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """Erdős–Rényi-kernel: densities ∝ Σ dims / Π dims of each weight (Mocanu 2018, Evci 2020).
 
@@ -257,7 +259,7 @@ def _lamp(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
     return found.masked_fill(gone, -torch.inf).view(value.shape)
 
 
-@allocation(patterns=("weight",), compares="row")
+@allocation(patterns=("weight",), compares="row", counts_alone=True)
 def per_row(scores: Scores, remove: int, least: int, draw: Draw) -> Keep:
     """The same share of every output row of every layer (Sun 2024, section 3).
 
@@ -297,7 +299,9 @@ def _row_quotas(least: Tensor, most: Tensor, count: int, generator: torch.Genera
     return quota
 
 
-@allocation(patterns=("weight", "filter", "block"), alone="global", compares="layer")
+@allocation(
+    patterns=("weight", "filter", "block"), alone="global", compares="layer", counts_alone=True
+)
 def explicit(
     scores: Scores, remove: int, least: int, draw: Draw, *, shares: dict[str, float] | None = None
 ) -> Keep:

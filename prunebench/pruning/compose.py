@@ -36,6 +36,9 @@ def part(method: Method | First, kind: str) -> tuple[Callable[..., Any], dict[st
 def score(method: Method | First, view: View) -> Compensated:
     """Return the criterion's scores (higher is kept), and how it changes the weights that stay."""
     criterion, parameters = part(method, "criterion")
+    view.counts_known = (
+        method.spec(Pattern).traits.counts_alone or method.spec(Allocation).traits.counts_alone
+    )
     with torch.random.fork_rng():
         # a criterion that draws from the global generator still repeats itself
         torch.manual_seed(derive_seed(view.seed, "global"))

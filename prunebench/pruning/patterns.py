@@ -63,7 +63,10 @@ def _weight_scores(view: View, scores: Scores) -> Scores:
     return gone
 
 
-@pattern(sparsities="1 - n/m", together="m", ranges={"n": "[1, m]", "m": "[1, inf)"})
+@pattern(
+    sparsities="1 - n/m", together="m", counts_alone=True,
+    ranges={"n": "[1, m]", "m": "[1, inf)"},
+)  # fmt: skip
 def n_m(
     view: View,
     scores: Scores,

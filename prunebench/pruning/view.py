@@ -126,6 +126,8 @@ class View:
         self.seed = seed
         self.within: Masks = dict(within or {})
         self.kind, self.stopwatch = kind, stopwatch
+        # whether how many weights of each layer go is known without scores (trait counts_alone)
+        self.counts_known = False
         self.memory: dict[Any, Any] = {}  # what a method needs at every sparsity, by what it is
         self._batches = batches
         self._means: dict[str, dict[str, Tensor]] = {}  # mean gradients, by mode of batch norms

@@ -82,6 +82,26 @@ def test_ties_are_counted_as_by_hand(
     assert all(bool(keep[key][flags].all()) for key, flags in found.items())
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(PLAIN), st.integers(0, 1000), st.floats(0.1, 0.9), st.booleans())
+def test_counts_of_layers_that_need_no_scores_are_the_same_for_all(
+    name: str, seed: int, share: float, gone: bool
+) -> None:
+    spec, draws = find(Allocation, name), torch.Generator().manual_seed(seed)
+    counts = []
+    for _ in range(3):
+        scores = {
+            "one": torch.rand(4, 3, generator=draws) ** 3,
+            "two": 9 * torch.rand(2, 5, 2, generator=draws),
+        }
+        if gone:
+            scores["one"][1] = -torch.inf
+        keep = load(spec)(scores, max(3, round(share * 32)), 0, draw)
+        counts.append([int(keep[key].sum()) for key in scores])
+    if spec.traits.counts_alone:
+        assert counts[0] == counts[1] == counts[2]
+
+
 def test_by_hand() -> None:
     scores = {"w": torch.tensor([[3.0, 1, 1, 1], [1, 0, 2, 1]])}
     keep = {"w": torch.tensor([[True, True, False, False], [True, False, True, False]])}

@@ -44,9 +44,9 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
     unfolded inputs (as in Optimal Brain Compression, Frantar 2022), each group on its own.
 
     How many weights a layer loses is known in advance with ``uniform``, ``per-row``, ``erk``,
-    ``explicit`` and N:M. A ranking over layers (``global``, ``lamp``) takes it from the scores of
-    the dense network. The paper has no such ranking, and losses of different layers' outputs do not
-    compare.
+    ``explicit`` and N:M; the dense network is not scored then, and w² stands for its scores. A
+    ranking over layers (``global``, ``lamp``) takes it from the scores of the dense network. The
+    paper has no such ranking, and losses of different layers' outputs do not compare.
 
     ``update`` looks at the view's network: call it before the network changes. Each sparsity costs
     a forward pass for each layer and a copy of the network. A layer of d inputs takes d² numbers,
@@ -59,12 +59,10 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
     Raises:
         Refused: there are embeddings, or H cannot be inverted.
     """
-    scores = {}
-    for names in _turns(view):
-        for name, factor in _factors(view, names, damping):
-            weights = matrix(view.layers[name]).to(factor.dtype)
-            score = (weights / factor.diagonal(dim1=1, dim2=2)[:, None]) ** 2
-            scores[name] = score.view(view.layers[name].weight.shape)
+    if view.counts_known:
+        scores = {name: layer.weight.detach() ** 2 for name, layer in view.layers.items()}
+    else:
+        scores = _dense_scores(view, damping)
     last: tuple[Masks, dict[str, Tensor]] | None = None  # ``settle`` computes the weights as well
 
     def settle(left: View, masks: Masks, choice: Choice) -> Masks:
@@ -78,6 +76,17 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
         return _in_order(view, masks, damping)[1]
 
     return Compensated(Swept(scores, settle), update)
+
+
+def _dense_scores(view: View, damping: float) -> dict[str, Tensor]:
+    """Return w²/U_jj² of every weight, all layers on the inputs that the dense ones give."""
+    scores = {}
+    for names in _turns(view):
+        for name, factor in _factors(view, names, damping):
+            weights = matrix(view.layers[name]).to(factor.dtype)
+            score = (weights / factor.diagonal(dim1=1, dim2=2)[:, None]) ** 2
+            scores[name] = score.view(view.layers[name].weight.shape)
+    return scores
 
 
 def _turns(view: View) -> list[list[str]]:

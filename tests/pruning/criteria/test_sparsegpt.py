@@ -236,6 +236,18 @@ def test_a_layer_is_swept_as_in_the_paper(choice):
     torch.testing.assert_close(model[0].weight.detach(), expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_dense_network_is_scored_where_layers_are_ranked_alone(choice, monkeypatch):
+    scored = []
+    monkeypatch.setattr(module, "_dense_scores", lambda *given: scored.append(given) or dense)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, 6)).double()
+    dense = {"0.weight": model[0].weight.detach() ** 2}
+    method = {"criterion": "sparsegpt", **CHOICES[choice][0]}
+    prune(model, method, 0.5, batches=labelled(correlated(70, 32)), prunable={"head": True})
+    assert bool(scored) is (choice in ("global", "lamp"))
+
+
 def test_convolution_chooses_from_whole_channels_about_128_columns_wide():
     torch.manual_seed(0)
     layer = nn.Conv2d(30, 4, 3, padding=1).double()
