@@ -113,12 +113,13 @@ def cut(view: View, ratio: float) -> tuple[nn.Module, dict[str, set[int]]]:
     network = deepcopy(view.model).eval()
     for value in network.parameters():
         value.requires_grad_(True)  # it traces by gradients
-    names = {id(value): name for name, value in network.named_parameters()}
-    left_alone = [
-        module
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d | nn.Linear) and names[id(module.weight)] not in view.layers
-    ]
+    # by module: what is cut gets new parameters
+    names = {
+        module: f"{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+    left_alone = [module for module, name in names.items() if name not in view.layers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pruner = torch_pruning.pruner.MagnitudePruner(
@@ -130,7 +131,7 @@ def cut(view: View, ratio: float) -> tuple[nn.Module, dict[str, set[int]]]:
             for dependency, positions in group:
                 module = dependency.target.module
                 produces = pruner.DG.is_out_channel_pruning_fn(dependency.handler)
-                if isinstance(module, nn.Conv2d | nn.Linear) and produces:
-                    gone[names[id(module.weight)]].update(positions)
+                if module in names and produces:
+                    gone[names[module]].update(positions)
             group.prune()
     return network, dict(gone)
