@@ -172,7 +172,8 @@ def times(plan: Plan, seed: int, batch: int, data: Path) -> dict[str, float]:
         data: the folder of prepared data.
     """
     path = plan.layout.root / f"times-{seed}-{batch}.json"
-    wanted = {cell.method_name: str(cell.folder.name) for cell in cells(plan, seed)}
+    records = {cell.method_name: cell.record() or {} for cell in cells(plan, seed)}
+    wanted = {name: record.get("identity") for name, record in records.items()}
     if path.exists():
         stored = read_json(path)
         if stored["cells"] == wanted:
@@ -211,8 +212,8 @@ def table(plan: Plan, records: pd.DataFrame, given: argparse.Namespace) -> pd.Da
                     "weights": 1.0 if shrunk is None
                     else row["params_shrunk"] / dense["params_total"],
                     "seconds": row["prune_seconds"], "tried": row["search_evaluations"],
-                    **{f"ms {batch}": found[name] for batch, found in ms.items()},
-                    **{f"time {batch}": found[name] / found[DENSE] for batch, found in ms.items()},
+                    **{f"ms {batch}": found[str(name)] for batch, found in ms.items()},
+                    **{f"time {batch}": found[str(name)] / found[DENSE] for batch, found in ms.items()},
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
