@@ -202,7 +202,8 @@ def table(plan: Plan, records: pd.DataFrame, given: argparse.Namespace) -> pd.Da
         ms = {batch: times(plan, seed, batch, given.data) for batch in (1, given.batch)}
         own = records[records["seed"] == seed].set_index("method")
         dense = own.loc[DENSE]
-        for name, row in own.iterrows():
+        for key, row in own.iterrows():
+            name = str(key)
             shrunk = row if name != DENSE and not pd.isna(row["macs_shrunk"]) else None
             rows.append(
                 {
@@ -212,8 +213,8 @@ def table(plan: Plan, records: pd.DataFrame, given: argparse.Namespace) -> pd.Da
                     "weights": 1.0 if shrunk is None
                     else row["params_shrunk"] / dense["params_total"],
                     "seconds": row["prune_seconds"], "tried": row["search_evaluations"],
-                    **{f"ms {batch}": found[str(name)] for batch, found in ms.items()},
-                    **{f"time {batch}": found[str(name)] / found[DENSE] for batch, found in ms.items()},
+                    **{f"ms {batch}": found[name] for batch, found in ms.items()},
+                    **{f"time {batch}": found[name] / found[DENSE] for batch, found in ms.items()},
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
