@@ -15,7 +15,8 @@ from prunebench.pruning.compose import Trial
 from prunebench.pruning.masks import Chosen, Search
 from prunebench.pruning.view import Scores
 
-_COUNTED, _TIMED = 30, 3  # how often the assembled network may be corrected
+_COUNTED, _TIMED = 30, 6  # how often the assembled network may be corrected
+_NEAR = 0.02  # share of the time that may be saved beyond a budget: times vary by as much
 
 
 @allocation(
@@ -81,16 +82,24 @@ def cheapest(candidates: Candidates, measured: Sensitivity, goal: Goal) -> dict[
     savings = [resource.alone[name] for name in levels]
     everything = {name: own[-1] for name, own in levels.items()}
     demand = goal.needed - resource.begun
+    near = math.inf if resource.counted else _NEAR  # what is counted is given back below, exactly
+    low, high = -math.inf, math.inf  # demands that saved too little, and enough
     found: list[tuple[float, dict[str, int]]] = []
     for _ in range(_COUNTED if resource.counted else _TIMED):
         chosen = choose(losses, savings, demand)
         counts = everything if chosen is None else _at(levels, chosen)
         short = goal.needed - resource.measured(counts)
         found.append((short, counts))
-        if short <= 0 or chosen is None:
+        if -near <= short <= 0 or (chosen is None and short > 0):
             break
-        demand += short  # what two layers both save was counted twice
-    short, counts = found[-1] if found[-1][0] <= 0 else min(found, key=lambda pair: pair[0])
+        low, high = (demand, high) if short > 0 else (low, demand)
+        demand += short  # what two layers both save was counted twice, or less than they save
+        if not low < demand < high:
+            demand = (low + high) / 2
+    enough = [pair for pair in found if pair[0] <= 0]
+    short, counts = (
+        max(enough, key=lambda pair: pair[0]) if enough else min(found, key=lambda pair: pair[0])
+    )
     if not resource.counted:
         if counts is everything and short > 0:
             raise goal.refusal(goal.needed - short)

@@ -162,6 +162,23 @@ def test_a_latency_is_measured_on_the_assembled_network() -> None:
     assert search_of(masks).budget_miss == pytest.approx(share - 0.6)
 
 
+def test_more_time_is_not_saved_than_the_budget_asks_for() -> None:
+    # layers together save more than the sum of what each saves alone: √ of the filters that stay
+    count = times_of(**{"0": 1.0, "2": 1.0, "4": 1.0})
+
+    def stopwatch(model: nn.Module, candidates: Mapping[str, Masks]) -> dict[str, float]:
+        return {name: (each - 1) ** 0.5 for name, each in count(model, candidates).items()}
+
+    view = view_of(stopwatch=stopwatch)
+    masks = masks_at(
+        view, criterion="l1-norm", pattern="filter",
+        allocation={"name": "budgeted", "budget": {"latency": 0.5}, "rate": 0.2},
+    )  # fmt: skip
+    found = stopwatch(view.model, {"dense": {}, "pruned": masks})
+    one_filter = 0.5 - ((0.25 * 24 - 1) / 24) ** 0.5  # of the 24, at the budget
+    assert 0.5 - one_filter <= found["pruned"] / found["dense"] <= 0.5
+
+
 def test_what_cannot_be_saved_is_refused() -> None:
     same = view_of(stopwatch=times_of())
     asked = {"name": "budgeted", "budget": {"latency": 0.5}}
