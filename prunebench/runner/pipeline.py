@@ -161,7 +161,7 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
             faults.append(str(error))
             continue
         except Exception as error:  # the others need not suffer
-            print_traceback()
+            print_traceback(error)
             faults.append(named(cell, error))
             continue
         progress.cell(cell, record["status"])
@@ -217,7 +217,7 @@ def _curve(job: JobContext, cells: Sequence[Cell], say: Say) -> list[dict[str, A
     except BaseException as error:  # a bug in one method is that method's result, also sys.exit
         if out_of_memory(error):
             raise Passing(f"out of memory: {text_of(error)}") from error
-        print_traceback()
+        print_traceback(error)
         why = f"{type(error).__name__}: {text_of(error)}"
     records = []
     for cell in cells:

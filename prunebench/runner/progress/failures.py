@@ -19,7 +19,8 @@ from prunebench.storage.layout import LEFT_IN_CELLS, fetched
 from prunebench.storage.records import FAILED
 
 SHOWN = 12  # failures of a kind that people are shown
-_TRACED = 20_000  # signs of a traceback; a message of somebody's own code may have millions
+# signs of a traceback, and of a message in it; one of somebody's own code may have millions
+_TRACED, _LONG = 20_000, 4000
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,14 @@ def out_of_memory(error: BaseException) -> bool:
     return lacked or isinstance(error, MemoryError)
 
 
-def print_traceback() -> None:
-    """Print the traceback of the error at hand, as far as people read, to standard error."""
-    text = traceback.format_exc()
+def print_traceback(error: BaseException) -> None:
+    """Print the traceback of an error, as far as people read, to standard error."""
+    said = text_of(error)
+    if len(said) < _LONG:
+        text = "".join(traceback.format_exception(error))
+    else:  # to lay out millions of signs takes long
+        place = "".join(traceback.format_tb(error.__traceback__))
+        text = f"{place}{type(error).__name__}: {said}\n"
     cut = f"{text[:_TRACED]}…\n" if len(text) > _TRACED else text
     print(cut, end="", file=sys.stderr, flush=True)
 
