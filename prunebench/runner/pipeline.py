@@ -83,6 +83,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
             the task's inputs, or has nothing to prune; or a pattern of ``prunable`` names a layer
             of none of them.
     """
+    from prunebench.runner.kept_state import kept_state
     from prunebench.runner.preflight import describe
     from prunebench.tasks import sources
     from prunebench.tasks.task_data import load
@@ -95,8 +96,8 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
         about = load(prepared(task, data))
         _refuse_augmentation(plan, task, about)
         for model, width in product(plan.experiment.models, widths):
-            found.append(
-                describe(
+            with kept_state(f"{model.name}'s code"):
+                described = describe(
                     model,
                     plan.experiment.prunable,
                     task=task.name,
@@ -105,7 +106,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     item=about.form.item,
                     width=width,
                 )
-            )
+            found.append(described)
     _refuse_unfitting([item["unfitting"] for item in found])
     return found
 
@@ -150,13 +151,15 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
             learned nothing.
     """
     from prunebench.runner.baselines import compute_baseline
+    from prunebench.runner.kept_state import kept_state
 
     check(plan, data)
     job, progress = _context(plan, plan.find("baselines", name), data), Progress(plan)
     records, faults = [], []
     for cell in plan.cells_of("baselines", name):
         try:
-            record = compute_baseline(job, cell)
+            with kept_state(f"{cell.baseline.model.name}'s code"):
+                record = compute_baseline(job, cell)
         except PrunebenchError as error:
             faults.append(str(error))
             continue
@@ -184,6 +187,8 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
         PrunebenchError: after the others are done, where the machine failed (memory, disk): that
             is no result, and the next call tries again.
     """
+    from prunebench.runner.kept_state import kept_state
+
     job = plan.find("curves", name)
     context, progress = _context(plan, job, data), Progress(plan)
     records: list[dict[str, Any]] = []
@@ -191,7 +196,8 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     for baseline in job.baselines:
         cells = plan.curve(baseline, job.method)
         try:
-            records += _curve(context, cells, progress.cell)
+            with kept_state(f"{job.method.name}'s code"):
+                records += _curve(context, cells, progress.cell)
         except Passing as error:
             faults.append(named(cells[0], error))
     if faults:
@@ -261,10 +267,13 @@ def latencies(plan: Plan, name: str, data: Path = DATA) -> int:
 def _each_cell(
     plan: Plan, kind: str, name: str, data: Path, compute: Callable[[JobContext, Cell], None]
 ) -> int:
+    from prunebench.runner.kept_state import kept_state
+
     job = _context(plan, plan.find(kind, name), data)
     cells = list(plan.cells_of(kind, name))
     for cell in cells:
-        compute(job, cell)
+        with kept_state(f"code of {kind}"):
+            compute(job, cell)
     return len(cells)
 
 

@@ -49,14 +49,19 @@ def is_mute(view):
 def talks(view):
     raise RuntimeError("\\x1b[2J" + "x y\\n" * 10_000_000)
 
-def harms(view):
+def changes(view):
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.benchmark = True
     torch.nn.functional.cross_entropy = lambda *a, **k: torch.zeros((), requires_grad=True)
-    os.environ["OMP_NUM_THREADS"] = "7"
+    torch.set_num_threads(3)
     os.chdir("/")
+    return {name: weight.abs() for name, weight in view.weights.items()}
+
+def harms(view):
+    os.environ["OMP_NUM_THREADS"] = "7"
+    changes(view)
     os._exit(0)
 """
 
@@ -100,11 +105,6 @@ def test_a_run_goes_on_and_the_others_have_the_bits_they_had(
     plan = Plan(config.parse({**GRID, "methods": methods}), tmp_path / "results")
     with pytest.raises(PrunebenchError, match=r"^curves/harms@digits-0: its process ended before"):
         pipeline.run(plan, data)
-    assert torch.get_default_dtype() == torch.float32
-    assert torch.is_grad_enabled()
-    assert torch.are_deterministic_algorithms_enabled()
-    assert functional.cross_entropy is loss
-    assert Path.cwd() == here
     assert os.environ.get("OMP_NUM_THREADS") != "7"
     assert bits(plan) == bits(alone)
     assert any("random" in name for name in bits(plan))
@@ -123,6 +123,17 @@ def test_a_run_goes_on_and_the_others_have_the_bits_they_had(
     assert said["talks"].startswith("RuntimeError: \\x1b[2Jx y x y")
     assert len(said["talks"]) < 5000
     assert len(capfd.readouterr().err) < 100_000
+
+    plan = Plan(config.parse({**GRID, "methods": own(tmp_path, "changes")}), tmp_path / "results")
+    pipeline.curves(plan, "changes@digits-0", data)
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert torch.get_num_threads() == plan.experiment.compute.threads
+    assert functional.cross_entropy is loss
+    assert Path.cwd() == here
+    assert "changes's code changed, and this was put back: default type," in capfd.readouterr().err
 
 
 def test_a_job_that_other_code_ends_has_failed(tmp_path: Path) -> None:
