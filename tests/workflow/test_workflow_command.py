@@ -18,7 +18,7 @@ FILES = {
     "merged": (b"<<: {__use_yte__: true}\nx: ?open('sprung', 'w')\n", "a template"),
     "tag": (b"x: !!python/object/apply:os.system ['touch sprung']\n", "not valid YAML"),
     "utf-16": ("experiment: x\n".encode("utf-16"), "not valid YAML"),
-    "deep": (b"[" * 5000, "not valid YAML: too deep"),
+    "deep": (b"[" * 1500, "not valid YAML: too deep"),
     "deep-json": (b'{"a": ' * 5000 + b"1" + b"}" * 5000, "not valid YAML"),
     "list": (b"[a, b]\n", "must be a mapping"),
     "empty": (b"", "must be a mapping"),
@@ -26,23 +26,30 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", [*FILES, "missing", "pipe"])
-def test_it_refuses_in_one_line_before_snakemake_reads(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_snakemake_is_not_to_read_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
     content, told = FILES.get(name, (b"", "no such file"))
-    path = Path(f"{name}.yaml")
+    path = tmp_path / f"{name}.yaml"
     if name == "pipe":
         os.mkfifo(path)
     elif name != "missing":
         path.write_bytes(content)
-    good = str(ROOT / "config" / "smoke.yaml")
-    how = ["--configfiles", good, str(path)] if name == "template" else ["--configfile", str(path)]
-    done = CliRunner().invoke(cli.app, ["workflow", "-n", "--cores", "1", *how])
+    with pytest.raises(PrunebenchError) as caught:
+        read_plain(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_refuses_it_before_snakemake_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also as the second of several files, and where nothing would be run."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_bytes(FILES["template"][0])
+    files = [str(ROOT / "config" / "smoke.yaml"), "mine.yaml"]
+    done = CliRunner().invoke(cli.app, ["workflow", "-n", "--cores", "1", "--configfiles", *files])
     assert isinstance(done.exception, PrunebenchError), done.output
-    assert str(done.exception).startswith(f"{name}.yaml: ")
-    assert told in str(done.exception)
-    assert "\n" not in str(done.exception)
+    assert str(done.exception).startswith("mine.yaml: '__use_yte__' makes it a template")
     assert not Path("sprung").exists()
 
 
