@@ -58,13 +58,9 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
         name: the task.
         data: the folder of all data.
     """
-    prepare_task(plan.task(name), data)
-
-
-def prepare_task(task: Task, data: Path = DATA) -> None:
-    """Do what ``prepare`` does, of a task's settings."""
     from prunebench.tasks.prepare import prepare, sidecar
 
+    task = plan.task(name)
     path = prepared(task, data)
     manifest = prepared_manifest(path)
     manifest.remove()

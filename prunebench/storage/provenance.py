@@ -132,8 +132,9 @@ def variables() -> dict[str, str]:
 
     In their values ~ stands for the home folder.
     """
+    home = os.environ.get("HOME", "").rstrip("/")
     return {
-        name: _without_home(value)
+        name: value.replace(f"{home}/", "~/") if home else value
         for name, value in sorted(os.environ.items())
         if name.startswith(_ARITHMETIC)
     }
@@ -261,12 +262,8 @@ def command_line(arguments: list[str]) -> str:
     else:
         named = [program.name]
     typed = shlex.join([*named, *arguments[1:]])
-    return _without_home(typed)
-
-
-def _without_home(text: str) -> str:
     home = os.environ.get("HOME", "").rstrip("/")
-    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", text) if home else text
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
 
 
 def copy_workflow(folder: Path) -> list[Path]:

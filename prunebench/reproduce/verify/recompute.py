@@ -13,7 +13,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment import foreign_code
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
-from prunebench.experiment.settings import Experiment, Task
+from prunebench.experiment.settings import Experiment
 from prunebench.reproduce.verify.compare_records import (
     CONFIRMED,
     NOT_RUN,
@@ -178,7 +178,8 @@ def make_ready(stored: Stored, name: str, data: Path) -> None:
     print(f"preparing the data of {name}", file=sys.stderr, flush=True)
     try:
         if foreign_code.of_data(task):
-            apart(f"{__name__}:prepared_data", task.model_dump(mode="json"), str(data))
+            settings = stored.experiment.model_dump(mode="json")
+            apart(f"{__name__}:prepare_told", settings, name, str(data))
         else:
             pipeline.prepare(plan, name, data)
     except PrunebenchError as error:
@@ -188,9 +189,9 @@ def make_ready(stored: Stored, name: str, data: Path) -> None:
         raise PrunebenchError(f"{error}{hint}") from error
 
 
-def prepared_data(settings: dict[str, Any], data: str) -> None:
-    """Prepare the data of a task, for a process that is told of it as JSON."""
-    pipeline.prepare_task(Task.model_validate(settings), Path(data))
+def prepare_told(settings: dict[str, Any], name: str, data: str) -> None:
+    """Prepare the data of a task, for a process that is told of an experiment as JSON."""
+    pipeline.prepare(Plan(Experiment.model_validate(settings)), name, Path(data))
 
 
 def _order(cell: Coordinates) -> tuple[Any, ...]:
