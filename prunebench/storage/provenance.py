@@ -37,6 +37,13 @@ _ARITHMETIC = (
     "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "TORCH", "TRITON_", "XNNPACK_",
 )  # fmt: skip
 
+# of these, what libraries or jobs set themselves on their way, and no sum depends on
+_SET_ON_THE_WAY = {
+    "CUDA_MODULE_LOADING", "CUDA_VISIBLE_DEVICES", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+    "PYTORCH_NVML_BASED_CUDA_CHECK", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR",
+}  # fmt: skip
+_USUAL = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # every job sets it where nobody did
+
 
 def _git(*arguments: str) -> str | None:
     """What git says of this checkout, whatever repository the environment names."""
@@ -137,6 +144,8 @@ def variables() -> dict[str, str]:
         name: value.replace(f"{home}/", "~/") if home else value
         for name, value in sorted(os.environ.items())
         if name.startswith(_ARITHMETIC)
+        and name not in _SET_ON_THE_WAY
+        and value != _USUAL.get(name)
     }
 
 

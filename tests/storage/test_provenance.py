@@ -197,16 +197,22 @@ def test_variables_that_change_sums_are_told(monkeypatch: pytest.MonkeyPatch) ->
     given = {
         "OMP_NUM_THREADS": "3", "MKL_CBWR": "AVX2", "CUBLAS_WORKSPACE_CONFIG": ":16:8",
         "NVIDIA_TF32_OVERRIDE": "0", "ATEN_CPU_CAPABILITY": "default", "PYTHONHASHSEED": "1",
-        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", "TORCHINDUCTOR_CACHE_DIR": "/home/somebody/x",
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", "TORCH_EXTENSIONS_DIR": "/home/somebody/x",
     }  # fmt: skip
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PASSWORD", "secret")
     found = provenance.environment()
-    expected = {**given, "TORCHINDUCTOR_CACHE_DIR": "~/x"}
+    expected = {**given, "TORCH_EXTENSIONS_DIR": "~/x"}
     assert {name: found["variables"].get(name) for name in given} == expected
     assert "PASSWORD" not in found["variables"]
     assert provenance.differences(found, found) == ()
+    # sklearn's import and every job set these: no difference between two machines
+    monkeypatch.setenv("KMP_INIT_AT_FORK", "FALSE")
+    assert provenance.environment()["variables"] == found["variables"]
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    assert "CUBLAS_WORKSPACE_CONFIG" not in provenance.environment()["variables"]
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     monkeypatch.setenv("MKL_CBWR", "AVX512")
     monkeypatch.delenv("PYTHONHASHSEED")
     assert provenance.differences(found, provenance.environment()) == (
