@@ -116,11 +116,13 @@ def test_workers_that_outlive_their_command_change_nothing(tmp_path: Path) -> No
     wait_for(two.results / "jobs" / "running" / "baselines" / "digits-0.json", first)
     first.kill()  # the supervisor alone
     first.wait()
+    assert first.stdout is not None
     two.run(*two.snakemake())
     until = time.monotonic() + 300
     while list((two.results / "jobs" / "running").rglob("*.json")):  # those left may still write
         assert time.monotonic() < until
         time.sleep(0.2)
+    first.stdout.close()  # of those left, too
     two.run(*two.snakemake())  # the same command, once more, computes what they damaged
     assert_same(two.bits(), one.bits())
     assert len(two.records()) == 1 + 2
