@@ -19,6 +19,7 @@ from prunebench.cli import (  # noqa: F401
     results_commands,
     submit_command,
     verify_command,
+    workflow_command,
 )
 from prunebench.cli.app import app
 from prunebench.errors import PrunebenchError

@@ -39,7 +39,7 @@ from prunebench.text.progress_bars import bar
         ),
         "If it is killed or interrupted, the same command goes on from the last finished cell."
         " Snakemake runs the same jobs side by side:"
-        " snakemake --cores all --configfile config/default.yaml",
+        " python -m prunebench workflow --cores all --configfile config/default.yaml",
     )
 )
 def run(config: Config, data: Data = DATA) -> None:

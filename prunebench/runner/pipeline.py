@@ -7,21 +7,21 @@ cell is found by its identity and left alone.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunebench.errors import Passing, PrunebenchError, printable
-from prunebench.experiment import registry
+from prunebench.errors import Passing, PrunebenchError, text_of
+from prunebench.experiment import foreign_code, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.part_kinds import TaskKindTraits
-from prunebench.experiment.plan import Plan
+from prunebench.experiment.plan import Plan, plan_of
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner.collect import collect
+from prunebench.runner.own_process import Unfinished, apart
 from prunebench.runner.progress import Progress, at_work
-from prunebench.runner.progress.failures import SHOWN, named, out_of_memory
+from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import DATA, REMOVED
 from prunebench.storage.records import FAILED
@@ -79,6 +79,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
             the task's inputs, or has nothing to prune; or a pattern of ``prunable`` names a layer
             of none of them.
     """
+    from prunebench.runner.kept_state import kept_state
     from prunebench.runner.preflight import describe
     from prunebench.tasks import sources
     from prunebench.tasks.task_data import load
@@ -91,8 +92,8 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
         about = load(prepared(task, data))
         _refuse_augmentation(plan, task, about)
         for model, width in product(plan.experiment.models, widths):
-            found.append(
-                describe(
+            with kept_state(f"{model.name}'s code"):
+                described = describe(
                     model,
                     plan.experiment.prunable,
                     task=task.name,
@@ -101,7 +102,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     item=about.form.item,
                     width=width,
                 )
-            )
+            found.append(described)
     _refuse_unfitting([item["unfitting"] for item in found])
     return found
 
@@ -146,18 +147,20 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
             learned nothing.
     """
     from prunebench.runner.baselines import compute_baseline
+    from prunebench.runner.kept_state import kept_state
 
     check(plan, data)
     job, progress = _context(plan, plan.find("baselines", name), data), Progress(plan)
     records, faults = [], []
     for cell in plan.cells_of("baselines", name):
         try:
-            record = compute_baseline(job, cell)
+            with kept_state(f"{cell.baseline.model.name}'s code"):
+                record = compute_baseline(job, cell)
         except PrunebenchError as error:
             faults.append(str(error))
             continue
         except Exception as error:  # the others need not suffer
-            traceback.print_exc(file=sys.stderr)
+            print_traceback(error)
             faults.append(named(cell, error))
             continue
         progress.cell(cell, record["status"])
@@ -180,6 +183,8 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
         PrunebenchError: after the others are done, where the machine failed (memory, disk): that
             is no result, and the next call tries again.
     """
+    from prunebench.runner.kept_state import kept_state
+
     job = plan.find("curves", name)
     context, progress = _context(plan, job, data), Progress(plan)
     records: list[dict[str, Any]] = []
@@ -187,7 +192,8 @@ def curves(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
     for baseline in job.baselines:
         cells = plan.curve(baseline, job.method)
         try:
-            records += _curve(context, cells, progress.cell)
+            with kept_state(f"{job.method.name}'s code"):
+                records += _curve(context, cells, progress.cell)
         except Passing as error:
             faults.append(named(cells[0], error))
     if faults:
@@ -207,12 +213,14 @@ def _curve(job: JobContext, cells: Sequence[Cell], say: Say) -> list[dict[str, A
     except Passing:
         raise
     except PrunebenchError as error:
-        why = str(error)
-    except Exception as error:  # a bug in one method is that method's result
+        why = text_of(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a bug in one method is that method's result, also sys.exit
         if out_of_memory(error):
-            raise Passing("out of memory: " + " ".join(str(error).split())) from error
-        traceback.print_exc(file=sys.stderr)
-        why = printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            raise Passing(f"out of memory: {text_of(error)}") from error
+        print_traceback(error)
+        why = f"{type(error).__name__}: {text_of(error)}"
     records = []
     for cell in cells:
         record = job.finished(cell)
@@ -255,10 +263,13 @@ def latencies(plan: Plan, name: str, data: Path = DATA) -> int:
 def _each_cell(
     plan: Plan, kind: str, name: str, data: Path, compute: Callable[[JobContext, Cell], None]
 ) -> int:
+    from prunebench.runner.kept_state import kept_state
+
     job = _context(plan, plan.find(kind, name), data)
     cells = list(plan.cells_of(kind, name))
     for cell in cells:
-        compute(job, cell)
+        with kept_state(f"code of {kind}"):
+            compute(job, cell)
     return len(cells)
 
 
@@ -314,7 +325,10 @@ def begin(plan: Plan, data: Path = DATA) -> None:
         print(said, file=sys.stderr)
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
-        prepare(plan, task.name, data)
+        if foreign_code.of_data(task):
+            apart(f"{__name__}:step", str(plan.layout.config), "prepare", task.name, str(data))
+        else:
+            prepare(plan, task.name, data)
 
 
 def _run(plan: Plan, data: Path) -> Path:
@@ -329,9 +343,11 @@ def _run(plan: Plan, data: Path) -> Path:
                 failed[f"{kind}/{name}"] = ""
                 continue
             try:
-                _STEPS[kind](plan, name, data)
+                _do(plan, kind, name, data)
+            except Unfinished as error:
+                failed[f"{kind}/{name}"] = f"{kind}/{name}: {error}"
             except PrunebenchError as error:
-                failed[f"{kind}/{name}"] = str(error)
+                failed[f"{kind}/{name}"] = text_of(error)
     if failed:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -339,8 +355,33 @@ def _run(plan: Plan, data: Path) -> Path:
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
 
 
+def _do(plan: Plan, kind: str, name: str, data: Path) -> None:
+    """Do a job; where it runs somebody's own code, in a process of its own, as the workflow does.
+
+    So that code cannot end the run, nor change what other methods compute.
+    """
+    method = plan.find(kind, name).method if kind == "curves" else None
+    if foreign_code.of_job(plan.experiment, kind, method):
+        apart(f"{__name__}:step", str(plan.layout.config), kind, name, str(data))
+    else:
+        _STEPS[kind](plan, name, data)
+
+
+def step(config: str, kind: str, name: str, data: str) -> None:
+    """Do a step of an experiment, named by the texts that another process can be told.
+
+    Args:
+        config: path of the experiment's ``config.json``.
+        kind: the kind of job, or ``prepare``.
+        name: the job, or the task to prepare.
+        data: the folder of all data.
+    """
+    _STEPS[kind](plan_of(Path(config)), name, Path(data))
+
+
 # kind of job -> what does one of them
 _STEPS: dict[str, Callable[[Plan, str, Path], Any]] = {
+    "prepare": prepare,
     "baselines": baselines,
     "curves": curves,
     "probes": probes,

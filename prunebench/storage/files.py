@@ -46,14 +46,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with _alone_in(path.parent):
+            _remove_left(path)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            with suppress(OSError):  # some file systems know no locks
+                # Says that a process writes it. Not by filelock, as other locks are: the file is
+                # open as it is, and every command writes files, but few need the library otherwise.
+                fcntl.flock(handle, fcntl.LOCK_EX)
     temporary = Path(name)
     try:
-        with suppress(OSError):  # some file systems know no locks
-            # Says that a process writes it. Not by filelock, as other locks are: the file is
-            # open as it is, and every command writes files, but few need the library otherwise.
-            fcntl.flock(handle, fcntl.LOCK_EX)
         with writing(path):
             yield temporary
             with temporary.open("rb") as file:
@@ -74,6 +75,18 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let others wait: a file that is made and not yet locked would look as if it were left."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(handle)
 

@@ -31,11 +31,30 @@ LOCK = "requirements.lock"
 COMMAND, STARTED = "PRUNEBENCH_COMMAND", "PRUNEBENCH_STARTED"
 
 
+# what changes the arithmetic of torch and of the libraries below it, or the order of sets
+_ARITHMETIC = (
+    "ATEN_", "BLIS_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "MKL_", "NVIDIA_",
+    "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "TORCH", "TRITON_", "XNNPACK_",
+)  # fmt: skip
+
+# of these, what libraries or jobs set themselves on their way, and no sum depends on
+_SET_ON_THE_WAY = {
+    "CUDA_MODULE_LOADING", "CUDA_VISIBLE_DEVICES", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+    "PYTORCH_NVML_BASED_CUDA_CHECK", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR",
+}  # fmt: skip
+_USUAL = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # every job sets it where nobody did
+
+
 def _git(*arguments: str) -> str | None:
+    """What git says of this checkout, whatever repository the environment names."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    # nor of one that the checkout lies in
+    environment["GIT_CEILING_DIRECTORIES"] = str(_ROOT.parent)
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(_ROOT), *arguments],  # noqa: S607
             capture_output=True, text=True, timeout=10, check=True, errors="surrogateescape",
+            env=environment,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
@@ -95,7 +114,7 @@ def diff_hash() -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Return machine, system and every package's version; None for what is unknown."""
+    """Return machine, system, variables and every package's version; None for what is unknown."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -108,10 +127,26 @@ def environment() -> dict[str, Any]:
         },
         "system": _system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "variables": variables(),
         "packages": dict(
             sorted({(d.metadata["Name"] or "").lower(): d.version for d in distributions()}.items())
         ),
     }  # fmt: skip
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of the environment that may change what torch computes, by name.
+
+    In their values ~ stands for the home folder.
+    """
+    home = os.environ.get("HOME", "").rstrip("/")
+    return {
+        name: value.replace(f"{home}/", "~/") if home else value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(_ARITHMETIC)
+        and name not in _SET_ON_THE_WAY
+        and value != _USUAL.get(name)
+    }
 
 
 def _system() -> str:
@@ -127,8 +162,8 @@ def differences(
 ) -> tuple[tuple[str, str, str], ...]:
     """Return what differs between a ``provenance.json`` and this machine: (name, there, here).
 
-    Only system and packages are compared, and of packages those that both have: the rest stands in
-    each record.
+    Only system, variables and packages are compared, and of packages those that both have: the rest
+    stands in each record.
 
     Args:
         stored: content of ``provenance.json``; None where there is none.
@@ -139,12 +174,21 @@ def differences(
     found = []
     if stored.get("system") != here["system"]:
         found.append(("system", str(stored.get("system")), str(here["system"])))
+    if isinstance(given := stored.get("variables"), dict) and given != here["variables"]:
+        sides = given, here["variables"]
+        other = [name for name in sorted({**given, **here["variables"]}) if _differ(name, sides)]
+        one, two = (", ".join(f"{name}={side.get(name, '')}" for name in other) for side in sides)
+        found.append(("variables", one, two))
     there, now = stored.get("packages") or {}, here["packages"]
     other = [name for name in there if name in now and there[name] != now[name]]
     if other:
         one, two = (", ".join(f"{name} {side[name]}" for name in other) for side in (there, now))
         found.append(("packages", one, two))
     return tuple(found)
+
+
+def _differ(name: str, sides: tuple[Mapping[str, Any], Mapping[str, Any]]) -> bool:
+    return sides[0].get(name) != sides[1].get(name)
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -237,9 +237,11 @@ def _take(
 
 
 def _write(tensors: dict[str, NDArray[Any]], target: Path) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     with replacing(target) as temporary:
-        save_file(tensors, temporary)
+        # not save_file, which puts another file in the place of the one that is locked: whoever
+        # prepares the same data at once would remove it
+        temporary.write_bytes(save(tensors))
         # the description of the old bytes must not outlive them
         sidecar(target).unlink(missing_ok=True)

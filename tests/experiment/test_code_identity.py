@@ -287,3 +287,28 @@ def test_what_is_declared_of_the_sources_holds() -> None:
     assert not stale, "edited since: say that their bits are the same, or remove code and counts_as"
     names = [entry["name"] for entry in declared.values() if "name" in entry]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from lib import helper", "from lib.helper import f", "import lib.helper as h",
+        "from lib import *\nimport lib.helper", "def f():\n    from lib.helper import g",
+        "try:\n    import lib.helper\nexcept ImportError:\n    pass",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("init", [True, False])
+def test_a_helper_in_a_folder_beside_a_part_counts_however_it_is_imported(
+    tmp_path: Path, line: str, init: bool
+) -> None:
+    """Else an edit of it would change results and not their names."""
+    _write(tmp_path, {"part.py": line, "lib/helper.py": "x = 1"})
+    if init:
+        _write(tmp_path, {"lib/__init__.py": ""})
+    found = with_helpers([tmp_path / "part.py"])
+    assert tmp_path / "lib" / "helper.py" in found
+    before = code_identity.code_hash(found)
+    _write(tmp_path, {"lib/helper.py": "x = 2"})
+    code_identity._named_code.cache_clear()
+    code_identity._code_hash.cache_clear()
+    assert code_identity.code_hash(found) != before

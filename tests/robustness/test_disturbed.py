@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -103,3 +104,43 @@ def test_a_kill_needs_no_unlocking(tmp_path: Path) -> None:
     wait_for(place.results / "cells", process)
     kill(process)
     place.run(*place.snakemake())
+
+
+def test_workers_that_outlive_their_command_change_nothing(tmp_path: Path) -> None:
+    """Killed alone, Snakemake leaves jobs at work; the same command then starts beside them."""
+    changes = {"seeds": [0], "methods": ["random"], "compute": {"checkpoint_minutes": 0}}
+    changes["training"] = {**GRID["training"], "epochs": 30}
+    one, two = (Place.make(tmp_path / name, **changes) for name in ("one", "two"))
+    one.run(*one.snakemake())
+    first = two.start(*two.snakemake())
+    wait_for(two.results / "jobs" / "running" / "baselines" / "digits-0.json", first)
+    first.kill()  # the supervisor alone
+    first.wait()
+    assert first.stdout is not None
+    two.run(*two.snakemake())
+    until = time.monotonic() + 300
+    while list((two.results / "jobs" / "running").rglob("*.json")):  # those left may still write
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    first.stdout.close()  # of those left, too
+    two.run(*two.snakemake())  # the same command, once more, computes what they damaged
+    assert_same(two.bits(), one.bits())
+    assert len(two.records()) == 1 + 2
+
+
+def test_two_commands_that_prepare_one_data_set_at_once(tmp_path: Path) -> None:
+    alone, both = (Place.make(tmp_path / name) for name in ("alone", "both"))
+    command = [sys.executable, "-m", "prunebench", "prepare", "tiny.yaml", "digits"]
+    alone.run(*command)
+    for _ in range(3):
+        for process in [both.start(*command) for _ in range(3)]:
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output
+    there, here = (
+        {path.name: path.read_bytes() for path in (place.folder / "data/prepared").iterdir()}
+        for place in (alone, both)
+    )
+    notes = {name for name in there if name.endswith("note.json")}  # with times
+    assert len(notes) == 1
+    assert there.keys() == here.keys()
+    assert all(there[name] == here[name] for name in there.keys() - notes)

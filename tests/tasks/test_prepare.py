@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Task
-from prunebench.storage.files import sha256_file
+from prunebench.storage.files import replacing, sha256_file
+from prunebench.tasks import prepare as prepare_module
 from prunebench.tasks.forms import moments
 from prunebench.tasks.prepare import check, prepare, sidecar, split
 from prunebench.tasks.raw import Raw, Split
@@ -330,3 +333,23 @@ def test_calibration_is_never_the_validation_that_the_source_has() -> None:
     assert parts["calibration"][0] is raw.train
     assert not set(parts["calibration"][1]) & set(parts["train"][1])
     assert len(parts["train"][1]) == 32
+
+
+def test_the_file_in_work_stays_the_one_that_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that prepares the same data removes what no lock is on."""
+    seen = []
+
+    @contextmanager
+    def watched(path: Path) -> Iterator[Path]:
+        with replacing(path) as temporary:
+            before = temporary.stat().st_ino
+            yield temporary
+            seen.append(temporary.stat().st_ino == before)
+
+    monkeypatch.setattr(prepare_module, "replacing", watched)
+    tensors = {"x": np.arange(6, dtype=np.int64)}
+    prepare_module._write(tensors, tmp_path / "a.safetensors")
+    assert seen == [True]
+    assert load_file(tmp_path / "a.safetensors")["x"].tolist() == list(range(6))

@@ -50,9 +50,11 @@ def test_a_recipe_is_a_configuration_of_that_method_alone(layout: Layout) -> Non
 
 def test_the_command_writes_the_recipe_and_runs_it(layout: Layout, tmp_path: Path) -> None:
     found = recipes(layout)
-    stub = 'snakemake() { echo "$@" > said; }\n'
+    stub = 'python() { echo "$@" > said; }\n'
     subprocess.run(["bash", "-euc", stub + found.command("imp")], cwd=tmp_path, check=True)
-    assert (tmp_path / "said").read_text() == "--cores all --configfile trial-imp.yaml\n"
+    assert (tmp_path / "said").read_text() == (
+        "-m prunebench workflow --cores all --configfile trial-imp.yaml\n"
+    )
     assert (tmp_path / "trial-imp.yaml").read_text() == found.configuration("imp")
 
 
