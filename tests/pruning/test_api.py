@@ -262,3 +262,14 @@ def test_magnitude_is_torchs() -> None:
     for number in (0, 2):
         assert torch.equal(masks[f"{number}.weight"], other[number].weight_mask.bool())
         assert torch.equal(model[number].weight, other[number].weight)
+
+
+@pytest.mark.parametrize("method", ["dense-long", "dense-stopped", "dense-decayed"])
+def test_a_control_that_removes_nothing_does_not_prune(method: str) -> None:
+    model = mlp()
+    before = deepcopy(model.state_dict())
+    with pytest.raises(PrunebenchError, match=f"{method}.*removes nothing.*sparsity 0.5"):
+        prunebench.prune(model, method, 0.5)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    masks = prunebench.prune(model, method, 0.0)
+    assert all(mask.all() for mask in masks.values())
