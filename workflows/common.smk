@@ -5,12 +5,15 @@ import time
 from pathlib import Path
 from shlex import quote
 
-sys.path.insert(0, workflow.basedir)
+# an installed package has this file within itself, and is found without help
+CHECKOUT = (Path(workflow.basedir) / "prunebench").is_dir()
+if CHECKOUT:
+    sys.path.insert(0, workflow.basedir)
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config as settings
 from prunebench.experiment import plan as planning
-from prunebench.experiment import reachable_p, sources
+from prunebench.experiment import before_work, reachable_p, sources
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
@@ -34,6 +37,9 @@ if set("{}") & set(str(workflow.basedir)):
         f"{workflow.basedir}: Snakemake takes {{}} in a path for wildcards: move the checkout"
     )
 
+if workflow.deployment_settings.deployment_method and not CHECKOUT:
+    refuse("an environment of their own for jobs (conda, a container) needs a checkout")
+
 # a dry run too writes there, and fails with a traceback where it cannot
 NOTES = next(filter(Path.exists, (Path(".snakemake"), Path())))
 if workflow.is_main_process and not os.access(NOTES, os.W_OK):
@@ -45,9 +51,10 @@ if workflow.is_main_process and not os.access(NOTES, os.W_OK):
 # Jobs run in the working directory, which need not be where the package stands. A function of the
 # shell, not a parameter: moving the environment must not run anything again.
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+FOUND_IN = f" PYTHONPATH={quote(workflow.basedir)}" if CHECKOUT else ""
 shell.prefix(
-    "set -euo pipefail; prunebench() {{"
-    f' PYTHONPATH={quote(workflow.basedir)} {quote(PYTHON)} -m prunebench "$@"; }}}}; '
+    f"set -euo pipefail; prunebench() {{{{{FOUND_IN}"
+    f' {quote(PYTHON)} -m prunebench "$@"; }}}}; '
 )
 
 # for provenance.json; not parameters either: another command must not run anything again
@@ -72,6 +79,7 @@ LOCK = None
 try:
     PLAN = planning.Plan(read_experiment())
     if workflow.is_main_process:
+        before_work.check(PLAN.experiment)
         print(reachable_p.Reach.of(PLAN.experiment).said(), file=sys.stderr)
     if workflow.is_main_process and not workflow.output_settings.dryrun:
         LOCK = Lock(PLAN.layout.root)

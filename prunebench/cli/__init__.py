@@ -17,6 +17,7 @@ from prunebench.cli import (  # noqa: F401
     published_commands,
     race_command,
     results_commands,
+    study_commands,
     submit_command,
     verify_command,
 )

@@ -46,6 +46,24 @@ app = typer.Typer(
     ),
 )
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from prunebench import __version__
+
+        print(f"prunebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version")
+    ] = False,
+) -> None:
+    """Declare the options of the program itself."""
+
+
 Config = Annotated[
     Path,
     typer.Argument(help="a configuration: config/x.yaml, or results/x/config.json of a run"),
