@@ -10,8 +10,8 @@ import typer
 # what a script may rely on
 EXITS = {
     0: "done",
-    1: "a check says no (verify, submit check, compare, anchors, check-files), or a bug, with its"
-    " traceback",
+    1: "a check says no (verify, submit check, compare, anchors, check-files), every cell of a"
+    " method failed (run), or a bug, with its traceback",
     2: "something that you can mend: an argument, a file, a server; one line says what",
     130: "interrupted with Ctrl-C; the same command goes on",
 }

@@ -39,7 +39,8 @@ from prunebench.text.progress_bars import bar
         ),
         "If it is killed or interrupted, the same command goes on from the last finished cell."
         " Snakemake runs the same jobs side by side:"
-        " snakemake --cores all --configfile config/default.yaml",
+        " python -m prunebench workflow config/default.yaml",
+        "Exit status 1: every cell of a method failed; everything else is computed and written.",
     )
 )
 def run(config: Config, data: Data = DATA) -> None:
@@ -58,6 +59,9 @@ def run(config: Config, data: Data = DATA) -> None:
     results = plan.layout.root
     for step in (tables, figures, leaderboard, report, paper, summary):
         step(results)
+    if failed := failures.wholly_failed(plan):
+        print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command(

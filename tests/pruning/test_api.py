@@ -273,3 +273,23 @@ def test_a_control_that_removes_nothing_does_not_prune(method: str) -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     masks = prunebench.prune(model, method, 0.0)
     assert all(mask.all() for mask in masks.values())
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ("{n: w.abs().numpy() for n, w in view.weights.items()}",
+         "a ndarray for '0.weight'; torch.from_numpy"),
+        ("{n: 1.0 for n in view.weights}", "a float for '0.weight'"),
+        ("[w.abs() for w in view.weights.values()]", "it returned a list"),
+        ("None", "it returned a NoneType"),
+    ],
+)  # fmt: skip
+def test_a_criterion_that_returns_no_tensors_is_told_so(
+    returned: str, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"def score(view):\n    return {returned}\n")
+    with pytest.raises(Refused, match=r"must return \{name of a weight: tensor") as caught:
+        prunebench.prune(mlp(), {"criterion": f"{file}:score"}, 0.5)
+    assert reason in str(caught.value)

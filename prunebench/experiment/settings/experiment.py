@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from prunebench.errors import PrunebenchError, suggest
+from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import Engine, Probe, Recovery, Schedule, TaskKindTraits
 from prunebench.experiment.settings.method import Method
@@ -19,6 +19,7 @@ from prunebench.experiment.validation import Settings, validated
 from prunebench.storage.layout import rule_name, sparsity_name
 from prunebench.storage.records import DENSE
 
+MOST_SHOWN = 10  # seeds that a message writes out
 REGULAR = "re:"  # before a pattern of names that is a regular expression
 
 
@@ -167,6 +168,14 @@ class Experiment(Settings):
         if 1 not in values:
             raise ValueError("1, the declared length, must be one of them")
         return values
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            some = list(range(value)) if 0 < value <= MOST_SHOWN else [0, 1, 2]
+            raise ValueError(f"must be a list of seeds, e.g. {some}, found {shown(value)}")
+        return value
 
     @field_validator("seeds", "sparsities", "recovery_lengths")
     @classmethod
