@@ -43,6 +43,7 @@ SECTIONS = {
     "Probes": "probes: what is measured of stored networks",
     "Latency": "latency: how times are measured",
     "Analysis": "analysis: how records are judged",
+    "Report": "report: one's own measures and figures",
 }
 ENTRIES = {"tasks": "Task", "regimes": "Regime", "models": "Model", "methods": "Method"}
 # commands that Snakemake calls; a user seldom does

@@ -168,6 +168,10 @@ MEASURED = done("measures", PLAN.measure_jobs)
 ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
 
 
+# figures of one's own, with what they import
+OWN_FIGURES = [str(path) for path in PLAN.figure_sources()]
+
+
 # what others published and was imported beside the records: a new import is shown at once
 PUBLISHED = sorted(map(str, PLAN.layout.published.glob("*.csv")))
 

@@ -72,6 +72,10 @@ Results = Annotated[Path, typer.Argument(help="an experiment's folder: results/x
 Output = Annotated[Path | None, typer.Option(help="JSON file to write with what was done")]
 Data = Annotated[Path, typer.Option(help="folder of downloaded and prepared data")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
+TrustCode = Annotated[
+    bool,
+    typer.Option("--trust-code", help="run Python that the results name and that does not ship"),
+]
 
 
 def plan_of(path: Path) -> Any:

@@ -37,6 +37,8 @@ from prunebench.experiment.part_kinds import (
     allocation,
     criterion,
     engine,
+    figure,
+    measure,
     network,
     pattern,
     probe,
@@ -49,9 +51,9 @@ from prunebench.experiment.sources import PACKAGE, PART_PLACES, modules
 from prunebench.experiment.validation import validated
 
 __all__ = [
-    "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "find", "load",
-    "module_of_file", "network", "part_name", "pattern", "probe", "recovery", "schedule",
-    "task_kind",
+    "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "figure", "find",
+    "load", "measure", "module_of_file", "network", "part_name", "pattern", "probe", "recovery",
+    "schedule", "task_kind",
 ]  # fmt: skip
 
 _REQUIRED = object()

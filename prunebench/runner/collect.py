@@ -31,7 +31,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     tables = {
         "layers": (layout.layers_csv, LAYER_COLUMNS),
         "latency": (layout.latency_csv, LATENCY_COLUMNS),
-        "cells": (layout.cells_csv, COLUMNS),
+        "cells": (layout.cells_csv, (*COLUMNS, *plan.experiment.own_columns)),
     }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
     for path in measured:

@@ -7,6 +7,7 @@ from prunebench.experiment.settings.experiment import (
     Experiment,
     Probes,
     Prunable,
+    Report,
 )
 from prunebench.experiment.settings.method import PARTS, SCORING, First, Method, Part
 from prunebench.experiment.settings.names import Name
@@ -15,6 +16,6 @@ from prunebench.experiment.settings.training import Model, Training
 
 __all__ = [
     "PARTS", "REGULAR", "SCORING", "Analysis", "Augmentation", "Compute", "Experiment", "First",
-    "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Speech", "Task",
+    "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Report", "Speech", "Task",
     "Training",
 ]  # fmt: skip

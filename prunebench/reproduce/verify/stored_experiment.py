@@ -12,7 +12,7 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import config
-from prunebench.experiment.settings import Experiment
+from prunebench.experiment.settings import Experiment, Report
 from prunebench.statistics.cells_table import read_text, typed
 from prunebench.storage import provenance
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
@@ -107,6 +107,8 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
             "models": [_named(experiment.models, cell, "model")],
             "methods": [method],
             "seeds": [cell.seed],
+            # of Python of whoever made the results; what it gives is not compared
+            "report": Report(),
             # times are not compared, and measuring them takes long
             "latency": experiment.latency.model_copy(update={"engines": []}),
             # a method that knows its sparsity, such as 0 of a control, does not look at the grid's
