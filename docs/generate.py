@@ -40,6 +40,7 @@ SECTIONS = {
     "Training": "training",
     "Compute": "compute: how jobs run",
     "Prunable": "prunable: which weights may go",
+    "Calibration": "calibration: what criteria look at",
     "Probes": "probes: what is measured of stored networks",
     "Latency": "latency: how times are measured",
     "Analysis": "analysis: how records are judged",

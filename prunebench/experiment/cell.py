@@ -88,8 +88,10 @@ class Cell:
             settings["model_code"] = code_hash(with_helpers(own))
         if self.method is None:
             return settings
+        calibration = self.experiment.calibration.settings()
         return {
             **settings,
+            **({"calibration": calibration} if calibration else {}),
             "method": _files_by_content(self.method.settings()),
             "method_name": self.method.name,
             "recovery_epochs": self.baseline.training.recovery_epochs,

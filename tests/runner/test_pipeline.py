@@ -20,7 +20,7 @@ from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.settings import Model
-from prunebench.runner import pipeline
+from prunebench.runner import curves, pipeline
 from prunebench.runner.job_context import JobContext
 from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
 from prunebench.storage.records import COLUMNS
@@ -281,3 +281,39 @@ def test_a_measure_or_a_probe_that_takes_a_columns_name_is_refused(tmp_path: Pat
         config.parse({**GRID, **both})
     with pytest.raises(PrunebenchError, match="no function 'min'; did you mean 'mine'"):
         config.parse({**GRID, "report": {"measures": [f"{file}:min"]}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes"),
+    [
+        ({}, [20] * 6),  # 120 training samples, which are fewer than 512
+        ({"samples": 50}, [20, 20, 10]),
+        ({"samples": 50, "batch_size": 32}, [32, 18]),
+        ({"batch_size": 100}, [100, 20]),
+    ],
+)
+def test_as_many_samples_calibrate_as_are_asked(
+    ran: Ran, asked: dict[str, int], sizes: list[int]
+) -> None:
+    plan = ran.again(calibration=asked)
+    baseline = plan.baselines[0]
+    job = JobContext(plan, baseline.task, prepared(baseline.task, ran.data))
+    samples, _ = job.samples(baseline)
+    batches = curves._calibration(job, samples, baseline)
+    assert [len(targets) for _, targets in batches] == sizes
+    whole = curves._calibration(ran_job(ran), samples, baseline)
+    drawn = torch.cat([inputs for inputs, _ in batches])
+    assert torch.equal(drawn, torch.cat([inputs for inputs, _ in whole])[: len(drawn)])
+
+
+def ran_job(ran: Ran) -> JobContext:
+    task = ran.plan.experiment.tasks[0]
+    return JobContext(ran.plan, task, prepared(task, ran.data))
+
+
+def test_more_calibration_than_there_is_is_refused(ran: Ran) -> None:
+    plan = ran.again(calibration={"samples": 121})
+    baseline = plan.baselines[0]
+    job = JobContext(plan, baseline.task, prepared(baseline.task, ran.data))
+    with pytest.raises(PrunebenchError, match="samples: 121 asked, only 120 are there"):
+        curves._calibration(job, job.samples(baseline)[0], baseline)

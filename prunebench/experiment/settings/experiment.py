@@ -78,6 +78,19 @@ class Prunable(Settings):
         return self.model_dump(exclude=None if self.classifier else {"classifier"})
 
 
+class Calibration(Settings):
+    """What criteria and allocations look at: samples of the calibration split, else of training."""
+
+    samples: Count | None = None
+    """Samples that are drawn; empty: 512 of training, or all of a task's calibration split."""
+    batch_size: Count | None = None
+    """Samples in a batch; empty: as many as in a training step."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is set: what is not names no result."""
+        return self.model_dump(exclude_none=True)
+
+
 class Analysis(Settings):
     """How the records are judged: declared before the run; it changes nothing that is computed."""
 
@@ -182,6 +195,8 @@ class Experiment(Settings):
     """How jobs run: device, threads, precision, what stays on disk."""
     prunable: Prunable = Prunable()
     """Which weights may be pruned."""
+    calibration: Calibration = Calibration()
+    """What criteria and allocations look at."""
     probes: Probes = Probes()
     """Measurements of stored networks."""
     latency: Latency = Latency()
