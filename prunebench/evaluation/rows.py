@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.evaluation.generalization import MEASURES, quality
 from prunebench.evaluation.own_measures import OwnMeasures
-from prunebench.experiment import training_gate
+from prunebench.experiment import registry, training_gate
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
-from prunebench.experiment.part_kinds import Recovery
+from prunebench.experiment.part_kinds import Recovery, TaskKindTraits
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
 from prunebench.storage.files import read_json, read_sealed
@@ -76,7 +76,7 @@ class Targets:
         self.chance = self.kind.constant_error(targets["train"])
         found = self.kind.read(stored["train"])
         self.train_error = self.kind.error(found, targets["train"])
-        self.memorizes = training_gate.memorizes(self.kind.name)
+        self.memorizes = registry.find(TaskKindTraits, baseline.task.kind).traits.memorizes
         self.under_trained = training_gate.under_trained(
             self.train_error, noisy=noisy, augmented=regime.augmentation, memorizes=self.memorizes
         )

@@ -15,7 +15,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Network
-from prunebench.experiment.registry import builtin
+from prunebench.experiment.registry import builtin, from_package
 from prunebench.experiment.settings import Experiment, Model, Task
 
 # how timm's source registers a network, and another name that a network had before
@@ -44,7 +44,7 @@ def _check_architecture(model: Model) -> None:
     if OwnCode.named(named) or HubName.named(named):
         return  # checked where settings are read
     ours, theirs = builtin(Network), timm_names()
-    if named in ours or not theirs:
+    if named in ours or not theirs or from_package(Network, named):
         return
     if named.partition(".")[0] not in theirs:
         near = suggest(named, [*ours, *theirs])
