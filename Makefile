@@ -32,11 +32,11 @@ setup: .venv/installed ## the environment in .venv, from the hashed lock file
 	touch $@
 
 benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on CORES cores
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/python -m prunebench workflow --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
 
 anchors: setup ## published figures run again and judged: days on one GPU; ANCHORS=one.yaml runs one
-	for config in $(ANCHORS); do $(BIN)/snakemake --cores $(CORES) --configfile "$$config"; done
+	for config in $(ANCHORS); do $(BIN)/python -m prunebench workflow --cores $(CORES) --configfile "$$config"; done
 	$(BIN)/python -m prunebench anchors config/anchors
 
 test: setup ## the tests, less those marked slow; COVERAGE=yes says which lines they ran, in twice the time

@@ -68,7 +68,21 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names[:_MOST])}{more}" if names else ""
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of anybody's error as one line, cut where it is long."""
+    try:
+        text = str(error)[: _LONG + 1]
+    except Exception:  # code of others, too
+        return "its text cannot be shown"
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
 def reason_of(error: BaseException) -> str:
     """Return the type of another library's error and the first line of its text."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    try:
+        text = str(error)[: _LONG + 1]
+    except Exception:  # code of others, too
+        text = "its text cannot be shown"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

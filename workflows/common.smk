@@ -17,7 +17,7 @@ from prunebench.experiment import before_work, reachable_p, sources
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
-from prunebench.experiment.strict_yaml import read_yaml
+from prunebench.experiment.strict_yaml import read_plain, read_yaml
 from prunebench.runner import damaged_files
 from prunebench.runner.progress import failures
 from prunebench.storage import provenance
@@ -68,7 +68,9 @@ def read_experiment():
         default = Path(workflow.basedir) / "config" / "default.yaml"
         return settings.parse(read_yaml(default) | config, str(default))
     for file in workflow.configfiles:
-        read_yaml(file)  # Snakemake, which reads them too, overlooks keys given twice
+        # Snakemake has read them by now, and run their templates: ``prunebench workflow`` refuses
+        # these before. It also overlooks keys given twice.
+        read_plain(file)
     return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
 
 

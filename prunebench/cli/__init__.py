@@ -13,13 +13,14 @@ from prunebench.cli import (  # noqa: F401
     catalog_commands,
     compress_command,
     export_command,
+    init_command,
     job_commands,
     published_commands,
     race_command,
     results_commands,
-    study_commands,
     submit_command,
     verify_command,
+    workflow_command,
 )
 from prunebench.cli.app import app
 from prunebench.errors import PrunebenchError

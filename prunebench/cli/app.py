@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from prunebench.errors import PrunebenchError
 
 # what a script may rely on
 EXITS = {
@@ -76,6 +81,17 @@ TrustCode = Annotated[
     bool,
     typer.Option("--trust-code", help="run Python that the results name and that does not ship"),
 ]
+
+
+@contextmanager
+def document_of_error(as_json: bool) -> Iterator[None]:
+    """Print ``{"error": …}`` where the block ends in a PrunebenchError: programs get a document."""
+    try:
+        yield
+    except PrunebenchError as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}))
+        raise
 
 
 def plan_of(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prunebench.cli.app import AsJson, app, example, files, guide
+from prunebench.cli.app import AsJson, app, document_of_error, example, files, guide
 from prunebench.errors import PrunebenchError
 
 # rows for programs, a table for people, and what renews that table in a text
@@ -72,21 +72,26 @@ def check_method(
     """Check that a method keeps the contract of all methods, on a CNN, a transformer and an MLP."""
     from prunebench.experiment import config as settings
     from prunebench.pruning import contract
+    from prunebench.runner.checked_method import check_contract
 
-    if config is not None:
-        known = {method.name: method for method in settings.load(config).methods}
-        method = known[name] if name in known else settings.method(name)
-    elif ":" in name:
-        method = settings.method({"name": "mine", "criterion": name})
-    else:
-        method = settings.method(name)
-    findings = contract.check(method, contract.standard_networks())
+    with document_of_error(as_json):
+        findings = check_contract(_method(settings, name, config))
     if as_json:
         print(json.dumps([asdict(found) for found in findings]))
     for found in () if as_json else findings:
         print(f"{found.outcome:8} {found.network:12} {found.check}  {found.detail}".rstrip())
     if any(found.outcome == contract.BROKEN for found in findings):
         raise PrunebenchError(f"{name} breaks the contract")
+
+
+def _method(settings: Any, name: str, config: Path | None) -> Any:
+    """The method that a name stands for, in a configuration or among what ships."""
+    if config is not None:
+        known = {method.name: method for method in settings.load(config).methods}
+        return known[name] if name in known else settings.method(name)
+    if ":" in name:
+        return settings.method({"name": "mine", "criterion": name})
+    return settings.method(name)
 
 
 @app.command(epilog=guide(example("schema"), files("nothing", "nothing")))

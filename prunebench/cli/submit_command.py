@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, Data, app, example, files, guide
+from prunebench.cli.app import (
+    AsJson,
+    Data,
+    TrustCode,
+    app,
+    document_of_error,
+    example,
+    files,
+    guide,
+)
 from prunebench.cli.verify_command import Sample, Seed, seed_of
 from prunebench.storage.layout import DATA
 
@@ -45,7 +54,9 @@ def pack(
 
 @submit.command(
     epilog=guide(
-        example("submit check submissions/mine --sample 1"), files("the folder, data/", "nothing")
+        example("submit check submissions/mine --sample 1"),
+        files("the folder, data/", "nothing"),
+        "Without --trust-code what needs the Python of the submission is not run: read that first.",
     )
 )
 def check(
@@ -54,16 +65,19 @@ def check(
     seed: Seed = None,
     data: Data = DATA,
     as_json: AsJson = False,
+    trust_code: TrustCode = False,
 ) -> None:
-    """Check a submission and compute some of its cells again. It runs the submission's Python.
+    """Check a submission and compute some of its cells again.
 
-    It prints a line for each result. Exit status: 0 nothing is broken, 1 something is, 2 bad input.
+    It prints a line for each result. Exit status: 0 all was run and nothing is broken, 1 something
+    is broken or was not run, 2 bad input.
     """
     from prunebench.reproduce.submission.check import check as run_checks
-    from prunebench.reproduce.submission.submission_findings import BROKEN, shown
+    from prunebench.reproduce.submission.submission_findings import BROKEN, NOT_RUN, shown
     from prunebench.reproduce.submission.submission_folder import load
 
-    found = list(run_checks(load(folder), data, sample, seed_of(seed)))
+    with document_of_error(as_json):
+        found = list(run_checks(load(folder), data, sample, seed_of(seed), trust_code))
     print(json.dumps([asdict(f) for f in found], indent=1) if as_json else "\n".join(shown(found)))
-    if any(result.outcome == BROKEN for result in found):
+    if any(result.outcome in (BROKEN, NOT_RUN) for result in found):
         raise typer.Exit(1)

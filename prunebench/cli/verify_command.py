@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, Data, app, example, files, guide
+from prunebench.cli.app import (
+    AsJson,
+    Data,
+    TrustCode,
+    app,
+    document_of_error,
+    example,
+    files,
+    guide,
+)
 from prunebench.storage.layout import DATA
 
 REFERENCE = Path("results/reference/default")
@@ -26,6 +35,8 @@ def seed_of(seed: int | None) -> int:
     epilog=guide(
         example("verify results/reference/default --sample 1"),
         files("cells.csv, config.json, data/", "nothing: cells are computed in a temporary folder"),
+        "Cells that need Python that does not ship are not re-run, and so not confirmed, unless"
+        " --trust-code is given: read the files first, which are named with their hashes.",
     )
 )
 def verify(
@@ -36,19 +47,22 @@ def verify(
     seed: Seed = None,
     data: Data = DATA,
     as_json: AsJson = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Compute some cells of an experiment again and compare them with its records.
 
     Each is bit-identical, inside the interval over seeds, or different. Exit status: 0 all are
-    bit-identical or inside, 1 one is different or not decidable, 2 bad input.
+    bit-identical or inside, 1 one is different, not decidable or not re-run, 2 bad input.
     """
     from prunebench.reproduce.verify.recompute import rerun
     from prunebench.reproduce.verify.stored_experiment import draw, load
     from prunebench.reproduce.verify.verdict_text import as_json as said
     from prunebench.reproduce.verify.verdict_text import as_text
 
-    stored, seed = load(results), seed_of(seed)
-    outcome = rerun(stored, draw(stored.rows, sample, seed), data)
+    seed = seed_of(seed)
+    with document_of_error(as_json):
+        stored = load(results)
+        outcome = rerun(stored, draw(stored.rows, sample, seed), data, trust_code)
     found = {"seed": seed, **said(outcome)}
     print(json.dumps(found, indent=1) if as_json else f"--seed {seed}\n{as_text(outcome)}")
     if not outcome.confirmed:

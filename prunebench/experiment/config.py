@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import (
@@ -44,7 +42,7 @@ def presets(kind: str) -> dict[str, dict[str, Any]]:
         kind: ``tasks``, ``regimes``, ``models`` or ``methods``.
     """
     file = _PRESETS / f"{kind}.yaml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return read_yaml(file) if file.exists() else {}
 
 
 def _entry(kind: str, value: Any) -> dict[str, Any]:

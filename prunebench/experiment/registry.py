@@ -57,6 +57,7 @@ __all__ = [
 ]  # fmt: skip
 
 _REQUIRED = object()
+_ENDS = "ends the process when it is imported (sys.exit)"
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str, "None": type(None)}
 T = TypeVar("T", bound=Traits)
 
@@ -179,7 +180,10 @@ def _source_of_module(kind: str, module: str) -> Path:
     folders, name, found = None, "", None
     for part in module.split("."):
         name = f"{name}.{part}" if name else part
-        found = PathFinder.find_spec(name, folders) if part.isidentifier() else None
+        try:
+            found = PathFinder.find_spec(name, folders) if part.isidentifier() else None
+        except KeyError:  # a folder without __init__.py in another such folder
+            found = None
         if found is None:
             raise PrunebenchError(f"{kind} {module!r}: no such Python module")
         folders = found.submodule_search_locations or []
@@ -251,7 +255,10 @@ def _from_source(
 def load(spec: Spec) -> Callable[..., Any]:
     """Import the function of a part and return it."""
     if spec.module is not None:
-        return getattr(importlib.import_module(spec.module), spec.function)
+        try:
+            return getattr(importlib.import_module(spec.module), spec.function)
+        except SystemExit as error:
+            raise PrunebenchError(f"{spec.source}: {_ENDS}") from error
     return getattr(module_of_file(spec.source), spec.function)
 
 
@@ -266,8 +273,10 @@ def module_of_file(source: Path) -> ModuleType:
         sys.modules[name] = module
         try:
             module_spec.loader.exec_module(module)
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]  # half a module must not serve the next call
+            if isinstance(error, SystemExit):
+                raise PrunebenchError(f"{source}: {_ENDS}") from error
             raise
     return sys.modules[name]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, shown
 
 LARGEST = 2 * 2**20  # bytes of a file; PyYAML takes seconds for it
 _MOST = 100_000  # values of a file, aliases expanded
@@ -46,6 +46,31 @@ def read_yaml(path: str | Path) -> Any:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, and the like
         raise PrunebenchError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     check_extent(value, str(path))
+    return value
+
+
+def read_plain(path: str | Path) -> dict[str, Any]:
+    """Return the content of a configuration that Snakemake is to read after this.
+
+    Snakemake's loader knows templates (YTE): it would run the Python in them, also in a dry run.
+
+    Args:
+        path: a file; not a pipe, of which nothing is left for Snakemake.
+
+    Raises:
+        PrunebenchError: as of ``read_yaml``; or the file is no mapping, or a template.
+    """
+    if not Path(path).is_file():
+        raise PrunebenchError(f"{path}: no such file")
+    value = read_yaml(path)
+    if not isinstance(value, dict):
+        raise PrunebenchError(f"{path}: must be a mapping of keys to values, found {shown(value)}")
+    for key in map(str, value):
+        if key.startswith("__"):
+            raise PrunebenchError(
+                f"{path}: {shown(key)} makes it a template, whose Python Snakemake would run:"
+                " write out the values"
+            )
     return value
 
 

@@ -7,21 +7,21 @@ cell is found by its identity and left alone.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunebench.errors import Passing, PrunebenchError, printable
-from prunebench.experiment import before_work, registry
+from prunebench.errors import Passing, PrunebenchError, text_of
+from prunebench.experiment import before_work, foreign_code, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.part_kinds import TaskKindTraits
-from prunebench.experiment.plan import Plan
+from prunebench.experiment.plan import Plan, plan_of
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner.collect import collect
+from prunebench.runner.own_process import Unfinished, apart
 from prunebench.runner.progress import Progress, at_work
-from prunebench.runner.progress.failures import SHOWN, named, out_of_memory
+from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import DATA, REMOVED
 from prunebench.storage.records import FAILED
@@ -58,9 +58,13 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
         name: the task.
         data: the folder of all data.
     """
+    prepare_task(plan.task(name), data)
+
+
+def prepare_task(task: Task, data: Path = DATA) -> None:
+    """Do what ``prepare`` does, of a task's settings."""
     from prunebench.tasks.prepare import prepare, sidecar
 
-    task = plan.task(name)
     path = prepared(task, data)
     manifest = prepared_manifest(path)
     manifest.remove()
@@ -171,7 +175,7 @@ def baselines(plan: Plan, name: str, data: Path = DATA) -> list[dict[str, Any]]:
             faults.append(str(error))
             continue
         except Exception as error:  # the others need not suffer
-            traceback.print_exc(file=sys.stderr)
+            print_traceback(error)
             faults.append(named(cell, error))
             continue
         progress.cell(cell, record["status"])
@@ -221,12 +225,14 @@ def _curve(job: JobContext, cells: Sequence[Cell], say: Say) -> list[dict[str, A
     except Passing:
         raise
     except PrunebenchError as error:
-        why = str(error)
-    except Exception as error:  # a bug in one method is that method's result
+        why = text_of(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a bug in one method is that method's result, also sys.exit
         if out_of_memory(error):
-            raise Passing("out of memory: " + " ".join(str(error).split())) from error
-        traceback.print_exc(file=sys.stderr)
-        why = printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            raise Passing(f"out of memory: {text_of(error)}") from error
+        print_traceback(error)
+        why = f"{type(error).__name__}: {text_of(error)}"
     records = []
     for cell in cells:
         record = job.finished(cell)
@@ -333,7 +339,10 @@ def begin(plan: Plan, data: Path = DATA) -> None:
         print(said, file=sys.stderr)
     for task in plan.experiment.tasks:
         download(plan, task.name, data)
-        prepare(plan, task.name, data)
+        if foreign_code.of_data(task):
+            apart(f"{__name__}:step", str(plan.layout.config), "prepare", task.name, str(data))
+        else:
+            prepare(plan, task.name, data)
 
 
 def _run(plan: Plan, data: Path) -> Path:
@@ -348,9 +357,11 @@ def _run(plan: Plan, data: Path) -> Path:
                 failed[f"{kind}/{name}"] = ""
                 continue
             try:
-                _STEPS[kind](plan, name, data)
+                _do(plan, kind, name, data)
+            except Unfinished as error:
+                failed[f"{kind}/{name}"] = f"{kind}/{name}: {error}"
             except PrunebenchError as error:
-                failed[f"{kind}/{name}"] = str(error)
+                failed[f"{kind}/{name}"] = text_of(error)
     if failed:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -358,8 +369,33 @@ def _run(plan: Plan, data: Path) -> Path:
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
 
 
+def _do(plan: Plan, kind: str, name: str, data: Path) -> None:
+    """Do a job; where it runs somebody's own code, in a process of its own, as the workflow does.
+
+    So that code cannot end the run, nor change what other methods compute.
+    """
+    method = plan.find(kind, name).method if kind == "curves" else None
+    if foreign_code.of_job(plan.experiment, kind, method):
+        apart(f"{__name__}:step", str(plan.layout.config), kind, name, str(data))
+    else:
+        _STEPS[kind](plan, name, data)
+
+
+def step(config: str, kind: str, name: str, data: str) -> None:
+    """Do a step of an experiment, named by the texts that another process can be told.
+
+    Args:
+        config: path of the experiment's ``config.json``.
+        kind: the kind of job, or ``prepare``.
+        name: the job, or the task to prepare.
+        data: the folder of all data.
+    """
+    _STEPS[kind](plan_of(Path(config)), name, Path(data))
+
+
 # kind of job -> what does one of them
 _STEPS: dict[str, Callable[[Plan, str, Path], Any]] = {
+    "prepare": prepare,
     "baselines": baselines,
     "curves": curves,
     "probes": probes,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, text_of
 from prunebench.evaluation.size import size
 from prunebench.experiment.settings import Model, Prunable
 from prunebench.pruning import left_out
@@ -36,8 +36,8 @@ def build(model: Model, facts: NetworkFacts, width: float = 1.0) -> nn.Module:
         return models.create(model, facts, seed=0, width=width)
     except PrunebenchError:
         raise
-    except Exception as error:  # a constructor of timm's may raise anything
-        what = f"{type(error).__name__}: {error}{models.only_square(facts)}"
+    except (Exception, SystemExit) as error:  # a constructor of timm's may raise anything
+        what = f"{type(error).__name__}: {text_of(error)}{models.only_square(facts)}"
         raise PrunebenchError(f"models: {model.name}: cannot be built: {what}") from error
 
 
@@ -46,7 +46,7 @@ def _check_fits(model: Model, facts: NetworkFacts, width: float) -> None:
     try:
         with torch.device("meta"):
             light = models.create(model.drawn(), facts, seed=0, width=width)
-    except Exception:  # what is wrong with it is told when it is really built
+    except (Exception, SystemExit):  # what is wrong with it is told when it is really built
         return
     weights = sum(parameter.numel() for parameter in light.parameters())
     needed = COPIES * 4 * weights
@@ -79,10 +79,11 @@ def describe(
     layers = sort_layers(network, prunable, example)
     try:
         found = size(network, example, {}, list(layers.prunable))
-    except Exception as error:  # nor is it known what its forward pass may raise
+    except (Exception, SystemExit) as error:  # nor is it known what its forward pass may raise
         raise PrunebenchError(
             f"models: {model.name} cannot take the inputs of {task}"
-            f" ({'×'.join(map(str, example.shape[1:]))}): {error}{models.only_square(facts)}"
+            f" ({'×'.join(map(str, example.shape[1:]))}): {text_of(error)}"
+            f"{models.only_square(facts)}"
         ) from error
     return {
         "task": task,

@@ -1,41 +1,40 @@
-"""Snakemake on the workflow that ships: many jobs side by side, on one machine or a cluster."""
+"""Snakemake's arguments for the workflow that ships: many jobs at once, here or on a cluster."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.shipped import SNAKEFILE, shipped
 
-# options that say how much runs at once, in any of Snakemake's spellings
+CONFIGFILE = ("--configfile", "--configfiles")
+# options that say how much runs at once
 _PARALLEL = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
-# what this command gives itself
-_GIVEN = ("--configfile", "--configfiles", "--snakefile", "-s")
+_CONFIGURATION = (".yaml", ".yml", ".json")
 
 
-def command(config: Path, options: Sequence[str] = ()) -> list[str]:
-    """Return the command line with which Snakemake runs an experiment.
+def arguments(options: Sequence[str] = ()) -> list[str]:
+    """Return the arguments with which Snakemake runs an experiment.
 
     Args:
-        config: a configuration that was checked before.
-        options: further ones of Snakemake's; without one that says how much runs at once, all cores
-            are used.
+        options: of Snakemake's; the first may be a configuration, without an option before it.
+            Without an option that says how much runs at once, all cores are used.
 
     Raises:
-        PrunebenchError: an option names another configuration or another workflow.
+        PrunebenchError: a configuration stands first, and an option names another.
     """
-    for option in options:
-        if _is_one_of(option, _GIVEN):
+    config, rest = None, list(options)
+    if rest and not rest[0].startswith("-") and rest[0].endswith(_CONFIGURATION):
+        config = rest.pop(0)
+        if any(_is_one_of(option, CONFIGFILE) for option in rest):
             raise PrunebenchError(
-                f"{option}: this command takes one configuration, as its argument, and the workflow"
-                " that ships; `extends: base.yaml` in a configuration joins two"
+                f"{config} and --configfile: name one configuration; `extends: base.yaml` in it"
+                " joins two"
             )
-    cores = [] if any(_is_one_of(o, _PARALLEL) for o in options) else ["--cores", "all"]
-    # the file with the configuration comes first: that option takes all that follows it
-    given = ["--configfile", str(config), "--snakefile", str(shipped(SNAKEFILE))]
-    return [sys.executable, "-m", "snakemake", *given, *cores, *options]
+    cores = [] if any(_is_one_of(o, _PARALLEL) for o in rest) else ["--cores", "all"]
+    # another option follows the configuration, which would take all words up to the next
+    given = ["--configfile", config] if config else []
+    return [*given, "--snakefile", str(shipped(SNAKEFILE)), *cores, *rest]
 
 
 def _is_one_of(option: str, names: Sequence[str]) -> bool:

@@ -32,13 +32,25 @@ LOCK = "requirements.lock"
 COMMAND, STARTED = "PRUNEBENCH_COMMAND", "PRUNEBENCH_STARTED"
 
 
+# what changes the arithmetic of torch and of the libraries below it, or the order of sets
+_ARITHMETIC = (
+    "ATEN_", "BLIS_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "MKL_", "NVIDIA_",
+    "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "TORCH", "TRITON_", "XNNPACK_",
+)  # fmt: skip
+
+
 def _git(*arguments: str) -> str | None:
+    """What git says of this checkout, whatever repository the environment names."""
     if checkout() is None:  # an installed package: the repository around it is another's
         return None
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    # nor of one that the checkout lies in
+    environment["GIT_CEILING_DIRECTORIES"] = str(_ROOT.parent)
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(_ROOT), *arguments],  # noqa: S607
             capture_output=True, text=True, timeout=10, check=True, errors="surrogateescape",
+            env=environment,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
@@ -98,7 +110,7 @@ def diff_hash() -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Return machine, system and every package's version; None for what is unknown."""
+    """Return machine, system, variables and every package's version; None for what is unknown."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -111,10 +123,23 @@ def environment() -> dict[str, Any]:
         },
         "system": _system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "variables": variables(),
         "packages": dict(
             sorted({(d.metadata["Name"] or "").lower(): d.version for d in distributions()}.items())
         ),
     }  # fmt: skip
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of the environment that may change what torch computes, by name.
+
+    In their values ~ stands for the home folder.
+    """
+    return {
+        name: _without_home(value)
+        for name, value in sorted(os.environ.items())
+        if name.startswith(_ARITHMETIC)
+    }
 
 
 def _system() -> str:
@@ -130,8 +155,8 @@ def differences(
 ) -> tuple[tuple[str, str, str], ...]:
     """Return what differs between a ``provenance.json`` and this machine: (name, there, here).
 
-    Only system and packages are compared, and of packages those that both have: the rest stands in
-    each record.
+    Only system, variables and packages are compared, and of packages those that both have: the rest
+    stands in each record.
 
     Args:
         stored: content of ``provenance.json``; None where there is none.
@@ -142,12 +167,21 @@ def differences(
     found = []
     if stored.get("system") != here["system"]:
         found.append(("system", str(stored.get("system")), str(here["system"])))
+    if isinstance(given := stored.get("variables"), dict) and given != here["variables"]:
+        sides = given, here["variables"]
+        other = [name for name in sorted({**given, **here["variables"]}) if _differ(name, sides)]
+        one, two = (", ".join(f"{name}={side.get(name, '')}" for name in other) for side in sides)
+        found.append(("variables", one, two))
     there, now = stored.get("packages") or {}, here["packages"]
     other = [name for name in there if name in now and there[name] != now[name]]
     if other:
         one, two = (", ".join(f"{name} {side[name]}" for name in other) for side in (there, now))
         found.append(("packages", one, two))
     return tuple(found)
+
+
+def _differ(name: str, sides: tuple[Mapping[str, Any], Mapping[str, Any]]) -> bool:
+    return sides[0].get(name) != sides[1].get(name)
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -230,8 +264,12 @@ def command_line(arguments: list[str]) -> str:
     else:
         named = [program.name]
     typed = shlex.join([*named, *arguments[1:]])
+    return _without_home(typed)
+
+
+def _without_home(text: str) -> str:
     home = os.environ.get("HOME", "").rstrip("/")
-    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", text) if home else text
 
 
 def copy_workflow(folder: Path) -> list[Path]:

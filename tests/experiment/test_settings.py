@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
-from prunebench.experiment.settings import Experiment, Name, Training
+from prunebench.experiment.settings import Experiment, Model, Name, Training
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.experiment.validation import Settings, takes_numbers, validated
 
@@ -341,3 +341,33 @@ def test_one_value_in_the_place_of_a_list_is_told_the_right_form(
     path: str, value: Any, said: str
 ) -> None:
     assert said in refusal(path, value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"pretrained_cfg": {"url": "http://x.example/a.pth"}}, "url"),
+        ({"pretrained_cfg_overlay": {"num_classes": 3, "hf_hub_id": "a/b"}}, "hf_hub_id"),
+        ({"pretrained_cfg": {"source": "hf-hub"}}, "source"),
+        ({"cache_dir": "/anywhere"}, "cache_dir"),
+        ({"checkpoint_path": "https://x.example/a.pth"}, "'https://x.example/a.pth'"),
+        ({"a": [{"b": ["file:///etc/passwd"]}]}, "'file:///etc/passwd'"),
+    ],
+)
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_arguments_of_a_network_fetch_nothing(
+    arguments: dict[str, Any], told: str, pretrained: bool
+) -> None:
+    """Refused before timm hears of it: nothing is asked for, nothing lies in its cache."""
+    given = {"name": "x", "architecture": "test_resnet", "arguments": arguments}
+    with pytest.raises(PrunebenchError) as caught:
+        validated(Model, {**given, "pretrained": pretrained}, "models: x")
+    assert f"arguments: {told} would fetch a file" in str(caught.value)
+
+
+def test_arguments_that_name_files_or_tags_stay() -> None:
+    for arguments in (
+        {"pretrained_cfg_overlay": {"file": "mine.pth", "url": None}},
+        {"pretrained_cfg": "a1_in1k", "drop_rate": 0.1, "layers": [2, 2]},
+    ):
+        Model(name="x", architecture="test_resnet", arguments=arguments)

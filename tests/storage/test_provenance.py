@@ -168,3 +168,48 @@ def test_the_hash_of_what_is_not_committed(tmp_path: Path) -> None:
     third = found()
     assert len({first, second, third}) == 3
     assert all(re.fullmatch("[0-9a-f]{64} True", text) for text in (first, second, third))
+
+
+def test_the_commit_is_the_checkouts_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of git, or an editor, may run this with variables of another repository."""
+    ours = provenance._git("rev-parse", "HEAD")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    other = tmp_path / "other"
+    for arguments in (["init", "-q", str(other)],
+                      ["-C", str(other), "commit", "-q", "--allow-empty", "-m", "x"]):  # fmt: skip
+        subprocess.run([*git, *arguments], check=True)
+    for name, value in {
+        "GIT_DIR": other / ".git", "GIT_WORK_TREE": other, "GIT_INDEX_FILE": other / "index",
+        "GIT_OBJECT_DIRECTORY": other / ".git" / "objects",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    assert provenance._git("rev-parse", "HEAD") == ours
+    inner = other / "unpacked"  # an archive of the code in somebody's repository has no commit
+    inner.mkdir()
+    monkeypatch.setattr(provenance, "_ROOT", inner)
+    assert provenance._git("rev-parse", "HEAD") is None
+
+
+def test_variables_that_change_sums_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    given = {
+        "OMP_NUM_THREADS": "3", "MKL_CBWR": "AVX2", "CUBLAS_WORKSPACE_CONFIG": ":16:8",
+        "NVIDIA_TF32_OVERRIDE": "0", "ATEN_CPU_CAPABILITY": "default", "PYTHONHASHSEED": "1",
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", "TORCHINDUCTOR_CACHE_DIR": "/home/somebody/x",
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PASSWORD", "secret")
+    found = provenance.environment()
+    expected = {**given, "TORCHINDUCTOR_CACHE_DIR": "~/x"}
+    assert {name: found["variables"].get(name) for name in given} == expected
+    assert "PASSWORD" not in found["variables"]
+    assert provenance.differences(found, found) == ()
+    monkeypatch.setenv("MKL_CBWR", "AVX512")
+    monkeypatch.delenv("PYTHONHASHSEED")
+    assert provenance.differences(found, provenance.environment()) == (
+        ("variables", "MKL_CBWR=AVX2, PYTHONHASHSEED=1", "MKL_CBWR=AVX512, PYTHONHASHSEED="),
+    )
+    assert provenance.differences({"system": found["system"]}, found) == ()  # of earlier versions

@@ -8,11 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from prunebench.errors import shown
 from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.settings.names import Count, Name
 from prunebench.experiment.validation import Settings
 
+# by which timm fetches weights from elsewhere, or puts them elsewhere
+_FETCHING = ("url", "hf_hub_id", "hf_hub_filename", "source", "cache_dir")
 CHECKPOINT = "checkpoint_path"  # timm's argument: a file of weights to start from
 
 
@@ -109,6 +112,17 @@ class Model(Settings):
             raise ValueError(f"weights and {other}: training starts from one of the two")
         return self
 
+    @model_validator(mode="after")
+    def _fetches_in_plain_sight(self) -> Model:
+        # pretrained: true and hf:owner/name say what is fetched; an address among arguments of a
+        # library would be fetched, and kept in its cache, by the way
+        if OwnCode.named(self.architecture) is None and (found := _fetched(self.arguments)):
+            raise ValueError(
+                f"arguments: {found} would fetch a file: download it yourself and name it, weights:"
+                " mine.safetensors"
+            )
+        return self
+
     def sources(self) -> list[Path]:
         """Return the files of the user's that build it: none, unless it is one's own."""
         own = OwnCode.named(self.architecture)
@@ -124,3 +138,13 @@ class Model(Settings):
     def loads(self) -> bool:
         """Whether training starts from weights that are loaded, e.g. pretrained ones."""
         return self != self.drawn()
+
+
+def _fetched(value: JsonValue) -> str:
+    """Return the key or the address in arguments that a library would fetch; "" for none."""
+    if isinstance(value, dict):
+        named = next((key for key, item in value.items() if key in _FETCHING and item), "")
+        return named or _fetched(list(value.values()))
+    if isinstance(value, list):
+        return next(filter(None, map(_fetched, value)), "")
+    return shown(value) if isinstance(value, str) and "://" in value else ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from prunebench.experiment import foreign_code
 from prunebench.pruning import contract
 from prunebench.reproduce.submission.check_masks import masks
 from prunebench.reproduce.submission.check_table import budgets, columns, grid, provenance, statuses
 from prunebench.reproduce.submission.submission_findings import (
     BROKEN,
+    NOT_RUN,
     PASSED,
     WARNING,
     SubmissionFinding,
@@ -17,11 +19,16 @@ from prunebench.reproduce.submission.submission_findings import (
 )
 from prunebench.reproduce.submission.submission_folder import Submission
 from prunebench.reproduce.verify.compare_records import CONFIRMED
-from prunebench.reproduce.verify.recompute import rerun
+from prunebench.reproduce.verify.compare_records import NOT_RUN as UNRUN
+from prunebench.reproduce.verify.recompute import needs, rerun, say_trusted
 from prunebench.reproduce.verify.stored_experiment import draw
 from prunebench.reproduce.verify.verdict_text import environment, summary
+from prunebench.runner.checked_method import check_contract
+from prunebench.runner.own_process import Unfinished
 from prunebench.storage.coordinates import Coordinates
 
+# what a verdict on a cell is among the findings; any other is BROKEN
+_OUTCOMES = {**dict.fromkeys(CONFIRMED, PASSED), UNRUN: NOT_RUN}
 Check = Callable[[Submission], Iterator[SubmissionFinding]]
 TABLES: tuple[tuple[str, str, Check], ...] = (
     ("columns", "all columns of a record are there", columns),
@@ -33,49 +40,59 @@ TABLES: tuple[tuple[str, str, Check], ...] = (
 
 
 def check(
-    submission: Submission, data: Path, sample: int, seed: int
+    submission: Submission, data: Path, sample: int, seed: int, trust_code: bool = False
 ) -> Iterator[SubmissionFinding]:
-    """Run all checks of a submission and yield their results. It runs the submission's Python.
+    """Run all checks of a submission and yield their results.
 
-    If something is broken, no cell is computed again.
+    If something is broken, no cell is computed again. Python of the submission runs only where it
+    is trusted, and in processes of its own; what needs it otherwise is NOT_RUN.
 
     Args:
         submission: the submission.
         data: folder of downloaded and prepared data.
         sample: number of cells to compute again, half of them of the submitted method; 0: none.
         seed: seed of the draw of these cells.
+        trust_code: whether to run Python that does not ship.
 
     Raises:
         PrunebenchError: the data of a task are not there.
     """
     broken = False
-    for result in _static(submission, data):
+    for result in _static(submission, data, trust_code):
         broken |= result.outcome == BROKEN
         yield result
     if broken or sample < 1:
         why = "something is broken: mend that first" if broken else "not asked for"
         yield SubmissionFinding(WARNING, "re-run", "", f"no cell was computed again: {why}")
         return
-    yield from recomputed(submission, data, sample, seed)
+    yield from recomputed(submission, data, sample, seed, trust_code)
 
 
-def _static(submission: Submission, data: Path) -> Iterator[SubmissionFinding]:
+def _static(submission: Submission, data: Path, trust_code: bool) -> Iterator[SubmissionFinding]:
     for name, said, look in TABLES:
         yield from concluded(name, said, look(submission))
     said = "the masks have the sparsities and numbers of weights that the records claim"
-    yield from concluded("masks", said, masks(submission, data))
+    yield from concluded("masks", said, masks(submission, data, trust_code))
     said = f"{submission.form.method} keeps the contract of a method"
-    yield from concluded("contract", said, _contract(submission))
+    yield from concluded("contract", said, _contract(submission, trust_code))
 
 
-def _contract(submission: Submission) -> Iterator[SubmissionFinding]:
-    for found in contract.check(submission.method, contract.standard_networks()):
+def _contract(submission: Submission, trust_code: bool) -> Iterator[SubmissionFinding]:
+    name, files = submission.form.method, foreign_code.of_method(submission.method)
+    if files and not trust_code:
+        yield SubmissionFinding(NOT_RUN, "contract", name, needs(files))
+        return
+    say_trusted(files)
+    try:
+        results = check_contract(submission.method)
+    except Unfinished as error:
+        yield SubmissionFinding(BROKEN, "contract", name, str(error))
+        return
+    for found in results:
         if found.outcome != contract.PASSED:
             outcome = BROKEN if found.outcome == contract.BROKEN else WARNING
             told = f"{found.check}: {found.outcome} {found.detail}".rstrip()
-            yield SubmissionFinding(
-                outcome, "contract", f"{submission.form.method} on {found.network}", told
-            )
+            yield SubmissionFinding(outcome, "contract", f"{name} on {found.network}", told)
 
 
 def drawn(submission: Submission, sample: int, seed: int) -> list[Coordinates]:
@@ -97,7 +114,7 @@ def drawn(submission: Submission, sample: int, seed: int) -> list[Coordinates]:
 
 
 def recomputed(
-    submission: Submission, data: Path, sample: int, seed: int
+    submission: Submission, data: Path, sample: int, seed: int, trust_code: bool = False
 ) -> Iterator[SubmissionFinding]:
     """Compute some cells again and yield a result for each, and one for all.
 
@@ -106,12 +123,15 @@ def recomputed(
     Raises:
         PrunebenchError: the data of a task are not there, or a baseline cannot be computed here.
     """
-    outcome = rerun(submission.stored, drawn(submission, sample, seed), data)
+    outcome = rerun(submission.stored, drawn(submission, sample, seed), data, trust_code)
     for compared in outcome.cells:
-        confirmed = compared.verdict in CONFIRMED
         told = f"{compared.verdict}: {compared.reason}".removesuffix(": ")
-        yield SubmissionFinding(PASSED if confirmed else BROKEN, "re-run", str(compared.cell), told)
+        yield SubmissionFinding(
+            _OUTCOMES.get(compared.verdict, BROKEN), "re-run", str(compared.cell), told
+        )
     for name, there, here in environment(outcome):
         yield SubmissionFinding(WARNING, "re-run", "environment", f"{name}: {there}, here {here}")
     told = f"{summary(outcome)} (--seed {seed})"
-    yield SubmissionFinding(PASSED if outcome.confirmed else BROKEN, "re-run", "", told)
+    found = {_OUTCOMES.get(compared.verdict, BROKEN) for compared in outcome.cells}
+    worst = next(each for each in (BROKEN, NOT_RUN, PASSED) if each in found)
+    yield SubmissionFinding(worst, "re-run", "", told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import torch
 from torch import Tensor
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import foreign_code
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
-from prunebench.experiment.settings import Method
+from prunebench.experiment.settings import Method, Model, Prunable, Task
 from prunebench.pruning.layers import prunable_layers
-from prunebench.reproduce.submission.submission_findings import BROKEN, SubmissionFinding
+from prunebench.reproduce.submission.submission_findings import BROKEN, NOT_RUN, SubmissionFinding
 from prunebench.reproduce.submission.submission_folder import Submission
-from prunebench.reproduce.verify.recompute import make_ready
+from prunebench.reproduce.verify.recompute import make_ready, needs, say_trusted
+from prunebench.runner.own_process import Unfinished, apart
 from prunebench.runner.preflight import build
 from prunebench.storage import cell_files
 from prunebench.storage.coordinates import coordinates_of_row
@@ -37,12 +40,15 @@ class Weights:
     prunable: tuple[str, ...]
 
 
-def masks(submission: Submission, data: Path) -> Iterator[SubmissionFinding]:
+def masks(
+    submission: Submission, data: Path, trust_code: bool = False
+) -> Iterator[SubmissionFinding]:
     """Count the weights of every cell's mask and yield what differs from its record.
 
     Args:
         submission: the submission.
         data: folder of downloaded and prepared data.
+        trust_code: whether to run Python that networks and data need and that does not ship.
 
     Raises:
         PrunebenchError: the data of a task are not there.
@@ -50,34 +56,59 @@ def masks(submission: Submission, data: Path) -> Iterator[SubmissionFinding]:
     plan = Plan(submission.stored.experiment)
     baselines = {baseline.key: baseline for baseline in plan.baselines}
     methods = {method.name: method for method in plan.experiment.methods}
-    known: dict[tuple[str, str, float], Weights] = {}
+    known: dict[tuple[str, str, float], Weights | None] = {}
     for row in submission.stored.cells.to_dict("records"):
         cell = coordinates_of_row(row)
         baseline, method = baselines.get(cell[:4]), methods.get(cell.method)
         if cell.method == DENSE or row["status"] == FAILED or baseline is None or method is None:
             continue
         key = (cell.task, cell.model, baseline.regime.width)
+        files = foreign_code.of_data(baseline.task, [baseline.model])
+        if key not in known and files and not trust_code:
+            known[key] = None
+            yield SubmissionFinding(NOT_RUN, "masks", f"{cell.task} {cell.model}", needs(files))
         if key not in known:
-            known[key] = _weights(submission, plan, baseline, data)
+            say_trusted(files)
+            try:
+                known[key] = _weights(submission, plan, baseline, data)
+            except Unfinished as error:
+                known[key] = None
+                where = f"{cell.task} {cell.model}"
+                yield SubmissionFinding(BROKEN, "masks", where, str(error))
+        weights = known[key]
+        if weights is None:
+            continue
         path = (
             Layout(submission.folder).cell(*cell[:4], cell.method, float(row["sparsity"])) / MASKS
         )
         where = str(path.relative_to(submission.folder))
-        for told in _faults(path, row, method, known[key]):
+        for told in _faults(path, row, method, weights):
             yield SubmissionFinding(BROKEN, "masks", where, told)
 
 
 def _weights(submission: Submission, plan: Plan, baseline: Baseline, data: Path) -> Weights:
     make_ready(submission.stored, baseline.task.name, data)
-    about = load(prepared(baseline.task, data))
-    network = build(baseline.model.drawn(), about.facts, baseline.regime.width)
-    named = dict(network.named_parameters())
-    layers = prunable_layers(network, plan.experiment.prunable, about.example)
-    return Weights(
-        {name: tuple(value.shape) for name, value in named.items()},
-        {name: value.numel() for name, value in named.items()},
-        tuple(layers),
-    )
+    asked = (
+        baseline.task.model_dump(mode="json"), baseline.model.drawn().model_dump(mode="json"),
+        plan.experiment.prunable.model_dump(mode="json"), baseline.regime.width, str(data),
+    )  # fmt: skip
+    own = foreign_code.of_data(baseline.task, [baseline.model])
+    shapes, prunable = apart(f"{__name__}:shapes_of", *asked) if own else shapes_of(*asked)
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
+    return Weights({name: tuple(shape) for name, shape in shapes.items()}, sizes, tuple(prunable))
+
+
+def shapes_of(
+    task: dict[str, Any], model: dict[str, Any], prunable: dict[str, Any], width: float, data: str
+) -> tuple[dict[str, list[int]], list[str]]:
+    """Return the shapes of a network's parameters by name, and which of them are prunable.
+
+    Settings are as JSON has them, for a process of its own.
+    """
+    about = load(prepared(Task.model_validate(task), Path(data)))
+    network = build(Model.model_validate(model), about.facts, width)
+    layers = prunable_layers(network, Prunable.model_validate(prunable), about.example)
+    return {name: list(value.shape) for name, value in network.named_parameters()}, list(layers)
 
 
 def _faults(path: Path, row: Mapping[Any, Any], method: Method, weights: Weights) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 PASSED, WARNING, BROKEN = "passed", "warning", "broken"
+NOT_RUN = "not run"  # it needs code that nobody said to trust
 _MOST = 5  # results of a check with one outcome that are printed
 
 
@@ -14,7 +15,7 @@ class SubmissionFinding:
     """One finding of one check.
 
     Attributes:
-        outcome: PASSED, WARNING (a reader should know it) or BROKEN (it must be mended).
+        outcome: PASSED, WARNING (a reader should know it), BROKEN (it must be mended) or NOT_RUN.
         check: name of the check.
         where: file, row or method that the result is about; empty: the whole submission.
         message: what was found.
@@ -33,18 +34,18 @@ class SubmissionFinding:
 def concluded(
     check: str, said: str, found: Iterable[SubmissionFinding]
 ) -> Iterator[SubmissionFinding]:
-    """Yield the results of a check, and at the end that it passed, if nothing is broken.
+    """Yield the results of a check, and at the end that it passed, if it ran and all is whole.
 
     Args:
         check: name of the check.
         said: what it means that the check passed.
         found: what the check found.
     """
-    broken = False
+    passed = True
     for result in found:
-        broken |= result.outcome == BROKEN
+        passed &= result.outcome not in (BROKEN, NOT_RUN)
         yield result
-    if not broken:
+    if passed:
         yield SubmissionFinding(PASSED, check, "", said)
 
 

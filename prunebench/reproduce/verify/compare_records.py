@@ -16,6 +16,7 @@ from prunebench.storage.records import COLLAPSED, OK, QUALITY
 
 IDENTICAL, INSIDE = "bit-identical", "inside the interval"
 DIFFERENT, UNDECIDED = "different", "not decidable"
+NOT_RUN = "not re-run"  # it needs code that nobody said to trust
 CONFIRMED = (IDENTICAL, INSIDE)
 INTERVAL = "95 % Student's t interval for one further run, over the seeds of the records"
 LEAST_SEEDS = 3
@@ -39,12 +40,17 @@ class Compared:
     """The verdict on one cell, and what it rests on."""
 
     cell: Coordinates
-    verdict: str  # IDENTICAL, INSIDE, DIFFERENT or UNDECIDED
+    verdict: str  # IDENTICAL, INSIDE, DIFFERENT, UNDECIDED or NOT_RUN
     reason: str  # empty where the bits are the same
     differs: tuple[str, ...]  # columns whose values are not the same to the last digit
     test_error: tuple[float, float]  # in the record, and computed here; NaN where there is none
     interval: tuple[float, float] | None  # of the test error; None with fewer than 3 seeds
     environment: tuple[tuple[str, str, str], ...]  # column, value in the record, value here
+
+
+def not_computed(cell: Coordinates, verdict: str, reason: str) -> Compared:
+    """Return the verdict on a cell that was not computed again."""
+    return Compared(cell, verdict, reason, (), (math.nan, math.nan), None, ())
 
 
 def interval(errors: Any) -> tuple[float, float] | None:

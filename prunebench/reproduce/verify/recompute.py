@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import foreign_code
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
-from prunebench.experiment.settings import Experiment
-from prunebench.reproduce.verify.compare_records import CONFIRMED, Compared, compare, errors_of
+from prunebench.experiment.settings import Experiment, Task
+from prunebench.reproduce.verify.compare_records import (
+    CONFIRMED,
+    NOT_RUN,
+    UNDECIDED,
+    Compared,
+    compare,
+    errors_of,
+    not_computed,
+)
 from prunebench.reproduce.verify.stored_experiment import Stored, reduced
 from prunebench.runner import pipeline
+from prunebench.runner.own_process import Unfinished, apart
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import differences, doubt, environment
 from prunebench.storage.records import DENSE
+
+_SHOWN = 3  # files that a line names
 
 
 @dataclass(frozen=True)
@@ -37,28 +49,43 @@ class Outcome:
         return all(compared.verdict in CONFIRMED for compared in self.cells)
 
 
-def rerun(stored: Stored, cells: list[Coordinates], data: Path) -> Outcome:
+def rerun(
+    stored: Stored, cells: list[Coordinates], data: Path, trust_code: bool = False
+) -> Outcome:
     """Compute cells and their baselines again and compare each with its record.
 
     The experiment's own folder is only read, and nothing is downloaded. Progress goes to standard
-    error.
+    error. Python of others runs only where it is trusted, named by its hash, and in a process of
+    its own; a cell that needs it otherwise, or whose process ends early, is not confirmed.
 
     Args:
         stored: the experiment.
         cells: the cells to compute, none of them dense.
         data: folder of downloaded and prepared data.
+        trust_code: whether to run Python that the configuration names and that does not ship.
 
     Raises:
         PrunebenchError: data are missing, or a baseline cannot be computed here.
     """
     plans = {cell: reduced(stored.experiment, cell) for cell in cells}
-    for task in dict.fromkeys(cell.task for cell in cells):
+    code = {cell: foreign_code.of_experiment(plans[cell]) for cell in cells}
+    say_trusted(file for files in code.values() for file in files if trust_code)
+    left = {cell: needs(files) for cell, files in code.items() if files and not trust_code}
+    ended: dict[Coordinates, str] = {}
+    for task in dict.fromkeys(cell.task for cell in cells if cell not in left):
         make_ready(stored, task, data)
     found: dict[Coordinates, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="prunebench-") as folder:
         for number, cell in enumerate(cells, 1):
+            if cell in left:
+                continue
             print(f"re-running {number} of {len(cells)}: {cell}", file=sys.stderr, flush=True)
-            found |= compute(plans[cell], Path(folder), data)
+            # what code of others could have changed, no other cell stands on
+            place = Path(folder, "others" if code[cell] else "shipped")
+            try:
+                found |= compute(plans[cell], place, data)
+            except Unfinished as error:
+                ended[cell] = str(error)
     rows = stored.rows
     raw = stored.raw.to_dict("records")
     compared = [
@@ -66,10 +93,28 @@ def rerun(stored: Stored, cells: list[Coordinates], data: Path) -> Outcome:
         for cell in sorted({*cells, *(cell.baseline for cell in cells)}, key=_order)
         if cell in rows and cell in found
     ]
+    missing = [cell for cell in cells if cell not in {*left, *found}]
+    compared += [not_computed(cell, NOT_RUN, why) for cell, why in left.items()]
+    compared += [
+        not_computed(cell, UNDECIDED, ended.get(cell, "nothing was computed")) for cell in missing
+    ]
     layout = Layout(stored.folder)
     told = doubt(stored.provenance, layout.config, layout.cells_csv)
     differing = differences(stored.provenance, environment())
     return Outcome(len(cells), tuple(compared), differing, told)
+
+
+def say_trusted(files: Iterable[Path]) -> None:
+    """Name files of others that are run because their reader trusts them, each once."""
+    for line in foreign_code.told(dict.fromkeys(files)):
+        print(f"runs code of others, as --trust-code says: {line}", file=sys.stderr, flush=True)
+
+
+def needs(files: Sequence[Path]) -> str:
+    """Return why something is not run that needs files of others."""
+    shown = ", ".join(foreign_code.told(files[:_SHOWN]))
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return f"needs code: {shown}{more}: read it, then pass --trust-code"
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -79,11 +124,30 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
 def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Coordinates, dict[str, Any]]:
     """Return the rows of an experiment's cells.
 
+    Where it runs code that does not ship, that happens in a process of its own.
+
     Args:
         experiment: the experiment.
         folder: where the cells are computed, or found if they were computed before.
         data: folder of downloaded and prepared data.
+
+    Raises:
+        Unfinished: that process ended early.
     """
+    if foreign_code.of_experiment(experiment):
+        settings = experiment.model_dump(mode="json")
+        rows = apart(f"{__name__}:computed_rows", settings, str(folder), str(data))
+    else:
+        rows = _rows(experiment, folder, data)
+    return {coordinates_of_row(row): row for row in rows}
+
+
+def computed_rows(settings: dict[str, Any], folder: str, data: str) -> list[dict[str, Any]]:
+    """Do what ``compute`` does, for a process that is told of an experiment as JSON."""
+    return _rows(Experiment.model_validate(settings), Path(folder), Path(data))
+
+
+def _rows(experiment: Experiment, folder: Path, data: Path) -> list[dict[str, Any]]:
     plan = Plan(experiment, folder)
     for name in plan.baseline_jobs:
         pipeline.baselines(plan, name, data)
@@ -91,12 +155,11 @@ def compute(experiment: Experiment, folder: Path, data: Path) -> dict[Coordinate
         pipeline.curves(plan, name, data)
     for name in plan.probe_jobs:
         pipeline.probes(plan, name, data)
-    rows = [row for name in plan.measure_jobs for row in pipeline.measure(plan, name)["cells"]]
-    return {coordinates_of_row(row): row for row in rows}
+    return [row for name in plan.measure_jobs for row in pipeline.measure(plan, name)["cells"]]
 
 
 def make_ready(stored: Stored, name: str, data: Path) -> None:
-    """Prepare the data of a task unless that was done.
+    """Prepare the data of a task unless that was done; own code in a process of its own.
 
     Args:
         stored: the experiment.
@@ -114,12 +177,20 @@ def make_ready(stored: Stored, name: str, data: Path) -> None:
         return
     print(f"preparing the data of {name}", file=sys.stderr, flush=True)
     try:
-        pipeline.prepare(plan, name, data)
+        if foreign_code.of_data(task):
+            apart(f"{__name__}:prepared_data", task.model_dump(mode="json"), str(data))
+        else:
+            pipeline.prepare(plan, name, data)
     except PrunebenchError as error:
         fetched = downloader(task.source) is not None and task.path is None
         command = f"python -m prunebench download {stored.folder / 'config.json'} {name}"
         hint = f"; its data are not here: run `{command}` first" if fetched else ""
         raise PrunebenchError(f"{error}{hint}") from error
+
+
+def prepared_data(settings: dict[str, Any], data: str) -> None:
+    """Prepare the data of a task, for a process that is told of it as JSON."""
+    pipeline.prepare_task(Task.model_validate(settings), Path(data))
 
 
 def _order(cell: Coordinates) -> tuple[Any, ...]:

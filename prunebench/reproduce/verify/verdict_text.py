@@ -12,6 +12,7 @@ from prunebench.reproduce.verify.compare_records import (
     IDENTICAL,
     INSIDE,
     INTERVAL,
+    NOT_RUN,
     UNDECIDED,
     Compared,
 )
@@ -19,7 +20,7 @@ from prunebench.reproduce.verify.recompute import Outcome
 
 _SHORT = 12  # of a hash's 64 digits
 _MANY = 6  # columns that a line names
-VERDICTS = (IDENTICAL, INSIDE, DIFFERENT, UNDECIDED)
+VERDICTS = (IDENTICAL, INSIDE, DIFFERENT, UNDECIDED, NOT_RUN)
 
 
 def as_text(outcome: Outcome) -> str:

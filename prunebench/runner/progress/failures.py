@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunebench.errors import PrunebenchError, printable
+from prunebench.errors import PrunebenchError, printable, text_of
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
@@ -17,6 +19,8 @@ from prunebench.storage.layout import LEFT_IN_CELLS, fetched
 from prunebench.storage.records import FAILED
 
 SHOWN = 12  # failures of a kind that people are shown
+# signs of a traceback, and of a message in it; one of somebody's own code may have millions
+_TRACED, _LONG = 20_000, 4000
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,29 @@ class FailedCells:
 def named(cell: Cell, error: Exception) -> str:
     """Return an error on a cell's curve as one line."""
     task, regime, model, seed = cell.baseline.key
-    said = str(error) if isinstance(error, PrunebenchError) else f"{type(error).__name__}: {error}"
-    return f"{task}/{regime}/{model}/seed {seed} {cell.method_name}: {' '.join(said.split())}"
+    said = text_of(error)
+    if not isinstance(error, PrunebenchError):
+        said = f"{type(error).__name__}: {said}"
+    return f"{task}/{regime}/{model}/seed {seed} {cell.method_name}: {said}"
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Return whether memory was not enough: nothing that a method's record should say."""
     # torch has a class for GPUs alone
-    lacked = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    lacked = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in text_of(error)
     return lacked or isinstance(error, MemoryError)
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print the traceback of an error, as far as people read, to standard error."""
+    said = text_of(error)
+    if len(said) < _LONG:
+        text = "".join(traceback.format_exception(error))
+    else:  # to lay out millions of signs takes long
+        place = "".join(traceback.format_tb(error.__traceback__))
+        text = f"{place}{type(error).__name__}: {said}\n"
+    cut = f"{text[:_TRACED]}…\n" if len(text) > _TRACED else text
+    print(cut, end="", file=sys.stderr, flush=True)
 
 
 def failed_cells(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment.plan import Plan
 from prunebench.storage.layout import Layout
 from prunebench.storage.lock import process_lock
@@ -67,7 +68,12 @@ def at_work(kind: str = "") -> Callable[[Work], Work]:
         def held(plan: Plan, *rest: Any, **more: Any) -> Any:
             own, name = (kind, rest[0]) if kind else rest[:2]
             with holding(plan.layout, own, name):
-                return work(plan, *rest, **more)
+                try:
+                    return work(plan, *rest, **more)
+                except SystemExit as error:  # of somebody's own code: a job ends by returning
+                    raise PrunebenchError(
+                        f"{own}/{name}: code that it runs ended the process (sys.exit)"
+                    ) from error
 
         return held  # type: ignore[return-value]
 

@@ -86,7 +86,7 @@ def _called(own: OwnCode, task: Task) -> Mapping[str, Any]:
         given = getattr(registry.module_of_file(own.source), own.name)()
     except PrunebenchError:
         raise
-    except Exception as error:  # whatever the user's own code may raise
+    except (Exception, SystemExit) as error:  # whatever the user's own code may raise
         raise PrunebenchError(f"{where}: {reason_of(error)}") from error
     if not isinstance(given, Mapping):
         raise PrunebenchError(
@@ -142,7 +142,10 @@ def pair_of(value: Any, where: str) -> tuple[Array, Array]:
     for place in range(len(value)):
         try:
             one, target = value[place]
-        except Exception as error:  # of the user's own data set, or an item of another form
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # of the user's own data set, or an item of another form
             raise PrunebenchError(f"{where}: item {place}: {reason_of(error)}") from error
         inputs.append(_array(one, f"{where}: input {place}"))
         targets.append(_array(target, f"{where}: target {place}"))

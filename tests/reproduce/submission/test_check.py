@@ -16,6 +16,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.reproduce.submission.check import check, drawn
 from prunebench.reproduce.submission.submission_findings import (
     BROKEN,
+    NOT_RUN,
     PASSED,
     WARNING,
     SubmissionFinding,
@@ -31,9 +32,9 @@ WHERE = "cells.csv: digits/clean/seed-cnn/centred seed 1 sparsity 0.9"
 MASK = "cells/digits/clean/seed-cnn/seed-1/centred/0.9/masks.safetensors"
 
 
-def broken(folder: Path, followed: Followed) -> list[str]:
+def broken(folder: Path, followed: Followed, trust_code: bool = False) -> list[str]:
     """Where and what, of all that is broken; nothing is computed anew."""
-    found = list(check(load(folder), followed.data, 0, 0))
+    found = list(check(load(folder), followed.data, 0, 0, trust_code))
     return [f"{f.check}: {f.where}: {f.message}" for f in found if f.outcome == BROKEN]
 
 
@@ -214,7 +215,7 @@ def test_a_method_that_breaks_its_contract(spoilt: Spoil, followed: Followed) ->
         "    sign = (-1) ** len(CALLS)\n"
         "    return {name: sign * weight.abs() for name, weight in view.weights.items()}\n"
     )
-    lines = broken(folder, followed)
+    lines = broken(folder, followed, trust_code=True)
     assert [line for line in lines if line.startswith("contract: centred on mlp: same seed, same")]
     assert {line.partition(":")[0] for line in lines} == {"contract"}
 
@@ -227,7 +228,7 @@ def test_records_that_another_method_made(spoilt: Spoil, followed: Followed) -> 
         "    return {name: -weight.abs() for name, weight in view.weights.items()}\n"
     )
     done = invoke("submit", "check", str(folder), "--sample", "1", "--seed", "0", "--json",
-                  "--data", str(followed.data))  # fmt: skip
+                  "--data", str(followed.data), "--trust-code")  # fmt: skip
     assert done.exit_code == 1, done.output
     found = [SubmissionFinding(**line) for line in json.loads(done.stdout)]
     assert {f.check for f in found if f.outcome == BROKEN} == {"re-run"}
@@ -235,6 +236,34 @@ def test_records_that_another_method_made(spoilt: Spoil, followed: Followed) -> 
     assert [f.outcome for f in found if f.check == "re-run" and "seed-cnn" in f.where] == [
         PASSED, BROKEN,
     ]  # fmt: skip
+
+
+def test_code_of_others_runs_only_where_it_is_trusted(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt()
+    sprung, file = folder / "sprung", folder / "my_criterion.py"
+    file.write_text(f"open({str(sprung)!r}, 'w')\n{file.read_text()}")
+    found = list(check(load(folder), followed.data, 1, 0))
+    left = {f.check: f.message for f in found if f.outcome == NOT_RUN and f.where}
+    assert left.keys() == {"contract", "re-run"}
+    for message in left.values():
+        assert f"{file} (sha256 {sha256_file(file)})" in message
+        assert "--trust-code" in message
+    assert not sprung.exists()
+    done = invoke("submit", "check", str(folder), "--sample", "1", "--data", str(followed.data))
+    assert done.exit_code == 1
+    assert not sprung.exists()
+
+
+def test_a_submission_that_ends_the_check_has_not_passed(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt()
+    file = folder / "my_criterion.py"
+    file.write_text(f"import os; os._exit(0)\n{file.read_text()}")
+    done = invoke("submit", "check", str(folder), "--sample", "0", "--json", "--trust-code",
+                  "--data", str(followed.data))  # fmt: skip
+    assert done.exit_code == 1
+    [ended] = [f for f in json.loads(done.stdout) if f["outcome"] == BROKEN]
+    assert ended["check"] == "contract"
+    assert ended["message"] == "its process ended before it was done, with status 0"
 
 
 def test_nothing_is_computed_anew_where_something_is_broken(

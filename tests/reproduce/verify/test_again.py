@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from prunebench import cli
 from prunebench.errors import PrunebenchError
+from prunebench.reproduce.verify import recompute
 from prunebench.reproduce.verify.recompute import rerun
 from prunebench.reproduce.verify.stored_experiment import draw, load
 from prunebench.reproduce.verify.verdict_text import as_json, as_text, environment
+from prunebench.runner.own_process import Unfinished
 from prunebench.storage.coordinates import Coordinates
-from prunebench.storage.files import read_json, write_json
+from prunebench.storage.files import read_json, sha256_file, write_json
 from tests.reproduce.verify.conftest import Ran
 
 IMP = Coordinates("digits", "noisy", "seed-cnn", 1, "imp", 0.9)
@@ -98,6 +100,44 @@ def test_the_command_says_no(ran: Ran, tmp_path: Path) -> None:
     assert "fewer than 3 seeds" in done.stdout
     told = "environment: there is no provenance.json: the command, machine, system and packages of"
     assert told in done.stdout
+
+
+def test_code_of_others_is_named_and_not_run(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trusted, it runs in a process of its own; one that ends early confirms nothing."""
+    folder = ran.spoilt(tmp_path / "x")
+    sprung, file = tmp_path / "sprung", folder / "evil.py"
+    file.write_text(f"open({str(sprung)!r}, 'w')\ndef score(view): ...\n")
+    config = read_json(folder / "config.json")
+    imp = next(method for method in config["methods"] if method["name"] == "imp")
+    imp["criterion"] = {"name": f"{file}:score", "parameters": {}}
+    write_json(folder / "config.json", config)
+    found = rerun(load(folder), [IMP], ran.data)
+    assert not found.confirmed
+    assert as_text(found).splitlines()[0] == (
+        f"{IMP}: not re-run: needs code: {file} (sha256 {sha256_file(file)}): read it, then pass"
+        " --trust-code"
+    )
+    assert "NOT confirmed: 1 drawn" in as_text(found)
+
+    def ends(*_: Any) -> None:
+        raise Unfinished("its process ended before it was done, with status 0")
+
+    monkeypatch.setattr(recompute, "apart", ends)
+    found = rerun(load(folder), [IMP], ran.data, trust_code=True)
+    assert [(c.verdict, c.reason) for c in found.cells] == [
+        ("not decidable", "its process ended before it was done, with status 0")
+    ]
+    monkeypatch.setattr(recompute, "apart", lambda *_: [])  # an answer without rows
+    assert not rerun(load(folder), [IMP], ran.data, trust_code=True).confirmed
+    assert not sprung.exists()
+
+
+def test_bad_input_is_a_document_too(tmp_path: Path) -> None:
+    done = invoke(tmp_path / "none", "--json")
+    assert "is no folder" in json.loads(done.stdout)["error"]
+    assert isinstance(done.exception, PrunebenchError)
 
 
 def test_data_that_are_not_here(ran: Ran, tmp_path: Path) -> None:

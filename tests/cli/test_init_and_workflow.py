@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from prunebench import __version__, cli
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import before_work, config
 from prunebench.experiment.new_study import write_study
-from prunebench.runner.workflow import command
+from prunebench.runner.workflow import arguments
 from prunebench.storage.shipped import configurations
 from tests.conftest import ROOT
 
@@ -76,30 +74,19 @@ def test_a_file_is_never_written_over() -> None:
     ],
 )  # fmt: skip
 def test_all_cores_are_used_unless_something_else_is_said(options: list[str], cores: bool) -> None:
-    called = command(Path("x.yaml"), options)
-    assert called[:3] == [sys.executable, "-m", "snakemake"]
-    assert called[called.index("--configfile") + 1] == "x.yaml"
-    assert called[called.index("--snakefile") + 1] == str(ROOT / "Snakefile")
-    assert (called[-len(options) - 2 : len(called) - len(options)] == ["--cores", "all"]) == cores
-    assert called[len(called) - len(options) :] == options
+    given = ["--snakefile", str(ROOT / "Snakefile"), *(["--cores", "all"] if cores else [])]
+    assert arguments(options) == [*given, *options]
+    assert arguments(["x.yaml", *options]) == ["--configfile", "x.yaml", *given, *options]
 
 
-@pytest.mark.parametrize("option", ["--configfile", "--configfile=y", "-s", "-sx", "--snakefile"])
-def test_another_configuration_or_workflow_is_refused(option: str) -> None:
-    with pytest.raises(PrunebenchError, match="takes one configuration"):
-        command(Path("x.yaml"), [option, "y.yaml"])
+@pytest.mark.parametrize("option", ["--configfile", "--configfile=y.yaml", "--configfiles"])
+def test_two_configurations_are_refused(option: str) -> None:
+    with pytest.raises(PrunebenchError, match="name one configuration"):
+        arguments(["x.yaml", option, "y.yaml"])
+    assert arguments([option, "y.yaml"])[-2:] == [option, "y.yaml"]
 
 
-def test_snakemake_is_called_with_a_configuration_that_was_checked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    called: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda program, arguments: called.append(arguments))
-    monkeypatch.setenv("PRUNEBENCH_COMMAND", "")
-    write_study("mine")
-    invoke("workflow", "mine.yaml", "--dry-run", "-n")
-    assert called == [command(Path("mine.yaml"), ["--dry-run", "-n"])]
+def test_a_configuration_that_stands_first_is_read_before_snakemake_does() -> None:
     Path("evil.yaml").write_text("__use_yte__: true\n")
-    with pytest.raises(PrunebenchError, match="__use_yte__"):
-        CliRunner().invoke(cli.app, ["workflow", "evil.yaml"], catch_exceptions=False)
-    assert len(called) == 1
+    with pytest.raises(PrunebenchError, match=r"evil\.yaml: .*template"):
+        CliRunner().invoke(cli.app, ["workflow", "evil.yaml", "-n"], catch_exceptions=False)

@@ -1,0 +1,90 @@
+"""Python outside the package that computing an experiment runs: its own parts, networks and data.
+
+It is found without running it. Whoever checks the results of others decides by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from prunebench.experiment import registry
+from prunebench.experiment.code_identity import with_helpers
+from prunebench.experiment.own_code import OwnCode
+from prunebench.experiment.part_kinds import KINDS, Engine, Measure, Probe, TaskKindTraits
+from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method, Model, Task
+from prunebench.experiment.sources import PACKAGE
+from prunebench.storage.files import sha256_file
+
+
+def of_experiment(experiment: Experiment) -> list[Path]:
+    """Return the files of an experiment's own code, with all that they import beside them.
+
+    Empty where every part, network and source of data is one that ships.
+    """
+    named = [path for task in experiment.tasks for path in _of_task(task)]
+    named += [path for model in experiment.models for path in model.sources()]
+    named += [path for method in experiment.methods for path in _of_method(method)]
+    named += _own((Probe, name) for name in experiment.probes.run)
+    named += _own((Engine, name) for name in experiment.latency.engines)
+    named += _own((Measure, name) for name in experiment.report.measures)
+    return _with_helpers(named)
+
+
+def of_job(experiment: Experiment, kind: str, method: Method | None = None) -> list[Path]:
+    """Return the files of own code that a job of a kind runs; of curves, on their ``method``."""
+    named = _own((TaskKindTraits, task.kind) for task in experiment.tasks)
+    named += [path for model in experiment.models for path in model.sources()]
+    named += _of_method(method) if method else []
+    if kind == "probes":
+        named += _own((Probe, name) for name in experiment.probes.run)
+    if kind == "measures":
+        named += _own((Measure, name) for name in experiment.report.measures)
+    if kind == "latencies":
+        named += _own((Engine, name) for name in experiment.latency.engines)
+    return _with_helpers(named)
+
+
+def of_data(task: Task, models: Iterable[Model] = ()) -> list[Path]:
+    """Return the files of own code that preparing a task's data and building networks runs."""
+    own = [path for model in models for path in model.sources()]
+    return _with_helpers([*_of_task(task), *own])
+
+
+def of_method(method: Method) -> list[Path]:
+    """Return the files of a method's own code, with all that they import beside them."""
+    return _with_helpers(_of_method(method))
+
+
+def told(files: Iterable[Path]) -> list[str]:
+    """Return each file with the SHA-256 of its content, by which a reader knows what he trusts."""
+    return [f"{path} (sha256 {sha256_file(path)})" for path in files]
+
+
+def _of_task(task: Task) -> list[Path]:
+    found = _own([(TaskKindTraits, task.kind)])
+    own = None if task.path is None else OwnCode.named(task.path)
+    return found if own is None else [*found, own.source]
+
+
+def _of_method(method: Method) -> list[Path]:
+    parts = [(KINDS[kind], getattr(method, kind).name) for kind in PARTS]
+    if method.first is not None:
+        parts += [(KINDS[kind], getattr(method.first, kind).name) for kind in SCORING]
+    return _own(parts)
+
+
+def _own(parts: Iterable[tuple[type, str]]) -> list[Path]:
+    """The files of parts that do not ship; also of a file of the package that is named as one."""
+    return [
+        registry.find(kind, name).source
+        for kind, name in parts
+        if name not in registry.builtin(kind)
+    ]
+
+
+def _with_helpers(named: Iterable[Path]) -> list[Path]:
+    named = list(dict.fromkeys(named))
+    return [
+        path for path in with_helpers(named) if path in named or not path.is_relative_to(PACKAGE)
+    ]

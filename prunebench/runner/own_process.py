@@ -1,0 +1,103 @@
+"""Call a function of the package in a process of its own: code that it runs harms nobody here.
+
+A method, a network or data of somebody's own may end its process, patch what others use, change
+folder or settings of torch. So what runs such code, and is not alone in its process already, is
+called through ``apart``. Arguments and what comes back are JSON in a folder between the two: no
+pickle of a process that ran foreign code is read, and what that code prints goes to standard error.
+This holds off accidents, and code that would pass by ending early; a process that runs code which
+means harm can do whatever its user can (docs/security.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import Passing, PrunebenchError
+from prunebench.storage.files import read_json, write_json, write_text
+
+_ASKED, _ANSWER = "asked.json", "answer.json"
+_LARGEST = 2**28  # bytes of an answer
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
+
+
+class Unfinished(PrunebenchError):
+    """The process ended before the function did: by ``sys.exit``, ``os._exit`` or a signal."""
+
+
+def apart(call: str, *arguments: Any) -> Any:
+    """Return what a function returns that is called in a process of its own.
+
+    Args:
+        call: ``package.module:function``.
+        arguments: of it, which JSON can say.
+
+    Raises:
+        Unfinished: the process ended early.
+        PrunebenchError: the function raised one.
+    """
+    with tempfile.TemporaryDirectory(prefix="prunebench-") as name:
+        folder = Path(name)
+        write_json(folder / _ASKED, {"call": call, "arguments": arguments, "parent": os.getpid()})
+        status = _run(folder)
+        answer = folder / _ANSWER
+        if not answer.is_file() or answer.stat().st_size > _LARGEST:
+            raise Unfinished(f"its process ended before it was done, {_ending(status)}")
+        found = read_json(answer)
+    if not isinstance(found, dict) or not {"returned", "refused"} & found.keys():
+        raise Unfinished(f"its process left no answer, {_ending(status)}")
+    if "refused" in found:
+        raise (Passing if found.get("passing") else PrunebenchError)(str(found["refused"]))
+    return found["returned"]
+
+
+def _run(folder: Path) -> int:
+    """Run the process to its end and return its status."""
+    # modules are looked for where this process does
+    path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    command = [sys.executable, "-P", "-m", __name__, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"with status {status}"
+    with suppress(ValueError):
+        return f"by {signal.Signals(-status).name}"
+    return f"by signal {-status}"
+
+
+def _main(folder: Path) -> None:
+    asked = read_json(folder / _ASKED)
+    _end_with(asked["parent"])
+    os.dup2(2, 1)  # what is said on standard output is the command's alone
+    module, _, function = asked["call"].partition(":")
+    try:
+        found = {"returned": getattr(import_module(module), function)(*asked["arguments"])}
+    except PrunebenchError as error:
+        found = {"refused": str(error), "passing": isinstance(error, Passing)}
+    # NaN may be among measures; whoever reads it knows it
+    write_text(folder / _ANSWER, json.dumps(found))
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that waits for it does, so that nobody writes behind it."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))
