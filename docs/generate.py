@@ -101,7 +101,7 @@ def settings() -> str:
 
 def _section(parts: dict[str, Schema], name: str) -> str:
     part = parts[name]
-    needed = set(part.get("required", ()))
+    needed = {*part.get("required", ()), *part.get("then", {}).get("required", ())}
     rows = [
         (
             f"`{key}`",

@@ -13,7 +13,7 @@ if CHECKOUT:
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config as settings
 from prunebench.experiment import plan as planning
-from prunebench.experiment import before_work, reachable_p, sources
+from prunebench.experiment import before_work, inheritance, reachable_p, sources
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
@@ -67,11 +67,16 @@ def read_experiment():
     if not workflow.configfiles:
         default = Path(workflow.basedir) / "config" / "default.yaml"
         return settings.parse(read_yaml(default) | config, str(default))
+    written = {}
     for file in workflow.configfiles:
         # Snakemake has read them by now, and run their templates: ``prunebench workflow`` refuses
         # these before. It also overlooks keys given twice.
         read_plain(file)
-    return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
+        written = inheritance.merged(written, inheritance.read(file).value)
+    given = {key: value for key, value in config.items() if key != inheritance.EXTENDS}
+    return settings.parse(
+        inheritance.merged(written, given), " + ".join(map(str, workflow.configfiles))
+    )
 
 
 # Snakemake's own lock outlives a kill and must then be taken away by hand; this one does not.

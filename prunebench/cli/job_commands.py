@@ -69,11 +69,13 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     It names the layers that are not pruned, the classifier and what prunable.exclude names.
     It also prints the smallest p that the plan can reach, and how many seeds its methods need.
     """
-    from prunebench.experiment import before_work
+    from prunebench.experiment import before_work, inheritance
     from prunebench.experiment.reachable_p import Reach
     from prunebench.runner import pipeline
 
     plan = plan_of(config)
+    for line in inheritance.read(config).said():
+        print(line, file=sys.stderr)
     before_work.check(plan.experiment)
     pipeline.prepare_missing(plan, data)
     found = pipeline.check(plan, data)
