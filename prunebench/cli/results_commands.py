@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import nullcontext, suppress
 from typing import Annotated
@@ -74,16 +73,11 @@ def run(config: Config, data: Data = DATA) -> None:
 )
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
-    from prunebench.report import declared_analysis
-    from prunebench.report.tables import compression_tables, tolerance_tables, training_tables
-    from prunebench.report.tables import paper_tables as report
+    from prunebench.report.tables import all_tables
 
     cells, layout = cells_of(results)
     with bar("tables"), recorded(layout, "tables") as outputs:
-        outputs += report.write(cells, layout.tables, declared_analysis.analysis(layout))
-        outputs += compression_tables.write(cells, layout)
-        outputs += training_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
-        outputs += tolerance_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
+        outputs += all_tables.write(cells, layout)
 
 
 @app.command(
@@ -273,21 +267,29 @@ def status(results: Results, as_json: AsJson = False) -> None:
         files("every file of the experiment, and its data", "nothing new; see below"),
         "Every run checks files that were changed since they were written. This command reads"
         " them all: use it after a failure of the disk, or once they were copied. It names what is"
-        " damaged and takes it out of the list of what is done, so that the command that made the"
-        " experiment computes it again, and nothing else. In a read-only folder it changes"
-        " nothing.",
+        " damaged and changes nothing. With --repair it also takes what is damaged out of the list"
+        " of what is done, so that the command that made the experiment computes it again, and"
+        " nothing else; a file of changed content is moved to damaged/. The export to MLflow, which"
+        " lies beside the folder, is not looked at.",
     )
 )
-def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
-    """Compare every file of an experiment with its hash; what is damaged can be computed again."""
+def check_files(
+    results: Results,
+    data: Data = DATA,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="have what is damaged computed again by the next run")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every file of an experiment with its hash; --repair has what is damaged made anew."""
     from prunebench.experiment import prepared_data
     from prunebench.runner import damaged_files
     from prunebench.storage import outputs
     from prunebench.storage.lock import locked
 
-    plan, mend = plan_of(results / "config.json"), os.access(results, os.W_OK)
-    with locked(plan.layout.root) if mend else nullcontext(), bar("reading every file"):
-        found = damaged_files.damaged(plan, data, thorough=True, mend=mend)
+    plan = plan_of(results / "config.json")
+    with locked(plan.layout.root) if repair else nullcontext(), bar("reading every file"):
+        found = damaged_files.damaged(plan, data, thorough=True, mend=repair, beside=False)
     absent = [t.name for t in plan.experiment.tasks if not prepared_data.prepared(t, data).exists()]
     unnoted = outputs.without_manifest(plan.layout)
     if as_json:
@@ -299,5 +301,7 @@ def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) ->
             if names:
                 print(f"not looked at, {what}: {', '.join(names)}")
     if found:
-        print("run the experiment's command again: it computes these anew", file=sys.stderr)
+        again = "run the experiment's command again: it computes these anew"
+        first = "nothing was changed; with --repair, the experiment's command computes these anew"
+        print(again if repair else first, file=sys.stderr)
         raise typer.Exit(1)
