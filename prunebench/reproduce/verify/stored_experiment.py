@@ -56,6 +56,41 @@ def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance))
 
 
+def chosen(
+    stored: Stored, task: str | None = None, method: str | None = None, cell: str | None = None
+) -> list[Coordinates]:
+    """Return the cells of an experiment that are of a task, of a method, or the one of a name.
+
+    Args:
+        stored: the experiment.
+        task: a task's name; None: any.
+        method: a method's name; None: any.
+        cell: a cell's folder below ``cells/``, e.g. ``digits/clean/seed-cnn/seed-0/imp/0.5``, also
+            with what comes before; None: any.
+
+    Raises:
+        PrunebenchError: there is no such cell; names the nearest.
+    """
+    rows = list(stored.rows)
+    for name, wanted in (("task", task), ("method", method)):
+        known = {getattr(row, name) for row in rows}
+        if wanted is not None and wanted not in known:
+            raise PrunebenchError(f"--{name}: no {name} {wanted!r}{suggest(wanted, known)}")
+        rows = [row for row in rows if wanted in (None, getattr(row, name))]
+    if cell is not None:
+        layout = Layout(stored.folder)
+        named = {
+            layout.cell(*row).relative_to(layout.root / "cells").as_posix(): row for row in rows
+        }
+        below = Path(cell).as_posix().rpartition("cells/")[2]
+        if below not in named:
+            raise PrunebenchError(f"--cell: no cell {below!r}{suggest(below, named)}")
+        rows = [named[below]]
+    if not rows:
+        raise PrunebenchError(f"--task and --method: task {task!r} has no cell of {method!r}")
+    return rows
+
+
 def draw(cells: Iterable[Coordinates], count: int, seed: int) -> list[Coordinates]:
     """Draw cells at random, without replacement. Dense baselines are not drawn.
 
