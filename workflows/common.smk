@@ -125,7 +125,8 @@ def digest_of(kind):
 
 def source_of(task):
     """What decides which files a download brings; as text, since the order of keys may differ."""
-    return canonical(task.model_dump(include={"source", "dataset", "path"}))
+    later = {"hub"} if task.hub else set()
+    return canonical(task.model_dump(include={"source", "dataset", "path", *later}))
 
 
 def own_data(task):
