@@ -13,7 +13,7 @@ BIN := .venv/bin
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 EXPERIMENT = $$($(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["experiment"])' $(CONFIG))
 
-.PHONY: help setup benchmark anchors test test-slow test-slurm check docs audit lock clean
+.PHONY: help setup benchmark anchors test test-slow test-slurm check package docs audit lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -48,13 +48,16 @@ test-slow: setup ## the tests marked slow
 test-slurm: setup ## the smoke grid through a real Slurm, which it starts (Debian: slurmctld slurmd slurm-client munge)
 	$(BIN)/python -m pytest -m slurm -n 0 -s tests/slurm
 
-check: setup ## lint, format, types, workflow, links of the documentation
+check: setup package ## lint, format, types, workflow, wheel, links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflows
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile config/smoke.yaml
 	$(SITE)
+
+package: setup ## the wheel of the package, in dist/
+	VIRTUAL_ENV="$$PWD/.venv" .uv/bin/uv build --quiet --offline --no-build-isolation --wheel --clear --out-dir dist
 
 docs: setup ## the documentation as a site, in site/; its generated tables anew
 	$(BIN)/python docs/generate.py

@@ -40,9 +40,11 @@ SECTIONS = {
     "Training": "training",
     "Compute": "compute: how jobs run",
     "Prunable": "prunable: which weights may go",
+    "Calibration": "calibration: what criteria look at",
     "Probes": "probes: what is measured of stored networks",
     "Latency": "latency: how times are measured",
     "Analysis": "analysis: how records are judged",
+    "Report": "report: one's own measures and figures",
 }
 ENTRIES = {"tasks": "Task", "regimes": "Regime", "models": "Model", "methods": "Method"}
 # commands that Snakemake calls; a user seldom does
@@ -99,7 +101,7 @@ def settings() -> str:
 
 def _section(parts: dict[str, Schema], name: str) -> str:
     part = parts[name]
-    needed = set(part.get("required", ()))
+    needed = {*part.get("required", ()), *part.get("then", {}).get("required", ())}
     rows = [
         (
             f"`{key}`",

@@ -43,5 +43,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    # what is imported on demand is shown as well
-    return sorted({*globals(), *__all__})
+    # what is imported on demand is shown, and nothing that serves this file alone
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

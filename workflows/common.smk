@@ -5,12 +5,15 @@ import time
 from pathlib import Path
 from shlex import quote
 
-sys.path.insert(0, workflow.basedir)
+# an installed package has this file within itself, and is found without help
+CHECKOUT = (Path(workflow.basedir) / "prunebench").is_dir()
+if CHECKOUT:
+    sys.path.insert(0, workflow.basedir)
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config as settings
 from prunebench.experiment import plan as planning
-from prunebench.experiment import reachable_p, sources
+from prunebench.experiment import before_work, inheritance, reachable_p, sources
 from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
@@ -34,6 +37,9 @@ if set("{}") & set(str(workflow.basedir)):
         f"{workflow.basedir}: Snakemake takes {{}} in a path for wildcards: move the checkout"
     )
 
+if workflow.deployment_settings.deployment_method and not CHECKOUT:
+    refuse("an environment of their own for jobs (conda, a container) needs a checkout")
+
 # a dry run too writes there, and fails with a traceback where it cannot
 NOTES = next(filter(Path.exists, (Path(".snakemake"), Path())))
 if workflow.is_main_process and not os.access(NOTES, os.W_OK):
@@ -45,9 +51,10 @@ if workflow.is_main_process and not os.access(NOTES, os.W_OK):
 # Jobs run in the working directory, which need not be where the package stands. A function of the
 # shell, not a parameter: moving the environment must not run anything again.
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+FOUND_IN = f" PYTHONPATH={quote(workflow.basedir)}" if CHECKOUT else ""
 shell.prefix(
-    "set -euo pipefail; prunebench() {{"
-    f' PYTHONPATH={quote(workflow.basedir)} {quote(PYTHON)} -m prunebench "$@"; }}}}; '
+    f"set -euo pipefail; prunebench() {{{{{FOUND_IN}"
+    f' {quote(PYTHON)} -m prunebench "$@"; }}}}; '
 )
 
 # for provenance.json; not parameters either: another command must not run anything again
@@ -60,11 +67,16 @@ def read_experiment():
     if not workflow.configfiles:
         default = Path(workflow.basedir) / "config" / "default.yaml"
         return settings.parse(read_yaml(default) | config, str(default))
+    written = {}
     for file in workflow.configfiles:
         # Snakemake has read them by now, and run their templates: ``prunebench workflow`` refuses
         # these before. It also overlooks keys given twice.
         read_plain(file)
-    return settings.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
+        written = inheritance.merged(written, inheritance.read(file).value)
+    given = {key: value for key, value in config.items() if key != inheritance.EXTENDS}
+    return settings.parse(
+        inheritance.merged(written, given), " + ".join(map(str, workflow.configfiles))
+    )
 
 
 # Snakemake's own lock outlives a kill and must then be taken away by hand; this one does not.
@@ -74,6 +86,7 @@ LOCK = None
 try:
     PLAN = planning.Plan(read_experiment())
     if workflow.is_main_process:
+        before_work.check(PLAN.experiment)
         print(reachable_p.Reach.of(PLAN.experiment).said(), file=sys.stderr)
     if workflow.is_main_process and not workflow.output_settings.dryrun:
         LOCK = Lock(PLAN.layout.root)
@@ -112,7 +125,8 @@ def digest_of(kind):
 
 def source_of(task):
     """What decides which files a download brings; as text, since the order of keys may differ."""
-    return canonical(task.model_dump(include={"source", "dataset", "path"}))
+    later = {"hub"} if task.hub else set()
+    return canonical(task.model_dump(include={"source", "dataset", "path", *later}))
 
 
 def own_data(task):
@@ -160,6 +174,10 @@ MEASURED = done("measures", PLAN.measure_jobs)
 
 # how the records are judged is declared in the configuration: an edit judges them again
 ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
+
+
+# figures of one's own, with what they import
+OWN_FIGURES = [str(path) for path in PLAN.figure_sources()]
 
 
 # what others published and was imported beside the records: a new import is shown at once

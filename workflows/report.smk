@@ -42,7 +42,7 @@ rule figures:
     input:
         cells=rules.collect.output,
         published=PUBLISHED,
-        code=code_of("figures"),
+        code=code_of("figures") + OWN_FIGURES,
     output:
         report(
             directory(str(PLAN.layout.figures)),
@@ -61,8 +61,9 @@ rule figures:
     params:
         root=ROOT,
         analysis=ANALYSIS,
+        own=canonical(PLAN.experiment.report.figures),
     shell:
-        "prunebench figures {params.root:q} 2> >(tee {log:q} >&2)"
+        "prunebench figures {params.root:q} --trust-code 2> >(tee {log:q} >&2)"
 
 
 rule leaderboard:

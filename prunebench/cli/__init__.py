@@ -13,6 +13,7 @@ from prunebench.cli import (  # noqa: F401
     catalog_commands,
     compress_command,
     export_command,
+    init_command,
     job_commands,
     published_commands,
     race_command,

@@ -15,8 +15,8 @@ from prunebench.errors import PrunebenchError
 # what a script may rely on
 EXITS = {
     0: "done",
-    1: "a check says no (verify, submit check, compare, anchors, check-files), or a bug, with its"
-    " traceback",
+    1: "a check says no (verify, submit check, compare, anchors, check-files), every cell of a"
+    " method failed (run), or a bug, with its traceback",
     2: "something that you can mend: an argument, a file, a server; one line says what",
     130: "interrupted with Ctrl-C; the same command goes on",
 }
@@ -50,6 +50,24 @@ app = typer.Typer(
         *(f"Exit status {status}: {meaning}." for status, meaning in EXITS.items()),
     ),
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from prunebench import __version__
+
+        print(f"prunebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version")
+    ] = False,
+) -> None:
+    """Declare the options of the program itself."""
+
 
 Config = Annotated[
     Path,

@@ -59,19 +59,25 @@ def prepare(config: Config, task: str, data: Data = DATA) -> None:
 @app.command(
     epilog=guide(
         example("check config/default.yaml"),
-        files("the configuration and data/prepared/", "nothing but --output"),
+        files("the configuration and the data", "--output, and data/prepared/ where it is missing"),
     )
 )
 def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     """Build every model of a grid and count its weights, before anything is trained.
 
+    Data that are not prepared yet are prepared first, and fetched where they are downloaded.
     It names the layers that are not pruned, the classifier and what prunable.exclude names.
     It also prints the smallest p that the plan can reach, and how many seeds its methods need.
     """
+    from prunebench.experiment import before_work, inheritance
     from prunebench.experiment.reachable_p import Reach
     from prunebench.runner import pipeline
 
     plan = plan_of(config)
+    for line in inheritance.read(config).said():
+        print(line, file=sys.stderr)
+    before_work.check(plan.experiment)
+    pipeline.prepare_missing(plan, data)
     found = pipeline.check(plan, data)
     left = {
         "classifier": f"classifier{'' if plan.experiment.prunable.head else ', not pruned'}",

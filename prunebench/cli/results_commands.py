@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import nullcontext, suppress
 from typing import Annotated
@@ -16,6 +15,7 @@ from prunebench.cli.app import (
     Data,
     Output,
     Results,
+    TrustCode,
     app,
     cells_of,
     example,
@@ -39,7 +39,8 @@ from prunebench.text.progress_bars import bar
         ),
         "If it is killed or interrupted, the same command goes on from the last finished cell."
         " Snakemake runs the same jobs side by side:"
-        " python -m prunebench workflow --cores all --configfile config/default.yaml",
+        " python -m prunebench workflow config/default.yaml",
+        "Exit status 1: every cell of a method failed; everything else is computed and written.",
     )
 )
 def run(config: Config, data: Data = DATA) -> None:
@@ -56,8 +57,13 @@ def run(config: Config, data: Data = DATA) -> None:
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    for step in (tables, figures, leaderboard, report, paper, summary):
+    tables(results)
+    figures(results, trust_code=True)  # the configuration is one's own
+    for step in (leaderboard, report, paper, summary):
         step(results)
+    if failed := failures.wholly_failed(plan):
+        print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command(
@@ -67,24 +73,22 @@ def run(config: Config, data: Data = DATA) -> None:
 )
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
-    from prunebench.report import declared_analysis
-    from prunebench.report.tables import compression_tables, tolerance_tables, training_tables
-    from prunebench.report.tables import paper_tables as report
+    from prunebench.report.tables import all_tables
 
     cells, layout = cells_of(results)
     with bar("tables"), recorded(layout, "tables") as outputs:
-        outputs += report.write(cells, layout.tables, declared_analysis.analysis(layout))
-        outputs += compression_tables.write(cells, layout)
-        outputs += training_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
-        outputs += tolerance_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
+        outputs += all_tables.write(cells, layout)
 
 
 @app.command(
     epilog=guide(
-        example("figures results/default"), files("cells.csv, layers.csv, config.json", "figures/")
+        example("figures results/default"),
+        files("cells.csv, layers.csv, config.json", "figures/"),
+        "Figures of one's own, which config.json names, are drawn with --trust-code alone: they are"
+        " Python of whoever made the results.",
     )
 )
-def figures(results: Results) -> None:
+def figures(results: Results, trust_code: TrustCode = False) -> None:
     """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
     from prunebench.report import declared_analysis
     from prunebench.report import figures as report
@@ -93,8 +97,13 @@ def figures(results: Results) -> None:
 
     cells, layout = cells_of(results)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
+    own = declared_analysis.own_figures(layout)
+    if own and not trust_code:
+        print(f"not drawn without --trust-code: {', '.join(own)}", file=sys.stderr)
+        own = []
+    judged = declared_analysis.analysis(layout)
     with recorded(layout, "figures") as outputs:
-        outputs += report.write(cells, layout.figures, declared_analysis.analysis(layout), layers)
+        outputs += report.write(cells, layout.figures, judged, layers, own)
 
 
 @app.command(
@@ -258,21 +267,29 @@ def status(results: Results, as_json: AsJson = False) -> None:
         files("every file of the experiment, and its data", "nothing new; see below"),
         "Every run checks files that were changed since they were written. This command reads"
         " them all: use it after a failure of the disk, or once they were copied. It names what is"
-        " damaged and takes it out of the list of what is done, so that the command that made the"
-        " experiment computes it again, and nothing else. In a read-only folder it changes"
-        " nothing.",
+        " damaged and changes nothing. With --repair it also takes what is damaged out of the list"
+        " of what is done, so that the command that made the experiment computes it again, and"
+        " nothing else; a file of changed content is moved to damaged/. The export to MLflow, which"
+        " lies beside the folder, is not looked at.",
     )
 )
-def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
-    """Compare every file of an experiment with its hash; what is damaged can be computed again."""
+def check_files(
+    results: Results,
+    data: Data = DATA,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="have what is damaged computed again by the next run")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every file of an experiment with its hash; --repair has what is damaged made anew."""
     from prunebench.experiment import prepared_data
     from prunebench.runner import damaged_files
     from prunebench.storage import outputs
     from prunebench.storage.lock import locked
 
-    plan, mend = plan_of(results / "config.json"), os.access(results, os.W_OK)
-    with locked(plan.layout.root) if mend else nullcontext(), bar("reading every file"):
-        found = damaged_files.damaged(plan, data, thorough=True, mend=mend)
+    plan = plan_of(results / "config.json")
+    with locked(plan.layout.root) if repair else nullcontext(), bar("reading every file"):
+        found = damaged_files.damaged(plan, data, thorough=True, mend=repair, beside=False)
     absent = [t.name for t in plan.experiment.tasks if not prepared_data.prepared(t, data).exists()]
     unnoted = outputs.without_manifest(plan.layout)
     if as_json:
@@ -284,5 +301,7 @@ def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) ->
             if names:
                 print(f"not looked at, {what}: {', '.join(names)}")
     if found:
-        print("run the experiment's command again: it computes these anew", file=sys.stderr)
+        again = "run the experiment's command again: it computes these anew"
+        first = "nothing was changed; with --repair, the experiment's command computes these anew"
+        print(again if repair else first, file=sys.stderr)
         raise typer.Exit(1)

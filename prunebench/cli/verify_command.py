@@ -34,6 +34,8 @@ def seed_of(seed: int | None) -> int:
 @app.command(
     epilog=guide(
         example("verify results/reference/default --sample 1"),
+        example("verify results/default --method magnitude --all"),
+        example("verify results/default --tables"),
         files("cells.csv, config.json, data/", "nothing: cells are computed in a temporary folder"),
         "Cells that need Python that does not ship are not re-run, and so not confirmed, unless"
         " --trust-code is given: read the files first, which are named with their hashes.",
@@ -45,6 +47,19 @@ def verify(
     ] = REFERENCE,
     sample: Sample = 3,
     seed: Seed = None,
+    task: Annotated[str | None, typer.Option(help="only cells of this task")] = None,
+    method: Annotated[str | None, typer.Option(help="only cells of this method")] = None,
+    cell: Annotated[
+        str | None, typer.Option(help="this cell: its folder below cells/, digits/clean/…/0.5")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="all of these cells, not a sample")] = False,
+    tables: Annotated[
+        bool,
+        typer.Option(
+            "--tables",
+            help="derive cells.csv and tables/ from the stored predictions; nothing is trained",
+        ),
+    ] = False,
     data: Data = DATA,
     as_json: AsJson = False,
     trust_code: TrustCode = False,
@@ -53,17 +68,34 @@ def verify(
 
     Each is bit-identical, inside the interval over seeds, or different. Exit status: 0 all are
     bit-identical or inside, 1 one is different, not decidable or not re-run, 2 bad input.
+    A sample says nothing of other rows: --tables derives every number of the tables anew.
     """
+    if tables:
+        _verify_tables(results, as_json, trust_code)
+        return
     from prunebench.reproduce.verify.recompute import rerun
-    from prunebench.reproduce.verify.stored_experiment import draw, load
+    from prunebench.reproduce.verify.stored_experiment import chosen, draw, load
     from prunebench.reproduce.verify.verdict_text import as_json as said
     from prunebench.reproduce.verify.verdict_text import as_text
 
     seed = seed_of(seed)
     with document_of_error(as_json):
         stored = load(results)
-        outcome = rerun(stored, draw(stored.rows, sample, seed), data, trust_code)
+        some = chosen(stored, task, method, cell)
+        count = len(some) if every or cell else sample
+        outcome = rerun(stored, draw(some, count, seed), data, trust_code)
     found = {"seed": seed, **said(outcome)}
     print(json.dumps(found, indent=1) if as_json else f"--seed {seed}\n{as_text(outcome)}")
     if not outcome.confirmed:
+        raise typer.Exit(1)
+
+
+def _verify_tables(results: Path, as_json: bool, trust_code: bool) -> None:
+    """Print what differs between an experiment's tables and those derived anew."""
+    from prunebench.reproduce.verify.derived_tables import derive
+
+    with document_of_error(as_json):
+        found = derive(results, trust_code)
+    print(json.dumps(found.as_json(), indent=1) if as_json else found)
+    if not found.confirmed:
         raise typer.Exit(1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import typer
 
 from prunebench.cli.app import app, example, files, guide
@@ -10,24 +13,29 @@ from prunebench.cli.app import app, example, files, guide
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=guide(
-        example("workflow --cores all --configfile config/default.yaml"),
+        example("workflow config/default.yaml --cores 4"),
+        example("workflow config/default.yaml --dry-run"),
         files(
             "the configuration and data/",
             "results/<experiment>/: cells, tables, figures, leaderboard, report",
         ),
-        "All options are Snakemake's. Snakemake itself would run Python that a configuration holds"
-        " (__use_yte__) as it reads it, also in a dry run; this command refuses such a file first.",
+        "A configuration comes first; all options are Snakemake's. Without --cores, --jobs or"
+        " --profile all cores are used. Snakemake itself would run Python that a configuration"
+        " holds (__use_yte__) as it reads it, also in a dry run; this command refuses such a file"
+        " first.",
     ),
 )
 def workflow(context: typer.Context) -> None:
     """Run a whole experiment through Snakemake, many jobs at once, and write its reports."""
-    from prunebench.experiment.sources import PACKAGE
-    from prunebench.experiment.strict_yaml import read_plain
-
-    snakefile = PACKAGE.parent / "Snakefile"
     from snakemake import cli as snakemake
 
-    parser, given = snakemake.parse_args(["--snakefile", str(snakefile), *context.args])
+    from prunebench.experiment.strict_yaml import read_plain
+    from prunebench.runner.workflow import arguments
+    from prunebench.storage import provenance
+
+    parser, given = snakemake.parse_args(arguments(context.args))
+    # of Snakemake's own arguments, the paths within an installed package say nothing
+    os.environ.setdefault(provenance.COMMAND, provenance.command_line(sys.argv))
     for file in given.configfile:
         read_plain(file)
     raise typer.Exit(0 if snakemake.args_to_api(given, parser) else 1)

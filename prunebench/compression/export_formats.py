@@ -209,7 +209,8 @@ def load_network(folder: str | Path) -> Deployed:
 FORMATS = {
     "onnx": Format(
         ONNX, "onnx", _write_onnx,
-        f"""import onnxruntime
+        f"""# needs onnxruntime and numpy
+import onnxruntime
 
 session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvider"])
 
@@ -220,7 +221,8 @@ def predict(inputs):
     ),
     "torch-export": Format(
         PT2, "pytorch", _write_torch_export,
-        f"""import torch
+        f"""# needs torch {torch.__version__.partition("+")[0]} or newer and numpy
+import torch
 
 network = torch.export.load("{PT2}").module()
 
@@ -232,7 +234,9 @@ def predict(inputs):
     ),
     "safetensors": Format(
         WEIGHTS, "safetensors", _write_safetensors,
-        """import torch
+        f"""# needs torch and prunebench, which builds the network as {NETWORK} describes it;
+# the weights alone are read by safetensors.torch.load_file("{WEIGHTS}")
+import torch
 
 from prunebench.compression.export_formats import load_network
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.evaluation.generalization import MEASURES, quality
-from prunebench.experiment import training_gate
+from prunebench.evaluation.own_measures import OwnMeasures
+from prunebench.experiment import registry, training_gate
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
-from prunebench.experiment.part_kinds import Recovery
+from prunebench.experiment.part_kinds import Recovery, TaskKindTraits
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
 from prunebench.storage.files import read_json, read_sealed
@@ -52,6 +53,7 @@ class Targets:
     def __init__(self, plan: Plan, baseline: Baseline) -> None:
         self.baseline = baseline
         self.code = code_hash(plan.measure_sources())
+        self.own = OwnMeasures(plan.experiment)
         folder = plan.layout.baseline(*baseline.key)
         timed = baseline.key in plan.timed
         self.looks = {PROBES: bool(plan.experiment.probes.run), LATENCY: timed}
@@ -74,7 +76,7 @@ class Targets:
         self.chance = self.kind.constant_error(targets["train"])
         found = self.kind.read(stored["train"])
         self.train_error = self.kind.error(found, targets["train"])
-        self.memorizes = training_gate.memorizes(self.kind.name)
+        self.memorizes = registry.find(TaskKindTraits, baseline.task.kind).traits.memorizes
         self.under_trained = training_gate.under_trained(
             self.train_error, noisy=noisy, augmented=regime.augmentation, memorizes=self.memorizes
         )
@@ -85,15 +87,16 @@ class Targets:
         record = {k: v for k, v in stored.items() if k not in ASIDE}
         record |= _composition(method) | self.regime
         if record["status"] in (FAILED, DIVERGED):
-            return row(record)
+            return row(record, self.own.columns)
         removed = removal(folder, stored)
         if PREDICTIONS in removed["removed"]:
             # a measure may have been renamed or dropped since
-            record |= {k: v for k, v in removed["measured"]["values"].items() if k in MEASURES}
+            known = {*MEASURES, *self.own.names}
+            record |= {k: v for k, v in removed["measured"]["values"].items() if k in known}
             notes = [STALE] if removed["measured"]["code"] != self.code else []
         else:
-            record |= self.measures(folder)
-            notes = []
+            measured, notes = self.measures(folder)
+            record |= measured
         for name, wanted in self.looks.items():
             if wanted:
                 record |= read_sealed(folder / name)["values"]
@@ -101,7 +104,7 @@ class Targets:
         if self.under_trained:
             notes.append(f"under-trained: the baseline's training error is {self.train_error:.3f}")
         record["message"] = "; ".join(part for part in (record["message"], *notes) if part)
-        return row(record)
+        return row(record, self.own.columns)
 
     def _training(self, record: dict[str, Any], method: Method | None) -> dict[str, Any]:
         """Return how the training of a measured cell ended."""
@@ -120,27 +123,27 @@ class Targets:
         above = outcome == TRAINED_OUT and error > training_gate.MEMORIZED_AT
         return {"training_outcome": outcome, "plateau": above}
 
-    def measures(self, folder: Path) -> dict[str, Any]:
-        """Return the measures of a cell's stored predictions."""
+    def measures(self, folder: Path) -> tuple[dict[str, Any], list[str]]:
+        """Return the measures of a cell's stored predictions, and what failed of one's own."""
+        predictions = self.predictions(folder)
+        own, faults = self.own.values(predictions)
+        return quality(predictions) | own, faults
+
+    def predictions(self, folder: Path) -> Predictions:
+        """Return the stored predictions of a cell, which measures are taken of."""
         stored = _doubles(load_arrays(folder / PREDICTIONS))
-        return quality(
-            Predictions(
-                self.kind,
-                {split: stored[split] for split in SPLITS},
-                self.targets,
-                self.clean,
-                self.test,
-                baseline_val=self.val,
-                noisy_val=self.noisy_val,
-                val_before=stored.get(VAL_BEFORE),
-                val_after=stored.get(VAL_AFTER),
-                stopped={
-                    split: stored[f"{STOPPED}{split}"]
-                    for split in SPLITS
-                    if f"{STOPPED}{split}" in stored
-                }
-                or None,
-            )
+        stopped = {s: stored[f"{STOPPED}{s}"] for s in SPLITS if f"{STOPPED}{s}" in stored}
+        return Predictions(
+            self.kind,
+            {split: stored[split] for split in SPLITS},
+            self.targets,
+            self.clean,
+            self.test,
+            baseline_val=self.val,
+            noisy_val=self.noisy_val,
+            val_before=stored.get(VAL_BEFORE),
+            val_after=stored.get(VAL_AFTER),
+            stopped=stopped or None,
         )
 
 

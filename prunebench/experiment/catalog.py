@@ -9,6 +9,7 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config, registry
+from prunebench.experiment.inheritance import EXTENDS
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method
 
@@ -160,6 +161,13 @@ def _write_parts(properties: dict[str, Any], kinds: tuple[str, ...]) -> None:
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a configuration as it is written, before presets are filled in."""
     schema = Experiment.model_json_schema()
+    # of a file that extends another one, the other may say what is required
+    schema["properties"][EXTENDS] = {
+        "type": "string",
+        "description": "YAML file, beside this one, whose settings hold where this one has none.",
+    }
+    required = schema.pop("required")
+    schema |= {"if": {"not": {"required": [EXTENDS]}}, "then": {"required": required}}
     # a model may change any of it
     first = schema["$defs"]["First"]
     _write_parts(first["properties"], SCORING)

@@ -13,7 +13,7 @@ from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.named_files import by_content
 from prunebench.experiment.part_kinds import Network
-from prunebench.experiment.registry import builtin
+from prunebench.experiment.registry import builtin, from_package
 from prunebench.experiment.settings import Experiment, Method
 from prunebench.experiment.sources import BASELINE, HUB, PRUNING, paths
 from prunebench.storage import cell_files
@@ -81,15 +81,18 @@ class Cell:
             "threads": compute.threads,
             "code": code_hash([*paths(BASELINE), *with_helpers([self.baseline.task.kind_source])]),
         }
-        shipped = builtin(Network).get(self.baseline.model.architecture)
+        named = self.baseline.model.architecture
+        shipped = builtin(Network).get(named) or from_package(Network, named)
         if hub:
             settings["model_code"] = code_hash(paths(HUB))
         elif own := [shipped.source] if shipped else self.baseline.model.sources():
             settings["model_code"] = code_hash(with_helpers(own))
         if self.method is None:
             return settings
+        calibration = self.experiment.calibration.settings()
         return {
             **settings,
+            **({"calibration": calibration} if calibration else {}),
             "method": _files_by_content(self.method.settings()),
             "method_name": self.method.name,
             "recovery_epochs": self.baseline.training.recovery_epochs,

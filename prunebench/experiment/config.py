@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prunebench.errors import PrunebenchError, shown, suggest
-from prunebench.experiment import registry
+from prunebench.experiment import inheritance, registry
 from prunebench.experiment.part_kinds import (
     Allocation,
     Criterion,
@@ -244,7 +244,7 @@ def _refuse_unknown(value: dict[str, Any], model: type[Settings], where: str) ->
 
 
 def load(path: str | Path) -> Experiment:
-    """Read and check a configuration file: YAML, or the JSON of a resolved one.
+    """Read and check a configuration file, with what it extends; or the JSON of a resolved one.
 
     Args:
         path: the file.
@@ -252,4 +252,4 @@ def load(path: str | Path) -> Experiment:
     Raises:
         PrunebenchError: it is missing, or something in it is wrong.
     """
-    return parse(read_yaml(path), str(path))
+    return parse(inheritance.read(path).value, str(path))

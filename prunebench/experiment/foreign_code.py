@@ -11,7 +11,7 @@ from pathlib import Path
 from prunebench.experiment import registry
 from prunebench.experiment.code_identity import with_helpers
 from prunebench.experiment.own_code import OwnCode
-from prunebench.experiment.part_kinds import KINDS, Engine, Probe, TaskKindTraits
+from prunebench.experiment.part_kinds import KINDS, Engine, Measure, Probe, TaskKindTraits
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method, Model, Task
 from prunebench.experiment.sources import PACKAGE
 from prunebench.storage.files import sha256_file
@@ -27,6 +27,7 @@ def of_experiment(experiment: Experiment) -> list[Path]:
     named += [path for method in experiment.methods for path in _of_method(method)]
     named += _own((Probe, name) for name in experiment.probes.run)
     named += _own((Engine, name) for name in experiment.latency.engines)
+    named += _own((Measure, name) for name in experiment.report.measures)
     return _with_helpers(named)
 
 
@@ -37,6 +38,8 @@ def of_job(experiment: Experiment, kind: str, method: Method | None = None) -> l
     named += _of_method(method) if method else []
     if kind == "probes":
         named += _own((Probe, name) for name in experiment.probes.run)
+    if kind == "measures":
+        named += _own((Measure, name) for name in experiment.report.measures)
     if kind == "latencies":
         named += _own((Engine, name) for name in experiment.latency.engines)
     return _with_helpers(named)

@@ -171,6 +171,32 @@ class Probe(Traits):
     """Papers that define the columns."""
 
 
+class Measure(Traits):
+    """A function of a cell's stored predictions that gives a number, or None without one."""
+
+    kind = "measure"
+
+    better: Literal["lower", "higher", "zero", ""] = ""
+    """Where it is better: lower, higher, zero; empty: nowhere."""
+    unit: str = "1"
+    """Its unit."""
+    formula: str = ""
+    """Its formula."""
+    source: str = ""
+    """Paper that defines it."""
+
+
+class Figure(Traits):
+    """A function of the records that draws a figure, or returns None where they lack its data."""
+
+    kind = "figure"
+
+    caption: str = ""
+    """What it shows and how to read it; empty: the first line of its docstring."""
+    per_task: bool = False
+    """Whether each task has such a figure of its own."""
+
+
 class Engine(Traits):
     """A function that makes a network run, to measure how long it takes."""
 
@@ -218,6 +244,8 @@ allocation = Allocation
 schedule = Schedule
 recovery = Recovery
 probe = Probe
+measure = Measure
+figure = Figure
 engine = Engine
 network = Network
 task_kind = TaskKindTraits
@@ -231,6 +259,8 @@ KINDS: dict[str, type[Traits]] = {
         Schedule,
         Recovery,
         Probe,
+        Measure,
+        Figure,
         Engine,
         Network,
         TaskKindTraits,

@@ -17,7 +17,7 @@ from prunebench.experiment import config, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import with_helpers
 from prunebench.experiment.jobs import Baseline, BaselineJob, CurveJob
-from prunebench.experiment.part_kinds import Engine, Probe
+from prunebench.experiment.part_kinds import Engine, Figure, Measure, Probe
 from prunebench.experiment.settings import Experiment, Method, Task
 from prunebench.experiment.sources import MEASURES, paths
 from prunebench.storage.coordinates import Coordinates
@@ -150,10 +150,15 @@ class Plan:
         names = self.experiment.latency.engines
         return with_helpers([registry.find(Engine, name).source for name in names])
 
-    @staticmethod
-    def measure_sources() -> list[Path]:
+    def measure_sources(self) -> list[Path]:
         """Return the source files that decide the measures of stored predictions."""
-        return paths(MEASURES)
+        own = [registry.find(Measure, name).source for name in self.experiment.report.measures]
+        return [*paths(MEASURES), *with_helpers(own)]
+
+    def figure_sources(self) -> list[Path]:
+        """Return the source files of figures of one's own."""
+        names = self.experiment.report.figures
+        return with_helpers([registry.find(Figure, name).source for name in names])
 
     def job_digest(self, job: BaselineJob | CurveJob) -> str:
         """Return a hash that changes when anything changes that the job must compute."""

@@ -37,6 +37,8 @@ from prunebench.experiment.part_kinds import (
     allocation,
     criterion,
     engine,
+    figure,
+    measure,
     network,
     pattern,
     probe,
@@ -49,9 +51,9 @@ from prunebench.experiment.sources import PACKAGE, PART_PLACES, modules
 from prunebench.experiment.validation import validated
 
 __all__ = [
-    "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "find", "load",
-    "module_of_file", "network", "part_name", "pattern", "probe", "recovery", "schedule",
-    "task_kind",
+    "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "figure", "find",
+    "from_package", "load", "measure", "module_of_file", "network", "part_name", "pattern",
+    "probe", "recovery", "schedule", "task_kind",
 ]  # fmt: skip
 
 _REQUIRED = object()
@@ -204,13 +206,25 @@ def find(kind: type[T], name: str) -> Spec[T]:
     if name in builtin(kind):
         return builtin(kind)[name]
     if ":" not in name:
-        for module, function in _installed(kind.kind, name, tuple(sys.path)):
-            return _from_module(kind, name, module, function)
+        if (installed := from_package(kind, name)) is not None:
+            return installed
         raise PrunebenchError(f"unknown {kind.kind} {name!r}{suggest(name, builtin(kind))}")
     place, _, function = name.rpartition(":")
     if place.endswith(".py"):
         return _from_source(kind, name, Path(place), function, None)
     return _from_module(kind, name, place, function)
+
+
+def from_package(kind: type[T], name: str) -> Spec[T] | None:
+    """Return the part of a kind that an installed package declares by a name; None without one.
+
+    Args:
+        kind: a class of ``part_kinds``.
+        name: of an entry point in the group ``prunebench.<kind>``.
+    """
+    for module, function in _installed(kind.kind, name, tuple(sys.path)):
+        return _from_module(kind, name, module, function)
+    return None
 
 
 @cache

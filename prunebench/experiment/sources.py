@@ -40,6 +40,9 @@ PART_PLACES = {
     "schedule": ("pruning/schedules",),
     "recovery": ("pruning/recovery",),
     "probe": ("evaluation/probes",),
+    # those that ship have tables of their own, which say more
+    "measure": (),
+    "figure": (),
     "engine": ("compression/engines.py",),
     "network": ("training/networks",),
     "task_kind": ("tasks/kinds",),

@@ -62,6 +62,8 @@ def _explain(model: type[BaseModel], value: Any, error: ValidationError) -> str:
             text = item["msg"].removeprefix("Value error, ")
             found = item["input"]
             message = text[:1].lower() + text[1:]
+            if item["type"] == "list_type":
+                message = "must be a list" + ("" if found is None else f", e.g. [{shown(found)}]")
             if item["type"] != "value_error" and not isinstance(found, dict | list):
                 message += f" (found {shown(found)})"
         faults.setdefault(place, []).append(message)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
-from prunebench.experiment.settings import Prunable
+from prunebench.experiment.part_kinds import Schedule
+from prunebench.experiment.settings import Method, Prunable
 from prunebench.experiment.validation import validated
 from prunebench.pruning import compose, left_out
 from prunebench.pruning.held_networks import made_permanent, unwrapped
@@ -55,13 +56,14 @@ def prune(
             keep all of their filters since what follows them is not known to lose channels.
 
     Raises:
-        PrunebenchError: unknown method or part, sparsity out of range or less than was pruned
-            before, nothing to prune, a pattern that names no layer, data missing, or a method that
-            cannot do what was asked on this model (with the reason).
+        PrunebenchError: unknown method or part, a control that removes nothing, sparsity out of
+            range or less than was pruned before, nothing to prune, a pattern that names no layer,
+            data missing, or a method that cannot do what was asked on this model (with the reason).
     """
     if not 0 <= sparsity < 1:
         raise PrunebenchError(f"sparsity must lie in [0, 1), found {sparsity}")
     resolved = config.method(method if isinstance(method, str) else {"name": "custom", **method})
+    _refuse_controls(resolved, sparsity)
     inner, prefix = unwrapped(model)
     settings = _without(prefix, validated(Prunable, dict(prunable or {}), "prunable"))
     given = None if batches is None else list(batches)  # more than one round may read it
@@ -90,6 +92,19 @@ def prune(
     for line in _notable(views[-1], layers, settings):
         warnings.warn(line, stacklevel=2)
     return {f"{prefix}{name}": mask for name, mask in {**earlier, **masks}.items()}
+
+
+def _refuse_controls(method: Method, sparsity: float) -> None:
+    """Refuse a method whose schedule knows other sparsities alone: a control removes nothing."""
+    schedule = method.spec(Schedule)
+    own = schedule.traits.sparsities
+    if isinstance(own, tuple) and sparsity not in own:
+        known = " or ".join(f"{one:g}" for one in own)
+        what = "which removes nothing" if own == (0.0,) else f"which knows sparsity {known} alone"
+        raise PrunebenchError(
+            f"method {method.name!r} has schedule {schedule.name!r}, {what}: sparsity {sparsity:g}"
+            " needs a method that prunes, e.g. 'magnitude'"
+        )
 
 
 def _without(prefix: str, settings: Prunable) -> Prunable:

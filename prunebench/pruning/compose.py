@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +43,20 @@ def score(method: Method | First, view: View) -> Compensated:
         # a criterion that draws from the global generator still repeats itself
         torch.manual_seed(derive_seed(view.seed, "global"))
         scored = criterion(view, **parameters)
-    return scored if isinstance(scored, Compensated) else Compensated(scored, lambda masks: {})
+    scored = scored if isinstance(scored, Compensated) else Compensated(scored, lambda masks: {})
+    _refuse_others(scored.scores, method.criterion.name)
+    return scored
+
+
+def _refuse_others(scores: Any, name: str) -> None:
+    """Refuse what a criterion returned where it is no mapping of names to tensors."""
+    wanted = f"criterion {name!r} must return {{name of a weight: tensor of its scores}}"
+    if not isinstance(scores, Mapping):
+        raise Refused(f"{wanted}, it returned a {type(scores).__name__}")
+    for weight, value in scores.items():
+        if not isinstance(value, Tensor):
+            hint = "; torch.from_numpy makes a tensor of it" if hasattr(value, "__array__") else ""
+            raise Refused(f"{wanted}, it returned a {type(value).__name__} for {weight!r}{hint}")
 
 
 @torch.no_grad()

@@ -22,3 +22,9 @@ def analysis(layout: Layout) -> Analysis:
     """Return how the records are to be judged; the defaults where no configuration can be read."""
     found, _ = experiment(layout)
     return Analysis() if found is None else found.analysis
+
+
+def own_figures(layout: Layout) -> list[str]:
+    """Return the names of figures of one's own; none where no configuration can be read."""
+    found, _ = experiment(layout)
+    return [] if found is None else found.report.figures

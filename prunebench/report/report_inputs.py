@@ -97,7 +97,8 @@ class ReportInputs:
     @cached_property
     def captions(self) -> dict[str, str]:
         """Return the caption of each figure, by the stem of its file."""
-        return figures.captions(self.cells if self.every is None else self.every)
+        own = [] if self.experiment is None else self.experiment.report.figures
+        return figures.captions(self.cells if self.every is None else self.every, own)
 
     @cached_property
     def compression(self) -> tuple[float, float] | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prunebench.experiment.plan import Plan
 from prunebench.storage.files import read_sealed, replacing, write_json
+from prunebench.storage.layout import Layout
 from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import copy_workflow, experiment_origin
 from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
+
+TABLES = ("layers", "latency", "cells")  # cells last: where they are, the others are
 
 
 def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
@@ -27,23 +31,38 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
         The path of cells.csv.
     """
     layout = plan.layout
-    # cells.csv last: where it is, the others are
-    tables = {
-        "layers": (layout.layers_csv, LAYER_COLUMNS),
-        "latency": (layout.latency_csv, LATENCY_COLUMNS),
-        "cells": (layout.cells_csv, COLUMNS),
-    }
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for path in measured:
         for name, rows in read_sealed(path).items():
             found[name] += rows
     with recorded(layout, "collect") as made:
-        for name, (target, columns) in tables.items():
-            made += _write_table(plan, found[name], target, columns)
+        made += write_tables(plan, found, layout)
         origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
         write_json(layout.provenance, origin)
         made += [layout.provenance, *copy_workflow(layout.workflow)]
     return layout.cells_csv
+
+
+def write_tables(
+    plan: Plan, rows: Mapping[str, list[dict[str, Any]]], layout: Layout
+) -> list[Path]:
+    """Write the tables of an experiment's rows into a folder; return the paths of what there is.
+
+    Args:
+        plan: the experiment.
+        rows: of each of TABLES.
+        layout: of the folder.
+    """
+    targets = {
+        "layers": (layout.layers_csv, LAYER_COLUMNS),
+        "latency": (layout.latency_csv, LATENCY_COLUMNS),
+        "cells": (layout.cells_csv, (*COLUMNS, *plan.experiment.own_columns)),
+    }
+    made = []
+    for name in TABLES:
+        target, columns = targets[name]
+        made += _write_table(plan, rows[name], target, columns)
+    return made
 
 
 def _write_table(

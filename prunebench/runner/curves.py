@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import Damaged, PrunebenchError
+from prunebench.errors import Damaged, PrunebenchError, Refused
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.part_kinds import Pattern
@@ -39,7 +39,7 @@ from prunebench.training import models
 from prunebench.training.checkpoints import Checkpoints
 from prunebench.training.loop import Samples
 
-CALIBRATION = 512  # training samples that criteria look at, without a calibration split
+CALIBRATION = 512  # training samples that criteria look at, where nothing else is said
 
 
 def compute_curve(job: JobContext, cells: Sequence[Cell], say: Callable[[Cell, str], None]) -> None:
@@ -123,16 +123,22 @@ def _calibration(
 ) -> list[tuple[Tensor, Tensor]]:
     """Return what criteria and allocations look at: the calibration split, else training samples.
 
-    Of training samples ``CALIBRATION`` are drawn; a split of its own is taken whole.
+    Of training samples ``CALIBRATION`` are drawn, and a split of its own is taken whole, unless the
+    configuration says how many.
     """
     inputs, targets, count = samples.inputs, samples.targets, CALIBRATION
+    asked = job.plan.experiment.calibration
     held_out = job.samples(baseline)[1].calibration
     if held_out is not None:
         inputs, targets = job.data.inputs["calibration"], held_out.to(job.device)
         count = len(targets)
     draw = torch.Generator().manual_seed(derive_seed("calibration", *baseline.key))
+    if asked.samples is not None:
+        count = asked.samples
+        if count > len(targets):
+            raise Refused(f"calibration: samples: {count} asked, only {len(targets)} are there")
     chosen = torch.randperm(len(targets), generator=draw)[:count].to(job.device)
-    batches = chosen.split(baseline.training.batch_size)
+    batches = chosen.split(asked.batch_size or baseline.training.batch_size)
     return [(samples.normalize(inputs[b]), targets[b]) for b in batches]
 
 

@@ -26,7 +26,9 @@ Done = Mapping[Path, str | None]
 Found = dict[Path, Path | None]  # damaged files, and where what they hold was moved, if anywhere
 
 
-def damaged(plan: Plan, data: Path = DATA, thorough: bool = False, mend: bool = True) -> Found:
+def damaged(
+    plan: Plan, data: Path = DATA, thorough: bool = False, mend: bool = True, beside: bool = True
+) -> Found:
     """Return damaged files of an experiment and its data; what says that they are done is removed.
 
     So they are computed again. Nothing else is removed but what is made in seconds: the measures of
@@ -37,6 +39,7 @@ def damaged(plan: Plan, data: Path = DATA, thorough: bool = False, mend: bool = 
         data: the folder of the tasks' data.
         thorough: read every file, instead of trusting lengths and times.
         mend: remove files; without it nothing is touched.
+        beside: look at the export to MLflow's store, which lies beside the experiment's folder.
 
     Raises:
         Unwritable: a file cannot be removed.
@@ -55,7 +58,7 @@ def damaged(plan: Plan, data: Path = DATA, thorough: bool = False, mend: bool = 
                     remove_file(plan.layout.job(kind, name))
     measures = list(_measures(plan, again, mend))
     found |= dict.fromkeys(measures)
-    found |= outputs.damaged(plan.layout, thorough, mend)
+    found |= outputs.damaged(plan.layout, thorough, mend, beside)
     if mend and (again or measures):
         outputs.remove(plan.layout, "collect")
     return found

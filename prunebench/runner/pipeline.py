@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Passing, PrunebenchError, text_of
-from prunebench.experiment import foreign_code, registry
+from prunebench.experiment import before_work, foreign_code, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan, plan_of
@@ -66,6 +66,20 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
     manifest.remove()
     prepare(task, data / "raw" / task.source, path)
     manifest.write([path, sidecar(path)])
+
+
+def prepare_missing(plan: Plan, data: Path = DATA) -> None:
+    """Fetch and prepare the data of an experiment's tasks that are not prepared yet.
+
+    Args:
+        plan: the experiment.
+        data: the folder of all data.
+    """
+    for task in plan.experiment.tasks:
+        if not prepared(task, data).is_file():
+            print(f"preparing the data of {task.name}", file=sys.stderr, flush=True)
+            download(plan, task.name, data)
+            prepare(plan, task.name, data)
 
 
 def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
@@ -317,9 +331,14 @@ def run(plan: Plan, data: Path = DATA) -> Path:
 
 
 def begin(plan: Plan, data: Path = DATA) -> None:
-    """Write the resolved configuration, set damaged files aside, and prepare the data."""
+    """Write the resolved configuration, set damaged files aside, and prepare the data.
+
+    Raises:
+        PrunebenchError: no job could do what the configuration asks.
+    """
     from prunebench.runner import damaged_files
 
+    before_work.check(plan.experiment)
     plan.write()
     if said := damaged_files.said(damaged_files.damaged(plan, data)):
         print(said, file=sys.stderr)

@@ -92,13 +92,14 @@ def _measure(plan: Plan, folder: Path, record: Row, targets: Callable[[], Target
     looks = [folder / look for look, wanted in targets().looks.items() if wanted]
     if not all(look.exists() for look in looks):
         return {}
-    return _measured(plan, folder, targets().measures(folder))
+    return _measured(plan, folder, targets().measures(folder)[0])
 
 
 def _measured(plan: Plan, folder: Path, row: Row) -> Row:
     """Return what must be known of a cell without its files: also layers, which every seed has."""
+    names = (*MEASURES, *plan.experiment.own_columns)
     return {
         "code": code_hash(plan.measure_sources()),
-        "values": {name: row[name] for name in MEASURES if row.get(name) is not None},
+        "values": {name: row[name] for name in names if row.get(name) is not None},
         "layers": layers_of(folder),
     }

@@ -144,6 +144,7 @@ def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
     _refuse_missing_columns(raw, where)
     raw = raw.reindex(columns=[*COLUMNS, *(c for c in raw.columns if c not in COLUMNS)])
     read = dict.fromkeys(NUMBERS, _numbers) | dict.fromkeys(FLAGS, flags)
+    read |= {c: _numbers_if_all for c in raw.columns if c not in COLUMNS}  # somebody's own measures
     cells = pd.DataFrame({c: read[c](raw[c], where) if c in read else raw[c] for c in raw.columns})
     check_cells(cells, where)
     for column in TEXT:
@@ -197,6 +198,12 @@ def _numbers(values: pd.Series, where: str) -> pd.Series:
             f"{where}: {values.name} must be a number, row {line + 2} has {values.iloc[line]!r}"
         )
     return numbers
+
+
+def _numbers_if_all(values: pd.Series, where: str) -> pd.Series:
+    """Parse as float64 where every text is a number; else the texts stay."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers.astype("float64") if numbers.notna().equals(values.notna()) else values
 
 
 def check_cells(cells: pd.DataFrame, where: str = "cells") -> None:

@@ -46,7 +46,9 @@ def recorded(layout: Layout, step: str) -> Iterator[list[Path]]:
     manifest.write(written)
 
 
-def damaged(layout: Layout, thorough: bool = False, mend: bool = True) -> dict[Path, Path | None]:
+def damaged(
+    layout: Layout, thorough: bool = False, mend: bool = True, beside: bool = True
+) -> dict[Path, Path | None]:
     """Return files that are not as their step wrote them, and where what they hold was moved to.
 
     The output of such a step is removed, so that it is made again.
@@ -55,6 +57,7 @@ def damaged(layout: Layout, thorough: bool = False, mend: bool = True) -> dict[P
         layout: of the experiment.
         thorough: read every file, instead of trusting lengths and times.
         mend: move and remove files; without it nothing is touched.
+        beside: look at the export to MLflow's store, which lies beside the experiment's folder.
 
     Raises:
         Unwritable: a file cannot be moved or removed.
@@ -62,7 +65,7 @@ def damaged(layout: Layout, thorough: bool = False, mend: bool = True) -> dict[P
     found: dict[Path, Path | None] = {}
     for step, output in layout.steps().items():
         manifest = manifest_of(layout, step)
-        if not manifest.path.exists():
+        if not manifest.path.exists() or (manifest.root != layout.root and not beside):
             continue
         listed, (exported, moved) = manifest.listed(), _export(layout, step)
         again = moved or listed is None

@@ -24,6 +24,7 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import read_json, replacing, sha256_file
+from prunebench.storage.shipped import SNAKEFILE, checkout, shipped
 
 _ROOT = Path(__file__).parents[2]
 LOCK = "requirements.lock"
@@ -47,6 +48,8 @@ _USUAL = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # every job sets it where nobod
 
 def _git(*arguments: str) -> str | None:
     """What git says of this checkout, whatever repository the environment names."""
+    if checkout() is None:  # an installed package: the repository around it is another's
+        return None
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     # nor of one that the checkout lies in
     environment["GIT_CEILING_DIRECTORIES"] = str(_ROOT.parent)
@@ -75,7 +78,7 @@ def software() -> dict[str, Any]:
     None for what is unknown.
     """
     status = _git("status", "--porcelain")
-    lock = _ROOT / LOCK
+    lock = shipped(LOCK)
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
@@ -290,8 +293,8 @@ def copy_workflow(folder: Path) -> list[Path]:
     if COMMAND not in os.environ:
         return []
     copies = {
-        folder / source.relative_to(_ROOT): source
-        for source in (_ROOT / "Snakefile", *sorted((_ROOT / "workflows").glob("*.smk")))
+        folder / source.relative_to(shipped("")): source
+        for source in (shipped(SNAKEFILE), *sorted(shipped("workflows").glob("*.smk")))
     }
     for copy, source in copies.items():
         with replacing(copy) as temporary:

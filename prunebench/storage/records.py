@@ -5,6 +5,7 @@ Missing is empty, never 0. ``sparsity`` is the target, ``sparsity_achieved`` wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from prunebench.storage import layout
@@ -112,13 +113,18 @@ DENSE = "dense"  # the method and the family of a baseline's own row
 FAMILIES = ("weight", "activation", "structure", "hybrid")
 
 
-def row(values: dict[str, Any]) -> dict[str, Any]:
+def row(values: dict[str, Any], own: Iterable[str] = ()) -> dict[str, Any]:
     """Return ``values`` in the order of COLUMNS, missing ones None.
+
+    Args:
+        values: of columns.
+        own: further columns, which come last.
 
     Raises:
         KeyError: a key is no column; a misspelt measure must not vanish.
     """
-    unknown = set(values) - set(COLUMNS)
+    columns = (*COLUMNS, *own)
+    unknown = set(values) - set(columns)
     if unknown:
         raise KeyError(f"no such columns: {', '.join(sorted(unknown))}")
-    return {column: values.get(column) for column in COLUMNS}
+    return {column: values.get(column) for column in columns}

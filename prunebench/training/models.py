@@ -17,7 +17,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Network
-from prunebench.experiment.registry import builtin, load, module_of_file
+from prunebench.experiment.registry import builtin, from_package, load, module_of_file
 from prunebench.experiment.settings import Model
 from prunebench.tasks.network_facts import NAMES, NetworkFacts
 from prunebench.training import hub_networks
@@ -138,7 +138,8 @@ def _build(settings: Model, facts: NetworkFacts) -> nn.Module:
     if hub is not None:
         return hub_networks.build(hub, settings, facts)
     own = OwnCode.named(settings.architecture)
-    shipped = builtin(Network).get(settings.architecture)
+    named = settings.architecture
+    shipped = builtin(Network).get(named) or from_package(Network, named)
     if own is None and shipped is None:
         return _from_timm(settings, facts)
     if settings.pretrained:

@@ -268,3 +268,15 @@ def test_a_task_without_calibration_is_named_as_before_there_was_any() -> None:
     held_out = plain.model_copy(update={"calibration": 64})
     assert held_out.settings() == {**plain.settings(), "calibration": 64}
     assert prepared(plain) != prepared(held_out)
+
+
+def test_calibration_names_a_pruned_cell_where_it_is_set_and_nothing_else() -> None:
+    """And unset it leaves no trace, so that results of before stay valid."""
+    unset = plan()
+    cell = unset.cell(unset.baselines[0], unset.experiment.methods[0], 0.5)
+    assert "calibration" not in cell.settings()
+    assert cells(plan(calibration={})) == cells(unset)
+    found = [cells(plan(calibration=c)) for c in ({"samples": 64}, {"batch_size": 64})]
+    assert not set(found[0].values()) & set(found[1].values())
+    assert not set(found[0].values()) & set(cells(unset).values())
+    assert baselines(plan(calibration={"samples": 64})) == baselines(unset)

@@ -106,8 +106,8 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, near: str) -> No
         ("sparsities", [0.5, 0.5 + 1e-12], "sparsities: given more than once: 0.5"),
         ("sparsities", [math.nan], "sparsities[0]: "),
         ("sparsities", [[0.5]], "sparsities[0]: input should be a valid number"),
-        ("sparsities", 0.5, "sparsities: input should be a valid list (found 0.5)"),
-        ("sparsities", None, "sparsities: input should be a valid list (found None)"),
+        ("sparsities", 0.5, "sparsities: must be a list, e.g. [0.5] (found 0.5)"),
+        ("sparsities", None, "sparsities: must be a list (found None)"),
         ("seeds", [], "at least 1 item"),
         ("seeds", [0, 1, 0], "seeds: given more than once: 0"),
         ("seeds", [-1], "greater than or equal to 0"),
@@ -142,7 +142,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, near: str) -> No
         ("tasks.0.path", "no/such", "tasks: digits: path 'no/such' does not exist"),
         ("tasks.0.path", "x" * 5000, "does not exist"),
         ("tasks.0.path", "a\0b", "does not exist"),
-        ("prunable", {"exclude": "*"}, "prunable.exclude: input should be a valid list"),
+        ("prunable", {"exclude": "*"}, "prunable.exclude: must be a list, e.g. ['*']"),
     ],
 )  # fmt: skip
 def test_what_is_out_of_range_is_refused(path: str, value: Any, reason: str) -> None:
@@ -325,6 +325,22 @@ def test_distillation_needs_a_kind_that_measures_how_far_outputs_are() -> None:
 def test_an_unknown_kind_names_the_nearest() -> None:
     task = {"name": "mine", "source": "digits", "kind": "regresion"}
     assert "did you mean 'regression'" in refusal("tasks", [task])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("seeds", 3, "seeds: must be a list of seeds, e.g. [0, 1, 2], found 3"),
+        ("seeds", 50, "e.g. [0, 1, 2], found 50"),
+        ("sparsities", 0.5, "sparsities: must be a list, e.g. [0.5] (found 0.5)"),
+        ("methods", "magnitude", "methods: must be a list, e.g. ['magnitude'] (found 'magnitude')"),
+        ("models", "seed-cnn", "models: must be a list, e.g. ['seed-cnn']"),
+    ],
+)
+def test_one_value_in_the_place_of_a_list_is_told_the_right_form(
+    path: str, value: Any, said: str
+) -> None:
+    assert said in refusal(path, value)
 
 
 @pytest.mark.parametrize(

@@ -262,3 +262,34 @@ def test_magnitude_is_torchs() -> None:
     for number in (0, 2):
         assert torch.equal(masks[f"{number}.weight"], other[number].weight_mask.bool())
         assert torch.equal(model[number].weight, other[number].weight)
+
+
+@pytest.mark.parametrize("method", ["dense-long", "dense-stopped", "dense-decayed"])
+def test_a_control_that_removes_nothing_does_not_prune(method: str) -> None:
+    model = mlp()
+    before = deepcopy(model.state_dict())
+    with pytest.raises(PrunebenchError, match=f"{method}.*removes nothing.*sparsity 0.5"):
+        prunebench.prune(model, method, 0.5)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    masks = prunebench.prune(model, method, 0.0)
+    assert all(mask.all() for mask in masks.values())
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ("{n: w.abs().numpy() for n, w in view.weights.items()}",
+         "a ndarray for '0.weight'; torch.from_numpy"),
+        ("{n: 1.0 for n in view.weights}", "a float for '0.weight'"),
+        ("[w.abs() for w in view.weights.values()]", "it returned a list"),
+        ("None", "it returned a NoneType"),
+    ],
+)  # fmt: skip
+def test_a_criterion_that_returns_no_tensors_is_told_so(
+    returned: str, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"def score(view):\n    return {returned}\n")
+    with pytest.raises(Refused, match=r"must return \{name of a weight: tensor") as caught:
+        prunebench.prune(mlp(), {"criterion": f"{file}:score"}, 0.5)
+    assert reason in str(caught.value)

@@ -20,9 +20,10 @@ from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.settings import Model
-from prunebench.runner import pipeline
+from prunebench.runner import curves, pipeline
 from prunebench.runner.job_context import JobContext
 from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
+from prunebench.storage.records import COLUMNS
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 from tests.hub import COMMIT, fetched, saved
@@ -237,3 +238,82 @@ def test_pretrained_weights_name_results_by_their_content(ran: Ran, tmp_path: Pa
     one, other, again = found(1), found(2), found(1)
     assert one == again
     assert one[0] == one[1] != other[0]
+
+
+def test_a_measure_of_ones_own_is_a_column_and_harms_no_other(ran: Ran, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def right_ones(p):\n"
+        "    return (p.stored['test'].argmax(1) == p.targets['test']).mean()\n"
+        "def never(p):\n"
+        "    return None\n"
+        "def broken(p):\n"
+        "    raise RuntimeError('no such luck')\n"
+    )
+    named = [f"{file}:{name}" for name in ("right_ones", "never", "broken")]
+    plan = ran.again(report={"measures": named})
+    rows = [row for name in plan.measure_jobs for row in pipeline.measure(plan, name)["cells"]]
+    table = pd.DataFrame(rows)
+    assert list(table.columns) == [*COLUMNS, "right_ones", "never", "broken"]
+    assert np.allclose(table["right_ones"], 1 - table["test_error"])
+    assert table[["never", "broken"]].isna().all(axis=None)
+    assert table["message"].str.contains("broken: RuntimeError: no such luck").all()
+    assert table["test_error"].tolist() == ran.cells["test_error"].tolist()
+    assert plan.job_digest(plan.find("curves", "magnitude@digits-0")) == ran.plan.job_digest(
+        ran.plan.find("curves", "magnitude@digits-0")
+    )
+
+
+def test_a_measure_or_a_probe_that_takes_a_columns_name_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from prunebench.experiment.registry import probe\n"
+        "def test_error(p): ...\n"
+        "def mine(p): ...\n"
+        "@probe(columns={'mine': 'm'})\n"
+        "def look(subject): ...\n"
+    )
+    with pytest.raises(PrunebenchError, match="has a column 'test_error' already"):
+        config.parse({**GRID, "report": {"measures": [f"{file}:test_error"]}})
+    both = {"report": {"measures": [f"{file}:mine"]}, "probes": {"run": [f"{file}:look"]}}
+    assert config.parse({**GRID, "probes": both["probes"]}).own_columns == {"mine": f"{file}:look"}
+    with pytest.raises(PrunebenchError, match="has a column 'mine' already"):
+        config.parse({**GRID, **both})
+    with pytest.raises(PrunebenchError, match="no function 'min'; did you mean 'mine'"):
+        config.parse({**GRID, "report": {"measures": [f"{file}:min"]}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes"),
+    [
+        ({}, [20] * 6),  # 120 training samples, which are fewer than 512
+        ({"samples": 50}, [20, 20, 10]),
+        ({"samples": 50, "batch_size": 32}, [32, 18]),
+        ({"batch_size": 100}, [100, 20]),
+    ],
+)
+def test_as_many_samples_calibrate_as_are_asked(
+    ran: Ran, asked: dict[str, int], sizes: list[int]
+) -> None:
+    plan = ran.again(calibration=asked)
+    baseline = plan.baselines[0]
+    job = JobContext(plan, baseline.task, prepared(baseline.task, ran.data))
+    samples, _ = job.samples(baseline)
+    batches = curves._calibration(job, samples, baseline)
+    assert [len(targets) for _, targets in batches] == sizes
+    whole = curves._calibration(ran_job(ran), samples, baseline)
+    drawn = torch.cat([inputs for inputs, _ in batches])
+    assert torch.equal(drawn, torch.cat([inputs for inputs, _ in whole])[: len(drawn)])
+
+
+def ran_job(ran: Ran) -> JobContext:
+    task = ran.plan.experiment.tasks[0]
+    return JobContext(ran.plan, task, prepared(task, ran.data))
+
+
+def test_more_calibration_than_there_is_is_refused(ran: Ran) -> None:
+    plan = ran.again(calibration={"samples": 121})
+    baseline = plan.baselines[0]
+    job = JobContext(plan, baseline.task, prepared(baseline.task, ran.data))
+    with pytest.raises(PrunebenchError, match="samples: 121 asked, only 120 are there"):
+        curves._calibration(job, job.samples(baseline)[0], baseline)

@@ -3,10 +3,12 @@
 from prunebench.experiment.settings.experiment import (
     REGULAR,
     Analysis,
+    Calibration,
     Compute,
     Experiment,
     Probes,
     Prunable,
+    Report,
 )
 from prunebench.experiment.settings.method import PARTS, SCORING, First, Method, Part
 from prunebench.experiment.settings.names import Name
@@ -14,7 +16,7 @@ from prunebench.experiment.settings.task import Augmentation, Regime, Speech, Ta
 from prunebench.experiment.settings.training import Model, Training
 
 __all__ = [
-    "PARTS", "REGULAR", "SCORING", "Analysis", "Augmentation", "Compute", "Experiment", "First",
-    "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime", "Speech", "Task",
-    "Training",
+    "PARTS", "REGULAR", "SCORING", "Analysis", "Augmentation", "Calibration", "Compute",
+    "Experiment", "First", "Method", "Model", "Name", "Part", "Probes", "Prunable", "Regime",
+    "Report", "Speech", "Task", "Training",
 ]  # fmt: skip

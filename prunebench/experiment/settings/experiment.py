@@ -8,17 +8,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from prunebench.errors import PrunebenchError, suggest
+from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment import registry
-from prunebench.experiment.part_kinds import Engine, Probe, Recovery, Schedule, TaskKindTraits
+from prunebench.experiment.part_kinds import (
+    Engine,
+    Figure,
+    Measure,
+    Probe,
+    Recovery,
+    Schedule,
+    TaskKindTraits,
+)
 from prunebench.experiment.settings.method import Method
 from prunebench.experiment.settings.names import Count, Length, Name, Seed, Share
 from prunebench.experiment.settings.task import Regime, Task
 from prunebench.experiment.settings.training import Model, Training
 from prunebench.experiment.validation import Settings, validated
 from prunebench.storage.layout import rule_name, sparsity_name
-from prunebench.storage.records import DENSE
+from prunebench.storage.records import COLUMNS, DENSE
 
+MOST_SHOWN = 10  # seeds that a message writes out
 REGULAR = "re:"  # before a pattern of names that is a regular expression
 
 
@@ -69,6 +78,19 @@ class Prunable(Settings):
         return self.model_dump(exclude=None if self.classifier else {"classifier"})
 
 
+class Calibration(Settings):
+    """What criteria and allocations look at: samples of the calibration split, else of training."""
+
+    samples: Count | None = None
+    """Samples that are drawn; empty: 512 of training, or all of a task's calibration split."""
+    batch_size: Count | None = None
+    """Samples in a batch; empty: as many as in a training step."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is set: what is not names no result."""
+        return self.model_dump(exclude_none=True)
+
+
 class Analysis(Settings):
     """How the records are judged: declared before the run; it changes nothing that is computed."""
 
@@ -84,6 +106,25 @@ class Analysis(Settings):
     def of_scores(self) -> dict[str, Any]:
         """Return what scores are judged by."""
         return self.model_dump(exclude={"tolerance"})
+
+
+class Report(Settings):
+    """What tables and figures show beside what they show of every experiment."""
+
+    measures: list[str] = Field([])
+    """Measures of one's own, each a column of cells.csv: file.py:function, or an entry point."""
+    figures: list[str] = Field([])
+    """Figures of one's own: file.py:function, or an entry point."""
+
+    @field_validator("measures")
+    @classmethod
+    def _known_measures(cls, value: list[str]) -> list[str]:
+        return [registry.find(Measure, name).name for name in dict.fromkeys(value)]
+
+    @field_validator("figures")
+    @classmethod
+    def _known_figures(cls, value: list[str]) -> list[str]:
+        return [registry.find(Figure, name).name for name in dict.fromkeys(value)]
 
 
 class Probes(Settings):
@@ -154,12 +195,16 @@ class Experiment(Settings):
     """How jobs run: device, threads, precision, what stays on disk."""
     prunable: Prunable = Prunable()
     """Which weights may be pruned."""
+    calibration: Calibration = Calibration()
+    """What criteria and allocations look at."""
     probes: Probes = Probes()
     """Measurements of stored networks."""
     latency: Latency = Latency()
     """How inference times are measured."""
     analysis: Analysis = Analysis()
     """How the records are judged."""
+    report: Report = Report()
+    """What tables and figures show beside what they show of every experiment."""
 
     @field_validator("recovery_lengths")
     @classmethod
@@ -167,6 +212,14 @@ class Experiment(Settings):
         if 1 not in values:
             raise ValueError("1, the declared length, must be one of them")
         return values
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            some = list(range(value)) if 0 < value <= MOST_SHOWN else [0, 1, 2]
+            raise ValueError(f"must be a list of seeds, e.g. {some}, found {shown(value)}")
+        return value
 
     @field_validator("seeds", "sparsities", "recovery_lengths")
     @classmethod
@@ -233,6 +286,7 @@ class Experiment(Settings):
             for method in self.methods:
                 _check_rewinding(method, training)
                 _check_trains(method, training)
+        _ = self.own_columns  # raises where two are named alike
         names = [method.name for method in self.methods]
         for name in self.analysis.primary:
             if name not in names:
@@ -240,6 +294,30 @@ class Experiment(Settings):
                     f"analysis: primary: no method {name!r}{suggest(name, names)}"
                 )
         return self
+
+    @property
+    def own_columns(self) -> dict[str, str]:
+        """Columns of cells.csv beside those of every experiment, each with the part that fills it.
+
+        A measure of one's own has the column of its function's name; a probe those that it says.
+
+        Raises:
+            PrunebenchError: a column has the name of one that there is.
+        """
+        found: dict[str, str] = {}
+        pairs: list[tuple[str, registry.Spec[Any]]] = []
+        for probe in (registry.find(Probe, name) for name in self.probes.run):
+            pairs += [(column, probe) for column in probe.traits.columns if column not in COLUMNS]
+        for measure in (registry.find(Measure, name) for name in self.report.measures):
+            pairs.append((measure.function, measure))
+        for column, spec in pairs:
+            if column in COLUMNS or column in found:
+                raise PrunebenchError(
+                    f"{spec.kind} {spec.name!r}: cells.csv has a column {column!r} already: give"
+                    " it another name"
+                )
+            found[column] = spec.name
+        return found
 
     def training_of(self, model: Model, regime: Regime) -> Training:
         """Return the common training settings, changed by the model's and then the regime's own.

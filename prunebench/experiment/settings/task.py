@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench.errors import suggest
 from prunebench.experiment import registry
+from prunebench.experiment.hub_dataset import HubDataset
 from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import TaskKindTraits
@@ -16,6 +17,7 @@ from prunebench.experiment.settings.names import Count, Name, Seed, Share
 from prunebench.experiment.sources import TASK_SOURCES, modules
 from prunebench.experiment.validation import Settings
 
+OF_HUB = ("parquet", "text", "table")  # sources that read Parquet of the hub
 UNITS = ("characters", "words")  # that texts are cut into without a tokenizer
 
 
@@ -56,6 +58,10 @@ class Task(Settings):
     """Data set of the source: for torchvision the name of its class, e.g. CIFAR10."""
     path: str | None = None
     """Local data; nothing is then downloaded. For source own: file.py:function, or a .npz file."""
+    hub: str | None = None
+    """Parquet data set of the Hugging Face Hub: owner/name, owner/name/subset, also @revision."""
+    keys: dict[str, str] = Field({})
+    """Names in a .npz file: {train_inputs: x_train, train_targets: y_train, …}; empty: as those."""
     image_size: int | None = Field(None, ge=4, le=8192)
     """Pixels of a side to which images are resized; empty keeps their size."""
     mode: Literal["native", "grey", "rgb"] = "native"
@@ -105,6 +111,23 @@ class Task(Settings):
             )
         return value
 
+    @field_validator("hub")
+    @classmethod
+    def _known_form(cls, value: str | None) -> str | None:
+        if value is not None:
+            HubDataset.named(value)
+        return value
+
+    @model_validator(mode="after")
+    def _goes_with_its_source(self) -> Task:
+        if self.hub is not None and self.source not in OF_HUB:
+            raise ValueError(f"hub: is for source {', '.join(OF_HUB)}, not {self.source}")
+        if self.hub is not None and (self.path is not None or self.dataset is not None):
+            raise ValueError("hub: names the data already: leave out path and dataset")
+        if self.keys and self.source != "own":
+            raise ValueError(f"keys: is for a .npz file of source own, not {self.source}")
+        return self
+
     @model_validator(mode="after")
     def _own_vocabulary(self) -> Task:
         if self.vocabulary is not None and HubName.named(self.tokens) is not None:
@@ -117,7 +140,9 @@ class Task(Settings):
         Args:
             besides: further settings to leave out.
         """
-        unset = {"calibration"} if self.calibration is None else set()
+        # settings that came later: unset, they name no result
+        later = ("calibration", "hub", "keys")
+        unset = {name for name in later if getattr(self, name) in (None, {})}
         return self.model_dump(mode="json", exclude={"name", *unset, *besides})
 
     @property

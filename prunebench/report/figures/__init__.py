@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 import textwrap
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from prunebench.errors import PrunebenchError, reason_of
+from prunebench.experiment import registry
+from prunebench.experiment.part_kinds import Figure
 from prunebench.experiment.settings import Analysis
 from prunebench.report import error_names
 from prunebench.report.figures import figure_registry, style
@@ -25,7 +31,7 @@ from prunebench.storage.records import DENSE
 from prunebench.text.progress_bars import watched
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as MatplotlibFigure
 
 KINDS = ("png", "pdf")
 FOREST = "forest"
@@ -38,19 +44,62 @@ __all__ = [
 ]  # fmt: skip
 
 
-def figures() -> dict[str, figure_registry.FigureSpec]:
-    """Return all figures that the files of this folder register, by stem, in alphabetical order."""
+def own_figure(name: str) -> figure_registry.FigureSpec:
+    """Return a figure of one's own, which a configuration names.
+
+    Args:
+        name: ``file.py:function``, ``module:function`` or an entry point.
+
+    Raises:
+        PrunebenchError: there is no such function.
+    """
+    spec = registry.find(Figure, name)
+    stem = registry.part_name(spec.function)
+    if stem in {each.replace(TASK, "") for each in figures()}:
+        raise PrunebenchError(f"figure {name!r}: there is a figure {stem!r} already")
+    return figure_registry.FigureSpec(
+        f"{stem}-{TASK}" if spec.traits.per_task else stem,
+        spec.traits.caption or spec.summary or stem,
+        partial(_draw_own, spec),
+    )
+
+
+def _draw_own(
+    spec: registry.Spec[Figure], cells: pd.DataFrame, context: FigureContext
+) -> MatplotlibFigure | None:
+    """Draw a figure of one's own; None, with a line that says why, where that fails."""
+    from matplotlib.figure import Figure as Drawn
+
+    try:
+        drawn = registry.load(spec)(cells, context)
+    except Exception as error:  # whatever the user's own code may raise
+        print(f"warning: figure {spec.name}: {reason_of(error)}", file=sys.stderr)
+        return None
+    if drawn is None or isinstance(drawn, Drawn):
+        return drawn
+    what = f"must return a matplotlib figure or None, it returned a {type(drawn).__name__}"
+    print(f"warning: figure {spec.name}: {what}", file=sys.stderr)
+    return None
+
+
+def figures(own: Iterable[str] = ()) -> dict[str, figure_registry.FigureSpec]:
+    """Return all figures that the files of this folder register, by stem, in alphabetical order.
+
+    Args:
+        own: the names of figures of one's own, which come last.
+    """
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     found = [
         v for m in modules for v in vars(m).values() if isinstance(v, figure_registry.FigureSpec)
     ]
-    return {each.stem: each for each in sorted(found, key=lambda each: each.stem)}
+    found = [*sorted(found, key=lambda each: each.stem), *map(own_figure, own)]
+    return {each.stem: each for each in found}
 
 
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
-    layers: pd.DataFrame | None = None,
+    layers: pd.DataFrame | None = None, own: Iterable[str] = (),
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data, as ``<stem>.png`` and ``<stem>.pdf``.
 
@@ -59,6 +108,7 @@ def write(
         folder: where the files go.
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
+        own: the names of figures of one's own; one that fails is told, and the others are drawn.
 
     Returns:
         The paths that were written.
@@ -68,7 +118,7 @@ def write(
     """
     context = FigureContext.of(cells, analysis, layers=layers)
     written = []
-    for each in watched(figures().values(), "figures"):
+    for each in watched(figures(own).values(), "figures"):
         for name, table in each.tables(context.cells):
             drawn = each.draw(table, context)
             if drawn is not None:
@@ -78,7 +128,7 @@ def write(
 
 def draw(
     stem: str, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE
-) -> Figure | None:
+) -> MatplotlibFigure | None:
     """Draw one figure.
 
     Args:
@@ -99,7 +149,7 @@ def draw(
 
 def draw_forest(
     cells: pd.DataFrame, baseline: str = DENSE, analysis: Analysis | None = None
-) -> Figure:
+) -> MatplotlibFigure:
     """Draw the scores with their intervals, over everything and over each regime.
 
     Args:
@@ -119,13 +169,14 @@ def draw_forest(
     return drawn
 
 
-def captions(cells: pd.DataFrame) -> dict[str, str]:
-    """Return each figure's caption, by the stem of its files."""
-    found = {name: each.caption for each in figures().values() for name, _ in each.tables(cells)}
+def captions(cells: pd.DataFrame, own: Iterable[str] = ()) -> dict[str, str]:
+    """Return each figure's caption, by the stem of its files; of one's own without running them."""
+    known = figures(own).values()
+    found = {name: each.caption for each in known for name, _ in each.tables(cells)}
     return error_names.all_named(found, cells)
 
 
-def with_error_names(figure: Figure, cells: pd.DataFrame) -> Figure:
+def with_error_names(figure: MatplotlibFigure, cells: pd.DataFrame) -> MatplotlibFigure:
     """Return a figure whose errors have the name of their kind of task."""
     from matplotlib.text import Text
 
@@ -145,7 +196,7 @@ def _as_wide(text: str, before: str) -> str:
     return "\n".join(part for wrapped in lines for part in wrapped)
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save(figure: MatplotlibFigure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and PDF, without a date, so that the same records give the same bits.
 
     Args:

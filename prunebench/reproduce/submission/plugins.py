@@ -16,7 +16,7 @@ def renamed(value: Any, rename: Callable[[str], str]) -> Any:
         value: the configuration as YAML has it.
         rename: gives the new name of a part or a probe whose name has a colon.
     """
-    found = dict(value)
+    found = {key: item for key, item in value.items() if key != "report"}  # no result needs it
     if isinstance(value.get("methods"), list):
         found["methods"] = [_parts(method, rename) for method in value["methods"]]
     probes = value.get("probes")

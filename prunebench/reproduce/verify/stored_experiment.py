@@ -12,7 +12,7 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment import config
-from prunebench.experiment.settings import Experiment
+from prunebench.experiment.settings import Experiment, Report
 from prunebench.statistics.cells_table import read_text, typed
 from prunebench.storage import provenance
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
@@ -54,6 +54,41 @@ def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     raw = read_text(layout.cells_csv, "; run the grid first")
     cells = typed(raw, str(layout.cells_csv))
     return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance))
+
+
+def chosen(
+    stored: Stored, task: str | None = None, method: str | None = None, cell: str | None = None
+) -> list[Coordinates]:
+    """Return the cells of an experiment that are of a task, of a method, or the one of a name.
+
+    Args:
+        stored: the experiment.
+        task: a task's name; None: any.
+        method: a method's name; None: any.
+        cell: a cell's folder below ``cells/``, e.g. ``digits/clean/seed-cnn/seed-0/imp/0.5``, also
+            with what comes before; None: any.
+
+    Raises:
+        PrunebenchError: there is no such cell; names the nearest.
+    """
+    rows = list(stored.rows)
+    for name, wanted in (("task", task), ("method", method)):
+        known = {getattr(row, name) for row in rows}
+        if wanted is not None and wanted not in known:
+            raise PrunebenchError(f"--{name}: no {name} {wanted!r}{suggest(wanted, known)}")
+        rows = [row for row in rows if wanted in (None, getattr(row, name))]
+    if cell is not None:
+        layout = Layout(stored.folder)
+        named = {
+            layout.cell(*row).relative_to(layout.root / "cells").as_posix(): row for row in rows
+        }
+        below = Path(cell).as_posix().rpartition("cells/")[2]
+        if below not in named:
+            raise PrunebenchError(f"--cell: no cell {below!r}{suggest(below, named)}")
+        rows = [named[below]]
+    if not rows:
+        raise PrunebenchError(f"--task and --method: task {task!r} has no cell of {method!r}")
+    return rows
 
 
 def draw(cells: Iterable[Coordinates], count: int, seed: int) -> list[Coordinates]:
@@ -107,6 +142,8 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
             "models": [_named(experiment.models, cell, "model")],
             "methods": [method],
             "seeds": [cell.seed],
+            # of Python of whoever made the results; what it gives is not compared
+            "report": Report(),
             # times are not compared, and measuring them takes long
             "latency": experiment.latency.model_copy(update={"engines": []}),
             # a method that knows its sparsity, such as 0 of a control, does not look at the grid's

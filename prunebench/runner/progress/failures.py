@@ -78,6 +78,20 @@ def failed_cells(
     return found
 
 
+def wholly_failed(plan: Plan) -> list[str]:
+    """Return the names of the methods of which every cell failed.
+
+    Args:
+        plan: an experiment whose cells were computed.
+    """
+    found = []
+    for method in plan.experiment.methods:
+        cells = (cell for baseline in plan.baselines for cell in plan.curve(baseline, method))
+        if all((cell.record() or {}).get("status") == FAILED for cell in cells):
+            found.append(method.name)
+    return found
+
+
 def last_words(log: Path) -> str:
     """Return the line that a log ends with; "" where that is no error: the job was killed."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -3,7 +3,8 @@
 ``path:`` is ``file.py:function``, called without arguments, which returns a mapping of ``train``,
 and ``val`` and ``test`` where there are, to ``(inputs, targets)``, two arrays, or to a data set as
 PyTorch has them, whose items are an input and its target; ``classes`` may give names. Or it is an
-``.npz`` file with the arrays ``train_inputs``, ``train_targets`` and so on.
+``.npz`` file with the arrays ``train_inputs``, ``train_targets`` and so on; ``keys:`` says which
+arrays these are where they have other names, and the others are then left alone.
 
 Inputs of floats are what the network takes, [N, ...], and reach it as they are. Bytes are images
 [N, H, W], [N, H, W, C] or [N, C, H, W], which are normalized as everywhere; whole numbers [N, L]
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 SPLITS, CLASSES = ("train", "val", "test"), "classes"
 ARRAYS = ".npz"
+# of arrays in a file, as it has them or as ``keys`` maps them
+NAMES = (CLASSES, *(f"{split}_{part}" for split in SPLITS for part in ("inputs", "targets")))
 _WHAT = f"file.py:function, which gives the splits, or an {ARRAYS} file of arrays"
 _ITEMS = {"pixels": "image", "arrays": "input", "tokens": "sequence"}
 
@@ -100,15 +103,20 @@ def _stored(path: Path, task: Task) -> Mapping[str, Any]:
     where = f"task {task.name!r}: {path}"
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+            _check_keys(task, file.files, where)
+            names = task.keys or {name: name for name in file.files}
+            found = {name: file[theirs] for name, theirs in names.items()}
+    except PrunebenchError:
+        raise
     except OSError as error:
         raise PrunebenchError(f"{where}: {error.strerror or one_line(error)}") from error
     except Exception as error:  # what a damaged archive raises is not documented
         raise PrunebenchError(f"{where}: cannot be read: {one_line(error)}") from error
-    known = [CLASSES, *(f"{split}_{part}" for split in SPLITS for part in ("inputs", "targets"))]
     for name in found:
-        if name not in known:
-            raise PrunebenchError(f"{where}: unknown array {name!r}{suggest(name, known)}")
+        if name not in NAMES:
+            raise PrunebenchError(
+                f"{where}: unknown array {name!r}{suggest(name, NAMES)}; keys: says which is which"
+            )
     splits: dict[str, Any] = {}
     for split in SPLITS:
         parts = [found.get(f"{split}_inputs"), found.get(f"{split}_targets")]
@@ -117,6 +125,15 @@ def _stored(path: Path, task: Task) -> Mapping[str, Any]:
                 raise PrunebenchError(f"{where}: {split} needs {split}_inputs and {split}_targets")
             splits[split] = tuple(parts)
     return splits | ({CLASSES: found[CLASSES].tolist()} if CLASSES in found else {})
+
+
+def _check_keys(task: Task, there: list[str], where: str) -> None:
+    """Refuse ``keys`` that name arrays that the file or a task does not have."""
+    for name, theirs in task.keys.items():
+        if name not in NAMES:
+            raise PrunebenchError(f"task {task.name!r}: keys: {name!r}{suggest(name, NAMES)}")
+        if theirs not in there:
+            raise PrunebenchError(f"{where}: keys: no array {theirs!r}{suggest(theirs, there)}")
 
 
 def pair_of(value: Any, where: str) -> tuple[Array, Array]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import PrunebenchError
+from prunebench.tasks import hub_datasets
 from prunebench.tasks.images import Encoded, decode
-from prunebench.tasks.raw import Raw, Split, local_path, one_line
+from prunebench.tasks.raw import Raw, Split, one_line
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
@@ -20,6 +21,19 @@ SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("
 ROWS_AT_ONCE = 1024
 
 
+_WHAT = "a Parquet file or a folder with train.parquet or train-*.parquet; or name it by hub:"
+
+
+def check(task: Task) -> None:
+    """Refuse a task that names neither local data nor the hub's."""
+    hub_datasets.check(task, _WHAT)
+
+
+def download(task: Task, folder: Path) -> None:
+    """Fetch the data set that ``task.hub`` names; nothing without one."""
+    hub_datasets.download(task, folder)
+
+
 def read(task: Task, folder: Path) -> Raw:
     """Read the folder that ``task.path`` names (or its ``data/``); a single file is all training.
 
@@ -27,12 +41,13 @@ def read(task: Task, folder: Path) -> Raw:
         PrunebenchError: a file is damaged or laid out otherwise, or an image or label is at fault;
             the message names the row, counted from 0.
     """
-    path = local_path(task, "a Parquet file or a folder with train.parquet or train-*.parquet")
+    path = hub_datasets.root(task, folder, _WHAT)
     shards = {"train": [path]} if path.is_file() else _shards(path)
     splits = {name: _split(files, task) for name, files in shards.items()}
     return Raw(
-        splits["train"], splits.get("val"), splits.get("test"), _class_names(shards["train"][0])
-    )
+        splits["train"], splits.get("val"), splits.get("test"), _class_names(shards["train"][0]),
+        facts=hub_datasets.facts(task, folder),
+    )  # fmt: skip
 
 
 def _shards(folder: Path) -> dict[str, list[Path]]:

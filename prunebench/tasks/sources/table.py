@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import TaskKindTraits
-from prunebench.tasks.raw import Raw, Split, check_fits, local_path
+from prunebench.tasks import hub_datasets
+from prunebench.tasks.raw import Raw, Split, check_fits
 from prunebench.tasks.tables import Table, classes, numbers, read_tables, split_files
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ _WHAT = "a table (CSV, TSV or Parquet), or a folder with train, val, test"
 
 def check(task: Task) -> None:
     """Refuse a task without a path to the table."""
-    local_path(task, _WHAT)
+    hub_datasets.check(task, _WHAT)
+
+
+def download(task: Task, folder: Path) -> None:
+    """Fetch the data set that ``task.hub`` names; nothing without one."""
+    hub_datasets.download(task, folder)
 
 
 def read(task: Task, folder: Path) -> Raw:
@@ -37,9 +43,8 @@ def read(task: Task, folder: Path) -> Raw:
         PrunebenchError: a file is missing, damaged or without the target's column, or a cell is
             empty or no number; the message names row and column.
     """
-    tables = {
-        split: read_tables(files) for split, files in split_files(local_path(task, _WHAT)).items()
-    }
+    root = hub_datasets.root(task, folder, _WHAT)
+    tables = {split: read_tables(files) for split, files in split_files(root).items()}
     target = task.target or "target"
     features = [name for name in tables["train"].columns if name != target]
     names = None
@@ -54,7 +59,10 @@ def read(task: Task, folder: Path) -> Raw:
     splits = {
         split: Split(_features(table, features), targets[split]) for split, table in tables.items()
     }
-    return Raw(splits["train"], splits.get("val"), splits.get("test"), names, item="row")
+    facts = hub_datasets.facts(task, folder)
+    return Raw(
+        splits["train"], splits.get("val"), splits.get("test"), names, facts=facts, item="row"
+    )
 
 
 def _features(table: Table, names: list[str]) -> NDArray[np.float32]:

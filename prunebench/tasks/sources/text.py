@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunebench.errors import PrunebenchError
+from prunebench.tasks import hub_datasets
 from prunebench.tasks.downloads import Remote, fetch, root_of
 from prunebench.tasks.known_datasets import known_dataset
-from prunebench.tasks.raw import Raw, local_path
+from prunebench.tasks.raw import Raw
 from prunebench.tasks.tables import classes, read_tables, split_files, texts
 from prunebench.tasks.tokens import classified
 
@@ -35,19 +36,20 @@ _TABLE = "a table (CSV, TSV or Parquet) of texts and classes, or a folder with t
 def check(task: Task) -> None:
     """Refuse a task of an unknown data set, or of a table without a path to it."""
     if task.dataset is None:
-        local_path(task, _TABLE)
+        hub_datasets.check(task, _TABLE)
     else:
         known_dataset(task, DATASETS)
 
 
 def download(task: Task, folder: Path) -> None:
-    """Download SST-2 into ``folder/SST-2``, once, whole or not at all.
+    """Download SST-2 into ``folder/SST-2``, or what ``hub`` names, once, whole or not at all.
 
     Raises:
         PrunebenchError: the server cannot be reached, or the checksum is wrong.
     """
     if task.dataset is not None:
         fetch(task, folder, [SST2])
+    hub_datasets.download(task, folder)
 
 
 def read(task: Task, folder: Path) -> Raw:
@@ -59,7 +61,7 @@ def read(task: Task, folder: Path) -> Raw:
     """
     check(task)
     if task.dataset is None:
-        files = split_files(local_path(task, _TABLE))
+        files = split_files(hub_datasets.root(task, folder, _TABLE))
         input_, target = task.input or "text", task.target or "label"
     else:
         root = root_of(task, folder, f"a folder with {task.dataset}'s files")
@@ -81,4 +83,7 @@ def read(task: Task, folder: Path) -> Raw:
     if task.dataset is not None:
         names = ("negative", "positive")
     splits, facts = classified(pairs, task)
-    return Raw(splits["train"], splits.get("val"), splits.get("test"), names, facts, "text")
+    return Raw(
+        splits["train"], splits.get("val"), splits.get("test"), names,
+        {**facts, **hub_datasets.facts(task, folder)}, "text",
+    )  # fmt: skip

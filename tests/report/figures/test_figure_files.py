@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Analysis
 from prunebench.report import figures
 from prunebench.report.figures import style
@@ -130,3 +131,40 @@ def test_figures_of_savings_are_drawn_where_there_is_something(cells: pd.DataFra
         each = figures.figures()[stem.replace("digits", "{task}")]
         assert each.draw(drawn.cells, drawn) is not None
         assert each.draw(without.cells, without) is None
+
+
+def test_figures_of_ones_own(
+    context: FigureContext, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "mine.py").write_text(
+        "from matplotlib.figure import Figure\n"
+        "from prunebench.experiment.registry import figure\n"
+        "def seeds(cells, context):\n"
+        "    '''Test error by seed.'''\n"
+        "    drawn = Figure()\n"
+        "    drawn.subplots().plot(cells['seed'], cells['test_error'], '.')\n"
+        "    return drawn\n"
+        "@figure(caption='One for each task.', per_task=True)\n"
+        "def own(cells, context):\n"
+        "    return seeds(cells, context)\n"
+        "def broken(cells, context):\n"
+        "    raise RuntimeError('no such luck')\n"
+        "def nothing(cells, context): ...\n"
+    )
+    names = [f"{tmp_path}/mine.py:{name}" for name in ("seeds", "own", "broken", "nothing")]
+    monkeypatch.setattr(figures, "KINDS", ("png",))
+    # those that ship are drawn in other tests
+    monkeypatch.setattr("pkgutil.iter_modules", lambda places: [])
+    made = figures.write(context.cells, tmp_path / "figures", own=names)
+    assert {path.stem for path in made} == {"seeds", "own-digits"}
+    assert "mine.py:broken: RuntimeError: no such luck" in capsys.readouterr().err
+    said = figures.captions(context.cells, names)
+    assert said["seeds"] == "Test error by seed."
+    assert said["own-digits"] == "One for each task."
+
+
+def test_a_figure_that_takes_anothers_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def forest(cells, context): ...\n")
+    with pytest.raises(PrunebenchError, match="there is a figure 'forest' already"):
+        figures.own_figure(f"{tmp_path}/mine.py:forest")

@@ -87,6 +87,11 @@ def test_the_command_that_reads_every_file(grid: Path, monkeypatch: pytest.Monke
     assert says in CliRunner().invoke(app, command).output
     path = grid / CELL / "imp/0.5/weights.safetensors"
     quietly(path)
+    before = {p: p.stat().st_mtime_ns for p in grid.rglob("*") if p.is_file()}
+    result = CliRunner().invoke(app, [*command, "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["damaged"]) == (1, [str(path)])
+    assert {p: p.stat().st_mtime_ns for p in grid.rglob("*") if p.is_file()} == before
+    command = [*command, "--repair"]
     with locked(grid / "results/tiny"):
         assert "at work on it" in str(CliRunner().invoke(app, command).exception)
     result = CliRunner().invoke(app, [*command, "--json"])

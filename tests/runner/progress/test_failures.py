@@ -72,3 +72,17 @@ def test_what_is_no_job_of_the_grid_is_told_of_in_the_run_where_it_failed(
     told = failures.text(plan, since=0)
     assert told.splitlines()[1:] == [f"  - {name}: error: no such thing; log: {log}"]
     assert failures.text(plan) == failures.text(plan, since=2e10) == ""
+
+
+def test_a_method_has_wholly_failed_once_each_of_its_cells_has(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, sparsities=[0.5, 0.75])
+    [baseline] = plan.baselines
+    random, imp = plan.experiment.methods
+    assert failures.wholly_failed(plan) == []
+    for method, sparsity in ((random, 0.5), (imp, 0.5), (imp, 0.75)):
+        cell = plan.cell(baseline, method, sparsity)
+        write_sealed(cell.folder / RECORD, {"status": FAILED, "message": "a bug"})
+    assert failures.wholly_failed(plan) == ["imp"]
+    ok = {"status": "ok", "message": ""}
+    write_sealed(plan.cell(baseline, imp, 0.75).folder / RECORD, ok)
+    assert failures.wholly_failed(plan) == []

@@ -178,3 +178,26 @@ def test_files_of_other_arrays(
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(PrunebenchError, match=re.escape(message)):
         read(make_task(source="own", path=str(tmp_path / "a.npz")), tmp_path)
+
+
+def test_arrays_of_other_names_are_mapped(tmp_path: Path, make_task: MakeTask) -> None:
+    images, labels = np.zeros((6, 5, 5), np.uint8), np.arange(6) % 2
+    images[:, 0, 0] = np.arange(6)
+    file = tmp_path / "mnist.npz"
+    np.savez(file, x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2], odd=[1])
+    keys = {"train_inputs": "x_train", "train_targets": "y_train", "test_inputs": "x_test",
+            "test_targets": "y_test"}  # fmt: skip
+    raw = read(make_task(source="own", path=str(file), val=2, keys=keys), tmp_path)
+    assert raw.test is not None
+    assert np.array_equal(raw.train.inputs[..., 0], images)
+    assert np.array_equal(raw.test.targets, labels[:2])
+    for wrong, told in (
+        ({"train_input": "x_train"}, "did you mean 'train_inputs'"),
+        ({"train_inputs": "x_trian"}, "no array 'x_trian'; did you mean 'x_train'"),
+        ({}, "keys: says which is which"),
+    ):
+        with pytest.raises(PrunebenchError, match=re.escape(told)):
+            read(make_task(source="own", path=str(file), val=2, keys=wrong), tmp_path)
+    with pytest.raises(ValueError, match=r"keys: is for a \.npz file"):
+        make_task(source="folder", path=str(file), keys=keys)
+    assert "keys" not in make_task(source="own", path=str(file)).settings()

@@ -26,9 +26,8 @@ def test_every_file_is_a_source_that_reads() -> None:
 
 def test_which_sources_download() -> None:
     assert [name for name in sources.names() if sources.downloader(name)] == [
-        "medmnist", "object-detection", "parallel-text", "ratings", "scikit-learn", "speech",
-        "text",
-        "text-files", "torchvision",
+        "medmnist", "object-detection", "parallel-text", "parquet", "ratings", "scikit-learn",
+        "speech", "table", "text", "text-files", "torchvision",
     ]  # fmt: skip
 
 
