@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.experiment.plan import Plan
-from prunebench.storage.files import read_sealed, replacing, write_json
+from prunebench.storage.files import read_sealed, remove_file, replacing, write_json
 from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import copy_workflow, experiment_origin
 from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
@@ -53,7 +53,7 @@ def _write_table(
     import pandas as pd
 
     if not rows:
-        target.unlink(missing_ok=True)
+        remove_file(target)
         return []
     order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
     table = pd.DataFrame(rows, columns=list(columns)).sort_values(

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.storage import links
 
 SEAL = "sha256"  # of the rest of a JSON file
 _TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
@@ -42,8 +44,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         Unwritable: the disk is full, or the folder may not be written.
+        PrunebenchError: a link leads out of the experiment's folder.
     """
     path = Path(path)
+    links.refuse(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)
@@ -99,13 +103,44 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Delete a file, if it is there.
+    """Delete a file, if it is there; of a link, the link.
 
     Raises:
         Unwritable: the folder may not be written.
+        PrunebenchError: a link leads out of the experiment's folder.
     """
+    links.refuse(path)
     with writing(path):
         path.unlink(missing_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder with all that it holds, or a file, if it is there; of a link, the link.
+
+    Raises:
+        Unwritable: it may not be removed.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    if path.is_dir() and not path.is_symlink():
+        links.refuse(path)
+        with writing(path):
+            shutil.rmtree(path)
+    else:
+        remove_file(path)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a file or folder; the folder that it goes to is made.
+
+    Raises:
+        Unwritable: it may not be moved.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    links.refuse(path)
+    links.refuse(target)
+    with writing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
 
 
 def unused(path: Path, sign: str = ".") -> Path:

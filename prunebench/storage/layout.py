@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LOCK = ".lock"  # of the command that works on the experiment
 RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
 WEIGHTS = "weights.safetensors"  # the state dict after recovery
 MASKS = "masks.safetensors"  # parameter name -> uint8, 1 is kept

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
-from prunebench.storage.files import read_json, replacing, sha256_file
+from prunebench.storage.files import read_json, remove_tree, replacing, sha256_file
 
 _ROOT = Path(__file__).parents[2]
 LOCK = "requirements.lock"
@@ -242,7 +242,7 @@ def copy_workflow(folder: Path) -> list[Path]:
     Raises:
         Unwritable: the disk is full, or the folder may not be written.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     if COMMAND not in os.environ:
         return []
     copies = {

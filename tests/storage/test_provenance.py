@@ -138,7 +138,13 @@ def test_the_hash_of_what_is_not_committed(tmp_path: Path) -> None:
     """In a repository of its own: none where it is clean, another for every other difference."""
     package = tmp_path / "prunebench"
     (package / "storage").mkdir(parents=True)
-    for name in ("storage/provenance.py", "storage/files.py", "errors.py"):
+    for name in (
+        "storage/provenance.py",
+        "storage/files.py",
+        "storage/layout.py",
+        "storage/links.py",
+        "errors.py",
+    ):
         shutil.copy(ROOT / "prunebench" / name, package / name)
     (package / "__init__.py").touch()
     (tmp_path / ".gitignore").write_text("__pycache__\n")

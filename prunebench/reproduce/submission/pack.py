@@ -13,6 +13,7 @@ from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.reproduce.submission.plugins import file_of, renamed
 from prunebench.reproduce.submission.submission_folder import FORM, Form
 from prunebench.reproduce.verify.stored_experiment import load
+from prunebench.storage import links
 from prunebench.storage.coordinates import coordinates_of_row
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import MASKS, Layout
@@ -53,7 +54,9 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
         if cell.method != DENSE and row["status"] != FAILED:
             place = (*cell[:4], cell.method, float(row["sparsity"]))
             wanted.append((here.cell(*place) / MASKS, there.cell(*place) / MASKS))
-    for source, _ in wanted:
+    for source, copy in wanted:
+        if copy.is_relative_to(there.root) and source.is_relative_to(here.root):
+            links.refuse(source / source.name)  # what a link leads to is not of the results
         if not source.is_file():
             raise PrunebenchError(unreadable(source, "run the experiment again"))
     for source, copy in wanted:
