@@ -80,6 +80,14 @@ def refuse_special(path: Path) -> None:
         raise PrunebenchError(f"{path} is a link or no plain file: not written; remove it")
 
 
+def is_experiment(folder: Path) -> bool:
+    """Return whether a folder is an experiment's, finished or not, by what it holds."""
+    if os.path.lexists(folder / _TABLE):
+        return True
+    made = any(os.path.lexists(folder / name) for name in _BESIDE)
+    return made and os.path.lexists(folder / _CONFIG)
+
+
 def _said(path: Path, root: Path) -> str:
     return (
         f"{path} is a symbolic link: nothing is written through a link in an experiment's folder;"
@@ -89,14 +97,7 @@ def _said(path: Path, root: Path) -> str:
 
 def _experiment_above(path: Path) -> Path | None:
     """Return the innermost experiment's folder that holds ``path``, by its lexical parents."""
-    for parent in path.parents:
-        if os.path.lexists(parent / _TABLE):
-            return parent
-        if os.path.lexists(parent / _CONFIG) and any(
-            os.path.lexists(parent / name) for name in _BESIDE
-        ):
-            return parent
-    return None
+    return next(filter(is_experiment, path.parents), None)
 
 
 def _links(folder: Path) -> Iterator[Path]:
