@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -204,12 +205,28 @@ def _seal(value: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def require_plain(path: str | Path) -> None:
+    """Refuse to read what is there and no plain file: a pipe would be waited for without end.
+
+    Raises:
+        PrunebenchError: it is a pipe, a socket or a device. A folder, and what is missing, is left
+            to whoever opens it.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise PrunebenchError(f"{path} is no plain file")
+
+
 def read_text(path: str | Path) -> str:
     """Return the text of a UTF-8 file.
 
     Raises:
         PrunebenchError: the file is missing or damaged; the message names it.
     """
+    require_plain(path)
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -235,6 +252,12 @@ def _parsed(text: str, path: str | Path) -> Any:
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the hex SHA-256 of the content of a file."""
+    """Return the hex SHA-256 of the content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        PrunebenchError: it is a pipe, a socket or a device.
+    """
+    require_plain(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -142,7 +142,7 @@ def _as_listed(path: Path, size: int | None, sha: str, since: int | None) -> boo
             return False
         unchanged = since is not None and found.st_mtime_ns <= since
         return unchanged or sha256_file(path) == sha
-    except OSError:
+    except (OSError, PrunebenchError):
         return False
 
 
