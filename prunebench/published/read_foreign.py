@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, shown
+from prunebench.storage.files import require_plain
 
 LARGEST = 64 * 2**20  # bytes
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -72,6 +73,7 @@ def _is_index(texts: list[str]) -> bool:
 
 
 def _text(path: Path) -> str:
+    require_plain(path)
     try:
         if path.stat().st_size > LARGEST:
             raise PrunebenchError(f"{path} is larger than {LARGEST >> 20} MiB: no table of results")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, printable, suggest
+from prunebench.storage.files import require_plain
 from prunebench.storage.records import (
     COLUMNS,
     COST,
@@ -111,6 +112,7 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     Raises:
         PrunebenchError: The file is missing or is no table.
     """
+    require_plain(path)
     try:
         # "none" and "NA" are names that a method may have: only an empty field is missing
         # -sig: spreadsheets put a byte-order mark before the first column's name

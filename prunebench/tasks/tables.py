@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError, shown, suggest
+from prunebench.storage.files import require_plain
 from prunebench.tasks.raw import check_fits, one_line
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -116,6 +117,7 @@ def read_text(path: Path) -> str:
         PrunebenchError: it cannot be read, does not fit into memory, or is of another encoding;
             the message names the line.
     """
+    require_plain(path)
     try:
         check_fits(path.stat().st_size, str(path))
         content = path.read_bytes()
@@ -249,6 +251,7 @@ def _parquet(path: Path) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    require_plain(path)
     try:
         file = pq.ParquetFile(path)
         names, rows = file.schema_arrow.names, file.metadata.num_rows
@@ -269,6 +272,11 @@ def _parquet(path: Path) -> Table:
     # a text in another encoding is found out when it becomes one of Python's: a ValueError
     except (pa.ArrowException, OSError, ValueError) as error:
         raise PrunebenchError(f"{path} is no readable Parquet file: {one_line(error)}") from error
+    for name, column in columns.items():
+        if len(column) != rows:
+            raise PrunebenchError(
+                f"{path} is damaged: it declares {rows:,} rows, column {name!r} has {len(column):,}"
+            )
     if not any(columns.values()):
         raise PrunebenchError(f"{path} has no row")
     return Table(path, columns, names=_class_names(file.schema_arrow.metadata))
@@ -290,5 +298,5 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ..
             for column, feature in features.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}

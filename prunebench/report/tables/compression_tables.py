@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.report import error_names
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.trade_offs import at_equal_bytes
-from prunebench.storage.files import write_text
+from prunebench.storage.files import require_plain, write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE, LATENCY_COLUMNS
 from prunebench.text import markup, safe_names
@@ -35,6 +35,7 @@ def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame
     Raises:
         PrunebenchError: the file is no such table, or holds a name that is not safe to show.
     """
+    require_plain(path)
     try:
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
