@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import read_json, remove_tree, replacing, sha256_file
+from prunebench.text import private
 
 _ROOT = Path(__file__).parents[2]
 LOCK = "requirements.lock"
@@ -220,15 +220,13 @@ def command() -> str:
 
 
 def command_line(arguments: list[str]) -> str:
-    """Return ``arguments`` (``sys.argv``) as one would type them; ~ stands for the home folder."""
+    """Return ``arguments`` (``sys.argv``) as one would type them, without what is private."""
     program = Path(arguments[0])
     if program.name in ("__main__.py", "-m"):  # python -m prunebench
         named = ["python", "-m", program.parent.name or "prunebench"]
     else:
         named = [program.name]
-    typed = shlex.join([*named, *arguments[1:]])
-    home = os.environ.get("HOME", "").rstrip("/")
-    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
+    return " ".join(filter(None, [shlex.join(named), private.command(arguments[1:])]))
 
 
 def copy_workflow(folder: Path) -> list[Path]:

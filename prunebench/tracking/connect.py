@@ -19,6 +19,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.storage import mlflow_database
 from prunebench.storage.files import unused
 from prunebench.storage.layout import Layout
+from prunebench.text.private import address, without_secrets
 from prunebench.tracking.mlflow_runs import NOTE
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ the compression in hundredths of an octave (0 is dense, 100 is 50 % sparsity, 20
 """
 
 
-def masked(text: str) -> str:
-    """Return a text without the user and password that an address in it may hold."""
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+def shown(uri: str) -> str:
+    """Return an address as people may see it: of a file of SQLite its path, else its host."""
+    path = sqlite_path(uri)
+    return address(uri) if path is None else f"sqlite:///{path}"
 
 
 @contextmanager
@@ -82,9 +84,12 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
         cause = re.search(r"Caused by \w+\([\"'](.*)[\"']\)", text)
         text = re.sub(r"HTTPS?Connection\w*\([^)]*\):? *", "", cause.group(1) if cause else text)
         lines = text.strip().splitlines()
-        reason = lines[0][:300] if lines else type(error).__name__
+        reason = lines[0] if lines else type(error).__name__
+        if sqlite_path(uri) is None:  # before it is cut: half a password is one, too
+            reason = without_secrets(reason, uri)
+        reason = reason[:300]
         raise PrunebenchError(
-            f"cannot export to MLflow at {masked(uri)}: {masked(reason)}; nothing is lost, "
+            f"cannot export to MLflow at {shown(uri)}: {reason}; nothing is lost, "
             f"repeat with: python -m prunebench track {shlex.quote(str(layout.root))}"
         ) from error
     finally:

@@ -84,7 +84,11 @@ def test_what_a_record_says_is_in_its_columns() -> None:
         # the home folder says who the user is
         (["/home/me/bin/snakemake", "--configfile", "/home/me/my grid.yaml", "-d=/home/me/x"],
          "snakemake --configfile '~/my grid.yaml' -d=~/x"),
-        (["snakemake", "/data/home/me/x", "/home/meg/x"], "snakemake /data/home/me/x /home/meg/x"),
+        (["snakemake", "/data/home/me/x", "/home/meg/x"], "snakemake …/x …/x"),
+        (["snakemake", "--config", "token=abc", "--password", "abc", "x"],
+         "snakemake --config 'token=***' --password '***' x"),
+        (["prunebench", "track", "x", "--uri=https://me:a@b@host/t"],
+         "prunebench track x '--uri=https://host/***'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("home", ["/home/me", "/home/me/"])
@@ -98,9 +102,9 @@ def test_a_command_as_one_types_it(
 @pytest.mark.parametrize("home", ["", "/"])
 def test_a_command_of_somebody_without_a_home(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", home)
-    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
+    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake …/c"
     monkeypatch.delenv("HOME")
-    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
+    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake …/c"
 
 
 def test_whether_it_is_of_what_lies_beside_it(origin: dict[str, Any], tmp_path: Path) -> None:

@@ -91,4 +91,4 @@ def test_the_command_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     command = server_command(Layout(Path("results/smoke")))
     assert command.endswith("mlflow ui --backend-store-uri sqlite:///results/mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@server:5000")
-    assert server_command(Layout(Path("results/smoke"))) == "http://***@server:5000"
+    assert server_command(Layout(Path("results/smoke"))) == "http://server:5000/***"
