@@ -72,12 +72,9 @@ ORIGIN = {
 }
 
 
+# beginnings of what lies beside the folders of experiments: no experiment is called so
+TAKEN = ("mlflow.db", "mlartifacts", "reference")
 DATA = Path("data")  # where downloaded and prepared data lie, if the user says nothing else
-
-
-def fetched(task: str, data: Path = DATA) -> Path:
-    """Return the file that says that the files of a task were fetched."""
-    return data / "raw" / f"{task}.done"
 
 
 def sparsity_name(sparsity: float) -> str:
