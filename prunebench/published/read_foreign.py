@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, shown
+from prunebench.statistics.cells_table import MOST_COLUMNS
 from prunebench.storage.files import require_plain
 
 LARGEST = 64 * 2**20  # bytes
@@ -100,6 +101,8 @@ def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
 
 
 def _check_header(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise PrunebenchError(f"{path} is no table of results: it has {len(header):,} columns")
     for place, name in enumerate(header):
         if name in header[:place] and name:
             raise PrunebenchError(f"{path}: two columns are named {shown(name)}; rename one")

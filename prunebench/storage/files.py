@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -20,6 +22,7 @@ from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.storage import links
 
 SEAL = "sha256"  # of the rest of a JSON file
+_HALF = re.compile(r"\\ud[89a-f]", re.I)  # of a pair of codes, which JSON may write alone
 _TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
 
 
@@ -72,6 +75,33 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def put_folder(made: Path, folder: Path) -> None:
+    """Rename a folder; what its new name stands for goes aside, whole, and is removed.
+
+    Args:
+        made: on the same disk; what is removed lies beside it meanwhile.
+        folder: its new name; of a link, the link is replaced.
+
+    Raises:
+        OSError: it cannot be renamed.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    links.refuse(folder)
+    if folder.is_symlink():
+        folder.unlink()
+    while True:
+        try:
+            made.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        aside = tempfile.TemporaryDirectory(dir=made.parent, ignore_cleanup_errors=True)
+        with aside as name, suppress(FileNotFoundError):  # another process moved it before
+            folder.rename(Path(name) / "old")
 
 
 def sync_folder(folder: Path) -> None:
@@ -246,9 +276,14 @@ def read_json(path: str | Path) -> Any:
 
 def _parsed(text: str, path: str | Path) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise PrunebenchError(f"{path} is damaged: a text holds half a character") from error
     except (ValueError, RecursionError) as error:
         raise PrunebenchError(f"{path} is damaged: {error}") from error
+    return value
 
 
 def sha256_file(path: str | Path) -> str:

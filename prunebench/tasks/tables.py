@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,8 +240,8 @@ def _delimited(path: Path, delimiter: str) -> Table:
             lines.append(reader.line_num)
     except csv.Error as error:
         raise PrunebenchError(f"{path}, line {reader.line_num}: {one_line(error)}") from error
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise PrunebenchError(f"{path}, line 1: two columns are named {twice[0]!r}")
+    if (twice := _twice(header)) is not None:
+        raise PrunebenchError(f"{path}, line 1: two columns are named {twice!r}")
     if not rows:
         raise PrunebenchError(f"{path} has no row below its header")
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
@@ -255,8 +256,8 @@ def _parquet(path: Path) -> Table:
     try:
         file = pq.ParquetFile(path)
         names, rows = file.schema_arrow.names, file.metadata.num_rows
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise PrunebenchError(f"{path}: two columns are named {twice[0]!r}")
+        if (twice := _twice(names)) is not None:
+            raise PrunebenchError(f"{path}: two columns are named {twice!r}")
         columns: dict[str, list[Any]] = {name: [] for name in names}
         size = 0
         for batch in file.iter_batches(ROWS_AT_ONCE):
@@ -280,6 +281,12 @@ def _parquet(path: Path) -> Table:
     if not any(columns.values()):
         raise PrunebenchError(f"{path} has no row")
     return Table(path, columns, names=_class_names(file.schema_arrow.metadata))
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """Return the first name that stands more than once; None where there is none."""
+    counts = Counter(names)
+    return next((name for name in names if counts[name] > 1), None)
 
 
 def _decoded(column: Any) -> Any:

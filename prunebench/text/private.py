@@ -16,6 +16,7 @@ _HOST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.S)
 _SECRET = re.compile(r"(?i)(token|passw|secret|credential|api[-_]?key|auth)")
 _ABSOLUTE = re.compile(r"(^|[=,:;\s'\"(\[])(/(?:[^\s/=,:;'\"()\[\]]+/)+)(?=[^\s/=,:;'\"()\[\]])")
+_PLAIN = re.compile(r"[\w@%+=:,./~…*-]+", re.ASCII)
 _SHORTEST = 3  # signs of a part of an address that is hidden where others say it
 
 
@@ -80,7 +81,12 @@ def command(arguments: Sequence[str]) -> str:
         arguments: less the program. ~ stands for the home folder, ``…`` for any other folder
             outside of the working directory.
     """
-    return shlex.join(_typed(arguments))
+    return " ".join(map(_quoted, _typed(arguments)))
+
+
+def _quoted(text: str) -> str:
+    """Return an argument, quoted for a shell where it must be; ~, … and *** stand for something."""
+    return text if _PLAIN.fullmatch(text) else shlex.quote(text)
 
 
 def _typed(arguments: Sequence[str]) -> Iterable[str]:

@@ -69,8 +69,7 @@ def test_a_command_names_no_secret_and_no_folder(
         f"{tmp_path}/grid.yaml", "/home/me/a.yaml", "plain",
     ]  # fmt: skip
     assert command(arguments) == (
-        "--config 'api_key=***' --token '***' --uri 'http://host/***' '--data=…/d' grid.yaml"
-        " '~/a.yaml' plain"
+        "--config api_key=*** --token *** --uri http://host/*** --data=…/d grid.yaml ~/a.yaml plain"
     )
 
 

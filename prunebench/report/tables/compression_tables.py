@@ -19,6 +19,9 @@ from prunebench.text import markup, safe_names
 from prunebench.text.numbers import NONE, mean_std, number, percent, seeds_text
 
 POINT = [*SETTING, "seed", "method", "sparsity"]
+_TEXTS = (
+    "task", "regime", "model", "method", "layer", "place", "network", "engine", "device", "message",
+)  # fmt: skip
 NETWORKS = ("dense", "masked", "shrunk")
 
 
@@ -37,7 +40,9 @@ def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame
     """
     require_plain(path)
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        # a regime may be called 40, which is no number
+        texts = dict.fromkeys(_TEXTS, str)
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
