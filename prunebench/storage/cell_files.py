@@ -6,7 +6,6 @@ are always those whose hashes it holds.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.errors import Damaged, PrunebenchError
 from prunebench.storage import links
 from prunebench.storage.files import (
+    put_folder,
     read_sealed,
     replacing,
     require_plain,
@@ -96,8 +96,9 @@ def written(folder: Path) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
             own.chmod(0o777 & ~umask)  # mkdtemp makes it private
+            _keep_looks(own, folder)
             sync_folder(own)
-            _put(own, folder, place)
+            put_folder(own, folder)
             sync_folder(folder.parent)
     finally:
         os.close(handle)
@@ -106,26 +107,12 @@ def written(folder: Path) -> Iterator[Path]:
             place.rmdir()
 
 
-def _put(own: Path, folder: Path, place: Path) -> None:
-    """Rename ``own`` to ``folder``; what is there goes aside, whole, and is removed."""
-    links.refuse(folder)
-    if folder.is_symlink():
-        folder.unlink()
+def _keep_looks(own: Path, folder: Path) -> None:
+    """Copy what was found in the weights that were there."""
     for name in set(LEFT_IN_CELLS.values()) - {RECORD}:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             if not (folder / name).is_symlink():
                 shutil.copyfile(folder / name, own / name)
-    while True:
-        try:
-            own.rename(folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            return
-        aside = tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True)
-        with aside as name, suppress(FileNotFoundError):  # another process moved it before
-            folder.rename(Path(name) / "old")
 
 
 def _remove_left(place: Path) -> None:
