@@ -81,7 +81,7 @@ try:
     if LOCK and LOCK.taken:
         if found := damaged_files.said(damaged_files.damaged(PLAN)):
             print(found, file=sys.stderr)
-except PrunebenchError as error:
+except (PrunebenchError, OSError) as error:
     refuse(error)
 
 ROOT = PLAN.layout.root

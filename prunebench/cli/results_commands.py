@@ -291,6 +291,7 @@ def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) ->
 @app.command(
     epilog=guide(
         example("remove results/default"),
+        files("the folder", "nothing; see below"),
         "Removes the whole folder RESULTS: cells, tables, figures, reports. Runs that were exported"
         " to MLflow, data and the results of other experiments stay.",
     )

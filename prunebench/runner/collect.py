@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.experiment.plan import Plan
-from prunebench.storage.files import read_sealed, remove_file, replacing, write_json
+from prunebench.storage.files import remove_file, replacing, write_json
 from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import copy_workflow, experiment_origin
 from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.sealed_content import read_measured
 
 
 def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
@@ -35,7 +36,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
     for path in measured:
-        for name, rows in read_sealed(path).items():
+        for name, rows in read_measured(path).items():
             found[name] += rows
     with recorded(layout, "collect") as made:
         for name, (target, columns) in tables.items():

@@ -37,6 +37,7 @@ from prunebench.storage.layout import (
     WEIGHTS,
 )
 from prunebench.storage.records import COLLAPSED, DIVERGED, FAILED, OK
+from prunebench.text.private import without_paths
 from prunebench.training import models
 from prunebench.training.checkpoints import Checkpoints
 from prunebench.training.loop import Samples
@@ -212,7 +213,7 @@ def store_failure(job: JobContext, cell: Cell, why: str) -> dict[str, Any]:
         Its record.
     """
     record = job.record(cell) | {
-        "status": FAILED, "message": why, "identity": job.identity(cell),
+        "status": FAILED, "message": without_paths(why), "identity": job.identity(cell),
     }  # fmt: skip
     with cell_files.written(cell.folder) as folder:
         cell_files.finish(folder, record, [])

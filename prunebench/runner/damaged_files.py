@@ -132,9 +132,13 @@ def _done(layout: Layout, path: Path, cells: Collection[Path]) -> Done:
         return dict.fromkeys(cells) if said == len(cells) else {}
     if not isinstance(said, list):
         raise PrunebenchError(f"{path} is damaged: it lists no cells")
-    return {
-        layout.cell(*(row[name] for name in Coordinates._fields)): row["identity"] for row in said
-    }
+    try:
+        return {
+            layout.cell(*(row[name] for name in Coordinates._fields)): row["identity"]
+            for row in said
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise PrunebenchError(f"{path} is damaged: it lists no cells") from error
 
 
 def _measures(plan: Plan, again: set[str], mend: bool) -> Iterator[Path]:

@@ -19,10 +19,11 @@ from prunebench.experiment.plan import Plan
 from prunebench.runner.card_facts import RebuiltCell, facts
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files, links
-from prunebench.storage.files import put_folder, read_sealed, sha256_file, write_json, write_text
+from prunebench.storage.files import put_folder, sha256_file, write_json, write_text
 from prunebench.storage.layout import PREDICTIONS, RECORD
 from prunebench.storage.manifest import Manifest, unreadable
 from prunebench.storage.records import DIVERGED, FAILED
+from prunebench.storage.sealed_content import read_record
 from prunebench.training.loop import at_once
 
 CARD, SAID = "README.md", "export.json"
@@ -142,7 +143,7 @@ def rebuilt_cell(cell: Cell, prepared: Path) -> RebuiltCell:
 
 def _sound(cell: Cell) -> dict[str, Any]:
     """The record of a cell that has a network, its files as they were written."""
-    record = read_sealed(cell.folder / RECORD)
+    record = read_record(cell.folder / RECORD, ["message"])
     if record["status"] in (FAILED, DIVERGED):
         why = f": {record['message']}" if record["message"] else ""
         raise PrunebenchError(f"{cell.folder} {record['status']}{why}; it has nothing to export")

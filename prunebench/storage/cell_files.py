@@ -19,7 +19,6 @@ from prunebench.errors import Damaged, PrunebenchError
 from prunebench.storage import links
 from prunebench.storage.files import (
     put_folder,
-    read_sealed,
     replacing,
     require_plain,
     sha256_file,
@@ -30,6 +29,7 @@ from prunebench.storage.files import (
 from prunebench.storage.layout import LEFT_IN_CELLS, RECORD
 from prunebench.storage.manifest import Manifest, removal, unreadable
 from prunebench.storage.records import FAILED
+from prunebench.storage.sealed_content import read_record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,7 +156,7 @@ def finished(folder: Path, identity: str, allow_removed: bool = False) -> dict[s
         file of the cell is missing or damaged.
     """
     try:
-        record = read_sealed(folder / RECORD)
+        record = read_record(folder / RECORD)
         if record["identity"] != identity or record["status"] == FAILED:
             return None
         gone = removal(folder, record)

@@ -115,6 +115,8 @@ def _export(layout: Layout, step: str) -> tuple[list[Path], bool]:
         name = read_sealed(said).get("beside")
     except PrunebenchError:
         return [said], False
+    if not isinstance(name, str | None):
+        return [said], False
     if name and not layout.database.exists() and not layout.artifacts.exists():
         return [], True
     fault = name and mlflow_database.fault(layout.database, name)

@@ -21,7 +21,7 @@ IDENTITY = "i" * 64
 def cell(tmp_path: Path) -> Path:
     cell_files.save_tensors(tmp_path / WEIGHTS, {"a": torch.arange(6.0).reshape(2, 3).T})
     cell_files.save_tensors(tmp_path / MASKS, {"a": torch.ones(2, dtype=torch.uint8)})
-    cell_files.finish(tmp_path, {"identity": IDENTITY, "status": OK, "x": 1}, [WEIGHTS, MASKS])
+    cell_files.finish(tmp_path, {"identity": IDENTITY, "status": OK, "seed": 1}, [WEIGHTS, MASKS])
     return tmp_path
 
 
@@ -32,7 +32,7 @@ def rewrite(cell: Path, **changes: Any) -> None:
 def test_a_whole_cell_is_found(cell: Path) -> None:
     record = cell_files.finished(cell, IDENTITY)
     assert record is not None
-    assert (record["x"], set(record["files"])) == (1, {WEIGHTS, MASKS})
+    assert (record["seed"], set(record["files"])) == (1, {WEIGHTS, MASKS})
     rewrite(cell, status=DIVERGED)  # a result, like any other
     assert cell_files.finished(cell, IDENTITY) is not None
 

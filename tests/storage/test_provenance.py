@@ -141,9 +141,11 @@ def test_differences() -> None:
 def test_the_hash_of_what_is_not_committed(tmp_path: Path) -> None:
     """In a repository of its own: none where it is clean, another for every other difference."""
     package = tmp_path / "prunebench"
-    (package / "storage").mkdir(parents=True)
+    for room in ("storage", "text"):
+        (package / room).mkdir(parents=True)
     for name in (
         "storage/provenance.py",
+        "text/private.py",
         "storage/files.py",
         "storage/layout.py",
         "storage/links.py",
@@ -178,3 +180,18 @@ def test_the_hash_of_what_is_not_committed(tmp_path: Path) -> None:
     third = found()
     assert len({first, second, third}) == 3
     assert all(re.fullmatch("[0-9a-f]{64} True", text) for text in (first, second, third))
+
+
+def test_what_others_wrote_commands_no_terminal_and_is_of_its_types(tmp_path: Path) -> None:
+    path = tmp_path / "provenance.json"
+    path.write_text(json.dumps({"system": "\x1b[2Jgone", "packages": {"a\x07": "1\u202e"}}))
+    stored = provenance.read(path)
+    assert stored is not None
+    assert stored == {"system": "\\x1b[2Jgone", "packages": {"a\\x07": "1\\u202e"}}
+    for wrong in (
+        {"machine": []}, {"machine": {"processor": 3}}, {"packages": "x"}, {"command": {}},
+        {"cells": 3}, {"threads": {}}, {"data_hashes": ["x"]},
+    ):  # fmt: skip
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(PrunebenchError, match=r"provenance\.json is damaged: "):
+            provenance.read(path)

@@ -67,6 +67,24 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
     return [target / FORM, *(copy for _, copy in wanted)]
 
 
+def private_paths(given: Any) -> list[str]:
+    """Return the absolute paths in a configuration: others read them, and cannot follow them.
+
+    Args:
+        given: the configuration as YAML has it.
+    """
+    waiting, found = [given], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+            found.add(value)
+    return sorted(found)
+
+
 def plugins(given: Any) -> list[Path]:
     """Return the Python files that a configuration names.
 
