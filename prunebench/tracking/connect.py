@@ -73,12 +73,20 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
     os.environ.update(missing)  # what the user set goes before
     level = logging.root.manager.disable
     logging.disable()  # MLflow, alembic and urllib3 say twice what the error says once
+    from google.protobuf.json_format import Error as ProtobufError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    # the last ones where a server answers something else than MLflow does
+    faults = (
+        MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError, ProtobufError,
+        ValueError, TypeError, AttributeError, LookupError,
+    )  # fmt: skip
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+    except PrunebenchError:
+        raise
+    except faults as error:
         text = str(error)
         # urllib3 wraps the cause in three layers of its own
         cause = re.search(r"Caused by \w+\([\"'](.*)[\"']\)", text)
