@@ -71,5 +71,6 @@ lock: setup ## compile requirements.lock anew from pyproject.toml
 	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --extra text --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 
-clean: ## remove results, prepared data, the site and the environment
-	rm -rf .venv .uv .snakemake data site results/[!r]*
+# what people made stays: results (`prunebench remove`), data of one's own, MLflow's runs
+clean: ## remove the environment, caches, the site, and data that were downloaded or prepared
+	rm -rf .venv .uv site .pytest_cache .mypy_cache .ruff_cache .hypothesis data/prepared data/raw

@@ -49,6 +49,15 @@ def printable(text: str) -> str:
     return "".join(s if s.isprintable() else s.encode("unicode_escape").decode() for s in text)
 
 
+def is_text(value: str) -> bool:
+    """Return whether a text can be written as UTF-8: JSON's ``"\\ud800"`` is half a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it: one line, cut where it is long."""
     try:

@@ -22,7 +22,7 @@ from prunebench.runner import damaged_files
 from prunebench.runner.progress import failures
 from prunebench.storage import provenance
 from prunebench.storage.hashing import canonical, digest
-from prunebench.storage.layout import STEPS, fetched, rule_name
+from prunebench.storage.layout import STEPS, rule_name
 from prunebench.storage.lock import Lock
 
 
@@ -96,7 +96,7 @@ try:
     if LOCK and LOCK.taken:
         if found := damaged_files.said(damaged_files.damaged(PLAN)):
             print(found, file=sys.stderr)
-except PrunebenchError as error:
+except (PrunebenchError, OSError) as error:
     refuse(error)
 
 ROOT = PLAN.layout.root
@@ -145,7 +145,9 @@ def done(kind, jobs):
 
 def data_of(kind):
     """The data of a job's task: to be there. Once they change, so do the baselines."""
-    return lambda wildcards: ancient(str(prepared(PLAN.find(kind, wildcards.job).task)))
+    return lambda wildcards: ancient(
+        done("prepare", [PLAN.find(kind, wildcards.job).task.name])
+    )
 
 
 def baselines_of(kind):

@@ -8,7 +8,7 @@ localrules:
 
 rule download:
     output:
-        touch(str(fetched("{task}"))),
+        touch(f"{ROOT}/jobs/download/{{task}}.json"),
     log:
         f"{ROOT}/logs/download/{{task}}.log",
     retries: 3
@@ -28,11 +28,11 @@ for task in PLAN.experiment.tasks:
         name:
             f"prepare_{rule_name(task.name)}"
         input:
-            str(fetched(task.name)),
+            f"{ROOT}/jobs/download/{task.name}.json",
             own_data(task),
         output:
-            str(prepared(task)),
-            str(prepared(task)) + ".json",
+            # not the data: Snakemake removes outputs first, and others may train on them
+            f"{ROOT}/jobs/prepare/{task.name}.json",
         log:
             f"{ROOT}/logs/prepare/{task.name}.log",
         conda:
@@ -43,5 +43,6 @@ for task in PLAN.experiment.tasks:
         params:
             config=CONFIG,
             task=task.name,
+            data=prepared(task).name,
         shell:
-            "prunebench prepare {params.config:q} {params.task:q} 2> >(tee {log:q} >&2)"
+            "prunebench prepare {params.config:q} {params.task:q} --output {output:q} 2> >(tee {log:q} >&2)"

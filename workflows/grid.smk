@@ -4,7 +4,7 @@
 rule baselines:
     input:
         # of every task: each job builds all models for all tasks before it trains
-        data=[str(prepared(task)) for task in PLAN.experiment.tasks],
+        data=done("prepare", TASKS),
     output:
         f"{ROOT}/jobs/baselines/{{job}}.json",
     log:

@@ -23,15 +23,23 @@ from prunebench.cli import (  # noqa: F401
     workflow_command,
 )
 from prunebench.cli.app import app
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, printable
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command line. A PrunebenchError is printed as one line, with exit status 2."""
+    """Run the command line.
+
+    A PrunebenchError is printed as one line, with exit status 2, and so is an error of the system:
+    a file of another user's, a full disk. This is its one door out.
+    """
     try:
         app()
+    except OSError as error:
+        where = printable(str(error.filename or "a file or the network"))
+        print(f"error: {where}: {error.strerror or printable(str(error))}", file=sys.stderr)
+        sys.exit(2)
     except PrunebenchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -49,11 +49,12 @@ def download(config: Config, task: str, data: Data = DATA, output: Output = None
         example("prepare config/default.yaml digits"), files("data/raw/", "data/prepared/")
     )
 )
-def prepare(config: Config, task: str, data: Data = DATA) -> None:
-    """Prepare a task's data: write them to one verified file of tensors."""
+def prepare(config: Config, task: str, data: Data = DATA, output: Output = None) -> None:
+    """Prepare a task's data: write them to one verified file of tensors, unless it is there."""
     from prunebench.runner import pipeline
 
     pipeline.prepare(plan_of(config), task, data)
+    write(output, {"task": task})
 
 
 @app.command(

@@ -305,3 +305,38 @@ def check_files(
         first = "nothing was changed; with --repair, the experiment's command computes these anew"
         print(again if repair else first, file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog=guide(
+        example("remove results/default"),
+        files("the folder", "nothing; see below"),
+        "Removes the whole folder RESULTS: cells, tables, figures, reports. Runs that were exported"
+        " to MLflow, data and the results of other experiments stay.",
+    )
+)
+def remove(
+    results: Results,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask; for scripts")] = False,
+) -> None:
+    """Remove an experiment's results, once you have said so."""
+    from prunebench.storage import links
+    from prunebench.storage.files import remove_tree
+    from prunebench.storage.layout import Layout
+    from prunebench.storage.lock import locked
+
+    if results.is_symlink() or not links.is_experiment(results):
+        raise PrunebenchError(f"{results} is no experiment's folder: nothing was removed")
+    count = len(Layout(results).records())
+    if not yes:
+        if not _asks():
+            raise PrunebenchError(f"{results}: nobody to ask; --yes removes it without asking")
+        typer.confirm(f"Remove {results} with its {count} cells for good?", abort=True)
+    with locked(results):
+        remove_tree(results)
+    print(f"removed {results}: {count} cells", file=sys.stderr)
+
+
+def _asks() -> bool:
+    """Return whether somebody sits at the terminal who can answer."""
+    return sys.stdin.isatty()

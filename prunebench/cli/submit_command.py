@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -44,10 +45,17 @@ def pack(
     from prunebench.experiment.validation import validated
     from prunebench.reproduce.submission import pack as packing
     from prunebench.reproduce.submission.submission_folder import Form
+    from prunebench.storage.files import read_json
 
     given = {"name": folder.name, "method": method, "description": description}
     form = validated(Form, {**given, "paper": paper, "contact": contact}, "submit pack")
     files = packing.pack(results, folder, form)
+    if paths := packing.private_paths(read_json(folder / "config.json")):
+        print(
+            f"warning: {folder / 'config.json'} names places of this machine, for everybody to"
+            f" read: {', '.join(paths)}; relative paths would not",
+            file=sys.stderr,
+        )
     size = sum(path.stat().st_size for path in files)
     print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB")
 

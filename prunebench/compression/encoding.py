@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from prunebench.compression.tensor_codec import DTYPES, Entry, Undecodable, decode, encode, fits
 from prunebench.errors import PrunebenchError
 from prunebench.pruning.masks import as_bool
-from prunebench.storage.files import replacing
+from prunebench.storage.files import replacing, require_plain
 
 MAGIC = b"PRUNEBZ1"
 LIMIT = 2**32  # bytes that a file may unpack to, unless the caller says otherwise
@@ -82,6 +82,7 @@ def load_compressed(path: str | Path, limit: int = LIMIT) -> dict[str, Tensor]:
         PrunebenchError: the file is missing, damaged or not of this format, or would unpack to more
             than ``limit``.
     """
+    require_plain(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:

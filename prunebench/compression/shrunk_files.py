@@ -12,7 +12,7 @@ from torch import nn
 from prunebench.compression.shrunk_description import describe, restore
 from prunebench.errors import PrunebenchError, reason_of
 from prunebench.pruning.held_networks import unwrapped
-from prunebench.storage.files import replacing
+from prunebench.storage.files import replacing, require_plain
 
 _STRUCTURE = "prunebench.shrunk"  # key of the file's text that says what was removed
 
@@ -49,6 +49,7 @@ def load_shrunk(model: nn.Module, path: str | Path) -> nn.Module:
         PrunebenchError: the file is missing or damaged, holds no shrunk network, or one of another
             class.
     """
+    require_plain(path)
     try:
         with safe_open(path, "pt") as file:
             said = (file.metadata() or {}).get(_STRUCTURE)

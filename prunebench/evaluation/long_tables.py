@@ -9,10 +9,10 @@ import numpy as np
 
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.plan import Plan
-from prunebench.storage.files import read_sealed
-from prunebench.storage.layout import LATENCY, MASKS, RECORD
+from prunebench.storage.layout import LATENCY, MASKS, RECORD, REMOVED
 from prunebench.storage.manifest import removal
 from prunebench.storage.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.sealed_content import measured_of, read_looks, read_record
 
 Row = dict[str, Any]
 
@@ -25,7 +25,7 @@ def latencies(plan: Plan, name: str) -> list[Row]:
         if cell.baseline.key in timed and _has_network(cell.folder):
             found += [
                 dict.fromkeys(LATENCY_COLUMNS) | cell.coordinates._asdict() | row
-                for row in read_sealed(cell.folder / LATENCY)["rows"]
+                for row in read_looks(cell.folder / LATENCY).get("rows", [])
             ]
     return found
 
@@ -47,10 +47,10 @@ def layers_of(folder: Path) -> list[Row]:
     """Return what each layer kept in a pruned cell: LAYER_COLUMNS without its coordinates."""
     if not _has_network(folder):
         return []
-    record = read_sealed(folder / RECORD)
+    record = read_record(folder / RECORD, ["layers"])
     removed = removal(folder, record)
     if MASKS in removed["removed"]:
-        kept: list[Row] = removed["measured"]["layers"]
+        kept: list[Row] = measured_of(folder / REMOVED, removed)["layers"]
         return kept
     return _layers(folder, record["layers"])
 
@@ -71,4 +71,4 @@ def _layers(folder: Path, order: list[str]) -> list[Row]:
 
 
 def _has_network(folder: Path) -> bool:
-    return read_sealed(folder / RECORD)["status"] not in (FAILED, DIVERGED)
+    return read_record(folder / RECORD)["status"] not in (FAILED, DIVERGED)

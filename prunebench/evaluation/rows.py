@@ -18,13 +18,13 @@ from prunebench.experiment.jobs import Baseline
 from prunebench.experiment.part_kinds import Recovery, TaskKindTraits
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
-from prunebench.storage.files import read_json, read_sealed
 from prunebench.storage.layout import (  # fmt: skip
     FACTS,
     LATENCY,
     PREDICTIONS,
     PROBES,
     RECORD,
+    REMOVED,
     STOPPED,
     TARGETS,
     VAL_AFTER,
@@ -40,8 +40,16 @@ from prunebench.storage.records import (
     TRAINED_OUT,
     row,
 )
+from prunebench.storage.sealed_content import (
+    MEASURED_OF,
+    measured_of,
+    read_facts,
+    read_looks,
+    read_record,
+)
 from prunebench.tasks.predictions import Floats, Predictions
 from prunebench.tasks.task_kind import kind_of
+from prunebench.text.private import without_paths
 
 # said in the row itself: the other rows may be measured by newer code
 STALE = "measured by earlier code: its predictions were removed (compute: keep)"
@@ -61,8 +69,7 @@ class Targets:
         self.clean = targets.pop("train_clean")
         self.noisy_val = targets.pop("noisy_val", None)
         self.targets = targets
-        facts = read_json(folder / FACTS)
-        self.kind = kind_of(facts.pop("kind"), facts)
+        self.kind = kind_of(*read_facts(folder / FACTS))
         stored = _doubles(load_arrays(folder / PREDICTIONS))
         self.val, self.test = stored["val"], stored["test"]
         regime = baseline.regime
@@ -83,7 +90,7 @@ class Targets:
 
     def row(self, folder: Path, method: Method | None) -> dict[str, Any]:
         """Return the record of a cell with its measures; without a method it is the baseline's."""
-        stored = read_sealed(folder / RECORD)
+        stored = read_record(folder / RECORD, MEASURED_OF)
         record = {k: v for k, v in stored.items() if k not in ASIDE}
         record |= _composition(method) | self.regime
         if record["status"] in (FAILED, DIVERGED):
@@ -91,15 +98,15 @@ class Targets:
         removed = removal(folder, stored)
         if PREDICTIONS in removed["removed"]:
             # a measure may have been renamed or dropped since
-            known = {*MEASURES, *self.own.names}
-            record |= {k: v for k, v in removed["measured"]["values"].items() if k in known}
-            notes = [STALE] if removed["measured"]["code"] != self.code else []
+            measured, known = measured_of(folder / REMOVED, removed), {*MEASURES, *self.own.names}
+            record |= {k: v for k, v in measured["values"].items() if k in known}
+            notes = [STALE] if measured["code"] != self.code else []
         else:
             measured, notes = self.measures(folder)
             record |= measured
         for name, wanted in self.looks.items():
             if wanted:
-                record |= read_sealed(folder / name)["values"]
+                record |= read_looks(folder / name)["values"]
         record |= self._training(record, method)
         if self.under_trained:
             notes.append(f"under-trained: the baseline's training error is {self.train_error:.3f}")
@@ -158,7 +165,7 @@ def _composition(method: Method | None) -> dict[str, Any]:
     return {
         "control": method.control, "base_method": method.base_method or method.name,
         "recovery_length": method.length,
-    } | {part: getattr(method, part).name for part in PARTS}  # fmt: skip
+    } | {part: without_paths(getattr(method, part).name) for part in PARTS}  # fmt: skip
 
 
 def rows(plan: Plan, name: str) -> list[dict[str, Any]]:

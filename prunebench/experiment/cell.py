@@ -18,10 +18,10 @@ from prunebench.experiment.settings import Experiment, Method
 from prunebench.experiment.sources import BASELINE, HUB, PRUNING, paths
 from prunebench.storage import cell_files
 from prunebench.storage.coordinates import Coordinates
-from prunebench.storage.files import read_sealed
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import RECORD, Layout
 from prunebench.storage.records import DENSE
+from prunebench.storage.sealed_content import read_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class Cell:
     def record(self) -> dict[str, Any] | None:
         """Return its record, whichever settings it is of; None where it is missing or damaged."""
         try:
-            return read_sealed(self.folder / RECORD)
+            return read_record(self.folder / RECORD)
         except PrunebenchError:
             return None
 

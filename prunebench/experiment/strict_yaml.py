@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from prunebench.errors import PrunebenchError, shown
+from prunebench.errors import PrunebenchError, is_text, shown
 
 LARGEST = 2 * 2**20  # bytes of a file; PyYAML takes seconds for it
 _MOST = 100_000  # values of a file, aliases expanded
@@ -75,14 +75,15 @@ def read_plain(path: str | Path) -> dict[str, Any]:
 
 
 def check_extent(value: Any, where: str) -> None:
-    """Refuse a value that would fill the memory once its aliases are written out.
+    """Refuse a value that would fill the memory once its aliases are written out, or no file takes.
 
     Args:
         value: what YAML has read.
         where: the file's name, with which the message begins.
 
     Raises:
-        PrunebenchError: it has too many values, or too many within one another.
+        PrunebenchError: it has too many values, or too many within one another, or a text that is
+            none in UTF-8.
     """
     waiting, count = [(value, 0)], 0
     while waiting:
@@ -90,8 +91,10 @@ def check_extent(value: Any, where: str) -> None:
         count += 1
         if count > _MOST or depth > _DEEPEST:
             raise PrunebenchError(f"{where}: too large or too deep: aliases that expand?")
+        if isinstance(item, str) and not is_text(item):
+            raise PrunebenchError(f"{where}: {shown(item)} holds half a character: write it anew")
         if isinstance(item, dict):
-            item = list(item.values())
+            item = [*item, *item.values()]
         if isinstance(item, list):
             waiting += [(inner, depth + 1) for inner in item[: _MOST + 1]]
 

@@ -15,7 +15,14 @@ from prunebench.published.column_mapping import NAMES, ColumnMapping
 from prunebench.published.convert import convert
 from prunebench.published.read_foreign import read_text_table
 from prunebench.statistics import SETTING, read_cells
-from prunebench.statistics.published_results import FILE, SHA256, SOURCE, UNITS, is_paired
+from prunebench.statistics.published_results import (
+    FILE,
+    SHA256,
+    SOURCE,
+    UNITS,
+    is_paired,
+    published_manifest,
+)
 from prunebench.storage.files import sha256_file, write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
@@ -68,6 +75,7 @@ def import_results(
     outcome = _outcome(path, name, digest, replace, text)
     if outcome != SAME:
         write_text(path, text)
+    published_manifest(path).write([path])
     return Imported(path, outcome, cells, [*notes, *_pairing(cells), *_places(cells, layout)])
 
 

@@ -15,6 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, shown
+from prunebench.statistics.cells_table import MOST_COLUMNS
+from prunebench.storage.files import require_plain
 
 LARGEST = 64 * 2**20  # bytes
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -72,6 +74,7 @@ def _is_index(texts: list[str]) -> bool:
 
 
 def _text(path: Path) -> str:
+    require_plain(path)
     try:
         if path.stat().st_size > LARGEST:
             raise PrunebenchError(f"{path} is larger than {LARGEST >> 20} MiB: no table of results")
@@ -98,6 +101,8 @@ def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
 
 
 def _check_header(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise PrunebenchError(f"{path} is no table of results: it has {len(header):,} columns")
     for place, name in enumerate(header):
         if name in header[:place] and name:
             raise PrunebenchError(f"{path}: two columns are named {shown(name)}; rename one")

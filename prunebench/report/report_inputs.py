@@ -19,6 +19,7 @@ from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import COLUMN, own
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
+from prunebench.text.private import without_paths
 
 
 @dataclass(frozen=True)
@@ -123,4 +124,4 @@ def _part(kind: str, part: Part) -> str:
     usual = registry.find(KINDS[kind], part.name).parameters
     """Return a part's name, with the parameters that differ from its defaults."""
     own = [f"{key} {value}" for key, value in part.parameters.items() if usual.get(key) != value]
-    return f"{part.name} ({', '.join(own)})" if own else part.name
+    return without_paths(f"{part.name} ({', '.join(own)})" if own else part.name)

@@ -45,12 +45,14 @@ def compute_baseline(job: JobContext, cell: Cell) -> dict[str, Any]:
     if record is not None:
         return record
     job.nondeterministic = set()
-    with named_operations(job.nondeterministic):
-        return _compute(job, cell)
+    with named_operations(job.nondeterministic), cell_files.written(cell.folder) as folder:
+        record = _compute(job, cell, folder)
+    job.checkpoints(cell, record["identity"]).clear()
+    return record
 
 
-def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
-    baseline, folder, identity = cell.baseline, cell.folder, job.identity(cell)
+def _compute(job: JobContext, cell: Cell, folder: Path) -> dict[str, Any]:
+    baseline, identity = cell.baseline, job.identity(cell)
     samples, applied = job.samples(baseline)
     model, training = job.build(baseline), baseline.training
     cell_files.save_tensors(folder / INITIAL, model.state_dict())
@@ -80,8 +82,7 @@ def _compute(job: JobContext, cell: Cell) -> dict[str, Any]:
         "identity": identity, "label_hash": applied.label_hash, "code_hash": cell.code,
         "zero_init_last": zero_branches,
     }  # fmt: skip
-    job.save(cell, record, model, predictions, run, cost, files)
-    checkpoints.clear()
+    job.save(folder, record, model, predictions, run, cost, files)
     return record
 
 

@@ -16,6 +16,7 @@ from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import RECORD
 from prunebench.storage.records import DIVERGED, FAILED
+from prunebench.storage.sealed_content import read_record
 
 
 def cached(cell: Cell, name: str, settings: Any, compute: Callable[[], dict[str, Any]]) -> None:
@@ -31,7 +32,7 @@ def cached(cell: Cell, name: str, settings: Any, compute: Callable[[], dict[str,
         PrunebenchError: the record of the cell is missing or damaged.
     """
     folder = cell.folder
-    record = read_sealed(folder / RECORD)
+    record = read_record(folder / RECORD)
     if record["status"] in (FAILED, DIVERGED):
         return
     identity = digest([record["identity"], settings])

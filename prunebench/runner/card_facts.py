@@ -22,6 +22,7 @@ from prunebench.storage import cell_files
 from prunebench.storage.layout import PREDICTIONS, TARGETS
 from prunebench.storage.records import SPLITS
 from prunebench.tasks.predictions import Predictions
+from prunebench.text.private import without_paths
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _data(cell: RebuiltCell) -> dict[str, str]:
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {key.replace("_", " "): str(value) for key, value in values.items() if value is not None}
+    given = {key: value for key, value in values.items() if value is not None}
+    return {key.replace("_", " "): without_paths(str(value)) for key, value in given.items()}
 
 
 def _composition(method: Method) -> dict[str, str]:
@@ -97,7 +99,7 @@ def _composition(method: Method) -> dict[str, str]:
         found[kind] = f"{part.name} ({settings})" if settings else part.name
     if method.first is not None:
         found["before it"] = str(method.first.model_dump())
-    return found
+    return {kind: without_paths(said) for kind, said in found.items()}
 
 
 def _quality(cell: RebuiltCell, folder: Path) -> dict[str, float | None]:

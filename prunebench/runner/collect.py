@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.experiment.plan import Plan
-from prunebench.storage.files import read_sealed, replacing, write_json
+from prunebench.storage.files import remove_file, replacing, write_json
 from prunebench.storage.layout import Layout
 from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import copy_workflow, experiment_origin
 from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.sealed_content import read_measured
 
 TABLES = ("layers", "latency", "cells")  # cells last: where they are, the others are
 
@@ -33,7 +34,7 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
     layout = plan.layout
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for path in measured:
-        for name, rows in read_sealed(path).items():
+        for name, rows in read_measured(path).items():
             found[name] += rows
     with recorded(layout, "collect") as made:
         made += write_tables(plan, found, layout)
@@ -72,7 +73,7 @@ def _write_table(
     import pandas as pd
 
     if not rows:
-        target.unlink(missing_ok=True)
+        remove_file(target)
         return []
     order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
     table = pd.DataFrame(rows, columns=list(columns)).sort_values(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ from prunebench.storage.layout import (
     WEIGHTS,
 )
 from prunebench.storage.records import COLLAPSED, DIVERGED, FAILED, OK
+from prunebench.text.private import without_paths
 from prunebench.training import models
 from prunebench.training.checkpoints import Checkpoints
 from prunebench.training.loop import Samples
@@ -166,15 +168,23 @@ def _store_cell(
     predictions |= job.stopped_predictions(pruned.model, samples, pruned.run)
     if pruned.moment is not None:
         predictions |= {VAL_BEFORE: pruned.moment.before, VAL_AFTER: pruned.moment.after}
+    with cell_files.written(cell.folder) as folder:
+        return _write_cell(job, cell, dense, pruned, samples, predictions, folder)
+
+
+def _write_cell(
+    job: JobContext, cell: Cell, dense: dict[str, Any], pruned: Pruned, samples: Samples,
+    predictions: dict[str, Tensor], folder: Path,
+) -> dict[str, Any]:  # fmt: skip
     packed = {name: mask.to(torch.uint8) for name, mask in pruned.masks.items()}
-    cell_files.save_tensors(cell.folder / MASKS, packed)
+    cell_files.save_tensors(folder / MASKS, packed)
     method, search = _method(cell), search_of(pruned.masks)
     layers = job.layers(pruned.model, samples)
     record = job.record(cell) | job.size(pruned.model, samples, pruned.masks, layers) | {
         "identity": job.identity(cell),
         "config_hash": digest([cell.baseline.settings(), method.settings()]),
         "code_hash": cell.code, "label_hash": dense["label_hash"],
-        "mask_hash": sha256_file(cell.folder / MASKS),
+        "mask_hash": sha256_file(folder / MASKS),
         "prune_seconds": pruned.prune_seconds, "layers": list(pruned.masks),
         "calibration_loss": search.loss, "expected_calibration_loss": search.expected_loss,
         "budget_miss": search.budget_miss,
@@ -186,7 +196,7 @@ def _store_cell(
         record |= {"status": COLLAPSED, "message": f"nothing is left of {', '.join(gone)}"}
     files = [MASKS, WEIGHTS, PREDICTIONS, HISTORY]
     spent = pruned.spent.and_search(search, len(samples.targets))
-    job.save(cell, record, pruned.model, predictions, pruned.run, spent, files)
+    job.save(folder, record, pruned.model, predictions, pruned.run, spent, files)
     return record
 
 
@@ -202,7 +212,8 @@ def store_failure(job: JobContext, cell: Cell, why: str) -> dict[str, Any]:
         Its record.
     """
     record = job.record(cell) | {
-        "status": FAILED, "message": why, "identity": job.identity(cell),
+        "status": FAILED, "message": without_paths(why), "identity": job.identity(cell),
     }  # fmt: skip
-    cell_files.finish(cell.folder, record, [])
+    with cell_files.written(cell.folder) as folder:
+        cell_files.finish(folder, record, [])
     return record

@@ -7,6 +7,7 @@ damaged, or is no longer what the job computed: ``prunebench run`` may have put 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import prepared_data
 from prunebench.experiment.plan import Plan
+from prunebench.experiment.settings import Task
 from prunebench.storage import outputs
 from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_sealed, remove_file
@@ -46,7 +48,10 @@ def damaged(
     """
     found: Found = {}
     for task in plan.experiment.tasks:
-        found |= dict.fromkeys(prepared_data.damaged(task, data, thorough, mend))
+        of_data = prepared_data.damaged(task, data, thorough, mend)
+        found |= dict.fromkeys(of_data)
+        if mend:
+            _ask_for_data(plan, task, data, bool(of_data))
     again = set()
     for kind, jobs in plan.jobs.items():
         for name in jobs if kind in LEFT_IN_CELLS else ():
@@ -62,6 +67,20 @@ def damaged(
     if mend and (again or measures):
         outputs.remove(plan.layout, "collect")
     return found
+
+
+def _ask_for_data(plan: Plan, task: Task, data: Path, damaged: bool) -> None:
+    """Remove what says to the workflow that a task's data are there, where they are not."""
+    prepared = plan.layout.job("prepare", task.name)
+    there = prepared_data.prepared(task, data).exists()
+    why = prepared_data.changed(task, data) if prepared.exists() and there else ""
+    if why:
+        print(f"note: {why}", file=sys.stderr)
+    if (damaged or why or not there) and prepared.exists():
+        remove_file(prepared)
+    fetched = plan.layout.job("download", task.name)
+    if damaged and fetched.exists() and not there:
+        remove_file(fetched)
 
 
 def said(found: Found) -> str:
@@ -116,9 +135,13 @@ def _done(layout: Layout, path: Path, cells: Collection[Path]) -> Done:
         return dict.fromkeys(cells) if said == len(cells) else {}
     if not isinstance(said, list):
         raise PrunebenchError(f"{path} is damaged: it lists no cells")
-    return {
-        layout.cell(*(row[name] for name in Coordinates._fields)): row["identity"] for row in said
-    }
+    try:
+        return {
+            layout.cell(*(row[name] for name in Coordinates._fields)): row["identity"]
+            for row in said
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise PrunebenchError(f"{path} is damaged: it lists no cells") from error
 
 
 def _measures(plan: Plan, again: set[str], mend: bool) -> Iterator[Path]:

@@ -18,11 +18,12 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.runner.card_facts import RebuiltCell, facts
 from prunebench.runner.job_context import JobContext
-from prunebench.storage import cell_files
-from prunebench.storage.files import read_sealed, sha256_file, write_json, write_text
+from prunebench.storage import cell_files, links
+from prunebench.storage.files import put_folder, sha256_file, write_json, write_text
 from prunebench.storage.layout import PREDICTIONS, RECORD
 from prunebench.storage.manifest import Manifest, unreadable
 from prunebench.storage.records import DIVERGED, FAILED
+from prunebench.storage.sealed_content import read_record
 from prunebench.training.loop import at_once
 
 CARD, SAID = "README.md", "export.json"
@@ -38,7 +39,9 @@ class Export:
     agreement: Agreement
 
 
-def export_cell(cell: Cell, kind: str, target: Path | None, prepared: Path) -> Export:
+def export_cell(
+    cell: Cell, kind: str, target: Path | None, prepared: Path, shared: bool = False
+) -> Export:
     """Export a cell with its model card, once the file predicts what the cell did.
 
     Args:
@@ -46,41 +49,72 @@ def export_cell(cell: Cell, kind: str, target: Path | None, prepared: Path) -> E
         kind: the format: ``onnx``, ``torch-export`` or ``safetensors``.
         target: the folder to write; None: ``results/<experiment>/export/…/<format>``.
         prepared: the prepared data of the cell's task.
+        shared: whether the folder may hold other files, among which those of an earlier export
+            are replaced.
 
     Raises:
-        PrunebenchError: the cell failed or diverged, a file of it is damaged, the data are
-            others, or the file's predictions differ on more than one test input in a thousand.
+        PrunebenchError: the folder is not empty, or holds a file of such a name; the cell failed
+            or diverged, a file of it is damaged, the data are others, or the file's predictions
+            differ on more than one test input in a thousand.
     """
     form = format_of(kind)
     root = cell.layout.root
     own = root / "export" / cell.folder.relative_to(root / "cells") / kind
-    target = own if target is None else target
+    target = own if target is None else target.resolve()  # a link there is the user's own
+    links.refuse(target)
+    _refuse_taken(target, {CARD, SAID, form.file}, shared, again=target == own)
     rebuilt = rebuilt_cell(cell, prepared)
     package = _package(rebuilt)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
-            folder = Path(name)
+            folder = Path(name) / "made"
+            folder.mkdir()
             said = form.write(package, folder)
             found = _verified(rebuilt, form, folder)
             files = {path.name: _written(path) for path in sorted(folder.iterdir())}
             text = card(facts(rebuilt, package, kind, folder / form.file, found))
-            target.mkdir(exist_ok=True)
-            for file in files:
-                (folder / file).replace(target / file)
+            write_text(folder / CARD, text)
+            write_json(
+                folder / SAID,
+                {
+                    "format": kind, "network": rebuilt.network.kind,
+                    "cell": cell.folder.relative_to(root.parent).as_posix(),
+                    "identity": rebuilt.record["identity"], "agreement": asdict(found),
+                    "files": files, **said,
+                },
+            )  # fmt: skip
+            # again: verifying takes long
+            _refuse_taken(target, {CARD, *files}, shared, again=target == own)
+            if shared:
+                target.mkdir(exist_ok=True)
+                for file in (SAID, CARD, *files):  # the first says whose the others are
+                    (folder / file).replace(target / file)
+            else:
+                put_folder(folder, target)
     except OSError as error:
         raise PrunebenchError(f"cannot write {target}: {error.strerror}") from error
-    write_text(target / CARD, text)
-    write_json(
-        target / SAID,
-        {
-            "format": kind, "network": rebuilt.network.kind,
-            "cell": cell.folder.relative_to(root.parent).as_posix(),
-            "identity": rebuilt.record["identity"], "agreement": asdict(found), "files": files,
-            **said,
-        },
-    )  # fmt: skip
     return Export(target, (*files, CARD, SAID), rebuilt.network.kind, found)
+
+
+def _refuse_taken(target: Path, names: set[str], shared: bool, again: bool) -> None:
+    """Refuse to write over what no export has written.
+
+    Args:
+        target: the folder to write.
+        names: of files that are written there.
+        shared: whether it may hold other files.
+        again: whether an earlier export may be replaced as a whole.
+    """
+    if (target / SAID).is_file() and (again or shared):
+        return
+    taken = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    if shared:
+        taken = [name for name in taken if name in names]
+    if taken or (target.exists() and not target.is_dir()):
+        raise PrunebenchError(
+            f"{target} is not empty ({', '.join(taken[:3]) or 'a file'}): name a new folder"
+        )
 
 
 def _written(path: Path) -> dict[str, Any]:
@@ -109,7 +143,7 @@ def rebuilt_cell(cell: Cell, prepared: Path) -> RebuiltCell:
 
 def _sound(cell: Cell) -> dict[str, Any]:
     """The record of a cell that has a network, its files as they were written."""
-    record = read_sealed(cell.folder / RECORD)
+    record = read_record(cell.folder / RECORD, ["message"])
     if record["status"] in (FAILED, DIVERGED):
         why = f": {record['message']}" if record["message"] else ""
         raise PrunebenchError(f"{cell.folder} {record['status']}{why}; it has nothing to export")

@@ -222,13 +222,13 @@ class JobContext:
         return size(model, example, masks, list(layers.prunable)) | named
 
     def save(
-        self, cell: Cell, record: dict[str, Any], model: nn.Module,
+        self, folder: Path, record: dict[str, Any], model: nn.Module,
         predictions: dict[str, Tensor], run: Run, cost: Cost, files: list[str],
     ) -> None:  # fmt: skip
         """Write a cell: its network, its predictions, its history, and last its record.
 
         Args:
-            cell: the cell.
+            folder: where it is written.
             record: what is known of it; its status and its cost are added.
             model: the network at its end.
             predictions: split -> what is stored of it, and of those around the removal of weights.
@@ -246,7 +246,7 @@ class JobContext:
             "train_loss_fall": loss_fall(run.history),
             "stopped_epoch": run.stopped.epoch if run.stopped else run.last_epoch,
         }  # fmt: skip
-        cell_files.save_tensors(cell.folder / WEIGHTS, model.state_dict())
-        cell_files.save_tensors(cell.folder / PREDICTIONS, predictions)
-        write_json(cell.folder / HISTORY, run.history)
-        cell_files.finish(cell.folder, record, files)
+        cell_files.save_tensors(folder / WEIGHTS, model.state_dict())
+        cell_files.save_tensors(folder / PREDICTIONS, predictions)
+        write_json(folder / HISTORY, run.history)
+        cell_files.finish(folder, record, files)

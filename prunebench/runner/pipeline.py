@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Passing, PrunebenchError, text_of
-from prunebench.experiment import before_work, foreign_code, registry
+from prunebench.experiment import before_work, foreign_code, prepared_data, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan, plan_of
@@ -53,6 +53,9 @@ def download(plan: Plan, name: str, data: Path = DATA) -> None:
 def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
     """Turn a task's source into one verified file of tensors, in ``data/prepared/``.
 
+    What is prepared already, whole and of the source as it is now, is left alone: another
+    experiment may read it.
+
     Args:
         plan: the experiment.
         name: the task.
@@ -61,11 +64,17 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
     from prunebench.tasks.prepare import prepare, sidecar
 
     task = plan.task(name)
-    path = prepared(task, data)
+    if prepared_data.usable(task, data):
+        return
+    path, source = prepared(task, data), prepared_data.LocalSource.of(task, data)
     manifest = prepared_manifest(path)
     manifest.remove()
+    # before it is read: what is changed meanwhile counts as changed
+    seen = source.look() if source else {}
     prepare(task, data / "raw" / task.source, path)
     manifest.write([path, sidecar(path)])
+    if source:
+        write_sealed(source.note, seen)
 
 
 def prepare_missing(plan: Plan, data: Path = DATA) -> None:

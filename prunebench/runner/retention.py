@@ -16,10 +16,10 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.plan import Plan
 from prunebench.storage.cell_files import finished
-from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import MASKS, PREDICTIONS, RECORD, WEIGHTS
 from prunebench.storage.manifest import remove_files
 from prunebench.storage.records import DIVERGED, FAILED
+from prunebench.storage.sealed_content import read_record
 
 Row = dict[str, Any]
 
@@ -66,11 +66,11 @@ def _discard_of_curve(plan: Plan, asked: list[tuple[Cell, Row]], files: Collecti
     targets = cache(partial(Targets, plan, first.baseline))
     for folder in sorted(path.parent for path in first.folder.parent.glob(f"*/{RECORD}")):
         if folder in rows:
-            record = read_sealed(folder / RECORD)
+            record = read_record(folder / RECORD)
             measure = partial(_measured, plan, folder, rows[folder])
         else:
             try:
-                record = read_sealed(folder / RECORD)
+                record = read_record(folder / RECORD)
                 cell = plan.cell(first.baseline, first.method, record["sparsity"])
                 if record["identity"] != cell.identity(row["data_hash"], row["weights_hash"]):
                     continue

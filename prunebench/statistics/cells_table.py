@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, printable, suggest
+from prunebench.storage.files import require_plain
 from prunebench.storage.records import (
     COLUMNS,
     COST,
@@ -98,6 +100,16 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
     return typed(raw.assign(**{c: value for c, (value, _) in lacking.items()}), str(path)), notes
 
 
+def _refuse_wide(path: str | Path) -> None:
+    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        try:
+            count = len(next(csv.reader(file), []))
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+    if count > MOST_COLUMNS:
+        raise PrunebenchError(f"{path} is no table of cells: it has {count:,} columns")
+
+
 def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     """Read a CSV file, every field as text.
 
@@ -111,7 +123,9 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     Raises:
         PrunebenchError: The file is missing or is no table.
     """
+    require_plain(path)
     try:
+        _refuse_wide(path)  # before pandas, which takes long for each column
         # "none" and "NA" are names that a method may have: only an empty field is missing
         # -sig: spreadsheets put a byte-order mark before the first column's name
         # what is compressed could be a thousand times as large as its file
@@ -121,10 +135,10 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
         )  # fmt: skip
     except (FileNotFoundError, IsADirectoryError):
         raise PrunebenchError(f"{path} is not there{hint}") from None
+    except PrunebenchError:
+        raise
     except (OSError, ValueError) as error:  # pandas' own errors, and text that is not UTF-8
         raise PrunebenchError(f"{path} is no table of cells: {error}") from error
-    if len(raw.columns) > MOST_COLUMNS:
-        raise PrunebenchError(f"{path} is no table of cells: it has {len(raw.columns):,} columns")
     raw = raw.rename(columns=printable)
     for column in raw.columns.difference(list(NUMBERS)):  # of numbers there may be millions
         raw[column] = raw[column].map(printable, na_action="ignore").astype(raw[column].dtype)

@@ -16,6 +16,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import read_cells, read_text, typed
 from prunebench.storage.layout import Layout
+from prunebench.storage.manifest import Manifest
 from prunebench.storage.records import DENSE
 from prunebench.text import safe_names
 
@@ -75,11 +76,13 @@ def read_all(layout: Layout) -> pd.DataFrame:
 
 
 def read_published(path: Path, experiment: str) -> pd.DataFrame:
-    """Read an imported file as cells of ``experiment``.
+    """Read an imported file as cells of ``experiment``; a digit that was changed since is noticed.
 
     Raises:
         PrunebenchError: It does not say where it comes from, or ``read_cells`` would refuse it.
     """
+    if published_manifest(path).damaged(thorough=True):
+        raise PrunebenchError(f"{path} was changed since it was imported: import it again")
     raw = read_text(path)
     lacking = [column for column in PROVENANCE if column not in raw.columns]
     if lacking:
@@ -94,6 +97,12 @@ def read_published(path: Path, experiment: str) -> pd.DataFrame:
     [source] = sources
     cells["method"] = [named(method, source) for method in cells["method"]]
     return cells.assign(**{COLUMN: source})
+
+
+def published_manifest(path: Path) -> Manifest:
+    """Return the manifest of an imported file; of one of an earlier version there is none."""
+    root = path.parent.parent
+    return Manifest(root / "jobs" / "noted" / f"published-{path.stem}.json", root)
 
 
 def is_paired(group: pd.DataFrame) -> bool:

@@ -1,19 +1,40 @@
-"""Cells on disk: tensors first, the record with their hashes last; a cell is whole or absent."""
+"""Cells on disk: tensors first, the record with their hashes last; a cell is whole or absent.
+
+It is written in a folder of its own and moved into place at once, so that the files beside a record
+are always those whose hashes it holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import Damaged, PrunebenchError
-from prunebench.storage.files import read_sealed, replacing, sha256_file, write_sealed
-from prunebench.storage.layout import RECORD
+from prunebench.storage import links
+from prunebench.storage.files import (
+    put_folder,
+    replacing,
+    require_plain,
+    sha256_file,
+    sync_folder,
+    write_sealed,
+    writing,
+)
+from prunebench.storage.layout import LEFT_IN_CELLS, RECORD
 from prunebench.storage.manifest import Manifest, removal, unreadable
 from prunebench.storage.records import FAILED
+from prunebench.storage.sealed_content import read_record
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_WRITING = ".writing"  # beside the cells of a curve: a folder for each that is being written
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -38,17 +59,79 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    require_plain(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise Damaged(unreadable(path, error)) from error
 
 
-def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
-    """Write the record of a cell whose other files are written: from now on the cell exists.
+@contextmanager
+def written(folder: Path) -> Iterator[Path]:
+    """Yield a folder of this process alone for the files of a cell; then it is the cell's folder.
+
+    A process that outlived the command that started it may write the same cell: each hashes and
+    moves what it wrote itself, in one step. What was found in the weights of the cell is kept, as
+    it names the record that it is of; all else that the cell's folder held is removed.
 
     Args:
-        folder: the cell's.
+        folder: the cell's. Where the block is left by an error, it stays as it was.
+
+    Raises:
+        Unwritable: the disk is full, or the folder may not be written.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    place = folder.parent / _WRITING
+    links.refuse(place / folder.name)
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        _remove_left(place)
+        own = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=place))
+        handle = os.open(own, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)  # says that a process writes it
+        yield own
+        with writing(folder):
+            umask = os.umask(0)
+            os.umask(umask)
+            own.chmod(0o777 & ~umask)  # mkdtemp makes it private
+            _keep_looks(own, folder)
+            sync_folder(own)
+            put_folder(own, folder)
+            sync_folder(folder.parent)
+    finally:
+        os.close(handle)
+        shutil.rmtree(own, ignore_errors=True)
+        with suppress(OSError):  # others write there
+            place.rmdir()
+
+
+def _keep_looks(own: Path, folder: Path) -> None:
+    """Copy what was found in the weights that were there."""
+    for name in set(LEFT_IN_CELLS.values()) - {RECORD}:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if not (folder / name).is_symlink():
+                shutil.copyfile(folder / name, own / name)
+
+
+def _remove_left(place: Path) -> None:
+    """Remove folders that killed processes left: a lock ends with its process."""
+    for left in place.iterdir():
+        with suppress(OSError):
+            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:
+    """Write the record of a cell whose other files are written: from now on the cell is whole.
+
+    Args:
+        folder: that ``written`` gave.
         record: its row, less measures.
         files: names of its other files.
 
@@ -73,7 +156,7 @@ def finished(folder: Path, identity: str, allow_removed: bool = False) -> dict[s
         file of the cell is missing or damaged.
     """
     try:
-        record = read_sealed(folder / RECORD)
+        record = read_record(folder / RECORD)
         if record["identity"] != identity or record["status"] == FAILED:
             return None
         gone = removal(folder, record)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
 import json
 import os
+import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.storage import links
 
 SEAL = "sha256"  # of the rest of a JSON file
+_HALF = re.compile(r"\\ud[89a-f]", re.I)  # of a pair of codes, which JSON may write alone
 _TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
 
 
@@ -42,8 +48,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         Unwritable: the disk is full, or the folder may not be written.
+        PrunebenchError: a link leads out of the experiment's folder.
     """
     path = Path(path)
+    links.refuse(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone_in(path.parent):
@@ -68,6 +76,33 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def put_folder(made: Path, folder: Path) -> None:
+    """Rename a folder; what its new name stands for goes aside, whole, and is removed.
+
+    Args:
+        made: on the same disk; what is removed lies beside it meanwhile.
+        folder: its new name; of a link, the link is replaced.
+
+    Raises:
+        OSError: it cannot be renamed.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    links.refuse(folder)
+    if folder.is_symlink():
+        folder.unlink()
+    while True:
+        try:
+            made.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        aside = tempfile.TemporaryDirectory(dir=made.parent, ignore_cleanup_errors=True)
+        with aside as name, suppress(FileNotFoundError):  # another process moved it before
+            folder.rename(Path(name) / "old")
 
 
 def sync_folder(folder: Path) -> None:
@@ -112,13 +147,44 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Delete a file, if it is there.
+    """Delete a file, if it is there; of a link, the link.
 
     Raises:
         Unwritable: the folder may not be written.
+        PrunebenchError: a link leads out of the experiment's folder.
     """
+    links.refuse(path)
     with writing(path):
         path.unlink(missing_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder with all that it holds, or a file, if it is there; of a link, the link.
+
+    Raises:
+        Unwritable: it may not be removed.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    if path.is_dir() and not path.is_symlink():
+        links.refuse(path)
+        with writing(path):
+            shutil.rmtree(path)
+    else:
+        remove_file(path)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a file or folder; the folder that it goes to is made.
+
+    Raises:
+        Unwritable: it may not be moved.
+        PrunebenchError: a link leads out of the experiment's folder.
+    """
+    links.refuse(path)
+    links.refuse(target)
+    with writing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
 
 
 def unused(path: Path, sign: str = ".") -> Path:
@@ -182,12 +248,28 @@ def _seal(value: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def require_plain(path: str | Path) -> None:
+    """Refuse to read what is there and no plain file: a pipe would be waited for without end.
+
+    Raises:
+        PrunebenchError: it is a pipe, a socket or a device. A folder, and what is missing, is left
+            to whoever opens it.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise PrunebenchError(f"{path} is no plain file")
+
+
 def read_text(path: str | Path) -> str:
     """Return the text of a UTF-8 file.
 
     Raises:
         PrunebenchError: the file is missing or damaged; the message names it.
     """
+    require_plain(path)
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -207,12 +289,23 @@ def read_json(path: str | Path) -> Any:
 
 def _parsed(text: str, path: str | Path) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise PrunebenchError(f"{path} is damaged: a text holds half a character") from error
     except (ValueError, RecursionError) as error:
         raise PrunebenchError(f"{path} is damaged: {error}") from error
+    return value
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the hex SHA-256 of the content of a file."""
+    """Return the hex SHA-256 of the content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        PrunebenchError: it is a pipe, a socket or a device.
+    """
+    require_plain(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LOCK = ".lock"  # of the command that works on the experiment
 RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
 WEIGHTS = "weights.safetensors"  # the state dict after recovery
 MASKS = "masks.safetensors"  # parameter name -> uint8, 1 is kept
@@ -71,12 +72,9 @@ ORIGIN = {
 }
 
 
+# beginnings of what lies beside the folders of experiments: no experiment is called so
+TAKEN = ("mlflow.db", "mlartifacts", "reference")
 DATA = Path("data")  # where downloaded and prepared data lie, if the user says nothing else
-
-
-def fetched(task: str, data: Path = DATA) -> Path:
-    """Return the file that says that the files of a task were fetched."""
-    return data / "raw" / f"{task}.done"
 
 
 def sparsity_name(sparsity: float) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import PrunebenchError, Unwritable
+from prunebench.storage import links
+from prunebench.storage.layout import LOCK
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -24,18 +25,37 @@ def process_lock(path: Path, **options: Any) -> FileLock:
     ``acquire`` makes the file and its folder, tries once, and leaves what the file holds. It raises
     filelock.Timeout where another process holds the lock, and OSError where none can be had.
     ``options`` are those of filelock.FileLock.
+
+    Raises:
+        PrunebenchError: the path is a link, leads through one in an experiment's folder, or is no
+            plain file.
     """
     from filelock import FileLock  # takes longer to import than most commands take
 
+    links.refuse(path)
+    links.refuse_special(path)
     # a file that locks by being there, to which filelock could fall back, would outlive a kill
     own: dict[str, Any] = {"blocking": False, "thread_local": False, "fallback_to_soft": False}
     return FileLock(path, **(own | options))
 
 
+def write_held(path: Path, text: str) -> None:
+    """Write what a lock's file holds, in place: a file renamed over it would not be locked.
+
+    Raises:
+        PrunebenchError: as ``process_lock``.
+        OSError: it cannot be written.
+    """
+    with os.fdopen(links.open_own(path), "r+", encoding="utf-8") as file:
+        file.truncate()
+        file.write(text)
+
+
 class Lock:
     """The right to work on ``results/<experiment>/``, held until ``release`` or the process ends.
 
-    Made, it tries once; ``taken`` says whether that went well, ``require`` why it did not.
+    Made, it tries once; ``taken`` says whether that went well, ``require`` why it did not. A folder
+    that holds a symbolic link is refused: Snakemake and shells write there too, and follow it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,10 +63,12 @@ class Lock:
 
         self._fault: PrunebenchError | None = None
         path = root / LOCK
-        self._lock = process_lock(path)
+        self._lock: FileLock | None = None
         try:
-            self._acquire()
-            path.write_text(str(os.getpid()), encoding="utf-8")
+            links.refuse_below(root)
+            self._lock = process_lock(path)
+            self._acquire(self._lock)
+            write_held(path, str(os.getpid()))
         except Timeout:
             holder = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
             self._fault = PrunebenchError(
@@ -56,10 +78,13 @@ class Lock:
         except OSError as error:
             self._fault = Unwritable(f"cannot write {path}: {error.strerror}")
             self.release()
+        except PrunebenchError as error:
+            self._fault = error
+            self.release()
 
-    def _acquire(self) -> None:
+    def _acquire(self, lock: FileLock) -> None:
         try:
-            self._lock.acquire()
+            lock.acquire()
         except OSError as error:
             # some shared file systems know no locks: there the user sees to it that one works alone
             if error.errno not in _NO_LOCKS:
@@ -77,7 +102,8 @@ class Lock:
 
     def release(self) -> None:
         """Let another command work on the experiment."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def _as_listed(path: Path, size: int | None, sha: str, since: int | None) -> boo
             return False
         unchanged = since is not None and found.st_mtime_ns <= since
         return unchanged or sha256_file(path) == sha
-    except OSError:
+    except (OSError, PrunebenchError):
         return False
 
 
@@ -159,7 +159,11 @@ def removal(folder: Path, record: dict[str, Any]) -> Removal:
         found = read_sealed(folder / REMOVED)
     except PrunebenchError:  # there is none, or it is damaged: then the files are simply missing
         found = {}
-    if found.get("record") != digest(record):
+    names = found.get("removed")
+    ours = isinstance(names, list) and all(
+        isinstance(name, str) and Path(name).name == name != ".." for name in names
+    )  # else another's: a name is of a file beside the record
+    if not ours or found.get("record") != digest(record):
         return {"removed": [], "measured": {}}
     return cast("Removal", found)
 

@@ -7,14 +7,13 @@ by hand, is moved aside, never deleted.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage import mlflow_database
-from prunebench.storage.files import read_sealed, remove_file, unused, writing
+from prunebench.storage.files import move, read_sealed, remove_file, remove_tree, unused
 from prunebench.storage.layout import STEPS, Layout
 from prunebench.storage.manifest import Manifest
 
@@ -93,12 +92,7 @@ def remove(layout: Layout, step: str) -> None:
     Raises:
         Unwritable: a folder may not be written.
     """
-    output = layout.steps()[step]
-    if output.is_dir():
-        with writing(output):
-            shutil.rmtree(output)
-    else:
-        remove_file(output)
+    remove_tree(layout.steps()[step])
     manifest_of(layout, step).remove()
 
 
@@ -123,6 +117,8 @@ def _export(layout: Layout, step: str) -> tuple[list[Path], bool]:
     try:
         name = read_sealed(said).get("beside")
     except PrunebenchError:
+        return [said], False
+    if not isinstance(name, str | None):
         return [said], False
     if name and not layout.database.exists() and not layout.artifacts.exists():
         return [], True
@@ -150,8 +146,6 @@ def _move_aside(layout: Layout, files: Iterable[Path]) -> dict[Path, Path]:
             remove_file(path)
         elif path.is_file() and path.stat().st_size:
             target = unused(layout.root / DAMAGED / path.relative_to(layout.root))
-            with writing(path):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
+            move(path, target)
             moved[path] = target
     return moved

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -20,14 +19,24 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from prunebench.errors import PrunebenchError
-from prunebench.storage.files import read_json, replacing, sha256_file
+from prunebench.errors import PrunebenchError, printable
+from prunebench.storage.files import read_json, remove_tree, replacing, sha256_file
 from prunebench.storage.shipped import SNAKEFILE, checkout, shipped
+from prunebench.text import private
 
 _ROOT = Path(__file__).parents[2]
 LOCK = "requirements.lock"
+# of provenance.json, where they are known
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(
+        ("machine", "packages", "cells", "commits", "data_hashes", "hub_commits"), dict
+    ),
+    **dict.fromkeys(("code_hashes", "devices", "threads"), list),
+    **dict.fromkeys(("command", "started", "ended", "system", "python", "experiment"), str),
+}
+_WORDS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
 # set by the workflow, whose jobs know neither
 COMMAND, STARTED = "PRUNEBENCH_COMMAND", "PRUNEBENCH_STARTED"
 
@@ -205,7 +214,24 @@ def read(path: Path) -> dict[str, Any] | None:
     stored = read_json(path)
     if not isinstance(stored, dict):
         raise PrunebenchError(f"{path} is damaged: it is not a mapping")
-    return stored
+    for key, kind in _KINDS.items():
+        if not isinstance(stored.get(key), kind | None):
+            raise PrunebenchError(f"{path} is damaged: {key} is no {_WORDS[kind]}")
+    machine = stored.get("machine") or {}
+    if not all(isinstance(machine.get(key), str | None) for key in ("processor", "architecture")):
+        raise PrunebenchError(f"{path} is damaged: machine does not name its processor")
+    return cast("dict[str, Any]", _shown(stored))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value whose texts command no terminal, whoever wrote them."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _shown(item) for key, item in value.items()}
+    return value
 
 
 def mismatched(stored: Mapping[str, Any], config: Path, cells: Path) -> list[tuple[str, str]]:
@@ -267,15 +293,13 @@ def command() -> str:
 
 
 def command_line(arguments: list[str]) -> str:
-    """Return ``arguments`` (``sys.argv``) as one would type them; ~ stands for the home folder."""
+    """Return ``arguments`` (``sys.argv``) as one would type them, without what is private."""
     program = Path(arguments[0])
     if program.name in ("__main__.py", "-m"):  # python -m prunebench
         named = ["python", "-m", program.parent.name or "prunebench"]
     else:
         named = [program.name]
-    typed = shlex.join([*named, *arguments[1:]])
-    home = os.environ.get("HOME", "").rstrip("/")
-    return re.sub(rf"(?<![\w.-]){re.escape(home)}/", "~/", typed) if home else typed
+    return " ".join(filter(None, [shlex.join(named), private.command(arguments[1:])]))
 
 
 def copy_workflow(folder: Path) -> list[Path]:
@@ -289,7 +313,7 @@ def copy_workflow(folder: Path) -> list[Path]:
     Raises:
         Unwritable: the disk is full, or the folder may not be written.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     if COMMAND not in os.environ:
         return []
     copies = {

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import require_plain
 from prunebench.tasks.raw import Images, Split, check_fits, one_line
 
 if TYPE_CHECKING:
@@ -42,11 +43,13 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
             ``native`` all must be grey or all colour.
 
     Raises:
-        PrunebenchError: an image is damaged, animated, of more than 8 bits, implausibly large
-            (Pillow's limit against decompression bombs) or unlike the first, or the images do not
-            fit into memory.
+        PrunebenchError: there are fewer or more images than ``count``, an image is damaged,
+            animated, of more than 8 bits, implausibly large (Pillow's limit against decompression
+            bombs) or unlike the first, a label is no number of 64 bits, or the images do not fit
+            into memory.
     """
     images: Images | None = None
+    read = 0
     check_fits(8 * count, f"task {task.name!r}: {count:,} labels")
     labels = np.empty(count, np.int64)
     with warnings.catch_warnings():
@@ -59,10 +62,21 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
                     "image_size: makes images smaller",
                 )  # fmt: skip
                 images = np.empty((count, *pixels.shape), np.uint8)
+            if index == count:
+                raise PrunebenchError(f"{where}: more images than the {count:,} that were declared")
             if pixels.shape != images.shape[1:]:
                 raise PrunebenchError(_unlike(pixels.shape, images.shape[1:], where))
             images[index] = pixels
-            labels[index] = label
+            try:
+                labels[index] = label
+            except OverflowError as error:
+                raise PrunebenchError(f"{where}: label {label} is out of range") from error
+            read = index + 1
+    if read != count:
+        raise PrunebenchError(
+            f"task {task.name!r}: {count:,} images are declared, but {read:,} are there: the data"
+            " are damaged"
+        )
     if images is None:
         images = np.empty((0, 1, 1, 1), np.uint8)
     return Split(images, labels)
@@ -85,6 +99,8 @@ def fit(images: Images, task: Task) -> Images:
 def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
     """Return one image as [H, W, C]."""
     try:
+        if isinstance(source, Path):
+            require_plain(source)
         with Image.open(source, formats=FORMATS) as image:
             # behind the photo of an MPO, phones keep what no viewer shows: a preview, depths
             if getattr(image, "is_animated", False) and image.format != "MPO":

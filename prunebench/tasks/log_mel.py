@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import require_plain
 from prunebench.tasks.raw import Images, one_line
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def read_wav(source: Path | bytes, where: str) -> tuple[int, Signal]:
     """
     from scipy.io import wavfile
 
+    if isinstance(source, Path):
+        require_plain(source)
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
         if missing := missing_bytes(content):

@@ -8,16 +8,17 @@ same input gives the same bytes.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, is_text, shown
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import TaskKindTraits
-from prunebench.storage.files import replacing, sha256_file, write_json
+from prunebench.storage.files import json_text, replacing, sha256_file
 from prunebench.tasks import sources
 from prunebench.tasks.forms import FORMS
 from prunebench.tasks.raw import Raw, Split
@@ -84,11 +85,9 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
     sizes = {name: len(tensors[f"{name}_{targets}"]) for name in parts}
     facts |= kind.learned(tensors[f"train_{targets}"])
     del raw, parts
-    _write(tensors, target)
     mean, std = form.moments(train)
     described = task.settings("augmentation")
     description = {
-        "sha256": sha256_file(target),
         "sizes": sizes,
         "classes": facts.pop("names"),
         "kind": task.kind,
@@ -99,7 +98,7 @@ def prepare(task: Task, folder_raw: Path, target: Path) -> None:
         "std": std,
         "source": described,
     }
-    write_json(sidecar(target), description)
+    _write(tensors, description, target)
 
 
 def check(raw: Raw, task: Task) -> dict[str, Any]:
@@ -123,6 +122,11 @@ def check(raw: Raw, task: Task) -> dict[str, Any]:
                 f"task {task.name!r}: the {name} split has {raw.item}s of no size"
             )
         FORMS[form].check(part.inputs, f"task {task.name!r}: {name}")
+    for name in raw.names or ():
+        if not is_text(name):
+            raise PrunebenchError(
+                f"task {task.name!r}: the class {shown(name)} is no text in UTF-8: rename it"
+            )
     if form == "tokens" and not raw.facts.get("vocabulary"):
         raise PrunebenchError(
             f"task {task.name!r}: source {task.source!r} gives no vocabulary: the texts of its"
@@ -236,12 +240,15 @@ def _take(
     return pool[stratified(strata, count, order, least=1, leave=leave)]
 
 
-def _write(tensors: dict[str, NDArray[Any]], target: Path) -> None:
+def _write(tensors: dict[str, NDArray[Any]], description: dict[str, Any], target: Path) -> None:
+    """Write both files aside, then rename both: others may read those that were there before."""
     from safetensors.numpy import save
 
-    with replacing(target) as temporary:
+    with replacing(target) as tensors_file, replacing(sidecar(target)) as text_file:
         # not save_file, which puts another file in the place of the one that is locked: whoever
         # prepares the same data at once would remove it
-        temporary.write_bytes(save(tensors))
-        # the description of the old bytes must not outlive them
-        sidecar(target).unlink(missing_ok=True)
+        tensors_file.write_bytes(save(tensors))
+        with tensors_file.open("rb") as file:
+            os.fsync(file.fileno())  # so that little time lies between the two names
+        described = {"sha256": sha256_file(tensors_file), **description}
+        text_file.write_text(json_text(described), encoding="utf-8")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError, shown, suggest
+from prunebench.storage.files import require_plain
 from prunebench.tasks.raw import check_fits, one_line
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -116,6 +118,7 @@ def read_text(path: Path) -> str:
         PrunebenchError: it cannot be read, does not fit into memory, or is of another encoding;
             the message names the line.
     """
+    require_plain(path)
     try:
         check_fits(path.stat().st_size, str(path))
         content = path.read_bytes()
@@ -237,8 +240,8 @@ def _delimited(path: Path, delimiter: str) -> Table:
             lines.append(reader.line_num)
     except csv.Error as error:
         raise PrunebenchError(f"{path}, line {reader.line_num}: {one_line(error)}") from error
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise PrunebenchError(f"{path}, line 1: two columns are named {twice[0]!r}")
+    if (twice := _twice(header)) is not None:
+        raise PrunebenchError(f"{path}, line 1: two columns are named {twice!r}")
     if not rows:
         raise PrunebenchError(f"{path} has no row below its header")
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
@@ -249,11 +252,12 @@ def _parquet(path: Path) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    require_plain(path)
     try:
         file = pq.ParquetFile(path)
         names, rows = file.schema_arrow.names, file.metadata.num_rows
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise PrunebenchError(f"{path}: two columns are named {twice[0]!r}")
+        if (twice := _twice(names)) is not None:
+            raise PrunebenchError(f"{path}: two columns are named {twice!r}")
         columns: dict[str, list[Any]] = {name: [] for name in names}
         size = 0
         for batch in file.iter_batches(ROWS_AT_ONCE):
@@ -269,9 +273,20 @@ def _parquet(path: Path) -> Table:
     # a text in another encoding is found out when it becomes one of Python's: a ValueError
     except (pa.ArrowException, OSError, ValueError) as error:
         raise PrunebenchError(f"{path} is no readable Parquet file: {one_line(error)}") from error
+    for name, column in columns.items():
+        if len(column) != rows:
+            raise PrunebenchError(
+                f"{path} is damaged: it declares {rows:,} rows, column {name!r} has {len(column):,}"
+            )
     if not any(columns.values()):
         raise PrunebenchError(f"{path} has no row")
     return Table(path, columns, names=_class_names(file.schema_arrow.metadata))
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """Return the first name that stands more than once; None where there is none."""
+    counts = Counter(names)
+    return next((name for name in names if counts[name] > 1), None)
 
 
 def _decoded(column: Any) -> Any:
@@ -290,5 +305,5 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ..
             for column, feature in features.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from prunebench.tasks.forms import FORMS, Form
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.tasks.prepare import CALIBRATION, SPLITS, sidecar, targets_key
 from prunebench.tasks.task_kind import TaskKind, kind_of
+
+_ATTEMPTS, _PAUSE = 5, 0.2  # of reading while another command replaces files; seconds between
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +87,44 @@ class TaskData:
 def load(target: str | Path) -> TaskData:
     """Map a prepared file into memory once its hash agrees with its description.
 
+    Where another command puts others in their place meanwhile, they are read again.
+
     Raises:
         PrunebenchError: one of the two is missing or damaged, or describes another file, or a split
             lacks a class.
     """
+    target = Path(target)
+    for _ in range(_ATTEMPTS):
+        before = _as_they_are(target)
+        try:
+            found = _load(target)
+        except PrunebenchError:
+            if None in before:
+                raise
+            time.sleep(_PAUSE)  # the two are renamed one after the other
+            if _as_they_are(target) == before:
+                raise
+        else:
+            if _as_they_are(target) == before:
+                return found
+    raise PrunebenchError(f"{target} is written all the time: end the other command")
+
+
+def _as_they_are(target: Path) -> list[tuple[int, int] | None]:
+    """Return which file each of the two is now."""
+    found: list[tuple[int, int] | None] = []
+    for path in (target, sidecar(target)):
+        try:
+            stat = path.stat()
+            found.append((stat.st_ino, stat.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _load(target: Path) -> TaskData:
     from safetensors.torch import load_file
 
-    target = Path(target)
     remedy = f"delete {target} and run again to prepare it anew"
     missing = [path for path in (target, sidecar(target)) if not path.is_file()]
     if len(missing) == 2:

@@ -21,9 +21,9 @@ from prunebench.errors import PrunebenchError
 from prunebench.storage.layout import Layout
 from prunebench.tracking.connect import (
     connect,
-    masked,
     open_experiment,
     reaching_mlflow,
+    shown,
     sqlite_path,
 )
 from prunebench.tracking.experiment_run import experiment_run
@@ -49,7 +49,7 @@ class Exported:
         what = ", ".join(f"{count} {word}" for word, count in done.items() if count)
         return (
             f"{created + replaced + unchanged} cells in MLflow, experiment {self.experiment!r}"
-            f" at {masked(self.uri)} ({what or 'nothing new'}; {self.seconds:.0f} s)"
+            f" at {shown(self.uri)} ({what or 'nothing new'}; {self.seconds:.0f} s)"
         )
 
 
@@ -85,16 +85,20 @@ def server_command(layout: Layout) -> str:
     """
     uri = tracking_uri(layout)
     if uri.startswith(("http:", "https:")):
-        return masked(uri)
-    if (path := sqlite_path(uri)) is not None and path.resolve().is_relative_to(Path.cwd()):
-        uri = f"sqlite:///{path.resolve().relative_to(Path.cwd())}"
+        return shown(uri)
+    path = sqlite_path(uri)
+    named = shlex.quote(uri)
+    if path is None or uri != f"sqlite:///{path}":  # may hold a password
+        named = '"$MLFLOW_TRACKING_URI"'
+    elif path.resolve().is_relative_to(Path.cwd()):
+        named = shlex.quote(f"sqlite:///{path.resolve().relative_to(Path.cwd())}")
     program = Path(sys.executable).parent / "mlflow"
     known = shutil.which("mlflow")
     if not program.exists() or (known and Path(known).samefile(program)):
         program = Path("mlflow")
     with suppress(ValueError):  # of an environment that is not activated: shorter where it can be
         program = program.relative_to(Path.cwd())
-    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(uri)}"
+    return f"{shlex.quote(str(program))} ui --backend-store-uri {named}"
 
 
 def export(layout: Layout, uri: str | None = None) -> Exported:

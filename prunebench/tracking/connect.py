@@ -19,6 +19,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.storage import mlflow_database
 from prunebench.storage.files import unused
 from prunebench.storage.layout import Layout
+from prunebench.text.private import address, without_secrets
 from prunebench.tracking.mlflow_runs import NOTE
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ the compression in hundredths of an octave (0 is dense, 100 is 50 % sparsity, 20
 """
 
 
-def masked(text: str) -> str:
-    """Return a text without the user and password that an address in it may hold."""
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+def shown(uri: str) -> str:
+    """Return an address as people may see it: of a file of SQLite its path, else its host."""
+    path = sqlite_path(uri)
+    return address(uri) if path is None else f"sqlite:///{path}"
 
 
 @contextmanager
@@ -71,20 +73,31 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
     os.environ.update(missing)  # what the user set goes before
     level = logging.root.manager.disable
     logging.disable()  # MLflow, alembic and urllib3 say twice what the error says once
+    from google.protobuf.json_format import Error as ProtobufError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    # the last ones where a server answers something else than MLflow does
+    faults = (
+        MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError, ProtobufError,
+        ValueError, TypeError, AttributeError, LookupError,
+    )  # fmt: skip
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+    except PrunebenchError:
+        raise
+    except faults as error:
         text = str(error)
         # urllib3 wraps the cause in three layers of its own
         cause = re.search(r"Caused by \w+\([\"'](.*)[\"']\)", text)
         text = re.sub(r"HTTPS?Connection\w*\([^)]*\):? *", "", cause.group(1) if cause else text)
         lines = text.strip().splitlines()
-        reason = lines[0][:300] if lines else type(error).__name__
+        reason = lines[0] if lines else type(error).__name__
+        if sqlite_path(uri) is None:  # before it is cut: half a password is one, too
+            reason = without_secrets(reason, uri)
+        reason = reason[:300]
         raise PrunebenchError(
-            f"cannot export to MLflow at {masked(uri)}: {masked(reason)}; nothing is lost, "
+            f"cannot export to MLflow at {shown(uri)}: {reason}; nothing is lost, "
             f"repeat with: python -m prunebench track {shlex.quote(str(layout.root))}"
         ) from error
     finally:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.storage.files import replacing
+from prunebench.errors import Unwritable
+from prunebench.storage.files import remove_tree, replacing
 from prunebench.storage.hashing import digest
 
 Tensors = Mapping[str, Tensor]
@@ -87,7 +88,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Delete all checkpoints, once the results are stored."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(Unwritable):  # what is left harms nobody
+            remove_tree(self.folder)
 
 
 class Checkpoint:

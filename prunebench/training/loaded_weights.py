@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError, reason_of
+from prunebench.storage.files import require_plain
 from prunebench.text.numbers import first_few
 
 # what wrappers put before the names: DataParallel and DistributedDataParallel, torch.compile
@@ -106,6 +107,7 @@ def _read(path: Path, where: str) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    require_plain(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

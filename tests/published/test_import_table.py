@@ -13,6 +13,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.published.column_mapping import ColumnMapping, read_mapping
 from prunebench.published.convert import convert
 from prunebench.published.import_table import NEW, REPLACED, SAME, import_results, slug
+from prunebench.statistics.published_results import read_all
 from prunebench.storage.layout import Layout
 from tests.published.conftest import MAPPED, PAPER, REPLICATED, Save
 
@@ -61,6 +62,16 @@ def test_again_and_another_file(save: Save, layout: Layout) -> None:
     with pytest.raises(PrunebenchError, match="--replace"):
         run(PAPER)
     assert run(PAPER, replace=True) == REPLACED
+
+
+def test_a_digit_that_was_changed_since_is_noticed(save: Save, layout: Layout) -> None:
+    done = import_results(save(PAPER), "theirs", layout, ColumnMapping(**MAPPED))
+    read_all(layout)
+    done.path.write_text(done.path.read_text().replace("0.05", "0.04", 1))
+    with pytest.raises(PrunebenchError, match="was changed since it was imported"):
+        read_all(layout)
+    import_results(save(PAPER), "theirs", layout, ColumnMapping(**MAPPED))
+    read_all(layout)
 
 
 def test_names_of_files() -> None:

@@ -47,7 +47,8 @@ ROUNDS = {
     # nothing stands on them
     "aside": [
         r"results/tiny/\.lock", r"results/tiny/config\.json", r"results/tiny/jobs/measured\.txt",
-        r"results/tiny/logs/.*", r".*/\.snakemake_timestamp", r"data/raw/.*\.done",
+        r"results/tiny/logs/.*", r".*/\.snakemake_timestamp",
+        r"results/tiny/jobs/(download|prepare)/.*",
         r"\.snakemake/log/.*", r"\.snakemake/metadata/.*",
     ],
     # made of the records, by a step each

@@ -24,7 +24,7 @@ CHANGES = {
 # what need not come back to the bit: logs, scratch, what nobody asks for, what MLflow names
 UNLIKE = re.compile(
     r"\.snakemake/.*|.*/logs/.*|.*/\.lock|.*/damaged/.*|results/ml.*|.*/jobs/(noted/)?track\.json"
-    r"|.*/jobs/measured\.txt|data/raw/.*\.done"
+    r"|.*/jobs/measured\.txt|.*/jobs/(download|prepare)/.*"
 )
 TIMES = [name for name in COST if name != "train_epochs"]
 

@@ -25,7 +25,7 @@ from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.runner import pipeline
-from prunebench.runner.export_cell import Export, export_cell
+from prunebench.runner.export_cell import Export, _refuse_taken, export_cell
 from prunebench.storage.coordinates import coordinates_of_folder
 from prunebench.storage.files import read_json, read_sealed, sha256_file, write_json, write_sealed
 from prunebench.storage.layout import PREDICTIONS, RECORD, WEIGHTS
@@ -260,6 +260,23 @@ def test_a_file_that_predicts_otherwise_is_not_written(ran: Ran, tmp_path: Path)
         ran.export(folder, target=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_what_lies_in_the_folder_already_is_not_written_over(ran: Ran, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_text("the user's own")
+    with pytest.raises(PrunebenchError, match=r"is not empty \(README\.md\): name a new folder"):
+        ran.export(ran.folder("l1-filter"), target=out)
+    for shared in (True, False):
+        with pytest.raises(PrunebenchError, match="is not empty"):
+            _refuse_taken(out, {"README.md", "export.json"}, shared, again=True)
+    assert [path.read_text() for path in out.iterdir()] == ["the user's own"]
+    _refuse_taken(out, {"model.onnx"}, shared=True, again=False)
+    (out / "export.json").write_text("{}")  # of an earlier export
+    _refuse_taken(out, {"README.md"}, shared=True, again=False)
+    with pytest.raises(PrunebenchError, match="is not empty"):
+        _refuse_taken(out, {"README.md"}, shared=False, again=False)
 
 
 def test_an_error_is_one_line(

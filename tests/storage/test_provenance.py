@@ -84,7 +84,11 @@ def test_what_a_record_says_is_in_its_columns() -> None:
         # the home folder says who the user is
         (["/home/me/bin/snakemake", "--configfile", "/home/me/my grid.yaml", "-d=/home/me/x"],
          "snakemake --configfile '~/my grid.yaml' -d=~/x"),
-        (["snakemake", "/data/home/me/x", "/home/meg/x"], "snakemake /data/home/me/x /home/meg/x"),
+        (["snakemake", "/data/home/me/x", "/home/meg/x"], "snakemake …/x …/x"),
+        (["snakemake", "--config", "token=abc", "--password", "abc", "x"],
+         "snakemake --config token=*** --password *** x"),
+        (["prunebench", "track", "x", "--uri=https://me:a@b@host/t"],
+         "prunebench track x --uri=https://host/***"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("home", ["/home/me", "/home/me/"])
@@ -98,9 +102,9 @@ def test_a_command_as_one_types_it(
 @pytest.mark.parametrize("home", ["", "/"])
 def test_a_command_of_somebody_without_a_home(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", home)
-    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
+    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake …/c"
     monkeypatch.delenv("HOME")
-    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake /b/c"
+    assert provenance.command_line(["/a/snakemake", "/b/c"]) == "snakemake …/c"
 
 
 def test_whether_it_is_of_what_lies_beside_it(origin: dict[str, Any], tmp_path: Path) -> None:
@@ -137,8 +141,16 @@ def test_differences() -> None:
 def test_the_hash_of_what_is_not_committed(tmp_path: Path) -> None:
     """In a repository of its own: none where it is clean, another for every other difference."""
     package = tmp_path / "prunebench"
-    (package / "storage").mkdir(parents=True)
-    for name in ("storage/provenance.py", "storage/files.py", "errors.py"):
+    for room in ("storage", "text"):
+        (package / room).mkdir(parents=True)
+    for name in (
+        "storage/provenance.py",
+        "text/private.py",
+        "storage/files.py",
+        "storage/layout.py",
+        "storage/links.py",
+        "errors.py",
+    ):
         shutil.copy(ROOT / "prunebench" / name, package / name)
     (package / "__init__.py").touch()
     (tmp_path / ".gitignore").write_text("__pycache__\n")
@@ -219,3 +231,18 @@ def test_variables_that_change_sums_are_told(monkeypatch: pytest.MonkeyPatch) ->
         ("variables", "MKL_CBWR=AVX2, PYTHONHASHSEED=1", "MKL_CBWR=AVX512, PYTHONHASHSEED="),
     )
     assert provenance.differences({"system": found["system"]}, found) == ()  # of earlier versions
+
+
+def test_what_others_wrote_commands_no_terminal_and_is_of_its_types(tmp_path: Path) -> None:
+    path = tmp_path / "provenance.json"
+    path.write_text(json.dumps({"system": "\x1b[2Jgone", "packages": {"a\x07": "1\u202e"}}))
+    stored = provenance.read(path)
+    assert stored is not None
+    assert stored == {"system": "\\x1b[2Jgone", "packages": {"a\\x07": "1\\u202e"}}
+    for wrong in (
+        {"machine": []}, {"machine": {"processor": 3}}, {"packages": "x"}, {"command": {}},
+        {"cells": 3}, {"threads": {}}, {"data_hashes": ["x"]},
+    ):  # fmt: skip
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(PrunebenchError, match=r"provenance\.json is damaged: "):
+            provenance.read(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -91,4 +93,33 @@ def test_the_command_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     command = server_command(Layout(Path("results/smoke")))
     assert command.endswith("mlflow ui --backend-store-uri sqlite:///results/mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@server:5000")
-    assert server_command(Layout(Path("results/smoke"))) == "http://***@server:5000"
+    assert server_command(Layout(Path("results/smoke"))) == "http://server:5000/***"
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "3", "null", '{"experiment": 3}', '{"experiment": {"tags": 1}}', "<html>", ""]
+)
+def test_a_server_that_answers_something_else(
+    tmp_path: Path, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    layout, _ = made_up.experiment(tmp_path / "smoke", methods=())
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        text = refused(layout, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+    assert text.startswith("cannot export to MLflow at http://127.0.0.1:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -24,7 +25,7 @@ from prunebench.experiment.settings.names import Count, Length, Name, Seed, Shar
 from prunebench.experiment.settings.task import Regime, Task
 from prunebench.experiment.settings.training import Model, Training
 from prunebench.experiment.validation import Settings, validated
-from prunebench.storage.layout import rule_name, sparsity_name
+from prunebench.storage.layout import TAKEN, rule_name, sparsity_name
 from prunebench.storage.records import COLUMNS, DENSE
 
 MOST_SHOWN = 10  # seeds that a message writes out
@@ -224,8 +225,8 @@ class Experiment(Settings):
     @field_validator("seeds", "sparsities", "recovery_lengths")
     @classmethod
     def _unique_numbers(cls, values: list[Any]) -> list[Any]:
-        texts = [sparsity_name(v) if isinstance(v, float) and v < 1 else f"{v:g}" for v in values]
-        doubled = sorted({text for text in texts if texts.count(text) > 1})
+        texts = [sparsity_name(v) if isinstance(v, float) else str(v) for v in values]
+        doubled = sorted(text for text, count in Counter(texts).items() if count > 1)
         if doubled:
             raise ValueError(f"given more than once: {', '.join(doubled)}")
         return sorted(values)
@@ -237,13 +238,22 @@ class Experiment(Settings):
             raise ValueError("0 is the dense baseline, which every grid has: leave it out")
         return values
 
+    @field_validator("experiment")
+    @classmethod
+    def _own_folder(cls, value: str) -> str:
+        # beside the experiments' folders lie MLflow's store and the results that are shipped
+        if value.casefold().startswith(TAKEN):
+            raise ValueError(f"results/{value} is not an experiment's: choose another name")
+        return value
+
     @field_validator("tasks", "regimes", "models", "methods")
     @classmethod
     def _unique_names(cls, values: list[Any]) -> list[Any]:
         names = [value.name for value in values]
         # folders that ignore case, and rules of the DAG, know only letters and digits
         alike = [rule_name(name).casefold() for name in names]
-        doubled = [name for name, key in zip(names, alike, strict=True) if alike.count(key) > 1]
+        counts = Counter(alike)
+        doubled = [name for name, key in zip(names, alike, strict=True) if counts[key] > 1]
         if len(set(doubled)) == 1:
             raise ValueError(f"named more than once: {doubled[0]}")
         if doubled:

@@ -12,13 +12,16 @@ from prunebench.errors import PrunebenchError
 from prunebench.report import error_names
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.trade_offs import at_equal_bytes
-from prunebench.storage.files import write_text
+from prunebench.storage.files import require_plain, write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE, LATENCY_COLUMNS
 from prunebench.text import markup, safe_names
 from prunebench.text.numbers import NONE, mean_std, number, percent, seeds_text
 
 POINT = [*SETTING, "seed", "method", "sparsity"]
+_TEXTS = (
+    "task", "regime", "model", "method", "layer", "place", "network", "engine", "device", "message",
+)  # fmt: skip
 NETWORKS = ("dense", "masked", "shrunk")
 
 
@@ -35,8 +38,11 @@ def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame
     Raises:
         PrunebenchError: the file is no such table, or holds a name that is not safe to show.
     """
+    require_plain(path)
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        # a regime may be called 40, which is no number
+        texts = dict.fromkeys(_TEXTS, str)
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

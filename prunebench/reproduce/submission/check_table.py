@@ -19,6 +19,7 @@ from prunebench.storage.hashing import digest
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import mismatched
 from prunebench.storage.records import COLLAPSED, COLUMNS, DENSE, DIVERGED, FAILED, OK, PROVENANCE
+from prunebench.text.private import without_paths
 
 TABLE = "cells.csv"
 _HEX = {"identity": 64, "config_hash": 64, "data_hash": 64, "label_hash": 64, "mask_hash": 64,
@@ -66,7 +67,9 @@ def grid(submission: Submission) -> Iterator[SubmissionFinding]:
     methods = {method.name: method for method in stored.experiment.methods}
     for row in _rows(submission, expected & there):
         for column, value in _composition(submission, methods.get(row["method"])).items():
-            if _missing(row[column]) or row[column] != value:
+            found = row[column]
+            found = without_paths(found) if isinstance(found, str) else found
+            if _missing(found) or found != value:
                 told = f"{column} is {row[column]}, but {value} in config.json"
                 yield SubmissionFinding(BROKEN, "grid", f"{TABLE}: {coordinates_of_row(row)}", told)
     names = set(stored.cells["experiment"])
@@ -86,7 +89,8 @@ def _composition(submission: Submission, method: Method | None) -> dict[str, Any
     if method is None:
         return {"family": DENSE, "control": True}
     parts = {part: {"name": getattr(method, part).name} for part in PARTS}
-    names = {part: submission.as_written(value)["name"] for part, value in parts.items()}
+    written = {part: submission.as_written(value)["name"] for part, value in parts.items()}
+    names = {part: without_paths(name) for part, name in written.items()}
     return {"family": method.family, "control": method.control, **names}
 
 

@@ -13,6 +13,7 @@ from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.reproduce.submission.plugins import file_of, renamed
 from prunebench.reproduce.submission.submission_folder import FORM, Form
 from prunebench.reproduce.verify.stored_experiment import load
+from prunebench.storage import links
 from prunebench.storage.coordinates import coordinates_of_row
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import MASKS, Layout
@@ -53,7 +54,9 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
         if cell.method != DENSE and row["status"] != FAILED:
             place = (*cell[:4], cell.method, float(row["sparsity"]))
             wanted.append((here.cell(*place) / MASKS, there.cell(*place) / MASKS))
-    for source, _ in wanted:
+    for source, copy in wanted:
+        if copy.is_relative_to(there.root) and source.is_relative_to(here.root):
+            links.refuse(source / source.name)  # what a link leads to is not of the results
         if not source.is_file():
             raise PrunebenchError(unreadable(source, "run the experiment again"))
     for source, copy in wanted:
@@ -62,6 +65,24 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
     said = {key: value for key, value in form.model_dump().items() if value}
     write_text(target / FORM, yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
     return [target / FORM, *(copy for _, copy in wanted)]
+
+
+def private_paths(given: Any) -> list[str]:
+    """Return the absolute paths in a configuration: others read them, and cannot follow them.
+
+    Args:
+        given: the configuration as YAML has it.
+    """
+    waiting, found = [given], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+            found.add(value)
+    return sorted(found)
 
 
 def plugins(given: Any) -> list[Path]:

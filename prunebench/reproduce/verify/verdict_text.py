@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
+from prunebench.errors import printable
 from prunebench.reproduce.verify.compare_records import (
     CONFIRMED,
     DIFFERENT,
@@ -32,7 +33,8 @@ def as_text(outcome: Outcome) -> str:
         lines.append("environment: no recorded value differs")
     if outcome.doubt:
         lines.append(f"environment: {outcome.doubt}")
-    return "\n".join([*lines, summary(outcome)])
+    # what others have recorded could command a terminal
+    return "\n".join(map(printable, [*lines, summary(outcome)]))
 
 
 def summary(outcome: Outcome) -> str:

@@ -27,9 +27,9 @@ from prunebench.statistics.tolerance import (
     upper_bound,
 )
 from prunebench.storage.coordinates import coordinates_of_row
-from prunebench.storage.files import read_json
 from prunebench.storage.layout import FACTS, PREDICTIONS, TARGETS
 from prunebench.storage.records import DENSE, OK
+from prunebench.storage.sealed_content import read_facts
 from prunebench.tasks.predictions import Floats
 from prunebench.tasks.task_kind import kind_of
 from prunebench.text.numbers import number, percent
@@ -175,8 +175,7 @@ def errors_of(cell: Cell, split: str) -> Floats:
         split: train, val or test.
     """
     own = cell.dense.folder
-    facts = read_json(own / FACTS)
-    kind = kind_of(facts.pop("kind"), facts)
+    kind = kind_of(*read_facts(own / FACTS))
     stored = load_arrays(cell.folder / PREDICTIONS)[split].astype(np.float64)
     return kind.errors(kind.read(stored), load_arrays(own / TARGETS)[split])
 

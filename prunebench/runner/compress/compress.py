@@ -204,8 +204,7 @@ def _levels(request: Request, folder: Path, cache: Path) -> dict[str, Any]:
     plan = Plan(config.parse(request.grid([0.5], False), "compress"), folder)
     [task] = plan.experiment.tasks
     pipeline.download(plan, task.name, cache)
-    if not prepared(task, cache).exists():
-        pipeline.prepare(plan, task.name, cache)
+    pipeline.prepare(plan, task.name, cache)
     pipeline.check(plan, cache)
     job = JobContext(plan, task, prepared(task, cache))
     [baseline] = plan.baselines
@@ -247,14 +246,14 @@ def _exported(cell: Cell, folder: Path, data: Path) -> tuple[Export, Export | No
     main = None
     for kind in FORMATS:
         try:
-            main = export_cell(cell, kind, folder, data)
+            main = export_cell(cell, kind, folder, data, shared=True)
             break
         except PrunebenchError as error:
             notes.append(f"Not written as {kind}: {error}")
     if main is None:
         raise PrunebenchError("compress: the network cannot be exported: " + "; ".join(notes))
     try:
-        return main, export_cell(cell, BESIDE, folder / BESIDE, data), notes
+        return main, export_cell(cell, BESIDE, folder / BESIDE, data, shared=True), notes
     except PrunebenchError as error:
         return main, None, [*notes, f"Not written as {BESIDE}: {error}"]
 

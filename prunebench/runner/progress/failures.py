@@ -13,9 +13,8 @@ from typing import Any
 from prunebench.errors import PrunebenchError, printable, text_of
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.experiment.prepared_data import prepared
 from prunebench.runner.progress.time_left import Effort, efforts
-from prunebench.storage.layout import LEFT_IN_CELLS, fetched
+from prunebench.storage.layout import LEFT_IN_CELLS
 from prunebench.storage.records import FAILED
 
 SHOWN = 12  # failures of a kind that people are shown
@@ -148,8 +147,11 @@ def _job_lines(plan: Plan, since: float | None) -> Iterator[str]:
 def _data(plan: Plan) -> dict[str, Path]:
     """Return what the workflow makes of each task's data, by the name of the job."""
     tasks = plan.experiment.tasks
-    downloads = {f"download/{task.name}": fetched(task.name) for task in tasks}
-    return downloads | {f"prepare/{task.name}": prepared(task) for task in tasks}
+    return {
+        f"{kind}/{task.name}": plan.layout.job(kind, task.name)
+        for kind in ("download", "prepare")
+        for task in tasks
+    }
 
 
 def _has_cells(plan: Plan, name: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.plan import Plan
 from prunebench.storage.layout import Layout
-from prunebench.storage.lock import process_lock
+from prunebench.storage.lock import process_lock, write_held
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 _PATIENCE = 0.2  # seconds to wait for a lock that ``running`` holds for a moment
@@ -47,7 +47,7 @@ def holding(layout: Layout, kind: str, name: str) -> Iterator[None]:
     lock = process_lock(path, timeout=_PATIENCE, blocking=True)
     with suppress(OSError):  # another process computes the same job and is shown; or no locks
         lock.acquire()
-        path.write_text(json.dumps({"process": os.getpid(), "started": time.time()}))
+        write_held(path, json.dumps({"process": os.getpid(), "started": time.time()}))
     try:
         yield
     finally:

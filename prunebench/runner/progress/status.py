@@ -15,8 +15,8 @@ from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
 from prunebench.runner.progress.reporter import duration
 from prunebench.runner.progress.running_jobs import Running, running
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
-from prunebench.storage.files import read_sealed
 from prunebench.storage.records import DENSE, FAILED, OK
+from prunebench.storage.sealed_content import read_measured
 from prunebench.text.progress_bars import watched
 
 Records = Mapping[Effort, Mapping[str, Any] | None]  # every cell's; None: missing or damaged
@@ -184,7 +184,7 @@ def _under_trained(plan: Plan) -> list[str]:
     found = []
     for name in plan.measure_jobs:
         try:
-            rows = read_sealed(plan.layout.measured(name))["cells"]
+            rows = read_measured(plan.layout.measured(name))["cells"]
         except (PrunebenchError, KeyError):
             continue
         for row in rows:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import require_plain
 from prunebench.tasks.downloads import Remote, fetch, root_of
 from prunebench.tasks.known_datasets import known_dataset
 from prunebench.tasks.raw import (
@@ -97,6 +98,7 @@ def read(task: Task, folder: Path) -> Raw:
     else:
         path = root_of(task, folder, "a MedMNIST .npz file") / f"{task.dataset}.npz"
     names = None if task.dataset is None else known_dataset(task, DATASETS).names
+    require_plain(path)
     try:
         with path.open(
             "rb"
@@ -110,7 +112,10 @@ def read(task: Task, folder: Path) -> Raw:
                 splits = {name: _split(arrays, name, path) for name in ("train", "val", "test")}
     except PrunebenchError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    # encrypted: RuntimeError; of a compression that zipfile does not know: NotImplementedError
+    except (
+        OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, RuntimeError,
+    ) as error:  # fmt: skip
         raise PrunebenchError(f"{path} is no readable .npz file: {one_line(error)}") from error
     train = splits["train"]
     if train is None:

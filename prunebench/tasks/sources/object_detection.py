@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.storage.files import require_plain
 from prunebench.tasks.boxes import check_boxes, padded
 from prunebench.tasks.downloads import fetch_whole, root_of
 from prunebench.tasks.images import Encoded, decode
@@ -161,6 +162,7 @@ def _split(paths: Sequence[Path], found: Sequence[Found], task: Task) -> Split:
     size = float(task.image_size or 0)
     scaled = []
     for path, boxes in zip(paths, found, strict=True):
+        require_plain(path)
         try:
             with Image.open(path) as image:
                 width, height = image.size

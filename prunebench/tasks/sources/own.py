@@ -23,6 +23,7 @@ from prunebench.errors import PrunebenchError, reason_of, shown, suggest
 from prunebench.experiment import registry
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import TaskKindTraits
+from prunebench.storage.files import require_plain
 from prunebench.tasks.raw import Array, Raw, Split, check_fits, integer_labels, one_line
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def _called(own: OwnCode, task: Task) -> Mapping[str, Any]:
 
 def _stored(path: Path, task: Task) -> Mapping[str, Any]:
     where = f"task {task.name!r}: {path}"
+    require_plain(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             _check_keys(task, file.files, where)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import require_plain
 from prunebench.tasks import hub_datasets
 from prunebench.tasks.images import Encoded, decode
 from prunebench.tasks.raw import Raw, Split, one_line
@@ -99,10 +100,13 @@ def _columns(schema: Any, path: Path) -> tuple[str, str]:
     import pyarrow as pa
 
     known = ", ".join(f"{field.name}: {field.type}" for field in schema)
+    for name in ("image", "img", "label"):
+        if schema.names.count(name) > 1:
+            raise PrunebenchError(f"{path}: two columns are named {name!r}")
     for name in ("image", "img"):
         if name in schema.names:
             kind = schema.field(name).type
-            if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+            if not _holds_bytes(kind):
                 raise PrunebenchError(f"{path}: {name} must be {{bytes, path}}; it has {known}")
             break
     else:
@@ -112,12 +116,22 @@ def _columns(schema: Any, path: Path) -> tuple[str, str]:
     return name, "label"
 
 
+def _holds_bytes(kind: Any) -> bool:
+    """Return whether a column's type is a struct with one field ``bytes`` of bytes."""
+    import pyarrow as pa
+
+    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        return False
+    inner = kind.field("bytes").type
+    return bool(pa.types.is_binary(inner) or pa.types.is_large_binary(inner))
+
+
 def _class_names(path: Path) -> tuple[str, ...] | None:
     """Return the names of the classes where Hugging Face's datasets library stored them."""
     try:
         stored = json.loads((_open(path).schema_arrow.metadata or {})[b"huggingface"])
         return tuple(str(name) for name in stored["info"]["features"]["label"]["names"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
 
 
@@ -125,6 +139,7 @@ def _open(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    require_plain(path)
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import require_plain
 from prunebench.tasks.downloads import Remote, fetch, root_of
 from prunebench.tasks.known_datasets import known_dataset
 from prunebench.tasks.raw import Raw, Split, one_line
@@ -96,6 +97,7 @@ def _california_housing(task: Task, folder: Path) -> Raw:
     found = sorted(root.rglob("cal_housing.data")) if root.is_dir() else [root]
     if not found:
         raise PrunebenchError(f"task {task.name!r}: {root} is no {_WHAT.removeprefix('a ')}")
+    require_plain(found[0])
     try:
         table = np.loadtxt(found[0], delimiter=",", encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.storage.files import require_plain
 from prunebench.tasks.images import Encoded, decode
 from prunebench.tasks.raw import Raw, Split, local_path
 
@@ -57,6 +58,7 @@ def _images(folder: Path) -> list[Path]:
 def _annotated(folder: Path, names: tuple[str, ...]) -> list[Encoded]:
     """Return the images that the annotations list: file, class and a box, separated by tabs."""
     table = folder / "val_annotations.txt"
+    require_plain(table)
     try:
         lines = table.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

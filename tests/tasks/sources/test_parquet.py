@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from prunebench.errors import PrunebenchError
 from prunebench.tasks.prepare import prepare
 from prunebench.tasks.sources.parquet import read
+from prunebench.tasks.tables import read_table
 from prunebench.tasks.task_data import load
 
 from ..conftest import Encode, MakeTask
@@ -205,3 +206,49 @@ def test_real_cifar(make_task: MakeTask, shared_data: Path) -> None:
     # the means published for the original's test images
     mean = raw.train.inputs.mean((0, 1, 2)) / 255
     assert mean == pytest.approx([0.494, 0.485, 0.450], abs=0.002)
+
+
+def test_a_footer_that_declares_more_rows_than_there_are(
+    tmp_path: Path, make_task: MakeTask, encode: Encode, pictures: Pictures, write: Write
+) -> None:
+    """Else the rest of the images would be whatever the memory holds."""
+    contents = [encode(image) for image in pictures(40, 4, 4)]
+    path = write("train.parquet", contents, [0, 1] * 20)
+    data = path.read_bytes()
+    length = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - length : -8]
+    # Thrift's compact protocol: field 3 of FileMetaData, an i64 as zigzag varint; then a list
+    assert footer.count(b"\x16\x50\x19") == 1
+
+    def lie(rows: bytes) -> None:
+        lying = footer.replace(b"\x16\x50\x19", b"\x16" + rows + b"\x19")
+        path.write_bytes(data[: -8 - length] + lying + len(lying).to_bytes(4, "little") + b"PAR1")
+
+    lie(b"\xa0\x9c\x01")
+    assert pq.ParquetFile(path).metadata.num_rows == 10_000
+    assert "10,000 images are declared, but 40 are there" in _refusal(make_task, path)
+    with pytest.raises(PrunebenchError, match="declares 10,000 rows"):
+        read_table(path)
+    lie(b"\x04")
+    assert "more images than the 2" in _refusal(make_task, path)
+
+
+def test_columns_of_other_types_than_bytes_and_small_numbers(
+    tmp_path: Path, make_task: MakeTask, encode: Encode, pictures: Pictures
+) -> None:
+    path, image = tmp_path / "x.parquet", encode(pictures(1, 4, 4)[0])
+    for values in ([{"bytes": 3}], [{"bytes": "text"}], [{"bytes": [1, 2]}], [{"bytes": None}]):
+        pq.write_table(pa.table({"image": values, "label": [0]}), path)
+        assert "must be {bytes, path}" in _refusal(make_task, path)
+    labels = pa.array([2**64 - 1], pa.uint64())
+    pq.write_table(pa.table({"image": [{"bytes": image}], "label": labels}), path)
+    assert "label 18446744073709551615 is out of range" in _refusal(make_task, path)
+    twice = pa.Table.from_arrays(
+        [pa.array([{"bytes": image}])] * 2 + [pa.array([0])], names=["image", "image", "label"]
+    )
+    pq.write_table(twice, path)
+    assert "two columns are named 'image'" in _refusal(make_task, path)
+    deep = {"huggingface": "[" * 100_000}
+    table = pa.table({"image": [{"bytes": image}] * 2, "label": [0, 1]})
+    pq.write_table(table.replace_schema_metadata(deep), path)
+    assert read(make_task(source="parquet", path=str(path)), path).names is None

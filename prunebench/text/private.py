@@ -1,0 +1,123 @@
+"""What nobody else shall read: secrets in addresses and commands, and where files of a user lie."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+HIDDEN = "***"
+# of these the host is told; of others, such as databricks, what follows may be a secret
+_WITH_HOST = re.compile(r"(https?|ftp|ssh|git|(postgresql|mysql|mssql|oracle)(\+\w+)?)", re.I)
+_HOST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.S)
+_SECRET = re.compile(r"(?i)(token|passw|secret|credential|api[-_]?key|auth)")
+_ABSOLUTE = re.compile(r"(^|[=,:;\s'\"(\[])(/(?:[^\s/=,:;'\"()\[\]]+/)+)(?=[^\s/=,:;'\"()\[\]])")
+_PLAIN = re.compile(r"[\w@%+=:,./~…*-]+", re.ASCII)
+_SHORTEST = 3  # signs of a part of an address that is hidden where others say it
+
+
+def address(uri: str) -> str:
+    """Return the scheme and the host of an address; nothing else of it is shown.
+
+    A password may hold ``@``, ``/`` or a space where it should be quoted. So the host is told only
+    where it is certain, and otherwise hidden too.
+    """
+    match = _ADDRESS.fullmatch(uri)
+    if match is None:
+        return HIDDEN
+    scheme, rest = match.groups()
+    host = _host(scheme, rest)
+    if host == rest.rstrip("/"):
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}/{HIDDEN}" if host else f"{scheme}://{HIDDEN}"
+
+
+def _host(scheme: str, rest: str) -> str:
+    """Return the host, with its port; "" where it is not certain."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if not _WITH_HOST.fullmatch(scheme) or "@" in rest[len(authority) :]:
+        return ""
+    host = authority.rpartition("@")[2]
+    return host if _HOST.fullmatch(host) else ""
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """Return what others say of an address, without what is hidden of it.
+
+    Args:
+        text: of a library's error: may hold the address, other addresses or parts of it.
+        uri: the address.
+    """
+    match = _ADDRESS.fullmatch(uri)
+    scheme, rest = match.groups() if match else ("", uri)
+    host = _host(scheme, rest)
+    known = {host, host.partition(":")[0], *host.split(":"), ""}
+    parts = {rest, *re.split(r"[/@:?&=#\s]+", rest)}
+    parts |= {unquote(part) for part in parts}
+    parts |= {value for name, value in os.environ.items() if _SECRET.search(name)}
+    text = text.replace(uri, address(uri))
+    for part in sorted(parts - known, key=len, reverse=True):
+        if len(part) >= _SHORTEST:
+            text = text.replace(part, HIDDEN)
+    return re.sub(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+", lambda found: address(found[0]), text)
+
+
+def without_paths(text: str) -> str:
+    """Return a text in which an absolute path is told by its last part: ``…/set.csv``.
+
+    Where somebody's files lie says who they are, and nothing to others.
+    """
+    return _ABSOLUTE.sub(r"\1…/", text)
+
+
+def command(arguments: Sequence[str]) -> str:
+    """Return arguments as one would type them, without secrets and folders of this machine.
+
+    Args:
+        arguments: less the program. ~ stands for the home folder, ``…`` for any other folder
+            outside of the working directory.
+    """
+    return " ".join(map(_quoted, _typed(arguments)))
+
+
+def _quoted(text: str) -> str:
+    """Return an argument, quoted for a shell where it must be; ~, … and *** stand for something."""
+    return text if _PLAIN.fullmatch(text) else shlex.quote(text)
+
+
+def _typed(arguments: Sequence[str]) -> Iterable[str]:
+    secret = False
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        named = bool(_SECRET.search(option)) and (argument.startswith("-") or bool(equals))
+        if secret:
+            yield HIDDEN
+        elif named and equals:
+            yield f"{option}={HIDDEN}"
+        elif "://" in argument:
+            before, _, after = argument.partition("://")
+            scheme = re.search(r"[A-Za-z][A-Za-z0-9+.-]*$", before)
+            start = scheme.start() if scheme else len(before)
+            yield before[:start] + address(f"{before[start:]}://{after}")
+        elif equals:
+            yield f"{option}={_path(value)}"
+        else:
+            yield _path(argument)
+        secret = named and not equals
+
+
+def _path(text: str) -> str:
+    """Return a path below the working directory or home as such, another by its last part."""
+    path = Path(text)
+    if not path.is_absolute():
+        return text
+    home = os.environ.get("HOME", "").rstrip("/")
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    if home and path.is_relative_to(home):
+        return f"~/{path.relative_to(home)}"
+    return f"…/{path.name}"

@@ -1,0 +1,82 @@
+"""Secrets in addresses and commands, and folders of a user's: shown nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prunebench.text.private import address, command, without_paths, without_secrets
+
+ADDRESSES = {
+    "http://me:secret@host:5000": "http://host:5000/***",
+    "http://me:s@cret@host:5000": "http://host:5000/***",
+    "http://me:secr et@host:5000/": "http://host:5000/***",
+    "http://me:sec/ret@host:5000": "http://***",
+    "http://me:sec?ret@host": "http://***",
+    "http://me:sec#ret@host": "http://***",
+    "https://host/mlflow?token=secret": "https://host/***",
+    "https://host/x?a=1&password=secret": "https://host/***",
+    "https://host/secret/token": "https://host/***",
+    "https://host/path@secret": "https://***",
+    "https://host": "https://host",
+    "http://[::1]:5000/": "http://[::1]:5000",
+    "databricks://secret": "databricks://***",
+    "databricks://scope:secret@x": "databricks://***",
+    "postgresql+psycopg2://me:s@cret@db/runs": "postgresql+psycopg2://db/***",
+    "file:///home/me/secret": "file://***",
+    "/home/me/secret": "***",
+    "databricks": "***",
+    "": "***",
+}
+
+
+@pytest.mark.parametrize("uri", ADDRESSES)
+def test_of_an_address_scheme_and_host_are_shown(uri: str) -> None:
+    assert address(uri) == ADDRESSES[uri]
+    for said in (f"cannot reach {uri} now", f'host of "{uri}"', "could not translate s@cret"):
+        hidden = without_secrets(said, uri) if "cret" in uri else ""
+        assert "secret" not in hidden
+        assert "s@cret" not in hidden or "s@cret" not in uri
+
+
+@given(password=st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Z"])))
+def test_no_password_is_shown_however_it_is_written(password: str) -> None:
+    uri = f"http://me:{password}@host.example:5000/path"
+    shown = address(uri)
+    assert shown in ("http://host.example:5000/***", "http://***")
+    if len(password) > 5 and password.isalnum() and password not in "host.example:5000":
+        assert password not in without_secrets(f"401 for url: {uri} ({password})", uri)
+
+
+def test_parts_that_a_library_says_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abcdef")
+    uri = "https://me:p%40ss@host/team/t0ken"
+    said = "Max retries with url: /team/t0ken/api: p@ss abcdef at host https://other/x?y=z"
+    hidden = without_secrets(said, uri)
+    assert hidden == "Max retries with url: /***/***/api: *** *** at host https://other/***"
+
+
+def test_a_command_names_no_secret_and_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    arguments = [
+        "--config", "api_key=x", "--token", "x", "--uri", "http://a:b@host", "--data=/scratch/me/d",
+        f"{tmp_path}/grid.yaml", "/home/me/a.yaml", "plain",
+    ]  # fmt: skip
+    assert command(arguments) == (
+        "--config api_key=*** --token *** --uri http://host/*** --data=…/d grid.yaml ~/a.yaml plain"
+    )
+
+
+def test_paths_are_told_by_their_last_part() -> None:
+    assert without_paths("FileNotFoundError: '/home/me/set/a.csv' is not there") == (
+        "FileNotFoundError: '…/a.csv' is not there"
+    )
+    assert without_paths("/home/me/my.py:score(x=/tmp/y/z)") == "…/my.py:score(x=…/z)"
+    for same in ("1/2 of a/b/c", "results/x/y", "and/or", "https://host/a/b"):
+        assert without_paths(same) == same
