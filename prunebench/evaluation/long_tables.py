@@ -1,4 +1,4 @@
-"""Rows of the tables that have more than one row for a cell: latencies and layers. numpy alone."""
+"""Rows of the tables that have more than one row for a cell: latencies, layers. numpy alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import numpy as np
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.plan import Plan
 from prunebench.storage.files import read_sealed
-from prunebench.storage.layout import LATENCY, MASKS, RECORD
+from prunebench.storage.layout import LATENCY, LAYER_MS, MASKS, PROBES, RECORD, SENSITIVITY
 from prunebench.storage.manifest import removal
-from prunebench.storage.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.records import (
+    DIVERGED,
+    FAILED,
+    LATENCY_COLUMNS,
+    LAYER_COLUMNS,
+    SENSITIVITY_COLUMNS,
+)
 
 Row = dict[str, Any]
 
@@ -40,6 +46,27 @@ def layers(plan: Plan, name: str) -> list[Row]:
                 dict.fromkeys(LAYER_COLUMNS) | cell.coordinates._asdict() | row
                 for row in layers_of(cell.folder)
             ]
+    return found
+
+
+def sensitivities(plan: Plan, name: str) -> list[Row]:
+    """Return what dense networks lose where a layer alone is pruned: SENSITIVITY_COLUMNS."""
+    found: list[Row] = []
+    if not plan.experiment.probes.sensitivity:
+        return found
+    for baseline in plan.find("measures", name).baselines:
+        cell, times = plan.cell(baseline), {}
+        if not _has_network(cell.folder):
+            continue
+        if baseline.key in plan.timed:
+            times = read_sealed(cell.folder / LATENCY).get(LAYER_MS, {})
+        for row in read_sealed(cell.folder / PROBES)[SENSITIVITY]:
+            modules = row.pop("modules", ())
+            known = [times[module] for module in modules if module in times]
+            found.append(
+                dict.fromkeys(SENSITIVITY_COLUMNS) | cell.coordinates._asdict() | {"sparsity": None}
+                | row | {"ms": sum(known) if known and len(known) == len(modules) else None}
+            )  # fmt: skip
     return found
 
 

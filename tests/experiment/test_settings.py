@@ -325,3 +325,39 @@ def test_distillation_needs_a_kind_that_measures_how_far_outputs_are() -> None:
 def test_an_unknown_kind_names_the_nearest() -> None:
     task = {"name": "mine", "source": "digits", "kind": "regresion"}
     assert "did you mean 'regression'" in refusal("tasks", [task])
+
+
+# ------------------------------------------------------------------------- sensitivity
+
+
+def test_a_sensitivity_is_of_a_preset_or_of_the_grids_own_method() -> None:
+    own = {"name": "magnitude", "criterion": "magnitude", "allocation": "uniform"}
+    grid = changed("methods", [own]) | {"probes": {"sensitivity": ["magnitude", "l1-filter"]}}
+    found = config.parse(grid).probes.sensitivity
+    assert [method.name for method in found] == ["magnitude", "l1-filter"]
+    assert found[0].allocation.name == "uniform"
+    # as a resolved configuration has it
+    again = config.parse(config.parse(grid).model_dump(mode="json"))
+    assert again.probes.sensitivity == found
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("movement", "adds its scores up in training"),
+        ("sparsegpt", "changes the weights that stay"),
+        ("magnitude-2-4", "pattern 'n-m' is not pruned layer by layer; weight, filter, block are"),
+        ("filters-then-weights", "prunes in two parts"),
+        ("magnitud", "unknown method 'magnitud'; did you mean 'magnitude'"),
+    ],
+)
+def test_what_prunes_no_layer_alone_has_no_sensitivity(method: str, why: str) -> None:
+    assert why in refusal("probes", {"sensitivity": [method]})
+
+
+def test_a_sensitivity_is_asked_for_once() -> None:
+    assert "more than once: magnitude" in refusal("probes", {"sensitivity": ["magnitude"] * 2})
+
+
+def test_without_a_sensitivity_probes_are_what_they_were() -> None:
+    assert "sensitivity" not in config.parse(SMOKE).probes.settings()

@@ -107,6 +107,7 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
             "models": [_named(experiment.models, cell, "model")],
             "methods": [method],
             "seeds": [cell.seed],
+            "probes": experiment.probes.model_copy(update={"sensitivity": []}),
             # times are not compared, and measuring them takes long
             "latency": experiment.latency.model_copy(update={"engines": []}),
             # a method that knows its sparsity, such as 0 of a control, does not look at the grid's
