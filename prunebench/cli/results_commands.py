@@ -81,20 +81,23 @@ def tables(results: Results) -> None:
 
 @app.command(
     epilog=guide(
-        example("figures results/default"), files("cells.csv, layers.csv, config.json", "figures/")
+        example("figures results/default"),
+        files("cells.csv, layers.csv, sensitivity.csv, config.json", "figures/"),
     )
 )
 def figures(results: Results) -> None:
-    """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
+    """Draw figures/ from cells.csv and the tables beside it: PNG and PDF."""
     from prunebench.report import declared_analysis
     from prunebench.report import figures as report
     from prunebench.report.tables import compression_tables
-    from prunebench.storage.records import LAYER_COLUMNS
+    from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
     cells, layout = cells_of(results)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
+    sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
+    judged = declared_analysis.analysis(layout)
     with recorded(layout, "figures") as outputs:
-        outputs += report.write(cells, layout.figures, declared_analysis.analysis(layout), layers)
+        outputs += report.write(cells, layout.figures, judged, layers, sensitivity)
 
 
 @app.command(

@@ -50,7 +50,7 @@ def figures() -> dict[str, figure_registry.FigureSpec]:
 
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
-    layers: pd.DataFrame | None = None,
+    layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data, as ``<stem>.png`` and ``<stem>.pdf``.
 
@@ -59,6 +59,7 @@ def write(
         folder: where the files go.
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
+        sensitivity: the rows of sensitivity.csv; None where there are none.
 
     Returns:
         The paths that were written.
@@ -66,7 +67,7 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    context = FigureContext.of(cells, analysis, layers=layers)
+    context = FigureContext.of(cells, analysis, layers=layers, sensitivity=sensitivity)
     written = []
     for each in watched(figures().values(), "figures"):
         for name, table in each.tables(context.cells):
