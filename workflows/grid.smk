@@ -61,7 +61,9 @@ rule probes:
         data=data_of("probes"),
         baselines=baselines_of("probes"),
         curves=curves_of("probes"),
-        code=[str(path) for path in PLAN.probe_sources()],
+        code=[
+            str(path) for path in (*PLAN.probe_sources(), *PLAN.sensitivity_sources())
+        ],
     output:
         f"{ROOT}/jobs/probes/{{job}}.json",
     log:
@@ -75,7 +77,7 @@ rule probes:
         runtime=doubling(LOOK),
     params:
         config=CONFIG,
-        probes=canonical(PLAN.experiment.probes.model_dump()),
+        probes=canonical(PLAN.experiment.probes.settings()),
     shell:
         "prunebench probes {params.config:q} {wildcards.job:q} --output {output:q}"
         " 2> >(tee {log:q} >&2)"

@@ -184,7 +184,7 @@ def measure(config: Config, job: Job, output: Output = None) -> None:
         example("collect results/default/config.json results/default/jobs/measured.txt"),
         files(
             "the files that MEASURED lists",
-            "cells.csv, latency.csv, layers.csv, provenance.json, workflow/",
+            "cells.csv, latency.csv, layers.csv, sensitivity.csv, provenance.json, workflow/",
         ),
     )
 )

@@ -83,27 +83,28 @@ def tables(results: Results) -> None:
 @app.command(
     epilog=guide(
         example("figures results/default"),
-        files("cells.csv, layers.csv, config.json", "figures/"),
+        files("cells.csv, layers.csv, sensitivity.csv, config.json", "figures/"),
         "Figures of one's own, which config.json names, are drawn with --trust-code alone: they are"
         " Python of whoever made the results.",
     )
 )
 def figures(results: Results, trust_code: TrustCode = False) -> None:
-    """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
+    """Draw figures/ from cells.csv and the tables beside it: PNG and PDF."""
     from prunebench.report import declared_analysis
     from prunebench.report import figures as report
     from prunebench.report.tables import compression_tables
-    from prunebench.storage.records import LAYER_COLUMNS
+    from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
     cells, layout = cells_of(results)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
+    sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
     own = declared_analysis.own_figures(layout)
     if own and not trust_code:
         print(f"not drawn without --trust-code: {', '.join(own)}", file=sys.stderr)
         own = []
     judged = declared_analysis.analysis(layout)
     with recorded(layout, "figures") as outputs:
-        outputs += report.write(cells, layout.figures, judged, layers, own)
+        outputs += report.write(cells, layout.figures, judged, layers, sensitivity, own)
 
 
 @app.command(

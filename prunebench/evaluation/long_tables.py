@@ -1,4 +1,4 @@
-"""Rows of the tables that have more than one row for a cell: latencies and layers. numpy alone."""
+"""Rows of the tables that have more than one row for a cell: latencies, layers. numpy alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,23 @@ import numpy as np
 
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.plan import Plan
-from prunebench.storage.layout import LATENCY, MASKS, RECORD, REMOVED
+from prunebench.storage.layout import (
+    LATENCY,
+    LAYER_MS,
+    MASKS,
+    PROBES,
+    RECORD,
+    REMOVED,
+    SENSITIVITY,
+)
 from prunebench.storage.manifest import removal
-from prunebench.storage.records import DIVERGED, FAILED, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.records import (
+    DIVERGED,
+    FAILED,
+    LATENCY_COLUMNS,
+    LAYER_COLUMNS,
+    SENSITIVITY_COLUMNS,
+)
 from prunebench.storage.sealed_content import measured_of, read_looks, read_record
 
 Row = dict[str, Any]
@@ -41,6 +55,33 @@ def layers(plan: Plan, name: str) -> list[Row]:
                 for row in layers_of(cell.folder)
             ]
     return found
+
+
+def sensitivities(plan: Plan, name: str) -> list[Row]:
+    """Return what dense networks lose where a layer alone is pruned: SENSITIVITY_COLUMNS."""
+    found: list[Row] = []
+    if not plan.experiment.probes.sensitivity:
+        return found
+    for baseline in plan.find("measures", name).baselines:
+        cell, times = plan.cell(baseline), {}
+        if not _has_network(cell.folder):
+            continue
+        if baseline.key in plan.timed:
+            times = read_looks(cell.folder / LATENCY).get(LAYER_MS, {})
+        for row in read_looks(cell.folder / PROBES).get(SENSITIVITY, []):
+            modules = row.pop("modules", ())
+            known = [times[module] for module in modules if module in times]
+            found.append(
+                dict.fromkeys(SENSITIVITY_COLUMNS) | cell.coordinates._asdict() | {"sparsity": None}
+                | row | {"ms": sum(known) if known and len(known) == len(modules) else None}
+            )  # fmt: skip
+    return found
+
+
+def of_job(plan: Plan, name: str) -> dict[str, list[Row]]:
+    """Return the rows of all long tables of a job, by table."""
+    tables = {"latency": latencies, "layers": layers, "sensitivity": sensitivities}
+    return {table: rows(plan, name) for table, rows in tables.items()}
 
 
 def layers_of(folder: Path) -> list[Row]:

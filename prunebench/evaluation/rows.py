@@ -64,7 +64,7 @@ class Targets:
         self.own = OwnMeasures(plan.experiment)
         folder = plan.layout.baseline(*baseline.key)
         timed = baseline.key in plan.timed
-        self.looks = {PROBES: bool(plan.experiment.probes.run), LATENCY: timed}
+        self.looks = {PROBES: bool(plan.probe_jobs), LATENCY: timed}
         targets = load_arrays(folder / TARGETS)
         self.clean = targets.pop("train_clean")
         self.noisy_val = targets.pop("noisy_val", None)

@@ -180,4 +180,7 @@ def json_schema() -> dict[str, Any]:
     for kind, model in (("tasks", "Task"), ("regimes", "Regime"), ("models", "Model"),
                         ("methods", "Method")):  # fmt: skip
         schema["properties"][kind]["items"] = _named(kind, schema["$defs"][model])
+    alone = schema["$defs"]["Probes"]["properties"]["sensitivity"]
+    # names of the grid's own methods, too
+    alone["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/properties/methods/items"}]}
     return schema

@@ -221,6 +221,12 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
                 value[kind] = [resolve(entry) for entry in value[kind]]
             except PrunebenchError as error:
                 raise PrunebenchError(f"{where}: {error}") from None
+    probes = value.get("probes")
+    if isinstance(probes, dict) and isinstance(probes.get("sensitivity"), list):
+        try:
+            value["probes"] = {**probes, "sensitivity": _of_grid(probes["sensitivity"], value)}
+        except PrunebenchError as error:
+            raise PrunebenchError(f"{where}: probes: sensitivity: {error}") from None
     if isinstance(value.get("methods"), list):
         value["methods"] = at_lengths(value["methods"], value.get("recovery_lengths"))
     experiment: Experiment = validated(Experiment, value, where)
@@ -234,6 +240,15 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
                 f"{where}: tasks: {task.name}: path {shown(task.local)} does not exist"
             )
     return experiment
+
+
+def _of_grid(entries: list[Any], value: dict[str, Any]) -> list[Method]:
+    """Return methods; a name means the grid's own method of that name before a preset's."""
+    own = {item.name: item for item in value.get("methods") or () if isinstance(item, Method)}
+    return [
+        own[entry] if isinstance(entry, str) and entry in own else method(entry)
+        for entry in entries
+    ]
 
 
 def _refuse_unknown(value: dict[str, Any], model: type[Settings], where: str) -> None:

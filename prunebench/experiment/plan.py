@@ -17,9 +17,9 @@ from prunebench.experiment import config, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import with_helpers
 from prunebench.experiment.jobs import Baseline, BaselineJob, CurveJob
-from prunebench.experiment.part_kinds import Engine, Figure, Measure, Probe
+from prunebench.experiment.part_kinds import Criterion, Engine, Figure, Measure, Pattern, Probe
 from prunebench.experiment.settings import Experiment, Method, Task
-from prunebench.experiment.sources import MEASURES, paths
+from prunebench.experiment.sources import MEASURES, SENSITIVITY, paths
 from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import json_text, read_text, write_text
 from prunebench.storage.hashing import digest
@@ -73,7 +73,8 @@ class Plan:
         self.baseline_jobs = {job.name: job for job in self._baseline_jobs()}
         self.curve_jobs = {job.name: job for job in self._curve_jobs()}
         self.measure_jobs = {job.name: job for job in self._measure_jobs()}
-        self.probe_jobs = self.measure_jobs if experiment.probes.run else {}
+        looks = experiment.probes.run or experiment.probes.sensitivity
+        self.probe_jobs = self.measure_jobs if looks else {}
         self.latency_jobs = {job.name: job for job in self._latency_jobs()}
         self.jobs: dict[str, Mapping[str, Any]] = {
             "baselines": self.baseline_jobs,
@@ -144,6 +145,12 @@ class Plan:
         """Return the source files that the probes depend on."""
         names = self.experiment.probes.run
         return with_helpers([registry.find(Probe, name).source for name in names])
+
+    def sensitivity_sources(self) -> list[Path]:
+        """Return the source files that the measured sensitivities depend on; [] without any."""
+        methods = self.experiment.probes.sensitivity
+        parts = {method.spec(kind).source for method in methods for kind in (Criterion, Pattern)}
+        return with_helpers([*paths(SENSITIVITY), *sorted(parts)]) if methods else []
 
     def latency_sources(self) -> list[Path]:
         """Return the source files that the measured times depend on."""

@@ -30,6 +30,8 @@ MEASURES = (
     "evaluation/*.py", "tasks/predictions.py", "tasks/task_kind.py", "tasks/kinds/*.py",
     "experiment/training_gate.py",
 )  # fmt: skip
+# what a layer that is pruned alone loses
+SENSITIVITY = ("pruning/automatic/one_at_a_time.py", *PRUNING)
 # rooms whose modules count for a part that imports them
 FOLLOWED = ("pruning", "evaluation", "compression")
 # kind of part -> where the parts that ship stand: modules, or folders of modules

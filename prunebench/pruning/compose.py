@@ -210,12 +210,30 @@ class Trial:
 
 
 def _tried(method: Method | First, view: View, scores: Scores, sparsity: float) -> Masks:
-    """Return masks by an allocation that chooses among networks, whichever units these have.
+    """Return masks by an allocation that chooses among networks, whichever units these have."""
+    allocation, parameters = part(method, "allocation")
+    units, least, trial = trial_of(method, view, scores)
+    remove = round(sparsity * sum(value.numel() for value in view.weights.values()))
+    keep = allocation(units, remove, least, view.generator, trial, **parameters)
+    drawn = drawn_units(units, keep, method.spec(Allocation).traits.compares)
+    masks = trial.masks(Chosen(keep, drawn))
+    return Chosen(masks, drawn_of(masks), search_of(keep))
+
+
+def trial_of(method: Method | First, view: View, scores: Scores) -> tuple[Scores, int, Trial]:
+    """Return the units that a method's pattern removes, and what tells the networks without some.
 
     The pattern is not asked how many units go, but what is left of the network without some.
+
+    Args:
+        method: its pattern is used.
+        view: the network that was scored.
+        scores: of the method's criterion.
+
+    Returns:
+        The scores of the units, how many of each tensor must stay, and the networks.
     """
-    pattern, pattern_parameters = part(method, "pattern")
-    allocation, parameters = part(method, "allocation")
+    pattern, parameters = part(method, "pattern")
     seen: list[tuple[Scores, int]] = []
 
     def whole(units: Scores, remove: int, least: int) -> Masks:
@@ -223,17 +241,12 @@ def _tried(method: Method | First, view: View, scores: Scores, sparsity: float) 
         return {name: ~value.isneginf() for name, value in units.items()}
 
     def masks_of(keep: Masks) -> Chosen:
-        masks = pattern(view, scores, lambda *_: keep, 0.0, **pattern_parameters)
+        masks = pattern(view, scores, lambda *_: keep, 0.0, **parameters)
         return _within(view, masks)
 
-    pattern(view, scores, whole, 0.0, **pattern_parameters)
+    pattern(view, scores, whole, 0.0, **parameters)
     (units, least), *_ = seen
-    remove = round(sparsity * sum(value.numel() for value in view.weights.values()))
-    trial = Trial(view, masks_of, method.spec(Pattern).traits.whole_layers)
-    keep = allocation(units, remove, least, view.generator, trial, **parameters)
-    drawn = drawn_units(units, keep, method.spec(Allocation).traits.compares)
-    masks = masks_of(Chosen(keep, drawn))
-    return Chosen(masks, drawn_of(masks), search_of(keep))
+    return units, least, Trial(view, masks_of, method.spec(Pattern).traits.whole_layers)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from prunebench.report.leaderboard import ranking
 from prunebench.report.tables import compression_tables
 from prunebench.statistics.published_results import read_all
 from prunebench.storage.layout import Layout
-from prunebench.storage.records import LAYER_COLUMNS
+from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +69,8 @@ class Results:
             raise PrunebenchError(f"no figure {name!r}{suggest(name, known)}")
         layers = compression_tables.read(self._layout.layers_csv, LAYER_COLUMNS)
         judged = declared_analysis.analysis(self._layout)
-        context = FigureContext.of(self.cells, judged, layers=layers)
+        sensitivity = compression_tables.read(self._layout.sensitivity_csv, SENSITIVITY_COLUMNS)
+        context = FigureContext.of(self.cells, judged, layers=layers, sensitivity=sensitivity)
         tables = [table for _, table in known[name].tables(context.cells)]
         if known[name].stem.endswith(_OF_TASK):
             tables = [_of_task(tables, task, name)]

@@ -11,14 +11,21 @@ from prunebench.storage.files import remove_file, replacing, write_json
 from prunebench.storage.layout import Layout
 from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import copy_workflow, experiment_origin
-from prunebench.storage.records import COLUMNS, DENSE, LATENCY_COLUMNS, LAYER_COLUMNS
+from prunebench.storage.records import (
+    COLUMNS,
+    DENSE,
+    LATENCY_COLUMNS,
+    LAYER_COLUMNS,
+    SENSITIVITY_COLUMNS,
+)
 from prunebench.storage.sealed_content import read_measured
 
-TABLES = ("layers", "latency", "cells")  # cells last: where they are, the others are
+# cells last: where they are, the others are
+TABLES = ("layers", "latency", "sensitivity", "cells")
 
 
 def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Path:
-    """Write cells.csv, latency.csv and layers.csv: every row in the grid's order; missing is empty.
+    """Write cells.csv and the tables beside it: every row in the grid's order; missing is empty.
 
     A table without rows is not written, and removed where it was. Beside them stand
     provenance.json and the workflow that ran.
@@ -57,6 +64,7 @@ def write_tables(
     targets = {
         "layers": (layout.layers_csv, LAYER_COLUMNS),
         "latency": (layout.latency_csv, LATENCY_COLUMNS),
+        "sensitivity": (layout.sensitivity_csv, SENSITIVITY_COLUMNS),
         "cells": (layout.cells_csv, (*COLUMNS, *plan.experiment.own_columns)),
     }
     made = []
@@ -75,7 +83,8 @@ def _write_table(
     if not rows:
         remove_file(target)
         return []
-    order = {m.name: n for n, m in enumerate(plan.experiment.methods)} | {DENSE: -1}
+    methods = [*plan.experiment.methods, *plan.experiment.probes.sensitivity]
+    order = {name: n for n, name in enumerate(dict.fromkeys([DENSE, *(m.name for m in methods)]))}
     table = pd.DataFrame(rows, columns=list(columns)).sort_values(
         ["task", "regime", "model", "method", "seed", "sparsity"],
         key=lambda column: column.map(order) if column.name == "method" else column,

@@ -66,7 +66,7 @@ def compute_curve(job: JobContext, cells: Sequence[Cell], say: Callable[[Cell, s
     # the trainings of a curve serve all its cells: no single sparsity names them
     any_cell = job.plan.cell(baseline.baseline, method)
     checkpoints = job.checkpoints(any_cell, job.identity(any_cell))
-    curve = _curve(job, cells, dense, checkpoints)
+    curve = curve_of(job, cells, dense, checkpoints)
     schedule, parameters = compose.part(method, "schedule")
     job.nondeterministic = set(filter(None, (dense["nondeterministic"] or "").split(", ")))
     with named_operations(job.nondeterministic):
@@ -82,9 +82,18 @@ def _method(cell: Cell) -> Method:
     return cell.method
 
 
-def _curve(
-    job: JobContext, cells: Sequence[Cell], dense: dict[str, Any], checkpoints: Checkpoints
-) -> Curve:
+def curve_of(
+    job: JobContext, cells: Sequence[Cell], dense: dict[str, Any],
+    checkpoints: Checkpoints | None = None,
+) -> Curve:  # fmt: skip
+    """Return a curve as schedules work with it.
+
+    Args:
+        job: data, device and networks.
+        cells: one cell of the curve or more.
+        dense: the record of its baseline.
+        checkpoints: where long trainings keep their state; None: nothing is trained.
+    """
     baseline, method = cells[0].baseline, _method(cells[0])
     samples, _ = job.samples(baseline)
     folder, training = cells[0].dense.folder, baseline.training

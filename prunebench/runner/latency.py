@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from prunebench.compression import layer_times
 from prunebench.compression.onnx_int8 import pair
 from prunebench.compression.timing import Runner, Speed, device_name, measure_speed, runner
 from prunebench.errors import Refused
@@ -17,7 +19,7 @@ from prunebench.experiment.code_identity import code_hash
 from prunebench.runner.cached_results import cached
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
-from prunebench.storage.layout import LATENCY
+from prunebench.storage.layout import LATENCY, LAYER_MS
 from prunebench.storage.records import DENSE
 
 MASKED, SHRUNK, SINGLE, EIGHT = "masked", "shrunk", "onnx", "int8"
@@ -33,6 +35,7 @@ def compute_latency(job: JobContext, cell: Cell) -> None:
     """
     settings = job.plan.experiment.latency
     eight = QUANTIZED in job.plan.experiment.probes.run
+    each = cell.method is None and bool(job.plan.experiment.probes.sensitivity)
 
     def compute() -> dict[str, Any]:
         subject = subject_of(job, cell)
@@ -46,13 +49,16 @@ def compute_latency(job: JobContext, cell: Cell) -> None:
         ]
         if eight:
             rows += stopwatch.eight_bits(dense)
-        return {"rows": rows, "values": _values(rows, settings.engines[0], settings.batches)}
+        values = _values(rows, settings.engines[0], settings.batches)
+        return {"rows": rows, "values": values} | ({LAYER_MS: stopwatch.layers()} if each else {})
 
     round_to = job.plan.experiment.probes.round_to
-    said = [
+    said: list[Any] = [
         settings.model_dump(), eight, round_to, job.plan.experiment.compute.threads,
         device_name(job.device), code_hash(job.plan.latency_sources()),
     ]  # fmt: skip
+    if each:
+        said += [LAYER_MS, code_hash([Path(layer_times.__file__)])]
     cached(cell, LATENCY, said, compute)
 
 
@@ -84,6 +90,14 @@ class _Stopwatch:
             except Refused as error:
                 rows.append(self._missing(name, engine, batch, str(error)))
         return rows + self._times(runners, image, batch)
+
+    def layers(self) -> dict[str, float]:
+        """Return the milliseconds of each module of the network, for the first batch."""
+        settings, image = self.settings, self.subject.normalize(self.subject.test_inputs[:1])
+        return layer_times.layer_times(
+            self.subject.model, image, settings.batches[0], self.threads, settings.repeats,
+            settings.warm_up,
+        )  # fmt: skip
 
     def eight_bits(self, dense: Subject) -> list[Row]:
         """Time the dense and the smallest network in ONNX Runtime, in float32 and in int8."""

@@ -306,7 +306,7 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
             (``compute.keep``) is then removed.
 
     Returns:
-        The rows of each table: ``cells``, ``latency`` and ``layers``.
+        The rows of each table: ``cells``, ``latency``, ``layers`` and ``sensitivity``.
     """
     from prunebench.evaluation import long_tables
     from prunebench.evaluation.rows import rows
@@ -314,8 +314,7 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
 
     found = {
         "cells": rows(plan, name),
-        "latency": long_tables.latencies(plan, name),
-        "layers": long_tables.layers(plan, name),
+        **long_tables.of_job(plan, name),
     }
     if output is not None:
         write_sealed(output, found)

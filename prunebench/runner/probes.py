@@ -11,7 +11,8 @@ from prunebench.experiment.part_kinds import Probe
 from prunebench.runner.cached_results import cached
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
-from prunebench.storage.layout import PROBES
+from prunebench.runner.sensitivities import sensitivities
+from prunebench.storage.layout import PROBES, SENSITIVITY
 
 
 def compute_probes(job: JobContext, cell: Cell) -> None:
@@ -21,12 +22,22 @@ def compute_probes(job: JobContext, cell: Cell) -> None:
         PrunebenchError: files of the cell are missing.
     """
     settings = job.plan.experiment.probes
+    # of dense networks alone: a pruned one's probes do not depend on it
+    alone = settings.sensitivity if cell.method is None else []
 
     def compute() -> dict[str, Any]:
         subject = subject_of(job, cell)
         values: dict[str, Any] = {}
         for name in settings.run:
             values |= registry.load(registry.find(Probe, name))(subject)
-        return {"values": values}
+        return {"values": values} | ({SENSITIVITY: sensitivities(job, cell)} if alone else {})
 
-    cached(cell, PROBES, [settings.model_dump(), code_hash(job.plan.probe_sources())], compute)
+    said: list[Any] = [
+        settings.model_dump(exclude={SENSITIVITY}), code_hash(job.plan.probe_sources()),
+    ]  # fmt: skip
+    if alone:
+        said += [
+            [method.settings() for method in alone], job.plan.experiment.sparsities,
+            code_hash(job.plan.sensitivity_sources()),
+        ]  # fmt: skip
+    cached(cell, PROBES, said, compute)

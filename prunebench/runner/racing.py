@@ -137,7 +137,7 @@ def _one_by_one(plan: Plan) -> Plan:
     """Return a plan of the same cells with a job for each baseline and curve, without probes."""
     experiment = plan.experiment
     compute = experiment.compute.model_copy(update={"baselines_per_job": 1, "curves_per_job": 1})
-    probes = experiment.probes.model_copy(update={"run": []})
+    probes = experiment.probes.model_copy(update={"run": [], "sensitivity": []})
     latency = experiment.latency.model_copy(update={"engines": []})
     changed = {"compute": compute, "probes": probes, "latency": latency}
     found = Plan(experiment.model_copy(update=changed))

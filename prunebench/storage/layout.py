@@ -21,6 +21,8 @@ FACTS = "facts.json"  # the kind of task of a baseline, and what its measures mu
 REMOVED = "removed.json"  # of a pruned cell: files removed since it was measured (compute.keep)
 PROBES = "probes.json"  # what probes found in the stored weights, and by which code
 LATENCY = "latency.json"  # how long its networks take, each engine and batch
+# in these, of a dense network: what it loses where a layer alone is pruned, and times of layers
+SENSITIVITY, LAYER_MS = "sensitivity", "layer_ms"
 # beside the cells of a baseline or curve, until it is finished: states of long trainings
 CHECKPOINTS = "checkpoints"
 # kind of job -> the file that it leaves in the folder of every cell that it has finished
@@ -47,6 +49,7 @@ STEPS = {
             "cells.csv": "every record, a row a cell",
             "latency.csv": "measured times, a row a cell, network, engine and batch",
             "layers.csv": "what each layer of the first seed kept, a row a cell and layer",
+            "sensitivity.csv": "what a dense network loses where a layer alone is pruned",
         },
     ),
     "tables": Step(
@@ -116,6 +119,11 @@ class Layout:
     def layers_csv(self) -> Path:
         """The weights that each layer kept, a row a cell of the first seed and layer."""
         return self.root / "layers.csv"
+
+    @property
+    def sensitivity_csv(self) -> Path:
+        """What dense networks lose where one layer alone is pruned, a row a layer and sparsity."""
+        return self.root / "sensitivity.csv"
 
     @property
     def race_csv(self) -> Path:

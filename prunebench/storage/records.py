@@ -104,6 +104,13 @@ LATENCY_COLUMNS = (
 LAYER_COLUMNS = (
     *COORDINATES, "layer", "place", "weights", "kept", "units", "units_kept",
 )  # fmt: skip
+# sensitivity.csv: dense networks in which one layer, group of coupled filters or block alone is
+# pruned by a method's criterion, without training; losses and errors are of calibration samples.
+# ``weights`` and ``macs`` go with all of it, ``ms`` is how long it takes in the dense network
+SENSITIVITY_COLUMNS = (
+    *COORDINATES, "layer", "place", "weights", "macs", "ms", "removed", "loss", "error",
+    "dense_loss", "dense_error", "samples", "message",
+)  # fmt: skip
 
 OK, DIVERGED, COLLAPSED, FAILED = "ok", "diverged", "collapsed", "failed"
 STATUSES = (OK, DIVERGED, COLLAPSED, FAILED)

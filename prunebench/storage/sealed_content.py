@@ -12,6 +12,7 @@ from typing import Any
 
 from prunebench.errors import Damaged
 from prunebench.storage.files import read_json, read_sealed
+from prunebench.storage.layout import LAYER_MS, SENSITIVITY
 from prunebench.storage.records import (
     ASIDE,
     COLUMNS,
@@ -21,6 +22,7 @@ from prunebench.storage.records import (
     LATENCY_COLUMNS,
     LAYER_COLUMNS,
     QUALITY,
+    SENSITIVITY_COLUMNS,
     SIZE,
     STATUSES,
 )
@@ -29,7 +31,10 @@ Row = dict[str, Any]
 _NUMBERS = frozenset((*SIZE, *QUALITY, *COST, "seed", "sparsity", "train_loss_fall"))
 _TEXTS = frozenset((*COORDINATES[:4], "identity", "status", "message", "kind", "nondeterministic"))
 _PLACE = frozenset(COORDINATES)
-_TABLES = {"cells": COLUMNS, "latency": LATENCY_COLUMNS, "layers": LAYER_COLUMNS}
+_TABLES = {
+    "cells": COLUMNS, "latency": LATENCY_COLUMNS, "layers": LAYER_COLUMNS,
+    "sensitivity": SENSITIVITY_COLUMNS,
+}  # fmt: skip
 # what the measures of a cell that has a network stand on
 MEASURED_OF = ("message", "compression_ratio", "train_epochs", "train_loss_fall")
 
@@ -72,21 +77,30 @@ def read_measured(path: Path) -> dict[str, list[Row]]:
     value = read_sealed(path)
     _check(path, value.keys() <= _TABLES.keys() and "cells" in value, "measures of cells")
     for name, rows in value.items():
-        columns = _TABLES[name]
-        _check(path, _are_rows(rows, columns), "measures of cells")
+        sound = isinstance(rows, list) and all(
+            _is_open_row(row) if name == "cells" else _is_row(row, _TABLES[name]) for row in rows
+        )
+        _check(path, sound, "measures of cells")
     _check(path, all(row.keys() >= _PLACE for row in value["cells"]), "measures of cells")
     return value
 
 
 def read_looks(path: Path) -> dict[str, Any]:
-    """Return what was found in the weights of a cell: ``values`` by column, of times also ``rows``.
+    """Return what was found in the weights of a cell: ``values`` by column, and more.
+
+    Of times also ``rows`` and, where each was measured, ``layer_ms`` by module; of a dense network
+    that was pruned layer by layer its ``sensitivity``.
 
     Raises:
         PrunebenchError: the file is missing, damaged, or holds something else.
     """
     value = read_sealed(path)
-    _check(path, _is_row(value.get("values"), COLUMNS), "measures of a network")
+    _check(path, _is_open_row(value.get("values")), "measures of a network")
     _check(path, _are_rows(value.get("rows", []), LATENCY_COLUMNS), "measures of a network")
+    times, alone = value.get(LAYER_MS, {}), value.get(SENSITIVITY, [])
+    sound = isinstance(times, dict) and all(isinstance(ms, int | float) for ms in times.values())
+    _check(path, sound, "times of layers")
+    _check(path, isinstance(alone, list) and all(map(_is_alone, alone)), "layers pruned alone")
     return value
 
 
@@ -131,6 +145,20 @@ def _check(path: Path, sound: bool, what: str) -> None:
 
 def _are_rows(value: Any, columns: Collection[str]) -> bool:
     return isinstance(value, list) and all(_is_row(row, columns) for row in value)
+
+
+def _is_alone(value: Any) -> bool:
+    """Return whether a value is a row of a layer pruned alone, with the modules that it is of."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("modules", []), list):
+        return False
+    row = {name: item for name, item in value.items() if name != "modules"}
+    modules = value.get("modules", [])
+    return _is_row(row, SENSITIVITY_COLUMNS) and all(isinstance(name, str) for name in modules)
+
+
+def _is_open_row(value: Any) -> bool:
+    """Return whether a value is a row that may have columns of a user's own parts."""
+    return isinstance(value, Mapping) and _is_row(value, value)
 
 
 def _is_row(value: Any, columns: Collection[str]) -> bool:

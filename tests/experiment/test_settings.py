@@ -371,3 +371,39 @@ def test_arguments_that_name_files_or_tags_stay() -> None:
         {"pretrained_cfg": "a1_in1k", "drop_rate": 0.1, "layers": [2, 2]},
     ):
         Model(name="x", architecture="test_resnet", arguments=arguments)
+
+
+# ------------------------------------------------------------------------- sensitivity
+
+
+def test_a_sensitivity_is_of_a_preset_or_of_the_grids_own_method() -> None:
+    own = {"name": "magnitude", "criterion": "magnitude", "allocation": "uniform"}
+    grid = changed("methods", [own]) | {"probes": {"sensitivity": ["magnitude", "l1-filter"]}}
+    found = config.parse(grid).probes.sensitivity
+    assert [method.name for method in found] == ["magnitude", "l1-filter"]
+    assert found[0].allocation.name == "uniform"
+    # as a resolved configuration has it
+    again = config.parse(config.parse(grid).model_dump(mode="json"))
+    assert again.probes.sensitivity == found
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("movement", "adds its scores up in training"),
+        ("sparsegpt", "changes the weights that stay"),
+        ("magnitude-2-4", "pattern 'n-m' is not pruned layer by layer; weight, filter, block are"),
+        ("filters-then-weights", "prunes in two parts"),
+        ("magnitud", "unknown method 'magnitud'; did you mean 'magnitude'"),
+    ],
+)
+def test_what_prunes_no_layer_alone_has_no_sensitivity(method: str, why: str) -> None:
+    assert why in refusal("probes", {"sensitivity": [method]})
+
+
+def test_a_sensitivity_is_asked_for_once() -> None:
+    assert "more than once: magnitude" in refusal("probes", {"sensitivity": ["magnitude"] * 2})
+
+
+def test_without_a_sensitivity_probes_are_what_they_were() -> None:
+    assert "sensitivity" not in config.parse(SMOKE).probes.settings()

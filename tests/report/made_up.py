@@ -7,7 +7,13 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from prunebench.storage.records import COLUMNS, LATENCY_COLUMNS, LAYER_COLUMNS, row
+from prunebench.storage.records import (
+    COLUMNS,
+    LATENCY_COLUMNS,
+    LAYER_COLUMNS,
+    SENSITIVITY_COLUMNS,
+    row,
+)
 
 REGIMES = ("clean", "noisy-40")
 MODELS = {"test_resnet": (370_000, 9.1e6), "seed-cnn": (88_000, 3.4e6)}
@@ -181,6 +187,19 @@ def layers(cells: pd.DataFrame) -> pd.DataFrame:
         for i in range(4)
     ]  # fmt: skip
     return pd.DataFrame(rows).reindex(columns=list(LAYER_COLUMNS))
+
+
+def sensitivity(layers: int, sparsities: tuple[float, ...] = (0.5, 0.9)) -> pd.DataFrame:
+    """Layers whose loss and error rise by the sparsity, the more the later they come."""
+    rows = [
+        {**WHERE, "method": "magnitude", "sparsity": sparsity, "layer": f"conv{i}.weight",
+         "place": i, "weights": 100, "macs": 4000, "ms": 0.25, "removed": sparsity,
+         "loss": 0.3 + sparsity * i / layers, "error": 0.05 + sparsity * i / layers,
+         "dense_loss": 0.3, "dense_error": 0.05, "samples": 256}
+        for sparsity in sparsities
+        for i in range(layers)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=list(SENSITIVITY_COLUMNS))
 
 
 def saved(cells: pd.DataFrame) -> pd.DataFrame:

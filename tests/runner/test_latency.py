@@ -14,6 +14,7 @@ from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
 from prunebench.runner import pipeline
 from prunebench.storage.layout import LATENCY, PROBES
+from prunebench.storage.records import SENSITIVITY_COLUMNS
 
 GRID: dict[str, Any] = {
     "experiment": "timed",
@@ -24,7 +25,9 @@ GRID: dict[str, Any] = {
     "methods": ["magnitude", {"name": "l1-filter", "allocation": "uniform"}],
     "sparsities": [0.5],
     "training": {"epochs": 3, "recovery_epochs": 1, "batch_size": 20},
-    "probes": {"run": ["shrunk", "encoded", "quantized"]},
+    "probes": {
+        "run": ["shrunk", "encoded", "quantized"], "sensitivity": ["l1-filter", "random-block"],
+    },
     "latency": {"engines": ["eager", "semi-structured"], "batches": [8, 1], "repeats": 3},
 }  # fmt: skip
 DATA = "data"
@@ -102,6 +105,28 @@ def test_layers_are_those_of_the_masks(plan: Plan, cells: pd.DataFrame) -> None:
     # of the head inputs go, never classes
     assert (filters["units_kept"] < filters["units"]).tolist() == [True] * 4 + [False]
     assert filters.index[-1] == "head.weight"
+
+
+def test_each_layer_alone_is_measured_on_the_dense_networks(plan: Plan) -> None:
+    found = pd.read_csv(plan.layout.sensitivity_csv)
+    assert tuple(found.columns) == SENSITIVITY_COLUMNS
+    filters = found[found["method"] == "l1-filter"]
+    layers = ["features.0.weight", "features.3.weight", "hidden.0.weight", "hidden.2.weight"]
+    for seed in (0, 1):
+        own = filters[filters["seed"] == seed]
+        assert own["layer"].tolist() == layers
+        assert own["place"].tolist() == [0, 1, 2, 3]
+        assert own["dense_loss"].nunique() == 1
+        assert (own["removed"] == 0.5).all()
+        assert (own["samples"] == 120).all()
+        assert (own["loss"] != own["dense_loss"]).all()
+    # times are of the seeds whose networks are timed
+    assert (filters.loc[filters["seed"] == 0, "ms"] > 0).all()
+    assert filters.loc[filters["seed"] == 1, "ms"].isna().all()
+    refused = found[found["method"] == "random-block"]
+    assert refused["loss"].isna().all()
+    assert refused["message"].str.contains("no residual block").all()
+    assert len(refused) == 2
 
 
 def test_nothing_is_measured_twice_unless_asked_otherwise(plan: Plan) -> None:

@@ -13,7 +13,7 @@ from prunebench.report import document as paper
 from prunebench.report.document import allocation_section
 from prunebench.report.document.elements import Document
 from prunebench.report.report_inputs import ReportInputs
-from prunebench.statistics.allocation_prices import at_equal_cost
+from prunebench.statistics.allocation_prices import against_fixed, at_equal_cost
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COLUMNS, row
 
@@ -61,6 +61,43 @@ def test_errors_at_equal_cost_by_hand() -> None:
     ]  # fmt: skip
 
 
+def seeds() -> pd.DataFrame:
+    """Three allocations of two seeds, each with the same error at both shares."""
+    tried = {"search_evaluations": 50, "search_epochs": 2.5}
+    errors = {
+        ("a", "uniform"): (0.20, 0.22), ("b", "erk"): (0.30, 0.30),
+        ("c", "budgeted"): (0.15, 0.19), ("d", "random-allocation"): (0.10, 0.10),
+    }  # fmt: skip
+    return pd.DataFrame(
+        [
+            cell(method, allocation, kept, error, seed=seed, control=method == "d",
+                 **(tried if method in "cd" else {}))
+            for (method, allocation), own in errors.items()
+            for seed, error in enumerate(own)
+            for kept in (0.4, 0.1)
+        ], columns=list(COLUMNS),
+    )  # fmt: skip
+
+
+def test_intervals_are_students_over_seeds() -> None:
+    found = at_equal_cost(seeds()).set_index("method")
+    assert found.loc["a", "weights"] == pytest.approx(0.21)
+    # of one degree of freedom t is 12.7062; of two values the standard error is half their distance
+    assert found.loc["a", "weights_low"] == pytest.approx(0.21 - 12.7062 * 0.01, abs=1e-5)
+    assert found.loc["a", "weights_high"] == pytest.approx(0.21 + 12.7062 * 0.01, abs=1e-5)
+    assert np.isnan(at_equal_cost(table()).set_index("method").loc["a", "weights_low"])
+
+
+def test_what_tries_networks_is_held_against_the_best_that_tries_none() -> None:
+    [row] = against_fixed(seeds()).to_dict("records")
+    # d is a control: c is the best of what tries, a of what does not; −0.05 and −0.03 by seed
+    assert (row["cost"], row["tried"], row["fixed"], row["seeds"]) == ("weights", "c", "a", 2)
+    assert row["difference"] == pytest.approx(-0.04)
+    assert row["difference_high"] == pytest.approx(-0.04 + 12.7062 * 0.01, abs=1e-5)
+    assert against_fixed(table())["difference"].tolist() == pytest.approx([-0.05, 0.025])
+    assert against_fixed(seeds().assign(search_evaluations=0)).empty
+
+
 def inputs_of(cells: pd.DataFrame) -> ReportInputs:
     return ReportInputs(cells, Layout(Path("nowhere")), [], None, "")
 
@@ -70,6 +107,13 @@ def test_the_section_shows_errors_and_prices_where_anything_was_tried() -> None:
     text = " ".join(paper.markdown(Document("", "", [section])).split())
     assert "| b | budgeted | 15.00 | 17.50 |" in text
     assert "| 50 | 2.5 | 9.0 |" in text
+    assert "at equal weights: of what tries networks b is best, and errs 5.00 points less" in text
+    assert "than a, the best of what tries none (one seed, no interval)" in text
+    [section] = allocation_section.sections(inputs_of(seeds()))
+    text = " ".join(paper.markdown(Document("", "", [section])).split())
+    assert "errs 4.00 points less than a" in text
+    assert "(95 % interval −16.71 to +8.71 over 2 seeds: not told apart)" in text
+    assert "21.00 \\[8.29, 33.71]" in text or "21.00 [8.29, 33.71]" in text
     untried = table().assign(search_evaluations=0)
     assert allocation_section.sections(inputs_of(untried)) == []
     old = table().drop(columns=["search_evaluations", "search_epochs"])

@@ -12,9 +12,12 @@ from pydantic import Field, field_validator, model_validator
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import (
+    Allocation,
+    Criterion,
     Engine,
     Figure,
     Measure,
+    Pattern,
     Probe,
     Recovery,
     Schedule,
@@ -139,11 +142,46 @@ class Probes(Settings):
     """Shrunk networks keep a multiple of this number of channels."""
     baselines_per_job: Count = 6
     """Baselines whose cells share a process, in probing and in measuring."""
+    sensitivity: list[Method] = Field([])
+    """Methods whose criterion and pattern prune each layer of the dense network alone."""
 
     @field_validator("run")
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
         return [registry.find(Probe, name).name for name in dict.fromkeys(value)]
+
+    @field_validator("sensitivity")
+    @classmethod
+    def _alone(cls, value: list[Method]) -> list[Method]:
+        names = [method.name for method in value]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"named more than once: {', '.join(doubled)}")
+        for method in value:
+            if why := _not_alone(method):
+                raise ValueError(f"{method.name}: {why}")
+        return value
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides what is looked at: a sensitivity only where one is asked for."""
+        return self.model_dump(exclude=None if self.sensitivity else {"sensitivity"})
+
+
+def _not_alone(method: Method) -> str:
+    """Return why a method cannot prune one layer of a trained network alone; empty where it can."""
+    criterion, pattern = method.spec(Criterion), method.spec(Pattern)
+    if method.first is not None:
+        return "prunes in two parts, of which neither is the whole"
+    if "training" in criterion.traits.needs:
+        return f"criterion {criterion.name!r} adds its scores up in training, and none is done"
+    if criterion.traits.compensates or criterion.traits.sweeps:
+        return (
+            f"criterion {criterion.name!r} changes the weights that stay, and the networks that are"
+            " looked at have them as they are"
+        )
+    known = registry.find(Allocation, "budgeted").traits.patterns or ()
+    if pattern.name not in known:
+        return f"pattern {pattern.name!r} is not pruned layer by layer; {', '.join(known)} are"
+    return ""
 
 
 class Latency(Settings):

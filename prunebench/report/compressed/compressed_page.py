@@ -122,9 +122,14 @@ def _cost(outcome: Outcome) -> str:
     )
     pruning = float(rest["prune_seconds"].sum())
     return (
-        f"{len(rest)} networks beside the dense one: {epochs:g} epochs of training in"
+        f"{len(rest)} networks beside the dense one: {_epochs(epochs)} of training in"
         f" {number(seconds, 0)} s, and {number(pruning, 0)} s of pruning."
     )
+
+
+def _epochs(epochs: float) -> str:
+    """Return a number of epochs, of which searches may take parts, as a reader wants it."""
+    return f"{epochs:,.0f} epochs" if epochs >= 10 else f"{round(epochs, 1):g} epochs"
 
 
 def _tried(outcome: Outcome) -> TableBlock:

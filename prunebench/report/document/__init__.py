@@ -22,6 +22,7 @@ from prunebench.report.document import (
     provenance_section,
     sanity_section,
     scores_section,
+    sensitivity_section,
     setup_section,
     tolerance_section,
     two_by_two_section,
@@ -74,6 +75,7 @@ def compose(inputs: ReportInputs) -> Document:
         *tolerance_section.sections(inputs),
         *compression_section.sections(inputs),
         *allocation_section.sections(inputs),
+        *sensitivity_section.sections(inputs),
         checklist.section(inputs),
     ]
     sections += figure_blocks.not_in(inputs, sections)

@@ -8,15 +8,17 @@ from typing import Any
 from prunebench.report.document.elements import (
     NAME,
     NUMBER,
+    Block,
     CellText,
+    ListBlock,
     Section,
     TableBlock,
     TextBlock,
 )
 from prunebench.report.report_inputs import ReportInputs
-from prunebench.statistics.allocation_prices import COSTS, SHARED, at_equal_cost
+from prunebench.statistics.allocation_prices import COSTS, SHARED, against_fixed, at_equal_cost
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.text.numbers import NONE, number
+from prunebench.text.numbers import NONE, number, plural
 
 TITLE = "Does an allocation that is searched pay?"
 WORDS = (
@@ -25,7 +27,8 @@ WORDS = (
     " what is not measured, or has no common range, is empty. The price is what a cell took to"
     " choose: networks tried on calibration data, as many epochs of training data, and seconds"
     " (scoring included). A method that costs more is worth it only where its error is lower than"
-    " that of its controls, random allocations among them."
+    " that of its controls, random allocations among them. Intervals are Student's t over seeds;"
+    " which method is best was found after the fact, on the same test samples."
 )
 
 
@@ -41,19 +44,48 @@ def sections(inputs: ReportInputs) -> list[Section]:
     columns = dict.fromkeys(
         ("Task", "Regime", "Model", "Criterion, pattern", "Method", "Allocation"), NAME
     )
-    columns |= {f"Test error at equal {cost} (%)": NUMBER for cost in COSTS}
+    columns |= {f"Test error at equal {cost} (%) [95 % interval]": NUMBER for cost in COSTS}
     columns |= dict.fromkeys(("Networks tried", "Epochs", "Seconds"), NUMBER)
-    return [Section(TITLE, "allocations", [TextBlock(WORDS), TableBlock(columns, rows)])]
+    blocks: list[Block] = [TextBlock(WORDS)]
+    if said := tuple(_verdict(row) for row in against_fixed(inputs.cells).to_dict("records")):
+        blocks.append(ListBlock(said))
+    return [Section(TITLE, "allocations", [*blocks, TableBlock(columns, rows)])]
+
+
+def _verdict(row: dict[Any, Any]) -> str:
+    """Say how the best that tries networks does against the best that tries none."""
+    where = " / ".join(str(row[axis]) for axis in SETTING)
+    rise = 100 * row["difference"]
+    side = f"{number(abs(rise), 2)} points {'more' if rise > 0 else 'less'} than"
+    low, high = (100 * row[f"difference_{end}"] for end in ("low", "high"))
+    if math.isnan(low):
+        sure = "one seed, no interval"
+    else:
+        shown = "" if low > 0 or high < 0 else ": not told apart"
+        ends = f"{number(low, 2, sign=True)} to {number(high, 2, sign=True)}"
+        sure = f"95 % interval {ends} over {plural(row['seeds'], 'seed')}{shown}"
+    return (
+        f"{where}, {row['criterion']} of {row['pattern']}, at equal {row['cost']}: of what tries"
+        f" networks {row['tried']} is best, and errs {side} {row['fixed']}, the best of what tries"
+        f" none ({sure})."
+    )
 
 
 def _row(row: dict[Any, Any]) -> list[CellText]:
     return [
         *(str(row[axis]) for axis in SETTING), f"{row['criterion']}, {row['pattern']}",
         str(row["method"]), str(row["allocation"]),
-        *(_shown(100 * row[cost], 2) for cost in COSTS),
+        *(_error(row, cost) for cost in COSTS),
         _shown(row["search_evaluations"], 0), _shown(row["search_epochs"], 1),
         _shown(row["prune_seconds"], 1),
     ]  # fmt: skip
+
+
+def _error(row: dict[Any, Any], cost: str) -> str:
+    middle, low, high = (100 * row[f"{cost}{end}"] for end in ("", "_low", "_high"))
+    if math.isnan(low):
+        return _shown(middle, 2)
+    return f"{number(middle, 2)} [{number(low, 2)}, {number(high, 2)}]"
 
 
 def _shown(value: float, digits: int) -> str:

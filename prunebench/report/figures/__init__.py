@@ -99,7 +99,8 @@ def figures(own: Iterable[str] = ()) -> dict[str, figure_registry.FigureSpec]:
 
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
-    layers: pd.DataFrame | None = None, own: Iterable[str] = (),
+    layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
+    own: Iterable[str] = (),
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data, as ``<stem>.png`` and ``<stem>.pdf``.
 
@@ -108,6 +109,7 @@ def write(
         folder: where the files go.
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
+        sensitivity: the rows of sensitivity.csv; None where there are none.
         own: the names of figures of one's own; one that fails is told, and the others are drawn.
 
     Returns:
@@ -116,7 +118,7 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    context = FigureContext.of(cells, analysis, layers=layers)
+    context = FigureContext.of(cells, analysis, layers=layers, sensitivity=sensitivity)
     written = []
     for each in watched(figures(own).values(), "figures"):
         for name, table in each.tables(context.cells):

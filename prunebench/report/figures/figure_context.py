@@ -38,11 +38,12 @@ class FigureContext:
     analysis: Analysis
     baseline: str = DENSE
     layers: pd.DataFrame | None = None  # layers.csv
+    sensitivity: pd.DataFrame | None = None  # sensitivity.csv
 
     @classmethod
     def of(
         cls, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
-        layers: pd.DataFrame | None = None,
+        layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
     ) -> FigureContext:  # fmt: skip
         """Return the context of a table of cells.
 
@@ -53,6 +54,7 @@ class FigureContext:
             analysis: how the records are judged; None means the defaults.
             baseline: the method that the others are compared with.
             layers: the rows of layers.csv, for the figure of layers.
+            sensitivity: the rows of sensitivity.csv, for its figures.
         """
         extra = [c for c in cells.columns if c not in COLUMNS]
         order = [*COLUMNS, *extra]
@@ -63,7 +65,7 @@ class FigureContext:
         # the records themselves stay as they are: who counts them leaves out what failed
         cells["difference"] = paired_difference(cells, baseline)["difference"]
         cells["gain"] = -cells["difference"]
-        return cls(cells.copy(), analysis or Analysis(), baseline, layers)
+        return cls(cells.copy(), analysis or Analysis(), baseline, layers, sensitivity)
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:

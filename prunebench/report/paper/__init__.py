@@ -23,7 +23,7 @@ from prunebench.statistics import SETTING
 from prunebench.statistics.published_results import own
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
-from prunebench.storage.records import LAYER_COLUMNS
+from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
 HEAD = "% Written by prunebench from config.json and cells.csv; needs methods.bib.\n"
 
@@ -52,7 +52,8 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     said = methods_text.paragraphs(inputs, experiment)
     numbers = macros.numbers(inputs)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
-    drawn = one_column.write(cells, folder / "figures", inputs.analysis, layers)
+    sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
+    drawn = one_column.write(cells, folder / "figures", inputs.analysis, layers, sensitivity)
     drawn += _wide(inputs, folder / "figures")
     measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))

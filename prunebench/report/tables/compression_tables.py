@@ -26,7 +26,7 @@ NETWORKS = ("dense", "masked", "shrunk")
 
 
 def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame | None:
-    """Read latency.csv or layers.csv.
+    """Read latency.csv, layers.csv or sensitivity.csv.
 
     Args:
         path: the file.

@@ -20,9 +20,11 @@ def renamed(value: Any, rename: Callable[[str], str]) -> Any:
     if isinstance(value.get("methods"), list):
         found["methods"] = [_parts(method, rename) for method in value["methods"]]
     probes = value.get("probes")
-    if isinstance(probes, dict) and isinstance(probes.get("run"), list):
-        run = [_own(name, rename) for name in probes["run"]]
-        found["probes"] = {**probes, "run": run}
+    if isinstance(probes, dict):
+        lists = {key: probes[key] for key in ("run", "sensitivity")
+                 if isinstance(probes.get(key), list)}  # fmt: skip
+        changed = {key: [_parts(item, rename) for item in own] for key, own in lists.items()}
+        found["probes"] = {**probes, **changed}
     return found
 
 

@@ -201,16 +201,14 @@ def _compare_tables(
     shutil.copyfile(here.config, derived.config)
     if here.published.is_dir():
         shutil.copytree(here.published, derived.published)
-    beside = [here.latency_csv, here.layers_csv]
+    beside = [here.latency_csv, here.layers_csv, here.sensitivity_csv]
     if found.not_derived:
         for path in (here.cells_csv, *(path for path in beside if path.is_file())):
             shutil.copyfile(path, derived.root / path.name)
     else:
         names = list(plan.measure_jobs)
-        long = {
-            "latency": [row for name in names for row in long_tables.latencies(plan, name)],
-            "layers": [row for name in names for row in long_tables.layers(plan, name)],
-        }
+        jobs = [long_tables.of_job(plan, name) for name in names]
+        long = {table: [row for job in jobs for row in job[table]] for table in jobs[0]}
         write_tables(plan, {"cells": rows, **long}, derived)
         _compare_files(beside, here.root, derived.root, found)
     all_tables.write(read_all(derived), derived)

@@ -142,6 +142,7 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
             "models": [_named(experiment.models, cell, "model")],
             "methods": [method],
             "seeds": [cell.seed],
+            "probes": experiment.probes.model_copy(update={"sensitivity": []}),
             # of Python of whoever made the results; what it gives is not compared
             "report": Report(),
             # times are not compared, and measuring them takes long

@@ -290,7 +290,7 @@ def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[s
         "time of one input": (
             f"{number(float(row['latency_dense_ms']), 3)} ms",
             f"{number(float(row['latency_ms']), 3)} ms",
-            percent(row["kept_latency"], 1),
+            _change(row["kept_latency"]),
         ),
         "test error": (
             percent(float(dense["test_error"])), percent(float(row["test_error"])), change
@@ -299,7 +299,15 @@ def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[s
 
 
 def _counts(before: float, after: float) -> tuple[str, str, str]:
-    return f"{int(before):,}", f"{int(after):,}", percent(after / before, 1)
+    return f"{int(before):,}", f"{int(after):,}", _change(after / before)
+
+
+def _change(kept: float) -> str:
+    """Return what became of a share that is kept, as a difference: 0.25 is ``−75 %``."""
+    if pd.isna(kept):
+        return ""
+    rise = round(100 * (kept - 1), 1)
+    return f"{number(rise, 0 if rise == round(rise) else 1, sign=True)} %"
 
 
 def _summary(cell: Cell, facts: Mapping[str, tuple[str, str, str]]) -> str:

@@ -59,6 +59,16 @@ def test_the_cost_counts_the_dense_network_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("epochs", "said"), [(40.269667, "121 epochs"), (2.52, "7.6 epochs"), (500.2, "1,501 epochs")]
+)
+def test_parts_of_epochs_that_searches_take_are_rounded(epochs: float, said: str) -> None:
+    cells = outcome().cells
+    cells["train_epochs"] = np.where(cells["method"] == "dense", 0.0, epochs)  # of three others
+    [section] = [s for s in document(outcome(cells=cells)).sections if s.anchor == "tried"]
+    assert f": {said} of training" in str(section.blocks[0])
+
+
 def test_the_taken_one_is_marked_and_controls_are_named() -> None:
     [section] = [s for s in document(outcome()).sections if s.anchor == "tried"]
     rows = section.blocks[1].rows  # type: ignore[union-attr]
