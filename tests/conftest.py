@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ def copy_of_checkout(target: Path) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     (target / ".venv").symlink_to(Path(sys.executable).parents[1])
+    # each job of a grid is a process, which would compile it all anew where none may write bytecode
+    compileall.compile_dir(target / "prunebench", quiet=1)
     return target
 
 
