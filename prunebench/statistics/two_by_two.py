@@ -184,7 +184,7 @@ def _per_seed(paired: dict[str, pd.DataFrame], sparsity: float | None) -> pd.Dat
     keys = [*SETTING, "method", "seed"]
     every = pd.concat([rows[keys] for rows in paired.values()]).drop_duplicates()
     for name, rows in paired.items():
-        at = _chosen(rows) if sparsity is None else _at(rows, sparsity)
+        at = _chosen(rows) if sparsity is None else _at_sparsity(rows, sparsity)
         own_rows = rows.merge(at, on=[*SETTING, "method", "sparsity"]).dropna(subset=["error"])
         own_rows["gain"] = 100 * (own_rows["dense"] - own_rows["error"])
         values = own_rows[[*keys, "sparsity", "ratio", "dense", "error", "gain"]]
@@ -205,7 +205,7 @@ def _chosen(rows: pd.DataFrame) -> pd.DataFrame:
     return means.groupby(by, sort=True).head(1)[[*by, "sparsity"]]
 
 
-def _at(rows: pd.DataFrame, sparsity: float) -> pd.DataFrame:
+def _at_sparsity(rows: pd.DataFrame, sparsity: float) -> pd.DataFrame:
     """Return a sparsity for each setting and method; one that has sparsity 0 only stands there."""
     by = [*SETTING, "method"]
     flat = rows.groupby(by)["sparsity"].transform("max") == 0

@@ -53,7 +53,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     numbers = macros.numbers(inputs)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
     drawn = one_column.write(cells, folder / "figures", inputs.analysis, layers)
-    drawn += _wide(inputs, folder / "figures")
+    drawn += _page_wide_figure(inputs, folder / "figures")
     measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))
     made = {
@@ -69,7 +69,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     return [*drawn, *(folder / name for name in made)]
 
 
-def _wide(inputs: ReportInputs, folder: Path) -> list[Path]:
+def _page_wide_figure(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Draw the example's figure that is as wide as a page."""
     context = FigureContext.of(inputs.cells, inputs.analysis)
     setting = example_paper.setting_of(own(inputs.cells))
