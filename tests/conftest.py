@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +28,8 @@ def copy_of_checkout(target: Path) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     (target / ".venv").symlink_to(Path(sys.executable).parents[1])
+    # each job of a grid is a process, which would compile it all anew where none may write bytecode
+    compileall.compile_dir(target / "prunebench", quiet=1)
     return target
 
 
@@ -57,11 +62,28 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
 
 
-# the longest modules first: with `--dist loadfile` one that begins last is waited for by all others
+# the longest modules first: one that begins last is waited for by all others
 LONGEST = ("workflow", "docs", "robustness", "report", "tracking", "compression", "reproduce")
+# one process runs them all: what they share is made in minutes, and once a process
+TOGETHER = (
+    "tests/reproduce/submission/", "tests/reproduce/verify/", "tests/report/leaderboard/",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest rooms first."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], 99))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Give a file to one process as a whole, and so what runs together."""
+    return _ByFileOrRoom(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class _ByFileOrRoom(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return next(
+            (room for room in TOGETHER if nodeid.startswith(room)), super()._split_scope(nodeid)
+        )

@@ -25,7 +25,7 @@ def sentences(cells: pd.DataFrame) -> Iterator[str]:
             " no part where dense and pruned are compared trained."
         )
     yield from _failed(cells)
-    yield from _late(cells)
+    yield from _under_trained_cells(cells)
     noisy = column(cells, "memorized").notna()
     if noisy.any() and column(cells, f"{PREFIX}test_error").isna().all():
         yield (
@@ -53,7 +53,7 @@ def _failed(cells: pd.DataFrame) -> Iterator[str]:
     yield said + (doubt if share > ACCEPTED else "")
 
 
-def _late(cells: pd.DataFrame) -> Iterator[str]:
+def _under_trained_cells(cells: pd.DataFrame) -> Iterator[str]:
     """Yield a sentence on cells whose training had not come to its end."""
     late = cells[outcomes(cells) == UNDER_TRAINED]
     if late.empty:

@@ -46,7 +46,7 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
             f" smallest two-sided p of the test is {smallest_p(units):.3g},"
             " before correction for the number of methods."
         )
-    found += [*_trainings(cells), *_lost(cells), *_drawn(cells)]
+    found += [*_trainings(cells), *_lost_cells(cells), *_drawn(cells)]
     found += _incomplete([str(row["method"]) for row in mine if row["missing"]])
     sources = sorted({str(row["published"]) for row in rows if row["published"]})
     if sources:
@@ -76,10 +76,10 @@ def _trainings(cells: pd.DataFrame) -> list[str]:
     """Return sentences on trainings that failed or did not come to their end."""
     if outcomes_recorded(cells):
         return list(outcome_warnings.sentences(cells))
-    return _late(cells)
+    return _under_trained_baselines(cells)
 
 
-def _late(cells: pd.DataFrame) -> list[str]:
+def _under_trained_baselines(cells: pd.DataFrame) -> list[str]:
     """Return a sentence on cells whose dense baseline was under-trained."""
     found = cells[under_trained(cells)]
     if found.empty:
@@ -91,7 +91,7 @@ def _late(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _lost(cells: pd.DataFrame) -> list[str]:
+def _lost_cells(cells: pd.DataFrame) -> list[str]:
     """Return a sentence on cells that failed, diverged or collapsed."""
     bad = ", ".join(f"{count} {status}" for status, count in _bad(cells).items())
     if not bad:
@@ -179,7 +179,7 @@ def _seeds(inputs: ReportInputs) -> Iterator[str]:
 
 def _cells(inputs: ReportInputs) -> Iterator[str]:
     yield from _trainings(inputs.cells)
-    yield from _lost(inputs.cells)
+    yield from _lost_cells(inputs.cells)
     yield from _drawn(inputs.cells)
     scores = inputs.scores
     missing = scores.loc[~scores["complete"], "method"]

@@ -103,7 +103,7 @@ def _of_job(plan: Plan, kind: str, name: str, thorough: bool) -> tuple[list[Path
     cells = {cell.folder: cell for cell in plan.cells_of(kind, name)}
     found, stale = [], False
     try:
-        done = _done(plan.layout, path, cells) if path.exists() else {}
+        done = _cells_done(plan.layout, path, cells) if path.exists() else {}
     except PrunebenchError:
         # which cells it finished is not known: all of them, or the file would not be there
         found, done = [path], dict.fromkeys(cells)
@@ -124,7 +124,7 @@ def _of_job(plan: Plan, kind: str, name: str, thorough: bool) -> tuple[list[Path
     return found, stale
 
 
-def _done(layout: Layout, path: Path, cells: Collection[Path]) -> Done:
+def _cells_done(layout: Layout, path: Path, cells: Collection[Path]) -> Done:
     """Return the cells that a job's file says to be done.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,11 +52,21 @@ def set_up(compute: Compute) -> torch.device:
     device = device_of(compute)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only so
     torch.set_num_threads(compute.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    _be_deterministic()
     # it would also write NaN into all new memory, to show reads of what was never written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     return device
+
+
+def _be_deterministic() -> None:
+    if "torch._inductor.config" in sys.modules:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        return
+    # the same without importing the compiler, which takes as long as importing torch, and reads
+    # the environment once something does import it
+    os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
+    torch.set_deterministic_debug_mode("warn")
 
 
 # as torch words it: "adaptive_avg_pool2d_backward_cuda does not have a deterministic …"

@@ -132,7 +132,7 @@ def rebuilt_cell(cell: Cell, prepared: Path) -> RebuiltCell:
         PrunebenchError: the cell failed or diverged, a file of it is damaged, or the data are
             others.
     """
-    record = _sound(cell)
+    record = _checked_record(cell)
     job = JobContext(Plan(cell.experiment, cell.layout.root.parent), cell.baseline.task, prepared)
     if record["data_hash"] != job.data.data_hash:
         raise PrunebenchError(f"{cell.folder} was computed on other data than {prepared}")
@@ -141,7 +141,7 @@ def rebuilt_cell(cell: Cell, prepared: Path) -> RebuiltCell:
     return RebuiltCell(cell, job, record, masks, network)
 
 
-def _sound(cell: Cell) -> dict[str, Any]:
+def _checked_record(cell: Cell) -> dict[str, Any]:
     """The record of a cell that has a network, its files as they were written."""
     record = read_record(cell.folder / RECORD, ["message"])
     if record["status"] in (FAILED, DIVERGED):

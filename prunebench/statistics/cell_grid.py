@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.statistics.bootstrap import Floats, mean_or_nan
 from prunebench.statistics.sample_error import sample_errors
-from prunebench.statistics.training_outcomes import outcomes
+from prunebench.statistics.training_outcomes import OUTCOME, outcomes
 from prunebench.storage.records import FAILED_TO_TRAIN
 
 SETTING = ["task", "regime", "model"]  # of a baseline, seeds apart
+# of a hundred columns and more, which are not to be taken row by row for each setting
+_READ = frozenset(
+    {
+        *SETTING, "seed", "method", "sparsity", "test_error", "choice_error", "octaves", "failed",
+        "unfinished", "at_chance", "chance", OUTCOME, "test_samples", "flips_to_wrong",
+        "flips_to_right",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ def grids(
     Raises:
         PrunebenchError: No seed has a finished baseline.
     """
+    cells = cells[[name for name in cells.columns if name in _READ]]
     methods = tuple(sorted(cells["method"].unique()))
     if baseline not in methods:
         raise PrunebenchError(f"no cells of the baseline {baseline!r}{suggest(baseline, methods)}")

@@ -6,6 +6,7 @@ same rule is the gain that early stopping does not explain; their difference is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -107,8 +108,11 @@ def two_by_two(
     rows = []
     for scope, settings in _scopes(cells).items():
         inside = values.merge(settings, on=SETTING)
+        reasons = {
+            name: _reasons(rows.merge(settings, on=SETTING)) for name, rows in paired.items()
+        }
         found = [
-            _row(scope, settings, str(method), own_rows, paired, shared)
+            _row(scope, settings, str(method), own_rows, reasons, shared)
             for method, own_rows in inside.groupby("method", sort=True)
         ]
         rows += _adjusted(found)
@@ -180,7 +184,7 @@ def _per_seed(paired: dict[str, pd.DataFrame], sparsity: float | None) -> pd.Dat
     keys = [*SETTING, "method", "seed"]
     every = pd.concat([rows[keys] for rows in paired.values()]).drop_duplicates()
     for name, rows in paired.items():
-        at = _chosen(rows) if sparsity is None else _at(rows, sparsity)
+        at = _chosen(rows) if sparsity is None else _at_sparsity(rows, sparsity)
         own_rows = rows.merge(at, on=[*SETTING, "method", "sparsity"]).dropna(subset=["error"])
         own_rows["gain"] = 100 * (own_rows["dense"] - own_rows["error"])
         values = own_rows[[*keys, "sparsity", "ratio", "dense", "error", "gain"]]
@@ -201,7 +205,7 @@ def _chosen(rows: pd.DataFrame) -> pd.DataFrame:
     return means.groupby(by, sort=True).head(1)[[*by, "sparsity"]]
 
 
-def _at(rows: pd.DataFrame, sparsity: float) -> pd.DataFrame:
+def _at_sparsity(rows: pd.DataFrame, sparsity: float) -> pd.DataFrame:
     """Return a sparsity for each setting and method; one that has sparsity 0 only stands there."""
     by = [*SETTING, "method"]
     flat = rows.groupby(by)["sparsity"].transform("max") == 0
@@ -209,9 +213,18 @@ def _at(rows: pd.DataFrame, sparsity: float) -> pd.DataFrame:
     return rows.loc[flat | there, [*by, "sparsity"]].drop_duplicates()
 
 
+def _reasons(rows: pd.DataFrame) -> dict[str, Counter[str]]:
+    """Return why cells make no pair, counted, by method."""
+    found: dict[str, Counter[str]] = {}
+    left_out = rows[rows["why"] != ""]
+    for method, why in zip(left_out["method"], left_out["why"], strict=True):
+        found.setdefault(str(method), Counter())[why] += 1
+    return found
+
+
 def _row(
     scope: str, settings: pd.DataFrame, method: str, values: pd.DataFrame,
-    paired: dict[str, pd.DataFrame], shared: Collection[tuple[str, str]],
+    reasons: dict[str, dict[str, Counter[str]]], shared: Collection[tuple[str, str]],
 ) -> dict[str, object]:  # fmt: skip
     found = {name: estimate(values, name, shared=shared) for name in ESTIMATED}
     row: dict[str, object] = {"scope": scope, "method": method}
@@ -227,10 +240,9 @@ def _row(
             mean = estimate(values, f"{error}_{name}")
             row |= dict(_ends(f"{side}_{name}", mean)[:3])
         row[f"{name}_pairs"] = int(values[f"gain_{name}"].notna().sum())
-        rows = paired[name][paired[name]["method"] == method].merge(settings, on=SETTING)
-        reasons = rows.loc[rows["why"] != "", "why"].value_counts().sort_index()
-        row[f"{name}_left_out"] = int(reasons.sum())
-        row[f"{name}_why"] = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        why = reasons[name].get(method, Counter())
+        row[f"{name}_left_out"] = why.total()
+        row[f"{name}_why"] = ", ".join(f"{why[reason]} {reason}" for reason in sorted(why))
     row["pairs"] = int(values[INTERACTION].notna().sum())
     row["seeds"] = max(each.seeds for each in found.values())
     row["units"] = max(each.units for each in found.values())

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from PIL import Image
 
 from prunebench.experiment import config
 from prunebench.experiment.settings import Analysis
@@ -26,6 +25,7 @@ from tests.report.made_up import (
     SPARSITIES,
     every_column,
     judged_twice,
+    picture,
     synthetic,
 )
 
@@ -59,15 +59,13 @@ def scores(cells: pd.DataFrame) -> ChoiceTables:
 @pytest.fixture(scope="session")
 def board(cells: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """An experiment's folder with its configuration, a figure and its leaderboard."""
-    made = Layout(tmp_path_factory.mktemp("board"))
+    made = picture(Layout(tmp_path_factory.mktemp("board")))
     given = {
         "experiment": "trial", "tasks": ["digits"], "models": [*MODELS], "seeds": [0, 1, 2],
         "regimes": [REGIMES[0], {"name": REGIMES[1], "label_noise": 0.4}],
         "methods": [*METHODS], "sparsities": [*SPARSITIES],
     }  # fmt: skip
     write_text(made.config, config.parse(given).model_dump_json())
-    made.figures.mkdir()
-    Image.new("RGB", (40, 30), "white").save(made.figures / "error-compression-digits.png")
     leaderboard.write(cells, made)
     return made
 

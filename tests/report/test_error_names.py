@@ -16,6 +16,7 @@ from prunebench.report import error_names, figures, leaderboard
 from prunebench.report.tables import paper_tables
 from prunebench.statistics.cells_table import check_cells
 from prunebench.storage.layout import Layout
+from tests.report.made_up import picture
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_every_text_of_a_value_is_named(spoken: pd.DataFrame) -> None:
 def test_tables_leaderboard_and_figures_name_the_error(
     spoken: pd.DataFrame, tmp_path: Path
 ) -> None:
-    layout = Layout(tmp_path)
+    layout = picture(Layout(tmp_path))
     leaderboard.write(spoken, layout)
     paper_tables.write(spoken, layout.tables, Analysis())
     texts = [path.read_text(encoding="utf-8") for path in layout.tables.glob("*.md")]

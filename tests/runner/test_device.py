@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -10,6 +12,7 @@ import torch
 
 from prunebench.experiment.settings import Compute
 from prunebench.runner.device import named_operations, set_up
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +27,26 @@ def test_algorithms_are_deterministic_and_threads_those_of_the_configuration() -
     set_up(Compute(device="cpu", threads=2))
     assert torch.are_deterministic_algorithms_enabled()
     assert torch.get_num_threads() == 2
+
+
+def test_what_a_job_imports_before_it_trains() -> None:
+    code = (
+        "import os, sys, torch\n"
+        "from prunebench.experiment.settings import Compute\n"
+        "from prunebench.runner import baselines, curves, probes\n"
+        "from prunebench.runner.device import set_up\n"
+        "from prunebench.training.networks.seed_cnn import SeedCNN\n"
+        "set_up(Compute(device='cpu'))\n"
+        "SeedCNN(10, 1, 8)(torch.zeros(2, 1, 8, 8))\n"
+        "assert torch.are_deterministic_algorithms_enabled()\n"
+        "assert torch.is_deterministic_algorithms_warn_only_enabled()\n"
+        "assert os.environ['TORCHINDUCTOR_DETERMINISTIC'] == '1'\n"
+        "heavy = {'torch._inductor', 'torch._dynamo', 'torchvision', 'timm', 'transformers',"
+        " 'onnx', 'pandas', 'sklearn', 'matplotlib', 'mlflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_torch_cannot_make_deterministic_is_named_each_time() -> None:

@@ -101,7 +101,7 @@ def document(outcome: Outcome) -> Document:
             Section("Before and after", "before-after", [before_after, *notes]),
             Section("Trade-off", "trade-off", [figure]),
             Section("How it was chosen", "chosen", [ListBlock(tuple(outcome.reasons))]),
-            Section("What was tried", "tried", [TextBlock(_cost(outcome)), _tried(outcome)]),
+            Section("What was tried", "tried", [TextBlock(_cost(outcome)), _trials(outcome)]),
             Section(
                 "How to use it", "use",
                 [FactsBlock(dict(outcome.files)), CommandsBlock(tuple(loader))],
@@ -132,7 +132,7 @@ def _epochs(epochs: float) -> str:
     return f"{epochs:,.0f} epochs" if epochs >= 10 else f"{round(epochs, 1):g} epochs"
 
 
-def _tried(outcome: Outcome) -> TableBlock:
+def _trials(outcome: Outcome) -> TableBlock:
     columns = {
         "method": NAME, "": WORDS, "weights kept": NUMBER,
         "MACs kept": NUMBER, "time kept": NUMBER, "validation error": NUMBER, "epochs": NUMBER,

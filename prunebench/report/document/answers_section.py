@@ -76,7 +76,7 @@ def in_short(text: str) -> str:
     return f"{first[:at]} …"
 
 
-def _short(inputs: ReportInputs) -> Section:
+def _verdicts_counted(inputs: ReportInputs) -> Section:
     """Return the section that counts the verdicts and names each in one row."""
     counts = Counter(finding.verdict for finding in inputs.findings)
     order = [*TONES, *(verdict for verdict in counts if verdict not in TONES)]
@@ -142,7 +142,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
         " positive and a difference of errors negative."
     )
     shown: dict[str, Finding] = {}  # figure -> the first finding that shows it
-    made = [_short(inputs), Section("The hypotheses", "hypotheses", [TextBlock(words)])]
+    made = [_verdicts_counted(inputs), Section("The hypotheses", "hypotheses", [TextBlock(words)])]
     for finding in inputs.findings:
         first, *rest = sentences(finding.sentence)
         blocks: list[Block] = [TextBlock(first), *([ListBlock(tuple(rest))] if rest else [])]

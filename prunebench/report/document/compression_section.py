@@ -43,7 +43,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
     pruned = cells[cells["method"] != DENSE]
     if pruned["shrink"].isna().all() and pruned["bytes_compressed"].isna().all():
         return []
-    blocks: list[Block] = [TextBlock(CONVENTION), _saved(pruned)]
+    blocks: list[Block] = [TextBlock(CONVENTION), _savings(pruned)]
     times = compression_tables.read(inputs.layout.latency_csv)
     if times is not None:
         tables = compression_tables.latency_tables(times)
@@ -57,7 +57,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
     return [Section("What compression saves", "savings", blocks)]
 
 
-def _saved(pruned: pd.DataFrame) -> TableBlock:
+def _savings(pruned: pd.DataFrame) -> TableBlock:
     """Return a row a method: how many cells shrank, and the means at its highest sparsity."""
     rows = []
     for method, cells in pruned.groupby("method", sort=True):

@@ -58,7 +58,7 @@ def section(inputs: ReportInputs) -> Section:
     )
     size = (changes["gain_last"] - changes["gain_first"]).abs()
     order = changes.assign(size=size).sort_values(["sure", "size"], ascending=False, kind="stable")
-    told = [_told(row) for row in order.head(MOST).to_dict("records")]
+    told = [_row_in_words(row) for row in order.head(MOST).to_dict("records")]
     if len(changes) > MOST:
         told.append(f"and {len(changes) - MOST} more.")
     return Section(TITLE, "length", [TextBlock(words), ListBlock(tuple(told)), *_figure(inputs)])
@@ -68,14 +68,14 @@ def _figure(inputs: ReportInputs) -> list[Block]:
     return figure_blocks.of_stem(inputs, "error-length")
 
 
-def _told(row: dict[Any, Any]) -> str:
+def _row_in_words(row: dict[Any, Any]) -> str:
     where = " · ".join(str(row[axis]) for axis in SETTING)
-    first, last = (_end(row, end) for end in ("first", "last"))
+    first, last = (_end_in_words(row, end) for end in ("first", "last"))
     unsure = "" if row["sure"] else " (not beyond the intervals)"
     return f"{where}, {row['base']} at {row['ratio']:.3g}×: {first}, {last}{unsure}."
 
 
-def _end(row: dict[Any, Any], end: str) -> str:
+def _end_in_words(row: dict[Any, Any], end: str) -> str:
     under = int(row[f"under_{end}"])
     of = f" (under-trained: {under} of {plural(int(row[f'seeds_{end}']), 'seed')})" if under else ""
     ends = interval(row[f"gain_low_{end}"], row[f"gain_high_{end}"], 1)

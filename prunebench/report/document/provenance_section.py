@@ -41,8 +41,12 @@ SHORT = 12  # of a hash's 64 digits
 def section(inputs: ReportInputs) -> Section:
     """Return the section on the origin of the records."""
     cells = inputs.cells
-    blocks: list[Block] = [FactsBlock(_facts(cells)), *_made(inputs.layout), _hashes(cells)]
-    blocks += _again(inputs)
+    blocks: list[Block] = [
+        FactsBlock(_facts(cells)),
+        *_collected_by(inputs.layout),
+        _hashes(cells),
+    ]
+    blocks += _how_to_repeat(inputs)
     return Section("Provenance", "provenance", blocks)
 
 
@@ -63,7 +67,7 @@ def _facts(cells: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _made(layout: Layout) -> list[Block]:
+def _collected_by(layout: Layout) -> list[Block]:
     """Return what provenance.json says of the command that collected the records.
 
     Where the file is missing or names other files, a warning says so.
@@ -131,7 +135,7 @@ def _hashes(cells: pd.DataFrame) -> TableBlock:
     return TableBlock(columns, rows, "Hashes; each row of cells.csv holds them in full.")
 
 
-def _again(inputs: ReportInputs) -> list[Block]:
+def _how_to_repeat(inputs: ReportInputs) -> list[Block]:
     cells = inputs.cells
     commits = set(cells["commit"].dropna() if "commit" in cells.columns else [])
     if len(commits) != 1:

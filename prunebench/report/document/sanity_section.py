@@ -33,7 +33,7 @@ MESSAGES, LONGEST = 3, 160  # of a method's messages: how many are shown, and ho
 
 def section(inputs: ReportInputs) -> Section:
     """Return the section on baselines and on cells that are not ok."""
-    blocks = [_baselines(inputs.cells), *_outcomes(inputs), *_lost(inputs)]
+    blocks = [_baselines(inputs.cells), *_outcomes(inputs), *_lost_cells(inputs)]
     return Section("The gates", "gates", blocks)
 
 
@@ -108,7 +108,7 @@ def _outcomes(inputs: ReportInputs) -> list[Block]:
     return [TableBlock(columns, rows, caption), *figures]
 
 
-def _lost(inputs: ReportInputs) -> list[Block]:
+def _lost_cells(inputs: ReportInputs) -> list[Block]:
     cells, scores = inputs.cells, inputs.scores
     bad = cells[cells["status"] != OK]
     blocks: list[Block] = []
@@ -147,13 +147,13 @@ def _messages(part: pd.DataFrame) -> str:
         return NONE
     counts = part["message"].dropna().astype(str).value_counts().sort_index(kind="stable")
     counts = counts.sort_values(ascending=False, kind="stable")
-    said = [f"{count}× {_short(text)}" for text, count in counts.head(MESSAGES).items()]
+    said = [f"{count}× {_shortened(text)}" for text, count in counts.head(MESSAGES).items()]
     rest = len(counts) - MESSAGES
     if rest > 0:
         said.append(f"and {plural(rest, 'other message')}")
     return "; ".join(said)
 
 
-def _short(text: object) -> str:
+def _shortened(text: object) -> str:
     line = " ".join(str(text).split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -182,6 +182,8 @@ def with_error_names(figure: MatplotlibFigure, cells: pd.DataFrame) -> Matplotli
     """Return a figure whose errors have the name of their kind of task."""
     from matplotlib.text import Text
 
+    if error_names.traits_of(cells) is None:
+        return figure
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         before = text.get_text()

@@ -59,7 +59,7 @@ def error_length(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     for line, setting in zip(grid.panels, settings, strict=True):
         own = panels.rows_of(found, setting)
         for axes, ratio in zip(line, shown[setting], strict=False):
-            there = _at(own, ratio)
+            there = _near_compression(own, ratio)
             means = _levels(axes, panels.rows_of(dense, setting))
             means += _lines(axes, there, looks)
             _length_axis(axes, found["length"].unique())
@@ -100,7 +100,7 @@ def _compressions(rows: pd.DataFrame) -> list[float]:
     return [ratios[round(place)] for place in places]
 
 
-def _at(rows: pd.DataFrame, ratio: float) -> pd.DataFrame:
+def _near_compression(rows: pd.DataFrame, ratio: float) -> pd.DataFrame:
     """Return each method at the sparsity that comes nearest to a compression, if it comes near.
 
     What removes nothing (dense networks trained longer) stands in every panel.

@@ -91,7 +91,7 @@ def harm(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
 def _draw(
     title: str, measures: tuple[PanelMeasure, ...], cells: pd.DataFrame, context: FigureContext
 ) -> Figure | None:
-    shown = [found for each in measures if (found := _there(each, cells)) is not None]
+    shown = [found for each in measures if (found := _shown_measure(each, cells)) is not None]
     if not shown:
         return None
     columns = [column for each in shown for column in (each.column, each.below) if column]
@@ -110,7 +110,7 @@ def _draw(
     return grid.finish(panels.COMPRESSION)
 
 
-def _there(measure: PanelMeasure, cells: pd.DataFrame) -> PanelMeasure | None:
+def _shown_measure(measure: PanelMeasure, cells: pd.DataFrame) -> PanelMeasure | None:
     """Return the measure, or its replacement where its column is empty, or None where both are."""
     if measured(cells, measure.column):
         return measure

@@ -34,7 +34,7 @@ POINTS = (-100.0, 100.0)
 def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw a curve for each method and each control that shares its schedule and recovery."""
     tables, styles = [], {}
-    for method in (name for name in context.shown if name in _made(context)):
+    for method in (name for name in context.shown if name in _methods_with_parts(context)):
         for kind, (must, dashes) in CHANCE.items():
             hidden = {method, *context.other_lengths}
             others = [m for m in context.table.controls_of_kind(kind) if m not in hidden]
@@ -92,7 +92,7 @@ def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     return _draw(title, "gain (points;\nabove 0 is better)", rows, styles, context)
 
 
-def _made(context: FigureContext) -> set[str]:
+def _methods_with_parts(context: FigureContext) -> set[str]:
     """Return the methods whose parts the records name."""
     made = context.table.parts
     return set(made.index[made[list(PARTS)].notna().all(axis=1)])

@@ -69,7 +69,7 @@ def _interval(prefix: str) -> Callable[[Row], str]:
     return lambda row: interval(row[f"{prefix}low"], row[f"{prefix}high"])
 
 
-def _plain(key: str) -> Callable[[Row], str]:
+def _text(key: str) -> Callable[[Row], str]:
     return lambda row: NONE if row[key] is None else str(row[key])
 
 
@@ -105,21 +105,21 @@ def _cost(cost: CostColumn) -> Column:
 
 METHOD = Column("Method", "", _method, "method", "name")
 SHOWN = (
-    Column("Rank", "by collapses, then by score", _plain("rank"), "rank"),
+    Column("Rank", "by collapses, then by score", _text("rank"), "rank"),
     METHOD,
-    Column("Family", "", _plain("family"), "family", "name"),
+    Column("Family", "", _text("family"), "family", "name"),
     Column("Score", "points, lower is better, dense is 0", _points("score"), "score"),
     Column("95 % interval", "of the score, over seeds, on these tasks", _interval(""), "low"),
     Column(
-        "Verdict", "equivalent: within the declared region", _plain("verdict"), "verdict", "name"
+        "Verdict", "equivalent: within the declared region", _text("verdict"), "verdict", "name"
     ),
     Column(
         "Against dense", "exact sign-flip test over independent units, Holm over the family",
-        _plain("against_baseline"), "p_baseline", "words",
+        _text("against_baseline"), "p_baseline", "words",
     ),
     Column(
         "Against random", "the same test against random pruning",
-        _plain("against_reference"), "p_reference", "words",
+        _text("against_reference"), "p_reference", "words",
     ),
     Column(
         "At chosen sparsity", "points, sparsity chosen on validation", _points("chosen"), "chosen"
@@ -147,19 +147,19 @@ SHOWN = (
         _best, "best_difference", "words",
     ),
     *map(_cost, COSTS),
-    Column("Cells", "with a record", _plain("cells"), "cells"),
-    Column("Failed", "failed, diverged, collapsed or untrained cells", _plain("failed"), "failed"),
+    Column("Cells", "with a record", _text("cells"), "cells"),
+    Column("Failed", "failed, diverged, collapsed or untrained cells", _text("failed"), "failed"),
     Column("Share failed", "with its exact 95 % interval", _failed, "failed_share"),
-    Column("Left out", "cells that failed, or whose dense did", _plain("left_out"), "left_out"),
+    Column("Left out", "cells that failed, or whose dense did", _text("left_out"), "left_out"),
     Column(
         "Under-trained", "cells whose training had not come to its end; the score counts them",
-        _plain("under_trained"), "under_trained",
+        _text("under_trained"), "under_trained",
     ),
     Column(
-        "Collapsed", "compressions at which half failed, or at chance", _plain("collapsed"),
+        "Collapsed", "compressions at which half failed, or at chance", _text("collapsed"),
         "collapsed",
     ),
-    Column("Missing", "points of the grid without a record", _plain("missing"), "missing"),
+    Column("Missing", "points of the grid without a record", _text("missing"), "missing"),
 )  # fmt: skip
 
 

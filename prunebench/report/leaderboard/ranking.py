@@ -81,12 +81,12 @@ def _costs(sums: pd.DataFrame, subset: Subset) -> pd.DataFrame:
         if wanted != ALL:
             sums = sums[sums[axis] == wanted]
     total = sums.drop(columns=SETTING).groupby("method").sum()
-    means = pd.DataFrame(index=total.index)
+    means = {}
     for cost in COSTS:
         count = total[f"{cost.key}_n"]
         mean = total[cost.key] / count.where(count > 0)
         means[cost.key] = np.exp(mean) if cost.geometric else mean
-    return means
+    return pd.DataFrame(means, total.index)
 
 
 def _rows(table: pd.DataFrame) -> list[Row]:

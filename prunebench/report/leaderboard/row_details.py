@@ -83,7 +83,7 @@ def details(cells: pd.DataFrame, records: int = RECORDS, failures: int = FAILURE
     shown = table["each"] if each else [""] * len(table)
     keys = table[[*SETTING, "method", "sparsity", "statuses"]].itertuples(index=False, name=None)
     for i, ((*setting, method, sparsity, status), said) in enumerate(zip(keys, shown, strict=True)):
-        plain = [_plain(column[i], n.digits) for column, n in zip(values, numbers, strict=True)]
+        plain = [_number(column[i], n.digits) for column, n in zip(values, numbers, strict=True)]
         where = [place[tuple(setting)], targets.index(sparsity), status, said]
         packed.setdefault(str(method), []).append([*where, *plain])
     lost, left_out = _failures(cells, place, targets, failures)
@@ -94,7 +94,7 @@ def details(cells: pd.DataFrame, records: int = RECORDS, failures: int = FAILURE
     return RowDetails(settings, targets, columns, packed, lost, left_out, each)
 
 
-def _plain(value: float, digits: int) -> float | int | None:
+def _number(value: float, digits: int) -> float | int | None:
     if np.isnan(value):
         return None
     return round(value) if digits == 0 else float(value) + 0.0

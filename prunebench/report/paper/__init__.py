@@ -54,7 +54,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
     sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
     drawn = one_column.write(cells, folder / "figures", inputs.analysis, layers, sensitivity)
-    drawn += _wide(inputs, folder / "figures")
+    drawn += _page_wide_figure(inputs, folder / "figures")
     measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))
     made = {
@@ -70,7 +70,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     return [*drawn, *(folder / name for name in made)]
 
 
-def _wide(inputs: ReportInputs, folder: Path) -> list[Path]:
+def _page_wide_figure(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Draw the example's figure that is as wide as a page."""
     context = FigureContext.of(inputs.cells, inputs.analysis)
     setting = example_paper.setting_of(own(inputs.cells))

@@ -129,7 +129,7 @@ def by_tolerance(plan: Plan, table: pd.DataFrame, points: float) -> Choice:
         rows = candidates[candidates["method"] == method]
         pairs = [_pair(plan, row) if row["status"] == OK else None for _, row in rows.iterrows()]
         found = largest_tolerated(rows["sparsity"].tolist(), pairs, points, alpha)
-        reasons.append(f"{method}: {_told(found)}.")
+        reasons.append(f"{method}: {_tolerated_in_words(found)}.")
         if found.place >= 0:
             shown.append(rows.iloc[found.place])
     if not shown:
@@ -144,7 +144,7 @@ def by_tolerance(plan: Plan, table: pd.DataFrame, points: float) -> Choice:
     return _chosen(plan, taken, (first, *reasons))
 
 
-def _told(found: Tolerated) -> str:
+def _tolerated_in_words(found: Tolerated) -> str:
     said = f"shown up to sparsity {found.sparsity:g}, at most {number(found.bound)} points more"
     if found.place < 0:
         said = "nothing is shown"

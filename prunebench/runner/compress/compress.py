@@ -167,7 +167,7 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
         ),
         folder,
     )  # fmt: skip
-    record = {key: _plain(value) for key, value in chosen.row.items()}
+    record = {key: _json_value(value) for key, value in chosen.row.items()}
     write_json(
         folder / SAID,
         {"summary": summary, "asked": _asked(request), "chosen": record, "notes": notes},
@@ -176,7 +176,7 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
     return Compressed(folder, network, results, record, summary)
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """A value of a table as JSON can say it."""
     if pd.isna(value):
         return None

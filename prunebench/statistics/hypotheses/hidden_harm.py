@@ -58,7 +58,9 @@ def hidden_harm(table: PairedCells) -> Judgement:
     the baseline.
     """
     family = table.family
-    there = [harm for harm in HARMS if table.rows_of(family)[harm.column].notna().any()]
+    there = [
+        harm for harm in HARMS if table.rows_of(family, [harm.column])[harm.column].notna().any()
+    ]
     if not there:
         raise MissingRecords(f"the columns {', '.join(harm.column for harm in HARMS)} are empty")
     equal, rule = equal_cells(table, family)

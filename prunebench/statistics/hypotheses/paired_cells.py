@@ -14,7 +14,12 @@ from prunebench.statistics.best_methods import best_on_validation
 from prunebench.statistics.bootstrap import Floats, mean_or_nan
 from prunebench.statistics.cell_grid import SETTING, integrate
 from prunebench.statistics.cells_table import check_cells, flags
-from prunebench.statistics.counted_cells import as_stopped, paired_difference, under_trained
+from prunebench.statistics.counted_cells import (
+    as_stopped,
+    chance_errors,
+    paired_difference,
+    under_trained,
+)
 from prunebench.statistics.hypotheses.comparisons import Comparison, compare_each
 from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
 from prunebench.statistics.published_results import own
@@ -97,9 +102,12 @@ class PairedCells:
         """The rows of the baselines."""
         return self.rows[self.rows["method"] == DENSE]
 
-    def rows_of(self, methods: list[str] | tuple[str, ...]) -> pd.DataFrame:
-        """Return the rows of ``methods``."""
-        return self.rows[self.rows["method"].isin(methods)]
+    def rows_of(
+        self, methods: list[str] | tuple[str, ...], columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the rows of ``methods``, with these columns; default: all, a hundred and more."""
+        rows = self.rows if columns is None else self.rows[list(columns)]
+        return rows[self.rows["method"].isin(methods)]
 
     def controls_of_kind(self, kind: str) -> list[str]:
         """Return the controls of one of CONTROL_KINDS, by their parts; empty where none is."""
@@ -149,7 +157,8 @@ class PairedCells:
         cells = pruned[[*by, "seed", "sparsity", "difference", "sample_error"]]
         found = found.merge(cells, on=[*by, "seed", "sparsity"], how="left")
         found["gain"] = -found.pop("difference")
-        curves = pruned.pivot(index=[*by, "seed"], columns="sparsity")
+        measures = ["difference", "octaves", "choice_error"]
+        curves = pruned.pivot(index=[*by, "seed"], columns="sparsity", values=measures)
         empty = pd.Series(dtype=float, index=curves.index)
         integrated, left_out = [empty], [empty]
         for _, rows in curves.groupby(level=by, sort=True):
@@ -160,6 +169,15 @@ class PairedCells:
         for name, parts in made.items():
             found = found.join(pd.concat(parts[1:] or parts).rename(name), on=keys)
         return found
+
+    @cached_property
+    def chance(self) -> pd.Series:
+        """The error of a constant predictor, per row; NaN where it is not known."""
+        return chance_errors(self.rows)
+
+    @cached_property
+    def _regimes(self) -> set[tuple[str, str]]:
+        return set(self.rows[["task", "regime"]].itertuples(index=False, name=None))
 
     @cached_property
     def shared(self) -> frozenset[tuple[str, str]]:
@@ -175,9 +193,8 @@ class PairedCells:
         Values over several regimes stand under a name that is no regime's: they share the draws
         of those regimes.
         """
-        known = set(self.rows[["task", "regime"]].itertuples(index=False, name=None))
         there = set(values[["task", "regime"]].itertuples(index=False, name=None))
-        shared = {pair for pair in there if pair in self.shared or pair not in known}
+        shared = {pair for pair in there if pair in self.shared or pair not in self._regimes}
         return compare_each(values, measure, scope, against, column, margin, by, shared)
 
     def absent_note(self) -> str:

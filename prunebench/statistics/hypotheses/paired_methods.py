@@ -9,7 +9,6 @@ import pandas as pd
 
 from prunebench.experiment.settings import PARTS
 from prunebench.statistics.cell_grid import SETTING
-from prunebench.statistics.counted_cells import chance_errors
 from prunebench.statistics.hypotheses.paired_cells import MissingRecords, PairedCells, heights
 
 
@@ -60,13 +59,14 @@ def nearest_partner(
         The pair; None without a candidate.
     """
     own = table.parts.loc[method]
-    met = table.rows_of([method])[[*SETTING, "seed", "sparsity"]]
+    keys = [*SETTING, "seed", "sparsity"]
+    met = table.rows_of([method], keys)
     found = []
     for other in sorted(set(others) - {method}):
         its = table.parts.loc[other]
         if any(own[part] != its[part] for part in must):
             continue
-        if met.merge(table.rows_of([other])[[*SETTING, "seed", "sparsity"]]).empty:
+        if met.merge(table.rows_of([other], keys)).empty:
             continue
         differs = tuple(part for part in should if own[part] != its[part])
         further = sum(own[part] != its[part] for part in PARTS)
@@ -83,7 +83,8 @@ def _not_at_chance(table: PairedCells, methods: Sequence[str]) -> pd.DataFrame:
     By two standard errors of the mean over seeds; where the number of classes is not recorded,
     nothing is known of chance and all count.
     """
-    rows = table.rows_of(list(methods)).assign(chance=chance_errors(table.rows))
+    columns = [*SETTING, "sparsity", "method", "test_error"]
+    rows = table.rows_of(list(methods), columns).assign(chance=table.chance)
     points = rows.groupby([*SETTING, "sparsity", "method"])
     found = points["test_error"].agg(["mean", "sem"]).join(points["chance"].first())
     found["fine"] = ~(found["mean"] + 2 * found["sem"].fillna(0) >= found["chance"])
@@ -110,7 +111,8 @@ def paired_areas(
         SETTING, ``seed`` and ``value``; positive where ``method`` is better.
     """
     keys = [*SETTING, "seed", "sparsity"]
-    own, its = (table.rows_of([name])[[*keys, "test_error", "octaves"]] for name in (method, other))
+    columns = [*keys, "test_error", "octaves"]
+    own, its = (table.rows_of([name], columns) for name in (method, other))
     both = own.merge(its, on=keys, suffixes=("", "_other")).sort_values(keys)
     if above_chance:
         both = both.merge(_not_at_chance(table, (method, other)), on=[*SETTING, "sparsity"])

@@ -33,7 +33,7 @@ PARTIAL, RAW = "partial rank correlation, given sparsity", "rank correlation"
 def predictors(table: PairedCells) -> Judgement:
     """Correlate predictors with the gain of a cell, within a setting and seed, given sparsity."""
     family = table.family
-    there = [name for name in PREDICTORS if table.rows_of(family)[name].notna().any()]
+    there = [name for name in PREDICTORS if table.rows_of(family, [name])[name].notna().any()]
     if not there:
         raise MissingRecords(f"the columns {', '.join(PREDICTORS)} are empty")
     values = predictor_correlations(table, family)

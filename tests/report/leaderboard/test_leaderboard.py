@@ -22,6 +22,7 @@ from prunebench.statistics import read_cells, score
 from prunebench.statistics.published_results import named
 from prunebench.storage.layout import Layout
 from prunebench.text.numbers import MINUS
+from tests.report.made_up import picture
 from tests.report.shown_tables import of_html, of_markdown
 
 ALL = [ranking.EVERYTHING]
@@ -148,7 +149,7 @@ def test_published_rows_are_marked_and_have_no_rank(
     ground = ranking.basis(both)
     assert ground.pop("Published, not re-run") == "He 2022"
     assert ground == ranking.basis(cells)
-    made = Layout(tmp_path)
+    made = picture(Layout(tmp_path))
     leaderboard.write(both, made)
     data = embedded(made.leaderboard("html"))
     assert data["published"]["imp (He 2022)"] == "He 2022"
@@ -202,7 +203,7 @@ def test_a_mask_that_was_in_part_drawn_is_told(cells: pd.DataFrame, scores: Choi
 
 def test_hostile_names_stay_text(cells: pd.DataFrame, tmp_path: Path) -> None:
     bad = cells.replace({"method": {"imp": HOSTILE}, "regime": {"clean": HOSTILE}})
-    made = Layout(tmp_path)
+    made = picture(Layout(tmp_path))
     leaderboard.write(bad, made)
     text = made.leaderboard("html").read_text()
     assert "<script>alert" not in text
@@ -252,7 +253,7 @@ def test_the_ground_is_named(board: Layout) -> None:
 def test_part_of_a_grid_gives_a_leaderboard_too(
     cells: pd.DataFrame, tmp_path: Path, part: str
 ) -> None:
-    made = Layout(tmp_path)
+    made = picture(Layout(tmp_path))
     some = cells.query(part)
     some.to_csv(made.cells_csv, index=False)
     leaderboard.write(read_cells(made.cells_csv), made)

@@ -22,6 +22,7 @@ from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 from prunebench.text.numbers import MINUS, NONE, number
 from tests.report.conftest import quiet_page
+from tests.report.made_up import picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -188,7 +189,7 @@ def test_a_row_unfolds_to_its_recipe(page: Page, board: Layout) -> None:
 
 
 def test_hostile_names_do_nothing(browser: Browser, cells: pd.DataFrame, tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
+    layout = picture(Layout(tmp_path))
     bad = {"method": {"imp": HOSTILE}, "regime": {"clean": HOSTILE}, "family": {"hybrid": HOSTILE}}
     some = cells[cells["model"] == "seed-cnn"].replace(bad)
     broken = (some["method"] == HOSTILE) & (some["sparsity"] == 0.5)
@@ -276,7 +277,7 @@ def test_lengths_of_recovery_are_filtered(
 ) -> None:
     wanted = ["dense", "magnitude", "magnitude-10x", "imp-10x"]
     cells = judged[judged["method"].isin(wanted) & (judged["regime"] == "clean")]
-    made = Layout(tmp_path)
+    made = picture(Layout(tmp_path))
     leaderboard.write(cells, made)
     with quiet_page(browser, made.leaderboard("html")) as page:
         page.get_by_role("combobox", name="Length of recovery").select_option("10×")
