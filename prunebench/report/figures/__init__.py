@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def figures() -> dict[str, figure_registry.FigureSpec]:
 
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
-    layers: pd.DataFrame | None = None,
+    layers: pd.DataFrame | None = None, highlight: Sequence[str] = (),
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data, as ``<stem>.png`` and ``<stem>.pdf``.
 
@@ -59,6 +60,7 @@ def write(
         folder: where the files go.
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
+        highlight: the methods that stand out.
 
     Returns:
         The paths that were written.
@@ -66,7 +68,7 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    context = FigureContext.of(cells, analysis, layers=layers)
+    context = FigureContext.of(cells, analysis, layers=layers, highlight=highlight)
     written = []
     for each in watched(figures().values(), "figures"):
         for name, table in each.tables(context.cells):
@@ -77,8 +79,9 @@ def write(
 
 
 def draw(
-    stem: str, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE
-) -> Figure | None:
+    stem: str, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
+    highlight: Sequence[str] = (),
+) -> Figure | None:  # fmt: skip
     """Draw one figure.
 
     Args:
@@ -86,6 +89,7 @@ def draw(
         cells: the records; of one task where the stem holds ``{task}``.
         analysis: how the records are judged; None means the defaults.
         baseline: the method that the others are compared with.
+        highlight: the methods that stand out.
 
     Returns:
         The figure, or None where the cells lack what it shows.
@@ -93,7 +97,7 @@ def draw(
     Raises:
         KeyError: there is no figure of this stem.
     """
-    context = FigureContext.of(cells, analysis, baseline)
+    context = FigureContext.of(cells, analysis, baseline, highlight=highlight)
     return figures()[stem].draw(context.cells, context)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
-    layers: pd.DataFrame | None = None,
+    layers: pd.DataFrame | None = None, highlight: Sequence[str] = (),
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data at the width of a column.
 
@@ -35,6 +35,7 @@ def write(
         folder: where the files go.
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
+        highlight: the methods that stand out.
 
     Returns:
         The paths that were written.
@@ -42,7 +43,7 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    context = FigureContext.of(cells, analysis, layers=layers)
+    context = FigureContext.of(cells, analysis, layers=layers, highlight=highlight)
     written = []
     for each in figures.figures().values():
         for name, table in _tables(each, context.cells):
