@@ -69,7 +69,8 @@ class Results:
             raise PrunebenchError(f"no figure {name!r}{suggest(name, known)}")
         layers = compression_tables.read(self._layout.layers_csv, LAYER_COLUMNS)
         judged = declared_analysis.analysis(self._layout)
-        context = FigureContext.of(self.cells, judged, layers=layers)
+        highlight = declared_analysis.highlighted(self._layout)
+        context = FigureContext.of(self.cells, judged, layers=layers, highlight=highlight)
         tables = [table for _, table in known[name].tables(context.cells)]
         if known[name].stem.endswith(_OF_TASK):
             tables = [_of_task(tables, task, name)]

@@ -86,6 +86,13 @@ class Analysis(Settings):
         return self.model_dump(exclude={"tolerance"})
 
 
+class Report(Settings):
+    """What figures, tables and pages show: it changes nothing that is computed or judged."""
+
+    highlight: list[Name] = Field([])
+    """The methods that stand out, at every length of recovery, where the others are grey."""
+
+
 class Probes(Settings):
     """Measurements of stored networks: size, compression, robustness, sharpness."""
 
@@ -160,6 +167,8 @@ class Experiment(Settings):
     """How inference times are measured."""
     analysis: Analysis = Analysis()
     """How the records are judged."""
+    report: Report = Report()
+    """What figures, tables and pages show."""
 
     @field_validator("recovery_lengths")
     @classmethod
@@ -234,11 +243,13 @@ class Experiment(Settings):
                 _check_rewinding(method, training)
                 _check_trains(method, training)
         names = [method.name for method in self.methods]
-        for name in self.analysis.primary:
-            if name not in names:
-                raise PrunebenchError(
-                    f"analysis: primary: no method {name!r}{suggest(name, names)}"
-                )
+        for where, named in (
+            ("analysis: primary", self.analysis.primary),
+            ("report: highlight", self.report.highlight),
+        ):
+            for name in named:
+                if name not in names:
+                    raise PrunebenchError(f"{where}: no method {name!r}{suggest(name, names)}")
         return self
 
     def training_of(self, model: Model, regime: Regime) -> Training:
