@@ -11,6 +11,9 @@ from typing import Annotated
 import typer
 
 from prunebench.cli.app import (
+    LOOK,
+    PUBLISH,
+    RUN,
     AsJson,
     Config,
     Data,
@@ -31,6 +34,7 @@ from prunebench.text.progress_bars import bar
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("run config/default.yaml"),
         files(
@@ -40,7 +44,7 @@ from prunebench.text.progress_bars import bar
         "If it is killed or interrupted, the same command goes on from the last finished cell."
         " Snakemake runs the same jobs side by side:"
         " snakemake --cores all --configfile config/default.yaml",
-    )
+    ),
 )
 def run(config: Config, data: Data = DATA) -> None:
     """Run a whole experiment in this process, without Snakemake, and write its reports."""
@@ -56,14 +60,21 @@ def run(config: Config, data: Data = DATA) -> None:
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    for step in (tables, figures, leaderboard, report, paper, summary):
+    for step in (tables, figures, leaderboard, report, paper):
+        print(f"writing {step.__name__}", file=sys.stderr)
         step(results)
+    summary(results)
+    print(
+        f"Nothing was exported to MLflow: python -m prunebench track {results} does it.",
+        file=sys.stderr,
+    )
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("tables results/default"), files("cells.csv, latency.csv, config.json", "tables/")
-    )
+    ),
 )
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
@@ -73,16 +84,18 @@ def tables(results: Results) -> None:
 
     cells, layout = cells_of(results)
     with bar("tables"), recorded(layout, "tables") as outputs:
-        outputs += report.write(cells, layout.tables, declared_analysis.analysis(layout))
+        judged, mine = declared_analysis.analysis(layout), declared_analysis.highlighted(layout)
+        outputs += report.write(cells, layout.tables, judged, mine)
         outputs += compression_tables.write(cells, layout)
-        outputs += training_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
-        outputs += tolerance_tables.write(cells, layout.tables, declared_analysis.analysis(layout))
+        outputs += training_tables.write(cells, layout.tables, judged, mine)
+        outputs += tolerance_tables.write(cells, layout.tables, judged)
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("figures results/default"), files("cells.csv, layers.csv, config.json", "figures/")
-    )
+    ),
 )
 def figures(results: Results) -> None:
     """Draw figures/ from cells.csv and layers.csv: PNG and PDF."""
@@ -94,14 +107,18 @@ def figures(results: Results) -> None:
     cells, layout = cells_of(results)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
     with recorded(layout, "figures") as outputs:
-        outputs += report.write(cells, layout.figures, declared_analysis.analysis(layout), layers)
+        outputs += report.write(
+            cells, layout.figures, declared_analysis.analysis(layout), layers,
+            declared_analysis.highlighted(layout),
+        )  # fmt: skip
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("leaderboard results/default"),
         files("cells.csv, config.json, figures/", "leaderboard.html, .md, .csv"),
-    )
+    ),
 )
 def leaderboard(results: Results) -> None:
     """Write leaderboard.html, .md and .csv from cells.csv."""
@@ -113,10 +130,11 @@ def leaderboard(results: Results) -> None:
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("report results/default"),
         files("cells.csv, config.json, figures/", "report.html, .md"),
-    )
+    ),
 )
 def report(results: Results) -> None:
     """Write report.html and .md from cells.csv, config.json and figures/."""
@@ -128,7 +146,8 @@ def report(results: Results) -> None:
 
 
 @app.command(
-    epilog=guide(example("paper results/default"), files("cells.csv, config.json", "paper/"))
+    rich_help_panel=PUBLISH,
+    epilog=guide(example("paper results/default"), files("cells.csv, config.json", "paper/")),
 )
 def paper(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
@@ -150,17 +169,19 @@ def kit(results: Results) -> None:
 
 
 @app.command(
+    name="ro-crate",
+    rich_help_panel=PUBLISH,
     epilog=guide(
-        example("crate results/default"),
+        example("ro-crate results/default"),
         files(
             "provenance.json, workflow/ and what it describes: config.json, records, tables,"
             " figures, leaderboard, report",
             "ro-crate-metadata.json",
         ),
         "The profile is Workflow Run Crate 0.5. Snakemake must have run the experiment.",
-    )
+    ),
 )
-def crate(results: Results) -> None:
+def ro_crate(results: Results) -> None:
     """Describe an experiment's folder as a Workflow Run RO-Crate: what ran, on what, results."""
     from prunebench.storage import ro_crate as run_crate
     from prunebench.storage.layout import Layout
@@ -171,9 +192,20 @@ def crate(results: Results) -> None:
 
 
 @app.command(
+    hidden=True,
+    epilog=guide(example("crate results/default"), files("as ro-crate", "ro-crate-metadata.json")),
+)
+def crate(results: Results) -> None:
+    """Do what ``ro-crate`` does: its former name."""
+    print("note: crate is now called ro-crate; the old name will go", file=sys.stderr)
+    ro_crate(results)
+
+
+@app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("summary results/default"), files("cells.csv, config.json, logs/", "nothing")
-    )
+    ),
 )
 def summary(results: Results, as_json: AsJson = False) -> None:
     """Print a short leaderboard, where the files are, and what failed."""
@@ -194,6 +226,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
 
 
 @app.command(
+    rich_help_panel=PUBLISH,
     epilog=guide(
         example("track results/default"),
         files(
@@ -201,7 +234,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
             "results/mlflow.db and results/mlartifacts/, or to the server",
         ),
         "To look at it: mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
-    )
+    ),
 )
 def track(
     results: Results,
@@ -237,12 +270,13 @@ def track(
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("status results/default"),
         files("config.json, every record, jobs/running/, logs/", "nothing"),
         "A job that holds its lock is running; one that began and holds none was killed. The time"
         " left is estimated from the seconds that cells like the missing ones took.",
-    )
+    ),
 )
 def status(results: Results, as_json: AsJson = False) -> None:
     """Show what is done, running, failed, under-trained or missing, and how long the rest takes."""
@@ -253,6 +287,7 @@ def status(results: Results, as_json: AsJson = False) -> None:
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("check-files results/default"),
         files("every file of the experiment, and its data", "nothing new; see below"),
@@ -261,7 +296,7 @@ def status(results: Results, as_json: AsJson = False) -> None:
         " damaged and takes it out of the list of what is done, so that the command that made the"
         " experiment computes it again, and nothing else. In a read-only folder it changes"
         " nothing.",
-    )
+    ),
 )
 def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) -> None:
     """Compare every file of an experiment with its hash; what is damaged can be computed again."""
@@ -284,5 +319,5 @@ def check_files(results: Results, data: Data = DATA, as_json: AsJson = False) ->
             if names:
                 print(f"not looked at, {what}: {', '.join(names)}")
     if found:
-        print("run the experiment's command again: it computes these anew", file=sys.stderr)
+        print("run the experiment's command again: it computes these again", file=sys.stderr)
         raise typer.Exit(1)

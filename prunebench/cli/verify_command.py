@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, Data, app, example, files, guide
+from prunebench.cli.app import COMPARE, AsJson, Data, app, example, files, guide
 from prunebench.storage.layout import DATA
 
 REFERENCE = Path("results/reference/default")
@@ -23,10 +23,11 @@ def seed_of(seed: int | None) -> int:
 
 
 @app.command(
+    rich_help_panel=COMPARE,
     epilog=guide(
         example("verify results/reference/default --sample 1"),
         files("cells.csv, config.json, data/", "nothing: cells are computed in a temporary folder"),
-    )
+    ),
 )
 def verify(
     results: Annotated[

@@ -64,7 +64,7 @@ def damaged(plan: Plan, data: Path = DATA, thorough: bool = False, mend: bool = 
 def said(found: Found) -> str:
     """Return the message on damaged files, a line each; "" where there are none."""
     return "\n".join(
-        f"damaged: {path} is missing or not as it was written: made anew where it is needed"
+        f"damaged: {path} is missing or not as it was written: made again where it is needed"
         + (f" (what it held: {kept})" if kept else "")
         for path, kept in found.items()
     )

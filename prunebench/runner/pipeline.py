@@ -20,7 +20,7 @@ from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner.collect import collect
-from prunebench.runner.progress import Progress, at_work
+from prunebench.runner.progress import Progress, StepProgress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import DATA, REMOVED
@@ -324,6 +324,7 @@ def _run(plan: Plan, data: Path) -> Path:
     begin(plan, data)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
     for kind, jobs in plan.jobs.items():
+        steps = StepProgress(kind, len(jobs)) if kind in _AFTER_TRAINING else None
         for name in jobs:
             if not plan.waits_for(kind, name).isdisjoint(failed):
                 failed[f"{kind}/{name}"] = ""
@@ -332,6 +333,9 @@ def _run(plan: Plan, data: Path) -> Path:
                 _STEPS[kind](plan, name, data)
             except PrunebenchError as error:
                 failed[f"{kind}/{name}"] = str(error)
+            else:
+                if steps:
+                    steps.job(name)
     if failed:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -339,6 +343,7 @@ def _run(plan: Plan, data: Path) -> Path:
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
 
 
+_AFTER_TRAINING = ("probes", "latencies", "measures")  # whose jobs print no line for each cell
 # kind of job -> what does one of them
 _STEPS: dict[str, Callable[[Plan, str, Path], Any]] = {
     "baselines": baselines,
