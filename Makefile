@@ -32,7 +32,7 @@ setup: .venv/installed ## the environment in .venv, from the hashed lock file
 	touch $@
 
 benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on CORES cores
-	$(BIN)/python -m prunebench workflow --cores $(CORES) --configfile $(CONFIG)
+	SUMMARY=later $(BIN)/python -m prunebench workflow $(CONFIG) --cores $(CORES)
 	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
 
 anchors: setup ## published figures run again and judged: days on one GPU; ANCHORS=one.yaml runs one

@@ -4,6 +4,9 @@
 # The grid, its jobs and their settings come from prunebench.experiment.plan; here stands only their order.
 
 
+import os
+
+
 include: "workflows/common.smk"
 include: "workflows/resources.smk"
 include: "workflows/data.smk"
@@ -29,13 +32,14 @@ onsuccess:
     table = PLAN.layout.cells_csv
     old = provenance.outdated(PLAN.layout.provenance, PLAN.layout.config, table)
     told = "summary" if table.exists() and not old else "status"
-    shell("prunebench {told} {ROOT:q}")
+    if os.environ.get("SUMMARY") != "later":  # make prints it, also where nothing was left to do
+        shell("prunebench {told} {ROOT:q}")
 
 
 onerror:
     print(failures.text(PLAN, since=BEGUN), file=sys.stderr)
     print(
         f"Some jobs failed; the messages stand above and in {ROOT}/logs. What is finished is kept:"
-        " mend the cause and run the same command again.",
+        " remove the cause and run the same command again.",
         file=sys.stderr,
     )

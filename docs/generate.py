@@ -22,6 +22,7 @@ sys.path.insert(0, str(DOCS.parent))
 
 from docs.findings import findings  # noqa: E402
 from prunebench.cli import app  # noqa: E402
+from prunebench.cli.app import GROUPS, group_of  # noqa: E402
 from prunebench.evaluation import measures_table  # noqa: E402
 from prunebench.experiment import catalog, registry  # noqa: E402
 from prunebench.experiment.part_kinds import KINDS, Network  # noqa: E402
@@ -44,14 +45,9 @@ SECTIONS = {
     "Probes": "probes: what is measured of stored networks",
     "Latency": "latency: how times are measured",
     "Analysis": "analysis: how records are judged",
-    "Report": "report: one's own measures and figures",
+    "Report": "report: what is shown",
 }
 ENTRIES = {"tasks": "Task", "regimes": "Regime", "models": "Model", "methods": "Method"}
-# commands that Snakemake calls; a user seldom does
-STEPS = (
-    "download", "prepare", "check", "baselines", "curves", "probes", "latencies", "measure",
-    "collect",
-)  # fmt: skip
 SAFETY = 10**6  # a limit so high keeps libraries from breaking, and limits nobody
 # the rooms of the package from the top, each with what is in it; those of the first group use torch
 ROOMS = (
@@ -66,14 +62,14 @@ ROOMS = (
         "tasks": "data sets: sources, splits, label noise, batches",
     },
     {
-        "report": "tables, figures, leaderboard, report, the kit for a paper",
+        "report": "tables, figures, leaderboard, report, the files for a paper",
         "tracking": "export to MLflow",
         "published": "results of others, and two experiments side by side",
         "statistics": "scores, intervals, tests, hypotheses",
         "experiment": "settings, presets, the registry of parts, the plan of jobs, identities",
         "storage": "files: layout, records, hashes, locks, provenance, RO-Crate",
         "text": "numbers, safe names, Markdown and LaTeX, progress bars",
-        "errors": "the errors that tell users what to mend",
+        "errors": "the errors that tell users what to put right",
     },
 )
 OUTCOMES = ("works", "masked", "different", "refused", "fault", "limit")  # of a trial
@@ -229,21 +225,22 @@ def traits() -> str:
 
 
 def commands() -> str:
-    """Two tables of the commands and what each does: for users, and for Snakemake."""
-    group: Any = get_command(app)
-    all_of_them: dict[str, Any] = {}
-    shown = {name: command for name, command in group.commands.items() if not command.hidden}
-    for name, command in shown.items():
+    """A table of the commands and what each does, for each of their groups."""
+    whole: Any = get_command(app)
+    rows: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+    for name in whole.list_commands(None):
+        command = whole.commands[name]
+        if command.hidden:
+            continue
         below = getattr(command, "commands", {})
-        all_of_them |= {f"{name} {sub}": each for sub, each in below.items()} or {name: command}
-    rows = {
-        name: (f"`{name}`", command.get_short_help_str(200))
-        for name, command in all_of_them.items()
-    }
+        named = {f"{name} {sub}": each for sub, each in below.items()} or {name: command}
+        rows[group_of(command)] += [
+            (f"`{each}`", found.get_short_help_str(200)) for each, found in named.items()
+        ]
     header = ("command", "what it does")
-    own = catalog.page_table(header, (row for name, row in rows.items() if name not in STEPS))
-    steps = catalog.page_table(header, (rows[name] for name in STEPS))
-    return f"## For you\n\n{own}\n\n## Steps that Snakemake calls\n\n{steps}"
+    return "\n\n".join(
+        f"## {group}\n\n{catalog.page_table(header, found)}" for group, found in rows.items()
+    )
 
 
 def rooms() -> str:

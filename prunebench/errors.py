@@ -15,7 +15,7 @@ _SHORT.maxstring = _SHORT.maxother = _LONGEST
 
 
 class PrunebenchError(ValueError):
-    """Something the user can mend. The command line prints its text and exits with status 2."""
+    """What the user can put right. The command line prints its text and exits with status 2."""
 
     def __init__(self, message: str) -> None:
         # other people's messages, keys and names of files may hold line breaks

@@ -176,7 +176,7 @@ rule crate:
     params:
         root=ROOT,
     shell:
-        "prunebench crate {params.root:q} 2> >(tee {log:q} >&2)"
+        "prunebench ro-crate {params.root:q} 2> >(tee {log:q} >&2)"
 
 
 rule track:

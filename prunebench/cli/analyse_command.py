@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, app, example, files, guide
+from prunebench.cli.app import LOOK, AsJson, app, example, files, guide
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("analyse results/reference/default/cells.csv --json"),
         files("the table", "nothing but --output"),
-    )
+    ),
 )
 def analyse(
     table: Annotated[

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from click import Context
+from typer.core import TyperGroup
 
 from prunebench.errors import PrunebenchError
 
@@ -17,9 +19,33 @@ EXITS = {
     0: "done",
     1: "a check says no (verify, submit check, compare, anchors, check-files), every cell of a"
     " method failed (run), or a bug, with its traceback",
-    2: "something that you can mend: an argument, a file, a server; one line says what",
+    2: "something that you can put right: an argument, a file, a server; one line says what",
     130: "interrupted with Ctrl-C; the same command goes on",
 }
+
+
+# groups of commands in the order in which help and documentation show them
+RUN, LOOK, COMPARE, PUBLISH, EXTEND, JOBS = (
+    "Run", "Look at results", "Compare and verify", "Publish", "Extend",
+    "Jobs of the workflow, which Snakemake calls",
+)  # fmt: skip
+GROUPS = (RUN, LOOK, COMPARE, PUBLISH, EXTEND, JOBS)
+
+
+class GroupedCommands(TyperGroup):
+    """The commands, group by group."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """Return the names of all commands in the order of their groups."""
+        names = super().list_commands(ctx)
+        places = {name: GROUPS.index(group_of(self.commands[name])) for name in names}
+        return sorted(names, key=lambda name: (places[name], name != "run"))
+
+
+def group_of(command: Any) -> str:
+    """Return the group of a command; of one that is in none the last."""
+    panel = getattr(command, "rich_help_panel", None)
+    return panel if panel in GROUPS else GROUPS[-1]
 
 
 def guide(*paragraphs: str) -> str:
@@ -38,6 +64,7 @@ def files(reads: str, writes: str) -> str:
 
 
 app = typer.Typer(
+    cls=GroupedCommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

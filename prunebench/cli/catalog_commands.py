@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prunebench.cli.app import AsJson, app, document_of_error, example, files, guide
+from prunebench.cli.app import EXTEND, AsJson, app, document_of_error, example, files, guide
 from prunebench.errors import PrunebenchError
 
 # rows for programs, a table for people, and what renews that table in a text
@@ -29,7 +29,10 @@ def _show(catalog: Catalog, as_json: bool, into: Path | None) -> None:
     print(json.dumps(rows(), indent=1) if as_json else table())
 
 
-@app.command(epilog=guide(example("methods --json"), files("what ships", "nothing but --into")))
+@app.command(
+    rich_help_panel=EXTEND,
+    epilog=guide(example("methods --json"), files("what ships", "nothing but --into")),
+)
 def methods(as_json: AsJson = False, into: Into = None) -> None:
     """List the methods that ship."""
     from prunebench.experiment.catalog import fill, markdown_table, method_rows
@@ -37,7 +40,10 @@ def methods(as_json: AsJson = False, into: Into = None) -> None:
     _show((method_rows, markdown_table, fill), as_json, into)
 
 
-@app.command(epilog=guide(example("measures"), files("what ships", "nothing but --into")))
+@app.command(
+    rich_help_panel=EXTEND,
+    epilog=guide(example("measures"), files("what ships", "nothing but --into")),
+)
 def measures(as_json: AsJson = False, into: Into = None) -> None:
     """List what is measured: columns, directions, units, formulas and sources."""
     from prunebench.evaluation.measures_table import fill, measure_rows, measures_table
@@ -45,7 +51,10 @@ def measures(as_json: AsJson = False, into: Into = None) -> None:
     _show((measure_rows, measures_table, fill), as_json, into)
 
 
-@app.command(epilog=guide(example("kinds"), files("what ships", "nothing but --into")))
+@app.command(
+    rich_help_panel=EXTEND,
+    epilog=guide(example("kinds"), files("what ships", "nothing but --into")),
+)
 def kinds(as_json: AsJson = False, into: Into = None) -> None:
     """List the kinds of tasks: inputs, targets, the error that ranks, its formula and unit."""
     from prunebench.experiment.catalog import fill_kinds, kind_rows, kinds_table
@@ -54,12 +63,13 @@ def kinds(as_json: AsJson = False, into: Into = None) -> None:
 
 
 @app.command(
+    rich_help_panel=EXTEND,
     epilog=guide(
         example("check-method magnitude"),
         example("check-method my_file.py:score"),
         files("your Python file", "nothing"),
         "Exit status 0: the method keeps the contract, 2: it breaks it.",
-    )
+    ),
 )
 def check_method(
     name: Annotated[
@@ -94,7 +104,7 @@ def _method(settings: Any, name: str, config: Path | None) -> Any:
     return settings.method(name)
 
 
-@app.command(epilog=guide(example("schema"), files("nothing", "nothing")))
+@app.command(rich_help_panel=EXTEND, epilog=guide(example("schema"), files("nothing", "nothing")))
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
     from prunebench.experiment.catalog import json_schema

@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, app, example, files, guide
+from prunebench.cli.app import RUN, AsJson, app, example, files, guide
 from prunebench.storage.layout import DATA
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("compress --network my_net.py:Net --weights my.pt --data my_data.py:splits"
                 " --budget macs=0.5"),

@@ -9,17 +9,18 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, Data, app, example, files, guide, plan_of
+from prunebench.cli.app import PUBLISH, AsJson, Data, app, example, files, guide, plan_of
 from prunebench.storage.layout import DATA
 
 
 @app.command(
+    rich_help_panel=PUBLISH,
     epilog=guide(
         example(
             "export results/default/cells/digits/clean/seed-cnn/seed-0/magnitude/0.9 --to onnx"
         ),
         files("the cell and data/prepared/", "results/default/export/… or --output"),
-    )
+    ),
 )
 def export(
     cell: Annotated[

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import app, example, files, guide
+from prunebench.cli.app import RUN, app, example, files, guide
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("init my-study"),
         example("init my-study --like overfit"),
         files("nothing", "my-study.yaml in the working directory"),
-    )
+    ),
 )
 def init(
     name: Annotated[str, typer.Argument(help="name of the experiment")],

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from prunebench.cli.app import (
+    JOBS,
+    RUN,
     Config,
     Data,
     Output,
@@ -32,9 +34,10 @@ def _manifest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("download config/cifar10.yaml cifar10"), files("the configuration", "data/raw/")
-    )
+    ),
 )
 def download(config: Config, task: str, data: Data = DATA, output: Output = None) -> None:
     """Download a task's official files and verify their checksums."""
@@ -45,9 +48,10 @@ def download(config: Config, task: str, data: Data = DATA, output: Output = None
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("prepare config/default.yaml digits"), files("data/raw/", "data/prepared/")
-    )
+    ),
 )
 def prepare(config: Config, task: str, data: Data = DATA, output: Output = None) -> None:
     """Prepare a task's data: write them to one verified file of tensors, unless it is there."""
@@ -58,10 +62,11 @@ def prepare(config: Config, task: str, data: Data = DATA, output: Output = None)
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("check config/default.yaml"),
         files("the configuration and the data", "--output, and data/prepared/ where it is missing"),
-    )
+    ),
 )
 def check(config: Config, data: Data = DATA, output: Output = None) -> None:
     """Build every model of a grid and count its weights, before anything is trained.
@@ -104,13 +109,14 @@ def check(config: Config, data: Data = DATA, output: Output = None) -> None:
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("baselines results/default/config.json digits-0"),
         files(
             "config.json and data/prepared/",
             "cells/…/dense/0/: record, weights, predictions, history",
         ),
-    )
+    ),
 )
 def baselines(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Train the dense baselines of a job that are missing."""
@@ -124,10 +130,11 @@ def baselines(config: Config, job: Job, data: Data = DATA, output: Output = None
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("curves results/default/config.json magnitude@digits-0"),
         files("config.json, data/prepared/ and the baselines", "cells/…/<method>/<sparsity>/"),
-    )
+    ),
 )
 def curves(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Compute the cells of a job's curves that are missing."""
@@ -141,10 +148,11 @@ def curves(config: Config, job: Job, data: Data = DATA, output: Output = None) -
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("probes results/default/config.json digits-0"),
         files("the cells of the job", "probes.json beside each"),
-    )
+    ),
 )
 def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Measure the stored networks of a job with the probes of the configuration."""
@@ -154,10 +162,11 @@ def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("latencies results/default/config.json digits"),
         files("the cells of the task", "latency.json beside each"),
-    )
+    ),
 )
 def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None) -> None:
     """Measure the inference times of a task's networks. Run nothing else meanwhile."""
@@ -167,10 +176,11 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("measure results/default/config.json digits-0 --output rows.json"),
         files("the stored predictions of the job's cells", "its rows, as JSON, to --output"),
-    )
+    ),
 )
 def measure(config: Config, job: Job, output: Output = None) -> None:
     """Measure the stored predictions of all cells on a job's baselines, and gather their rows."""
@@ -180,13 +190,14 @@ def measure(config: Config, job: Job, output: Output = None) -> None:
 
 
 @app.command(
+    rich_help_panel=JOBS,
     epilog=guide(
         example("collect results/default/config.json results/default/jobs/measured.txt"),
         files(
             "the files that MEASURED lists",
             "cells.csv, latency.csv, layers.csv, sensitivity.csv, provenance.json, workflow/",
         ),
-    )
+    ),
 )
 def collect(config: Config, measured: Path) -> None:
     """Write cells.csv from measured jobs; the file MEASURED lists them, one path per line."""

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, app, example, files, guide
+from prunebench.cli.app import COMPARE, AsJson, app, example, files, guide
 
 DEFAULT = Path("results/default")
 
 
 @app.command(
+    rich_help_panel=COMPARE,
     name="import",
     epilog=guide(
         example("import their.csv --as Tanaka2020 --into results/default --column method=Algo"),
@@ -67,10 +68,11 @@ def import_(
 
 
 @app.command(
+    rich_help_panel=COMPARE,
     epilog=guide(
         example("compare results/default results/reference/default --tolerance 0.5"),
         files("cells.csv of both", "nothing"),
-    )
+    ),
 )
 def compare(
     a: Annotated[Path, typer.Argument(help="an experiment's folder, or a cells.csv")],
@@ -91,6 +93,7 @@ def compare(
 
 
 @app.command(
+    rich_help_panel=COMPARE,
     epilog=guide(
         example("anchors config/anchors"),
         files(
@@ -98,7 +101,7 @@ def compare(
             "anchors.csv and anchors.md to --output",
         ),
         "To run them first, on a GPU: make anchors.",
-    )
+    ),
 )
 def anchors(
     folder: Annotated[

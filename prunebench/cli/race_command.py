@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import AsJson, Data, app, cells_of, example, files, guide, plan_of
+from prunebench.cli.app import RUN, AsJson, Data, app, cells_of, example, files, guide, plan_of
 from prunebench.storage.layout import DATA
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("race results/reference/overfit --replay"),
         files(
@@ -23,7 +24,7 @@ from prunebench.storage.layout import DATA
         " than the leader is run no more. The last third of the seeds takes no part: there the"
         " winner is run once more, for the report. If it is interrupted, the same command goes on."
         " What it trains are cells of the experiment: run computes the rest.",
-    )
+    ),
 )
 def race(
     where: Annotated[

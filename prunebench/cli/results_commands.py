@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from prunebench.cli.app import (
+    LOOK,
+    PUBLISH,
+    RUN,
     AsJson,
     Config,
     Data,
@@ -31,6 +35,7 @@ from prunebench.text.progress_bars import bar
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("run config/default.yaml"),
         files(
@@ -41,7 +46,7 @@ from prunebench.text.progress_bars import bar
         " Snakemake runs the same jobs side by side:"
         " python -m prunebench workflow config/default.yaml",
         "Exit status 1: every cell of a method failed; everything else is computed and written.",
-    )
+    ),
 )
 def run(config: Config, data: Data = DATA) -> None:
     """Run a whole experiment in this process, without Snakemake, and write its reports."""
@@ -57,19 +62,26 @@ def run(config: Config, data: Data = DATA) -> None:
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    tables(results)
-    figures(results, trust_code=True)  # the configuration is one's own
-    for step in (leaderboard, report, paper, summary):
+    trusted = partial(figures, trust_code=True)  # the configuration is one's own
+    steps = {"tables": tables, "figures": trusted, "leaderboard": leaderboard, "report": report}
+    for name, step in (steps | {"paper": paper}).items():
+        print(f"writing {name}", file=sys.stderr)
         step(results)
+    summary(results)
+    print(
+        f"Nothing was exported to MLflow: python -m prunebench track {results} does it.",
+        file=sys.stderr,
+    )
     if failed := failures.wholly_failed(plan):
         print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("tables results/default"), files("cells.csv, latency.csv, config.json", "tables/")
-    )
+    ),
 )
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
@@ -81,12 +93,13 @@ def tables(results: Results) -> None:
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("figures results/default"),
         files("cells.csv, layers.csv, sensitivity.csv, config.json", "figures/"),
         "Figures of one's own, which config.json names, are drawn with --trust-code alone: they are"
         " Python of whoever made the results.",
-    )
+    ),
 )
 def figures(results: Results, trust_code: TrustCode = False) -> None:
     """Draw figures/ from cells.csv and the tables beside it: PNG and PDF."""
@@ -104,14 +117,16 @@ def figures(results: Results, trust_code: TrustCode = False) -> None:
         own = []
     judged = declared_analysis.analysis(layout)
     with recorded(layout, "figures") as outputs:
-        outputs += report.write(cells, layout.figures, judged, layers, sensitivity, own)
+        mine = declared_analysis.highlighted(layout)
+        outputs += report.write(cells, layout.figures, judged, layers, sensitivity, mine, own)
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("leaderboard results/default"),
         files("cells.csv, config.json, figures/", "leaderboard.html, .md, .csv"),
-    )
+    ),
 )
 def leaderboard(results: Results) -> None:
     """Write leaderboard.html, .md and .csv from cells.csv."""
@@ -123,10 +138,11 @@ def leaderboard(results: Results) -> None:
 
 
 @app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("report results/default"),
         files("cells.csv, config.json, figures/", "report.html, .md"),
-    )
+    ),
 )
 def report(results: Results) -> None:
     """Write report.html and .md from cells.csv, config.json and figures/."""
@@ -138,7 +154,8 @@ def report(results: Results) -> None:
 
 
 @app.command(
-    epilog=guide(example("paper results/default"), files("cells.csv, config.json", "paper/"))
+    rich_help_panel=PUBLISH,
+    epilog=guide(example("paper results/default"), files("cells.csv, config.json", "paper/")),
 )
 def paper(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
@@ -160,17 +177,19 @@ def kit(results: Results) -> None:
 
 
 @app.command(
+    name="ro-crate",
+    rich_help_panel=PUBLISH,
     epilog=guide(
-        example("crate results/default"),
+        example("ro-crate results/default"),
         files(
             "provenance.json, workflow/ and what it describes: config.json, records, tables,"
             " figures, leaderboard, report",
             "ro-crate-metadata.json",
         ),
         "The profile is Workflow Run Crate 0.5. Snakemake must have run the experiment.",
-    )
+    ),
 )
-def crate(results: Results) -> None:
+def ro_crate(results: Results) -> None:
     """Describe an experiment's folder as a Workflow Run RO-Crate: what ran, on what, results."""
     from prunebench.storage import ro_crate as run_crate
     from prunebench.storage.layout import Layout
@@ -181,9 +200,20 @@ def crate(results: Results) -> None:
 
 
 @app.command(
+    hidden=True,
+    epilog=guide(example("crate results/default"), files("as ro-crate", "ro-crate-metadata.json")),
+)
+def crate(results: Results) -> None:
+    """Do what ``ro-crate`` does: its former name."""
+    print("note: crate is now called ro-crate; the old name will go", file=sys.stderr)
+    ro_crate(results)
+
+
+@app.command(
+    rich_help_panel=LOOK,
     epilog=guide(
         example("summary results/default"), files("cells.csv, config.json, logs/", "nothing")
-    )
+    ),
 )
 def summary(results: Results, as_json: AsJson = False) -> None:
     """Print a short leaderboard, where the files are, and what failed."""
@@ -204,6 +234,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
 
 
 @app.command(
+    rich_help_panel=PUBLISH,
     epilog=guide(
         example("track results/default"),
         files(
@@ -211,7 +242,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
             "results/mlflow.db and results/mlartifacts/, or to the server",
         ),
         "To look at it: mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
-    )
+    ),
 )
 def track(
     results: Results,
@@ -247,12 +278,13 @@ def track(
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("status results/default"),
         files("config.json, every record, jobs/running/, logs/", "nothing"),
         "A job that holds its lock is running; one that began and holds none was killed. The time"
         " left is estimated from the seconds that cells like the missing ones took.",
-    )
+    ),
 )
 def status(results: Results, as_json: AsJson = False) -> None:
     """Show what is done, running, failed, under-trained or missing, and how long the rest takes."""
@@ -263,6 +295,7 @@ def status(results: Results, as_json: AsJson = False) -> None:
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("check-files results/default"),
         files("every file of the experiment, and its data", "nothing new; see below"),
@@ -272,7 +305,7 @@ def status(results: Results, as_json: AsJson = False) -> None:
         " of what is done, so that the command that made the experiment computes it again, and"
         " nothing else; a file of changed content is moved to damaged/. The export to MLflow, which"
         " lies beside the folder, is not looked at.",
-    )
+    ),
 )
 def check_files(
     results: Results,
@@ -309,12 +342,13 @@ def check_files(
 
 
 @app.command(
+    rich_help_panel=RUN,
     epilog=guide(
         example("remove results/default"),
         files("the folder", "nothing; see below"),
         "Removes the whole folder RESULTS: cells, tables, figures, reports. Runs that were exported"
         " to MLflow, data and the results of other experiments stay.",
-    )
+    ),
 )
 def remove(
     results: Results,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from prunebench.cli.app import (
+    PUBLISH,
     AsJson,
     Data,
     TrustCode,
@@ -24,7 +25,7 @@ from prunebench.cli.verify_command import Sample, Seed, seed_of
 from prunebench.storage.layout import DATA
 
 submit = typer.Typer(no_args_is_help=True, help="Submit a method with its records.")
-app.add_typer(submit, name="submit")
+app.add_typer(submit, name="submit", rich_help_panel=PUBLISH)
 
 
 @submit.command(

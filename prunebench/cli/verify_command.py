@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from prunebench.cli.app import (
+    COMPARE,
     AsJson,
     Data,
     TrustCode,
@@ -32,6 +33,7 @@ def seed_of(seed: int | None) -> int:
 
 
 @app.command(
+    rich_help_panel=COMPARE,
     epilog=guide(
         example("verify results/reference/default --sample 1"),
         example("verify results/default --method magnitude --all"),
@@ -39,7 +41,7 @@ def seed_of(seed: int | None) -> int:
         files("cells.csv, config.json, data/", "nothing: cells are computed in a temporary folder"),
         "Cells that need Python that does not ship are not re-run, and so not confirmed, unless"
         " --trust-code is given: read the files first, which are named with their hashes.",
-    )
+    ),
 )
 def verify(
     results: Annotated[

@@ -7,10 +7,11 @@ import sys
 
 import typer
 
-from prunebench.cli.app import app, example, files, guide
+from prunebench.cli.app import RUN, app, example, files, guide
 
 
 @app.command(
+    rich_help_panel=RUN,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=guide(
         example("workflow config/default.yaml --cores 4"),

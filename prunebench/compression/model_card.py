@@ -6,8 +6,8 @@ measured on the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ class CardFacts:
     dense_quality: Mapping[str, float | None]
     sizes: Mapping[str, tuple[int | None, int]]  # what -> of the dense network, of this one
     agreement: Agreement
-    speed: Mapping[str, Speed] = field(default_factory=dict)
+    architecture: str = ""  # what was built, whatever the experiment calls it
+    weights: str = ""  # where the weights that training began with come from
+    speed: Sequence[tuple[str, Speed]] = ()  # of the dense network and this one, as measured
 
 
 def card(facts: CardFacts) -> str:
@@ -150,7 +152,8 @@ def _summary(facts: CardFacts) -> str:
 def _details(facts: CardFacts) -> dict[str, Any]:
     record = facts.record
     return {
-        "architecture": record["model"],
+        "architecture": facts.architecture or record["model"],
+        "weights before training": facts.weights,
         "classifier": record.get("classifier"),
         "method": record["method"],
         "what it does": facts.description,
@@ -212,7 +215,7 @@ def _speed(facts: CardFacts) -> str:
             f"{speed.median_ms:.3f} ({speed.low_ms:.3f}–{speed.high_ms:.3f})",
             f"{speed.throughput:,.0f}",
         ]
-        for name, speed in facts.speed.items()
+        for name, speed in facts.speed
     ]  # fmt: skip
     header = ["network", "engine", "device", "threads", "batch", "ms", "inputs/s"]
     return markdown_rows(header, rows, right_from=3).rstrip()
@@ -229,6 +232,7 @@ def _limits(facts: CardFacts) -> list[str]:
     error, dense = (q.get("test_error") for q in (facts.quality, facts.dense_quality))
     if error is not None and dense is not None and error > dense:
         found.append(f"Its error is {100 * (error - dense):.2f} points above the dense one's.")
+    found += _slower(facts)
     flips = facts.quality.get("flips")
     if flips:
         found.append(
@@ -242,6 +246,20 @@ def _limits(facts: CardFacts) -> list[str]:
         " apply."
     )
     return found
+
+
+def _slower(facts: CardFacts) -> Iterator[str]:
+    """Yield where the network is slower than the dense one: their quartiles do not overlap."""
+    dense = {(s.engine, s.batch): s for name, s in facts.speed if name == "dense"}
+    macs, here = facts.sizes.get("MACs an input, dense kernels", (None, 0))
+    less = f", at {macs / here:.2f}× fewer MACs" if macs and here else ""
+    for name, speed in facts.speed:
+        other = dense.get((speed.engine, speed.batch))
+        if name == facts.network and other is not None and speed.low_ms > other.high_ms:
+            yield (
+                f"In {speed.engine}, batch {speed.batch}, it is slower than the dense network:"
+                f" {speed.median_ms:.3g} against {other.median_ms:.3g} ms{less}."
+            )
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -107,7 +107,7 @@ def _outcome(path: Path, name: str, digest: str, replace: bool, text: str) -> st
     except PrunebenchError as error:
         if replace:
             return REPLACED
-        raise PrunebenchError(f"{error}; say --replace to write it anew") from None
+        raise PrunebenchError(f"{error}; say --replace to write it again") from None
     if first.get(SOURCE) != name:
         raise PrunebenchError(
             f"{path} holds {shown(first.get(SOURCE))}: choose a name that differs in more than"

@@ -18,6 +18,12 @@ def experiment(layout: Layout) -> tuple[Experiment | None, str]:
         return None, str(error)
 
 
+def highlighted(layout: Layout) -> list[str]:
+    """Return the methods that shall stand out; none where no configuration can be read."""
+    found, _ = experiment(layout)
+    return [] if found is None else found.report.highlight
+
+
 def analysis(layout: Layout) -> Analysis:
     """Return how the records are to be judged; the defaults where no configuration can be read."""
     found, _ = experiment(layout)

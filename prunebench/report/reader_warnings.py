@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from prunebench.experiment.reachable_p import smallest_p, units_needed
-from prunebench.report import outcome_warnings
+from prunebench.report import outcome_warnings, slower_networks
+from prunebench.report.tables import compression_tables
 from prunebench.statistics import under_trained
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.label_scopes import independent_units
@@ -34,8 +35,16 @@ def of_report(inputs: ReportInputs) -> list[str]:
     return [sentence for source in sources for sentence in source(inputs)]
 
 
-def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
-    """Return what a reader of the leaderboard's ``rows`` must know before believing them."""
+def of_leaderboard(
+    cells: pd.DataFrame, rows: list[dict[str, Any]], times: pd.DataFrame | None = None
+) -> list[str]:
+    """Return what a reader of the leaderboard's ``rows`` must know before believing them.
+
+    Args:
+        cells: the records.
+        rows: of the leaderboard.
+        times: the rows of latency.csv; None where nothing was timed.
+    """
     found = []
     cells = own(cells)
     units, seeds = independent_units(cells), cells["seed"].nunique()
@@ -47,6 +56,7 @@ def of_leaderboard(cells: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]
             " before correction for the number of methods."
         )
     found += [*_trainings(cells), *_lost_cells(cells), *_drawn(cells)]
+    found += slower_networks.sentences(times, cells)
     found += _incomplete([str(row["method"]) for row in mine if row["missing"]])
     sources = sorted({str(row["published"]) for row in rows if row["published"]})
     if sources:
@@ -181,6 +191,9 @@ def _cells(inputs: ReportInputs) -> Iterator[str]:
     yield from _trainings(inputs.cells)
     yield from _lost_cells(inputs.cells)
     yield from _drawn(inputs.cells)
+    yield from slower_networks.sentences(
+        compression_tables.read(inputs.layout.latency_csv), inputs.cells
+    )
     scores = inputs.scores
     missing = scores.loc[~scores["complete"], "method"]
     yield from _incomplete([str(method) for method in missing])

@@ -70,7 +70,10 @@ class Results:
         layers = compression_tables.read(self._layout.layers_csv, LAYER_COLUMNS)
         judged = declared_analysis.analysis(self._layout)
         sensitivity = compression_tables.read(self._layout.sensitivity_csv, SENSITIVITY_COLUMNS)
-        context = FigureContext.of(self.cells, judged, layers=layers, sensitivity=sensitivity)
+        context = FigureContext.of(
+            self.cells, judged, layers=layers, sensitivity=sensitivity,
+            highlight=declared_analysis.highlighted(self._layout),
+        )  # fmt: skip
         tables = [table for _, table in known[name].tables(context.cells)]
         if known[name].stem.endswith(_OF_TASK):
             tables = [_of_task(tables, task, name)]

@@ -12,13 +12,14 @@ from prunebench.report import declared_analysis, error_names, reader_warnings
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import Row
 from prunebench.report.leaderboard.ranking import EVERYTHING
+from prunebench.report.tables import compression_tables
 from prunebench.statistics import best_on_validation
 from prunebench.statistics.published_results import own
 from prunebench.statistics.training_outcomes import column
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, interval, number, percent, seeds_text
-from prunebench.tracking import server_command
+from prunebench.tracking import exported, server_command
 
 TOP = 8
 
@@ -31,6 +32,7 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
         layout: the experiment's folder; paths are shown as it names them.
     """
     rows = _rows(cells, layout)
+    said = reader_warnings.of_leaderboard(cells, rows, compression_tables.read(layout.latency_csv))
     experiment, mine = cells["experiment"].iloc[0], own(cells)
     parts = [
         f"prunebench: {experiment}: {len(mine)} cells, {seeds_text([mine['seed'].nunique()])}\n",
@@ -38,7 +40,7 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
         *_ranking(rows),
         "\nThe lowest validation error, by regime, and its test error against dense:",
         *_best(cells),
-        *(["\nWarnings:"] if (said := reader_warnings.of_leaderboard(cells, rows)) else []),
+        *(["\nWarnings:"] if said else []),
         *(f"  - {sentence}" for sentence in said),
         "\nWhere to look:",
         *_places(layout),
@@ -53,7 +55,9 @@ def as_json(cells: pd.DataFrame, layout: Layout) -> dict[str, Any]:
         "experiment": str(cells["experiment"].iloc[0]),
         **reader_warnings.counts(cells),
         "leaderboard": rows,
-        "warnings": list(reader_warnings.of_leaderboard(cells, rows)),
+        "warnings": reader_warnings.of_leaderboard(
+            cells, rows, compression_tables.read(layout.latency_csv)
+        ),
         "places": {
             name: str(path)
             for name, path in {
@@ -115,5 +119,6 @@ def _places(layout: Layout) -> list[str]:
         "leaderboard": f"{layout.leaderboard('html')} (also .md, .csv)",
     }
     with suppress(PrunebenchError):  # it was not exported then, which was said
-        places["MLflow"] = server_command(layout)
+        if exported(layout):
+            places["MLflow"] = server_command(layout)
     return [f"  {name:<12} {place}" for name, place in places.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,19 @@ from prunebench.compression.encoding import sizes
 from prunebench.compression.export_formats import Package, format_of
 from prunebench.compression.model_card import CardFacts
 from prunebench.compression.smallest_network import SmallestNetwork
+from prunebench.compression.timing import Speed
 from prunebench.compression.verify_export import Agreement
+from prunebench.errors import PrunebenchError
 from prunebench.evaluation.generalization import quality
 from prunebench.experiment.cell import Cell
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.settings import PARTS, Method
 from prunebench.pruning.macs import macs
 from prunebench.pruning.masks import Masks
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
-from prunebench.storage.layout import PREDICTIONS, TARGETS
+from prunebench.storage.files import read_sealed
+from prunebench.storage.layout import LATENCY, PREDICTIONS, TARGETS
 from prunebench.storage.records import SPLITS
 from prunebench.tasks.predictions import Predictions
 from prunebench.text.private import without_paths
@@ -72,7 +76,43 @@ def facts(
         quality=_quality(cell, cell.cell.folder),
         dense_quality=_quality(cell, cell.cell.dense.folder),
         sizes=_sizes(package, record, file), agreement=found,
+        architecture=_architecture(cell, package), weights=_weights(cell), speed=_speeds(cell),
     )  # fmt: skip
+
+
+def _architecture(cell: RebuiltCell, package: Package) -> str:
+    """Return what was built: its name for whoever builds it again, and its class."""
+    model, built = cell.cell.baseline.model, type(package.dense).__name__
+    return f"{model.architecture or model.name} (class {built})"
+
+
+def _weights(cell: RebuiltCell) -> str:
+    """Return where the weights come from that the training of the baseline began with."""
+    model = cell.cell.baseline.model
+    known = cell.record.get("weights_hash")
+    hashed = f", SHA-256 {known}" if known else ""
+    if model.weights is not None:
+        return f"the file {Path(model.weights).name}{hashed}"
+    if model.pretrained:
+        owner = "" if HubName.named(model.architecture) else "timm's "
+        return f"pretrained, {owner}{model.architecture}{hashed}"
+    if model.loads:
+        return f"a checkpoint of the user's{hashed}"
+    return f"drawn at random, seed {cell.cell.baseline.seed}"
+
+
+def _speeds(cell: RebuiltCell) -> list[tuple[str, Speed]]:
+    """Return the times that were measured of the cell's networks; none where none were."""
+    try:
+        rows = read_sealed(cell.cell.folder / LATENCY)["rows"]
+    except (PrunebenchError, KeyError):
+        return []
+    names = {field.name for field in fields(Speed)}
+    return [
+        (row["network"], Speed(**{name: row[name] for name in names}))
+        for row in rows
+        if row["network"] in ("dense", cell.network.kind) and row.get("median_ms") is not None
+    ]
 
 
 def _data(cell: RebuiltCell) -> dict[str, str]:

@@ -86,7 +86,7 @@ def _ask_for_data(plan: Plan, task: Task, data: Path, damaged: bool) -> None:
 def said(found: Found) -> str:
     """Return the message on damaged files, a line each; "" where there are none."""
     return "\n".join(
-        f"damaged: {path} is missing or not as it was written: made anew where it is needed"
+        f"damaged: {path} is missing or not as it was written: made again where it is needed"
         + (f" (what it held: {kept})" if kept else "")
         for path, kept in found.items()
     )

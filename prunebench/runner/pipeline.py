@@ -20,7 +20,7 @@ from prunebench.experiment.plan import Plan, plan_of
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner.collect import collect
 from prunebench.runner.own_process import Unfinished, apart
-from prunebench.runner.progress import Progress, at_work
+from prunebench.runner.progress import Progress, StepProgress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import DATA, REMOVED
@@ -365,6 +365,7 @@ def _run(plan: Plan, data: Path) -> Path:
     begin(plan, data)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
     for kind, jobs in plan.jobs.items():
+        steps = StepProgress(kind, len(jobs)) if kind in _AFTER_TRAINING else None
         for name in jobs:
             if not plan.waits_for(kind, name).isdisjoint(failed):
                 failed[f"{kind}/{name}"] = ""
@@ -375,11 +376,17 @@ def _run(plan: Plan, data: Path) -> Path:
                 failed[f"{kind}/{name}"] = f"{kind}/{name}: {error}"
             except PrunebenchError as error:
                 failed[f"{kind}/{name}"] = text_of(error)
+            else:
+                if steps:
+                    steps.job(name)
     if failed:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
+
+
+_AFTER_TRAINING = ("probes", "latencies", "measures")  # whose jobs print no line for each cell
 
 
 def _do(plan: Plan, kind: str, name: str, data: Path) -> None:

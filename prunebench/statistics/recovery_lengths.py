@@ -33,6 +33,12 @@ def lengths_of(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"base": base, "length": found[LENGTH].fillna(1.0)})
 
 
+def all_lengths(cells: pd.DataFrame, methods: Collection[str]) -> list[str]:
+    """Return the methods and their forms at other lengths of recovery, sorted by name."""
+    base = lengths_of(cells)["base"]
+    return sorted(str(name) for name in base.index[base.isin(list(methods))])
+
+
 def in_order(cells: pd.DataFrame, methods: Collection[str]) -> list[str]:
     """Return methods sorted by name, each followed by its longer forms."""
     known = lengths_of(cells)

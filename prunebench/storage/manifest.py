@@ -211,7 +211,7 @@ def unreadable(path: Path, why: object) -> str:
         return f"{path} is missing or damaged: {why}"
     every = f"find {shlex.quote(str(path.parents[6]))} -name {REMOVED} -delete"
     return (
-        f"{path} was removed once it was measured (compute: keep). To compute it anew, remove"
+        f"{path} was removed once it was measured (compute: keep). To compute it again, remove"
         f" {REMOVED} beside it, or of all cells by `{every}`, and run again; keep: everything keeps"
         " it then"
     )

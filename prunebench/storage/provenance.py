@@ -284,7 +284,7 @@ def outdated(stored: Path, config: Path, cells: Path) -> str:
         return ""
     if (read(stored) or {}).get("config_sha256") == sha256_file(config):
         return ""
-    return f"{cells} is of other settings than {config}, or older: run the grid to have it anew"
+    return f"{cells} is of other settings than {config}, or older: run the grid to renew it"
 
 
 def command() -> str:

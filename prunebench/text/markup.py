@@ -8,7 +8,7 @@ many rows breaks over pages, and what is still too wide is scaled down.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 # Our own instead of pandas' Styler.to_latex or tabulate: neither splits or scales a table, and they
@@ -53,6 +53,25 @@ class PrintedTable:
     long: bool = False  # may break over pages
     over: str = ""  # what stands over all columns but the first
     label: str = ""  # to refer to it in LaTeX: tab:<label>
+
+
+def emphasised(tables: Sequence[PrintedTable], names: Collection[str]) -> list[PrintedTable]:
+    """Return the tables with the first cell in bold of each row that begins with one of the names.
+
+    Args:
+        tables: the tables.
+        names: what stands out: whole words at the beginning of a row.
+    """
+    return [
+        replace(table, rows=[_emphasised(row, names) for row in table.rows]) for table in tables
+    ]
+
+
+def _emphasised(row: TextRow, names: Collection[str]) -> TextRow:
+    first, *rest = row
+    if not isinstance(first, str) or first.partition(" ")[0] not in names:
+        return row
+    return [MarkedText(first, best=True), *rest]
 
 
 def latex_text(text: str) -> str:

@@ -74,6 +74,19 @@ def tracking_uri(layout: Layout) -> str:
     return f"sqlite:///{path}"
 
 
+def exported(layout: Layout) -> bool:
+    """Return whether there may be runs to look at: not where the store beside the results is none.
+
+    Args:
+        layout: The folders of the experiment.
+
+    Raises:
+        PrunebenchError: As ``tracking_uri``.
+    """
+    path = sqlite_path(tracking_uri(layout))
+    return path is None or path.exists()
+
+
 def server_command(layout: Layout) -> str:
     """Return the command to run for a look at the runs; with a server of one's own, its address.
 

@@ -24,11 +24,20 @@ def test_the_terminal_says_who_leads_what_failed_and_where_to_look(cells: pd.Dat
     assert "2 collapsed, 1 diverged, 1 failed" in text
     for place in (
         "results/trial/cells.csv", "results/trial/tables/", "results/trial/figures/",
-        "results/trial/leaderboard.html", "mlflow ui --backend-store-uri sqlite:///",
+        "results/trial/leaderboard.html",
     ):  # fmt: skip
         assert place in text
+    assert "mlflow" not in text  # nothing was exported
     assert max(map(len, lines)) <= 160
     assert text.endswith("\n")
+
+
+def test_mlflow_is_named_where_there_is_something_to_look_at(
+    cells: pd.DataFrame, tmp_path: Path
+) -> None:
+    (tmp_path / "mlflow.db").touch()
+    text = terminal_summary.text(cells, Layout(tmp_path / "trial"))
+    assert "mlflow ui --backend-store-uri sqlite:///" in text
 
 
 def test_dense_and_random_are_always_shown(cells: pd.DataFrame) -> None:

@@ -113,8 +113,10 @@ class Analysis(Settings):
 
 
 class Report(Settings):
-    """What tables and figures show beside what they show of every experiment."""
+    """What figures, tables and pages show: no cell is computed or judged otherwise."""
 
+    highlight: list[Name] = Field([])
+    """The methods that stand out, at every length of recovery, where the others are grey."""
     measures: list[str] = Field([])
     """Measures of one's own, each a column of cells.csv: file.py:function, or an entry point."""
     figures: list[str] = Field([])
@@ -243,7 +245,7 @@ class Experiment(Settings):
     analysis: Analysis = Analysis()
     """How the records are judged."""
     report: Report = Report()
-    """What tables and figures show beside what they show of every experiment."""
+    """What figures, tables and pages show."""
 
     @field_validator("recovery_lengths")
     @classmethod
@@ -336,11 +338,13 @@ class Experiment(Settings):
                 _check_trains(method, training)
         _ = self.own_columns  # raises where two are named alike
         names = [method.name for method in self.methods]
-        for name in self.analysis.primary:
-            if name not in names:
-                raise PrunebenchError(
-                    f"analysis: primary: no method {name!r}{suggest(name, names)}"
-                )
+        for where, named in (
+            ("analysis: primary", self.analysis.primary),
+            ("report: highlight", self.report.highlight),
+        ):
+            for name in named:
+                if name not in names:
+                    raise PrunebenchError(f"{where}: no method {name!r}{suggest(name, names)}")
         return self
 
     @property

@@ -17,6 +17,7 @@ from prunebench.report.document import (
     checklist,
     compression_section,
     figure_blocks,
+    first_section,
     length_section,
     protocol_section,
     provenance_section,
@@ -63,9 +64,10 @@ def compose(inputs: ReportInputs) -> Document:
     """Return the report's sections, in the order in which they are read."""
     short, *hypotheses = answers_section.sections(inputs)
     sections = [
-        two_by_two_section.section(inputs),
+        first_section.section(inputs),
         short,
         *_warnings(inputs),
+        two_by_two_section.section(inputs),
         length_section.section(inputs),
         setup_section.section(inputs),
         protocol_section.section(inputs),
@@ -87,7 +89,7 @@ def compose(inputs: ReportInputs) -> Document:
 
 def _warnings(inputs: ReportInputs) -> list[Section]:
     block = ListBlock(tuple(reader_warnings.of_report(inputs)), warning=True)
-    return [Section("Before you believe it", "mind", [block])] if block.items else []
+    return [Section("Caveats", "caveats", [block])] if block.items else []
 
 
 __all__ = ["compose", "html", "markdown", "write"]

@@ -22,13 +22,14 @@ from prunebench.text.numbers import NONE, number, plural
 
 TITLE = "Does an allocation that is searched pay?"
 WORDS = (
-    "Methods that differ in nothing but how sparsity is spread over layers. Errors are means over"
-    " the range of kept weights, MACs and measured time that all of a group reach, at equal shares;"
-    " what is not measured, or has no common range, is empty. The price is what a cell took to"
-    " choose: networks tried on calibration data, as many epochs of training data, and seconds"
-    " (scoring included). A method that costs more is worth it only where its error is lower than"
-    " that of its controls, random allocations among them. Intervals are Student's t over seeds;"
-    " which method is best was found after the fact, on the same test samples."
+    "The methods of a group differ only in how the sparsity is spread over the layers. Test errors"
+    " are means at equal numbers of kept weights, at equal MACs and at equal measured time, over"
+    " the range that all methods of the group reach; a cell is empty where that was not measured or"
+    " there is no such range. The last three columns are the price of choosing an allocation:"
+    " networks tried on calibration data, the same in epochs of training data, and seconds, scoring"
+    " included. A search pays only where its error is lower than that of the allocations that cost"
+    " nothing, random ones among them. Intervals are Student's t"
+    " over seeds; which method is best was found after the fact, on the same test samples."
 )
 
 

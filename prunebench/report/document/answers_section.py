@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from prunebench.report.document import figure_blocks
+from prunebench.report import verdict_words
+from prunebench.report.document import figure_blocks, first_section
 from prunebench.report.document.elements import (
     BAD,
     EVEN,
@@ -48,6 +49,7 @@ TITLES = {
     "sparsity": "Sparsity", "value": "Value", "p": "p (Holm)", "decision": "Decision",
     "seeds": "Seeds", "settings": "Settings", "units": "Units", "note": "Note",
 }  # fmt: skip
+SAME = ("measure", "against", "seeds", "settings", "units")  # said once where all rows agree
 NUMERIC = {"sparsity", "value", "p", "seeds", "settings", "units"}
 
 
@@ -95,7 +97,7 @@ def _verdicts_counted(inputs: ReportInputs) -> Section:
         TableBlock(columns, rows),
         *_chosen(inputs),
     ]
-    return Section("The short answer", "answer", blocks)
+    return Section("The verdicts", "verdicts", blocks)
 
 
 def _chosen(inputs: ReportInputs) -> list[Block]:
@@ -135,7 +137,7 @@ def _chosen(inputs: ReportInputs) -> list[Block]:
 
 
 def sections(inputs: ReportInputs) -> list[Section]:
-    """Return the short answer, a heading for the hypotheses, and a section for each of them."""
+    """Return the verdicts, a heading for the hypotheses, and a section for each of them."""
     words = (
         "Each hypothesis has its verdict and the reason for it, its figure and its numbers. In"
         " figures and tables p is adjusted by Holm. Where pruning is better than dense, a gain is"
@@ -148,7 +150,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
         blocks: list[Block] = [TextBlock(first), *([ListBlock(tuple(rest))] if rest else [])]
         blocks += _seeds(finding, inputs.analysis.alpha)
         blocks += _figures(finding, inputs, shown)
-        blocks += _evidence(finding)
+        blocks += _evidence(finding, inputs.analysis.alpha)
         title = f"{finding.number}. {finding.claim}"
         made.append(Section(title, anchor(finding), blocks, 3, mark(finding)))
     return made
@@ -174,22 +176,33 @@ def _seeds(finding: Finding, alpha: float) -> list[Block]:
 
 
 def _figures(finding: Finding, inputs: ReportInputs, shown: dict[str, Finding]) -> list[Block]:
+    if finding.figure and finding.figure == first_section.picture(inputs):
+        return [TextBlock("Its figure is the one at the top.")]
     found = figure_blocks.of_stem(inputs, finding.figure)
     if not found:
-        return [TextBlock(f"Its figure, {finding.figure}, has not been drawn.")]
+        # what these records lack has no figure, and the verdict says what that is
+        drawn = inputs.layout.figures.is_dir()
+        return [] if drawn else [TextBlock("Figures were not drawn: prunebench figures does.")]
     first = shown.setdefault(finding.figure, finding)
     if first is not finding:
         return [TextBlock(f"Its figure is shown at hypothesis {first.number}.")]
     return found
 
 
-def _evidence(finding: Finding) -> list[Block]:
-    """Return the evidence without its empty columns; values with their intervals."""
+def _evidence(finding: Finding, alpha: float) -> list[Block]:
+    """Return the evidence without its empty columns; values with their intervals.
+
+    What is the same in all rows is said once, above the table.
+    """
     table = finding.evidence
     if table.empty:
         return []
     kept = [column for column in table.columns if column not in ("low", "high")]
     kept = [column for column in kept if not _blank(table[column])]
+    same = [column for column in SAME if column in kept and _one_value(table[column])]
+    kept = [column for column in kept if column not in same]
+    if {"decision", "low", "high"} <= set(table.columns):
+        table = table.assign(decision=_decisions(table, alpha))
     columns: dict[str, str] = {}
     texts: list[Sequence[CellText]] = []
     for column in kept:
@@ -201,8 +214,24 @@ def _evidence(finding: Finding) -> list[Block]:
             ends = zip(table["low"], table["high"], strict=True)
             texts.append([interval(low, high, digits=None) for low, high in ends])
     rows: list[list[CellText]] = [list(row) for row in zip(*texts, strict=True)]
-    caption = f"Evidence: {plural(len(rows), 'comparison')}."
+    each = "".join(f"; {TITLES[c].lower()}: {_value(c, table[c].iloc[0])}" for c in same)
+    caption = f"Evidence: {plural(len(rows), 'comparison')}{each}."
     return [TableBlock(columns, rows, caption, folded=len(rows) >= FOLDED_FROM)]
+
+
+def _decisions(table: pd.DataFrame, alpha: float) -> list[str]:
+    """Return the decisions in words that the intervals beside them do not contradict."""
+    units = table["units"] if "units" in table.columns else pd.Series(math.nan, table.index)
+    return [
+        verdict_words.in_words(str(decision), low, high, pd.isna(n) or smallest_p(int(n)) <= alpha)
+        for decision, low, high, n in zip(
+            table["decision"], table["low"], table["high"], units, strict=True
+        )
+    ]
+
+
+def _one_value(column: pd.Series) -> bool:
+    return len(column) > 1 and column.nunique(dropna=False) == 1
 
 
 def _blank(column: pd.Series) -> bool:

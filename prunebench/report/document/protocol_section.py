@@ -57,7 +57,7 @@ def rules() -> tuple[str, ...]:
         " the same seed.",
         "Every training is judged twice: at its end, and where early stopping on validation labels"
         " that carry the regime's noise would have ended it.",
-        "Gate: a training came to its end where the error on the labels trained on is at most"
+        "Trained: a training came to its end where the error on the labels trained on is at most"
         f" {percent(MEMORIZED_AT)}, or where its loss can no longer fall; else the cell, dense or"
         " pruned, is under-trained, and a gain there may be one of training too short. A network"
         " that could have learned its labels and ends far from them has failed to train.",

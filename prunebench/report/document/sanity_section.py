@@ -1,4 +1,4 @@
-"""The gates: baselines that did not fit their training set, and cells that went wrong."""
+"""Did the networks train: baselines that did not fit their labels, cells that went wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MESSAGES, LONGEST = 3, 160  # of a method's messages: how many are shown, and ho
 def section(inputs: ReportInputs) -> Section:
     """Return the section on baselines and on cells that are not ok."""
     blocks = [_baselines(inputs.cells), *_outcomes(inputs), *_lost_cells(inputs)]
-    return Section("The gates", "gates", blocks)
+    return Section("Did the networks train?", "trainings", blocks)
 
 
 def _baselines(cells: pd.DataFrame) -> TableBlock:
@@ -54,12 +54,12 @@ def _baselines(cells: pd.DataFrame) -> TableBlock:
         )
     columns = {
         "Task": NAME, "Regime": NAME, "Model": NAME, "Worst training error": NUMBER,
-        "Least memorized": NUMBER, "Mean test error": NUMBER, "Gate": WORDS,
+        "Least memorized": NUMBER, "Mean test error": NUMBER, "Training": WORDS,
     }  # fmt: skip
     return TableBlock(
         columns, rows,
-        "Dense baselines, over seeds. Training error is on the labels trained on; the gate allows"
-        " at most 1 % under label noise and without augmentation. Memorized is the share of"
+        "Dense baselines, over seeds. Training error is on the labels trained on; it may be at"
+        " most 1 % under label noise and without augmentation. Memorized is the share of"
         " mislabelled training images whose wrong label is reproduced.",
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ def _gate(part: pd.DataFrame, noisy: bool) -> CellText:
     if late:
         return Mark(f"under-trained: {late} of {len(part)}", BAD)
     plain = flags(part["augmentation"]).eq(False).any()
-    return Mark("interpolated", GOOD) if noisy or plain else "clean and augmented, no gate"
+    return Mark("interpolated", GOOD) if noisy or plain else "clean and augmented: no limit"
 
 
 def _outcomes(inputs: ReportInputs) -> list[Block]:

@@ -24,17 +24,18 @@ from prunebench.report.document.elements import (
     TextBlock,
 )
 from prunebench.report.report_inputs import ReportInputs
+from prunebench.report.verdict_words import of_score, shortly
 from prunebench.statistics import performance_profiles, robust_summaries
 from prunebench.statistics.published_results import MARK
 from prunebench.statistics.score import RANDOM
 from prunebench.statistics.setting_scores import run_scores
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import NONE, interval, number, p_value, percent
+from prunebench.text.numbers import NONE, interval, number, percent
 
 COLUMNS = {
     "Rank": NAME, "Method": NAME, "Role": WORDS, "Score": NUMBER, "95 % interval": NUMBER,
-    "Verdict": WORDS, "p (dense)": NUMBER, "Against dense": WORDS, "p (random)": NUMBER,
-    "Against random": WORDS, "At chosen sparsity": NUMBER, "Its 95 % interval": NUMBER,
+    "Verdict": WORDS, "Against dense": WORDS, "Against random": WORDS,
+    "At chosen sparsity": NUMBER, "Its 95 % interval": NUMBER,
     "Wins / ties / losses": NUMBER, "Cells": NUMBER, "Failed": NUMBER, "Under-trained": NUMBER,
     "Missing": NUMBER,
 }  # fmt: skip
@@ -125,7 +126,7 @@ def _row(v: dict[Any, Any]) -> list[CellText]:
     dense = v["method"] == DENSE
     role = v.get("role") or ("reference" if dense else "control" if v["control"] else "candidate")
     tally = NONE if dense else f"{v['wins']} / {v['ties']} / {v['losses']}"
-    verdict = str(v["verdict"])
+    verdict = of_score(v)
     return [
         NONE if math.isnan(v["rank"]) else f"{v['rank']:.0f}",
         str(v["method"]),
@@ -133,10 +134,8 @@ def _row(v: dict[Any, Any]) -> list[CellText]:
         number(v["score"], 2, sign=True),
         interval(v["low"], v["high"]),
         Mark(verdict, TONES[verdict]) if verdict in TONES else verdict,
-        p_value(v["p_baseline"]),
-        str(v["against_baseline"]),
-        p_value(v["p_reference"]),
-        str(v["against_reference"]),
+        shortly(v["against_baseline"], DENSE),
+        shortly(v["against_reference"], RANDOM),
         number(v["chosen"], 2, sign=True),
         interval(v["chosen_low"], v["chosen_high"]),
         tally,

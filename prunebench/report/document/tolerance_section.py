@@ -26,17 +26,19 @@ def sections(inputs: ReportInputs) -> list[Section]:
         for name in ("test_rise", "bisected_test_rise")
     )
     words = (
-        f"The largest sparsity whose error is at most {analysis.tolerance:g} points above dense:"
-        " tested on validation from low to high sparsity up to the first that is not shown"
-        " (fixed-sequence testing, Angelopoulos 2021). Each promise is wrong with a probability of"
-        f" at most {analysis.alpha:g}, on labels like those of validation, for these networks. On"
-        f" the test samples, which chose nothing, {over} of {plural(len(found), 'curve')} are"
-        f" above the tolerance; of what bisection would have chosen, {halved}."
+        "How much can be removed while the error stays within"
+        f" {analysis.tolerance:g} points of the dense network's. Sparsities are tested on"
+        " validation, the lowest first, up to the first for which that is not shown (fixed-sequence"
+        " testing, Angelopoulos 2021). So each promise is wrong with a probability of at most"
+        f" {analysis.alpha:g}; it holds for these networks, on labels like those of validation. On"
+        f" the test samples, which had no part in the choice, {over} of"
+        f" {plural(len(found), 'curve')} are above the tolerance. Bisection, which does not test,"
+        f" would have chosen {halved} that are."
     )
     if found["noisy_labels"].any():
         words += (
-            " Where validation labels are noisy, as those of training, so is what is promised: on"
-            " clean labels, which the test rise is of, a rise is larger."
+            " Where validation labels are as wrong as those of training, the promise is about such"
+            " labels; on the clean labels of the test samples the error rises more."
         )
     unresolved = found[found["ended"] == UNRESOLVED]
     if len(unresolved):

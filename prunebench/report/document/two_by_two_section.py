@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from prunebench.report.document import figure_blocks
 from prunebench.report.document.elements import (
     NAME,
     NUMBER,
@@ -53,7 +52,7 @@ NO_STOP = (
 
 
 def section(inputs: ReportInputs) -> Section:
-    """Return the two by two in words, as figure and as table; what is not recorded is said."""
+    """Return the two by two in words and as table; what is not recorded is said."""
     found = inputs.two_by_two
     blocks: list[Block] = []
     if found.empty:
@@ -66,7 +65,6 @@ def section(inputs: ReportInputs) -> Section:
     if lacking:
         blocks.append(ListBlock(tuple(lacking), warning=True))
     blocks.append(ListBlock((*_sentences(inputs, found), *_continued(inputs))))
-    blocks += figure_blocks.of_stem(inputs, training_tables.TWO_BY_TWO)
     blocks += [_table(found), *_left_out(found, (TRAINED, STOPPED) if stopped else (TRAINED,))]
     return Section(TITLE, "two-by-two", blocks)
 
@@ -93,11 +91,11 @@ def _sentences(inputs: ReportInputs, found: pd.DataFrame) -> Iterator[str]:
                 said.append(f"{state}, of {plural(judged.total(), 'method')}: {counts}")
         if not said:
             yield (
-                f"{_scope_name(str(scope), found)}: no pair, or no validation"
+                f"{where(str(scope), found)}: no pair, or no validation"
                 " error to choose a sparsity by: nothing to compare."
             )
             continue
-        yield f"{_scope_name(str(scope), found)}: {'; '.join(said)}. {_example(rows)}"
+        yield f"{where(str(scope), found)}: {'; '.join(said)}. {_example(rows)}"
 
 
 def _continued(inputs: ReportInputs) -> Iterator[str]:
@@ -112,8 +110,8 @@ def _continued(inputs: ReportInputs) -> Iterator[str]:
     rows = found[of_one_setting(found) & (found["gain_stopped_high"] < 0)]
     for row in rows.to_dict("records"):
         yield (
-            f"{_scope_name(row['scope'], found)}: {row['method']}, the dense network trained on"
-            f" from its trained weights, is worse as well where it is stopped:"
+            f"{where(row['scope'], found)}: {row['method']}, the dense network trained on from its"
+            f" trained weights, is worse as well where it is stopped:"
             f" {training_tables.corner(row, 'gain_stopped')} points. What goes on from trained"
             " weights has learned its labels before it can be stopped: where such a method is"
             " worse stopped, that is not pruning's doing, and neither is its interaction."
@@ -136,7 +134,7 @@ def _example(rows: pd.DataFrame) -> str:
     return f"{said}{beside}{'' if both == NONE else f' (interaction {both})'}."
 
 
-def _scope_name(scope: str, found: pd.DataFrame) -> str:
+def where(scope: str, found: pd.DataFrame) -> str:
     """Return a scope's name; the regime alone where there is one task and one model."""
     settings = found[of_one_setting(found)]
     if (
@@ -153,7 +151,7 @@ def _table(found: pd.DataFrame) -> TableBlock:
     columns |= {CORNERS[name].capitalize(): NUMBER for name in shown} | {"Pairs": NUMBER}
     rows = [
         [
-            _scope_name(row["scope"], found), row["method"],
+            where(row["scope"], found), row["method"],
             *(training_tables.corner(row, name) for name in shown), training_tables.pairs_of(row),
         ]
         for row in found.to_dict("records")
@@ -173,7 +171,7 @@ def _left_out(found: pd.DataFrame, states: tuple[str, ...]) -> Iterator[Block]:
     for row in single.to_dict("records"):
         said = [(str(row[f"{state}_left_out"]), row[f"{state}_why"] or NONE) for state in states]
         if any(why != NONE for _, why in said):
-            names = [_scope_name(row["scope"], found), row["method"]]
+            names = [where(row["scope"], found), row["method"]]
             rows.append([*names, *(text for pair in said for text in pair)])
     columns = {"Where": NAME, "Method": NAME}
     for state in states:

@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ def figures(own: Iterable[str] = ()) -> dict[str, figure_registry.FigureSpec]:
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
     layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
-    own: Iterable[str] = (),
+    highlight: Sequence[str] = (), own: Iterable[str] = (),
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data, as ``<stem>.png`` and ``<stem>.pdf``.
 
@@ -110,6 +110,7 @@ def write(
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
         sensitivity: the rows of sensitivity.csv; None where there are none.
+        highlight: the methods that stand out.
         own: the names of figures of one's own; one that fails is told, and the others are drawn.
 
     Returns:
@@ -118,7 +119,9 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    context = FigureContext.of(cells, analysis, layers=layers, sensitivity=sensitivity)
+    context = FigureContext.of(
+        cells, analysis, layers=layers, sensitivity=sensitivity, highlight=highlight
+    )
     written = []
     for each in watched(figures(own).values(), "figures"):
         for name, table in each.tables(context.cells):
@@ -129,8 +132,9 @@ def write(
 
 
 def draw(
-    stem: str, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE
-) -> MatplotlibFigure | None:
+    stem: str, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
+    highlight: Sequence[str] = (),
+) -> MatplotlibFigure | None:  # fmt: skip
     """Draw one figure.
 
     Args:
@@ -138,6 +142,7 @@ def draw(
         cells: the records; of one task where the stem holds ``{task}``.
         analysis: how the records are judged; None means the defaults.
         baseline: the method that the others are compared with.
+        highlight: the methods that stand out.
 
     Returns:
         The figure, or None where the cells lack what it shows.
@@ -145,7 +150,7 @@ def draw(
     Raises:
         KeyError: there is no figure of this stem.
     """
-    context = FigureContext.of(cells, analysis, baseline)
+    context = FigureContext.of(cells, analysis, baseline, highlight=highlight)
     return figures()[stem].draw(context.cells, context)
 
 

@@ -60,11 +60,15 @@ def pareto(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         f"Test error against cost: {panels.place_of(rows, settings)}", len(settings), len(prices),
         styles, ["black line: Pareto front"], height=1.7,
     )  # fmt: skip
+    errors = []
     for setting, line in zip(settings, grid.panels, strict=True):
         for axes, price in zip(line, prices, strict=True):
-            _points(axes, price, panels.rows_of(rows, setting), context, styles)
+            drawn = _points(axes, price, panels.rows_of(rows, setting), context, styles)
+            errors.append((axes, drawn))
         line[0].set_title(panels.title_of(setting, settings), loc="left", fontweight="bold")
-        line[0].set_ylabel("test error (%)")
+    wide = panels.error_axes(errors)
+    for line in grid.panels:
+        line[0].set_ylabel("test error (%, log scale)" if wide else "test error (%)")
     return grid.finish()
 
 
@@ -74,7 +78,8 @@ def _points(
     rows: pd.DataFrame,
     context: FigureContext,
     styles: panels.LineStyles,
-) -> None:
+) -> pd.Series:
+    """Draw the networks of a panel with their Pareto front; return the errors in per cent."""
     rows = rows.assign(
         cost=rows[f"{price.column}_mean"] * price.scale, mean=100 * rows["test_error_mean"]
     ).dropna(subset=["cost", "mean"])
@@ -89,7 +94,7 @@ def _points(
     axes.set_xscale("log")
     panels.cost_axis(axes.xaxis)
     axes.set_xlabel(price.label)
-    panels.error_axis(axes, rows["mean"])
+    return rows["mean"]
 
 
 @figure(

@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 ERROR, STOPPED = "test_error", "stopped_test_error"
 # what He 2022 calls the phases, by what the statistics find
 PHASES = {"maximum": "critical", "minimum": "sweet", "collapse": "collapsed"}
+MEANINGS = {
+    "maximum": "the error peaks above the dense network's",
+    "minimum": "it is lowest, below the dense network's",
+    "collapse": "from here on it stays above its lowest",
+}
 HEADROOM = 0.2  # of a panel's height, for the phases' names
 SPEEDUP = "theoretical speed-up (dense / kept MACs, log scale)"
 
 
 @figure(
     "error-compression-{task}",
-    "Test error against compression, a panel a regime (and model). Curves: methods, with 95 % bands"
-    " over seeds; grey: controls; black lines: dense networks (as trained, and controls of the same"
-    " budget). Dotted verticals name the phases of sparse double descent (He et al. 2022) of the"
+    "Test error against compression, a panel a regime (and model). Coloured curves: methods, with"
+    " 95 % bands over seeds; grey: controls; black lines: dense networks (as trained, and controls"
+    " of the same budget); thin, without markers: stopped on validation, where that was recorded."
+    " Dotted verticals name the phases of sparse double descent (He et al. 2022) of the"
     " named method, as far as the statistics show them: critical, where its error peaks above the"
     " dense network's; sweet, where it is lowest and below; collapsed, from where it stays above"
-    " its lowest. Error axes are logarithmic where errors differ more than threefold."
-    " Dotted curves with hollow markers, where there are any: published, not re-run.",
+    " its lowest. Error axes are logarithmic where errors of a panel differ more than threefold."
+    " Coloured and dotted with hollow markers, where there are any: published, not re-run.",
     published=True,
 )
 def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
@@ -45,11 +51,12 @@ def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | N
         for setting, found in followed.items()
         if found is not None
     ]
-    said = f"dotted: phases (He et al. 2022) of {', '.join(named)}" if named else ""
+    shown = [m for m in PHASES if any(f is not None and pd.notna(f[m]) for f in followed.values())]
+    words = "; ".join(f"{PHASES[mark]}: {MEANINGS[mark]}" for mark in shown)
+    said = f"dotted lines: phases (He et al. 2022) of {', '.join(named)}\n{words}" if named else ""
     grid = _sheet("Test error against compression", rows, settings, context, said)
-    for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
-        _panel(axes, setting, rows, context, "compression_ratio")
-        axes.set_title(panels.title_of(setting, settings))
+    used = _panels(grid, settings, rows, context, "compression_ratio")
+    for axes, setting in zip(used, settings, strict=True):
         if (found := followed[setting]) is not None:
             _phases(axes, found, panels.rows_of(rows, setting), context)
     return grid.finish(panels.COMPRESSION)
@@ -60,7 +67,7 @@ def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     "Test error against the theoretical speed-up, dense over kept multiply-accumulates, a panel a"
     " regime (and model). Curves: methods, with 95 % bands over seeds; grey: controls; black lines:"
     " dense networks; thin, without markers: stopped on validation. Removed weights that no"
-    " hardware skips count as well. Dotted curves with hollow markers, where there are any:"
+    " hardware skips count as well. Coloured and dotted with hollow markers, where there are any:"
     " published, not re-run.",
     published=True,
 )
@@ -71,9 +78,7 @@ def error_speedup(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     rows = points(cells, [ERROR, STOPPED])
     settings = context.settings(rows)
     grid = _sheet("Test error against theoretical speed-up", rows, settings, context)
-    for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
-        _panel(axes, setting, rows, context, "theoretical_speedup")
-        axes.set_title(panels.title_of(setting, settings))
+    _panels(grid, settings, rows, context, "theoretical_speedup")
     return grid.finish(SPEEDUP)
 
 
@@ -96,15 +101,23 @@ def _sheet(
     )  # fmt: skip
 
 
-def _panel(
-    axes: Axes, setting: tuple[str, str], rows: pd.DataFrame, context: FigureContext, ratio: str
-) -> None:
-    own = panels.rows_of(rows, setting)
-    drawn = panels.curves(axes, own, ERROR, context.styles, 100, (0, 100), ratio)
-    thin = _stopped(axes, own, context, ratio)
-    wide = panels.error_axis(axes, pd.concat([drawn["mean"], thin]))
-    panels.ratio_axis([axes], rows, ratio)
-    axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")
+def _panels(
+    grid: panels.PanelGrid, settings: list[tuple[str, str]], rows: pd.DataFrame,
+    context: FigureContext, ratio: str,
+) -> list[Axes]:  # fmt: skip
+    """Draw a panel for each setting, all with axes of one kind; return the panels."""
+    used, errors = grid.used(len(settings)), []
+    for axes, setting in zip(used, settings, strict=True):
+        own = panels.rows_of(rows, setting)
+        drawn = panels.curves(axes, own, ERROR, context.styles, 100, (0, 100), ratio)
+        thin = _stopped(axes, own, context, ratio)
+        errors.append((axes, pd.concat([drawn["mean"], thin])))
+        axes.set_title(panels.title_of(setting, settings))
+    panels.ratio_axis(used, rows, ratio)
+    wide = panels.error_axes(errors)
+    for axes in used:
+        axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")
+    return used
 
 
 def _stopped(axes: Axes, rows: pd.DataFrame, context: FigureContext, ratio: str) -> pd.Series:

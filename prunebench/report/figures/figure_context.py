@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from prunebench.statistics.hypotheses.paired_cells import (
     pair_cells,
 )
 from prunebench.statistics.published_results import origin, own
-from prunebench.statistics.recovery_lengths import longest
+from prunebench.statistics.recovery_lengths import all_lengths, longest
 from prunebench.statistics.score import ALL
 from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
 
@@ -39,11 +40,13 @@ class FigureContext:
     baseline: str = DENSE
     layers: pd.DataFrame | None = None  # layers.csv
     sensitivity: pd.DataFrame | None = None  # sensitivity.csv
+    highlight: tuple[str, ...] = ()  # methods in colour and on top, where the others are grey
 
     @classmethod
     def of(
         cls, cells: pd.DataFrame, analysis: Analysis | None = None, baseline: str = DENSE,
         layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
+        highlight: Sequence[str] = (),
     ) -> FigureContext:  # fmt: skip
         """Return the context of a table of cells.
 
@@ -55,6 +58,8 @@ class FigureContext:
             baseline: the method that the others are compared with.
             layers: the rows of layers.csv, for the figure of layers.
             sensitivity: the rows of sensitivity.csv, for its figures.
+            highlight: the methods that stand out, at every length of their recovery; none: all
+                are alike.
         """
         extra = [c for c in cells.columns if c not in COLUMNS]
         order = [*COLUMNS, *extra]
@@ -65,7 +70,9 @@ class FigureContext:
         # the records themselves stay as they are: who counts them leaves out what failed
         cells["difference"] = paired_difference(cells, baseline)["difference"]
         cells["gain"] = -cells["difference"]
-        return cls(cells.copy(), analysis or Analysis(), baseline, layers, sensitivity)
+        stands_out = tuple(all_lengths(cells, highlight))
+        judged = analysis or Analysis()
+        return cls(cells.copy(), judged, baseline, layers, sensitivity, stands_out)
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:
@@ -131,8 +138,13 @@ class FigureContext:
 
     @cached_property
     def shown(self) -> list[str]:
-        """Return the methods drawn in colour, by name: declared ones, then the best scores."""
+        """Return the methods drawn in colour, by name: declared ones, then the best scores.
+
+        Where methods are highlighted, these alone.
+        """
         there = [name for name in self.candidates if name not in self.other_lengths]
+        if mine := [name for name in there if name in self.highlight]:
+            return mine
         if len(there) <= EMPHASISED:
             return there
         declared = longest(self.own, self.analysis.primary)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ROW = 0.17  # inches a method
 NAMES = 0.6  # of the figure's width, at most for the methods' names
-LEAST, LINE = 0.35, 0.16  # inches of a panel at least, and of a line of text around it
+EDGE = 0.7  # of a row, above the first method and below the last
+SPARE = 1.2  # inches for the texts around panels, before these are measured
 LOWER = 0.3  # of a row, by which the stopped state stands below the trained one
 Ends = tuple[pd.Series, pd.Series, pd.Series]  # values, and the ends of their intervals
 
@@ -155,12 +156,9 @@ def _draw(
     lines = -(-len(shown) // across)
     heights = rows.heights
     width = panels.width_of(across)
-    heading = fill(title, int(10.5 * width))
-    below = label if across > 1 else fill(label, 56)
-    tall = lines * (0.42 + ROW * (max(heights.values()) + 1)) + 0.7
-    around = LINE * (heading.count("\n") + below.count("\n") + 2 + 3 * lines) + 0.2
-    made = Figure(figsize=(width, max(tall, around + LEAST * lines)), layout="constrained")
-    made.suptitle(heading, fontweight="bold")
+    tall = ROW * (max(heights.values()) + 2 * EDGE)
+    made = Figure(figsize=(width, lines * (tall + SPARE) + SPARE), layout="constrained")
+    made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")
     grid = list(made.subplots(lines, across, squeeze=False, sharey=True).flat)
     for axes in grid[len(shown) :]:
         axes.remove()
@@ -173,27 +171,20 @@ def _draw(
         _end(axes, values, heights, context, None if thin is None else thin[0])
         only = key == EVERYTHING and len(shown) > 1
         axes.set_title("all regimes" if only else regimes[0] if len(shown) == 1 else key[1])
-        for title, names in list(rows.groups.items())[1:]:
-            border = heights[names[0]] + 1
+        for group, names in list(rows.groups.items())[1:]:
+            border = heights[names[0]] + 1.35
             axes.axhline(border, color="0.6", linewidth=0.6, dashes=(2, 2))
-            axes.text(0.99, border - 0.1, title, transform=axes.get_yaxis_transform(),
+            axes.text(0.99, border - 0.05, group, transform=axes.get_yaxis_transform(),
                       fontsize=6.5, style="italic", ha="right", va="top", zorder=6)  # fmt: skip
-    room = 72 * NAMES * width
-    grid[0].set_yticks(list(heights.values()), [_label(name, room) for name in heights])
-    grid[0].set_ylim(-0.7, max(heights.values()) + 0.7)
-    made.supxlabel(below, fontsize=style.RC["axes.labelsize"])
+    room, size = 72 * NAMES * width, style.RC["ytick.labelsize"]
+    names = [panels.shortened(name, room, size) for name in heights]
+    grid[0].set_yticks(list(heights.values()), names)
+    panels.stand_out(grid[0].get_yticklabels(), heights, context)
+    grid[0].set_ylim(-EDGE, max(heights.values()) + EDGE)
+    panels.wrap_titles(grid[: len(shown)], (1 - NAMES / across) * width / across)
+    made.supxlabel(panels.lines_of(label, width), fontsize=style.RC["axes.labelsize"])
+    panels.fit_height(made, grid[0], tall, lines)
     return made
-
-
-def _label(name: str, room: float) -> str:
-    """Return a name that takes at most ``room`` points: the middle of a longer one is left out."""
-    from matplotlib.textpath import TextPath
-
-    size = style.RC["ytick.labelsize"]
-    label, half = name, (len(name) - 1) // 2
-    while half and TextPath((0, 0), label, size=size).get_extents().width > room:
-        label, half = f"{name[:half]}…{name[-half:]}", half - 1
-    return label
 
 
 def _panel(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +33,8 @@ _CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 5, "zord
     " labels that carry the regime's noise. Black, level: the dense baseline. Hollow: under-trained"
     " in half of the seeds or more, which may look like a gain; a cross at the upper edge: a seed"
     " failed to train or was lost, and is not in the mean. Error axes are logarithmic where errors"
-    " differ more than threefold. A gain that holds only at the left end is one of training too"
-    " short.",
+    " of a panel differ more than threefold. A gain that holds only at the left end is one of"
+    " training too short.",
     lengths=True,
 )
 def error_length(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
@@ -56,6 +57,7 @@ def error_length(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         height=2.3 if across == 1 else 1.75,
     )  # fmt: skip
     dense = bands(cells[cells["method"] == context.baseline], ["test_error", "stopped_test_error"])
+    errors = []
     for line, setting in zip(grid.panels, settings, strict=True):
         own = panels.rows_of(found, setting)
         for axes, ratio in zip(line, shown[setting], strict=False):
@@ -63,14 +65,16 @@ def error_length(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
             means = _levels(axes, panels.rows_of(dense, setting))
             means += _lines(axes, there, looks)
             _length_axis(axes, found["length"].unique())
-            panels.error_axis(axes, pd.Series(means).dropna())
+            errors.append((axes, pd.Series(means, dtype=float).dropna()))
             _failures(axes, there, looks)
             ends = there.loc[there["sparsity"] > 0, "ratio"]
             axes.set_title(f"{panels.title_of(setting, settings)}, {_ratios(ends)}")
-            if axes is line[0] or panels.narrow():
-                axes.set_ylabel("test error (%)")
         for axes in line[len(shown[setting]) :]:
             axes.remove()
+    wide = panels.error_axes(errors)
+    for axes, _ in errors:
+        if axes in grid.panels[:, 0] or panels.narrow():
+            axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")
     return grid.finish("length of recovery (times the declared epochs, log scale)")
 
 
@@ -83,7 +87,8 @@ def _looks(context: FigureContext, found: pd.DataFrame) -> dict[str, style.LineS
         name = str(base.get(method, method))
         if name in there and name not in looks:
             level = look.marker == ""
-            looks[name] = style.LineStyle(style.BLACK, "*", look.dashes, 1.1) if level else look
+            own = style.LineStyle(style.BLACK, "*", look.dashes, 1.1) if level else look
+            looks[name] = replace(own, fill=None)  # a hollow marker says under-trained here
     return looks
 
 

@@ -102,10 +102,16 @@ def _draw(
         panels.styles_of(rows, context),
         panels.legend_notes(rows, context, "controls may leave a panel"), height=1.45, sharex=True,
     )  # fmt: skip
+    errors = []
     for setting, line in zip(settings, grid.panels, strict=True):
         for axes, measure in zip(line, shown, strict=True):
-            _panel(axes, measure, panels.rows_of(rows, setting), context)
+            drawn = _panel(axes, measure, panels.rows_of(rows, setting), context)
+            if measure.column == "test_error":
+                errors.append((axes, drawn["mean"]))
         line[0].set_title(panels.title_of(setting, settings), loc="left", fontweight="bold")
+    if panels.error_axes(errors):
+        for axes, _ in errors:
+            axes.set_ylabel(axes.get_ylabel().replace(" (%", "\n(%, log scale"))
     panels.ratio_axis(grid.panels.flat, rows, ticks=4 if len(shown) > panels.ACROSS else 5)
     return grid.finish(panels.COMPRESSION)
 
@@ -119,19 +125,19 @@ def _shown_measure(measure: PanelMeasure, cells: pd.DataFrame) -> PanelMeasure |
     return None
 
 
-def _panel(axes: Axes, measure: PanelMeasure, rows: pd.DataFrame, context: FigureContext) -> None:
+def _panel(
+    axes: Axes, measure: PanelMeasure, rows: pd.DataFrame, context: FigureContext
+) -> pd.DataFrame:
     drawn = panels.curves(axes, rows, measure.column, context.styles, 100, measure.limits)
     axes.set_ylabel(measure.label)
     if measure.below:
         down = panels.curves(axes, rows, measure.below, context.styles, -100, measure.limits)
         drawn = pd.concat([drawn, down])
         _mirrored(axes)
-    if measure.column == "test_error" and panels.error_axis(axes, drawn["mean"]):
-        axes.set_ylabel(measure.label.replace(" (%", "\n(%, log scale"))
-    else:
-        panels.value_axis(axes, drawn, [*context.candidates, *context.levels])
+    panels.value_axis(axes, drawn, [*context.candidates, *context.levels])
     if measure.below or measure.limits[0] < 0:
         axes.axhline(0, color="0.5", linewidth=0.6, zorder=1.1)
+    return drawn
 
 
 def _mirrored(axes: Axes) -> None:

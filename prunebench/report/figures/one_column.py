@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def write(
     cells: pd.DataFrame, folder: Path, analysis: Analysis | None = None,
     layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
+    highlight: Sequence[str] = (),
 ) -> list[Path]:  # fmt: skip
     """Draw every figure that has data at the width of a column.
 
@@ -36,6 +37,7 @@ def write(
         analysis: how the records are judged; None means the defaults.
         layers: the rows of layers.csv; None where there are none.
         sensitivity: the rows of sensitivity.csv; None where there are none.
+        highlight: the methods that stand out.
 
     Returns:
         The paths that were written.
@@ -43,7 +45,9 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    context = FigureContext.of(cells, analysis, layers=layers, sensitivity=sensitivity)
+    context = FigureContext.of(
+        cells, analysis, layers=layers, sensitivity=sensitivity, highlight=highlight
+    )
     written = []
     for each in figures.figures().values():
         for name, table in _tables(each, context.cells):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.15  # inches a method
+NAMES = 0.5  # of a column's width, at most for the methods' names
 # kind -> its name in the legend, its colour, and the hatch that tells it apart in grey print
 SHARES = {
     LEARNED: ("trained out: knows its labels", "#0173b2", ""),
@@ -59,6 +60,8 @@ def training_outcomes(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
         _bars(axes, panels.rows_of(found, setting).set_index("method"), names, kinds)
         axes.set_title(panels.title_of(setting, settings))
+    for axes in grid.panels[:, 0]:  # the others share their names
+        panels.stand_out(axes.get_yticklabels(), names, context)
     return _finish(grid, kinds)
 
 
@@ -71,7 +74,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, names: list[str], kinds: list[str]) ->
                   edgecolor=style.BLACK if hatch or kind == UNKNOWN else colour,
                   linewidth=0.3)  # fmt: skip
         left = left + share
-    axes.set_yticks(range(len(names)), names)
+    room, size = 72 * NAMES * panels.width_of(1), style.RC["ytick.labelsize"]
+    axes.set_yticks(range(len(names)), [panels.shortened(name, room, size) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.grid(visible=False, axis="y")
@@ -83,6 +87,7 @@ def _finish(grid: panels.PanelGrid, kinds: list[str]) -> Figure:
 
     for axes in grid.lowest:
         axes.set_xlabel("share of cells (%)")
+    grid.wrap_titles()
     handles = [
         Patch(facecolor=colour, hatch=hatch, edgecolor=style.BLACK, linewidth=0.3, label=name)
         for name, colour, hatch in (SHARES[kind] for kind in kinds)

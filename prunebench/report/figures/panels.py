@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 ACROSS = 3  # panels a row
 WIDE = 3  # largest over smallest error from which on the axis is logarithmic
@@ -42,20 +43,20 @@ class PanelGrid:
 
     def __init__(
         self, title: str, rows: int, across: int, styles: LineStyles, notes: Iterable[str] = (),
-        height: float = 1.6, **subplots: Any,
+        height: float = 1.6, width: float | None = None, **subplots: Any,
     ) -> None:  # fmt: skip
         from matplotlib.figure import Figure
 
         self.across = 1 if narrow() else across
         height *= LOW if narrow() else 1
         lines = rows * across // self.across
-        width = width_of(self.across)
+        width = width or width_of(self.across)
         # beside a name in the legend, in letters: its line, and the space between two columns
         self.spaces = {"handlelength": 2.8, "columnspacing": 1.0} if narrow() else {
             "handlelength": 3.2, "columnspacing": 2.0}  # fmt: skip
         self.columns = _legend_columns(styles, width, 0.47 if narrow() else 0.62)
         title = fill(title, int(10.5 * width))
-        self.note = "\n".join(fill(note, int(17 * width)) for note in notes if note)
+        self.note = lines_of("\n".join(note for note in notes if note), width)
         below = -(-len(styles) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
         page = lines * height + TITLE * (title.count("\n") + 1) + 0.4 + LINE * below
         self.figure: Figure = Figure(figsize=(width, page), layout="constrained")
@@ -76,22 +77,31 @@ class PanelGrid:
         self.lowest = panels[(count - 1) // self.across * self.across : count]
         return panels[:count]
 
+    def wrap_titles(self) -> None:
+        """Write the panels' titles in lines no wider than a panel, in a figure so much taller."""
+        more = wrap_titles(list(self.panels.flat), self.figure.get_figwidth() / self.across)
+        tall = self.figure.get_figheight() + TITLE * more * (self.panels.size // self.across)
+        self.figure.set_figheight(tall)
+
     def finish(self, x_label: str = "") -> Figure:
         """Label the lowest panels with ``x_label``, draw the legend and return the figure."""
         from matplotlib.lines import Line2D
 
+        width = self.figure.get_figwidth()
         for axes in self.lowest if x_label else ():
-            axes.set_xlabel(fill(x_label, int(13 * self.figure.get_figwidth() / self.across)))
+            axes.set_xlabel(balanced(x_label, int(13 * width / self.across)))
+        self.wrap_titles()
         handles = [Line2D([], [], label=str(i)) for i in range(len(self.styles))]
         for handle, look in zip(handles, self.styles.values(), strict=True):
-            handle.set(**_properties(look))
+            handle.set(**_properties(look), markersize=look.size)
         legend = self.figure.legend(
             handles=handles, loc="outside lower center", title=self.note or None, **self.spaces,
             ncols=self.columns, title_fontsize=LEGEND_SIZE, alignment="center",
         )  # fmt: skip
         # set afterwards: matplotlib leaves out labels that begin with an underscore
+        room = width - (0.47 if narrow() else 0.62) - 0.1
         for text, name in zip(legend.get_texts(), self.styles, strict=True):
-            text.set_text(name)
+            text.set_text(shortened(name, 72 * room, LEGEND_SIZE))
         return self.figure
 
 
@@ -105,6 +115,79 @@ def narrow() -> bool:
 def width_of(across: int) -> float:
     """Return the width in inches of a figure with ``across`` panels in a row."""
     return style.COLUMN_WIDTH if across == 1 or narrow() else style.PAGE_WIDTH
+
+
+def lines_of(text: str, width: float) -> str:
+    """Return a text in lines that fit ``width`` inches at the size of labels; it keeps its own."""
+    return "\n".join(balanced(line, int(16.6 * width)) for line in text.splitlines())
+
+
+def balanced(text: str, most: int) -> str:
+    """Return a text in as few lines of at most ``most`` letters as it needs, about equally long."""
+    lines = fill(text, most).count("\n") + 1
+    shortest = next(
+        n for n in range(-(-len(text) // lines), most + 1) if fill(text, n).count("\n") < lines
+    )
+    return fill(text, shortest)
+
+
+def shortened(name: str, room: float, size: float) -> str:
+    """Return a name that takes at most ``room`` points: the middle of a longer one is left out.
+
+    Args:
+        name: the name.
+        room: points, the width that is there.
+        size: points, the size of the letters.
+    """
+    from matplotlib.textpath import TextPath
+
+    label, kept = name, len(name)
+    while kept > 2 and (width := TextPath((0, 0), label, size=size).get_extents().width) > room:
+        kept = min(kept - 2, int(kept * room / width))
+        half = max(1, (kept - 1) // 2)
+        label = f"{name[:half]}…{name[-half:]}"
+    return label
+
+
+def stand_out(labels: Iterable[Text], names: Iterable[str], context: FigureContext) -> None:
+    """Write the labels of highlighted methods in bold.
+
+    Args:
+        labels: the labels of an axis.
+        names: the methods that they name, in the same order.
+        context: facts about all cells of the experiment.
+    """
+    for label, name in zip(labels, names, strict=True):
+        if name in context.highlight:
+            label.set_fontweight("bold")
+
+
+def wrap_titles(panels: Iterable[Axes], width: float) -> int:
+    """Write panels' titles in lines no wider than ``width`` inches.
+
+    Returns:
+        How many lines more than one the longest has.
+    """
+    more = 0
+    for axes in panels:
+        title = balanced(axes.get_title(), int(12 * width)) if axes.get_title() else ""
+        axes.title.set_text(title)
+        more = max(more, title.count("\n"))
+    return more
+
+
+def fit_height(figure: Figure, axes: Axes, height: float, lines: int = 1) -> None:
+    """Make a figure as tall as its panels need, whatever text stands around them.
+
+    Args:
+        figure: the drawn figure.
+        axes: one of its panels, all of which are alike.
+        height: inches, of each panel.
+        lines: of panels below each other.
+    """
+    figure.draw_without_rendering()
+    now = axes.get_position().height * figure.get_figheight()
+    figure.set_figheight(figure.get_figheight() + lines * (height - now))
 
 
 def _properties(look: style.LineStyle) -> dict[str, Any]:
@@ -253,30 +336,40 @@ def cost_axis(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def error_axis(axes: Axes, means: pd.Series) -> bool:
-    """Make an axis of errors in per cent logarithmic where they span a wide range.
+def error_axes(panels: Sequence[tuple[Axes, pd.Series]]) -> bool:
+    """Make the axes of errors in per cent of a figure alike: logarithmic where one spans a lot.
 
-    On a linear axis a collapse to 70 % hides whether 4 % became 3.5 %.
+    On a linear axis a collapse to 70 % hides whether 4 % became 3.5 %. An error of 0 has no place
+    on a logarithmic one.
 
     Args:
-        axes: the panel.
-        means: the errors that are drawn.
+        panels: the panels, each with the errors that are drawn in it.
 
     Returns:
-        Whether the axis is logarithmic.
+        Whether the axes are logarithmic.
     """
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    ends = [(float(means.min()), float(means.max())) for _, means in panels if means.notna().any()]
+    wide = any(high > WIDE * low for low, high in ends) and all(low > 0 for low, _ in ends)
+    for axes, means in panels if wide else ():
+        if means.notna().any():
+            _logarithmic(axes, float(means.min()), float(means.max()))
+    return wide
 
-    low, high = means.min(), means.max()
-    if not (low > 0 and high / low > WIDE):
-        return False
+
+def _logarithmic(axes: Axes, low: float, high: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
     axes.set_yscale("log")
     # bands may reach 0; the axis ends where the curves do
-    axes.set_ylim(0.8 * low, min(105, 1.2 * high))
-    axes.yaxis.set_major_locator(FixedLocator(ERROR_TICKS))
+    bottom, top = 0.8 * low, max(min(105, 1.2 * high), high)
+    axes.set_ylim(bottom, top)
+    ticks = [tick for tick in ERROR_TICKS if bottom <= tick <= top]
+    if len(ticks) < 3:  # a scale that is read from two numbers is a guess
+        even = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+        ticks = [tick for tick in even.tick_values(bottom, top) if tick > 0]
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    return True
 
 
 def title_of(setting: tuple[str, str], settings: list[tuple[str, str]]) -> str:

@@ -43,9 +43,15 @@ def quantization(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         {name: look for name, (_, look) in LOOKS.items()}, ["lines: Pareto fronts"],
         height=2.2,
     )  # fmt: skip
+    errors = []
     for axes, setting in zip(grid.used(len(settings)), settings, strict=True):
-        _panel(axes, panels.rows_of(rows, setting))
+        own = panels.rows_of(rows, setting)
+        _panel(axes, own)
+        errors.append((axes, 100 * own["error"]))
         axes.set_title(panels.title_of(setting, settings))
+    wide = panels.error_axes(errors)
+    for axes, _ in errors:
+        axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")
     return grid.finish("bytes of the file (kB, log scale)")
 
 
@@ -60,5 +66,3 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(best["bytes"] / 1e3, 100 * best["error"], **line)
     axes.set_xscale("log")
     panels.cost_axis(axes.xaxis)
-    wide = panels.error_axis(axes, 100 * rows["error"])
-    axes.set_ylabel("test error (%, log scale)" if wide else "test error (%)")

@@ -59,6 +59,11 @@ class LineStyle:
     width: float = 1.3
     fill: str | None = None  # of the marker; None: the colour
 
+    @property
+    def size(self) -> float:
+        """The size of the marker, in points: a star needs more to be seen."""
+        return float(8 if self.marker == "*" else RC["lines.markersize"])
+
     def line(self) -> dict[str, Any]:
         """Return keyword arguments for matplotlib's Line2D."""
         edge, face = (self.fill and self.colour) or "white", self.fill or self.colour

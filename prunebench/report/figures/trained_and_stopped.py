@@ -1,8 +1,9 @@
-"""Dense and pruned networks, trained to the end and stopped: the four errors, and the gains."""
+"""Test errors of dense and pruned networks, trained to the end and stopped early."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,117 +12,116 @@ from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.report.tables.training_tables import both_lengths
 from prunebench.statistics.recovery_lengths import in_order
-from prunebench.statistics.two_by_two import ESTIMATED, STOPPED, TRAINED, of_one_setting
+from prunebench.statistics.two_by_two import STOPPED, TRAINED, of_one_setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STATES = (TRAINED, STOPPED)
-GAINS = dict(zip(ESTIMATED, ("gain,\ntrained", "gain,\nstopped", "inter-\naction"), strict=True))
+STATES = {TRAINED: "trained\nto the end", STOPPED: "stopped\nearly"}
 MOST = 10  # methods that a panel holds
-SPREAD = 0.5  # of the space between two places, over which the methods lie side by side
-DENSE_LOOK = style.LineStyle(style.BLACK, "*", width=1.4)
+SPREAD = 0.66  # of the space between two places, over which the networks lie side by side
+DENSE, PRUNED, OTHERS = "dense network", "pruned networks", "other pruned networks"
+LOOKS = {
+    DENSE: style.LineStyle(style.BLACK, "*", width=1.6),
+    PRUNED: style.LineStyle(style.PALETTE[0], "o", width=1.2),
+}
+NOT_MINE = style.LineStyle(style.CONTROL_COLOUR, "o", width=1.0)  # beside highlighted methods
+REGIMES = 3  # that a panel as wide as a page holds
 
 
 @figure(
     "two-by-two-{task}",
-    "Dense and pruned, trained and stopped, a column a regime (and model). Above: mean test error"
-    " of the dense network (black) and of each method, of the last state of trainings that came to"
-    " their end (trained), and of the state at the lowest error on validation labels that carry"
-    " the regime's noise (stopped), each at the sparsity that validation chooses. Below: what"
-    " pruning gains in each, dense minus pruned error with the same seed, in points (above 0"
-    " pruning is better), and the interaction, gain trained minus gain stopped: by how much"
-    " pruning does better at the end of training than where both are stopped. Bars: 95 %"
-    " intervals over seeds. Shaded: the region of practical equivalence. Hollow: a method"
-    " at the declared length, beside its longest form.",
+    "Test error of the dense network (black star) and of the pruned ones (circles, each at the"
+    " sparsity that validation chooses), in each regime twice: of trainings that came to their end,"
+    " and of the same trainings at the lowest error on validation labels that carry the regime's"
+    " noise, where early stopping would have ended them. A circle below the star of its group"
+    " generalizes better than the dense network. Bars: 95 % intervals over seeds.",
     lengths=True,
 )
 def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
-    """Draw two panels for each regime and model: the four errors, and the gains."""
+    """Draw a panel for each model, with two groups of networks for each regime."""
     if cells["stopped_test_error"].isna().all():
         return None
     found = both_lengths(cells, context.analysis)
-    # scopes of several settings are for the table; a panel is one setting
+    # scopes of several settings are for the table; a group is one setting
     found = found[of_one_setting(found)].dropna(subset=["dense_stopped"])
     settings = context.settings(found)
     if not settings:
         return None
-    blocks, across = panels.grid_shape(settings)
-    across = min(across, len(settings))
-    looks = {name: context.look(name) for name in in_order(cells, set(found["method"]))[:MOST]}
-    margin = context.analysis.equivalence
+    there = in_order(cells, set(found["method"]))
+    kept = sorted(there, key=lambda name: name not in context.highlight)[:MOST]
+    methods = [name for name in there if name in kept]
+    looks = {name: _look(name, context) for name in methods}
+    each = 1 if panels.narrow() else REGIMES
+    groups = [
+        group[i : i + each]
+        for model in dict.fromkeys(model for _, model in settings)
+        for group in [[s for s in settings if s[1] == model]]
+        for i in range(0, len(group), each)
+    ]
+    mine = [name for name in methods if name in context.highlight]
+    rest = [name for name in methods if name not in context.highlight]
+    shown = {DENSE: LOOKS[DENSE]} | {name: looks[name] for name in mine}
+    if rest:
+        shown[OTHERS if mine else PRUNED] = looks[rest[0]]
+    shown = {name: replace(look, width=0.0) for name, look in shown.items()}  # no curve is drawn
+    order = f"pruned, from left to right: {', '.join(methods)}"
     grid = panels.PanelGrid(
-        f"Dense and pruned, trained and stopped: {panels.place_of(found, settings)}",
-        2 * blocks, across, {context.baseline: DENSE_LOOK} | looks,
-        [f"bar: 95 % interval over seeds; shaded: ±{margin:g} points"],
-        height=2.2 if across == 1 else 1.75,
+        f"Test error, trained to the end and stopped early: {panels.place_of(found, settings)}",
+        len(groups), 1, shown, [order, "bar: 95 % interval over seeds"], height=2.5,
+        width=None if panels.narrow() else style.PAGE_WIDTH,
     )  # fmt: skip
-    for place, setting in enumerate(settings):
-        rows = panels.rows_of(found, setting)
-        line, at = 2 * (place // across), place % across
-        errors, gains = grid.panels[line][at], grid.panels[line + 1][at]
-        _errors(errors, rows, looks)
-        _gains(gains, rows, looks, margin)
-        errors.set_title(panels.title_of(setting, settings))
-        if at == 0 or panels.narrow():
-            errors.set_ylabel("test error (%)")
-            gains.set_ylabel("points of test error")
-    for empty in grid.panels[-2:, len(settings) - across * (blocks - 1) :].flat:
-        empty.remove()
+    for axes, group in zip(grid.panels.flat, groups, strict=True):
+        _panel(axes, [(setting, panels.rows_of(found, setting)) for setting in group], looks)
+        if len({model for _, model in settings}) > 1:
+            axes.set_title(group[0][1])
     return grid.finish()
 
 
-def _errors(axes: Axes, rows: pd.DataFrame, looks: panels.LineStyles) -> None:
-    """Draw the mean errors with their intervals; a line joins both states of a network."""
-    most = rows.sort_values("pairs", kind="stable").iloc[-1]
-    shift = _shifts(len(looks) + 1)
-    _states(axes, most, "dense", DENSE_LOOK, shift[0])
-    for move, (method, look) in zip(shift[1:], looks.items(), strict=True):
-        for _, row in rows[rows["method"] == method].iterrows():
-            _states(axes, row, "pruned", look, move)
-    axes.set_xticks(range(len(STATES)), STATES)
-    axes.set_xlim(-0.5, 1.5)
+def _look(method: str, context: FigureContext) -> style.LineStyle:
+    if not context.highlight:
+        return LOOKS[PRUNED]
+    return context.look(method) if method in context.highlight else NOT_MINE
+
+
+def _panel(
+    axes: Axes, groups: list[tuple[tuple[str, str], pd.DataFrame]], looks: panels.LineStyles
+) -> None:
+    """Draw two groups of networks for each setting, and the settings' regimes below them."""
+    shifts = _shifts(len(looks) + 1)
+    width = panels.width_of(1) if panels.narrow() else style.PAGE_WIDTH
+    ticks = []
+    for at, (setting, rows) in enumerate(groups):
+        most = rows.sort_values("pairs", kind="stable").iloc[-1]
+        for place, state in enumerate(STATES, start=2 * at):
+            _network(axes, place + shifts[0], most, f"dense_{state}", LOOKS[DENSE])
+            for shift, (method, look) in zip(shifts[1:], looks.items(), strict=True):
+                for _, row in rows[rows["method"] == method].iterrows():
+                    _network(axes, place + shift, row, f"pruned_{state}", look)
+            ticks.append(STATES[state])
+        if at:
+            axes.axvline(2 * at - 0.5, color="0.6", linewidth=0.6, dashes=(2, 2))
+        room = int(11 * width / len(groups))
+        axes.text(
+            2 * at + 0.5, 1.02, panels.balanced(setting[0], room), ha="center", va="bottom",
+            transform=axes.get_xaxis_transform(), fontweight="bold",
+        )  # fmt: skip
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.5, len(ticks) - 0.5)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("test error (%)")
     axes.grid(visible=False, axis="x")
-    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
 
 
-def _states(axes: Axes, row: pd.Series, side: str, look: style.LineStyle, move: float) -> None:
-    at = [place + move for place in range(len(STATES))]
-    means = [100 * row[f"{side}_{state}"] for state in STATES]
-    line = look.line() | {"linewidth": 0.7}
-    if look.marker == "*":
-        line["markersize"] = 8
-    axes.plot(at, means, **line, zorder=3)
-    for place, state in zip(at, STATES, strict=True):
-        _bar(axes, place, 100 * row[f"{side}_{state}_low"], 100 * row[f"{side}_{state}_high"], look)
-
-
-def _gains(axes: Axes, rows: pd.DataFrame, looks: panels.LineStyles, margin: float) -> None:
-    axes.axhspan(-margin, margin, color="0.9", linewidth=0, zorder=0.5)
-    axes.axhline(0, color=style.BLACK, linewidth=0.9, zorder=1.2)
-    for move, (method, look) in zip(_shifts(len(looks)), looks.items(), strict=True):
-        for row in rows[rows["method"] == method].to_dict("records"):
-            for place, name in enumerate(GAINS):
-                _bar(axes, place + move, row[f"{name}_low"], row[f"{name}_high"], look)
-                axes.plot(place + move, row[name], **look.line(), zorder=3)
-    for place, name in enumerate(GAINS):
-        if rows[name].isna().all():
-            axes.text(
-                place, 0.5, "no pair", transform=axes.get_xaxis_transform(), ha="center",
-                va="center", fontsize=6.5, style="italic",
-            )  # fmt: skip
-    axes.axvline(1.5, color="0.6", linewidth=0.6, dashes=(2, 2))
-    axes.set_xticks(range(len(GAINS)), list(GAINS.values()))
-    axes.set_xlim(-0.5, len(GAINS) - 0.5)
-    axes.grid(visible=False, axis="x")
+def _network(axes: Axes, at: float, row: pd.Series, name: str, look: style.LineStyle) -> None:
+    """Draw a network's mean error with its interval."""
+    mean, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if pd.notna(low) and pd.notna(high):
+        axes.plot([at, at], [low, high], color=look.colour, linewidth=look.width, zorder=2)
+    axes.plot(at, mean, **look.line() | {"markersize": look.size}, zorder=3)
 
 
 def _shifts(count: int) -> list[float]:
     """Return the places of things side by side, around 0."""
-    return [SPREAD * (2 * i + 1 - count) / max(count, 2) for i in range(count)]
-
-
-def _bar(axes: Axes, at: float, low: Any, high: Any, look: style.LineStyle) -> None:
-    if pd.notna(low) and pd.notna(high):
-        axes.plot([at, at], [low, high], color=look.colour, linewidth=1.1, zorder=2)
+    return [SPREAD * (i / max(count - 1, 1) - 0.5) for i in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pandas as pd
 from prunebench.report import declared_analysis, error_names, reader_warnings
 from prunebench.report.leaderboard import columns, page, ranking, subsets
 from prunebench.report.leaderboard.columns import Row
+from prunebench.report.tables import compression_tables
+from prunebench.statistics.recovery_lengths import all_lengths
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 from prunebench.text import markup
@@ -25,7 +28,8 @@ EXPLAINED = (
     " over the family of methods that the configuration declares (all but the controls where it"
     " declares none); the others are exploratory.",
     "Verdict: better or worse than dense where that test and the interval say so, equivalent where"
-    " the whole interval lies within the declared region of practical equivalence.",
+    " the whole interval lies within the declared region of practical equivalence. Where the"
+    " interval excludes 0 and the test shows nothing, it says so, or that the seeds are too few.",
     "Failed cells leave in pairs, also where dense failed, and are counted. A method has no rank"
     " above one that collapses at fewer compressions; one that lacks cells is ranked on those that"
     " it shares with each of the others.",
@@ -61,7 +65,12 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
         "csv": pd.DataFrame(rows, columns=list(ranking.KEYS), dtype=object).to_csv(
             index=False, lineterminator="\n"
         ),
-        "md": markdown(rows, cells),
+        "md": markdown(
+            rows,
+            cells,
+            all_lengths(cells, declared_analysis.highlighted(layout)),
+            compression_tables.read(layout.latency_csv),
+        ),
         "html": page.html(tables, cells, layout, _explained(cells)),
     }
     for kind, text in made.items():
@@ -73,15 +82,23 @@ def _explained(cells: pd.DataFrame) -> list[str]:
     return [line for line in (error_names.explained(cells), *EXPLAINED) if line]
 
 
-def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
-    """Return the leaderboard over everything as Markdown."""
+def markdown(
+    rows: list[Row], cells: pd.DataFrame, highlight: Collection[str] = (),
+    times: pd.DataFrame | None = None,
+) -> str:  # fmt: skip
+    """Return the leaderboard over everything as Markdown; highlighted methods have an arrow."""
     shown = columns.shown(rows)
-    table = markup.markdown_rows(
-        [column.title for column in shown], [columns.texts(row, shown) for row in rows],
-        right_from=3,
-    )  # fmt: skip
+    texts = [
+        [
+            f"→ {text}" if column is columns.METHOD and row["method"] in highlight else text
+            for column, text in zip(shown, columns.texts(row, shown), strict=True)
+        ]
+        for row in rows
+    ]
+    table = markup.markdown_rows([column.title for column in shown], texts, right_from=3)
     said = "".join(
-        f"> {markup.markdown_text(w)}\n>\n" for w in reader_warnings.of_leaderboard(cells, rows)
+        f"> {markup.markdown_text(w)}\n>\n"
+        for w in reader_warnings.of_leaderboard(cells, rows, times)
     )
     explained = "".join(f"- {markup.markdown_text(line)}\n" for line in _explained(cells))
     based_on = "".join(
@@ -91,5 +108,5 @@ def markdown(rows: list[Row], cells: pd.DataFrame) -> str:
     title = markup.markdown_text(str(cells["experiment"].iloc[0]))
     return (
         f"# Leaderboard: {title}\n\n{said}\n{table}\n"
-        f"## How to read it\n\n{explained}\n## What it is based on\n\n{based_on}"
+        f"## How to read it\n\n{explained}\n## Data and software\n\n{based_on}"
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from prunebench.report.verdict_words import of_score, shortly
 from prunebench.statistics.published_results import MARK
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, interval, number, percent
@@ -73,6 +74,10 @@ def _text(key: str) -> Callable[[Row], str]:
     return lambda row: NONE if row[key] is None else str(row[key])
 
 
+def _test(key: str, other: str) -> Callable[[Row], str]:
+    return lambda row: NONE if row[key] is None else shortly(row[key], other)
+
+
 def _method(row: Row) -> str:
     return f"{row['method']} ({MARK})" if row["published"] else str(row["method"])
 
@@ -110,16 +115,14 @@ SHOWN = (
     Column("Family", "", _text("family"), "family", "name"),
     Column("Score", "points, lower is better, dense is 0", _points("score"), "score"),
     Column("95 % interval", "of the score, over seeds, on these tasks", _interval(""), "low"),
-    Column(
-        "Verdict", "equivalent: within the declared region", _text("verdict"), "verdict", "name"
-    ),
+    Column("Verdict", "equivalent: within the declared region", of_score, "verdict", "name"),
     Column(
         "Against dense", "exact sign-flip test over independent units, Holm over the family",
-        _text("against_baseline"), "p_baseline", "words",
+        _test("against_baseline", "dense"), "p_baseline", "words",
     ),
     Column(
         "Against random", "the same test against random pruning",
-        _text("against_reference"), "p_reference", "words",
+        _test("against_reference", "random"), "p_reference", "words",
     ),
     Column(
         "At chosen sparsity", "points, sparsity chosen on validation", _points("chosen"), "chosen"

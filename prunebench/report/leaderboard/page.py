@@ -12,14 +12,15 @@ from typing import Any
 
 import pandas as pd
 
-from prunebench.report import reader_warnings
+from prunebench.report import declared_analysis, reader_warnings
 from prunebench.report.html_template import TEMPLATES, rendered
 from prunebench.report.leaderboard import columns, ranking
 from prunebench.report.leaderboard.columns import Column, Row
 from prunebench.report.leaderboard.recipes import END, Recipes, recipes
 from prunebench.report.leaderboard.row_details import RowDetails, details
 from prunebench.report.leaderboard.subsets import EVERYTHING, ChoiceTables
-from prunebench.statistics.recovery_lengths import lengths_of
+from prunebench.report.tables import compression_tables
+from prunebench.statistics.recovery_lengths import all_lengths, lengths_of
 from prunebench.storage.layout import Layout
 
 LIBRARIES = ("datatables-3.1.5", "d3-7.9.2", "plot-0.6.17")  # in the order that they load
@@ -42,19 +43,26 @@ def html(
     rows = tables.rows[EVERYTHING]
     shown = columns.shown(rows)
     held, known = details(cells), recipes(layout)
-    images = _images(cells, layout.figures)
+    highlighted = declared_analysis.highlighted(layout)
+    images = _images(cells, layout.figures, highlighted)
     known_lengths = lengths_of(cells)["length"]
+    stands_out = all_lengths(cells, highlighted)
     limits = _limits(tables, held, known, cells, images, columns.unmeasured(rows))
     return rendered(
         "leaderboard.html.j2",
         experiment=str(cells["experiment"].iloc[0]),
         columns=shown,
-        rows=[{"texts": columns.texts(row, shown)} for row in rows],
-        data=_data(tables, shown, held, known, known_lengths),
+        rows=[
+            {"texts": columns.texts(row, shown), "mine": row["method"] in stands_out}
+            for row in rows
+        ],
+        data=_data(tables, shown, held, known, known_lengths, stands_out),
         axes=tables.axes,
         lengths=[f"{length:g}×" for length in sorted(known_lengths.unique())],
         families=sorted({str(row["family"]) for row in rows}),
-        warnings=reader_warnings.of_leaderboard(cells, rows),
+        warnings=reader_warnings.of_leaderboard(
+            cells, rows, compression_tables.read(layout.latency_csv)
+        ),
         explained=[*explained, *limits],
         based_on=ranking.basis(cells),
         images=images,
@@ -63,8 +71,9 @@ def html(
 
 
 def _data(
-    tables: ChoiceTables, shown: list[Column], held: RowDetails, known: Recipes, lengths: pd.Series
-) -> str:
+    tables: ChoiceTables, shown: list[Column], held: RowDetails, known: Recipes,
+    lengths: pd.Series, stands_out: list[str],
+) -> str:  # fmt: skip
     """Return the data of the page's script, as JSON that is safe inside a script element."""
     places: dict[str, int] = {}
 
@@ -88,7 +97,7 @@ def _data(
             row["method"]: row["published"] for row in tables.rows[EVERYTHING] if row["published"]
         },
         "lengths": {str(name): f"{length:g}×" for name, length in lengths.items()},
-        "common": known.common, "no_recipes": known.missing, "end": END,
+        "highlight": stands_out, "common": known.common, "no_recipes": known.missing, "end": END,
         "kinds": [column.kind for column in shown], "texts": list(places),
     }  # fmt: skip
     text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -146,22 +155,23 @@ def _library(name: str) -> dict[str, str]:
     }
 
 
-def _images(cells: pd.DataFrame, folder: Path) -> dict[str, str]:
+def _images(cells: pd.DataFrame, folder: Path, highlight: list[str]) -> dict[str, str]:
     """Return PNG data URIs by task, as many as fit."""
     found, left = {}, FIGURE_BYTES
     for task in sorted(cells["task"].unique())[:EMBEDDED]:
         path = folder / f"{FIGURE}-{task}.png"
-        content = path.read_bytes() if path.is_file() else _drawn(cells[cells["task"] == task])
+        own = cells[cells["task"] == task]
+        content = path.read_bytes() if path.is_file() else _drawn(own, highlight)
         if len(content) <= left:
             left -= len(content)
             found[str(task)] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     return found
 
 
-def _drawn(cells: pd.DataFrame) -> bytes:
+def _drawn(cells: pd.DataFrame, highlight: list[str]) -> bytes:
     from prunebench.report import figures
 
     memory = io.BytesIO()
-    if drawn := figures.draw(figures.ERROR, cells):
+    if drawn := figures.draw(figures.ERROR, cells, highlight=highlight):
         drawn.savefig(memory, format="png", dpi=150)
     return memory.getvalue()

@@ -53,7 +53,10 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     numbers = macros.numbers(inputs)
     layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
     sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
-    drawn = one_column.write(cells, folder / "figures", inputs.analysis, layers, sensitivity)
+    highlight = experiment.report.highlight
+    drawn = one_column.write(
+        cells, folder / "figures", inputs.analysis, layers, sensitivity, highlight
+    )
     drawn += _page_wide_figure(inputs, folder / "figures")
     measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))
@@ -72,7 +75,8 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
 
 def _page_wide_figure(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Draw the example's figure that is as wide as a page."""
-    context = FigureContext.of(inputs.cells, inputs.analysis)
+    highlight = inputs.experiment.report.highlight if inputs.experiment else []
+    context = FigureContext.of(inputs.cells, inputs.analysis, highlight=highlight)
     setting = example_paper.setting_of(own(inputs.cells))
     here = (context.cells[SETTING] == list(setting)).all(axis=1)
     drawn = figures.figures()[example_paper.WIDE].draw(context.cells[here], context)

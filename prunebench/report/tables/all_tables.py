@@ -23,10 +23,10 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
         cells: the checked cells of the experiment, imported results included.
         layout: of its folder, whose latency.csv and config.json are read.
     """
-    judged = declared_analysis.analysis(layout)
+    judged, mine = declared_analysis.analysis(layout), declared_analysis.highlighted(layout)
     return [
-        *paper_tables.write(cells, layout.tables, judged),
+        *paper_tables.write(cells, layout.tables, judged, mine),
         *compression_tables.write(cells, layout),
-        *training_tables.write(cells, layout.tables, judged),
+        *training_tables.write(cells, layout.tables, judged, mine),
         *tolerance_tables.write(cells, layout.tables, judged),
     ]

@@ -16,12 +16,14 @@ import pandas as pd
 
 from prunebench.experiment.settings import Analysis
 from prunebench.report import error_names
+from prunebench.report.verdict_words import of_score
 from prunebench.statistics import SETTING, bands, counted, score
 from prunebench.statistics.best_methods import Leader, find_leader
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.counted_cells import paired_difference
 from prunebench.statistics.label_scopes import shared_draws
 from prunebench.statistics.published_results import MARK, own
+from prunebench.statistics.recovery_lengths import all_lengths
 from prunebench.statistics.setting_scores import run_scores
 from prunebench.storage.files import write_text
 from prunebench.storage.records import DENSE
@@ -78,7 +80,9 @@ COMPRESSION = (
 )
 
 
-def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
+def write(
+    cells: pd.DataFrame, folder: Path, analysis: Analysis, highlight: Sequence[str] = ()
+) -> list[Path]:
     r"""Write the tables of generalization, compression and scores.
 
     The .csv files are tidy (a row per setting, method and sparsity; for scores, per method), in the
@@ -90,6 +94,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
         cells: the records, as ``statistics.read_cells`` returns them.
         folder: where the files go.
         analysis: how the records are judged.
+        highlight: the methods whose names are in bold, at every length of recovery.
 
     Returns:
         The paths that were written.
@@ -108,7 +113,8 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
     tidy = {"generalization": generalization, "compression": compression, "scores": scores}
     made = {f"{name}.csv": table.to_csv(index=False, lineterminator="\n")
             for name, table in tidy.items()}  # fmt: skip
-    for name, tables in shown.items():
+    mine = all_lengths(cells, highlight)
+    for name, tables in ((name, markup.emphasised(t, mine)) for name, t in shown.items()):
         made |= markup.files(name, tables)
         made |= {f"{table.label}.tex": markup.LATEX_HEAD + markup.latex(table) for table in tables}
     for name, text in made.items():
@@ -245,7 +251,7 @@ def scoreboard(
             cell(number(v["score"], 2, sign=True), str(method), best),
             interval(v["low"], v["high"]),
             number(v["chosen"], 2, sign=True),
-            str(v["verdict"]),
+            of_score(v),
         ]
         for method, v in scores.set_index("method").iterrows()
         if method != DENSE

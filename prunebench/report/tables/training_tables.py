@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from prunebench.statistics.outcome_shares import (
     UNKNOWN,
     outcome_shares,
 )
-from prunebench.statistics.recovery_lengths import compared, in_order, longest
+from prunebench.statistics.recovery_lengths import all_lengths, compared, in_order, longest
 from prunebench.statistics.training_outcomes import outcomes_recorded
 from prunebench.statistics.two_by_two import INTERACTION, two_by_two
 from prunebench.storage.files import write_text
@@ -47,13 +47,16 @@ ENDS = {
 }  # fmt: skip
 
 
-def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
+def write(
+    cells: pd.DataFrame, folder: Path, analysis: Analysis, highlight: Sequence[str] = ()
+) -> list[Path]:
     """Write two-by-two and training-outcomes, as .csv, .md and .tex, where the records have them.
 
     Args:
         cells: the records.
         folder: where the files go.
         analysis: how the records are judged; its primary methods are those compared.
+        highlight: the methods whose names are in bold, at every length of recovery.
 
     Returns:
         The paths that were written.
@@ -68,6 +71,7 @@ def write(cells: pd.DataFrame, folder: Path, analysis: Analysis) -> list[Path]:
     written = []
     for name, (tidy, shown) in made.items():
         text = tidy.to_csv(index=False, lineterminator="\n")
+        shown = markup.emphasised(shown, all_lengths(cells, highlight))
         for file, content in ({f"{name}.csv": text} | markup.files(name, shown)).items():
             written.append(folder / file)
             write_text(written[-1], error_names.named(content, cells))

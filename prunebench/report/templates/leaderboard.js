@@ -61,6 +61,7 @@
     language: { emptyTable: "nothing to show", zeroRecords: "nothing to show" },
     layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
     order: [[titles.indexOf("Rank"), "asc"]],
+    createdRow: (row, about) => row.classList.toggle("mine", data.highlight.includes(method(about))),
     columns: titles.map((title, i) => ({
       data: null,
       type: "value",
@@ -267,14 +268,36 @@
   }
 
   // ---- the filters ---------------------------------------------------------------------------
-  form.addEventListener("change", show);
-  form.elements.search.addEventListener("input", show);
+  // the address holds what is chosen, so that a link shows the same rows
+  const fields = [...form.elements].filter((field) => field.name);
+  const unset = Object.fromEntries(fields.map((field) => [field.name, field.value]));
+  function remember() {
+    const set = fields.filter((field) => field.value !== unset[field.name]);
+    const said = new URLSearchParams(set.map((field) => [field.name, field.value])).toString();
+    history.replaceState(null, "", said ? `#${said}` : location.pathname + location.search);
+  }
+  function recall() {
+    const said = new URLSearchParams(location.hash.slice(1));
+    for (const field of fields) {
+      const wanted = said.get(field.name) ?? unset[field.name];
+      const known = !field.options || [...field.options].some((option) => option.value === wanted);
+      field.value = known ? wanted : unset[field.name]; // an old link may name what is gone
+    }
+    show();
+  }
+  const changed = () => {
+    remember();
+    show();
+  };
+  form.addEventListener("change", changed);
+  form.elements.search.addEventListener("input", changed);
+  window.addEventListener("hashchange", recall);
   form.addEventListener("reset", () => {
     open.clear();
     board.order([titles.indexOf("Rank"), "asc"]);
-    setTimeout(show); // the fields are reset after this event
+    setTimeout(changed); // the fields are reset after this event
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
-  show();
+  recall();
 })();

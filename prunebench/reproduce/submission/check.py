@@ -62,7 +62,7 @@ def check(
         broken |= result.outcome == BROKEN
         yield result
     if broken or sample < 1:
-        why = "something is broken: mend that first" if broken else "not asked for"
+        why = "something is broken: repair that first" if broken else "not asked for"
         yield SubmissionFinding(WARNING, "re-run", "", f"no cell was computed again: {why}")
         return
     yield from recomputed(submission, data, sample, seed, trust_code)

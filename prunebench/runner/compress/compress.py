@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from prunebench.compression.export_formats import format_of
+from prunebench.compression.timing import Speed
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.cell import Cell
@@ -23,6 +24,7 @@ from prunebench.report.results import Results
 from prunebench.runner import pipeline
 from prunebench.runner.compress import choice as choices
 from prunebench.runner.compress import given
+from prunebench.runner.compress.onnx_times import onnx_times, slower
 from prunebench.runner.compress.request import (
     DENSE_TUNED,
     METHODS,
@@ -152,7 +154,9 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
     data = prepared(plan.experiment.tasks[0], cache)
     main, beside, notes = _exported(chosen.cell, folder, data)
     dense = results.cells[results.cells["method"] == DENSE].iloc[0]
-    facts = _before_after(dense, chosen)
+    times = None if beside is None else onnx_times(chosen.cell, data)
+    facts = _before_after(dense, chosen, times)
+    notes += slower(times, float(chosen.row["kept_macs"]))
     summary = _summary(chosen.cell, facts)
     tuned = tried[tried["method"] == DENSE_TUNED]
     report.write(
@@ -275,7 +279,9 @@ def _files(main: Export, beside: Export | None) -> dict[str, str]:
     return found | {f"{SEARCH}/": "the experiment behind it: records, tables, all networks tried"}
 
 
-def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[str, str, str]]:
+def _before_after(
+    dense: pd.Series, chosen: choices.Choice, times: tuple[Speed, Speed] | None
+) -> dict[str, tuple[str, str, str]]:
     """Return what counts before and after, and what became of it."""
     row = chosen.row
     params = row["params_kept"] if pd.isna(row["params_shrunk"]) else row["params_shrunk"]
@@ -284,6 +290,7 @@ def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[s
     if (found := choices.interval_of(chosen.cell)) is not None:
         rise, low, high = (number(value, 2, sign=True) for value in found)
         change = f"{rise} points, {percent(choices.LEVEL)} interval {low} to {high}"
+    onnx = {} if times is None else {"the same in ONNX Runtime": _milliseconds(*times)}
     return {
         "weights": _counts(dense["params_total"], params),
         "MACs an input": _counts(dense["macs_dense"], left),
@@ -292,10 +299,16 @@ def _before_after(dense: pd.Series, chosen: choices.Choice) -> dict[str, tuple[s
             f"{number(float(row['latency_ms']), 3)} ms",
             _change(row["kept_latency"]),
         ),
+        **onnx,
         "test error": (
             percent(float(dense["test_error"])), percent(float(row["test_error"])), change
         ),
     }  # fmt: skip
+
+
+def _milliseconds(before: Speed, after: Speed) -> tuple[str, str, str]:
+    left = percent(after.median_ms / before.median_ms, 1)
+    return f"{number(before.median_ms, 3)} ms", f"{number(after.median_ms, 3)} ms", left
 
 
 def _counts(before: float, after: float) -> tuple[str, str, str]:

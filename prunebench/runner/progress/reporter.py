@@ -13,6 +13,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
 from prunebench.text import progress_bars
 
+LATER = "measures and pages"  # what follows training, of which nobody knows yet how long it takes
 _LOOK = 2.0  # seconds between two looks of the bar at the files, at least
 
 
@@ -64,8 +65,10 @@ class Progress:
         if time.monotonic() - self._seen > 20 * self.cost:
             self.scan()
         left = self.left()
-        said = "" if left is None else f" (about {duration(left)} of training left)"
-        line = f"[{self.done}/{self.total}] {cell.coordinates.label}: {status}{said}"
+        said = "" if left is None else f" (about {duration(left)} of training left, then {LATER})"
+        # the bar of a terminal counts, and two counters would differ between two looks
+        count = "" if progress_bars.shown() else f"[{self.done}/{self.total}] "
+        line = f"{count}{cell.coordinates.label}: {status}{said}"
         print(line, file=sys.stderr, flush=True)
 
     def left(self) -> float | None:
@@ -77,6 +80,22 @@ class Progress:
 
     def _seconds(self, cells: list[Effort]) -> float:
         return sum(self._rates.seconds(effort) or 0.0 for effort in cells)
+
+
+class StepProgress:
+    """Lines that count the jobs of what follows training, with the time that the rest may take."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self._start = time.monotonic()
+
+    def job(self, name: str) -> None:
+        """Print that a job is done."""
+        self.done += 1
+        left = (time.monotonic() - self._start) / self.done * (self.total - self.done)
+        said = f" (about {duration(left)} of {self.what} left)" if round(left) else ""
+        line = f"[{self.done}/{self.total}] {self.what}: {name}{said}"
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

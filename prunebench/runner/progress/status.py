@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError, printable
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.training_gate import MEMORIZED_AT, memorizes, under_trained
 from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
-from prunebench.runner.progress.reporter import duration
+from prunebench.runner.progress.reporter import LATER, duration
 from prunebench.runner.progress.running_jobs import Running, running
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
 from prunebench.storage.records import DENSE, FAILED, OK
@@ -109,10 +109,10 @@ class State:
             return []
         if self.seconds_left is None:
             return ["time left: not known before a cell is done"]
-        text = f"time left: about {duration(self.seconds_left)} of training"
+        text = f"time left: about {duration(self.seconds_left)} of training, then {LATER}"
         if self.at_once > 1:
             wall = duration(self.seconds_left / self.at_once)
-            text += f", {wall} with {self.at_once} jobs at once"
+            text += f"; {wall} of training with {self.at_once} jobs at once"
         return [text]
 
 

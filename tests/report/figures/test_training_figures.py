@@ -10,6 +10,7 @@ import pytest
 
 from prunebench.experiment.settings import Analysis
 from prunebench.report import figures
+from prunebench.report.figures import style
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.statistics.outcome_shares import outcome_shares
 
@@ -22,17 +23,34 @@ def test_records_of_before_have_no_such_figure(cells: pd.DataFrame, stem: str) -
     assert figures.draw(stem, cells) is None
 
 
-def test_the_four_errors_are_those_of_the_pairs(judged: pd.DataFrame) -> None:
+def test_the_errors_of_both_states_stand_in_one_panel(judged: pd.DataFrame) -> None:
     drawn = figures.draw("two-by-two-{task}", judged, DECLARED)
     assert drawn is not None
-    names = {text.get_text() for text in drawn.legends[0].get_texts()}
-    assert names == {"dense", "imp", "imp-10x", "l1-filter", "magnitude", "magnitude-10x"}
-    clean = drawn.axes[0]
-    assert clean.get_title() == "clean"
-    [dense] = [line for line in clean.lines if line.get_marker() == "*"]
+    [axes] = drawn.axes
+    assert [text.get_text() for text in axes.texts] == ["clean", "noisy-40"]
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert names == ["dense network", "pruned networks"]
+    said = drawn.legends[0].get_title().get_text()
+    assert "left to right: imp, imp-10x, l1-filter, magnitude, magnitude-10x" in said
+    stars = [line for line in axes.lines if line.get_marker() == "*"]
+    circles = [line for line in axes.lines if line.get_marker() == "o"]
+    assert len(circles) == 5 * len(stars) == 20  # five methods, in four groups
     own = judged[(judged["method"] == "dense") & (judged["regime"] == "clean")]
     wanted = 100 * own[["test_error", "stopped_test_error"]].mean()
-    assert np.asarray(dense.get_ydata()) == pytest.approx(wanted.to_numpy())
+    found = [float(np.asarray(line.get_ydata())[0]) for line in stars[:2]]
+    assert found == pytest.approx(wanted.to_list())
+
+
+def test_highlighted_methods_alone_are_in_colour(judged: pd.DataFrame) -> None:
+    context = FigureContext.of(judged[judged["regime"] == "clean"], DECLARED, highlight=["imp"])
+    assert context.highlight == ("imp", "imp-10x", "imp-3x")
+    assert context.shown == ["imp-10x"]
+    drawn = figures.figures()["two-by-two-{task}"].draw(context.cells, context)
+    assert drawn is not None
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert names == ["dense network", "imp", "imp-10x", "other pruned networks"]
+    grey = {line.get_color() for line in drawn.axes[0].lines if line.get_marker() == "o"}
+    assert style.CONTROL_COLOUR in grey
 
 
 def test_points_that_were_not_trained_out_are_hollow(judged: pd.DataFrame) -> None:

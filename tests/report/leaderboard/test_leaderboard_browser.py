@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -284,6 +285,45 @@ def test_lengths_of_recovery_are_filtered(
         assert sorted(column(page, "Method")) == ["dense", "imp-10x", "magnitude-10x"]
         page.get_by_role("combobox", name="Length of recovery").select_option("1×")
         assert sorted(column(page, "Method")) == ["dense", "magnitude"]
+
+
+def test_the_address_holds_what_is_chosen(browser: Browser, path: Path, page: Page) -> None:
+    page.get_by_role("combobox", name="Regime").select_option("clean")
+    page.get_by_role("searchbox").fill("m")
+    address = page.url
+    assert address.endswith("#regime=clean&search=m")
+    shown, said = column(page, "Method"), page.locator("#state").inner_text()
+    with quiet_page(browser, path) as other:
+        other.goto(address)
+        other.reload()
+        assert column(other, "Method") == shown
+        assert other.locator("#state").inner_text() == said
+        # an old link may name what is gone
+        other.evaluate("location.hash = 'regime=gone'")
+        other.wait_for_function("document.forms[0].elements.regime.value === 'all'")
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("location.hash === ''")
+
+
+def test_highlighted_methods_are_marked(
+    browser: Browser, cells: pd.DataFrame, tmp_path: Path
+) -> None:
+    some = cells[(cells["model"] == "seed-cnn") & (cells["regime"] == "clean")]
+    made = Layout(tmp_path)
+    names = sorted(set(some["method"]) - {"dense"})
+    given = config.parse(
+        {
+            "experiment": "trial", "tasks": ["digits"], "regimes": ["clean"],
+            "models": ["seed-cnn"], "seeds": [0, 1, 2], "methods": names, "sparsities": [0.5],
+            "report": {"highlight": ["imp"]},
+        }
+    )  # fmt: skip
+    write_text(made.config, json.dumps(given.model_dump(mode="json")))
+    leaderboard.write(some, made)
+    with quiet_page(browser, made.leaderboard("html")) as page:
+        assert page.locator("#board > tbody > tr.mine").count() == 1
+        assert "imp" in page.locator("#board > tbody > tr.mine").inner_text()
+    assert "| → imp " in made.leaderboard("md").read_text(encoding="utf-8")
 
 
 def test_one_length_alone_is_no_choice(page: Page) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from prunebench.experiment.plan import Plan
-from prunebench.runner.progress import Progress, grid_bar
+from prunebench.runner.progress import Progress, StepProgress, grid_bar
 from prunebench.runner.progress.time_left import efforts
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import RECORD
@@ -47,3 +47,19 @@ def test_lines_say_what_is_done_and_what_is_left(
     # of five trainings of 10
     left = (2 * 4 + 2 * 10 + 50) * 1.0 + (10 + 2 * 4 + 2 * 10 + 50) * 0.25
     assert progress.left() == pytest.approx(2 * left)
+
+
+def test_what_follows_training_is_counted_with_its_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    steps = StepProgress("probes", 3)
+    for name in ("digits-0", "digits-1", "digits-2"):
+        now[0] += 30
+        steps.job(name)
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/3] probes: digits-0 (about 1 min 00 s of probes left)",
+        "[2/3] probes: digits-1 (about 30 s of probes left)",
+        "[3/3] probes: digits-2",
+    ]

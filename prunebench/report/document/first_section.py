@@ -1,0 +1,83 @@
+"""The first screen: the answer in three sentences, and the picture that shows it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prunebench.report import reader_warnings
+from prunebench.report.document import figure_blocks, two_by_two_section
+from prunebench.report.document.elements import Section, TextBlock
+from prunebench.report.report_inputs import ReportInputs
+from prunebench.report.tables import training_tables
+from prunebench.statistics.estimate import HIGHER, decide_interval
+from prunebench.statistics.hypotheses import OPPOSITE, SHOWN, UNRESOLVED, UNTESTED
+from prunebench.statistics.two_by_two import STOPPED, TRAINED, of_one_setting
+from prunebench.storage.records import UNDER_TRAINED
+from prunebench.text.numbers import plural, seeds_text
+
+PICTURES = (training_tables.TWO_BY_TWO, "error-compression")  # the first that was drawn
+STATES = {
+    TRAINED: "At the end of training",
+    STOPPED: "Where early stopping would have ended the same trainings",
+}
+NOT_KEPT = "What early stopping would have made of the same trainings was not recorded."
+COUNTED = {
+    SHOWN: "shown", OPPOSITE: "shown to be the other way round", UNRESOLVED: "left open",
+    UNTESTED: "not testable with these records",
+}  # fmt: skip
+
+
+def section(inputs: ReportInputs) -> Section:
+    """Return the answer with its picture."""
+    return Section(
+        "The answer", "answer",
+        [TextBlock(" ".join(_sentences(inputs))), *figure_blocks.of_stem(inputs, picture(inputs))],
+    )  # fmt: skip
+
+
+def picture(inputs: ReportInputs) -> str:
+    """Return the stem of the picture of the first screen; "" where none of them was drawn."""
+    return next((stem for stem in PICTURES if figure_blocks.of_stem(inputs, stem)), "")
+
+
+def _sentences(inputs: ReportInputs) -> Iterator[str]:
+    yield _gains(inputs, TRAINED) or "There is no pruned network to compare with the dense one."
+    yield _gains(inputs, STOPPED) or NOT_KEPT
+    counts = Counter(finding.verdict for finding in inputs.findings)
+    words = COUNTED | {verdict: verdict for verdict in counts if verdict not in COUNTED}
+    said = ", ".join(f"{counts[v]} {word}" for v, word in words.items() if counts[v])
+    late = reader_warnings.counts(inputs.cells)[UNDER_TRAINED]
+    trained = (
+        f"{late} of {len(inputs.cells)} trainings had not come to their end"
+        if late
+        else "every training came to its end, as far as that was recorded"
+    )
+    over = seeds_text([inputs.seeds])
+    yield f"Of {len(inputs.findings)} hypotheses, {over}: {said or 'none judged'}; {trained}."
+
+
+def _gains(inputs: ReportInputs, state: str) -> str:
+    """Return a sentence on the pruned networks in one state; "" where none is paired."""
+    found, analysis = inputs.two_by_two, inputs.analysis
+    if found.empty:
+        return ""
+    gain = f"gain_{state}"
+    rows = found[of_one_setting(found)].dropna(subset=[gain]).to_dict("records")
+    if not rows:
+        return ""
+    shown = sum(
+        decide_interval(
+            row[f"{gain}_low"], row[f"{gain}_high"], row[f"{gain}_p"], analysis.equivalence,
+            analysis.alpha,
+        ) == HIGHER
+        for row in rows
+    )  # fmt: skip
+    best = max(rows, key=lambda row: float(row[gain]))
+    many = plural(len(rows), "pruned network")
+    said = f"{shown} of {many}" if shown else f"none of {many}"
+    return (
+        f"{STATES[state]} {said} {'are' if shown > 1 else 'is'} shown to generalize better than the"
+        f" dense network: the largest gain is {training_tables.corner(best, gain)} points of test"
+        f" error ({best['method']}, {two_by_two_section.where(best['scope'], found)})."
+    )

@@ -1,0 +1,51 @@
+"""Times of the chosen network and the dense one in ONNX Runtime, for which ONNX is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prunebench.compression.timing import Speed, measure_speed, runner
+from prunebench.errors import Refused
+from prunebench.experiment.cell import Cell
+from prunebench.runner.compress.request import REPEATS
+from prunebench.runner.export_cell import rebuilt_cell
+
+ENGINE, WARM_UP = "onnxruntime", 3
+
+
+def onnx_times(cell: Cell, data: Path) -> tuple[Speed, Speed] | None:
+    """Return the times of one input before and after; None where ONNX Runtime refuses either.
+
+    Args:
+        cell: the chosen cell.
+        data: the prepared data of its task.
+    """
+    smaller, dense = rebuilt_cell(cell, data), rebuilt_cell(cell.dense, data)
+    image = smaller.job.data.normalized(smaller.job.data.inputs["test"][:1]).cpu()
+    threads = cell.experiment.compute.threads
+    try:
+        runners = {
+            name: runner(ENGINE, each.network.model.cpu().eval(), image, threads)
+            for name, each in (("before", dense), ("after", smaller))
+        }
+    except Refused:
+        return None
+    speeds = measure_speed(runners, image, 1, threads, REPEATS, WARM_UP)
+    return speeds["before"], speeds["after"]
+
+
+def slower(times: tuple[Speed, Speed] | None, macs: float) -> list[str]:
+    """Return a note where the smaller network is slower: the quartiles do not overlap.
+
+    Args:
+        times: before and after.
+        macs: the share of the MACs that is left.
+    """
+    if times is None or times[1].low_ms <= times[0].high_ms:
+        return []
+    before, after = times
+    return [
+        f"ONNX Runtime runs the smaller network slower than the one before, {after.median_ms:.3g}"
+        f" against {before.median_ms:.3g} ms for one input, although it has {1 / macs:.2f}× fewer"
+        " MACs: measure on the machine that it is for."
+    ]

@@ -1,0 +1,51 @@
+"""The model card: what was built, from which weights, how fast; and where it is slower."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prunebench.compression.model_card import CardFacts, card
+from prunebench.compression.timing import Speed
+from prunebench.compression.verify_export import Agreement
+
+SLOW, FAST = 13.4, 8.3
+
+
+def _speed(ms: float, engine: str = "onnxruntime", spread: float = 0.1) -> Speed:
+    return Speed(ms, ms - spread, ms + spread, 1e3 / ms, 1, 30, 1, "a processor", engine)
+
+
+FACTS = CardFacts(
+    title="mine on digits", format="onnx", file="model.onnx", library="onnx", loader="pass\n",
+    record={
+        "model": "mine", "method": "l1-filter", "sparsity": 0.5, "sparsity_achieved": 0.5,
+        "seed": 0, "status": "ok", "message": "",
+    },
+    task="digits", data={}, composition={"criterion": "l1-norm"}, description="", paper="",
+    training={}, classes=["a", "b"], shape=(1, 8, 8), item="image", kind="classification",
+    dtype="float32", mean=[], std=[], network="shrunk", reason="exact", removed=[], notes=[],
+    quality={}, dense_quality={}, sizes={"MACs an input, dense kernels": (2050, 1000)},
+    agreement=Agreement(2, 1.0, 0.0, 1e-4),
+    architecture="resnet18 (class ResNet)", weights="pretrained, timm's resnet18",
+)  # fmt: skip
+
+
+def test_it_names_what_was_built_and_its_weights() -> None:
+    text = card(FACTS)
+    assert "- **architecture**: resnet18 (class ResNet)\n" in text
+    assert "- **weights before training**: pretrained, timm's resnet18\n" in text
+    assert "Time of a batch" not in text  # nothing was timed
+
+
+def test_times_are_shown_and_a_slower_network_is_said() -> None:
+    slow = replace(FACTS, speed=[("dense", _speed(FAST)), ("shrunk", _speed(SLOW))])
+    text = card(slow)
+    assert "13.400 (13.300–13.500)" in text
+    said = "In onnxruntime, batch 1, it is slower than the dense network: 13.4 against 8.3 ms"
+    assert f"{said}, at 2.05× fewer MACs." in text
+
+
+def test_a_faster_network_and_one_as_fast_as_the_times_vary_are_not_called_slower() -> None:
+    for ms, spread in ((4.0, 0.1), (8.5, 1.0)):
+        pair = [("dense", _speed(FAST, spread=spread)), ("shrunk", _speed(ms, spread=spread))]
+        assert "slower" not in card(replace(FACTS, speed=pair))
