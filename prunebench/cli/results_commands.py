@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,8 +65,11 @@ def run(config: Config, data: Data = DATA) -> None:
         raise
     results = plan.layout.root
     trusted = partial(figures, trust_code=True)  # the configuration is one's own
-    steps = {"tables": tables, "figures": trusted, "leaderboard": leaderboard, "report": report}
-    for name, step in (steps | {"paper": paper}).items():
+    steps: dict[str, Callable[[Path], None]] = {
+        "tables": tables, "figures": trusted, "leaderboard": leaderboard, "report": report,
+        "paper": paper,
+    }  # fmt: skip
+    for name, step in steps.items():
         print(f"writing {name}", file=sys.stderr)
         step(results)
     summary(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import pandas as pd
 
@@ -57,7 +57,7 @@ def sentences(times: pd.DataFrame | None, cells: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _told(row: dict[str, object]) -> str:
+def _told(row: dict[Hashable, object]) -> str:
     macs = float(str(row["fewer_macs"]))
     less = f" at {number(macs, 2)}× fewer MACs" if macs > 0 else ""
     return (

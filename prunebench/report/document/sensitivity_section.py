@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import pandas as pd
 
@@ -46,7 +47,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
     return [Section("What each layer loses, pruned alone", "sensitivity", blocks)]
 
 
-def _table(curve: tuple[str, ...], rows: pd.DataFrame) -> TableBlock:
+def _table(curve: tuple[Hashable, ...], rows: pd.DataFrame) -> TableBlock:
     sparsities = sorted(rows["sparsity"].unique())
     body: list[list[CellText]] = []
     for _, own in rows.groupby("place", sort=True):

@@ -55,7 +55,7 @@ def sensitivity_map(cells: pd.DataFrame, context: FigureContext) -> Figure | Non
         axes.set_title(name)
     bar = grid.figure.colorbar(image, ax=used, shrink=0.8, pad=0.02)
     bar.set_label("rise of the error (points)")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return grid.finish("sparsity of the layer")
 
 
@@ -82,7 +82,7 @@ def _map(axes: Axes, rows: pd.DataFrame, largest: float) -> Any:
     axes.set_yticks(
         range(len(names)), [short(name) for name in names], fontsize=SMALL if small else None
     )
-    axes.set_xticks(range(len(wide.columns)), [percent(s) for s in wide.columns])
+    axes.set_xticks(range(len(wide.columns)), [percent(float(s)) for s in wide.columns])
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
