@@ -28,7 +28,7 @@ def rises(table: pd.DataFrame) -> pd.DataFrame:
     )
     means = ("weights", "macs", "ms", "removed", "error_rise", "loss_rise")
     wanted = {name: (name, "mean") for name in means} | {"seeds": ("seed", "nunique")}
-    found = measured.groupby(_POINT, sort=True).agg(**wanted)  # type: ignore[call-overload]
+    found = measured.groupby(_POINT, sort=True).agg(**wanted)
     return pd.DataFrame(found.reset_index())
 
 
