@@ -116,7 +116,7 @@ def _origin(layout: Layout) -> dict[str, Any]:
         raise PrunebenchError(
             f"{_main(layout)} is missing, the workflow that ran: Snakemake did not collect these"
             " records, or did before it was kept. This collects them again and computes no"
-            f" finished cell: snakemake --cores all --configfile {layout.config}"
+            f" finished cell: python -m prunebench workflow {layout.config}"
         )
     return origin
 

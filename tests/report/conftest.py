@@ -26,6 +26,7 @@ from tests.report.made_up import (
     every_column,
     judged_twice,
     picture,
+    sensitivity,
     synthetic,
 )
 
@@ -46,8 +47,9 @@ def judged(cells: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def context(cells: pd.DataFrame) -> FigureContext:
-    """One model of two, with every column that a figure shows."""
-    return FigureContext.of(every_column(cells[cells["model"] == "seed-cnn"]))
+    """One model of two, with every column that a figure shows, and many layers pruned alone."""
+    made = every_column(cells[cells["model"] == "seed-cnn"])
+    return FigureContext.of(made, sensitivity=sensitivity(60))
 
 
 @pytest.fixture(scope="session")

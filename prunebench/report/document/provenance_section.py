@@ -145,10 +145,10 @@ def _how_to_repeat(inputs: ReportInputs) -> list[Block]:
     if inputs.experiment is None:
         return [
             TextBlock("The configuration is not known here; with it, this repeats the records:"),
-            CommandsBlock((*lines, "snakemake --cores all --configfile CONFIGURATION")),
+            CommandsBlock((*lines, "python -m prunebench workflow CONFIGURATION --cores all")),
         ]
     path = quote(str(inputs.layout.config))
-    lines.append(f"snakemake --cores all --configfile {path}")
+    lines.append(f"python -m prunebench workflow {path} --cores all")
     words = (
         "This repeats the records: the same bits on the same machine, the same conclusions"
         " elsewhere."

@@ -23,7 +23,7 @@ NAMED = 3  # of many curves, how many have their names beside them: the highest
 WRITTEN = 12  # sparsities up to which a map's cells hold their numbers
 LONGEST = 24  # letters of a layer's name
 ROW, LOWEST = 0.17, 1.3  # inches: of a layer in a map, and the least of a panel
-CROWDED, SMALL = 30, 5.5  # layers from which on letters are smaller; their size
+CROWDED, SMALL = 30, 6  # layers from which on letters are smaller; their size in points
 _COLOURS = "YlOrRd"
 _FLOOR = 1e-3  # of the largest rise: below it, curves run along the lower edge
 
@@ -60,7 +60,7 @@ def sensitivity_map(cells: pd.DataFrame, context: FigureContext) -> Figure | Non
 
 
 def _row(layers: int) -> float:
-    return ROW if layers <= CROWDED else 0.6 * ROW
+    return ROW if layers <= CROWDED else 0.65 * ROW
 
 
 def _map(axes: Axes, rows: pd.DataFrame, largest: float) -> Any:
@@ -78,7 +78,7 @@ def _map(axes: Axes, rows: pd.DataFrame, largest: float) -> Any:
         interpolation="nearest",
     )  # fmt: skip
     small = len(names) > CROWDED
-    size = SMALL if small else SMALL + 1
+    size = SMALL if small else SMALL + 0.5
     axes.set_yticks(
         range(len(names)), [short(name) for name in names], fontsize=SMALL if small else None
     )
@@ -146,7 +146,7 @@ def _curves(axes: Axes, rows: pd.DataFrame, looks: panels.LineStyles, floor: flo
         highest = sorted(ends, key=lambda name: -ends[name])[:NAMED]
         axes.text(
             0.03, 0.97, "\n".join(["highest:", *highest]), transform=axes.transAxes, va="top",
-            fontsize=SMALL + 0.5, color="0.2",
+            fontsize=SMALL, color="0.2",
         )  # fmt: skip
 
 

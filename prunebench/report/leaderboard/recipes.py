@@ -44,7 +44,7 @@ class Recipes:
         file = quote(self.methods[method].file)
         return (
             f"cat > {file} <<'{END}'\n{self.configuration(method)}{END}\n"
-            f"python -m prunebench workflow --cores all --configfile {file}\n"
+            f"python -m prunebench workflow {file} --cores all\n"
         )
 
 

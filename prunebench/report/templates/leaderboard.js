@@ -249,7 +249,7 @@
     }
     const command =
       `cat > ${known.file} <<'${data.end}'\n${known.own}${data.common}${data.end}\n` +
-      `snakemake --cores all --configfile ${known.file}\n`;
+      `python -m prunebench workflow ${known.file} --cores all\n`;
     const code = element("pre", { tabindex: "0" }, command);
     const said = element("span", { role: "status" });
     const copy = element("button", { type: "button", class: "copy" }, "Copy");

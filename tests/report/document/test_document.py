@@ -123,7 +123,7 @@ def test_everything_that_was_asked_for_is_said(layout: Layout, kind: str) -> Non
         "Report: trial", "Does pruning reduce overfitting", "The answer", "Caveats",
         "iterative (rate 0.3)", "±1.5 points", "level 0.1", "10,000 draws", "Blalock 2020",
         "2 collapsed, 1 diverged, 1 failed", "made up", "With 3 seeds the smallest two-sided p",
-        "git checkout 0000000000", f"--configfile {layout.config}", "2.9.1", "0, 1, 2", "98.44 %",
+        "git checkout 0000000000", f"workflow {layout.config}", "2.9.1", "0, 1, 2", "98.44 %",
     ):  # fmt: skip
         assert words in text, words
     assert not re.search(r"\bnan\b|None|<NA>", text)
@@ -171,7 +171,7 @@ def test_without_settings_the_defaults_are_named(half: pd.DataFrame, tmp_path: P
     text = paper.markdown(paper.compose(ReportInputs.of(half, Layout(tmp_path))))
     for words in (
         "The run's own settings are not known (config.json is not there)", "±0.5 points",
-        "Figures were not drawn", "snakemake --cores all --configfile CONFIGURATION",
+        "Figures were not drawn", "python -m prunebench workflow CONFIGURATION --cores all",
     ):  # fmt: skip
         assert words in text, words
 

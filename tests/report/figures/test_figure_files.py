@@ -24,6 +24,8 @@ OLD = {"error-compression-digits", "error-speedup-digits", "harm-digits", "fores
 SAVINGS = {f"{stem}-digits" for stem in ("layers", "pareto", "quantization", "speedup-measured")}
 # of how trainings ended, which these cells do not say
 TRAININGS = {f"{stem}-digits" for stem in ("two-by-two", "error-length", "training-outcomes")}
+# of layers that were pruned alone, which is asked for beside
+ALONE = {"sensitivity-digits", "sensitivity-curves-digits"}
 NEW = {"criterion", "recovery", "gain-noise-size", "predictors"}
 SAVED = {"forest", "predictors", "criterion", "error-compression-digits"}
 
@@ -81,7 +83,7 @@ def test_what_was_not_recorded_is_left_out(cells: pd.DataFrame) -> None:
 
 def test_every_figure_has_a_caption_by_its_file(folder: Path, cells: pd.DataFrame) -> None:
     captions = figures.captions(cells)
-    assert set(captions) == OLD | NEW | SAVINGS | TRAININGS
+    assert set(captions) == OLD | NEW | SAVINGS | TRAININGS | ALONE
     assert all(text.endswith(".") for text in captions.values())
 
 

@@ -53,7 +53,7 @@ def test_the_command_writes_the_recipe_and_runs_it(layout: Layout, tmp_path: Pat
     stub = 'python() { echo "$@" > said; }\n'
     subprocess.run(["bash", "-euc", stub + found.command("imp")], cwd=tmp_path, check=True)
     assert (tmp_path / "said").read_text() == (
-        "-m prunebench workflow --cores all --configfile trial-imp.yaml\n"
+        "-m prunebench workflow trial-imp.yaml --cores all\n"
     )
     assert (tmp_path / "trial-imp.yaml").read_text() == found.configuration("imp")
 
