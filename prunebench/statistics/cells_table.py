@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ FRACTIONS = (
     "tied_share",
 )
 MOST_COLUMNS = 1000
+LONGEST_LINE = 1_000_000  # characters of it that are looked at
 # a table of others needs these only; ``read_table`` fills in the rest
 LEAST = ("method", "sparsity", "test_error")
 UNNAMED = "unnamed"
@@ -126,6 +128,7 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     require_plain(path)
     try:
         _refuse_wide(path)  # before pandas, which takes long for each column
+        _refuse_endless(path)
         # "none" and "NA" are names that a method may have: only an empty field is missing
         # -sig: spreadsheets put a byte-order mark before the first column's name
         # what is compressed could be a thousand times as large as its file
@@ -143,6 +146,20 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     for column in raw.columns.difference(list(NUMBERS)):  # of numbers there may be millions
         raw[column] = raw[column].map(printable, na_action="ignore").astype(raw[column].dtype)
     return raw
+
+
+def _refuse_endless(path: str | Path) -> None:
+    """Raise a ValueError where the first line names too many columns.
+
+    pandas would take half a minute for 100,000 of them.
+    """
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        lines = iter(lambda: file.readline(LONGEST_LINE), "")
+        first = next(filter(str.strip, lines), "")
+    with suppress(csv.Error):  # a name as long as a book: pandas may read it
+        columns = len(next(csv.reader([first])))
+        if columns > MOST_COLUMNS:
+            raise ValueError(f"it has {columns:,} columns")
 
 
 def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
