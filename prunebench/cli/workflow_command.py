@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from prunebench.cli.app import app, example, files, guide
+from prunebench.errors import PrunebenchError
 
 
 @app.command(
@@ -15,8 +16,9 @@ from prunebench.cli.app import app, example, files, guide
             "the configuration and data/",
             "results/<experiment>/: cells, tables, figures, leaderboard, report",
         ),
-        "All options are Snakemake's. Snakemake itself would run Python that a configuration holds"
-        " (__use_yte__) as it reads it, also in a dry run; this command refuses such a file first.",
+        "All options are Snakemake's; a target stands before them. Snakemake itself would run"
+        " Python that a configuration holds (__use_yte__) as it reads it, also in a dry run; this"
+        " command refuses such a file first.",
     ),
 )
 def workflow(context: typer.Context) -> None:
@@ -25,6 +27,8 @@ def workflow(context: typer.Context) -> None:
     from prunebench.experiment.strict_yaml import read_plain
 
     snakefile = PACKAGE.parent / "Snakefile"
+    if not snakefile.is_file():
+        raise PrunebenchError(f"{snakefile} is missing: call this from a checkout, or use run")
     from snakemake import cli as snakemake
 
     parser, given = snakemake.parse_args(["--snakefile", str(snakefile), *context.args])
