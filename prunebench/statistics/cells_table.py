@@ -102,16 +102,6 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
     return typed(raw.assign(**{c: value for c, (value, _) in lacking.items()}), str(path)), notes
 
 
-def _refuse_wide(path: str | Path) -> None:
-    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        try:
-            count = len(next(csv.reader(file), []))
-        except csv.Error as error:
-            raise ValueError(str(error)) from error
-    if count > MOST_COLUMNS:
-        raise PrunebenchError(f"{path} is no table of cells: it has {count:,} columns")
-
-
 def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     """Read a CSV file, every field as text.
 
@@ -127,7 +117,6 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     """
     require_plain(path)
     try:
-        _refuse_wide(path)  # before pandas, which takes long for each column
         _refuse_endless(path)
         # "none" and "NA" are names that a method may have: only an empty field is missing
         # -sig: spreadsheets put a byte-order mark before the first column's name

@@ -254,6 +254,22 @@ def test_code_of_others_runs_only_where_it_is_trusted(spoilt: Spoil, followed: F
     assert not sprung.exists()
 
 
+def test_masks_of_a_network_of_others_are_not_counted_untrusted(
+    spoilt: Spoil, followed: Followed
+) -> None:
+    folder = spoilt()
+    sprung, file = folder / "sprung", folder / "net.py"
+    file.write_text(f"open({str(sprung)!r}, 'w')\nclass Net: ...\n")
+    config = read_json(folder / "config.json")
+    config["models"][0]["architecture"] = f"{file}:Net"
+    write_json(folder / "config.json", config)
+    found = list(check(load(folder), followed.data, 0, 0))
+    [left] = [f for f in found if f.check == "masks"]
+    assert (left.outcome, left.where) == (NOT_RUN, "digits seed-cnn")
+    assert f"needs code: {file} (sha256 " in left.message
+    assert not sprung.exists()
+
+
 def test_a_submission_that_ends_the_check_has_not_passed(spoilt: Spoil, followed: Followed) -> None:
     folder = spoilt()
     file = folder / "my_criterion.py"
