@@ -211,7 +211,11 @@ class Layout:
         return {name: self.root / step.output for name, step in STEPS.items()}
 
     def derived(self) -> list[Path]:
-        """Return every file that is there and was made of the records, in a fixed order."""
+        """Return every file that is there and was made of the records, in a fixed order.
+
+        What links lead to elsewhere was not, and would be described, copied and sent with them.
+        """
+        own = self.root.resolve()
         patterns = [pattern for step in STEPS.values() for pattern in step.files]
         found = (
             path
@@ -219,7 +223,12 @@ class Layout:
             for path in sorted(self.root.glob(pattern))
         )
         # Snakemake leaves a hidden file in a folder that it asked for
-        return [path for path in found if path.is_file() and not path.name.startswith(".")]
+        return [
+            path for path in found
+            if path.is_file()
+            and not path.name.startswith(".")
+            and path.resolve().is_relative_to(own)
+        ]  # fmt: skip
 
     def records(self) -> list[Path]:
         """Return every record.json of the experiment that is there, in a fixed order."""

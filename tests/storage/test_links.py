@@ -159,6 +159,15 @@ def test_a_list_of_removed_files_names_files_beside_it_alone(root: Path) -> None
         assert removal(folder, {"a": 1}) == {"removed": [], "measured": {}}
 
 
+def test_what_links_lead_to_is_not_sent_with_the_results(root: Path, outside: Path) -> None:
+    (outside / "secret.png").write_text(KEPT)
+    (root / "figures").mkdir()
+    (root / "figures" / "a.png").write_text("a figure")
+    (root / "figures" / "b.png").symlink_to(outside / "secret.png")
+    (root / "tables").symlink_to(outside, target_is_directory=True)
+    assert Layout(root).derived() == [root / "cells.csv", root / "figures" / "a.png"]
+
+
 def test_what_climbs_out_of_the_folder_is_refused(root: Path, outside: Path) -> None:
     (outside / "mine").write_text(KEPT)
     with pytest.raises(PrunebenchError, match="lead out of"):
