@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click import Context
 from typer.core import TyperGroup
 
 # what a script may rely on
@@ -30,7 +29,7 @@ GROUPS = (RUN, LOOK, COMPARE, PUBLISH, EXTEND, JOBS)
 class GroupedCommands(TyperGroup):
     """The commands, group by group."""
 
-    def list_commands(self, ctx: Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands in the order of their groups."""
         names = super().list_commands(ctx)
         places = {name: GROUPS.index(group_of(self.commands[name])) for name in names}

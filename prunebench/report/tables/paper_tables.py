@@ -251,7 +251,7 @@ def scoreboard(
             cell(number(v["score"], 2, sign=True), str(method), best),
             interval(v["low"], v["high"]),
             number(v["chosen"], 2, sign=True),
-            of_score(v),
+            of_score(v.to_dict()),
         ]
         for method, v in scores.set_index("method").iterrows()
         if method != DENSE
