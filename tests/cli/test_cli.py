@@ -173,14 +173,17 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", on_a_terminal(NO_COLOR="1"))
 
 
-def test_a_former_name_goes_on_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("former", "name"), [("kit", "paper"), ("crate", "ro-crate")])
+def test_a_former_name_goes_on_with_a_notice(
+    former: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called: list[Path] = []
-    monkeypatch.setattr(results_commands, "paper", called.append)
-    result = CliRunner().invoke(cli.app, ["kit", "results/default"])
+    monkeypatch.setattr(results_commands, name.replace("-", "_"), called.append)
+    result = CliRunner().invoke(cli.app, [former, "results/default"])
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "kit is now called paper" in result.stderr
+    assert f"{former} is now called {name}" in result.stderr
     assert called == [Path("results/default")]
-    assert "kit" not in invoke("--help")
+    assert f" {former} " not in invoke("--help")
 
 
 def test_a_summary_for_programs(tmp_path: Path) -> None:
@@ -339,8 +342,3 @@ def test_every_command_has_a_group_and_run_comes_first() -> None:
     assert names[0] == "run"
     assert list(dict.fromkeys(groups)) == list(GROUPS)
     assert "curves" in names[groups.index(GROUPS[-1]) :]
-
-
-def test_a_former_name_goes_on_with_a_notice(tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli.app, ["crate", str(tmp_path)])
-    assert "crate is now called ro-crate" in done.output
