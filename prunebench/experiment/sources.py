@@ -54,25 +54,32 @@ TASK_SOURCES = "tasks/sources"
 PRESETS = "experiment/presets"
 # what is made of the records -> the code and the templates that it stands on
 OUTPUTS = {
-    "tables": ("statistics", "report/tables", "report/declared_analysis.py", "text"),
+    "tables": (
+        "statistics", "report/tables", "report/declared_analysis.py", "report/verdict_words.py",
+        "text",
+    ),
     "figures": (
         "statistics", "report/figures", "report/tables/compression_tables.py",
         "report/declared_analysis.py", "text",
     ),
     "leaderboard": (
         "statistics", "report/leaderboard", "report/declared_analysis.py",
+        "report/verdict_words.py", "report/slower_networks.py",
+        "report/tables/compression_tables.py",
         "report/reader_warnings.py", "report/html_template.py", "text",
         "report/templates/leaderboard.*", "report/templates/vendor/*",
     ),
     "report": (
         "statistics", "report/document", "report/report_inputs.py", "report/declared_analysis.py",
+        "report/verdict_words.py", "report/slower_networks.py",
         "report/reader_warnings.py", "report/html_template.py",
         "report/tables/compression_tables.py", "report/tables/tolerance_tables.py", "text",
         "report/templates/report.*",
     ),
     "kit": (
         "statistics", "report/paper", "report/figures", "report/document", "report/tables",
-        "report/report_inputs.py", "report/declared_analysis.py", "text",
+        "report/report_inputs.py", "report/declared_analysis.py", "report/verdict_words.py",
+        "text",
         "report/paper/paper.tex.j2", "report/paper/references.bib",
     ),
     "crate": ("storage/ro_crate.py",),

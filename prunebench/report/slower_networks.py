@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -53,15 +54,13 @@ def sentences(times: pd.DataFrame | None, cells: pd.DataFrame) -> Iterator[str]:
     rest = f"; and {plural(more, 'more pair')} in latency.csv" if more > 0 else ""
     yield (
         f"{plural(len(found), 'measured time')} of shrunk networks lie above the dense network's,"
-        f" whatever they have fewer MACs: {told}{rest}."
+        f" although they have fewer MACs: {told}{rest}."
     )
 
 
-def _told(row: dict[Hashable, object]) -> str:
-    macs = float(str(row["fewer_macs"]))
-    less = f" at {number(macs, 2)}× fewer MACs" if macs > 0 else ""
+def _told(row: dict[Hashable, Any]) -> str:
+    less = f" at {number(row['fewer_macs'], 2)}× fewer MACs" if row["fewer_macs"] > 0 else ""
     return (
-        f"{row['method']} at {percent(float(str(row['sparsity'])))} in {row['engine']}, batch"
-        f" {row['batch']}: {float(str(row['shrunk_ms'])):.3g} against"
-        f" {float(str(row['dense_ms'])):.3g} ms{less}"
+        f"{row['method']} at {percent(row['sparsity'])} in {row['engine']}, batch {row['batch']}:"
+        f" {row['shrunk_ms']:.3g} against {row['dense_ms']:.3g} ms{less}"
     )

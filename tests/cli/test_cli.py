@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from prunebench import cli
 from prunebench.cli import results_commands
-from prunebench.cli.app import EXITS
+from prunebench.cli.app import EXITS, GROUPS
 from prunebench.experiment import catalog, config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
@@ -173,14 +173,17 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", on_a_terminal(NO_COLOR="1"))
 
 
-def test_a_former_name_goes_on_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("former", "name"), [("kit", "paper"), ("crate", "ro-crate")])
+def test_a_former_name_goes_on_with_a_notice(
+    former: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called: list[Path] = []
-    monkeypatch.setattr(results_commands, "paper", called.append)
-    result = CliRunner().invoke(cli.app, ["kit", "results/default"])
+    monkeypatch.setattr(results_commands, name.replace("-", "_"), called.append)
+    result = CliRunner().invoke(cli.app, [former, "results/default"])
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "kit is now called paper" in result.stderr
+    assert f"{former} is now called {name}" in result.stderr
     assert called == [Path("results/default")]
-    assert "kit" not in invoke("--help")
+    assert f" {former} " not in invoke("--help")
 
 
 def test_a_summary_for_programs(tmp_path: Path) -> None:
@@ -193,9 +196,9 @@ def test_a_summary_for_programs(tmp_path: Path) -> None:
 
 def test_every_rule_of_the_workflow_has_its_command() -> None:
     rules = "".join(path.read_text() for path in (ROOT / "workflows").glob("*.smk"))
-    used = set(re.findall(r'" ?prunebench (\w+) ', rules))
+    used = set(re.findall(r'" ?prunebench ([\w-]+) ', rules))
     assert used <= set(COMMANDS)
-    steps = {"paper" if step == "kit" else step for step in STEPS}
+    steps = {{"kit": "paper", "crate": "ro-crate"}.get(step, step) for step in STEPS}
     assert {"prepare", "baselines", "curves", "measure", *steps} <= used
     assert "check" in COMMANDS  # for people: each baselines job checks every model itself
 
@@ -330,3 +333,12 @@ def test_the_state_of_a_grid(grid: Path) -> None:
     found = json.loads(invoke("status", "--json", "results/tiny"))
     counted = {key: found[key] for key in ("done", "total", "missing", "failed", "running")}
     assert counted == {"done": 0, "total": 2, "missing": 2, "failed": 0, "running": 0}
+
+
+def test_every_command_has_a_group_and_run_comes_first() -> None:
+    whole = GROUP
+    names = [name for name in whole.list_commands(None) if not whole.commands[name].hidden]
+    groups = [whole.commands[name].rich_help_panel for name in names]
+    assert names[0] == "run"
+    assert list(dict.fromkeys(groups)) == list(GROUPS)
+    assert "curves" in names[groups.index(GROUPS[-1]) :]

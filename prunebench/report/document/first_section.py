@@ -12,6 +12,7 @@ from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import training_tables
 from prunebench.statistics.estimate import HIGHER, decide_interval
 from prunebench.statistics.hypotheses import OPPOSITE, SHOWN, UNRESOLVED, UNTESTED
+from prunebench.statistics.training_outcomes import outcomes_recorded
 from prunebench.statistics.two_by_two import STOPPED, TRAINED, of_one_setting
 from prunebench.storage.records import UNDER_TRAINED
 from prunebench.text.numbers import plural, seeds_text
@@ -48,11 +49,9 @@ def _sentences(inputs: ReportInputs) -> Iterator[str]:
     words = COUNTED | {verdict: verdict for verdict in counts if verdict not in COUNTED}
     said = ", ".join(f"{counts[v]} {word}" for v, word in words.items() if counts[v])
     late = reader_warnings.counts(inputs.cells)[UNDER_TRAINED]
-    trained = (
-        f"{late} of {len(inputs.cells)} trainings had not come to their end"
-        if late
-        else "every training came to its end, as far as that was recorded"
-    )
+    trained = f"{late} of {len(inputs.cells)} trainings had not come to their end"
+    if not outcomes_recorded(inputs.cells):
+        trained = "how pruned trainings ended was not recorded"
     over = seeds_text([inputs.seeds])
     yield f"Of {len(inputs.findings)} hypotheses, {over}: {said or 'none judged'}; {trained}."
 

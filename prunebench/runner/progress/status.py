@@ -109,11 +109,11 @@ class State:
             return []
         if self.seconds_left is None:
             return ["time left: not known before a cell is done"]
-        text = f"time left: about {duration(self.seconds_left)} of training, then {LATER}"
+        text = f"time left: about {duration(self.seconds_left)} of training"
         if self.at_once > 1:
             wall = duration(self.seconds_left / self.at_once)
-            text += f"; {wall} of training with {self.at_once} jobs at once"
-        return [text]
+            text += f", {wall} with {self.at_once} jobs at once"
+        return [f"{text}; then {LATER}"]
 
 
 def counts(plan: Plan) -> dict[str, int]:

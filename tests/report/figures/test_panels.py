@@ -106,7 +106,9 @@ def test_planted_phases_are_named_where_they_are() -> None:
     found = {text.get_text(): text.get_position()[0] for text in axes.texts}
     wanted = {"critical": 0.75, "sweet": 0.9375, "collapsed": 0.96875}
     assert found == pytest.approx({name: ratios[at] for name, at in wanted.items()})
-    assert "He et al. 2022) of noisy-40: imp" in figure.legends[0].get_title().get_text()
+    said = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "He et al. 2022) of noisy-40: imp" in said
+    assert "critical: the error peaks above the dense network's" in said
 
 
 def test_no_phase_is_named_where_none_is_shown() -> None:
