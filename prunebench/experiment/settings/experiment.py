@@ -204,7 +204,7 @@ class Experiment(Settings):
     analysis: Analysis = Analysis()
     """How the records are judged."""
     report: Report = Report()
-    """What tables and figures show beside what they show of every experiment."""
+    """Measures and figures of one's own."""
 
     @field_validator("recovery_lengths")
     @classmethod
