@@ -20,7 +20,7 @@ from prunebench.report.document.elements import (
 )
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables import compression_tables
-from prunebench.statistics.sensitivities import CURVE, refusals, rises
+from prunebench.statistics.rises_of_layers import CURVE, refusals, rises
 from prunebench.storage.records import SENSITIVITY_COLUMNS
 from prunebench.text.numbers import NONE, number, percent, seeds_text
 

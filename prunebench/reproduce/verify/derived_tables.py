@@ -211,9 +211,9 @@ def _compare_tables(
         long = {table: [row for job in jobs for row in job[table]] for table in jobs[0]}
         write_tables(plan, {"cells": rows, **long}, derived)
         _compare_files(beside, here.root, derived.root, found)
-    all_tables.write(read_all(derived), derived)
     if not here.tables.is_dir():  # a table alone, as one commits it
         return
+    all_tables.write(read_all(derived), derived)
     both = {p.relative_to(r.root) for r in (here, derived) for p in r.tables.rglob("*")}
     _compare_files([here.root / path for path in sorted(both)], here.root, derived.root, found)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from prunebench.report.figures import panels, style
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
-from prunebench.statistics.sensitivities import rises
+from prunebench.statistics.rises_of_layers import rises
 from prunebench.text.numbers import number, percent, plural
 
 if TYPE_CHECKING:

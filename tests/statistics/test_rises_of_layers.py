@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebench.statistics.sensitivities import refusals, rises
+from prunebench.statistics.rises_of_layers import refusals, rises
 from prunebench.storage.records import SENSITIVITY_COLUMNS
 
 WHERE = {"task": "digits", "regime": "clean", "model": "net", "method": "magnitude"}
