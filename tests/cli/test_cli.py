@@ -290,7 +290,6 @@ def test_a_configuration_that_is_wrong(
     ("arguments", "reason"),
     [
         (("check", "none.yaml"), "none.yaml: No such file"),
-        (("check", "grid.yaml"), "digits-"),  # nothing is prepared yet
         (("prepare", "grid.yaml", "digts"), "no task 'digts'; did you mean 'digits'?"),
         (("download", "grid.yaml", "x"), "no task 'x'; known: digits"),
         (
