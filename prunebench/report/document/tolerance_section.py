@@ -26,7 +26,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
         for name in ("test_rise", "bisected_test_rise")
     )
     words = (
-        f"The largest sparsity whose error is at most {analysis.tolerance:g} points above dense:"
+        f"The largest sparsity whose error is at most {_points(analysis.tolerance)} above dense:"
         " tested on validation from low to high sparsity up to the first that is not shown"
         " (fixed-sequence testing, Angelopoulos 2021). Each promise is wrong with a probability of"
         f" at most {analysis.alpha:g}, on labels like those of validation, for these networks. On"
@@ -41,9 +41,13 @@ def sections(inputs: ReportInputs) -> list[Section]:
     unresolved = found[found["ended"] == UNRESOLVED]
     if len(unresolved):
         words += (
-            f" {len(unresolved)} of them ended unresolved: validation is too small to tell, or the"
-            " rise too close to the tolerance for any number of samples."
+            f" {plural(len(unresolved), 'curve')} ended unresolved: validation is too small to"
+            " tell, or the rise too close to the tolerance for any number of samples."
         )
     tables = tolerance_tables.tables(found)
     blocks: list[Block] = [TextBlock(words), *(TableBlock.printed(t, folded=True) for t in tables)]
     return [Section("How much can go within a tolerance", "tolerance", blocks)]
+
+
+def _points(count: float) -> str:
+    return f"{count:g} point{'' if count == 1 else 's'}"
