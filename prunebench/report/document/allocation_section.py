@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
+
 from prunebench.report.document.elements import (
     NAME,
     NUMBER,
@@ -41,16 +43,25 @@ def sections(inputs: ReportInputs) -> list[Section]:
         return []
     group = [*SETTING, *SHARED]
     kept = found.merge(tried[group].drop_duplicates(), on=group)
-    rows: list[list[CellText]] = [_row(row) for row in kept.to_dict("records")]
-    columns = dict.fromkeys(
-        ("Task", "Regime", "Model", "Criterion, pattern", "Method", "Allocation"), NAME
-    )
-    columns |= {f"Test error at equal {cost} (%) [95 % interval]": NUMBER for cost in COSTS}
-    columns |= dict.fromkeys(("Networks tried", "Epochs", "Seconds"), NUMBER)
     blocks: list[Block] = [TextBlock(WORDS)]
     if said := tuple(_verdict(row) for row in against_fixed(inputs.cells).to_dict("records")):
         blocks.append(ListBlock(said))
-    return [Section(TITLE, "allocations", [*blocks, TableBlock(columns, rows)])]
+    blocks += [_table(key, rows) for key, rows in kept.groupby(group, sort=True)]
+    return [Section(TITLE, "allocations", blocks)]
+
+
+def _table(key: tuple[Any, ...], rows: pd.DataFrame) -> TableBlock:
+    """Return the allocations of a group; what they share stands in the caption."""
+    named = dict(zip([*SETTING, *SHARED], key, strict=True))
+    columns = {"Method": NAME, "Allocation": NAME}
+    columns |= {f"At equal {cost} (%)": NUMBER for cost in COSTS}
+    columns |= dict.fromkeys(("Networks tried", "Epochs", "Seconds"), NUMBER)
+    where = " / ".join(str(named[axis]) for axis in SETTING)
+    caption = (
+        f"{where}, {named['criterion']} of {named['pattern']}, {named['schedule']},"
+        f" {named['recovery']}: test error at equal cost with its 95 % interval, and the price."
+    )
+    return TableBlock(columns, [_row(row) for row in rows.to_dict("records")], caption)
 
 
 def _verdict(row: dict[Any, Any]) -> str:
@@ -74,7 +85,6 @@ def _verdict(row: dict[Any, Any]) -> str:
 
 def _row(row: dict[Any, Any]) -> list[CellText]:
     return [
-        *(str(row[axis]) for axis in SETTING), f"{row['criterion']}, {row['pattern']}",
         str(row["method"]), str(row["allocation"]),
         *(_error(row, cost) for cost in COSTS),
         _shown(row["search_evaluations"], 0), _shown(row["search_epochs"], 1),

@@ -24,7 +24,7 @@ from prunebench.statistics.rises_of_layers import CURVE, refusals, rises
 from prunebench.storage.records import SENSITIVITY_COLUMNS
 from prunebench.text.numbers import NONE, number, percent, seeds_text
 
-STEM = "sensitivity"
+STEMS = ("sensitivity-map", "sensitivity-curves")
 WORDS = (
     "One layer of the trained dense network at a time is pruned, and nothing is trained: by how"
     " many points its error on calibration samples rises above dense. Weights and MACs are those"
@@ -40,7 +40,8 @@ def sections(inputs: ReportInputs) -> list[Section]:
     if table is None:
         return []
     found = rises(table)
-    blocks: list[Block] = [TextBlock(WORDS), *figure_blocks.of_stem(inputs, STEM)]
+    blocks: list[Block] = [TextBlock(WORDS)]
+    blocks += [block for stem in STEMS for block in figure_blocks.of_stem(inputs, stem)]
     blocks += [_table(curve, rows) for curve, rows in found.groupby(CURVE, sort=True)]
     if lacking := refusals(table):
         blocks.append(ListBlock(tuple(lacking)))

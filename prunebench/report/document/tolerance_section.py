@@ -27,7 +27,7 @@ def sections(inputs: ReportInputs) -> list[Section]:
     )
     words = (
         "How much can be removed while the error stays within"
-        f" {analysis.tolerance:g} points of the dense network's. Sparsities are tested on"
+        f" {_points(analysis.tolerance)} of the dense network's. Sparsities are tested on"
         " validation, the lowest first, up to the first for which that is not shown (fixed-sequence"
         " testing, Angelopoulos 2021). So each promise is wrong with a probability of at most"
         f" {analysis.alpha:g}; it holds for these networks, on labels like those of validation. On"
@@ -43,9 +43,13 @@ def sections(inputs: ReportInputs) -> list[Section]:
     unresolved = found[found["ended"] == UNRESOLVED]
     if len(unresolved):
         words += (
-            f" {len(unresolved)} of them ended unresolved: validation is too small to tell, or the"
-            " rise too close to the tolerance for any number of samples."
+            f" {plural(len(unresolved), 'curve')} ended unresolved: validation is too small to"
+            " tell, or the rise too close to the tolerance for any number of samples."
         )
     tables = tolerance_tables.tables(found)
     blocks: list[Block] = [TextBlock(words), *(TableBlock.printed(t, folded=True) for t in tables)]
     return [Section("How much can go within a tolerance", "tolerance", blocks)]
+
+
+def _points(count: float) -> str:
+    return f"{count:g} point{'' if count == 1 else 's'}"

@@ -29,7 +29,7 @@ _FLOOR = 1e-3  # of the largest rise: below it, curves run along the lower edge
 
 
 @figure(
-    "sensitivity-{task}",
+    "sensitivity-map-{task}",
     "Rise of the error on calibration samples, in points above dense, where one layer alone (or"
     " group of coupled filters, or block) is pruned and nothing is trained; mean over seeds, of the"
     " first regime, a panel a method. Layers stand in the network's order, from input to output."

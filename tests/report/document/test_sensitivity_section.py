@@ -20,14 +20,14 @@ def test_a_table_of_layers_with_what_they_take_and_lose(tmp_path: Path) -> None:
     inputs = ReportInputs(CELLS, layout, [], None)
     assert sensitivity_section.sections(inputs) == []
     layout.figures.mkdir(parents=True)
-    (layout.figures / "sensitivity-digits.png").touch()
+    (layout.figures / "sensitivity-map-digits.png").touch()
     table = made_up.sensitivity(4)
     refused = {**made_up.WHERE, "method": "random-block", "message": "has no blocks"}
     table = pd.concat([table, pd.DataFrame([refused])])
     table.to_csv(layout.sensitivity_csv, index=False)
     [section] = sensitivity_section.sections(inputs)
     [figure] = [block for block in section.blocks if isinstance(block, FigureBlock)]
-    assert figure.path == "figures/sensitivity-digits.png"
+    assert figure.path == "figures/sensitivity-map-digits.png"
     [shown] = [block for block in section.blocks if isinstance(block, TableBlock)]
     assert list(shown.columns) == ["Layer", "Weights", "MACs", "ms", "50 % gone", "90 % gone"]
     # of layer 2 of 4 the error rises by the sparsity times a half

@@ -25,7 +25,7 @@ SAVINGS = {f"{stem}-digits" for stem in ("layers", "pareto", "quantization", "sp
 # of how trainings ended, which these cells do not say
 TRAININGS = {f"{stem}-digits" for stem in ("two-by-two", "error-length", "training-outcomes")}
 # of layers that were pruned alone, which is asked for beside
-ALONE = {"sensitivity-digits", "sensitivity-curves-digits"}
+ALONE = {"sensitivity-map-digits", "sensitivity-curves-digits"}
 NEW = {"criterion", "recovery", "gain-noise-size", "predictors"}
 SAVED = {"forest", "predictors", "criterion", "error-compression-digits"}
 

@@ -13,7 +13,7 @@ from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.sensitivity_map import short
 from tests.report import made_up
 
-MAP, CURVES = "sensitivity-{task}", "sensitivity-curves-{task}"
+MAP, CURVES = "sensitivity-map-{task}", "sensitivity-curves-{task}"
 CELLS = made_up.synthetic(1, broken=False)
 TASK = str(CELLS["task"].iloc[0])
 
