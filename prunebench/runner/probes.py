@@ -9,9 +9,9 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.part_kinds import Probe
 from prunebench.runner.cached_results import cached
+from prunebench.runner.dense_sensitivity import sensitivities
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
-from prunebench.runner.sensitivities import sensitivities
 from prunebench.storage.layout import PROBES, SENSITIVITY
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from prunebench.report.figures import figures, style
 from prunebench.report.figures.figure_context import FigureContext
-from prunebench.report.figures.sensitivity_map import short
+from prunebench.report.figures.layer_sensitivity import short
 from tests.report import made_up
 
 MAP, CURVES = "sensitivity-map-{task}", "sensitivity-curves-{task}"
