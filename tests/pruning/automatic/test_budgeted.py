@@ -183,17 +183,17 @@ def test_one_lucky_measurement_does_not_meet_a_budget_of_time() -> None:
     count, calls = times_of(**{"0": 1.0, "2": 1.0, "4": 1.0}), iter(range(100))
 
     def lucky(model: nn.Module, candidates: Mapping[str, Masks]) -> dict[str, float]:
-        factor = 0.9 if next(calls) % 2 else 1.0
+        factor = 0.7 if next(calls) % 2 else 1.0
         found = count(model, candidates)
         return {name: each * (1 if name == "dense" else factor) for name, each in found.items()}
 
     view = view_of(stopwatch=lucky)
     masks = masks_at(
         view, criterion="l1-norm", pattern="filter",
-        allocation={"name": "budgeted", "budget": {"latency": 0.6}, "rate": 0.2},
+        allocation={"name": "budgeted", "budget": {"latency": 0.5}, "rate": 0.2},
     )  # fmt: skip
     found = count(view.model, {"dense": {}, "pruned": masks})
-    assert found["pruned"] / found["dense"] <= 0.6
+    assert found["pruned"] / found["dense"] <= 0.5
 
 
 def test_what_cannot_be_saved_is_refused() -> None:
