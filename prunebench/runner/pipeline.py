@@ -85,7 +85,7 @@ def prepare_missing(plan: Plan, data: Path = DATA) -> None:
         data: the folder of all data.
     """
     for task in plan.experiment.tasks:
-        if not prepared(task, data).is_file():
+        if not prepared_data.usable(task, data):
             print(f"preparing the data of {task.name}", file=sys.stderr, flush=True)
             download(plan, task.name, data)
             prepare(plan, task.name, data)
