@@ -17,7 +17,9 @@ def owl(
 
     An outlier scores more than ``m`` times the mean of its layer. The densities of the layers are
     the shares of outliers, scaled to a range of 2λ and shifted so that the total holds. The paper
-    shares one density within each block of a transformer; here each layer has its own.
+    shares one density within each block of a transformer; here each layer has its own. It goes to
+    a sparsity of 0.8; beyond 1 − 2λ its densities could be negative, and whole layers would go. So
+    λ is at most half of the density that is left.
 
     Args:
         m: M of the paper.
@@ -27,6 +29,7 @@ def owl(
     sizes = torch.tensor([float(value.numel()) for value in scores.values()], dtype=torch.float64)
     outliers = torch.tensor([_outliers(value, m) for value in scores.values()], dtype=torch.float64)
     span = outliers.max() - outliers.min()
+    spread = min(spread, float(1 - remove / sizes.sum()) / 2)
     wanted = 2 * spread * (outliers - outliers.min()) / span if span > 0 else outliers * 0
     density = wanted - (wanted * sizes).sum() / sizes.sum() + 1 - remove / sizes.sum()
     gone = (sizes * (1 - density)).tolist()

@@ -122,6 +122,18 @@ def test_owl_without_outliers_or_spread_is_uniform() -> None:
         assert all(int(mask.sum()) == mask.numel() // 2 for mask in keep.values())
 
 
+@pytest.mark.parametrize("sparsity", [0.9, 0.95, 0.99])
+def test_owl_empties_no_layer_at_high_sparsity(sparsity: float) -> None:
+    draws = torch.Generator().manual_seed(3)
+    scores = {f"even{i}": torch.rand(2000, generator=draws) + 1 for i in range(3)}
+    scores["heavy"] = torch.rand(2000, generator=draws) ** 40  # most of its outliers
+    keep = owl(scores, round(8000 * sparsity), 0, lambda p: torch.Generator().manual_seed(0))
+    left = {name: int(value.sum()) for name, value in keep.items()}
+    assert sum(left.values()) == 8000 - round(8000 * sparsity)
+    assert min(left.values()) > 0.2 * max(left.values()) > 0
+    assert left["heavy"] == max(left.values())
+
+
 def test_owl_meets_any_total_though_layers_are_full() -> None:
     for remove in (0, 1, 3, 30, 57, 60):
         keep = owl(by_hand(), remove, 0, lambda p: torch.Generator().manual_seed(0))
