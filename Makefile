@@ -36,7 +36,7 @@ benchmark: setup ## the whole grid of CONFIG (default: config/default.yaml) on C
 	@$(BIN)/python -m prunebench summary "results/$(EXPERIMENT)"
 
 anchors: setup ## published figures run again and judged: days on one GPU; ANCHORS=one.yaml runs one
-	for config in $(ANCHORS); do $(BIN)/python -m prunebench workflow --cores $(CORES) --configfile "$$config"; done
+	for config in $(ANCHORS); do $(BIN)/python -m prunebench workflow "$$config" --cores $(CORES); done
 	$(BIN)/python -m prunebench anchors config/anchors
 
 test: setup ## the tests, less those marked slow; COVERAGE=yes says which lines they ran, in twice the time

@@ -1,5 +1,5 @@
 # One command answers the question:
-#   python -m prunebench workflow --cores all [--configfile config/x.yaml]
+#   python -m prunebench workflow config/x.yaml
 # It reads configurations before Snakemake does, which would run Python that they hold.
 # The grid, its jobs and their settings come from prunebench.experiment.plan; here stands only their order.
 
