@@ -32,7 +32,9 @@ onsuccess:
     table = PLAN.layout.cells_csv
     old = provenance.outdated(PLAN.layout.provenance, PLAN.layout.config, table)
     told = "summary" if table.exists() and not old else "status"
-    if os.environ.get("SUMMARY") != "later":  # make prints it, also where nothing was left to do
+    if (
+        os.environ.get("SUMMARY") != "later"
+    ):  # make prints it, also where nothing was left to do
         shell("prunebench {told} {ROOT:q}")
 
 
