@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.errors import Damaged, PrunebenchError
 from prunebench.storage import links
 from prunebench.storage.files import (
+    alone_in,
     put_folder,
     replacing,
     require_plain,
@@ -85,12 +86,13 @@ def written(folder: Path) -> Iterator[Path]:
     links.refuse(place / folder.name)
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)
-        _remove_left(place)
-        own = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=place))
-        handle = os.open(own, os.O_RDONLY)
+        with alone_in(place):
+            _remove_left(place)
+            own = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=place))
+            handle = os.open(_lock_of(own), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            with suppress(OSError):  # some file systems know no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)  # says that a process writes it
     try:
-        with suppress(OSError):  # some file systems know no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)  # says that a process writes it
         yield own
         with writing(folder):
             umask = os.umask(0)
@@ -101,8 +103,10 @@ def written(folder: Path) -> Iterator[Path]:
             put_folder(own, folder)
             sync_folder(folder.parent)
     finally:
-        os.close(handle)
         shutil.rmtree(own, ignore_errors=True)
+        with suppress(OSError):
+            _lock_of(own).unlink()
+        os.close(handle)
         with suppress(OSError):  # others write there
             place.rmdir()
 
@@ -115,16 +119,28 @@ def _keep_looks(own: Path, folder: Path) -> None:
                 shutil.copyfile(folder / name, own / name)
 
 
+def _lock_of(own: Path) -> Path:
+    """Return the file beside a folder that says, by a lock, that a process writes the folder.
+
+    The folder itself is locked for a moment by whoever makes a file in it (``alone_in``).
+    """
+    return own.with_name(f"{own.name}.lock")
+
+
 def _remove_left(place: Path) -> None:
-    """Remove folders that killed processes left: a lock ends with its process."""
-    for left in place.iterdir():
+    """Remove what killed processes left: a lock ends with its process, and none is made now."""
+    found = list(place.iterdir())
+    for left in {path.with_suffix("") if path.suffix == ".lock" else path for path in found}:
+        lock = _lock_of(left)
         with suppress(OSError):
-            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-            finally:
-                os.close(handle)
+            if lock in found:
+                handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(handle)
+            shutil.rmtree(left, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def finish(folder: Path, record: dict[str, Any], files: list[str]) -> None:

@@ -54,7 +54,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     links.refuse(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone_in(path.parent):
+        with alone_in(path.parent):
             _remove_left(path)
             handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             with suppress(OSError):  # some file systems know no locks
@@ -115,7 +115,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
     """Let others wait: a file that is made and not yet locked would look as if it were left."""
     handle = os.open(folder, os.O_RDONLY)
     try:
