@@ -182,7 +182,7 @@ REFUSALS: dict[str, tuple[Callable[[Layout], None], str]] = {
     "provenance": (without("provenance.json"), "x: there is no provenance.json: the command"),
     "workflow": (without("workflow"), "x/workflow/Snakefile is missing, the workflow that ran"),
     "key": (lacking("ended"), "x/provenance.json is damaged: it has no ended"),
-    "kind": (lacking("packages", ["torch"]), "x/provenance.json is damaged: it has no packages"),
+    "kind": (lacking("packages", ["torch"]), "x/provenance.json is damaged: packages is no mapping"),
     "other records": (
         lambda layout: write_text(layout.cells_csv, "changed"),
         "x: provenance.json names another cells.csv, changed since",
@@ -222,6 +222,6 @@ def test_what_is_collected_again_is_described_no_longer(tmp_path: Path) -> None:
 
 
 def test_the_command(layout: Layout) -> None:
-    done = CliRunner().invoke(cli.app, ["crate", str(layout.root)])
+    done = CliRunner().invoke(cli.app, ["ro-crate", str(layout.root)])
     assert (done.exit_code, done.output) == (0, "")
     conforms(layout.root)

@@ -68,7 +68,7 @@ def test_a_record_that_lacks_what_its_measures_stand_on(tmp_path: Path, name: st
     "content",
     [
         {}, {"cells": None}, {"cells": {}}, {"cells": [3]}, {"cells": [{"task": "t"}]},
-        {"cells": [PLACE | {"test_error": "x"}]}, {"cells": [PLACE | {"other": 1}]},
+        {"cells": [PLACE | {"test_error": "x"}]}, {"cells": [PLACE | {"other": []}]},
         {"cells": [PLACE], "latency": 3}, {"cells": [PLACE], "others": []},
     ],
 )  # fmt: skip
