@@ -322,7 +322,9 @@ def test_prepared_data_that_are_damaged(grid: Path, monkeypatch: Any, capsys: An
     line = refusal(monkeypatch, capsys, "baselines", "grid.yaml", "digits-0")
     assert f"{path} is damaged or truncated" in line
     path.with_name(f"{path.name}.json").write_text("{")
-    assert "is damaged" in refusal(monkeypatch, capsys, "check", "grid.yaml")
+    assert "is damaged" in refusal(monkeypatch, capsys, "baselines", "grid.yaml", "digits-0")
+    invoke("check", "grid.yaml")  # prepares them again
+    assert path.read_bytes() == content
 
 
 def test_the_state_of_a_grid(grid: Path) -> None:
