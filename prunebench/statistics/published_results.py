@@ -90,7 +90,7 @@ def read_published(path: Path, experiment: str) -> pd.DataFrame:
             f"{path} lacks the column(s) {', '.join(lacking)}: import the results, do not copy them"
         )
     cells = typed(raw.assign(experiment=experiment), str(path))
-    sources = set(cells[SOURCE].fillna(""))
+    sources = set(raw[SOURCE].astype(object).fillna(""))
     if len(sources) != 1 or sources == {""}:
         raise PrunebenchError(f"{path}: {SOURCE} must be one name in all rows; import it again")
     safe_names.check(sources, SOURCE, str(path))

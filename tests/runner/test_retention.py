@@ -21,6 +21,7 @@ from prunebench.runner import curves, damaged_files, pipeline, retention
 from prunebench.storage import cell_files
 from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.layout import MASKS, PREDICTIONS, PROBES, RECORD, REMOVED, WEIGHTS
+from tests.conftest import ROOT
 from tests.robustness.disturbed import GRID, assert_same, bits
 
 SMALL = {**GRID, "seeds": [0], "sparsities": [0.5, 0.75]}
@@ -192,7 +193,8 @@ def test_rows_that_earlier_code_measured_say_so(freed: Path) -> None:
 
 
 def test_what_frees_is_not_what_measures() -> None:
-    names = {path.name for path in Plan.measure_sources()}
+    plan = Plan(config.load(ROOT / "config" / "smoke.yaml"))
+    names = {path.name for path in plan.measure_sources()}
     assert "retention.py" not in names
     assert {"generalization.py", "rows.py", "long_tables.py"} <= names
 

@@ -288,7 +288,7 @@ def test_nothing_is_computed_anew_where_something_is_broken(
     folder = spoilt({"threads": "7"}, **ONE)
     *_, last = check(load(folder), followed.data, 3, 0)
     assert (last.outcome, last.check) == (WARNING, "re-run")
-    assert "mend that first" in last.message
+    assert "repair that first" in last.message
 
 
 def test_of_many_findings_the_first_are_shown() -> None:

@@ -23,6 +23,10 @@ SMALL = {
 }
 
 
+def failed(message: str) -> dict[str, Any]:
+    return {"identity": "i", "status": FAILED, "message": message, "files": {}}
+
+
 def plan_in(folder: Path, **changes: Any) -> Plan:
     return Plan(config.parse({**SMALL, **changes}), folder / "results")
 
@@ -34,8 +38,7 @@ def test_a_thousand_failures_of_one_method_do_not_hide_those_of_another(tmp_path
             seed = cell.baseline.seed
             if job.method.name == "imp" or seed == 7:
                 own = f" of seed {seed}" if job.method.name == "imp" and seed % 20 == 0 else ""
-                record = {"status": FAILED, "message": f"a bug{own}"}
-                write_sealed(cell.folder / RECORD, record)
+                write_sealed(cell.folder / RECORD, failed(f"a bug{own}"))
     title, most, *rest, last = failures.text(plan).splitlines()
     assert title == "Cells that failed (nothing else depends on them):"
     assert most == "  - digits/clean/seed-cnn/seed 1 and 474 more: imp (950 cells): a bug"
@@ -81,7 +84,7 @@ def test_a_method_has_wholly_failed_once_each_of_its_cells_has(tmp_path: Path) -
     assert failures.wholly_failed(plan) == []
     for method, sparsity in ((random, 0.5), (imp, 0.5), (imp, 0.75)):
         cell = plan.cell(baseline, method, sparsity)
-        write_sealed(cell.folder / RECORD, {"status": FAILED, "message": "a bug"})
+        write_sealed(cell.folder / RECORD, failed("a bug"))
     assert failures.wholly_failed(plan) == ["imp"]
     ok = {"status": "ok", "message": ""}
     write_sealed(plan.cell(baseline, imp, 0.75).folder / RECORD, ok)

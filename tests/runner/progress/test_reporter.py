@@ -13,6 +13,8 @@ from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import RECORD
 from tests.text.terminal import looked_at
 
+from .tiny_grid import store
+
 
 def test_a_log_has_no_bar(capsys: pytest.CaptureFixture[str], plan: Plan) -> None:
     with grid_bar(plan):
@@ -38,8 +40,7 @@ def test_lines_say_what_is_done_and_what_is_left(
     progress = Progress(plan)
     first = next(iter(efforts(plan)))
     now[0] += 20  # twice as long as the training that it holds
-    record = {"status": "ok", "train_epochs": 10.0, "train_seconds": 10.0}
-    write_sealed(first.cell.folder / RECORD, record)
+    store(first, 10.0, 10.0)
     progress.cell(plan.cell(plan.baselines[0]), "ok")
     line = capsys.readouterr().err
     assert line.startswith("[1/12] digits clean seed-cnn seed 0 dense: ok (about ")

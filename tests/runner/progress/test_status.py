@@ -68,7 +68,7 @@ def test_a_job_that_ended_with_an_error(plan: Plan, said: str, shown: str | None
 def test_baselines_that_did_not_memorize(plan: Plan) -> None:
     row = {"task": "digits", "regime": "few", "model": "seed-cnn", "seed": 0, "memorized": 0.4}
     path = plan.layout.measured("digits-0")
-    row["method"] = "dense"
+    row |= {"method": "dense", "sparsity": 0.0}
     rows = [{**row, "train_error": 0.25}, {**row, "seed": 1, "train_error": 0.01},
             {**row, "seed": 2, "train_error": 0.5, "memorized": None}]  # fmt: skip
     # without wrong labels all can be learned unless they are augmented

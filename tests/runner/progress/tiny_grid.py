@@ -29,5 +29,8 @@ def cell(plan: Plan, regime: str, method: str, sparsity: float) -> Effort:
 
 
 def store(effort: Effort, epochs: float, seconds: float, **more: Any) -> None:
-    record = {"status": "ok", "message": "", "train_epochs": epochs, "train_seconds": seconds}
+    record = {
+        "identity": "i", "status": "ok", "message": "", "train_epochs": epochs,
+        "train_seconds": seconds, "files": {},
+    }  # fmt: skip
     write_sealed(effort.cell.folder / RECORD, {**record, **more})
