@@ -182,7 +182,9 @@ REFUSALS: dict[str, tuple[Callable[[Layout], None], str]] = {
     "provenance": (without("provenance.json"), "x: there is no provenance.json: the command"),
     "workflow": (without("workflow"), "x/workflow/Snakefile is missing, the workflow that ran"),
     "key": (lacking("ended"), "x/provenance.json is damaged: it has no ended"),
-    "kind": (lacking("packages", ["torch"]), "x/provenance.json is damaged: packages is no mapping"),
+    "kind": (
+        lacking("packages", ["torch"]), "x/provenance.json is damaged: packages is no mapping"
+    ),
     "other records": (
         lambda layout: write_text(layout.cells_csv, "changed"),
         "x: provenance.json names another cells.csv, changed since",
