@@ -5,7 +5,7 @@ It is found without running it. Whoever checks the results of others decides by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prunebench.experiment import registry
@@ -16,6 +16,13 @@ from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method, M
 from prunebench.experiment.sources import PACKAGE
 from prunebench.storage.files import sha256_file
 
+# kind of job -> the kind of part that it looks at cells with, and their names
+_LOOKS: dict[str, tuple[type, Callable[[Experiment], list[str]]]] = {
+    "probes": (Probe, lambda experiment: experiment.probes.run),
+    "latencies": (Engine, lambda experiment: experiment.latency.engines),
+    "measures": (Measure, lambda experiment: experiment.report.measures),
+}
+
 
 def of_experiment(experiment: Experiment) -> list[Path]:
     """Return the files of an experiment's own code, with all that they import beside them.
@@ -25,9 +32,7 @@ def of_experiment(experiment: Experiment) -> list[Path]:
     named = [path for task in experiment.tasks for path in _of_task(task)]
     named += [path for model in experiment.models for path in model.sources()]
     named += [path for method in experiment.methods for path in _of_method(method)]
-    named += _own((Probe, name) for name in experiment.probes.run)
-    named += _own((Engine, name) for name in experiment.latency.engines)
-    named += _own((Measure, name) for name in experiment.report.measures)
+    named += [path for kind in _LOOKS for path in _of_looks(experiment, kind)]
     return _with_helpers(named)
 
 
@@ -36,13 +41,7 @@ def of_job(experiment: Experiment, kind: str, method: Method | None = None) -> l
     named = _own((TaskKindTraits, task.kind) for task in experiment.tasks)
     named += [path for model in experiment.models for path in model.sources()]
     named += _of_method(method) if method else []
-    if kind == "probes":
-        named += _own((Probe, name) for name in experiment.probes.run)
-    if kind == "measures":
-        named += _own((Measure, name) for name in experiment.report.measures)
-    if kind == "latencies":
-        named += _own((Engine, name) for name in experiment.latency.engines)
-    return _with_helpers(named)
+    return _with_helpers([*named, *_of_looks(experiment, kind)])
 
 
 def of_data(task: Task, models: Iterable[Model] = ()) -> list[Path]:
@@ -65,6 +64,16 @@ def _of_task(task: Task) -> list[Path]:
     found = _own([(TaskKindTraits, task.kind)])
     own = None if task.path is None else OwnCode.named(task.path)
     return found if own is None else [*found, own.source]
+
+
+def _of_looks(experiment: Experiment, kind: str) -> list[Path]:
+    """The files of what a kind of job looks at cells with; none of jobs that do not."""
+    if kind not in _LOOKS:
+        return []
+    part, names = _LOOKS[kind]
+    found = _own((part, name) for name in names(experiment))
+    alone = experiment.probes.sensitivity if kind == "probes" else []
+    return [*found, *(path for method in alone for path in _of_method(method))]
 
 
 def _of_method(method: Method) -> list[Path]:

@@ -25,6 +25,9 @@ OWN: dict[str, Callable[[str], dict[str, Any]]] = {
     "data": lambda name: {"tasks": [{"name": "x", "source": "own", "path": f"{name}:make"}]},
     "a kind": lambda name: {"tasks": [{"name": "digits", "kind": f"{name}:make"}]},
     "a probe": lambda name: {"probes": {"run": [f"{name}:score"]}},
+    "a sensitivity": lambda name: {
+        "probes": {"sensitivity": [{"name": "x", "criterion": f"{name}:score"}]}
+    },
     "an engine": lambda name: {"latency": {"engines": [f"{name}:score"]}},
 }
 
