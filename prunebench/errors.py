@@ -79,19 +79,19 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 def text_of(error: BaseException) -> str:
     """Return the text of anybody's error as one line, cut where it is long."""
-    try:
-        text = str(error)[: _LONG + 1]
-    except Exception:  # code of others, too
-        return "its text cannot be shown"
-    text = printable(" ".join(text.split()))
+    text = printable(" ".join(_text_of_others(error).split()))
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def reason_of(error: BaseException) -> str:
     """Return the type of another library's error and the first line of its text."""
-    try:
-        text = str(error)[: _LONG + 1]
-    except Exception:  # code of others, too
-        text = "its text cannot be shown"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in _text_of_others(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
+
+
+def _text_of_others(error: BaseException) -> str:
+    """Return the text of an error that others define, as far as anybody reads it."""
+    try:
+        return str(error)[: _LONG + 1]
+    except Exception:  # whatever their own code raises
+        return "its text cannot be shown"

@@ -110,20 +110,15 @@ def figures(results: Results, trust_code: TrustCode = False) -> None:
     """Draw figures/ from cells.csv and the tables beside it: PNG and PDF."""
     from prunebench.report import declared_analysis
     from prunebench.report import figures as report
-    from prunebench.report.tables import compression_tables
-    from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
     cells, layout = cells_of(results)
-    layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
-    sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
     own = declared_analysis.own_figures(layout)
     if own and not trust_code:
         print(f"not drawn without --trust-code: {', '.join(own)}", file=sys.stderr)
         own = []
-    judged = declared_analysis.analysis(layout)
+    beside = declared_analysis.for_figures(layout)
     with recorded(layout, "figures") as outputs:
-        mine = declared_analysis.highlighted(layout)
-        outputs += report.write(cells, layout.figures, judged, layers, sensitivity, mine, own)
+        outputs += report.write(cells, layout.figures, own=own, **beside)
 
 
 @app.command(

@@ -255,7 +255,7 @@ def _slower(facts: CardFacts) -> Iterator[str]:
     less = f", at {macs / here:.2f}× fewer MACs" if macs and here else ""
     for name, speed in facts.speed:
         other = dense.get((speed.engine, speed.batch))
-        if name == facts.network and other is not None and speed.low_ms > other.high_ms:
+        if name == facts.network and other is not None and speed.slower_than(other):
             yield (
                 f"In {speed.engine}, batch {speed.batch}, it is slower than the dense network:"
                 f" {speed.median_ms:.3g} against {other.median_ms:.3g} ms{less}."

@@ -54,6 +54,10 @@ class Speed:
     device: str
     engine: str
 
+    def slower_than(self, other: Speed) -> bool:
+        """Return whether it takes longer than another: the quartiles do not overlap."""
+        return self.low_ms > other.high_ms
+
 
 def measure_speed(
     models: Mapping[str, Runner], image: Tensor, batch: int, threads: int, repeats: int,

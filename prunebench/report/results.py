@@ -13,10 +13,8 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.report import declared_analysis, figures
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.leaderboard import ranking
-from prunebench.report.tables import compression_tables
 from prunebench.statistics.published_results import read_all
 from prunebench.storage.layout import Layout
-from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,13 +65,7 @@ class Results:
         known = {stem.removesuffix(_OF_TASK): each for stem, each in figures.figures().items()}
         if name not in known:
             raise PrunebenchError(f"no figure {name!r}{suggest(name, known)}")
-        layers = compression_tables.read(self._layout.layers_csv, LAYER_COLUMNS)
-        judged = declared_analysis.analysis(self._layout)
-        sensitivity = compression_tables.read(self._layout.sensitivity_csv, SENSITIVITY_COLUMNS)
-        context = FigureContext.of(
-            self.cells, judged, layers=layers, sensitivity=sensitivity,
-            highlight=declared_analysis.highlighted(self._layout),
-        )  # fmt: skip
+        context = FigureContext.of(self.cells, **declared_analysis.for_figures(self._layout))
         tables = [table for _, table in known[name].tables(context.cells)]
         if known[name].stem.endswith(_OF_TASK):
             tables = [_of_task(tables, task, name)]

@@ -22,9 +22,9 @@ from prunebench.pruning.macs import macs
 from prunebench.pruning.masks import Masks
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
-from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import LATENCY, PREDICTIONS, TARGETS
 from prunebench.storage.records import SPLITS
+from prunebench.storage.sealed_content import read_looks
 from prunebench.tasks.predictions import Predictions
 from prunebench.text.private import without_paths
 
@@ -104,8 +104,8 @@ def _weights(cell: RebuiltCell) -> str:
 def _speeds(cell: RebuiltCell) -> list[tuple[str, Speed]]:
     """Return the times that were measured of the cell's networks; none where none were."""
     try:
-        rows = read_sealed(cell.cell.folder / LATENCY)["rows"]
-    except (PrunebenchError, KeyError):
+        rows = read_looks(cell.cell.folder / LATENCY).get("rows", [])
+    except PrunebenchError:
         return []
     names = {field.name for field in fields(Speed)}
     return [

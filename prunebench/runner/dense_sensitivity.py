@@ -10,8 +10,8 @@ from prunebench.experiment.cell import Cell
 from prunebench.pruning.automatic.one_at_a_time import one_at_a_time
 from prunebench.runner.curves import curve_of
 from prunebench.runner.job_context import JobContext
-from prunebench.storage.files import read_sealed
 from prunebench.storage.layout import RECORD
+from prunebench.storage.sealed_content import read_record
 
 Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ def sensitivities(job: JobContext, cell: Cell) -> list[Row]:
         network one row, which says why.
     """
     rows: list[Row] = []
-    experiment, dense = job.plan.experiment, read_sealed(cell.folder / RECORD)
+    experiment, dense = job.plan.experiment, read_record(cell.folder / RECORD)
     for method in experiment.probes.sensitivity:
         curve = curve_of(job, [job.plan.cell(cell.baseline, method)], dense)
         view = curve.view(curve.model_at(curve.epochs))

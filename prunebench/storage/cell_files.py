@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.errors import Damaged, PrunebenchError
 from prunebench.storage import links
 from prunebench.storage.files import (
+    allow_as_usual,
     alone_in,
     put_folder,
     replacing,
@@ -95,9 +96,7 @@ def written(folder: Path) -> Iterator[Path]:
     try:
         yield own
         with writing(folder):
-            umask = os.umask(0)
-            os.umask(umask)
-            own.chmod(0o777 & ~umask)  # mkdtemp makes it private
+            allow_as_usual(own, 0o777)
             _keep_looks(own, folder)
             sync_folder(own)
             put_folder(own, folder)

@@ -67,15 +67,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-            # mkstemp makes the file private; results are for all whom the umask allows
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
+            allow_as_usual(temporary, 0o666)
             temporary.replace(path)
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def allow_as_usual(path: Path, mode: int) -> None:
+    """Open what tempfile made private to all whom the umask allows: results are for them."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
 
 
 def put_folder(made: Path, folder: Path) -> None:

@@ -149,11 +149,12 @@ def _are_rows(value: Any, columns: Collection[str]) -> bool:
 
 def _is_alone(value: Any) -> bool:
     """Return whether a value is a row of a layer pruned alone, with the modules that it is of."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("modules", []), list):
+    if not isinstance(value, Mapping):
         return False
-    row = {name: item for name, item in value.items() if name != "modules"}
-    modules = value.get("modules", [])
-    return _is_row(row, SENSITIVITY_COLUMNS) and all(isinstance(name, str) for name in modules)
+    row = dict(value)
+    modules = row.pop("modules", [])
+    named = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
+    return named and _is_row(row, SENSITIVITY_COLUMNS)
 
 
 def _is_open_row(value: Any) -> bool:

@@ -18,12 +18,10 @@ from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.paper import citations, example_paper, macros, methods_text
 from prunebench.report.paper.methods_text import Paragraph
 from prunebench.report.report_inputs import ReportInputs
-from prunebench.report.tables import compression_tables
 from prunebench.statistics import SETTING
 from prunebench.statistics.published_results import own
 from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
-from prunebench.storage.records import LAYER_COLUMNS, SENSITIVITY_COLUMNS
 
 HEAD = "% Written by prunebench from config.json and cells.csv; needs methods.bib.\n"
 
@@ -51,12 +49,8 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     inputs = ReportInputs(own(cells), layout, [], experiment)
     said = methods_text.paragraphs(inputs, experiment)
     numbers = macros.numbers(inputs)
-    layers = compression_tables.read(layout.layers_csv, LAYER_COLUMNS)
-    sensitivity = compression_tables.read(layout.sensitivity_csv, SENSITIVITY_COLUMNS)
-    highlight = experiment.report.highlight
-    drawn = one_column.write(
-        cells, folder / "figures", inputs.analysis, layers, sensitivity, highlight
-    )
+    beside = declared_analysis.for_figures(layout)
+    drawn = one_column.write(cells, folder / "figures", **beside)
     drawn += _page_wide_figure(inputs, folder / "figures")
     measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))

@@ -41,7 +41,7 @@ def slower(times: tuple[Speed, Speed] | None, macs: float) -> list[str]:
         times: before and after.
         macs: the share of the MACs that is left.
     """
-    if times is None or times[1].low_ms <= times[0].high_ms:
+    if times is None or not times[1].slower_than(times[0]):
         return []
     before, after = times
     return [
