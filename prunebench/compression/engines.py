@@ -8,7 +8,6 @@ this machine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any, cast
 
 import torch
@@ -18,6 +17,7 @@ from prunebench.compression.export_formats import onnx_bytes
 from prunebench.compression.timing import Prepare, Runner, device_name, session, steady
 from prunebench.errors import Refused, reason_of
 from prunebench.experiment.registry import engine
+from prunebench.pruning.held_networks import copied
 
 
 def _channels_last(like: nn.Module) -> Prepare:
@@ -32,7 +32,7 @@ def _channels_last(like: nn.Module) -> Prepare:
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    return deepcopy(model).eval().to(memory_format=torch.channels_last)
+    return copied(model).eval().to(memory_format=torch.channels_last)
 
 
 def _torch_runner(
@@ -80,7 +80,7 @@ def onnxruntime(model: nn.Module, example: Tensor, threads: int) -> Runner:
         raise Refused(
             "onnxruntime: not measured on this hardware: only its CPU kernels are installed"
         )
-    network = deepcopy(model).eval().to(memory_format=torch.contiguous_format)
+    network = copied(model).eval().to(memory_format=torch.contiguous_format)
     two = torch.cat([example[:1], example[:1]]).contiguous()
     return session(onnx_bytes(network, two), threads)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from prunebench.compression.shrunk_description import describe, restore
 from prunebench.errors import PrunebenchError, Refused, reason_of, suggest
 from prunebench.experiment.settings import Model
+from prunebench.pruning.held_networks import copied
 from prunebench.storage import cell_files
 from prunebench.storage.files import read_json, replacing, write_json
 from prunebench.tasks.forms import FORMS, Form
@@ -50,7 +50,7 @@ class Deployed(nn.Module):
         super().__init__()
         self.form, self.kind = form, kind
         # runtimes choose their own memory format: none belongs into a file
-        network = deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
+        network = copied(network).cpu().to(memory_format=torch.contiguous_format)
         self.network = network.eval()
         self.register_buffer("mean", mean.detach().cpu())
         self.register_buffer("std", std.detach().cpu())

@@ -8,7 +8,6 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.compression.constants import CONVOLUTIONS
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.view import BATCH_NORMS
 
 CHANNEL_NORMS = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -60,7 +60,7 @@ def is_depthwise(module: nn.Module) -> bool:
 @torch.no_grad()
 def working_copy(model: nn.Module) -> Working:
     """Return a copy of a network in eval mode, completed as this module says."""
-    model = deepcopy(model).eval()
+    model = copied(model).eval()
     work = Working(model, [], [], {})
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, *CONVOLUTIONS)):

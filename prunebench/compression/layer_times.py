@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from statistics import median
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.compression.timing import steady
+from prunebench.pruning.held_networks import copied
 
 
 def layer_times(
@@ -35,7 +35,7 @@ def layer_times(
     Returns:
         The name of each module that was called -> milliseconds; the network itself is ``""``.
     """
-    network = deepcopy(model).eval().to(memory_format=torch.channels_last)
+    network = copied(model).eval().to(memory_format=torch.channels_last)
     inputs = image[:1].repeat(batch, *(1 for _ in image.shape[1:]))
     if inputs.ndim == 4:
         inputs = inputs.contiguous(memory_format=torch.channels_last)

@@ -129,7 +129,7 @@ def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
 def _groups(work: Working, example: Tensor) -> tuple[list[Group], dict[str, str], list[str]]:
     """Return the coupled channels and heads, why other layers stay whole, and notes on both."""
     # a copy: the trials of find_groups leave their draws in a module that has two names
-    trial = deepcopy(work.model)
+    trial = copied(work.model)
     layers = prunable_layers(trial, Prunable(head=True), example)
     try:
         # two images: torch-pruning would take a batch of one apart
@@ -319,4 +319,4 @@ def _difference(want: Tensor, have: Tensor) -> float:
 def _single(model: nn.Module) -> nn.Module:
     """Return the model, or a copy of it in single precision where it is not."""
     single = all(value.dtype == torch.float32 for value in model.parameters())
-    return model if single else deepcopy(model).float()
+    return model if single else copied(model).float()

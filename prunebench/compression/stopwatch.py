@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from prunebench.compression.smallest_network import smallest
 from prunebench.compression.timing import measure_speed, runner
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.masks import Masks, apply
 
 
@@ -39,7 +39,7 @@ class SmallestForms:
         example = image.repeat(self.batch, *(1 for _ in image.shape[1:]))
         runners = {}
         for name, masks in candidates.items():
-            masked = deepcopy(model).eval()
+            masked = copied(model).eval()
             apply(masked, masks)
             smaller = smallest(masked, masks, self.images, self.round_to).model
             runners[name] = runner(self.engine, smaller, example, self.threads)

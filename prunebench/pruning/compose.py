@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import KINDS, Allocation, Pattern
 from prunebench.experiment.settings import First, Method, Part
 from prunebench.pruning.allocation import drawn_units
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Chosen, Masks, apply, drawn_of, search_of, tied_share
 from prunebench.pruning.modes import evaluating
@@ -160,7 +161,7 @@ def checked_for_draws(method: Method, view: View, masks: Masks, sparsity: float)
 def _matters(view: View, masks: Masks, drawn: Masks) -> bool:
     """Return whether the network computes something else without the weights that were drawn."""
     without = {name: mask & ~drawn.get(name, ~mask) for name, mask in masks.items()}
-    one, two = (deepcopy(view.model) for _ in range(2))
+    one, two = (copied(view.model) for _ in range(2))
     apply(one, masks)
     apply(two, without)
     with evaluating(one), evaluating(two):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 
 from torch import Tensor, nn
@@ -25,14 +26,32 @@ def unwrapped(model: nn.Module) -> tuple[nn.Module, str]:
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """Return a copy of a network, also where it holds tensors that were computed from others."""
+    """Return a copy of a network, also where it holds tensors that were computed from others.
+
+    Some attentions keep what they computed for inference, and forget it when they are set to
+    train: the copy is set to train once, so that it computes anew from its own weights.
+    """
     computed = {
         id(value): value.detach().clone()
         for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, Tensor) and not value.is_leaf
+        for value in _tensors(vars(module))
+        if not value.is_leaf
     }
-    return deepcopy(model, computed)
+    copy = deepcopy(model, computed)
+    modes = [(module, module.training) for module in copy.modules()]
+    copy.train()
+    for module, mode in modes:
+        module.training = mode
+    return copy
+
+
+def _tensors(held: object) -> Iterator[Tensor]:
+    """Yield the tensors in what a module holds, also in lists and dictionaries."""
+    if isinstance(held, Tensor):
+        yield held
+    elif isinstance(held, (dict, list, tuple)):
+        for value in held.values() if isinstance(held, dict) else held:
+            yield from _tensors(value)
 
 
 def made_permanent(model: nn.Module) -> Masks:

@@ -21,6 +21,7 @@ from prunebench.pruning.modes import evaluating
 from prunebench.training.loop import outputs_of
 
 MOST_STEPS = 20_000_000  # of one network; DenseNet-121 takes 2 million, in 2 seconds
+_SHARES = 10  # the part of them that the channels of one layer may take: one in ten
 MOST_CHANNELS = 200_000  # that one step may list; the widest layers of known networks read 100,352
 _ROOTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
 
@@ -38,10 +39,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Traced:
-    """The steps from every layer, and the parameters outside of known modules."""
+    """The steps from every layer, and the parameters outside of known modules.
+
+    ``lost``: a layer whose channels cannot be followed -> why, in words that fit into a bracket.
+    """
 
     couplings: list[list[Step]]
     loose: dict[int, int]  # id of a parameter -> the dimension of its channels
+    lost: dict[nn.Module, str]
 
 
 def trace(model: nn.Module, example: Tensor) -> Traced:
@@ -54,7 +59,8 @@ def trace(model: nn.Module, example: Tensor) -> Traced:
         example: an input [B, C, H, W] to trace with.
 
     Raises:
-        Refused: the model does not run, or takes more than ``MOST_STEPS`` or ``MOST_CHANNELS``.
+        Refused: the model does not run, its graph cannot be built, or none of its layers can be
+            followed within ``MOST_STEPS`` and ``MOST_CHANNELS``.
     """
     frozen = [p for p in model.parameters() if not p.requires_grad]
     try:
@@ -74,16 +80,25 @@ def trace(model: nn.Module, example: Tensor) -> Traced:
                 forward_fn=lambda network, inputs: network(inputs),
                 output_transform=_differentiable,
             )
-            found = list(graph.get_all_groups(root_module_types=list(_ROOTS)))
+            found = list(graph.followed())
+            if graph.lost and not found:
+                raise RuntimeError(next(iter(graph.lost.values())))
     except Exception as error:
         raise Refused(
-            f"{type(model).__name__} cannot be traced for coupled channels: {error}"
+            f"{type(model).__name__} cannot be traced for coupled channels: {_said(error)}"
         ) from error
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
     loose = {id(item.parameters): item.pruning_dim for item in graph.unwrapped_parameters}
-    return Traced([[_step(item) for item in members] for members in found], loose)
+    return Traced([[_step(item) for item in members] for members in found], loose, graph.lost)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; one that is no RuntimeError is a fault of the graph's own."""
+    if isinstance(error, RuntimeError):
+        return str(error)
+    return f"torch-pruning ends in {type(error).__name__}: {error}"
 
 
 def _differentiable(output: Any) -> list[Tensor]:
@@ -103,17 +118,43 @@ def _step(item: Any) -> Step:
 
 
 class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]
-    """A dependency graph that stops when its work exceeds the bounds."""
+    """A dependency graph that stops when its work exceeds the bounds.
+
+    ``lost``: the layers that could not be followed -> why.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.lost: dict[nn.Module, str] = {}
         self.left = MOST_STEPS
+        self.bound = 0  # what must be left, for a layer not to take the steps of all others
         self.walked = 0  # steps of the group that is being followed
+
+    def followed(self) -> Iterator[Any]:
+        """Yield the group of each layer's outputs, each once, but for those that are lost."""
+        seen: set[nn.Module] = set()
+        for module in list(self.module2node):
+            if not isinstance(module, _ROOTS) or module in seen:
+                continue
+            pruner = self.get_pruner_of_module(module)
+            self.bound = self.left - MOST_STEPS // _SHARES
+            try:
+                count = pruner.get_out_channels(module)
+                group = self.get_pruning_group(module, pruner.prune_out_channels, range(count))
+            except Exception as error:  # it was not made for every reshape
+                self.lost[module] = _said(error)
+                continue
+            finally:
+                self.bound = 0
+            cut = (dep for dep, _ in group if self.is_out_channel_pruning_fn(dep.handler))
+            seen |= {dep.target.module for dep in cut if isinstance(dep.target.module, nn.Module)}
+            yield group
 
     def _spend(self, steps: int) -> None:
         self.left -= steps
-        if self.left < 0:
-            raise RuntimeError(f"following its channels takes more than {MOST_STEPS:,} steps")
+        if self.left < max(0, self.bound):
+            most = MOST_STEPS if self.left < 0 else MOST_STEPS // _SHARES
+            raise RuntimeError(f"it takes more than {most:,} steps")
 
     def _walk(self, indices: list[Any]) -> list[Any]:
         # each step is compared with all before it

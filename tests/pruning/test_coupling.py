@@ -314,12 +314,70 @@ class Runaway(nn.Module):
 @pytest.mark.filterwarnings("ignore:Runaway cannot be traced for its classifier")
 def test_tracing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Runaway()
+    data = [(images(4, size=16), torch.zeros(4, dtype=torch.long))]
     monkeypatch.setattr(tracing, "MOST_CHANNELS", 15)
-    with pytest.raises(Refused, match=r"cannot be traced.*multiplies its channels to more than 15"):
-        found(model)
+    with pytest.raises(Refused, match=r"no channels .*multiplies its channels to more than 15"):
+        prunebench.prune(model, FILTERS, 0.5, batches=data)
+    assert (
+        "multiplies its channels to more than 15" in shrink(model, {}, images(1, size=16)).notes[0]
+    )
     monkeypatch.undo()
     monkeypatch.setattr(tracing, "MOST_STEPS", 50)
     with pytest.raises(Refused, match=r"cannot be traced.*takes more than 50 steps"):
         found(model)
     with pytest.raises(Refused, match=r"cannot shrink.*more than 50 steps; the masks still hold"):
         shrink(model, {}, images(1, size=16))
+
+
+class Beside(nn.Module):
+    """Two plain convolutions, then one that moves the batch into its channels and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 12, 3), nn.Conv2d(12, 16, 3)
+        self.runs = nn.Conv2d(16, 24, 3, padding=1)
+        self.head = nn.Linear(24, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.one(x).relu()).relu()
+        x = self.runs(x)
+        batch, *shape = x.shape
+        x = x.reshape(1, -1, *shape[1:]).reshape(batch, *shape)
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:Beside cannot be traced for its classifier")
+def test_a_layer_that_cannot_be_followed_stays_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = liven(Beside())
+    monkeypatch.setattr(tracing, "MOST_CHANNELS", 20)
+    coupling = found(model)
+    assert {group.name for group in coupling.groups} == {"one.weight", "two.weight"}
+    assert "cannot be followed: a reshape multiplies" in coupling.whole["runs.weight"]
+    data = [(images(4, size=16), torch.zeros(4, dtype=torch.long))]
+    with pytest.warns(UserWarning, match=r"keep all of their filters: runs\.weight"):
+        masks = prunebench.prune(model, FILTERS, 0.2, batches=data)
+    assert masks["runs.weight"].flatten(1).any(1).all()
+    assert not masks["one.weight"].flatten(1).any(1).all()
+    exactly(model, masks, images(4, size=16))
+
+
+class Whispering(nn.Module):
+    """Its first layer's mean is added to the outputs, very weakly and unseen by autograd."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3), nn.Linear(6, 5)
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x)
+        leak = self.weight * x.detach().mean()
+        return self.head(self.two(x.relu()).relu().mean((2, 3))) + leak
+
+
+@pytest.mark.parametrize(
+    ("weight", "names"),
+    [(0.0, {"one.weight", "two.weight"}), (1e-3, {"two.weight"})],
+)
+def test_a_weak_leak_is_a_leak(weight: float, names: set[str]) -> None:
+    assert {group.name for group in found(Whispering(weight)).groups} == names

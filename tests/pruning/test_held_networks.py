@@ -56,6 +56,42 @@ def test_a_copy_leaves_what_torch_pruned_as_it_is() -> None:
     torch.testing.assert_close(copy(IMAGES), model(IMAGES), rtol=0, atol=0)
 
 
+class Remembering(nn.Module):
+    """Keeps what it computed for inference in a dictionary until it is set to train."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.head = nn.Parameter(torch.ones(3)), nn.Linear(3, 2)
+        self.kept: dict[str, torch.Tensor] = {}
+
+    def train(self, mode: bool = True) -> nn.Module:
+        if mode:
+            self.kept = {}
+        return super().train(mode)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if "twice" not in self.kept:
+            self.kept["twice"] = 2 * self.scale
+        return self.head(x * self.kept["twice"])
+
+
+def test_a_copy_forgets_what_was_computed_for_inference() -> None:
+    model = Remembering().eval()
+    model.head.train()
+    before = model(torch.ones(1, 3)).detach()
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        deepcopy(model)
+    copy = copied(model)
+    assert [copy.training, copy.head.training] == [False, True]
+    torch.testing.assert_close(copy(torch.ones(1, 3)), before, rtol=0, atol=0)
+    copy = copied(model)
+    with torch.no_grad():
+        copy.scale.zero_()
+    torch.testing.assert_close(copy(torch.ones(1, 3))[0], copy.head.bias, rtol=0, atol=0)
+    assert model.kept
+    assert not torch.equal(model.scale, copy.scale)
+
+
 def test_pruning_goes_on_from_what_torch_pruned() -> None:
     earlier = made_permanent(pruned_by_torch())
     model = pruned_by_torch()

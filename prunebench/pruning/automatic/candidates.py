@@ -7,7 +7,6 @@ unit that is a layer of its own, as a block is. A group of coupled filters is on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -18,6 +17,7 @@ from torch import Tensor
 from prunebench.errors import Refused
 from prunebench.pruning.allocation import Draw, Keep, gone_of, lowest_of_each, most
 from prunebench.pruning.compose import Trial
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.macs import macs
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.modes import evaluating
@@ -61,7 +61,7 @@ class Candidates:
         self.most = {name: most(self._of(p), self._least_of(p)) for name, p in self.places.items()}
         self.sizes = {name: self._of(place).numel() for name, place in self.places.items()}
         self.evaluations = 0
-        self._network = deepcopy(self.view.model)
+        self._network = copied(self.view.model)
 
     def _of(self, place: Place) -> Tensor:
         value = self._scores[place.tensor]

@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import nn
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.code_identity import code_hash
+from prunebench.pruning.held_networks import copied
 from prunebench.storage import cell_files
 from prunebench.storage.files import replacing, write_text
 from prunebench.tasks.sources.own import CLASSES, SPLITS, pair_of
@@ -60,7 +60,7 @@ def given_network() -> nn.Module:
         raise PrunebenchError(
             "this network was given in Python: call prunebench.compress with it again"
         )
-    return deepcopy(network).cpu().train()
+    return copied(network).cpu().train()
 
 
 def store_network(network: nn.Module, folder: Path) -> tuple[str, Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from prunebench.compression.timing import measure_speed, runner
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.settings import SCORING, Method, Prunable
 from prunebench.pruning.api import prune
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.macs import macs
 from prunebench.report.compressed import UNITS
 from prunebench.text.numbers import percent
@@ -99,7 +99,7 @@ class Shares:
         Raises:
             PrunebenchError: the method cannot prune this network, or nothing of it can be removed.
         """
-        model = deepcopy(self.network)
+        model = copied(self.network)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the pipeline's check says what is not prunable
             masks = prune(
