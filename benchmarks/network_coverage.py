@@ -47,7 +47,7 @@ SMALL = (
 CANDIDATES = 6  # of a module, by name; the one of the fewest weights is taken
 INPUTS = (
     (3, 64, 64), (3, 96, 96), (3, 128, 128), (3, 224, 224), (3, 240, 240), (3, 256, 256),
-    (3, 16, 112, 112),
+    (3, 16, 112, 112), (3, 16, 224, 224),
 )  # fmt: skip
 
 
@@ -113,7 +113,9 @@ def running(library: str, name: str) -> tuple[nn.Module, torch.Tensor]:
             errors.append(reason_of(error))
         else:
             return model, inputs
-    raise Refused(f"takes no images of {INPUTS[0][-1]} to {INPUTS[-2][-1]} pixels: {errors[-2]}")
+    largest = max(place for place, shape in enumerate(INPUTS) if len(shape) == 3)
+    sizes = f"{INPUTS[0][-1]} to {INPUTS[largest][-1]}"
+    raise Refused(f"takes no images of {sizes} pixels: {errors[largest]}")
 
 
 def outcome(model: nn.Module, inputs: torch.Tensor, pattern: str) -> dict[str, Any]:
