@@ -299,27 +299,32 @@ def networks() -> str:
         for pattern in patterns
         for outcomes in [[item[pattern]["outcome"] for item in ran.values()]]
     ]
-    rows, reasons = [], []
+    rows = []
+    reasons: dict[tuple[str, str, str], list[str]] = {}  # network, outcome, words -> patterns
     for place, item in found.items():
         name = f"`{item['network']}`"
         if place not in ran:
             rows.append((place, name, "does not run", "", *[""] * len(patterns)))
-            reasons.append((name, "", "does not run", code(item["does not run"])))
+            reasons[name, "does not run", item["does not run"]] = []
             continue
         shape = "×".join(map(str, item["input"]))
         share = f"{item['prunable_share']:.0%}" if "prunable_share" in item else "–"
         rows.append((place, name, shape, share, *(_outcome(item[each]) for each in patterns)))
         for pattern in patterns:
-            if item[pattern]["says"]:
-                outcome, says = item[pattern]["outcome"], code(_cut(item[pattern]["says"]))
-                reasons.append((name, f"`{pattern}`", outcome, says))
+            if says := item[pattern]["says"]:
+                which = (name, item[pattern]["outcome"], _cut(says))
+                reasons.setdefault(which, []).append(f"`{pattern}`")
+    said = [
+        (name, ", ".join(which), outcome, code(says))
+        for (name, outcome, says), which in reasons.items()
+    ]
     header = ("module", "network", "images", "prunable", *(f"`{each}`" for each in patterns))
     parts = (
         f"{len(found)} modules; the network of {len(ran)} runs.",
         catalog.page_table(("pattern", *OUTCOMES), counts),
         catalog.page_table(header, rows),
         "## Reasons and notes",
-        catalog.page_table(("network", "pattern", "outcome", "what is said"), reasons),
+        catalog.page_table(("network", "patterns", "outcome", "what is said"), said),
     )
     return "\n\n".join(parts)
 
