@@ -205,19 +205,22 @@ def _as_wide(text: str, before: str) -> str:
     return "\n".join(part for wrapped in lines for part in wrapped)
 
 
-def save(figure: MatplotlibFigure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and PDF, without a date, so that the same records give the same bits.
+def save(
+    figure: MatplotlibFigure, folder: Path, name: str, kinds: Sequence[str] | None = None
+) -> list[Path]:
+    """Write a figure in each kind of file, without a date: the same records give the same bits.
 
     Args:
         figure: the drawn figure.
         folder: where the files go.
         name: the stem of the files.
+        kinds: of ``KINDS``; None: all.
 
     Returns:
         The paths that were written.
     """
     paths = []
-    for kind in KINDS:
+    for kind in KINDS if kinds is None else kinds:
         paths.append(folder / f"{name}.{kind}")
         metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"CreationDate": None}
         with replacing(paths[-1]) as temporary, styled():

@@ -25,7 +25,7 @@ def write(
     layers: pd.DataFrame | None = None, sensitivity: pd.DataFrame | None = None,
     highlight: Sequence[str] = (),
 ) -> list[Path]:  # fmt: skip
-    """Draw every figure that has data at the width of a column.
+    """Draw every figure that has data at the width of a column, as PDF.
 
     A figure that compares all settings keeps its stem. Any other is drawn for each setting, as
     ``<stem>-<regime>-<model>``, with the task before the regime where the stem does not hold it.
@@ -53,10 +53,24 @@ def write(
         for name, table in _tables(each, context.cells):
             drawn = each.draw(table, context, style.COLUMN_WIDTH)
             if drawn is not None:
-                written += figures.save(
-                    figures.with_error_names(untitled(drawn), context.cells), folder, name
-                )
+                written += save(drawn, context.cells, folder, name)
     return written
+
+
+def save(drawn: Figure, cells: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    """Write a figure for a paper: without its title, as PDF alone, which LaTeX includes.
+
+    Args:
+        drawn: the figure.
+        cells: the records of the experiment.
+        folder: where the file goes.
+        name: the stem of the file.
+
+    Returns:
+        The path that was written.
+    """
+    named = figures.with_error_names(untitled(drawn), cells)
+    return figures.save(named, folder, name, ("pdf",))
 
 
 def untitled(drawn: Figure) -> Figure:

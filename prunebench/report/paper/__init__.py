@@ -1,7 +1,7 @@
 """The LaTeX kit of an experiment: numbers, sources, methods, figures, and an example paper.
 
 ``results/<experiment>/paper/`` holds macros.tex, methods.tex, measures.tex, methods.md with both,
-methods.bib, figures/ for one column, and paper.tex, which shows how to use them and the
+methods.bib, figures/ for one column as PDF, and paper.tex, which shows how to use them and the
 experiment's tables.
 """
 
@@ -76,8 +76,7 @@ def _page_wide_figure(inputs: ReportInputs, folder: Path) -> list[Path]:
     drawn = figures.figures()[example_paper.WIDE].draw(context.cells[here], context)
     if drawn is None:
         return []
-    named = figures.with_error_names(one_column.untitled(drawn), inputs.cells)
-    return figures.save(named, folder, example_paper.stems(setting)[1])
+    return one_column.save(drawn, inputs.cells, folder, example_paper.stems(setting)[1])
 
 
 def _latex(paragraph: Paragraph) -> str:

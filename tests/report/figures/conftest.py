@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +17,12 @@ def only_saved(names: set[str]) -> Iterator[None]:
     """Every figure is drawn; those of other names leave empty files."""
     save = figures.save
 
-    def few(figure: Figure, folder: Path, name: str) -> list[Path]:
+    def few(
+        figure: Figure, folder: Path, name: str, kinds: Sequence[str] = figures.KINDS
+    ) -> list[Path]:
         if name in names:
-            return save(figure, folder, name)
-        paths = [folder / f"{name}.{kind}" for kind in figures.KINDS]
+            return save(figure, folder, name, kinds)
+        paths = [folder / f"{name}.{kind}" for kind in kinds]
         for path in paths:
             path.touch(exist_ok=False)
         return paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from prunebench.report.figures.figure_context import FigureContext
 from tests.report.figures.conftest import only_saved
 
 SMALLEST = 6  # points
+POINTS = 72  # an inch
+BOX = rb"/MediaBox \[([^]]+)\]"  # of a page: left, lower, right and upper edge in points
 SAVED = {"forest", "predictors", "error-compression-digits-clean-seed-cnn"}
 
 
@@ -32,17 +35,16 @@ def test_a_setting_has_its_own_and_what_is_whole_stays_whole(folder: Path) -> No
         assert {f"{stem}-clean-seed-cnn", f"{stem}-noisy-40-seed-cnn"} <= names
         assert stem not in names
     assert "memorized-recovered-digits-clean-seed-cnn" not in names
-    assert names == {path.stem for path in folder.glob("*.png")}
+    assert {path.suffix for path in folder.iterdir()} == {".pdf"}
 
 
 def test_all_are_as_wide_as_a_column_and_fonts_are_embedded(folder: Path) -> None:
-    from PIL import Image
-
     for name in SAVED:
-        with Image.open(folder / f"{name}.png") as image:
-            assert image.width == round(style.COLUMN_WIDTH * style.DPI)
-            assert image.height < 9 * style.DPI
         content = (folder / f"{name}.pdf").read_bytes()
+        left, low, width, height = map(float, re.findall(BOX, content)[0].split())
+        assert (left, low) == (0, 0)
+        assert width / POINTS == pytest.approx(style.COLUMN_WIDTH)
+        assert height / POINTS < 9
         assert b"/FontFile2" in content
         assert b"/Subtype /Type3" not in content
 
