@@ -108,7 +108,7 @@ def smaller_network(
         if getattr(module, "num_batches_tracked", None) is not None
     }
     found = SmallerNetwork(
-        small.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        small.to(memory_format=torch.channels_last),
         {name: mask for name, mask in left.items() if not mask.all()}, places, before, momenta,
     )  # fmt: skip
     _verify(model, found, inputs, targets, loss)
