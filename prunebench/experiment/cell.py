@@ -15,7 +15,7 @@ from prunebench.experiment.named_files import by_content
 from prunebench.experiment.part_kinds import Network
 from prunebench.experiment.registry import builtin, from_package
 from prunebench.experiment.settings import Experiment, Method
-from prunebench.experiment.sources import BASELINE, HUB, PRUNING, paths
+from prunebench.experiment.sources import BASELINE, HUB, PRUNING, SHRUNK_TRAINING, paths
 from prunebench.storage import cell_files
 from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.hashing import digest
@@ -99,6 +99,7 @@ class Cell:
             "prunable": self.experiment.prunable.settings(),
             "sparsity": self.sparsity,
             "method_code": code_hash(method_sources(self.method)),
+            **({"train_shrunk": False} if self.method.units and not compute.train_shrunk else {}),
         }
 
     @property
@@ -148,4 +149,5 @@ def _files_by_content(value: Any) -> Any:
 
 def method_sources(method: Method) -> list[Path]:
     """Return the source files that a method's curves depend on, beyond those of its baselines."""
-    return with_helpers([*paths(PRUNING), *method.sources()])
+    shrunk = paths(SHRUNK_TRAINING) if method.units else []
+    return with_helpers([*paths(PRUNING), *method.sources(), *shrunk])

@@ -89,6 +89,8 @@ class Pattern(_Restricted):
     """Its parameter that counts the neighbours among which it chooses, e.g. m of N:M."""
     whole_layers: bool = False
     """Whether it removes whole layers, so that an empty layer is no collapse."""
+    units: bool = False
+    """Whether it removes whole units, so that the network without them can be trained."""
     counts_alone: bool = False
     """Whether how many weights of each layer go does not depend on the scores."""
 

@@ -25,6 +25,8 @@ PRUNING = (
     "pruning/layers.py", "pruning/masks.py", "pruning/groups.py", "pruning/view.py",
     "pruning/compose.py", "pruning/curve.py", "runner/curves.py",
 )  # fmt: skip
+# the bits of a network that is trained without the units that it lost
+SHRUNK_TRAINING = ("compression/shrunk_training.py",)
 # the measures of stored predictions
 MEASURES = (
     "evaluation/*.py", "tasks/predictions.py", "tasks/task_kind.py", "tasks/kinds/*.py",

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Method, Prunable, Training
 from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, Search, apply
@@ -34,6 +35,7 @@ from prunebench.training.loop import (
 )
 
 State = Mapping[str, Tensor]  # a state dict
+_ACTING = "the method works on the whole network while it trains"
 _LEAST_EVERY = 10  # steps: the weights must learn a little before they are judged again
 
 
@@ -97,6 +99,24 @@ class TrainedView(View):
     movement: Scores | None = None  # −Σ w·g over the steps so far, by weight
 
 
+class Smaller(Protocol):
+    """A network without the units that its masks remove, which trains as the masked one does."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network to train."""
+        ...
+
+    @property
+    def masks(self) -> Masks:
+        """Of what is left."""
+        ...
+
+    def whole(self, state: State) -> Mapping[str, Tensor]:
+        """Return the state of the whole network for one of the smaller network's."""
+        ...
+
+
 @dataclass
 class Curve:
     """One method on one baseline."""
@@ -118,6 +138,8 @@ class Curve:
     checkpoints: Checkpoints | None = None  # where long trainings keep their state
     stopwatch: Stopwatch | None = None  # measures how long networks take
     stretch: float = 1.0  # times the epochs asked for that a training lasts
+    # (network, its masks) -> what is trained in its place, or Refused; None: masked networks are
+    smaller: Callable[[nn.Module, Masks], Smaller] | None = None
 
     @property
     def epochs(self) -> int:
@@ -234,6 +256,9 @@ class Curve:
     ) -> Run:  # fmt: skip
         """Train under masks over epochs ``start`` to ``stop``, by default like the baseline.
 
+        Where whole units are gone, the smaller network is trained, if it trains as the masked one
+        does; the run says so.
+
         In a recovery of another length (``stretch``) it lasts as many times as long, its course of
         the learning rate stretched with it.
 
@@ -254,12 +279,21 @@ class Curve:
         if self.stretch != 1:
             stop = start + max(1, round(self.stretch * (stop - start)))
             rate = _stretched(rate, start, self.stretch)
-        return train(
-            model, self.samples, training, seed=seed, start=start, stop=stop, masks=masks,
-            rate=rate, precision=self.precision,
-            compile=self.compile, after_epoch=after_epoch, hooks=hooks,
-            checkpoints=self.checkpoints,
-        )  # fmt: skip
+
+        def run(network: nn.Module, within: Masks) -> Run:
+            return train(
+                network, self.samples, training, seed=seed, start=start, stop=stop, masks=within,
+                rate=rate, precision=self.precision,
+                compile=self.compile, after_epoch=after_epoch, hooks=hooks,
+                checkpoints=self.checkpoints,
+            )  # fmt: skip
+
+        if self.smaller is None:
+            return run(model, masks)
+        acting = (hooks.penalty, hooks.after_backward, hooks.after_step, after_epoch)
+        if any(acting):
+            return replace(run(model, masks), shrunk=False, why_masked=_ACTING)
+        return _trained_smaller(self.smaller, model, masks, run)
 
     def require(self, sparsity: float) -> Finished:
         """Return a cell that must be finished by now.
@@ -271,6 +305,28 @@ class Curve:
         if found is None:
             raise PrunebenchError(f"{self.method.name}: round {sparsity} is missing")
         return found
+
+
+def _trained_smaller(
+    smaller: Callable[[nn.Module, Masks], Smaller], model: nn.Module, masks: Masks,
+    run: Callable[[nn.Module, Masks], Run],
+) -> Run:  # fmt: skip
+    """Train the smaller network, and put into the model what that made of its units.
+
+    Where there is none, the model is trained under its masks; the run says why.
+    """
+    apply(model, masks)
+    try:
+        small = smaller(model, masks)
+    except Refused as error:
+        return replace(run(model, masks), shrunk=False, why_masked=str(error))
+    done = run(small.model, small.masks)
+    model.load_state_dict(dict(small.whole(small.model.state_dict())))
+    model.train(small.model.training)
+    stopped = done.stopped
+    if stopped is not None:
+        stopped = replace(stopped, state=dict(small.whole(stopped.state)))
+    return replace(done, stopped=stopped, shrunk=True)
 
 
 def _stretched(rate: Rate, start: int, times: float) -> Rate:

@@ -136,7 +136,7 @@ def _n_of_m(
     return one, two
 
 
-@pattern(ranges={"count": ("prunable", "all")})
+@pattern(units=True, ranges={"count": ("prunable", "all")})
 def filter_(
     view: View, scores: Scores, allocate: Allocate, sparsity: float, *, count: str = "prunable"
 ) -> Masks:
@@ -159,7 +159,7 @@ def filter_(
     return _coupled(view, view.groups, scores, allocate, sparsity, counted, "filter")
 
 
-@pattern()
+@pattern(units=True)
 def column(
     view: View, scores: Scores, allocate: Allocate, sparsity: float, *, coupled: bool = True
 ) -> Masks:
@@ -305,7 +305,7 @@ def _alive(view: View, group: Group) -> Tensor:
     return alive
 
 
-@pattern(whole_layers=True)
+@pattern(whole_layers=True, units=True)
 def block(view: View, scores: Scores, allocate: Allocate, sparsity: float) -> Masks:
     """Whole residual blocks, which become their shortcut: every parameter inside is removed.
 

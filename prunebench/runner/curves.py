@@ -22,6 +22,7 @@ from prunebench.pruning.masks import collapsed, search_of, tied_share
 from prunebench.runner.baselines import rewind_file
 from prunebench.runner.device import named_operations
 from prunebench.runner.job_context import JobContext
+from prunebench.runner.smaller_trainings import smaller_of
 from prunebench.runner.timed_candidates import stopwatch_of
 from prunebench.storage import cell_files
 from prunebench.storage.files import sha256_file
@@ -126,6 +127,7 @@ def curve_of(
         baseline_cost=Cost(dense["train_epochs"], dense["train_seconds"]),
         calibration=_calibration(job, samples, baseline), build_anew=build_anew,
         checkpoints=checkpoints, stopwatch=stopwatch_of(job, samples),
+        smaller=smaller_of(job, method, samples),
     )  # fmt: skip
 
 
@@ -199,6 +201,8 @@ def _write_cell(
         "budget_miss": search.budget_miss,
         "zero_init_last": dense["zero_init_last"],
         "tied_share": tied_share(pruned.masks, layers.prunable),
+        "trained_shrunk": pruned.run.shrunk,
+        "trained_shrunk_message": pruned.run.why_masked or None,
     }  # fmt: skip
     gone = [name for name in collapsed(pruned.masks) if pruned.masks[name].ndim > 1]
     if gone and not method.spec(Pattern).traits.whole_layers:

@@ -28,7 +28,7 @@ from prunebench.text import safe_names
 
 TEXT = ("experiment", "task", "regime", "model", "method", "family")
 REQUIRED = (*IDENTITY, "status", "test_error")
-FLAGS = ("control", "augmentation", "zero_init_last")
+FLAGS = ("control", "augmentation", "zero_init_last", "trained_shrunk")
 WORDS = ("noise", "augmentation")  # of REGIME; the rest of it are numbers
 NUMBERS = (
     "seed", "sparsity", "classes", *(c for c in REGIME if c not in WORDS), *SIZE, *QUALITY, *COST,

@@ -42,6 +42,9 @@ SIZE = (
 )  # fmt: skip
 # what came of shrinking, and why
 SHRUNK = ("shrink", "shrink_message")
+# whether recovery trained the network without its removed units, of methods that remove any, and
+# why it did not
+TRAINED = ("trained_shrunk", "trained_shrunk_message")
 SPLITS = ("train", "val", "test")
 CORRUPTIONS = ("noise", "blur", "contrast", "pixelation")
 # measures that are also taken where early stopping would have ended the training
@@ -90,8 +93,8 @@ PROVENANCE = (
 # of record.json alone: hashes of its files and of itself, the masked layers in the network's order
 ASIDE = ("files", "layers", "sha256")
 COLUMNS = (
-    *IDENTITY, *STATUS, *TRAINING, *COMPOSITION, *REGIME, *NETWORK, *SIZE, *SHRUNK, *QUALITY,
-    *COST, *PROVENANCE,
+    *IDENTITY, *STATUS, *TRAINING, *COMPOSITION, *REGIME, *NETWORK, *SIZE, *SHRUNK, *TRAINED,
+    *QUALITY, *COST, *PROVENANCE,
 )  # fmt: skip
 
 COORDINATES = ("task", "regime", "model", "method", "seed", "sparsity")

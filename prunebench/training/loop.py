@@ -91,7 +91,9 @@ class Stopped:
 class Run:
     """The outcome of a training: its history by epoch, its length, whether the loss diverged.
 
-    ``stopped`` is None where no epoch was validated under the last masks.
+    ``stopped`` is None where no epoch was validated under the last masks. ``shrunk`` says whether
+    the network was trained without its removed units, of the last training that could have been;
+    None where none could.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -99,6 +101,8 @@ class Run:
     seconds: float = 0.0
     diverged: bool = False
     stopped: Stopped | None = None
+    shrunk: bool | None = None
+    why_masked: str = ""  # why it was not
 
     @property
     def last_epoch(self) -> int:
@@ -113,7 +117,11 @@ class Run:
             stopped = replace(later.stopped, epoch=later.stopped.epoch + done)
         epochs, seconds = self.epochs + later.epochs, self.seconds + later.seconds
         diverged = self.diverged or later.diverged
-        return Run([*self.history, *added], epochs, seconds, diverged, stopped)
+        last = self if later.shrunk is None else later
+        return Run(
+            [*self.history, *added], epochs, seconds, diverged, stopped, last.shrunk,
+            last.why_masked,
+        )  # fmt: skip
 
 
 def cosine(training: Training) -> Rate:

@@ -46,6 +46,8 @@ class Compute(Settings):
     """Precision of forward passes; auto: bfloat16 on a GPU that supports it, else float32."""
     compile: bool = False
     """Whether to train with torch.compile, which pays off in long trainings on a GPU."""
+    train_shrunk: bool = True
+    """Whether recoveries train the network without its removed filters, heads and blocks."""
     baselines_per_job: Count = 1
     """Baselines of one task that are trained in one process."""
     curves_per_job: Count = 1

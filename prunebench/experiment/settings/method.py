@@ -103,6 +103,12 @@ class Method(_Composed):
         swept = self.spec(Criterion).traits.sweeps
         return once and not swept and self.spec(Allocation).traits.nested
 
+    @property
+    def units(self) -> bool:
+        """Whether it removes whole units, so that the network without them can be trained."""
+        patterns = [self, self.first] if self.first else [self]
+        return any(part.spec(Pattern).traits.units for part in patterns)
+
     def sources(self) -> list[Path]:
         """Return the files of its parts."""
         specs = [self.spec(KINDS[kind]) for kind in PARTS]

@@ -1,0 +1,119 @@
+"""What training the smaller network saves: processor seconds, masked and smaller in turns.
+
+    PYTHONPATH=. python benchmarks/shrunk_training.py --pairs 5 --steps 20
+
+Run by hand. Filters of the smallest L1 norm are removed until the network has about so many times
+fewer MACs. A pair trains the masked network, then the smaller one, for as many steps; the smaller
+one's time includes cutting, its check, and putting its weights back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.compression.shrunk_training import CHECKED, smaller_network
+from prunebench.experiment.settings import Model, Training
+from prunebench.pruning.api import prune
+from prunebench.pruning.macs import macs
+from prunebench.pruning.masks import Masks, apply
+from prunebench.tasks.network_facts import NetworkFacts
+from prunebench.training import models
+from prunebench.training.loop import Enforcer
+from prunebench.training.optimizers import optimizer_of
+
+FILTERS = {"criterion": "l1-norm", "pattern": "filter"}
+# network -> sides of its images, batch, times fewer MACs
+CASES = {
+    "test_resnet": (32, 128, 4.0),
+    "resnet20": (32, 128, 4.0),
+    "seed-cnn": (8, 50, 4.0),
+}
+
+
+def masks_of(model: nn.Module, inputs: Tensor, times: float) -> tuple[Masks, float]:
+    """Return masks with about so many times fewer MACs, and how many it are, by bisection."""
+    low, high = 0.0, 0.98
+    for _ in range(5):
+        sparsity = (low + high) / 2
+        masks = prune(model, FILTERS, sparsity, example=inputs[:2])
+        dense, kept = macs(model, inputs[:1], masks)
+        low, high = (sparsity, high) if dense / kept < times else (low, sparsity)
+    return masks, dense / kept
+
+
+def train(model: nn.Module, masks: Masks, batch: tuple[Tensor, Tensor], steps: int) -> None:
+    """Train as the suite's loop does, on one batch."""
+    optimizer = optimizer_of(model, Training())
+    enforcer = Enforcer(model, masks)
+    enforcer.weights()
+    model.train()
+    for _ in range(steps):
+        loss = functional.cross_entropy(model(batch[0]), batch[1])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        enforcer.gradients()
+        optimizer.step()
+        enforcer.weights()
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """Return the processor seconds that work takes."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def measure(name: str, pairs: int, steps: int) -> None:
+    """Print a line: the ratios smaller / masked of all pairs."""
+    side, size, times = CASES[name]
+    facts = NetworkFacts.of_images(10, 3, side)
+    model = models.create(Model(name=name), facts, seed=0).to(memory_format=torch.channels_last)
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(size, 3, side, side, generator=draw)
+    batch = inputs, torch.randint(10, (size,), generator=draw)
+    masks, fewer = masks_of(model, inputs, times)
+    apply(model, masks)
+
+    def masked() -> None:
+        train(deepcopy(model), masks, batch, steps)
+
+    def smaller() -> None:
+        few = (part[:CHECKED] for part in batch)
+        small = smaller_network(model, masks, *few, functional.cross_entropy)
+        train(small.model, small.masks, batch, steps)
+        small.whole(small.model.state_dict())
+
+    masked(), smaller()
+    found = [(seconds(masked), seconds(smaller)) for _ in range(pairs)]
+    ratios = sorted(two / one for one, two in found)
+    one, two = (statistics.median(part) for part in zip(*found, strict=True))
+    print(
+        f"{name:12} {fewer:4.1f} times fewer MACs, {steps} steps of {size}: masked {one:.2f} s,"
+        f" smaller {two:.2f} s; ratio {statistics.median(ratios):.2f}"
+        f" ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure each network."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--networks", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in given.networks:
+        measure(name, given.pairs, given.steps)
+
+
+if __name__ == "__main__":
+    main()
