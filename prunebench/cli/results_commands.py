@@ -64,14 +64,7 @@ def run(config: Config, data: Data = DATA) -> None:
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    trusted = partial(figures, trust_code=True)  # the configuration is one's own
-    steps: dict[str, Callable[[Path], None]] = {
-        "tables": tables, "figures": trusted, "leaderboard": leaderboard, "report": report,
-        "paper": paper,
-    }  # fmt: skip
-    for name, step in steps.items():
-        print(f"writing {name}", file=sys.stderr)
-        step(results)
+    remake(results, trust_code=True)  # the configuration is one's own
     summary(results)
     print(
         f"Nothing was exported to MLflow: python -m prunebench track {results} does it.",
@@ -80,6 +73,29 @@ def run(config: Config, data: Data = DATA) -> None:
     if failed := failures.wholly_failed(plan):
         print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command(
+    rich_help_panel=LOOK,
+    epilog=guide(
+        example("remake results/default"),
+        files(
+            "cells.csv, published/, config.json",
+            "tables/, figures/, leaderboard.*, report.*, paper/",
+        ),
+        "Each of these is also a command of its own; what reads another comes after it. Nothing is"
+        " trained. Figures of one's own need --trust-code.",
+    ),
+)
+def remake(results: Results, trust_code: TrustCode = False) -> None:
+    """Write all that people read again, from the records: tables, figures, pages, paper."""
+    steps: dict[str, Callable[[Path], None]] = {
+        "tables": tables, "figures": partial(figures, trust_code=trust_code),
+        "leaderboard": leaderboard, "report": report, "paper": paper,
+    }  # fmt: skip
+    for name, step in steps.items():
+        print(f"writing {name}", file=sys.stderr)
+        step(results)
 
 
 @app.command(
