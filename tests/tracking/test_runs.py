@@ -128,20 +128,19 @@ def test_a_curve_says_which_of_its_cells_failed(tmp_path: Path) -> None:
     assert curve.tags["status"] == "1 failed, 1 ok"
     assert curve.tags["mlflow.note.content"].endswith("2 sparsities: 1 failed, 1 ok")
     steps = [step for name, _, step in curve.metrics if name == "curve/test_error"]
-    assert steps == [0, 100]
+    assert steps == [100, 200]
 
 
 def test_a_curve_without_its_baseline(tmp_path: Path) -> None:
     layout, rows = made_up.experiment(tmp_path / "smoke", methods=("imp",))
     made_up.write_cells(layout, rows[1:])
     curve = curve_of(read_runs(layout), "imp")
-    assert [step for name, _, step in curve.metrics if name == "curve/flips"] == [100, 400]
+    assert [step for name, _, step in curve.metrics if name == "curve/flips"] == [200, 1600]
 
 
 def test_steps_part_neighbouring_sparsities() -> None:
-    # 1/(1 - 0.9) is 10, and 2 to the power of 3.32
     assert [step_of(s) for s in (0.0, 0.5, 0.75, 0.9, 0.984375, 0.99, 0.9922, 0.9961)] == [
-        0, 100, 200, 332, 600, 664, 700, 800,
+        100, 200, 400, 1000, 6400, 10000, 12821, 25641,
     ]  # fmt: skip
 
 
