@@ -63,7 +63,7 @@ def test_history_has_steps_and_no_missing_values(results: Path) -> None:
     assert sorted(steps(f"{group}/dense/0", "history/train_loss")) == [0, 1, 2, 3]
     assert sorted(steps(f"{group}/dense/0", "history/val_error")) == [1, 3]
     assert sorted(steps(f"{group}/imp/0.5", "history/train_loss")) == [0, 1, 2, 3, 4, 5]
-    assert steps(f"{group}/imp/0.5", "test_error") == [100]
+    assert steps(f"{group}/imp/0.5", "test_error") == [200]
     assert "memorized" in runs[f"{group}/imp/0.5"].data.metrics
     assert "corrupted_error" not in runs[f"{group}/imp/0.5"].data.metrics
 
@@ -109,7 +109,7 @@ def test_a_curve_has_its_metrics_over_sparsity(results: Path) -> None:
     assert live.info.run_name == "imp · digits noisy-40 · test_resnet · seed 0"
     history = client.get_metric_history(live.info.run_id, "curve/test_error")
     expected = {
-        {0.0: 0, 0.5: 100, 0.9375: 400}[row["sparsity"]]: row["test_error"]
+        {0.0: 100, 0.5: 200, 0.9375: 1600}[row["sparsity"]]: row["test_error"]
         for row in rows
         if row["method"] in ("imp", records.DENSE)
     }

@@ -171,6 +171,7 @@ def test_a_package_that_is_missing_is_told_before_any_job(
     )  # fmt: skip
     with pytest.raises(PrunebenchError, match=rf"tracking: {name} is not installed: pip install"):
         before_work.check(parsed)
-    monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    for module in [name, *(known for known in sys.modules if known.startswith(f"{name}."))]:
+        monkeypatch.setitem(sys.modules, module, None)  # importing it fails
     with pytest.raises(PrunebenchError, match=rf"{name} is not installed"):
         list(export_to_others(experiment(tmp_path, name)))
