@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,9 @@ from typing import Annotated
 import typer
 
 from prunebench.cli.app import COMPARE, AsJson, app, example, files, guide
+from prunebench.published.shipped_mappings import shipped_names
 
+SHIPPED = shipped_names()
 DEFAULT = Path("results/default")
 
 
@@ -20,14 +23,24 @@ DEFAULT = Path("results/default")
     epilog=guide(
         example("import their.csv --as Tanaka2020 --into results/default --column method=Algo"),
         files("the table, config.json", "published/ of the experiment"),
+        "Afterwards, to make tables, figures and pages again: python -m prunebench remake RESULTS."
+        " Mappings that ship: " + ", ".join(SHIPPED) + ".",
     ),
 )
 def import_(
-    table: Annotated[Path, typer.Argument(help="a tidy CSV with a row for each cell")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="a CSV or Parquet with a row for each cell, also packed; or a folder of open_lth"
+        ),
+    ],
     name: Annotated[str, typer.Option("--as", help='who published them: "Tanaka 2020"')],
     into: Annotated[Path, typer.Option(help="the experiment to show them in")] = DEFAULT,
     column: Annotated[
-        list[str] | None, typer.Option(help="the name of a column in the table: method=Algo")
+        list[str] | None,
+        typer.Option(
+            help="the name of a column there: method=Algo; given twice, a name of two columns"
+        ),
     ] = None,
     constant: Annotated[
         list[str] | None, typer.Option("--set", help="a value of all rows: task=cifar10")
@@ -45,8 +58,21 @@ def import_(
             "--dense-at-zero", help="any method's rows at compression 1 are the unpruned network's"
         ),
     ] = False,
+    dense_file: Annotated[
+        Path | None, typer.Option(help="the table of the unpruned networks, where it is another")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="rows that are taken: \"network == 'resnet20'\"")
+    ] = None,
+    number_seeds: Annotated[
+        bool, typer.Option("--number-seeds", help="rows of the same cell are its seeds, in order")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="of the table's text: latin-1, cp1252, …; default UTF-8")
+    ] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="a YAML file: columns, constants, values, units, dense, …")
+        Path | None,
+        typer.Option(help="a YAML file (columns, constants, values, …), or one that ships"),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="replace what was imported under this name")
@@ -58,12 +84,16 @@ def import_(
     from prunebench.published.import_table import import_results
     from prunebench.storage.layout import Layout
 
-    how = read_mapping(mapping, column or (), constant or (), unit or (), dense, dense_at_zero)
-    done = import_results(table, name, Layout(into), how, replace)
+    how = read_mapping(
+        mapping, column or (), constant or (), unit or (), where, dense=dense, encoding=encoding,
+        dense_at_zero=dense_at_zero or None, number_seeds=number_seeds or None,
+    )  # fmt: skip
+    done = import_results(table, name, Layout(into), how, replace, dense_file)
     for note in done.notes:
         print(f"note: {table}: {note}", file=sys.stderr)
     said = {"path": str(done.path), "outcome": done.outcome, "cells": len(done.cells)}
-    text = f"{done.path}: {done.outcome}, {len(done.cells)} cells; make tables and pages again"
+    again = f"python -m prunebench remake {shlex.quote(str(into))}"
+    text = f"{done.path}: {done.outcome}, {len(done.cells)} cells; make all again: {again}"
     print(json.dumps({**said, "notes": done.notes}) if as_json else text)
 
 

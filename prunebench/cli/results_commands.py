@@ -64,22 +64,39 @@ def run(config: Config, data: Data = DATA) -> None:
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    trusted = partial(figures, trust_code=True)  # the configuration is one's own
-    steps: dict[str, Callable[[Path], None]] = {
-        "tables": tables, "figures": trusted, "leaderboard": leaderboard, "report": report,
-        "paper": paper,
-    }  # fmt: skip
-    for name, step in steps.items():
-        print(f"writing {name}", file=sys.stderr)
-        step(results)
+    remake(results, trust_code=True)  # the configuration is one's own
     summary(results)
     print(
-        f"Nothing was exported to MLflow: python -m prunebench track {results} does it.",
+        f"Nothing was exported to {', '.join(plan.experiment.tracking)}:"
+        f" python -m prunebench track {results} does it.",
         file=sys.stderr,
     )
     if failed := failures.wholly_failed(plan):
         print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command(
+    rich_help_panel=LOOK,
+    epilog=guide(
+        example("remake results/default"),
+        files(
+            "cells.csv, published/, config.json",
+            "tables/, figures/, leaderboard.*, report.*, paper/",
+        ),
+        "Each of these is also a command of its own; what reads another comes after it. Nothing is"
+        " trained. Figures of one's own need --trust-code.",
+    ),
+)
+def remake(results: Results, trust_code: TrustCode = False) -> None:
+    """Write all that people read again, from the records: tables, figures, pages, paper."""
+    steps: dict[str, Callable[[Path], None]] = {
+        "tables": tables, "figures": partial(figures, trust_code=trust_code),
+        "leaderboard": leaderboard, "report": report, "paper": paper,
+    }  # fmt: skip
+    for name, step in steps.items():
+        print(f"writing {name}", file=sys.stderr)
+        step(results)
 
 
 @app.command(
@@ -251,30 +268,37 @@ def track(
     ] = None,
     output: Output = None,
 ) -> None:
-    """Export an experiment to MLflow. If it is exported again, nothing is doubled.
+    """Export an experiment to MLflow, and to what its `tracking:` names; again, nothing is doubled.
 
     With --output, an unreachable server is reported in that file and is no error.
     """
     from prunebench import tracking as tracking
     from prunebench.storage.layout import Layout
+    from prunebench.tracking.trackers import MLFLOW, export_to_others, trackers_of
 
     layout = Layout(results)
     if output is None:
         with suppress(Unwritable):  # where nothing can be made anew, to read is enough
             # the workflow shall not take what is new for damage
             manifest_of(layout, "track").remove()
-        print(tracking.export(layout, uri), file=sys.stderr)
+        if uri or MLFLOW in trackers_of(layout):
+            print(said := tracking.export(layout, uri), file=sys.stderr)
+            print(f"its page: {said.page}, behind the server's address", file=sys.stderr)
+        for done in export_to_others(layout):
+            print(done, file=sys.stderr)
         return
     with recorded(layout, "track") as outputs:
         try:
-            done = tracking.export(layout, uri)
+            exported = tracking.export(layout, uri) if MLFLOW in trackers_of(layout) else None
+            told = [*([str(exported)] if exported else []), *export_to_others(layout)]
         except PrunebenchError as error:
             print(f"warning: not exported: {error}", file=sys.stderr)
             write(output, {"exported": False, "message": str(error)})
         else:
-            print(done, file=sys.stderr)
-            write(output, {"exported": True, "message": str(done), "beside": done.beside})
-            outputs += done.files
+            print("\n".join(told), file=sys.stderr)
+            beside = exported.beside if exported else None
+            write(output, {"exported": True, "message": "; ".join(told), "beside": beside})
+            outputs += exported.files if exported else ()
 
 
 @app.command(

@@ -37,6 +37,8 @@ def check(experiment: Experiment) -> None:
         _check_architecture(model)
     for task in experiment.tasks:
         _check_own_data(task)
+    for tracker in experiment.tracking:
+        _check_tracker(tracker)
 
 
 def _check_architecture(model: Model) -> None:
@@ -57,6 +59,13 @@ def _check_own_data(task: Task) -> None:
     own = OwnCode.named(task.path or "")
     if own is not None:
         own.check(f"tasks: {task.name}: path")
+
+
+def _check_tracker(name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        raise PrunebenchError(
+            f"tracking: {name} is not installed: pip install 'prunebench[{name}]', or leave it out"
+        )
 
 
 @cache

@@ -11,6 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.experiment.validation import Settings, validated
+from prunebench.published.read_foreign import UTF_8
+from prunebench.published.row_filter import RowFilter
+from prunebench.published.shipped_mappings import mapping_file
 from prunebench.published.units import UNITS, USUAL, Unit
 from prunebench.storage.records import DENSE
 
@@ -23,22 +26,29 @@ MORE = (
     "val_error", "test_nll", "test_top5_error", "train_epochs",
 )  # fmt: skip
 COLUMNS = (*NEEDED, *MORE)
+COMPOSED = (*NAMES, "method")  # may be made of several columns
 
 
 class ColumnMapping(Settings):
     """The mapping of a foreign table's columns to those of the record.
 
-    ``columns`` and ``constants``: by the record's names; ``values``: theirs to ours, by column;
-    ``units``: one of the error's and one of the sparsity's; ``dense``: their name of the network
-    that was not pruned; ``dense_at_zero``: whether it is also what any method has at sparsity 0.
+    ``columns`` and ``constants``: by the record's names, a name of several columns where they make
+    it together; ``values``: theirs to ours, by column, of each part and of the whole; ``units``:
+    one of the error's and one of the sparsity's; ``dense``: their name of the network that was not
+    pruned; ``dense_at_zero``: whether it is also what any method has at sparsity 0;
+    ``number_seeds``: whether rows without a seed that are the same cell are its seeds in order;
+    ``where``: the condition of the rows that are taken; ``encoding``: of the file's text.
     """
 
-    columns: dict[str, str] = Field({})
+    columns: dict[str, str | list[str]] = Field({})
     constants: dict[str, str] = Field({})
     values: dict[str, dict[str, str]] = Field({})
     units: list[str] = Field([], max_length=2)
     dense: str = DENSE
     dense_at_zero: bool = False
+    number_seeds: bool = False
+    where: str = ""
+    encoding: str = UTF_8
 
     @field_validator("columns", "constants", "values", mode="before")
     @classmethod
@@ -54,6 +64,21 @@ class ColumnMapping(Settings):
         if not isinstance(value, dict):
             return value
         return {k: v if isinstance(v, bool) else _plain(v) for k, v in value.items()}
+
+    @field_validator("columns")
+    @classmethod
+    def _several(cls, columns: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+        for name, theirs in columns.items():
+            if isinstance(theirs, list) and (name not in COMPOSED or not theirs):
+                raise ValueError(f"{name} is one column; only {', '.join(COMPOSED)} are composed")
+        return columns
+
+    @field_validator("where")
+    @classmethod
+    def _condition(cls, text: str) -> str:
+        if text:
+            RowFilter.parse(text)
+        return text
 
     @field_validator("units")
     @classmethod
@@ -93,48 +118,54 @@ def read_mapping(
     columns: Iterable[str] = (),
     constants: Iterable[str] = (),
     units: Iterable[str] = (),
-    dense: str | None = None,
-    dense_at_zero: bool = False,
+    where: str | None = None,
+    **said: Any,
 ) -> ColumnMapping:
     """Read a mapping from a YAML file and from flags, which come first.
 
     Args:
-        path: The YAML file, if any.
-        columns: Texts such as ``method=Algo``.
+        path: The YAML file, or the name of a mapping that ships, if any.
+        columns: Texts such as ``method=Algo``; a name that stands twice is made of both columns.
         constants: Texts such as ``task=cifar10``.
         units: Names of UNITS; they replace those of the file.
-        dense: Their name of the network that was not pruned.
-        dense_at_zero: Whether it is also what any method has at sparsity 0, or compression 1.
+        where: A condition of rows, beside that of the file.
+        said: Values of the other fields; None where the file's holds.
 
     Raises:
         PrunebenchError: The file or a flag is no mapping, in one line that says where.
     """
-    written = {} if path is None else read_yaml(path)
+    written = {} if path is None else read_yaml(mapping_file(path))
     if not isinstance(written, dict):
         known = ", ".join(ColumnMapping.model_fields)
         raise PrunebenchError(f"{path}: a mapping has keys: {known}")
-    flags: dict[str, Any] = {"columns": _pairs(columns, "--column")}
+    flags: dict[str, dict[str, Any]] = {"columns": _pairs(columns, "--column", COMPOSED)}
     flags["constants"] = _pairs(constants, "--set")
-    for key in ("columns", "constants"):
+    # what one flag says stands before what the file says of the same name in the other form
+    for key, other in (("columns", "constants"), ("constants", "columns")):
         there = written.get(key) or {}
-        written[key] = {**there, **flags[key]} if isinstance(there, dict) else there
+        if isinstance(there, dict):
+            kept = {k: v for k, v in there.items() if k not in flags[other]}
+            written[key] = {**kept, **flags[key]}
     if units := list(units):
         written["units"] = units
-    if dense is not None:
-        written["dense"] = dense
-    if dense_at_zero:
-        written["dense_at_zero"] = True
+    if where:
+        RowFilter.parse(where)
+        there = written.get("where")
+        written["where"] = f"({there}) and ({where})" if there else where
+    written.update({name: value for name, value in said.items() if value is not None})
     return validated(ColumnMapping, written, "the flags" if path is None else str(path))
 
 
-def _pairs(texts: Iterable[str], flag: str) -> dict[str, str]:
-    """Return ``name=value`` texts as a dict; each name once."""
-    found: dict[str, str] = {}
+def _pairs(
+    texts: Iterable[str], flag: str, several: tuple[str, ...] = ()
+) -> dict[str, str | list[str]]:
+    """Return ``name=value`` texts as a dict; each name once, but for those that take several."""
+    found: dict[str, list[str]] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name or not value:
             raise PrunebenchError(f"{flag} {text!r}: write {flag} name=value")
-        if name.strip() in found:
-            raise PrunebenchError(f"{flag} {name.strip()} is given twice")
-        found[name.strip()] = value.strip()
-    return found
+        if name in found and name not in several:
+            raise PrunebenchError(f"{flag} {name} is given twice")
+        found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment.settings.names import Name
 from prunebench.published.column_mapping import COLUMNS, NAMES, NEEDED, ColumnMapping
-from prunebench.published.read_foreign import ForeignTable, parse_number, read_text_table
+from prunebench.published.foreign_table import read_foreign_table
+from prunebench.published.read_foreign import ForeignTable, parse_number
+from prunebench.published.row_filter import RowFilter
 from prunebench.published.units import ERROR, SPARSITY, contradiction, too_small, upside_down
 from prunebench.statistics.cells_table import TEXT, UNKNOWN, typed
 from prunebench.storage.records import COLUMNS as RECORD
@@ -21,6 +26,7 @@ from prunebench.text import safe_names
 
 DEFAULTS = {"family": UNKNOWN, "seed": "0", "status": OK}
 WORDS = (*TEXT, "status", "message")
+_SEED = re.compile(r"(?P<name>[^\W\d_][^\W\d]*[ .#-]?)(?P<number>\d{1,15})", re.ASCII)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 Value = TypeVar("Value")
 
@@ -29,7 +35,7 @@ def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]
     """Read a file as a mapping says.
 
     Args:
-        path: A CSV file.
+        path: A CSV or Parquet file, or a folder of open_lth.
         mapping: Of its columns and units.
 
     Returns:
@@ -38,12 +44,81 @@ def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]
     Raises:
         PrunebenchError: Something cannot be right, in one line with the place.
     """
-    table = read_text_table(path)
+    return _converted(path, _chosen(path, read_foreign_table(path, mapping.encoding), mapping),
+                      mapping)  # fmt: skip
+
+
+def convert_dense(
+    path: Path, mapping: ColumnMapping, pruned: pd.DataFrame
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read the dense results that stand in a file of their own, beside those of pruned networks.
+
+    Every row is the dense network's. The mapping is that of the pruned ones, as far as the file has
+    its columns. What belongs to no setting of ``pruned`` is left out. Rows without a seed get seeds
+    that no pruned network has, since nobody said which belongs to which.
+
+    Args:
+        path: The file.
+        mapping: Of the file with the pruned networks.
+        pruned: What ``convert`` returned of it.
+
+    Raises:
+        PrunebenchError: As ``convert`` does, or none of its rows belongs to a pruned network.
+    """
+    table = read_foreign_table(path, mapping.encoding)
+    whole = RowFilter.parse(mapping.where).among(table.header) if mapping.where else None
+    if whole is not None:
+        table = replace(table, rows=[row for row in table.rows if whole.holds(table.named(row))])
+    needed = (*NAMES, ERROR)
+    columns = {
+        column: theirs for column, theirs in mapping.columns.items()
+        if column != "method"
+        and (column in needed or set(_listed(theirs)) <= set(table.header))
+    }  # fmt: skip
+    constants = {k: v for k, v in mapping.constants.items() if k != "method"}
+    constants |= {"method": mapping.dense}
+    if SPARSITY not in columns and SPARSITY not in table.header:
+        constants[SPARSITY] = ""  # that of the dense network
+    own = mapping.model_copy(update={"columns": columns, "constants": constants})
+    first = int(pruned["seed"].max()) + 1 if mapping.number_seeds else 0
+    cells, notes = _converted(path, table, own, first)
+    if not (cells["method"] == DENSE).all():
+        raise PrunebenchError(f"{path} is to hold dense results alone; import the rest without it")
+    known = set(pruned[list(NAMES)].itertuples(index=False, name=None))
+    there = [key in known for key in cells[list(NAMES)].itertuples(index=False, name=None)]
+    if not any(there):
+        raise PrunebenchError(f"{path} has no dense result of a network in the table")
+    if not all(there):
+        notes.append(f"{there.count(False)} dense results of other networks: not taken")
+    return cells[there], notes
+
+
+def _chosen(path: Path, table: ForeignTable, mapping: ColumnMapping) -> ForeignTable:
+    """Return a table with the rows that the mapping's condition chooses."""
+    if not mapping.where:
+        return table
+    wanted = RowFilter.parse(mapping.where)
+    wanted.check(table.header, str(path))
+    rows = [row for row in table.rows if wanted.holds(table.named(row))]
+    if not rows:
+        raise PrunebenchError(f"{path} has no row with {mapping.where}")
+    left = len(table.rows) - len(rows)
+    notes = (f"{left} of {len(table.rows)} rows are not chosen by --where",) if left else ()
+    return replace(table, rows=rows, notes=(*table.notes, *notes))
+
+
+def _converted(
+    path: Path, table: ForeignTable, mapping: ColumnMapping, first_seed: int = 0
+) -> tuple[pd.DataFrame, list[str]]:
     found = _columns(path, table.header, mapping)
-    rows = [_Row(path, line, fields, found, mapping).values() for line, fields in table.rows]
+    seeds = _seed_numbers(path, table, found, mapping)
+    made = [_Row(path, line, fields, found, mapping, seeds) for line, fields in table.rows]
+    rows = [row.values() for row in made]
     lines = [line for line, _ in table.rows]
     if mapping.dense_at_zero:
         rows, lines = _dense_once(path, rows, lines)
+    if mapping.number_seeds and "seed" not in found:
+        _number_seeds(rows, first_seed)
     _check_cells(path, rows, lines)
     numbers = {column: [row[column] for row in rows if column in row] for column in COLUMNS}
     _check_plausible(path, table, rows, found, mapping)
@@ -51,24 +126,37 @@ def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]
     cells = pd.DataFrame(rows).reindex(columns=order)
     experiment = cells.astype("object").assign(experiment=path.stem)
     typed(experiment, str(path))  # raises for what no table of cells may hold
-    taken = {table.header[place] for place in found.values() if isinstance(place, int)}
+    taken = {
+        table.header[place]
+        for places in found.values() if not isinstance(places, str)
+        for place in places
+    }  # fmt: skip
     left = [name for name in table.header if name and name not in taken]
     notes = [*table.notes, *([f"not taken: {', '.join(map(shown, left))}"] if left else [])]
     return cells, notes
 
 
-def _columns(path: Path, header: list[str], mapping: ColumnMapping) -> dict[str, int | str]:
-    """Return for each column of the record its place in the file, or the text that is constant."""
-    found: dict[str, int | str] = {}
+def _listed(theirs: str | list[str]) -> list[str]:
+    return [theirs] if isinstance(theirs, str) else theirs
+
+
+def _columns(
+    path: Path, header: list[str], mapping: ColumnMapping
+) -> dict[str, tuple[int, ...] | str]:
+    """Return for each column of the record its places in the file, or the text that is constant."""
+    found: dict[str, tuple[int, ...] | str] = {}
+    names = [name for name in header if name]
     for column in COLUMNS:
-        theirs = mapping.columns.get(column, column)
+        theirs = _listed(mapping.columns.get(column, column))
+        lacking = [name for name in theirs if name not in header]
         if column in mapping.constants:
             found[column] = mapping.constants[column].strip()
-        elif theirs in header:
-            found[column] = header.index(theirs)
+        elif not lacking:
+            found[column] = tuple(map(header.index, theirs))
         elif column in mapping.columns:
-            names = [name for name in header if name]
-            raise PrunebenchError(f"{path} has no column {shown(theirs)}{suggest(theirs, names)}")
+            raise PrunebenchError(
+                f"{path} has no column {shown(lacking[0])}{suggest(lacking[0], names)}"
+            )
     missing = [column for column in NEEDED if column not in found]
     if missing:
         there = ", ".join(shown(name) for name in header if name)
@@ -77,11 +165,11 @@ def _columns(path: Path, header: list[str], mapping: ColumnMapping) -> dict[str,
             f" or --set {missing[0]}=VALUE where all rows have the same"
         )
     for column in (ERROR, SPARSITY):
-        place, unit = found[column], mapping.unit(column)
-        said = contradiction(header[place], unit) if isinstance(place, int) else ""
-        if said:
+        places, unit = found[column], mapping.unit(column)
+        name = "" if isinstance(places, str) else header[places[0]]
+        if said := contradiction(name, unit):
             raise PrunebenchError(
-                f"{path}: column {shown(header[int(place)])} speaks of {said}, but is to be read as"
+                f"{path}: column {shown(name)} speaks of {said}, but is to be read as"
                 f" {unit.name}: say --unit, such as {_example(said, column)}"
             )
     return found
@@ -96,11 +184,11 @@ class _Row:
     """One line of the file; every error about its values names line and column."""
 
     def __init__(
-        self, path: Path, line: int, fields: list[str], found: dict[str, int | str],
-        mapping: ColumnMapping,
+        self, path: Path, line: int, fields: list[str], found: dict[str, tuple[int, ...] | str],
+        mapping: ColumnMapping, seeds: dict[str, str],
     ) -> None:  # fmt: skip
         self.path, self.line, self.fields = path, line, fields
-        self.found, self.mapping = found, mapping
+        self.found, self.mapping, self.seeds = found, mapping, seeds
 
     def values(self) -> dict[str, Any]:
         """Return the values of the record; an empty one is None."""
@@ -116,7 +204,8 @@ class _Row:
             )
         for column in COLUMNS:
             if column not in WORDS and made[column] is not None:
-                made[column] = self.attempt(column, parse_number, made[column])
+                text = _without_sign(made[column], column, self.mapping)
+                made[column] = self.attempt(column, parse_number, text)
         given = made[SPARSITY]
         if dense and given is None:
             made[SPARSITY] = 0.0
@@ -134,10 +223,10 @@ class _Row:
 
     def text(self, column: str) -> str | None:
         """Return the text of a column, after the mapping of values; None where it is empty."""
-        place = self.found.get(column)
-        text = "" if place is None else self.fields[place] if isinstance(place, int) else place
-        text = self.mapping.values.get(column, {}).get(text, text).strip()
+        text = _theirs(self.fields, self.found.get(column, ""), self.mapping.values.get(column, {}))
         text = text or DEFAULTS.get(column, "")
+        if column == "seed":
+            text = self.seeds.get(text, text)
         if column in WORDS and (text or column != "message"):
             self.attempt(column, safe_names.name, text)
         if column in NAMES:
@@ -188,6 +277,55 @@ class _Row:
         raise PrunebenchError(f"{self.path} line {self.line}, {column}:{what} {why}") from None
 
 
+def _theirs(fields: list[str], places: tuple[int, ...] | str, renamed: dict[str, str]) -> str:
+    """Return the text of a column of one row, renamed, of several columns joined by hyphens."""
+    if isinstance(places, str):
+        return renamed.get(places, places).strip()
+    parts = [fields[place] for place in places]
+    if len(parts) > 1:
+        parts = [renamed.get(part, part).strip() for part in parts]
+    text = "-".join(filter(None, parts))
+    return renamed.get(text, text).strip()
+
+
+def _without_sign(text: str, column: str, mapping: ColumnMapping) -> str:
+    """Return a number without the sign of per cent where it was declared to be in per cent."""
+    percent = column in (ERROR, SPARSITY) and mapping.unit(column).name.endswith("-percent")
+    return text.removesuffix("%").rstrip() if percent else text
+
+
+def _seed_numbers(
+    path: Path, table: ForeignTable, found: dict[str, tuple[int, ...] | str], mapping: ColumnMapping
+) -> dict[str, str]:
+    """Return the numbers of seeds that have names such as ``trial_1``, by their name."""
+    renamed = mapping.values.get("seed", {})
+    texts = {_theirs(fields, found.get("seed", ""), renamed) for _, fields in table.rows} - {""}
+    named = {text: match for text in sorted(texts) if (match := _SEED.fullmatch(text))}
+    if not named:
+        return {}
+    other = [text for text in sorted(texts) if text not in named]
+    first, *rest = sorted({match["name"] for match in named.values()})
+    if other or rest:
+        odd = other[0] if other else next(t for t, m in named.items() if m["name"] == rest[0])
+        raise PrunebenchError(
+            f"{path}, seed: {shown(next(iter(named)))} and {shown(odd)} are named in two ways: give"
+            " each its number by a mapping's values"
+        )
+    numbers = {text: str(int(match["number"])) for text, match in named.items()}
+    if len(set(numbers.values())) < len(numbers):
+        raise PrunebenchError(f"{path}, seed: two names that begin {shown(first)} have one number")
+    return numbers
+
+
+def _number_seeds(rows: list[dict[str, Any]], first: int) -> None:
+    """Give rows of the same cell the seeds ``first``, ``first`` + 1, … in their order."""
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        key = tuple(row[column] for column in (*NAMES, "method", SPARSITY))
+        row["seed"] = first + counts[key]
+        counts[key] += 1
+
+
 def _dense_once(
     path: Path, rows: list[dict[str, Any]], lines: list[int]
 ) -> tuple[list[dict[str, Any]], list[int]]:
@@ -223,7 +361,8 @@ def _check_cells(path: Path, rows: list[dict[str, Any]], lines: list[int]) -> No
             raise PrunebenchError(
                 f"{path} lines {seen[key]} and {line} are the same cell"
                 f" ({', '.join(map(str, key[:4]))}, seed {key[4]}, sparsity {key[5]:g}): map the"
-                " column that tells them apart, such as --column seed=NAME"
+                " column that tells them apart, such as --column seed=NAME, or say --number-seeds"
+                " if they are its seeds"
             )
         seen[key] = line
         if families.setdefault(row["method"], row["family"]) != row["family"]:
@@ -231,14 +370,14 @@ def _check_cells(path: Path, rows: list[dict[str, Any]], lines: list[int]) -> No
 
 
 def _check_plausible(
-    path: Path, table: ForeignTable, rows: list[dict[str, Any]], found: dict[str, int | str],
-    mapping: ColumnMapping,
+    path: Path, table: ForeignTable, rows: list[dict[str, Any]],
+    found: dict[str, tuple[int, ...] | str], mapping: ColumnMapping,
 ) -> None:  # fmt: skip
     """Refuse numbers that are possible, but most likely of another unit."""
     for column in (ERROR, SPARSITY):
-        unit, place = mapping.unit(column), found[column]
-        texts = [fields[place] for _, fields in table.rows] if isinstance(place, int) else [place]
-        numbers = [parse_number(text) for text in texts if text]
+        unit, renamed = mapping.unit(column), mapping.values.get(column, {})
+        texts = [_theirs(fields, found[column], renamed) for _, fields in table.rows]
+        numbers = [parse_number(_without_sign(text, column, mapping)) for text in texts if text]
         if too_small(numbers, unit):
             share = unit.name.replace("-percent", "-share")
             raise PrunebenchError(

@@ -12,7 +12,8 @@ import pandas as pd
 
 from prunebench.errors import PrunebenchError, shown
 from prunebench.published.column_mapping import NAMES, ColumnMapping
-from prunebench.published.convert import convert
+from prunebench.published.convert import convert, convert_dense
+from prunebench.published.foreign_table import sha256_of
 from prunebench.published.read_foreign import read_text_table
 from prunebench.statistics import SETTING, read_cells
 from prunebench.statistics.published_results import (
@@ -23,7 +24,7 @@ from prunebench.statistics.published_results import (
     is_paired,
     published_manifest,
 )
-from prunebench.storage.files import sha256_file, write_text
+from prunebench.storage.files import write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
 from prunebench.text import safe_names
@@ -42,37 +43,49 @@ class Imported:
 
 
 def import_results(
-    source: Path, name: str, layout: Layout, mapping: ColumnMapping, replace: bool = False
-) -> Imported:
+    source: Path, name: str, layout: Layout, mapping: ColumnMapping, replace: bool = False,
+    dense: Path | None = None,
+) -> Imported:  # fmt: skip
     """Read, check and write ``source`` as ``published/<name>.csv`` of an experiment.
 
     The same file may be imported again, with another mapping. The same input gives the same bytes,
     and a file that would not change is not written.
 
     Args:
-        source: The CSV file.
+        source: The table, or a folder of open_lth.
         name: Of the source, as tables show it.
         layout: The experiment's folder.
         mapping: Of the file's columns and units.
         replace: Whether another file of the same name may be overwritten.
+        dense: The table of the dense results, where they stand in one of their own.
 
     Raises:
         PrunebenchError: Something cannot be right, in one line.
     """
     if not (layout.cells_csv.is_file() or layout.config.is_file()):
         raise PrunebenchError(f"{layout.root} is no experiment{_known(layout)}")
-    for what, text in (("the name", name), ("the file's name", source.name)):
+    sources = [source, dense] if dense else [source]
+    for what, text in (("the name", name), *(("the file's name", path.name) for path in sources)):
         try:
             safe_names.name(text)
         except ValueError as error:
             raise PrunebenchError(f"{what} {shown(text)} {error}") from None
     cells, notes = convert(source, mapping)
+    digests = {path: sha256_of(path) for path in sources}
+    origins = pd.Series([source] * len(cells))
+    if dense:
+        more, said = convert_dense(dense, mapping, cells)
+        both = [table.astype(object) for table in (cells, more)]
+        cells = pd.concat(both, ignore_index=True)
+        _one_dense(cells, dense)
+        origins = pd.concat([origins, pd.Series([dense] * len(more))], ignore_index=True)
+        notes = [*notes, *(f"{dense.name}: {note}" for note in said)]
     path = layout.published / f"{slug(name)}.csv"
-    digest = sha256_file(source)
     units = ", ".join(mapping.unit(column).name for column in ("test_error", "sparsity"))
-    table = cells.assign(**{SOURCE: name, FILE: source.name, SHA256: digest, UNITS: units})
+    files = {FILE: [path.name for path in origins], SHA256: [digests[path] for path in origins]}
+    table = cells.assign(**{SOURCE: name, **files, UNITS: units})
     text = table.to_csv(index=False, lineterminator="\n")
-    outcome = _outcome(path, name, digest, replace, text)
+    outcome = _outcome(path, name, set(digests.values()), replace, text)
     if outcome != SAME:
         write_text(path, text)
     published_manifest(path).write([path])
@@ -94,7 +107,7 @@ def slug(name: str) -> str:
     return f"{short or 'published'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _outcome(path: Path, name: str, digest: str, replace: bool, text: str) -> str:
+def _outcome(path: Path, name: str, digests: set[str], replace: bool, text: str) -> str:
     """Return the outcome of writing; raises PrunebenchError where nothing must be written."""
     if not path.is_file():
         return NEW
@@ -103,21 +116,30 @@ def _outcome(path: Path, name: str, digest: str, replace: bool, text: str) -> st
         return SAME
     try:
         old = read_text_table(path)
-        first = dict(zip(old.header, old.rows[0][1], strict=True))
+        rows = [old.named(row) for row in old.rows]
     except PrunebenchError as error:
         if replace:
             return REPLACED
         raise PrunebenchError(f"{error}; say --replace to write it again") from None
+    first = rows[0]
     if first.get(SOURCE) != name:
         raise PrunebenchError(
             f"{path} holds {shown(first.get(SOURCE))}: choose a name that differs in more than"
             " signs and case"
         )
-    if first.get(SHA256) != digest and not replace:
+    # a file of dense results may come to those that are there
+    if not {row.get(SHA256) for row in rows} <= digests and not replace:
         raise PrunebenchError(
             f"{path} was imported from another file ({shown(first.get(FILE))}); say --replace"
         )
     return REPLACED
+
+
+def _one_dense(cells: pd.DataFrame, dense: Path) -> None:
+    """Refuse dense results of the same seed in both files."""
+    again = cells[cells["method"] == DENSE].duplicated([*NAMES, "seed"])
+    if again.any():
+        raise PrunebenchError(f"both files have dense results of one seed: leave {dense.name} out")
 
 
 def _pairing(cells: pd.DataFrame) -> list[str]:

@@ -6,6 +6,7 @@ name, and names no lines. Here such a table is refused, with the line.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -15,10 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, shown
+from prunebench.published.foreign_bytes import is_parquet, parquet_lines, read_bytes
 from prunebench.statistics.cells_table import MOST_COLUMNS
-from prunebench.storage.files import require_plain
 
-LARGEST = 64 * 2**20  # bytes
+UTF_8 = "utf-8"
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -30,24 +32,33 @@ class ForeignTable:
     rows: list[tuple[int, list[str]]]
     notes: tuple[str, ...] = ()  # what was left out
 
+    def named(self, row: tuple[int, list[str]]) -> dict[str, str]:
+        """Return the fields of one row by the names of their columns."""
+        return dict(zip(self.header, row[1], strict=True))
 
-def read_text_table(path: Path) -> ForeignTable:
-    """Read a CSV file with a header; fields are stripped, empty lines left out.
 
-    So is the index that pandas writes: a first column without a name that numbers the rows.
+def read_text_table(path: Path, encoding: str = UTF_8) -> ForeignTable:
+    """Read a CSV or Parquet file with a header; fields are stripped, empty lines left out.
+
+    It may be packed by gzip, zip, bzip2 or xz, and separated by commas, semicolons, tabs or bars.
+    The index that pandas writes, a first column without a name that numbers the rows, is left out.
+
+    Args:
+        path: The file.
+        encoding: Of its text; one that Python knows.
 
     Raises:
-        PrunebenchError: It cannot be read, is not UTF-8, has another separator, a row longer or
-            shorter than the header, or a column without a name or with that of another.
+        PrunebenchError: It cannot be read, has another encoding, a row longer or shorter than the
+            header, or a column without a name or with that of another.
     """
-    lines = _lines(path, _text(path))
+    content = read_bytes(path)
+    if is_parquet(content):
+        lines = [line for line in enumerate(parquet_lines(path, content), 1) if any(line[1])]
+    else:
+        lines = _lines(path, _text(path, content, encoding))
     if not lines:
         raise PrunebenchError(f"{path} is empty")
     (_, header), *rows = lines
-    if len(header) == 1 and (found := re.search("[;\t|]", header[0])):
-        raise PrunebenchError(
-            f"{path}: the columns are separated by {found[0]!r}; save it with commas"
-        )
     if not rows:
         raise PrunebenchError(f"{path} has no rows below its header")
     for line, row in rows:
@@ -73,31 +84,42 @@ def _is_index(texts: list[str]) -> bool:
     return all(one < two for one, two in pairwise(numbers))
 
 
-def _text(path: Path) -> str:
-    require_plain(path)
+def _text(path: Path, content: bytes, encoding: str) -> str:
     try:
-        if path.stat().st_size > LARGEST:
-            raise PrunebenchError(f"{path} is larger than {LARGEST >> 20} MiB: no table of results")
-        # -sig: spreadsheets put a byte-order mark before the first column's name
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise PrunebenchError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        if isinstance(error, PrunebenchError):
-            raise
-        raise PrunebenchError(f"{path} is no text in UTF-8: save it as CSV UTF-8") from error
+        if encoding == UTF_8:
+            marked = (name for mark, name in _MARKS.items() if content.startswith(mark))
+            # -sig: spreadsheets put a byte-order mark before the first column's name
+            encoding = next(marked, "utf-8-sig")
+        text = codecs.decode(content, encoding)
+    except LookupError as error:
+        raise PrunebenchError(f"--encoding {shown(encoding)}: Python knows no such encoding") from (
+            error
+        )
+    except (ValueError, TypeError) as error:
+        known = encoding.removesuffix("-sig").upper()
+        raise PrunebenchError(
+            f"{path} is no text in {known}: say --encoding with its own, such as latin-1 or cp1252"
+        ) from error
+    if not isinstance(text, str):
+        raise PrunebenchError(f"--encoding {shown(encoding)} is none of texts")
     if "\0" in text:
         raise PrunebenchError(f"{path} is no text: it holds a zero byte")
     return text
 
 
 def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
     try:
         rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
     except csv.Error as error:
         raise PrunebenchError(f"{path} line {reader.line_num} is no CSV: {error}") from error
     return [(line, row) for line, row in rows if any(row)]
+
+
+def _separator(text: str) -> str:
+    """Return the comma, or what separates the columns of a header that has none."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return "," if "," in first else next((sign for sign in ";\t|" if sign in first), ",")
 
 
 def _check_header(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> None:

@@ -68,6 +68,7 @@ UNITS = {
         _unit("density-share", SPARSITY, 1, lambda x: 1 - x),
         _unit("density-percent", SPARSITY, 100, lambda x: (100 - x) / 100),
         _unit("compression-ratio", SPARSITY, LARGEST_RATIO, lambda x: 1 - 1 / x, low=1),
+        _unit("compression-log10", SPARSITY, 9, lambda x: 1 - 10**-x),
     )
 }
 USUAL = {ERROR: "error-share", SPARSITY: "sparsity-share"}

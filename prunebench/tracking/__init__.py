@@ -37,11 +37,20 @@ class Exported:
 
     uri: str
     experiment: str  # its name in MLflow
+    number: str  # the id of that
     cells: CellCounts
     seconds: float
     # of the store beside the results: the experiment's name in it, and its copies of the files
     beside: str | None = None
     files: tuple[Path, ...] = ()
+
+    @property
+    def page(self) -> str:
+        """The address, behind that of the server, of the runs as a classic experiment.
+
+        MLflow opens on its pages for language models where nobody chose the others yet.
+        """
+        return f"#/experiments/{self.number}/runs?workflowType=machine_learning"
 
     def __str__(self) -> str:
         created, replaced, removed, unchanged = self.cells
@@ -138,10 +147,13 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     with reaching_mlflow(layout, uri):
         ours = sqlite_path(uri) == layout.database.resolve()
         client = connect(uri, ours)
-        sync = RunSync(client, open_experiment(client, name, uri), owner, top, runs)
+        number = open_experiment(client, name, uri)
+        sync = RunSync(client, number, owner, top, runs)
         cells = sync.apply()
         copies = Path(client.download_artifacts(sync.ids[top.key], "")) if ours else None
         here = layout.artifacts.resolve()
         if copies and copies.is_relative_to(here):
             files = tuple(layout.artifacts / copies.relative_to(here) / file for file in top.files)
-    return Exported(uri, name, cells, time.monotonic() - start, name if ours else None, files)
+    return Exported(
+        uri, name, number, cells, time.monotonic() - start, name if ours else None, files
+    )

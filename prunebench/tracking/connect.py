@@ -40,8 +40,8 @@ _ABOUT = """`... the whole grid` holds tables, figures and leaderboard; beside i
 per curve, over its cells. If `Runs` is not in the menu, switch to *Model training*.
 
 - **Error over sparsity:** chart view, filter `tags.level = 'curve'`, section *curve*; the step is \
-the compression in hundredths of an octave (0 is dense, 100 is 50 % sparsity, 200 is 75 %, 332 is \
-90 %, 664 is 99 %). *Group by* the tag `method` draws means over all runs shown. \
+the compression in hundredths (100 is dense, 200 is 2× or 50 % sparsity, 1000 is 10× or 90 %); \
+a chart's menu has a logarithmic axis. *Group by* the tag `method` draws means over all runs. \
 *Load more* if runs are missing.
 - **Filter:** `tags.regime = 'noisy-40' and tags.model = 'seed-cnn'`; also `task`, `method`, \
 `family`, `seed`, `sparsity`, `status`, `level` (experiment, baseline, curve, cell); \

@@ -131,6 +131,6 @@ def _places(layout: Layout, files: Sequence[str]) -> str:
         f" `results/{layout.root.resolve().name}/`:\n\n"
         + "\n".join(lines)
         + "\n\nIn the list of runs, chart view: filter `tags.level = 'curve'`, open the section"
-        " *curve*; the step is the compression in hundredths of an octave: 0 is dense, 100 is 50 %"
-        " sparsity, 200 is 75 %, 332 is 90 %, 664 is 99 %."
+        " *curve*; the step is the compression in hundredths: 100 is dense, 200 is 2× (50 %"
+        " sparsity), 1000 is 10× (90 %), 10000 is 100×. A chart's menu has a logarithmic axis."
     )

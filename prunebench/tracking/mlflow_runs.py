@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from math import isfinite, log2
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,16 @@ class MlflowRun:
 
 
 def step_of(sparsity: float) -> int:
-    """Return the step of a cell's metrics: its nominal compression in hundredths of an octave.
+    """Return the step of a cell's metrics: its nominal compression ratio in hundredths.
 
-    MLflow's axis is linear in steps: in steps of sparsity, all that is above 90 % would be one
-    point. 100 is half of the weights left, 200 a quarter; 0 is the dense baseline.
+    Steps are whole numbers: in per cent of sparsity, all that is above 99 % would be one point.
+    100 is the dense baseline, 200 half of the weights left, 1000 a tenth. On a logarithmic axis,
+    which MLflow's charts have, equal ratios are equally far apart.
 
     Args:
         sparsity: The fraction of the weights that is removed, in [0, 1).
     """
-    return round(-100 * log2(1 - sparsity))
+    return round(100 / (1 - sparsity))
 
 
 def read_config(layout: Layout) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def read_runs(layout: Layout) -> list[MlflowRun]:
     """Return the runs of all baselines, curves and cells, each after the one that it hangs under.
 
     Curves hang under nothing: MLflow's charts leave out runs that are folded in below another.
+    They show the first ten alone, so the curves of primary and highlighted methods are the first.
 
     Args:
         layout: The folders of the experiment.
@@ -114,11 +116,18 @@ def read_runs(layout: Layout) -> list[MlflowRun]:
     for row in rows.values():
         if not row.is_dense:
             curves.setdefault(row.curve, []).append(row)
+    config = read_config(layout)
+    shown = [*_names_of(config, "analysis", "primary"), *_names_of(config, "report", "highlight")]
+    curves = dict(sorted(curves.items(), key=lambda item: item[1][0].cell.method not in shown))
     return [
         *(_cell_run(row) for row in rows.values() if row.is_dense),
         *(_curve_run(cells, rows.get(cells[0].cell.baseline)) for cells in curves.values()),
         *(_cell_run(row) for cells in curves.values() for row in cells),
     ]
+
+
+def _names_of(config: dict[str, Any], section: str, key: str) -> list[Any]:
+    return _of_type(list, _of_type(dict, config.get(section)).get(key))
 
 
 @dataclass(frozen=True)

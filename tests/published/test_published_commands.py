@@ -64,7 +64,7 @@ def test_import_by_flags_and_by_file(call, save: Save, layout: Layout, tmp_path:
         (("none.csv", "--as", "T", "--into", "results/e"), "none.csv: No such file"),
         (("theirs.csv", "--as", "=T", "--into", "results/e"), "the name '=T' begins as a formula"),
         (("theirs.csv", "--as", "T", "--into", "results/e"), "lacks task, regime, model, method"),
-        (("theirs.csv", "--as", "T", "--into", "results/e", "--mapping", "m"), "m: No such file"),
+        (("theirs.csv", "--as", "T", "--into", "results/e", "--mapping", "m"), "m: no such file"),
     ],
 )
 def test_a_refusal_is_one_line(  # type: ignore[no-untyped-def]
@@ -147,3 +147,17 @@ def test_the_report_says_of_ones_own_what_it_said_before(  # type: ignore[no-unt
     call("import", save(REPLICATED), "--as", "T 1", "--into", layout.root)
     assert words() == before
     assert minded()[:-1] == warned
+
+
+def test_remake_writes_what_reads_another_after_it(  # type: ignore[no-untyped-def]
+    call, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prunebench.cli import results_commands
+
+    made: list[str] = []
+    for name in ("paper", "report", "tables", "leaderboard", "figures"):
+        monkeypatch.setattr(results_commands, name, lambda _, name=name, **flags: made.append(name))
+    status, _, err = call("remake", layout.root)
+    # pages show the figures, the paper's files name the tables
+    assert (status, made) == (0, ["tables", "figures", "leaderboard", "report", "paper"])
+    assert err.splitlines() == [f"writing {name}" for name in made]

@@ -21,6 +21,8 @@ from prunebench.published.units import UNITS, contradiction, too_small, upside_d
         ("compression-ratio", 64, 0.984375),
         ("compression-ratio", 10, 0.9),
         ("compression-ratio", 1, 0.0),
+        ("compression-log10", 2, 0.99),
+        ("compression-log10", 0, 0.0),
     ],
 )
 def test_every_unit_by_hand(unit: str, theirs: float, ours: float) -> None:

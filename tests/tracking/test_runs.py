@@ -63,7 +63,7 @@ def test_history_has_steps_and_no_missing_values(results: Path) -> None:
     assert sorted(steps(f"{group}/dense/0", "history/train_loss")) == [0, 1, 2, 3]
     assert sorted(steps(f"{group}/dense/0", "history/val_error")) == [1, 3]
     assert sorted(steps(f"{group}/imp/0.5", "history/train_loss")) == [0, 1, 2, 3, 4, 5]
-    assert steps(f"{group}/imp/0.5", "test_error") == [100]
+    assert steps(f"{group}/imp/0.5", "test_error") == [200]
     assert "memorized" in runs[f"{group}/imp/0.5"].data.metrics
     assert "corrupted_error" not in runs[f"{group}/imp/0.5"].data.metrics
 
@@ -109,7 +109,7 @@ def test_a_curve_has_its_metrics_over_sparsity(results: Path) -> None:
     assert live.info.run_name == "imp · digits noisy-40 · test_resnet · seed 0"
     history = client.get_metric_history(live.info.run_id, "curve/test_error")
     expected = {
-        {0.0: 0, 0.5: 100, 0.9375: 400}[row["sparsity"]]: row["test_error"]
+        {0.0: 100, 0.5: 200, 0.9375: 1600}[row["sparsity"]]: row["test_error"]
         for row in rows
         if row["method"] in ("imp", records.DENSE)
     }
@@ -128,20 +128,19 @@ def test_a_curve_says_which_of_its_cells_failed(tmp_path: Path) -> None:
     assert curve.tags["status"] == "1 failed, 1 ok"
     assert curve.tags["mlflow.note.content"].endswith("2 sparsities: 1 failed, 1 ok")
     steps = [step for name, _, step in curve.metrics if name == "curve/test_error"]
-    assert steps == [0, 100]
+    assert steps == [100, 200]
 
 
 def test_a_curve_without_its_baseline(tmp_path: Path) -> None:
     layout, rows = made_up.experiment(tmp_path / "smoke", methods=("imp",))
     made_up.write_cells(layout, rows[1:])
     curve = curve_of(read_runs(layout), "imp")
-    assert [step for name, _, step in curve.metrics if name == "curve/flips"] == [100, 400]
+    assert [step for name, _, step in curve.metrics if name == "curve/flips"] == [200, 1600]
 
 
 def test_steps_part_neighbouring_sparsities() -> None:
-    # 1/(1 - 0.9) is 10, and 2 to the power of 3.32
     assert [step_of(s) for s in (0.0, 0.5, 0.75, 0.9, 0.984375, 0.99, 0.9922, 0.9961)] == [
-        0, 100, 200, 332, 600, 664, 700, 800,
+        100, 200, 400, 1000, 6400, 10000, 12821, 25641,
     ]  # fmt: skip
 
 

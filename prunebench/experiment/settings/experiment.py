@@ -97,6 +97,9 @@ class Calibration(Settings):
         return self.model_dump(exclude_none=True)
 
 
+Tracker = Literal["mlflow", "tensorboard", "wandb"]
+
+
 class Analysis(Settings):
     """How the records are judged: declared before the run; it changes nothing that is computed."""
 
@@ -248,6 +251,13 @@ class Experiment(Settings):
     """How the records are judged."""
     report: Report = Report()
     """What figures, tables and pages show."""
+    tracking: list[Tracker] = Field(["mlflow"])
+    """Where the step `track` exports to: mlflow, tensorboard, wandb; the latter two are extras."""
+
+    @field_validator("tracking")
+    @classmethod
+    def _each_tracker_once(cls, values: list[Tracker]) -> list[Tracker]:
+        return list(dict.fromkeys(values))
 
     @field_validator("recovery_lengths")
     @classmethod

@@ -40,8 +40,9 @@ def columns(submission: Submission) -> Iterator[SubmissionFinding]:
             yield SubmissionFinding(
                 outcome, "columns", TABLE, f"column {column} is missing: collect the records again"
             )
+    own = submission.stored.experiment.own_columns
     for column in raw.columns:
-        if column not in COLUMNS:
+        if column not in COLUMNS and column not in own:
             yield SubmissionFinding(WARNING, "columns", TABLE, f"column {column} is unknown")
 
 

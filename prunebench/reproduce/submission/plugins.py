@@ -14,9 +14,13 @@ def renamed(value: Any, rename: Callable[[str], str]) -> Any:
 
     Args:
         value: the configuration as YAML has it.
-        rename: gives the new name of a part or a probe whose name has a colon.
+        rename: gives the new name of a part, a probe or a measure whose name has a colon.
     """
-    found = {key: item for key, item in value.items() if key != "report"}  # no result needs it
+    # of what is shown, a column of the table needs the measures alone
+    found = {key: item for key, item in value.items() if key != "report"}
+    report = value.get("report")
+    if isinstance(report, dict) and isinstance(report.get("measures"), list):
+        found["report"] = {"measures": [_own(name, rename) for name in report["measures"]]}
     if isinstance(value.get("methods"), list):
         found["methods"] = [_parts(method, rename) for method in value["methods"]]
     probes = value.get("probes")
