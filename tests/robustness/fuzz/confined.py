@@ -26,6 +26,8 @@ from hypothesis.strategies import SearchStrategy
 SECONDS = 20.0  # of the processor, for one input
 MEMORY = 3 * 2**29  # bytes of addresses beyond those that are taken when the first input comes
 LONGEST = 5000  # signs of a message
+# without Phase.shrink, which would look for a simpler one for minutes
+_ONE = settings(database=None, max_examples=1, phases=(Phase.generate,))
 Reader = tuple[SearchStrategy[Any], Callable[[Any], Any]]
 
 _STARTS = (
@@ -136,7 +138,7 @@ def _first(inputs: SearchStrategy[Any]) -> Any:
     """Return the simplest input: nothing is changed in the first seed."""
     from hypothesis import find
 
-    return find(inputs, lambda _: True, settings=settings(database=None, max_examples=1))
+    return find(inputs, lambda _: True, settings=_ONE)
 
 
 def _peak() -> int:
