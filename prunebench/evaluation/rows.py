@@ -43,12 +43,11 @@ from prunebench.storage.records import (
 from prunebench.storage.sealed_content import (
     MEASURED_OF,
     measured_of,
-    read_facts,
     read_looks,
     read_record,
 )
 from prunebench.tasks.predictions import Floats, Predictions
-from prunebench.tasks.task_kind import kind_of
+from prunebench.tasks.task_kind import stored_kind
 from prunebench.text.private import without_paths
 
 # said in the row itself: the other rows may be measured by newer code
@@ -69,7 +68,7 @@ class Targets:
         self.clean = targets.pop("train_clean")
         self.noisy_val = targets.pop("noisy_val", None)
         self.targets = targets
-        self.kind = kind_of(*read_facts(folder / FACTS))
+        self.kind = stored_kind(folder / FACTS)
         stored = _doubles(load_arrays(folder / PREDICTIONS))
         self.val, self.test = stored["val"], stored["test"]
         regime = baseline.regime

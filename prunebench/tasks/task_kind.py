@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import Damaged, PrunebenchError
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import TaskKindTraits
+from prunebench.experiment.validation import validated
+from prunebench.storage.sealed_content import read_facts
 from prunebench.tasks.predictions import Floats, MeasureTable
 from prunebench.tasks.raw import Array, Raw
 from prunebench.tasks.stratified import Integers
@@ -30,6 +34,18 @@ Facts = Mapping[str, Any]  # of a task: what JSON can say
 Parts = Mapping[str, Array]  # targets by split: train, val, test
 
 
+class KnownFacts(BaseModel):
+    """What every kind knows of a task; a kind that measures by more declares it.
+
+    Facts are read from files, which others may have written: ``kind_of`` checks them.
+    """
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)
+
+    names: list[str] | tuple[str, ...] = ()
+    shape: list[int] | tuple[int, ...] = ()
+
+
 class TaskKind(ABC):
     """A kind of task, with the facts of one task.
 
@@ -39,6 +55,7 @@ class TaskKind(ABC):
 
     name: ClassVar[str]  # as the configuration writes it
     measures: ClassVar[MeasureTable] = MeasureTable()  # its own, beside those of all kinds
+    known: ClassVar[type[KnownFacts]] = KnownFacts  # what its facts must be
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -234,5 +251,24 @@ def kind_class(name: str) -> type[TaskKind]:
 
 
 def kind_of(name: str, facts: Facts) -> TaskKind:
-    """Return a kind of task with the facts of one task."""
-    return kind_class(name)(facts)
+    """Return a kind of task with the facts of one task.
+
+    Raises:
+        PrunebenchError: there is no such kind, or these are no facts of it.
+    """
+    found = kind_class(name)
+    validated(found.known, facts, f"facts of a task of kind {name}")
+    return found(facts)
+
+
+def stored_kind(path: Path) -> TaskKind:
+    """Return the kind of task that a baseline's ``facts.json`` tells, with its facts.
+
+    Raises:
+        PrunebenchError: the file is missing, damaged, or holds something else.
+    """
+    name, facts = read_facts(path)
+    try:
+        return kind_of(name, facts)
+    except PrunebenchError as error:
+        raise Damaged(f"{path} is damaged: {error}") from error

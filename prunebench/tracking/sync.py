@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from prunebench.errors import shown
 from prunebench.text.progress_bars import watched
 from prunebench.tracking.mlflow_runs import MlflowRun
 
@@ -83,6 +84,7 @@ class RunSync:
         found: list[Run] = []
         token: str | None = None
         while token != "":
+            self._check_time()  # a sick server may name a next page for ever
             page = self.client.search_runs([self.experiment_id], max_results=1000, page_token=token)
             found += page
             token = page.token or ""
@@ -152,6 +154,9 @@ class RunSync:
         """Files that MLflow holds of a run, by their path, with their bytes where it knows them."""
         found: dict[str, int | None] = {}
         for item in self.client.list_artifacts(run_id, folder):
+            self._check_time()
+            if folder and not item.path.startswith(f"{folder}/"):
+                raise ValueError(f"it lists {shown(item.path)} in the folder {shown(folder)}")
             inside = self._stored(run_id, item.path) if item.is_dir else {item.path: item.file_size}
             found |= inside
         return found

@@ -29,9 +29,8 @@ from prunebench.statistics.tolerance import (
 from prunebench.storage.coordinates import coordinates_of_row
 from prunebench.storage.layout import FACTS, PREDICTIONS, TARGETS
 from prunebench.storage.records import DENSE, OK
-from prunebench.storage.sealed_content import read_facts
 from prunebench.tasks.predictions import Floats
-from prunebench.tasks.task_kind import kind_of
+from prunebench.tasks.task_kind import stored_kind
 from prunebench.text.numbers import number, percent
 
 # how far above a budget a measured share may lie: a filter more or less, and times that vary
@@ -175,7 +174,7 @@ def errors_of(cell: Cell, split: str) -> Floats:
         split: train, val or test.
     """
     own = cell.dense.folder
-    kind = kind_of(*read_facts(own / FACTS))
+    kind = stored_kind(own / FACTS)
     stored = load_arrays(cell.folder / PREDICTIONS)[split].astype(np.float64)
     return kind.errors(kind.read(stored), load_arrays(own / TARGETS)[split])
 

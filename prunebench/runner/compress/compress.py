@@ -19,11 +19,12 @@ from prunebench.experiment import config
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
+from prunebench.experiment.validation import Settings, validated
 from prunebench.report import compressed as report
 from prunebench.report.results import Results
 from prunebench.runner import pipeline
 from prunebench.runner.compress import choice as choices
-from prunebench.runner.compress import given
+from prunebench.runner.compress import given, output_folder
 from prunebench.runner.compress.onnx_times import onnx_times, slower
 from prunebench.runner.compress.request import (
     DENSE_TUNED,
@@ -48,6 +49,14 @@ from prunebench.training.loop import logits_of
 LEVELS, SAID = "levels.json", "compress.json"
 # the first that the network can be written as is the folder's own; ONNX stands beside it
 FORMATS, BESIDE = ("torch-export", "safetensors"), "onnx"
+
+
+class Levels(Settings):
+    """What was found before the search: it is not looked for again."""
+
+    name: str  # of the request
+    sparsities: list[float]
+    batch_norm: bool  # whether the network has any
 
 
 @dataclass(frozen=True)
@@ -108,24 +117,26 @@ def compress(
     """
     folder = Path(output)
     module = network if isinstance(network, nn.Module) else None
-    if isinstance(network, nn.Module):
-        if weights is not None or pretrained or dense_epochs:
-            raise PrunebenchError(
-                "compress: a module has its weights: leave out weights, pretrained, dense_epochs"
-            )
-        network, weights = given.store_network(network, folder)
-    if isinstance(data, Mapping) and "name" not in data:
-        data = str(given.store_data(data, folder))
-    request = Request(
-        network=network, task=task_of(data, kind),
-        weights=None if weights is None else str(weights), pretrained=pretrained,
-        budget=None if budget is None else Budget.read(budget), tolerance=tolerance,
-        training=training, methods=tuple(methods), epochs=epochs, dense_epochs=dense_epochs,
-        learning_rate=learning_rate, optimizer=optimizer, batch_size=batch_size,
-        exclude=tuple(exclude), threads=threads,
-    )  # fmt: skip
-    with given.giving(module):
-        return carry_out(request, folder, Path(cache))
+    if module is not None and (weights is not None or pretrained or dense_epochs):
+        raise PrunebenchError(
+            "compress: a module has its weights: leave out weights, pretrained, dense_epochs"
+        )
+    with output_folder.held(folder):
+        if isinstance(network, nn.Module):
+            network, weights = given.store_network(network, folder)
+        if isinstance(data, Mapping) and "name" not in data:
+            data = str(given.store_data(data, folder))
+        request = Request(
+            network=network, task=task_of(data, kind),
+            weights=None if weights is None else str(weights), pretrained=pretrained,
+            budget=None if budget is None else Budget.read(budget), tolerance=tolerance,
+            training=training, methods=tuple(methods), epochs=epochs, dense_epochs=dense_epochs,
+            learning_rate=learning_rate, optimizer=optimizer, batch_size=batch_size,
+            exclude=tuple(exclude), threads=threads,
+        )  # fmt: skip
+        check_methods(request.methods, request.training)
+        with given.giving(module):
+            return _carry_out(request, folder, Path(cache), "")
 
 
 def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "") -> Compressed:
@@ -141,6 +152,11 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
         PrunebenchError: something that is asked cannot be, with the reason in a line.
     """
     check_methods(request.methods, request.training)
+    with output_folder.held(folder):
+        return _carry_out(request, folder, cache, again)
+
+
+def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compressed:
     plan = _planned(request, folder, cache)
     with grid_bar(plan):
         pipeline.run(plan, cache)
@@ -193,13 +209,14 @@ def _json_value(value: Any) -> Any:
 def _planned(request: Request, folder: Path, cache: Path) -> Plan:
     """The plan of the search; which sparsities it looks at is found once, and kept."""
     path = folder / SEARCH / LEVELS
-    stored: Any = None
+    stored = None
     with suppress(PrunebenchError):
-        stored = read_json(path)
-    if not isinstance(stored, dict) or stored.get("name") != request.name:
-        stored = {"name": request.name, **_levels(request, folder, cache)}
-        write_json(path, stored)
-    grid = request.grid(stored["sparsities"], stored["batch_norm"])
+        stored = validated(Levels, read_json(path), str(path))
+    if stored is None or stored.name != request.name:
+        found = {"name": request.name, **_levels(request, folder, cache)}
+        stored = validated(Levels, found, str(path))
+        write_json(path, found)
+    grid = request.grid(stored.sparsities, stored.batch_norm)
     return Plan(config.parse(grid, "compress"), folder)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.positions import counts, squares
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind, near
+from prunebench.tasks.task_kind import KnownFacts, TaskKind, near
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,12 @@ def detection() -> type[TaskKind]:
     return Detection
 
 
+class ImageFacts(KnownFacts):
+    """What boxes are told by: classes, and the size of images."""
+
+    shape: Annotated[list[int] | tuple[int, ...], Field(min_length=3, max_length=3)]
+
+
 class Detection(TaskKind):
     """Targets float32 [N, M, 5]: x1, y1, x2, y2 in pixels and the class; class -1 pads.
 
@@ -50,7 +57,7 @@ class Detection(TaskKind):
     score and the class, the surest first; score -1 pads.
     """
 
-    name, measures = "detection", TABLE
+    name, measures, known = "detection", TABLE, ImageFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind, near
+from prunebench.tasks.task_kind import KnownFacts, TaskKind, near
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +56,12 @@ class TokenOutputs:
         return self.stored[..., 2].astype(np.int64)
 
 
+class VocabularyFacts(KnownFacts):
+    """What a language model's outputs stand for."""
+
+    vocabulary: list[str] | tuple[str, ...]
+
+
 class LanguageModel(TaskKind):
     """Targets int32 [N, L], 0 where none counts; a network gives logits [B, L, vocabulary].
 
@@ -63,7 +69,7 @@ class LanguageModel(TaskKind):
     target: logits of a whole vocabulary would fill a disk.
     """
 
-    name, measures = "language-model", TABLE
+    name, measures, known = "language-model", TABLE, VocabularyFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
-from prunebench.tasks.kinds.regression import Regression
+from prunebench.tasks.kinds.regression import Regression, RegressionFacts
 from prunebench.tasks.predictions import Floats
 from prunebench.tasks.raw import Array, Raw
 from prunebench.tasks.task_kind import TaskKind
@@ -28,10 +29,16 @@ def recommendation() -> type[TaskKind]:
     return Recommendation
 
 
+class RatingFacts(RegressionFacts):
+    """What the measures of recommendation stand on."""
+
+    range: PositiveFloat
+
+
 class Recommendation(Regression):
     """Targets float32 [N], ratings; a network gives [B, 1] in deviations from the mean rating."""
 
-    name = "recommendation"
+    name, known = "recommendation", RatingFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import Facts, TaskKind, targets_of_others
+from prunebench.tasks.task_kind import Facts, KnownFacts, TaskKind, targets_of_others
 
 if TYPE_CHECKING:
     import torch
@@ -33,13 +34,20 @@ def regression() -> type[TaskKind]:
     return Regression
 
 
+class RegressionFacts(KnownFacts):
+    """What the measures of regression stand on."""
+
+    mean: float
+    std: PositiveFloat
+
+
 class Regression(TaskKind):
     """Targets float32 [N]; a network gives [B, 1] in deviations from the mean of training.
 
     Its answers, which are stored, are in the units of the targets.
     """
 
-    name, measures = "regression", TABLE
+    name, measures, known = "regression", TABLE, RegressionFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:

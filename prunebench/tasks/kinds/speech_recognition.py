@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import TaskKind, near, targets_of_others
+from prunebench.tasks.task_kind import KnownFacts, TaskKind, near, targets_of_others
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,12 @@ def _words(row: Array) -> Words:
     return tuple(int(word) for word in row if word > 0)
 
 
+class SpokenFacts(KnownFacts):
+    """What the outputs of speech recognition stand for."""
+
+    target_vocabulary: list[str] | tuple[str, ...]
+
+
 class SpeechRecognition(TaskKind):
     """Targets int32 [N, L], 0 pads; a network gives logits [B, T, vocabulary], 0 is the blank.
 
@@ -57,7 +63,7 @@ class SpeechRecognition(TaskKind):
     (Graves 2006, section 3.2).
     """
 
-    name, measures = "speech-recognition", TABLE
+    name, measures, known = "speech-recognition", TABLE, SpokenFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:

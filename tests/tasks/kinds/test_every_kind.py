@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.settings import Regime
 from prunebench.tasks.regimes import apply
-from prunebench.tasks.task_kind import TaskKind, kind_of
+from prunebench.tasks.task_kind import TaskKind, kind_of, stored_kind
 
 WORDS = ["", *"abcdef"]
 # kind -> facts, and targets of n samples
@@ -160,3 +163,28 @@ def test_predictions_agree_with_themselves(name: str) -> None:
     other = kind.keep(kind.answers(outputs.flip(0)), targets).double().numpy()
     assert kind.agrees(stored, stored, 0.0).all()
     assert not kind.agrees(stored, other, 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        ("regression", {"std": 0}, "std: input should be greater than 0"),
+        ("regression", {"mean": "x"}, "mean: input should be a valid number"),
+        ("recommendation", {"range": float("inf")}, "range: input should be a finite number"),
+        ("detection", {"shape": [1]}, "shape: value should have at least 3 items"),
+        ("language-model", {"vocabulary": 3}, "vocabulary: must be a list"),
+        ("speech-recognition", {"target_vocabulary": [3]}, "target_vocabulary"),
+        ("classification", {"names": None}, "names: must be a list"),
+    ],
+)
+def test_facts_of_another_content_are_damage(
+    tmp_path: Path, kind: str, change: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps({"kind": kind, **FACTS[kind]}))
+    assert stored_kind(path).name == kind
+    path.write_text(json.dumps({"kind": kind, **FACTS[kind], **change}))
+    with pytest.raises(PrunebenchError) as caught:
+        stored_kind(path)
+    assert str(caught.value).startswith(f"{path} is damaged: facts of a task of kind {kind}: ")
+    assert said in str(caught.value)
