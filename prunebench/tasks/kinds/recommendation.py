@@ -38,7 +38,8 @@ class RatingFacts(RegressionFacts):
 class Recommendation(Regression):
     """Targets float32 [N], ratings; a network gives [B, 1] in deviations from the mean rating."""
 
-    name, known = "recommendation", RatingFacts
+    name = "recommendation"
+    known = RatingFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:

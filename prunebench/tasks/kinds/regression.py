@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import PositiveFloat
@@ -47,7 +47,8 @@ class Regression(TaskKind):
     Its answers, which are stored, are in the units of the targets.
     """
 
-    name, measures, known = "regression", TABLE, RegressionFacts
+    name, measures = "regression", TABLE
+    known: ClassVar[type[KnownFacts]] = RegressionFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:
