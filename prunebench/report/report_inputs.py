@@ -17,6 +17,7 @@ from prunebench.statistics.hypotheses import Finding, findings
 from prunebench.statistics.hypotheses.paired_cells import PairedCells, pair_cells
 from prunebench.statistics.label_scopes import independent_units
 from prunebench.statistics.published_results import COLUMN, own
+from prunebench.statistics.two_by_two import of_one_setting, two_by_two
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
 from prunebench.text.private import without_paths
@@ -65,6 +66,13 @@ class ReportInputs:
     def two_by_two(self) -> pd.DataFrame:
         """Return the compared methods and their longest forms beside dense, trained and stopped."""
         return training_tables.both_lengths(self.cells, self.analysis)
+
+    @cached_property
+    def trained_longer(self) -> pd.DataFrame:
+        """Return two by two of the dense network trained as long as the longest method."""
+        controls = self.table.controls_of_kind("dense-long")
+        found = two_by_two(self.cells, controls) if controls else pd.DataFrame()
+        return found if found.empty else found[of_one_setting(found)]
 
     @cached_property
     def published(self) -> pd.DataFrame:

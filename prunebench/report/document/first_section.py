@@ -78,5 +78,19 @@ def _gains(inputs: ReportInputs, state: str) -> str:
     return (
         f"{STATES[state]} {said} {'are' if shown > 1 else 'is'} shown to generalize better than the"
         f" dense network: the largest gain is {training_tables.corner(best, gain)} points of test"
-        f" error ({best['method']}, {two_by_two_section.where(best['scope'], found)})."
+        f" error ({best['method']}, {two_by_two_section.where(best['scope'], found)})"
+        f"{_longer(inputs, str(best['scope']), gain)}."
+    )
+
+
+def _longer(inputs: ReportInputs, scope: str, gain: str) -> str:
+    """Return what the dense network gains there by training longer alone; "" where none did."""
+    found = inputs.trained_longer
+    rows = found if found.empty else found[(found["scope"] == scope) & found[gain].notna()]
+    if rows.empty:
+        return ""
+    best = max(rows.to_dict("records"), key=lambda row: float(row[gain]))
+    return (
+        "; trained as long as the longest method the dense network itself gains"
+        f" {training_tables.corner(best, gain)} there"
     )

@@ -27,7 +27,6 @@ from prunebench.statistics.two_by_two import (
     STOPPED,
     TRAINED,
     of_one_setting,
-    two_by_two,
 )
 from prunebench.text.numbers import NONE, plural
 
@@ -103,12 +102,10 @@ def _continued(inputs: ReportInputs) -> Iterator[str]:
 
     Such a training has learned its labels before it can be stopped, with pruning or without.
     """
-    controls = inputs.table.controls_of_kind("dense-long")
-    found = two_by_two(inputs.cells, controls) if controls else pd.DataFrame()
+    found = inputs.trained_longer
     if found.empty:
         return
-    rows = found[of_one_setting(found) & (found["gain_stopped_high"] < 0)]
-    for row in rows.to_dict("records"):
+    for row in found[found["gain_stopped_high"] < 0].to_dict("records"):
         yield (
             f"{where(row['scope'], found)}: {row['method']}, the dense network trained on from its"
             f" trained weights, is worse as well where it is stopped:"

@@ -12,6 +12,7 @@ from scipy.stats import trim_mean
 from prunebench.report import document as paper
 from prunebench.report import reader_warnings
 from prunebench.report.document import (
+    first_section,
     length_section,
     sanity_section,
     scores_section,
@@ -60,6 +61,19 @@ def test_a_dense_network_that_goes_on_and_loses_is_told(judged: pd.DataFrame) ->
     for cells, said in ((worse, True), (noisy, False)):
         text = text_of(two_by_two_section.section(inputs_of(cells)))
         assert (told in text) == said
+
+
+def test_a_largest_gain_stands_beside_that_of_training_longer(judged: pd.DataFrame) -> None:
+    said = text_of(first_section.section(inputs_of(judged)))
+    regime = re.search(r"largest gain is [^(]*\([^,]*, ([^)]*)\); trained as long", said).group(1)
+    controls = inputs_of(judged).table.controls_of_kind("dense-long")
+    found = two_by_two(judged, controls).set_index("scope")
+    wanted = found.loc[[f"digits/{regime}/seed-cnn"], "gain_trained"].max()
+    [shown, *_] = re.findall(r"dense network itself gains ([−+\d.]+) \[", said)
+    assert float(shown.replace("−", "-")) == pytest.approx(wanted, abs=0.051)
+    alone = text_of(first_section.section(inputs_of(judged[~judged["method"].isin(controls)])))
+    assert "the largest gain is" in alone
+    assert "trained as long" not in alone
 
 
 def test_what_was_left_out_is_said_with_its_reason(inputs: ReportInputs) -> None:
