@@ -22,11 +22,14 @@ from prunebench.storage.records import DENSE, UNDER_TRAINED
 from prunebench.text.markup import markdown_rows
 from prunebench.text.numbers import interval, number
 
-REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference" / "overfit" / "cells.csv"
+_RECORDS = Path(__file__).resolve().parents[1] / "results" / "reference"
+REFERENCE = _RECORDS / "overfit" / "cells.csv"
+BATCH_NORM = _RECORDS / "overfit-resnet" / "cells.csv"  # the same questions to another network
 CLEAN, NOISY = "clean", "noisy-40"
 TRAINED, STOPPED = "trained", "stopped"
 HIGH = 0.96875  # the sparsity at which lengths of recovery are compared
 LONGEST = 10  # times the declared epochs of recovery
+SMALL, LONG = "small-dense", "dense-long"
 MARGIN = 0.5  # points of test error that make no difference
 # in the order of the table, with what a reader calls them
 SHOWN = {
@@ -57,7 +60,8 @@ class Gain:
     def of(cls, row: Mapping[Hashable, Any], state: str) -> Gain:
         """Return the gain in one state of a row of ``two_by_two``."""
         value, low, high = (float(row[f"gain_{state}{end}"]) for end in ("", "_low", "_high"))
-        at = f"{row['method']} at {row['compression_ratio']:.0f}×"
+        ratio = row["compression_ratio" if state == TRAINED else "stopped_compression_ratio"]
+        at = f"{row['method']} at {ratio:.0f}×"
         return cls(value, low, high, int(row[f"{state}_pairs"]), at)
 
     @property
@@ -98,10 +102,18 @@ class Facts:
         found = pd.concat(every, ignore_index=True)
         return found[of_one_setting(found)]
 
-    def gains(self, regime: str, state: str) -> list[Gain]:
-        """Return the gain of each method at each sparsity of which no pair is left out."""
+    def gains(self, regime: str, state: str, small: bool = True) -> list[Gain]:
+        """Return the gain of each method at each sparsity of which no pair is left out.
+
+        Args:
+            regime: of the records.
+            state: ``trained`` or ``stopped``.
+            small: whether small dense networks count, too.
+        """
         rows = self._every[self._every["regime"] == regime]
         rows = rows[rows[f"{state}_pairs"] == self.seeds]
+        if not small:
+            rows = rows[~rows["method"].str.startswith(SMALL)]
         return [Gain.of(row, state) for row in rows.to_dict("records")]
 
     def mean(self, regime: str, method: str, sparsity: float, column: str = "test_error") -> float:
@@ -153,7 +165,7 @@ def _best(gains: list[Gain]) -> Gain:
 
 
 def _clean(facts: Facts) -> str:
-    gains, longer = facts.gains(CLEAN, TRAINED), facts.gain(CLEAN, "dense-long", TRAINED)
+    gains, longer = facts.gains(CLEAN, TRAINED), facts.gain(CLEAN, LONG, TRAINED)
     best = _best(gains)
     return (
         "**Clean labels: pruning gains nothing that training longer does not.** The dense network"
@@ -246,6 +258,30 @@ def _left_out(facts: Facts) -> str:
     )
 
 
+def _batch_norm_clean(facts: Facts) -> str:
+    gains, longer = facts.gains(CLEAN, TRAINED, small=False), facts.gain(CLEAN, LONG, TRAINED)
+    best = _best(gains)
+    return (
+        "**With batch norm, clean labels: the same.** timm's test_resnet has"
+        f" {_percent(facts.dense(CLEAN))} test error. The largest of {len(gains)} gains is"
+        f" {best.text} points ({best.at}); the dense network trained as long as the longest method"
+        f" gains {longer.text}."
+    )
+
+
+def _batch_norm_noisy(facts: Facts) -> str:
+    trained, stopped = (facts.gains(NOISY, state, small=False) for state in (TRAINED, STOPPED))
+    best, other = _best(trained), _best(stopped)
+    return (
+        "**With batch norm, 40 % wrong labels: neither pruning nor early stopping gains.** The"
+        f" dense network memorizes them all: {_percent(facts.dense(NOISY))}, stopped"
+        f" {_percent(facts.dense(NOISY, 'stopped_test_error'))}. Of the {len(trained)} pruned"
+        " networks that memorized them in every seed none is better, the largest gain is"
+        f" {best.text} points ({best.at}); nor is any of the {len(stopped)} stopped ones"
+        f" ({other.text}, {other.at})."
+    )
+
+
 def _longer(cell: tuple[str, float]) -> tuple[str, float]:
     """Return the cell of a method and sparsity that was trained ten times as long."""
     method, sparsity = cell
@@ -259,8 +295,7 @@ def _none_above(gains: list[Gain]) -> bool:
 CLAIMS = (
     Claim(
         lambda f: (
-            _best(f.gains(CLEAN, TRAINED)).value
-            <= f.gain(CLEAN, "dense-long", TRAINED).value + MARGIN
+            _best(f.gains(CLEAN, TRAINED)).value <= f.gain(CLEAN, LONG, TRAINED).value + MARGIN
         ),
         _clean,
     ),
@@ -310,6 +345,25 @@ CLAIMS = (
     ),
 )
 
+BATCH_NORM_CLAIMS = (
+    Claim(
+        lambda f: (
+            _best(f.gains(CLEAN, TRAINED, small=False)).value
+            <= f.gain(CLEAN, LONG, TRAINED).value + MARGIN
+        ),
+        _batch_norm_clean,
+    ),
+    Claim(
+        lambda f: (
+            _none_above(f.gains(NOISY, TRAINED, small=False))
+            and _none_above(f.gains(NOISY, STOPPED, small=False))
+            and f.dense(NOISY, "train_error") <= 1
+            and f.dense(NOISY, "stopped_test_error") >= f.dense(NOISY) - MARGIN
+        ),
+        _batch_norm_noisy,
+    ),
+)
+
 
 def _table(facts: Facts) -> str:
     rows = [
@@ -328,21 +382,29 @@ def _table(facts: Facts) -> str:
 
 
 @cache
-def findings(facts: Facts | None = None) -> str:
+def findings(facts: Facts | None = None, batch_norm: Facts | None = None) -> str:
     """Return the findings as Markdown: a bullet for each claim, and the table they stand on.
 
     Args:
-        facts: the numbers; default: those of the committed records.
+        facts: the numbers of the laboratory; default: those of the committed records.
+        batch_norm: those of the network with batch norm; default: of the committed records.
 
     Raises:
         ValueError: the records do not bear a claim.
     """
-    facts = facts or Facts()
+    facts, batch_norm = facts or Facts(), batch_norm or Facts(BATCH_NORM)
+    first, then = (
+        _said(claims, of) for claims, of in ((CLAIMS, facts), (BATCH_NORM_CLAIMS, batch_norm))
+    )
+    bullets = "\n".join(f"- {text}" for text in (*first, _left_out(facts), *then))
+    return f"{bullets}\n\n{_table(facts).strip()}\n"
+
+
+def _said(claims: tuple[Claim, ...], facts: Facts) -> list[str]:
     said = []
-    for claim in CLAIMS:
+    for claim in claims:
         text = claim.text(facts)
         if not claim.holds(facts):
             raise ValueError(f"the records do not say this, write it anew: {text}")
-        said.append(f"- {text}")
-    bullets = "\n".join([*said, f"- {_left_out(facts)}"])
-    return f"{bullets}\n\n{_table(facts).strip()}\n"
+        said.append(text)
+    return said

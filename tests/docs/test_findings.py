@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from docs.findings import CLEAN, HIGH, NOISY, REFERENCE, Facts, findings
+from docs.findings import BATCH_NORM, CLEAN, HIGH, NOISY, REFERENCE, Facts, findings
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,26 @@ def test_what_the_records_do_not_say_is_not_written(
     cells.assign(**{column: cells[column].mask(better, 0.01)}).to_csv(tmp_path / "cells.csv")
     with pytest.raises(ValueError, match=words):
         findings(Facts(tmp_path / "cells.csv"))
+
+
+@pytest.mark.parametrize(
+    ("method", "regime", "column", "value", "words"),
+    [
+        # better than training longer, better at its end, better stopped, a dense network that
+        # early stopping helps
+        ("magnitude-rewind", CLEAN, "test_error", 0.001, "With batch norm, clean labels"),
+        ("imp", NOISY, "test_error", 0.01, "With batch norm, 40 % wrong labels"),
+        ("imp", NOISY, "stopped_test_error", 0.01, "With batch norm, 40 % wrong labels"),
+        ("dense", NOISY, "stopped_test_error", 0.2, "With batch norm, 40 % wrong labels"),
+    ],
+)
+def test_what_the_network_with_batch_norm_does_not_say_is_not_written(
+    tmp_path: Path, method: str, regime: str, column: str, value: float, words: str
+) -> None:
+    every = pd.read_csv(BATCH_NORM)
+    cells = every[every["sparsity"].isin([0.0, 0.5])]
+    changed = (cells["regime"] == regime) & (cells["method"] == method)
+    assert changed.sum() == 8
+    cells.assign(**{column: cells[column].mask(changed, value)}).to_csv(tmp_path / "cells.csv")
+    with pytest.raises(ValueError, match=words):
+        findings(None, Facts(tmp_path / "cells.csv"))
