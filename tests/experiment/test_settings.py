@@ -71,7 +71,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(
 def test_without_a_near_key_all_are_named() -> None:
     assert refusal("compute.zzz", 1) == (
         "compute.zzz: unknown key; known: baselines_per_job, checkpoint_minutes, compile,"
-        " curves_per_job, device, keep, precision, threads"
+        " curves_per_job, device, keep, precision, threads, train_shrunk"
     )
 
 
