@@ -51,12 +51,15 @@ def describe(dense: nn.Module, shrunk: nn.Module) -> dict[str, Any]:
 def _changed(old: Any, new: nn.Module) -> dict[str, Any]:
     found = {}
     for key, value in vars(new).items():
-        flat = value if isinstance(value, tuple) else (value,)
-        plain = all(isinstance(item, _PLAIN) for item in flat)
         # training mode is no part of the structure
-        if plain and key != "training" and vars(old).get(key) != value:
+        if _plain(value) and key != "training" and vars(old).get(key) != value:
             found[key] = list(value) if isinstance(value, tuple) else value
     return found
+
+
+def _plain(value: Any) -> bool:
+    flat = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(item, _PLAIN) for item in flat)
 
 
 @torch.no_grad()
@@ -79,8 +82,12 @@ def restore(dense: nn.Module, structure: Mapping[str, Any], state: Mapping[str, 
             dense.set_submodule(name, Unchanged())
         for name, values in structure["attributes"].items():
             for key, value in values.items():
+                module = dense.get_submodule(name)
+                # a file of others must not take the place of a method or of what a module holds
                 fixed = tuple(value) if isinstance(value, list) else value
-                setattr(dense.get_submodule(name), key, fixed)
+                if not (_plain(getattr(module, key, None)) and _plain(fixed)):
+                    raise TypeError(f"{name}.{key} is no plain attribute")
+                setattr(module, key, fixed)
         # a network may list a weight that layers share once only
         known = {
             name: name in state or (name not in listed and shared.get(name) in state)

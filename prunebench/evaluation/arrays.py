@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage.files import require_plain
 from prunebench.storage.manifest import unreadable
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -17,6 +18,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 def load_arrays(path: Path) -> Arrays:
     """Read a safetensors file; raise PrunebenchError where it is missing or damaged."""
+    require_plain(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import prunebench
+from prunebench.compression.shrunk_description import restore
 from prunebench.errors import PrunebenchError
 
 DRAW = torch.Generator().manual_seed(0)
@@ -91,3 +92,14 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
     prunebench.save_shrunk(model, prunebench.shrink(model, masks, IMAGES).model, file)
     with pytest.raises(PrunebenchError, match="the description is of another network"):
         prunebench.load_shrunk(Tied(), file)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("forward", "x"), ("_modules", {}), ("stride", [[1]]), ("weight", 1)]
+)
+def test_a_description_sets_plain_attributes_alone(key: str, value: object) -> None:
+    model = cnn()
+    place = next(name for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    structure = {"replaced": [], "attributes": {place: {key: value}}}
+    with pytest.raises(PrunebenchError, match=rf"{place}\.{key} is no plain attribute"):
+        restore(model, structure, model.state_dict())
