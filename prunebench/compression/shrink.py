@@ -15,7 +15,15 @@ from prunebench.compression.constants import layer_inputs
 from prunebench.compression.dead_units import Eliminator
 from prunebench.compression.grouped_convolutions import Working, strip, working_copy
 from prunebench.compression.noise import noise_like
-from prunebench.compression.surgery import Unchanged, attentions, cut, identities, mendable, settle
+from prunebench.compression.surgery import (
+    Unchanged,
+    attentions,
+    cut,
+    identities,
+    mendable,
+    set_heads,
+    settle,
+)
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.coupling import find_groups, passing
@@ -222,9 +230,7 @@ def _finish(work: Working, groups: list[Group], keep: dict[str, Tensor], notes: 
     dims = {place: kept for place, kept in kept_dims(groups, keep).items() if place[0] in left}
     cut(work, dims)
     for name, module in found.items():
-        attention = cast(Any, module)
-        attention.num_heads = int(keep[name].sum())
-        attention.attn_dim = attention.num_heads * attention.head_dim
+        set_heads(module, int(keep[name].sum()))
     needed = strip(work)
     if needed:
         notes.append(f"{needed} layers got a bias, for the constants that were removed before them")

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.compression.grouped_convolutions import Dims, Working, strip, working_copy
-from prunebench.compression.surgery import Unchanged, attentions, cut, mendable
-from prunebench.errors import Refused
+from prunebench.compression.surgery import Unchanged, attentions, cut, mendable, set_heads
+from prunebench.errors import Refused, reason_of
 from prunebench.pruning.held_networks import copied
 from prunebench.pruning.layers import weights_of
 from prunebench.pruning.masks import Masks
@@ -88,7 +88,7 @@ def smaller_network(
     except Refused:
         raise
     except Exception as error:  # surgery on any network
-        raise Refused(f"it cannot be cut: {_line(error)}") from error
+        raise Refused(f"it cannot be cut: {reason_of(error)}") from error
     places = {
         name: value.long() if value.is_floating_point() else torch.arange(value.numel())
         for name, value in small.state_dict().items()
@@ -143,8 +143,7 @@ def _cut(model: nn.Module, masks: Masks) -> nn.Module:
         raise Refused("its attention has parts of the size of its heads")
     cut(work, dims)
     for module, count in heads.items():
-        attention = cast(Any, module)
-        attention.num_heads, attention.attn_dim = count, count * attention.head_dim
+        set_heads(module, count)
     strip(work)
     return work.model
 
@@ -195,7 +194,7 @@ def _verify(
             _step(network, inputs, targets, loss) for network in (model, small.model)
         )
     except Exception as error:  # a forward pass may raise anything
-        raise Refused(f"it does not run: {_line(error)}") from error
+        raise Refused(f"it does not run: {reason_of(error)}") from error
     largest = max((float(value.abs().max()) for value in gradients.values()), default=0.0)
     worst = 0.0
     for name, value in others.items():
@@ -220,7 +219,3 @@ def _step(
         for name, parameter in copy.named_parameters()
     }
     return value.detach(), gradients
-
-
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

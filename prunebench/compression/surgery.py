@@ -45,6 +45,12 @@ def mendable(module: nn.Module) -> bool:
     )
 
 
+def set_heads(attention: nn.Module, count: int) -> None:
+    """Tell a mendable attention how many heads its weights have now, in place."""
+    held = cast(Any, attention)
+    held.num_heads, held.attn_dim = count, count * held.head_dim
+
+
 def attentions(model: nn.Module) -> dict[str, nn.Module]:
     """Return the modules built like timm's attention, by the name of their ``qkv`` weight."""
     names = {id(value): name for name, value in model.named_parameters()}
