@@ -329,6 +329,22 @@ def test_tracing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         shrink(model, {}, images(1, size=16))
 
 
+def test_a_list_that_would_be_too_long_is_never_made() -> None:
+    made = []
+
+    def repeated(indices: list[int]) -> list[int]:
+        made.append(len(indices))
+        return [one for one in indices for _ in range(tracing.MOST_CHANNELS // 2)]
+
+    first, second, _ = tracing._Counted([repeated, None], lambda indices: indices)
+    assert second is None
+    assert len(first([7, 8])) == tracing.MOST_CHANNELS
+    made.clear()
+    with pytest.raises(RuntimeError, match="more than 200,000"):
+        first([7, 8, 9])
+    assert made == [1]
+
+
 class Beside(nn.Module):
     """Two plain convolutions, then one that moves the batch into its channels and back."""
 
@@ -359,6 +375,15 @@ def test_a_layer_that_cannot_be_followed_stays_alone(monkeypatch: pytest.MonkeyP
     assert masks["runs.weight"].flatten(1).any(1).all()
     assert not masks["one.weight"].flatten(1).any(1).all()
     exactly(model, masks, images(4, size=16))
+
+
+def test_steps_in_vain_count_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST_CHANNELS", 20)
+    assert len(tracing.trace(Beside(), images(2, size=16)).lost) == 1
+    monkeypatch.setattr(tracing, "_LOST", tracing.MOST_STEPS)
+    _, *others = tracing.trace(Beside(), images(2, size=16)).lost.values()
+    assert len(others) == 2
+    assert all("more than 50,000,000 steps" in reason for reason in others)
 
 
 class Whispering(nn.Module):
