@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch_pruning
 from torch import Tensor, nn
+from torch_pruning.dependency import shape_infer
 
 from prunebench.errors import Refused
 from prunebench.pruning.hidden_units import stand_ins
@@ -176,8 +177,19 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]
                 node.module.concat_sizes = _joined_sizes(node)
             if node.type == torch_pruning.ops.OPTYPE.SPLIT and _read_again(node):
                 node.enable_index_mapping = False  # it would take each reader for a part
+            if node.type == torch_pruning.ops.OPTYPE.RESHAPE and self._without_channels(node):
+                node.type = torch_pruning.ops.OPTYPE.ELEMENTWISE  # it would divide by none
             for dependency in node.dependencies:
                 dependency.index_mapping = _Counted(dependency.index_mapping, self._walk)
+
+    def _without_channels(self, node: Any) -> bool:
+        """Return whether torch-pruning counts no channels on a side of a reshape.
+
+        So it does where a way leads past all layers, as in networks that split their channels.
+        """
+        before = (shape_infer.infer_out_channels_recursively(self, one, [0]) for one in node.inputs)
+        after = (shape_infer.infer_in_channels_recursively(self, one, [0]) for one in node.outputs)
+        return 0 in before or 0 in after
 
     def get_pruning_group(self, *args: Any, **kwargs: Any) -> Any:
         self.walked = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 import prunebench
@@ -384,6 +385,26 @@ def test_steps_in_vain_count_more(monkeypatch: pytest.MonkeyPatch) -> None:
     _, *others = tracing.trace(Beside(), images(2, size=16)).lost.values()
     assert len(others) == 2
     assert all("more than 50,000,000 steps" in reason for reason in others)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_few_channels_are_tried_out_too(channels: int) -> None:
+    # one channel becomes four, which the graph reads as itself and three of nobody's
+    model = nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1), nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, 8, 3),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
+    )  # fmt: skip
+    coupled = found(liven(model))
+    assert [group.name for group in coupled.groups] == ["2.weight"]
+    assert "would still reach an output" in coupled.whole["0.weight"]
+
+
+@pytest.mark.slow
+def test_a_network_that_shuffles_its_channels_loses_filters() -> None:
+    model = liven(torchvision.models.shufflenet_v2_x0_5(num_classes=5)).eval()
+    with pytest.warns(UserWarning, match=r"keep all of their filters: .*branch2"):
+        masks = prunebench.prune(model, FILTERS, 0.2, example=images(1, size=32))
+    assert exactly(model, masks, images(4, size=32)).removed
 
 
 class Whispering(nn.Module):
