@@ -51,7 +51,7 @@ class Joined(nn.Module):
 
 
 def found(model: nn.Module, size: int = 16) -> Coupling:
-    inputs = torch.randn(2, 3, size, size)
+    inputs = images(2, size=size)
     return find_groups(model.eval(), prunable_layers(model), inputs)
 
 
