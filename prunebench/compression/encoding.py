@@ -95,7 +95,7 @@ def load_compressed(path: str | Path, limit: int = LIMIT) -> dict[str, Tensor]:
 
 def _pack(network: nn.Module | State, masks: State | None, half: bool) -> tuple[bytes, Sizes]:
     state = network.state_dict() if isinstance(network, nn.Module) else network
-    masks = masks or {}
+    masks = {name: torch.as_tensor(mask) for name, mask in (masks or {}).items()}
     for name, mask in masks.items():
         if name not in state or state[name].shape != mask.shape:
             raise PrunebenchError(f"masks: {name!r} is no tensor of that shape in the network")

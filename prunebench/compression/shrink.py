@@ -28,7 +28,7 @@ from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
 from prunebench.pruning.coupling import find_groups, passing
 from prunebench.pruning.groups import Group, kept_dims
-from prunebench.pruning.held_networks import copied, made_permanent, unwrapped
+from prunebench.pruning.held_networks import copied, made_permanent, require_tensor, unwrapped
 from prunebench.pruning.layers import PRUNABLE, RECURRENT, TRANSPOSED, prunable_layers, weights_of
 from prunebench.pruning.masks import checked
 from prunebench.pruning.modes import evaluating
@@ -77,11 +77,14 @@ def shrink(
 
     Raises:
         PrunebenchError: masks that do not fit the model, or ``round_to`` below 1.
-        Refused: the model cannot be traced, or computes its weights from others; its masks hold.
+        Refused: the model cannot be traced, computes its weights from others, or the smaller one
+            would compute something else on the example or on noise; its masks hold.
     """
     if round_to < 1:
         raise PrunebenchError(f"round_to must be 1 or more, found {round_to}")
-    work = working_copy(_masked(model, masks))
+    require_tensor(example)
+    masked = _masked(model, masks)
+    work = working_copy(masked)
     example = example[:1]
     groups, whole, notes = _groups(work, example)
     before = {name: _units(module) for name, module in _layers(work.model)}
@@ -118,6 +121,7 @@ def shrink(
     notes += _kept_for_others(work, groups, needed, keep)
     _finish(work, groups, keep, notes)
     _run(work, example)
+    _compare(masked, work.model, example)
     removed = [Removed(name, "block", 1, 0) for name in blocks]
     removed += _changes(work.model, before, heads)
     return Shrunk(work.model, tuple(removed), tuple(notes))
@@ -246,6 +250,15 @@ def _run(work: Working, example: Tensor) -> None:
             f"cannot shrink: {type(work.model).__name__} does not run with fewer channels: {error};"
             " the masks still hold"
         ) from error
+
+
+def _compare(masked: nn.Module, smaller: nn.Module, example: Tensor) -> None:
+    """Raise Refused where the smaller network does not compute what the masked one does."""
+    if not (difference := verify(masked, smaller, example)) <= TOLERANCE:
+        raise Refused(
+            f"cannot shrink: without what seems useless {type(masked).__name__} differs by"
+            f" {difference:.2g}; the masks still hold"
+        )
 
 
 def _has(model: nn.Module, name: str) -> bool:

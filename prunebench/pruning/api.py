@@ -14,7 +14,7 @@ from prunebench.experiment.part_kinds import Schedule
 from prunebench.experiment.settings import Method, Prunable
 from prunebench.experiment.validation import validated
 from prunebench.pruning import compose, left_out
-from prunebench.pruning.held_networks import made_permanent, unwrapped
+from prunebench.pruning.held_networks import made_permanent, require_tensor, unwrapped
 from prunebench.pruning.layers import Layers, sort_layers
 from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.view import Batches, Loss, View
@@ -62,6 +62,8 @@ def prune(
     """
     if not 0 <= sparsity < 1:
         raise PrunebenchError(f"sparsity must lie in [0, 1), found {sparsity}")
+    if example is not None:
+        require_tensor(example)
     resolved = config.method(method if isinstance(method, str) else {"name": "custom", **method})
     _refuse_controls(resolved, sparsity)
     inner, prefix = unwrapped(model)

@@ -352,7 +352,8 @@ def _leaks(model: nn.Module, trial: nn.Module, groups: list[Group], example: Ten
             plain = name.endswith(("running_mean", "running_var"))
             state[name] = torch.full_like(value, name.endswith("var")) if plain else value.clone()
     other = dict(state)
-    keep = {group.name: torch.rand(group.size, generator=draw) < 0.5 for group in groups}
+    # at least one of each: a trial that cuts none of a group shows nothing of it
+    keep = {g.name: torch.randperm(g.size, generator=draw) < g.size // 2 for g in groups}
     cut = expand(kept_dims(groups, keep), state)
     readers = {(item.parameter, item.dim) for group in groups for item in group.slices
                if item.reads}  # fmt: skip

@@ -8,9 +8,19 @@ from copy import deepcopy
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
+from prunebench.errors import PrunebenchError
 from prunebench.pruning.masks import Masks
 
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def require_tensor(example: object) -> None:
+    """Refuse an input to trace with that is none of torch's tensors: PrunebenchError."""
+    if not isinstance(example, Tensor):
+        raise PrunebenchError(
+            f"example must be a tensor that the network takes, [B, ...], found a"
+            f" {type(example).__name__}"
+        )
 
 
 def unwrapped(model: nn.Module) -> tuple[nn.Module, str]:

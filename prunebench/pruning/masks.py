@@ -108,7 +108,8 @@ def checked(
         PrunebenchError: a name or a shape is none of the network's, or a mask has other values.
     """
     found: Masks = {}
-    for given, mask in masks.items():
+    for given, held in masks.items():
+        mask = torch.as_tensor(held)  # numpy's arrays, as files may be read into
         name = given if given in parameters else given.removeprefix(prefix)
         shape = tuple(parameters[name].shape) if name in parameters else "no parameter of that name"
         if shape != tuple(mask.shape):

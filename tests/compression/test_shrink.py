@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import prunebench
+from prunebench.compression.constants import Inputs, layer_inputs
 from prunebench.compression.shrink import Removed, shrink, verify
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning.macs import macs
 from tests.compression.nets import build, exactly, gone, images, liven, parameters
 
@@ -194,6 +195,10 @@ def test_masks_of_any_type(kind: torch.dtype) -> None:
     found = shrink(model, {name: mask.to(kind) for name, mask in masks.items()}, inputs[:1])
     assert found.removed == expected.removed != ()
     torch.testing.assert_close(found.model.state_dict(), expected.model.state_dict())
+    arrays = {name: mask.numpy() for name, mask in masks.items()}
+    assert shrink(model, arrays, inputs[:1]).removed == expected.removed
+    with pytest.raises(PrunebenchError, match=r"example must be a tensor .* found a ndarray"):
+        shrink(model, masks, inputs[:1].numpy())
     halves = {name: mask.float() / 2 for name, mask in masks.items()}
     with pytest.raises(PrunebenchError, match="must hold 0 and 1"):
         shrink(model, halves, inputs[:1])
@@ -220,3 +225,18 @@ def test_networks_that_read_tokens() -> None:
     assert verify(model, found.model, tokens) < 1e-5
     single = prunebench.prune(model, "magnitude", 0.5)
     assert verify(model, shrink(model, single, tokens[:1]).model, tokens) < 1e-5
+
+
+def test_a_smaller_network_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever went wrong on the way: here a constant that is none."""
+    from prunebench.compression import shrink as module
+
+    def wrong(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
+        found = layer_inputs(model, example)
+        for seen in found.values():
+            seen.low[:1] = seen.high[:1] = 0.0
+        return found
+
+    monkeypatch.setattr(module, "layer_inputs", wrong)
+    with pytest.raises(Refused, match=r"cannot shrink: .* differs by .*; the masks still hold"):
+        shrink(build("test_resnet"), {}, images(1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 import prunebench
@@ -50,7 +51,7 @@ class Joined(nn.Module):
 
 
 def found(model: nn.Module, size: int = 16) -> Coupling:
-    inputs = torch.randn(2, 3, size, size)
+    inputs = images(2, size=size)
     return find_groups(model.eval(), prunable_layers(model), inputs)
 
 
@@ -329,6 +330,22 @@ def test_tracing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         shrink(model, {}, images(1, size=16))
 
 
+def test_a_list_that_would_be_too_long_is_never_made() -> None:
+    made = []
+
+    def repeated(indices: list[int]) -> list[int]:
+        made.append(len(indices))
+        return [one for one in indices for _ in range(tracing.MOST_CHANNELS // 2)]
+
+    first, second, _ = tracing._Counted([repeated, None], lambda indices: indices)
+    assert second is None
+    assert len(first([7, 8])) == tracing.MOST_CHANNELS
+    made.clear()
+    with pytest.raises(RuntimeError, match="more than 200,000"):
+        first([7, 8, 9])
+    assert made == [1]
+
+
 class Beside(nn.Module):
     """Two plain convolutions, then one that moves the batch into its channels and back."""
 
@@ -359,6 +376,35 @@ def test_a_layer_that_cannot_be_followed_stays_alone(monkeypatch: pytest.MonkeyP
     assert masks["runs.weight"].flatten(1).any(1).all()
     assert not masks["one.weight"].flatten(1).any(1).all()
     exactly(model, masks, images(4, size=16))
+
+
+def test_steps_in_vain_count_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST_CHANNELS", 20)
+    assert len(tracing.trace(Beside(), images(2, size=16)).lost) == 1
+    monkeypatch.setattr(tracing, "_LOST", tracing.MOST_STEPS)
+    _, *others = tracing.trace(Beside(), images(2, size=16)).lost.values()
+    assert len(others) == 2
+    assert all("more than 50,000,000 steps" in reason for reason in others)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_few_channels_are_tried_out_too(channels: int) -> None:
+    # one channel becomes four, which the graph reads as itself and three of nobody's
+    model = nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1), nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, 8, 3),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
+    )  # fmt: skip
+    coupled = found(liven(model))
+    assert [group.name for group in coupled.groups] == ["2.weight"]
+    assert "would still reach an output" in coupled.whole["0.weight"]
+
+
+@pytest.mark.slow
+def test_a_network_that_shuffles_its_channels_loses_filters() -> None:
+    model = liven(torchvision.models.shufflenet_v2_x0_5(num_classes=5)).eval()
+    with pytest.warns(UserWarning, match=r"keep all of their filters: .*branch2"):
+        masks = prunebench.prune(model, FILTERS, 0.2, example=images(1, size=32))
+    assert exactly(model, masks, images(4, size=32)).removed
 
 
 class Whispering(nn.Module):
