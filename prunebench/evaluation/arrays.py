@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from prunebench.errors import PrunebenchError
@@ -21,5 +20,6 @@ def load_arrays(path: Path) -> Arrays:
     require_plain(path)
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    # of a type that numpy lacks, as bfloat16 and its kin: TypeError, AttributeError …
+    except Exception as error:
         raise PrunebenchError(unreadable(path, error)) from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prunebench.errors import PrunebenchError, shown
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.evaluation.generalization import MEASURES, quality
 from prunebench.evaluation.own_measures import OwnMeasures
@@ -33,6 +34,7 @@ from prunebench.storage.layout import (  # fmt: skip
 from prunebench.storage.manifest import removal
 from prunebench.storage.records import (
     ASIDE,
+    COLUMNS,
     DENSE,
     DIVERGED,
     FAILED,
@@ -105,7 +107,12 @@ class Targets:
             record |= measured
         for name, wanted in self.looks.items():
             if wanted:
-                record |= read_looks(folder / name)["values"]
+                values = read_looks(folder / name)["values"]
+                if unknown := values.keys() - {*COLUMNS, *self.own.columns}:
+                    raise PrunebenchError(
+                        f"{folder / name} holds values of no column: {shown(min(unknown))}"
+                    )
+                record |= values
         record |= self._training(record, method)
         if self.under_trained:
             notes.append(f"under-trained: the baseline's training error is {self.train_error:.3f}")

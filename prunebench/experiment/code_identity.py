@@ -13,6 +13,7 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.sources import FOLLOWED, PACKAGE
+from prunebench.storage.files import require_plain
 from prunebench.storage.hashing import digest
 
 _DECLARED = Path(__file__).with_name("unchanged_code.json")
@@ -139,6 +140,7 @@ def _imported(path: Path) -> list[Path]:
 
 
 def _tree(path: Path) -> ast.Module:
+    require_plain(path)
     try:
         return ast.parse(path.read_text(encoding="utf-8"), str(path))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -222,7 +222,8 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
             except PrunebenchError as error:
                 raise PrunebenchError(f"{where}: {error}") from None
     probes = value.get("probes")
-    if isinstance(probes, dict) and isinstance(probes.get("sensitivity"), list):
+    lists = isinstance(value.get("methods", []), list)  # else it is refused below
+    if lists and isinstance(probes, dict) and isinstance(probes.get("sensitivity"), list):
         try:
             value["probes"] = {**probes, "sensitivity": _of_grid(probes["sensitivity"], value)}
         except PrunebenchError as error:

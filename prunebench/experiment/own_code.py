@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.storage.files import require_plain
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class OwnCode:
         Raises:
             PrunebenchError: in one line.
         """
+        require_plain(self.source)
         try:
             tree = ast.parse(self.source.read_text(encoding="utf-8"), str(self.source))
         except OSError as error:

@@ -49,6 +49,7 @@ from prunebench.experiment.part_kinds import (
 from prunebench.experiment.ranges import check_ranges, out_of_range
 from prunebench.experiment.sources import PACKAGE, PART_PLACES, modules
 from prunebench.experiment.validation import validated
+from prunebench.storage.files import require_plain
 
 __all__ = [
     "Spec", "allocation", "builtin", "check_parameters", "criterion", "engine", "figure", "find",
@@ -142,6 +143,7 @@ def _types(node: ast.FunctionDef) -> dict[str, tuple[type, ...]]:
 
 def _read(kind: type[T], source: Path) -> dict[str, tuple[ast.FunctionDef, T | None]]:
     """The top-level functions of a file by name, each with its traits, None where unmarked."""
+    require_plain(source)
     try:
         tree = ast.parse(source.read_text(encoding="utf-8"), str(source))
     except OSError as error:

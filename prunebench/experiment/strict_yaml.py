@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from prunebench.errors import PrunebenchError, is_text, shown
+from prunebench.storage.files import require_plain
 
 LARGEST = 2 * 2**20  # bytes of a file; PyYAML takes seconds for it
 _MOST = 100_000  # values of a file, aliases expanded
@@ -30,6 +31,7 @@ def read_yaml(path: str | Path) -> Any:
     Raises:
         PrunebenchError: it cannot be read, is not YAML, has tags, a key twice, or is too large.
     """
+    require_plain(path)
     try:
         with Path(path).open("rb") as file:
             content = file.read(LARGEST + 1)  # also of what has no size, or no end

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prunebench.errors import PrunebenchError
-from prunebench.storage.shipped import SNAKEFILE, shipped
+from prunebench.storage.shipped import PROFILES, SNAKEFILE, shipped
 
 CONFIGFILE = ("--configfile", "--configfiles")
 # options that say how much runs at once
 _PARALLEL = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
+_PROFILE = "--workflow-profile"
 _CONFIGURATION = (".yaml", ".yml", ".json")
 
 
@@ -32,9 +33,12 @@ def arguments(options: Sequence[str] = ()) -> list[str]:
                 " joins two"
             )
     cores = [] if any(_is_one_of(o, _PARALLEL) for o in rest) else ["--cores", "all"]
+    # else Snakemake takes profiles/default of the current folder, and runs what it holds as Python
+    named = any(_is_one_of(option, (_PROFILE,)) for option in rest)
+    profile = [] if named else [_PROFILE, str(shipped(PROFILES) / "default")]
     # another option follows the configuration, which would take all words up to the next
     given = ["--configfile", config] if config else []
-    return [*given, "--snakefile", str(shipped(SNAKEFILE)), *cores, *rest]
+    return [*given, "--snakefile", str(shipped(SNAKEFILE)), *profile, *cores, *rest]
 
 
 def _is_one_of(option: str, names: Sequence[str]) -> bool:

@@ -44,6 +44,7 @@ FRACTIONS = (
     "tied_share",
 )
 MOST_COLUMNS = 1000
+AT_ONCE = 1_000_000  # fields that are parsed together
 LONGEST_LINE = 1_000_000  # characters of it that are looked at
 # a table of others needs these only; ``read_table`` fills in the rest
 LEAST = ("method", "sparsity", "test_error")
@@ -132,6 +133,9 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pandas' own errors, and text that is not UTF-8
         raise PrunebenchError(f"{path} is no table of cells: {error}") from error
     raw = raw.rename(columns=printable)
+    if raw.columns.has_duplicates:
+        twice = raw.columns[raw.columns.duplicated()][0]
+        raise PrunebenchError(f"{path}: two columns are shown as {twice!r}; rename one")
     for column in raw.columns.difference(list(NUMBERS)):  # of numbers there may be millions
         raw[column] = raw[column].map(printable, na_action="ignore").astype(raw[column].dtype)
     return raw
@@ -163,9 +167,12 @@ def typed(raw: pd.DataFrame, where: str) -> pd.DataFrame:
     """
     _refuse_missing_columns(raw, where)
     raw = raw.reindex(columns=[*COLUMNS, *(c for c in raw.columns if c not in COLUMNS)])
-    read = dict.fromkeys(NUMBERS, _numbers) | dict.fromkeys(FLAGS, flags)
-    read |= {c: _numbers_if_all for c in raw.columns if c not in COLUMNS}  # somebody's own measures
-    cells = pd.DataFrame({c: read[c](raw[c], where) if c in read else raw[c] for c in raw.columns})
+    own = [column for column in raw.columns if column not in COLUMNS]  # somebody's own measures
+    found: dict[str, Any] = {column: raw[column] for column in raw.columns}
+    found |= _numbers(raw[list(NUMBERS)], where)
+    found |= {column: flags(raw[column], where) for column in FLAGS}
+    found |= {column: _numbers_if_all(raw[column], where) for column in own}
+    cells = pd.DataFrame({c: found[c] for c in raw.columns}, index=raw.index)
     check_cells(cells, where)
     for column in TEXT:
         safe_names.check(cells[column].unique(), column, where)
@@ -206,18 +213,24 @@ def _refuse_missing_columns(
         raise PrunebenchError(f"{where} lacks the column(s) {', '.join(missing)}{hint}")
 
 
-def _numbers(values: pd.Series, where: str) -> pd.Series:
-    """Parse as float64; raise PrunebenchError that shows the first text that is no number."""
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    wrong = (numbers.isna() & values.notna()).to_numpy(bool, copy=True)
-    if wrong.any():
-        wrong[wrong] = values[wrong].astype(str).str.lower() != "nan"
-    if wrong.any():
-        line = int(np.flatnonzero(wrong)[0])
-        raise PrunebenchError(
-            f"{where}: {values.name} must be a number, row {line + 2} has {values.iloc[line]!r}"
-        )
-    return numbers
+def _numbers(raw: pd.DataFrame, where: str) -> dict[str, Any]:
+    """Parse every column as float64; refuse with the first text of a column that is no number."""
+    columns = list(raw.columns)
+    parsed: dict[str, Any] = {}
+    width = max(1, AT_ONCE // max(1, len(raw)))  # by hundreds: pandas takes a millisecond for each
+    for some in (columns[start : start + width] for start in range(0, len(columns), width)):
+        texts = raw[some].to_numpy(object)
+        numbers = np.asarray(pd.to_numeric(texts.ravel(), errors="coerce"), "float64")
+        numbers = numbers.reshape(texts.shape)
+        parsed |= {column: numbers[:, place] for place, column in enumerate(some)}
+        lines, places = np.nonzero(np.isnan(numbers) & pd.notna(texts))
+        for place, line in sorted(zip(places.tolist(), lines.tolist(), strict=True)):
+            if str(texts[line, place]).lower() != "nan":
+                raise PrunebenchError(
+                    f"{where}: {some[place]} must be a number, row {line + 2} has"
+                    f" {texts[line, place]!r}"
+                )
+    return parsed
 
 
 def _numbers_if_all(values: pd.Series, where: str) -> pd.Series:

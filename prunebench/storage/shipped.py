@@ -10,7 +10,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED = _PACKAGE / "shipped"
-SNAKEFILE, CONFIGS = "Snakefile", "config"
+SNAKEFILE, CONFIGS, PROFILES = "Snakefile", "config", "profiles"
 
 
 def checkout() -> Path | None:

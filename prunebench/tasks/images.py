@@ -82,6 +82,20 @@ def decode(items: Iterable[Encoded], count: int, task: Task) -> Split:
     return Split(images, labels)
 
 
+def stored_size(path: Path) -> tuple[int, int]:
+    """Return width and height that an image's file says, of the formats that ``decode`` takes.
+
+    Raises:
+        PrunebenchError: it is no image of these, or damaged.
+    """
+    require_plain(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception as error:  # as in ``_decode_one``
+        raise PrunebenchError(f"{path} cannot be read: {_reason(error)}") from error
+
+
 def fit(images: Images, task: Task) -> Images:
     """Return images [N, H, W, C] in the task's channels and size; the same array if it has them."""
     height, width, channels = images.shape[1:]
@@ -113,9 +127,12 @@ def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
         raise PrunebenchError(f"{where}: {error}") from error
     # what Pillow raises for damaged bytes is no closed set: OSError, SyntaxError, struct.error …
     except Exception as error:
-        # the text of "cannot identify image file" ends in the address of an object
-        reason = one_line(error).split(" <_io")[0]
-        raise PrunebenchError(f"{where}: the image cannot be decoded ({reason})") from error
+        raise PrunebenchError(f"{where}: the image cannot be decoded ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return Pillow's text without the address of an object, in which it may end."""
+    return one_line(error).split(" <_io")[0]
 
 
 def _pixels(image: Image.Image, task: Task) -> Images:

@@ -149,7 +149,10 @@ def _load(target: Path) -> TaskData:
         raise PrunebenchError(
             f"{target} is damaged or truncated (its SHA-256 is not the one recorded): {remedy}"
         )
-    tensors = load_file(target)
+    try:
+        tensors = load_file(target)
+    except Exception as error:  # of a file that another program wrote, whatever comes
+        raise PrunebenchError(f"{target} is damaged: {remedy}") from error
     try:
         splits = [*SPLITS, *({CALIBRATION} & set(sizes))]
         inputs = {split: tensors[f"{split}_{form.key}"] for split in splits}

@@ -74,7 +74,9 @@ def test_a_file_is_never_written_over() -> None:
     ],
 )  # fmt: skip
 def test_all_cores_are_used_unless_something_else_is_said(options: list[str], cores: bool) -> None:
-    given = ["--snakefile", str(ROOT / "Snakefile"), *(["--cores", "all"] if cores else [])]
+    profile = ["--workflow-profile", str(ROOT / "profiles" / "default")]
+    snakefile = ["--snakefile", str(ROOT / "Snakefile")]
+    given = [*snakefile, *profile, *(["--cores", "all"] if cores else [])]
     assert arguments(options) == [*given, *options]
     assert arguments(["x.yaml", *options]) == ["--configfile", "x.yaml", *given, *options]
 
@@ -90,3 +92,22 @@ def test_a_configuration_that_stands_first_is_read_before_snakemake_does() -> No
     Path("evil.yaml").write_text("__use_yte__: true\n")
     with pytest.raises(PrunebenchError, match=r"evil\.yaml: .*template"):
         CliRunner().invoke(cli.app, ["workflow", "evil.yaml", "-n"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("where", ["profiles/default", "default"])
+def test_a_profile_that_lies_in_the_current_folder_is_not_read(where: str) -> None:
+    """Snakemake takes it where none is named, and runs its templates."""
+    from snakemake import cli as snakemake
+
+    folder = Path(where)
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(
+        "__use_yte__: true\n"
+        "__definitions__:\n  - import pathlib; pathlib.Path('ran').touch()\n"
+        "latency-wait: 77\n"
+    )
+    _, given = snakemake.parse_args(arguments(["--dry-run"]))
+    assert not Path("ran").exists()
+    assert given.latency_wait != 77
+    _, given = snakemake.parse_args(arguments(["--dry-run", "--workflow-profile", where]))
+    assert given.latency_wait == 77  # named in plain sight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -27,3 +28,15 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         load_arrays(tmp_path / "pipe")
     with pytest.raises(PrunebenchError, match="none"):
         load_arrays(tmp_path / "none")
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
+def test_a_type_that_numpy_lacks_is_refused(tmp_path: Path, kind: str) -> None:
+    stated = {"a": {"dtype": kind, "shape": [2], "data_offsets": [0, 4 if kind == "BF16" else 2]}}
+    header = json.dumps(stated).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(
+        len(header).to_bytes(8, "little") + header + b"\0" * stated["a"]["data_offsets"][1]
+    )
+    with pytest.raises(PrunebenchError, match=r"x\.safetensors is missing or damaged"):
+        load_arrays(path)

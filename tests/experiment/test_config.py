@@ -296,3 +296,9 @@ def test_a_configuration_is_read_or_refused_and_nothing_else(
 def test_any_value_is_refused_as_a_configuration(value: Any) -> None:
     with pytest.raises(PrunebenchError):
         config.parse(value)
+
+
+def test_methods_that_are_no_list_beside_methods_to_probe() -> None:
+    given = {"methods": True, "probes": {"sensitivity": ["magnitude"]}}
+    with pytest.raises(PrunebenchError, match="methods"):
+        config.parse(given)

@@ -13,9 +13,12 @@ import torch
 from prunebench.compression.encoding import load_compressed
 from prunebench.compression.shrunk_files import load_shrunk
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.settings import Task
+from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.published.read_foreign import read_text_table
 from prunebench.report.tables import compression_tables
+from prunebench.runner.progress.failures import last_words
 from prunebench.statistics.cells_table import read_cells
 from prunebench.storage.cell_files import load_tensors
 from prunebench.storage.files import read_json, read_sealed, read_text, sha256_file
@@ -35,6 +38,8 @@ def source(name: str) -> Callable[[Path], Any]:
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
+    "settings": read_yaml, "a job's last words": last_words,
+    "code": lambda path: OwnCode(path, "score").check(),
     "text": read_text, "JSON": read_json, "record": read_sealed, "hash": sha256_file,
     "tensors": load_tensors, "cells": read_cells, "foreign table": read_text_table,
     "times": lambda path: compression_tables.read(path, ()),

@@ -70,6 +70,13 @@ def test_names_that_look_like_missing_values_stay_names(
         (lambda t: t.assign(sparsity=t["sparsity"] * 100), "percentage, or a compression"),
         (lambda t: t.assign(status="OK"), "unknown status 'OK'.*did you mean|unknown status"),
         (lambda t: t.assign(seed="first"), "seed must be a number, row 2 has 'first'"),
+        # of two columns the one further left is told, and of it the first row
+        (
+            lambda t: t.assign(sparsity=["0.5", "x", *["y"] * (len(t) - 2)], macs_kept="1_0"),
+            "sparsity must be a number, row 3 has 'x'",
+        ),
+        (lambda t: t.assign(macs_kept="1_0"), "macs_kept must be a number, row 2 has '1_0'"),
+        (lambda t: t.assign(**{"x\x1b": 1, r"x\x1b": 2}), "two columns are shown as"),
         (lambda t: t.assign(seed=0.5), "whole number"),
         (lambda t: t.assign(control="maybe"), "control must be True or False, row 2 has 'maybe'"),
         (lambda t: t.assign(recovered=9), r"recovered must be a fraction in \[0,1\], found 9"),

@@ -229,6 +229,15 @@ def test_a_damaged_parquet_file_is_read_or_refused(
         read_table(path)
 
 
+@pytest.mark.parametrize("kind", [pa.date32(), pa.duration("s")])
+def test_a_parquet_day_beyond_all_years(tmp_path: Path, kind: Any) -> None:
+    """Arrow stores it, and Python has no such day."""
+    most = 2**31 - 1 if kind == pa.date32() else 2**62
+    pq.write_table(pa.table({"x": pa.array([most], kind)}), tmp_path / "a.parquet")
+    with pytest.raises(PrunebenchError, match=r"a\.parquet is no readable Parquet file"):
+        read_table(tmp_path / "a.parquet")
+
+
 def test_a_parquet_text_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     column = pa.array([b"gr\xfcn"]).view(pa.string())

@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, reason_of
 from prunebench.report.document.elements import Document
 from prunebench.report.html_template import rendered
+from prunebench.storage.files import require_plain
 
 WIDTHS = (1440, 1080, 760)  # pixels; the widest at which all figures fit is taken
 COLOURS = 128  # enough for lines and letters, and a third of the bytes
@@ -61,11 +62,15 @@ def embedded(paths: Iterable[Path]) -> dict[Path, str]:
 def _uri(path: Path, width: int) -> str:
     from PIL import Image
 
+    require_plain(path)
     try:
-        with Image.open(path) as file:
+        # of another format, a file may start a program as it is opened
+        with Image.open(path, formats=("PNG",)) as file:
             picture = file.convert("RGB")
-    except OSError as error:
-        raise PrunebenchError(f"{path} is damaged: {error}; draw the figures again") from error
+    except Exception as error:  # what Pillow raises for damaged bytes is no closed set
+        raise PrunebenchError(
+            f"{path} is damaged: {reason_of(error)}; draw the figures again"
+        ) from error
     if picture.width > width:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)

@@ -14,6 +14,7 @@ from prunebench.errors import PrunebenchError, printable, text_of
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.runner.progress.time_left import Effort, efforts
+from prunebench.storage.files import require_plain
 from prunebench.storage.layout import LEFT_IN_CELLS
 from prunebench.storage.records import FAILED
 
@@ -93,6 +94,7 @@ def wholly_failed(plan: Plan) -> list[str]:
 
 def last_words(log: Path) -> str:
     """Return the line that a log ends with; "" where that is no error: the job was killed."""
+    require_plain(log)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     said = [line for line in lines if line.strip()]
     # a process that is killed says nothing; the shell may, behind its last line of progress

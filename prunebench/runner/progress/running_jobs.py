@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.plan import Plan
+from prunebench.storage.files import require_plain
 from prunebench.storage.layout import Layout
 from prunebench.storage.lock import process_lock, write_held
 
@@ -85,6 +86,7 @@ def running(layout: Layout) -> list[Running]:
     found = []
     for path in sorted(_folder(layout).glob("*/*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
+            require_plain(path)
             said = json.loads(path.read_text(encoding="utf-8"))
             process, started = int(said["process"]), float(said["started"])
             kind, job = path.parent.name, path.stem

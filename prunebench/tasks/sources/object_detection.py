@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.storage.files import require_plain
 from prunebench.tasks.boxes import check_boxes, padded
 from prunebench.tasks.downloads import fetch_whole, root_of
-from prunebench.tasks.images import Encoded, decode
+from prunebench.tasks.images import Encoded, decode, stored_size
 from prunebench.tasks.known_datasets import known_dataset
 from prunebench.tasks.raw import Raw, Split, local_path, one_line
 
@@ -157,17 +156,10 @@ def _number(name: str, names: tuple[str, ...], where: str) -> int:
 
 def _split(paths: Sequence[Path], found: Sequence[Found], task: Task) -> Split:
     """Return images at the task's size with their boxes, in pixels of that size."""
-    from PIL import Image
-
     size = float(task.image_size or 0)
     scaled = []
     for path, boxes in zip(paths, found, strict=True):
-        require_plain(path)
-        try:
-            with Image.open(path) as image:
-                width, height = image.size
-        except OSError as error:
-            raise PrunebenchError(f"{path} cannot be read: {one_line(error)}") from error
+        width, height = stored_size(path)
         check_boxes(boxes, width, height, str(path))
         factors = np.array([size / width, size / height, size / width, size / height, 1])
         scaled.append([list(np.array(box) * factors) for box in boxes])

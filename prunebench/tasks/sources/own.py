@@ -13,7 +13,7 @@ are tokens, 0 pads at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,21 @@ def read(task: Task, folder: Path) -> Raw:
             + ", ".join(f"{form} ({split})" for split, form in forms.items())
         )
     form = forms["train"]
-    names = given.get(CLASSES)
     return Raw(
-        splits["train"], splits.get("val"), splits.get("test"),
-        None if names is None else tuple(str(name) for name in names),
+        splits["train"], splits.get("val"), splits.get("test"), _names(given, task),
         facts=_vocabulary(splits) if form == "tokens" else {}, item=_ITEMS[form], form=form,
     )  # fmt: skip
+
+
+def _names(given: Mapping[str, Any], task: Task) -> tuple[str, ...] | None:
+    names = given.get(CLASSES)
+    names = names.tolist() if isinstance(names, np.ndarray) else names
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        where = f"task {task.name!r}: {task.path}"
+        raise PrunebenchError(f"{where}: {CLASSES} must be a list of names, one for each class")
+    return tuple(str(name) for name in names)
 
 
 def _called(own: OwnCode, task: Task) -> Mapping[str, Any]:
@@ -126,7 +135,7 @@ def _stored(path: Path, task: Task) -> Mapping[str, Any]:
             if any(part is None for part in parts):
                 raise PrunebenchError(f"{where}: {split} needs {split}_inputs and {split}_targets")
             splits[split] = tuple(parts)
-    return splits | ({CLASSES: found[CLASSES].tolist()} if CLASSES in found else {})
+    return splits | ({CLASSES: found[CLASSES]} if CLASSES in found else {})
 
 
 def _check_keys(task: Task, there: list[str], where: str) -> None:

@@ -59,7 +59,7 @@ def changed_value(draw: Callable[..., Any], seeds: Sequence[Any]) -> Any:
         holder, key = draw(st.sampled_from(places))
         what = draw(st.sampled_from(("value", "value", "remove", "rename", "double")))
         if what == "value" or holder is whole:
-            holder[key] = draw(ANY)
+            holder[key] = deepcopy(draw(ANY))  # the next change may fall within it
         elif what == "remove":
             del holder[key]
         elif isinstance(holder, dict):

@@ -516,7 +516,7 @@ def mlflow(folder: Path) -> Reader:
     from prunebench.tracking import export, sync
     from tests.tracking import helpers as made_up
 
-    sync.GRACE = 0.5  # a server that names a next page for ever is left after that
+    sync.GRACE = 0.1  # a server that names a next page for ever is left after that
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     logging.disable()
     layout, _ = made_up.experiment(folder / "smoke", methods=())

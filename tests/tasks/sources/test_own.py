@@ -122,6 +122,8 @@ def test_whole_numbers_are_tokens(give: Give) -> None:
         ("return {'train': {0: ([1.0], 0), 2: ([1.0], 0)}}", "train: item 1: KeyError: 1"),
         ("return {'train': ([[1.0]], [0]), 'test': ([[1]], [0])}",
          "the splits hold arrays (train), tokens (test)"),
+        ("return {'train': ([[1.0]], [0]), 'classes': 3}", "classes must be a list of names"),
+        ("return {'train': ([[1.0]], [0]), 'classes': np.array(3)}", "must be a list of names"),
     ],
 )  # fmt: skip
 def test_what_is_no_data(give: Give, body: str, message: str) -> None:
@@ -169,6 +171,10 @@ def test_paths_that_name_no_data(
     [
         ({"train_inputs": [[1.0]]}, "train needs train_inputs and train_targets"),
         ({"train_input": [[1.0]]}, "unknown array 'train_input'; did you mean 'train_inputs'"),
+        (
+            {"train_inputs": [[1.0]], "train_targets": [0], "classes": np.array(3)},
+            "classes must be a list of names",
+        ),
         ({"train_inputs": np.array([None]), "train_targets": [0]}, "cannot be read"),
     ],
 )
