@@ -18,9 +18,11 @@ from torch import Tensor
 from prunebench.errors import Refused
 from prunebench.experiment.part_kinds import Allocation
 from prunebench.experiment.registry import allocation, check_parameters, find, load
-from prunebench.pruning.masks import tied
+from prunebench.pruning.masks import only, tied
 from prunebench.pruning.view import Scores
 
+_MANY = 1 << 18  # scores of which a sample is worth its while
+_STEP = 101  # every so manieth of them is in it; a prime, since kernels repeat
 Draw = Callable[[str], torch.Generator]  # purpose -> a generator of its own
 Keep = dict[str, Tensor]
 
@@ -37,19 +39,43 @@ def remove_lowest(scores: Tensor, remove: int, generator: torch.Generator) -> Te
         Bool of the shape of ``scores``, exactly ``remove`` of them False.
     """
     flat = scores.detach().flatten()
-    keep = torch.ones(flat.numel(), dtype=torch.bool, device=flat.device)
-    if remove > 0:
-        threshold = flat.kthvalue(remove).values
-        keep = flat >= threshold
+    if remove <= 0:
+        return torch.ones(scores.shape, dtype=torch.bool, device=flat.device)
+    threshold = _smallest(flat, remove)
+    keep = flat > threshold
+    missing = remove - flat.numel() + int(keep.count_nonzero())
+    if missing:  # some at the threshold stay: they are drawn
         tied = (flat == threshold).nonzero().squeeze(1)
-        missing = remove - flat.numel() + int(keep.count_nonzero())
+        missing += len(tied)
+        keep[tied] = True
         # the draw covers every position, so that a larger sparsity ranks its ties alike
         drawn = torch.rand(flat.numel(), generator=generator).to(flat.device)[tied]
-        last = drawn.kthvalue(missing).values  # there is always one: the threshold itself
+        last = drawn.kthvalue(missing).values  # there is always one, since not all of them stay
         keep[tied[drawn < last]] = False
         equal = tied[drawn == last]
         keep[equal[: remove - flat.numel() + int(keep.count_nonzero())]] = False
     return keep.view(scores.shape)
+
+
+def _smallest(flat: Tensor, rank: int) -> Tensor:
+    """Return the ``rank``-th smallest of many numbers, as ``kthvalue`` does.
+
+    A sample says between which two it must lie; if so, only those in between are searched.
+    """
+    if flat.numel() < _MANY:
+        return flat.kthvalue(rank).values
+    sample = flat[::_STEP]
+    place = rank / flat.numel() * len(sample)
+    spread = 3 * len(sample) ** 0.5  # six standard deviations of the place at the most
+    ordered = sample.sort().values
+    low = ordered[max(0, int(place - spread))]
+    high = ordered[min(len(ordered) - 1, int(place + spread))]
+    above = flat > low
+    below = flat.numel() - int(above.count_nonzero())
+    between = flat[above.logical_and_(flat <= high)]
+    if below < rank <= below + len(between):
+        return between.kthvalue(rank - below).values
+    return flat.kthvalue(rank).values
 
 
 def drawn_units(scores: Scores, keep: Keep, compares: str) -> Keep:
@@ -66,12 +92,11 @@ def drawn_units(scores: Scores, keep: Keep, compares: str) -> Keep:
     if compares == "nothing" or not scores:
         return {}
     if compares == "network":
-        flat = tied(
-            torch.cat([value.flatten() for value in scores.values()])[None],
-            torch.cat([keep[name].flatten() for name in scores])[None],
-        )[0].split([value.numel() for value in scores.values()])
-        parts = zip(scores.items(), flat, strict=True)
-        return {name: part.view(value.shape) for (name, value), part in parts}
+        removed = [only(value, ~keep[name]) for name, value in scores.items()]
+        threshold = torch.stack([value.max() for value in removed]).max()
+        if threshold.isneginf():
+            return {}
+        return {name: keep[name] & (value == threshold) for name, value in scores.items()}
     found = {}
     for name, value in scores.items():
         rows = len(value) if compares == "row" else 1
@@ -82,11 +107,13 @@ def drawn_units(scores: Scores, keep: Keep, compares: str) -> Keep:
 
 def gone_of(value: Tensor) -> int:
     """Return how many units of a tensor are gone already."""
-    return int((value == -torch.inf).count_nonzero())
+    return int(value.isneginf().count_nonzero())
 
 
 def most(value: Tensor, least: int) -> int:
     """Return how many units of a tensor may be gone: all but ``least``, as far as they are left."""
+    if not least:
+        return value.numel()
     alive = value.numel() - gone_of(value)
     return value.numel() - min(least, alive)
 

@@ -16,7 +16,7 @@ from prunebench.experiment.validation import validated
 from prunebench.pruning import compose, left_out
 from prunebench.pruning.held_networks import made_permanent, require_tensor, unwrapped
 from prunebench.pruning.layers import Layers, sort_layers
-from prunebench.pruning.masks import Masks, apply
+from prunebench.pruning.masks import Masks
 from prunebench.pruning.view import Batches, Loss, View
 
 
@@ -73,25 +73,21 @@ def prune(
     traced = example if example is not None or not given else given[0][0]
     layers = sort_layers(inner, settings, traced)
     _check(layers, earlier, sparsity)
-    # found once: a round need not trace again
+    # found once: the view need not trace again
     settings = settings.model_copy(update={"classifier": [*layers.classifier]})
 
-    views: list[View] = []
+    view = View(
+        inner, batches=given, loss=loss, seed=seed, prunable=settings, within=earlier,
+        example=example,
+    )  # fmt: skip
 
     def look(masks: Masks | None) -> View:
-        apply(inner, masks or {})
-        within = {**earlier, **(masks or {})}
-        view = View(
-            inner, batches=given, loss=loss, seed=seed, prunable=settings, within=within,
-            example=example,
-        )  # fmt: skip
-        views.append(view)
-        return view
+        return view if masks is None else view.pruned(masks)
 
     rounds = resolved.schedule.parameters.get("rounds", 1)
     scored, masks = compose.masks_in_rounds(resolved, look, sparsity, rounds)
     compose.prune(inner, scored, masks)
-    for line in _notable(views[-1], layers, settings):
+    for line in _notable(view, layers, settings):
         warnings.warn(line, stacklevel=2)
     return {f"{prefix}{name}": mask for name, mask in {**earlier, **masks}.items()}
 

@@ -42,11 +42,22 @@ def score(method: Method | First, view: View) -> Compensated:
     )
     with torch.random.fork_rng():
         # a criterion that draws from the global generator still repeats itself
-        torch.manual_seed(derive_seed(view.seed, "global"))
+        _seed(derive_seed(view.seed, "global"))
         scored = criterion(view, **parameters)
     scored = scored if isinstance(scored, Compensated) else Compensated(scored, lambda masks: {})
     _refuse_others(scored.scores, method.criterion.name)
     return scored
+
+
+def _seed(seed: int) -> None:
+    """Seed the global generators, also those of a GPU in use.
+
+    Where none is in use, ``torch.manual_seed`` would write down each call for when one will be.
+    """
+    if torch.cuda.is_initialized():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
 
 
 def _refuse_others(scores: Any, name: str) -> None:

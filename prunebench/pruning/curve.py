@@ -213,13 +213,13 @@ class Curve:
             Refused: most of what they keep was drawn among equal scores.
         """
 
+        view = self.view(deepcopy(model))
+
         def look(masks: Masks | None) -> View:
-            pruned = deepcopy(model)
-            apply(pruned, masks or {})
-            return self.view(pruned, masks)
+            return view if masks is None else view.pruned(masks)
 
         scored, masks = compose.masks_in_rounds(self.method, look, sparsity, rounds)
-        return scored, compose.checked_for_draws(self.method, look(None), masks, sparsity)
+        return scored, compose.checked_for_draws(self.method, self.view(model), masks, sparsity)
 
     def recover(
         self, model: nn.Module, scored: Compensated, masks: Masks, before: Tensor | None

@@ -61,6 +61,17 @@ def search_of(masks: Mapping[str, Tensor]) -> Search:
     return masks.search if isinstance(masks, Chosen) else NO_SEARCH
 
 
+def only(scores: Tensor, chosen: Tensor) -> Tensor:
+    """Return scores where ``chosen`` is True, -inf elsewhere; ``masked_fill`` takes longer.
+
+    Args:
+        scores: of any shape, none of them NaN.
+        chosen: bool of the same shape.
+    """
+    bound = chosen.to(scores.dtype).sub_(0.5).mul_(torch.inf)
+    return torch.minimum(scores, bound, out=bound)
+
+
 def tied(scores: Tensor, keep: Tensor) -> Tensor:
     """Return which units of each row were kept although one of the same score was removed.
 
@@ -71,8 +82,7 @@ def tied(scores: Tensor, keep: Tensor) -> Tensor:
     Returns:
         Bool of the same shape: those at the threshold, whose choice was a draw.
     """
-    removed = scores.masked_fill(keep | scores.isneginf(), -torch.inf)
-    threshold = removed.amax(1, keepdim=True)
+    threshold = only(scores, ~keep).amax(1, keepdim=True)
     return keep & (scores == threshold) & ~threshold.isneginf()
 
 

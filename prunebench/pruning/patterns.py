@@ -15,7 +15,7 @@ from prunebench.errors import Refused
 from prunebench.experiment.registry import pattern
 from prunebench.pruning.groups import Group, Slice, expand, kept_dims, kept_weights
 from prunebench.pruning.layers import TRANSPOSED, Layer
-from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones, tied
+from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones, only, tied
 from prunebench.pruning.view import GroupScores, Scores, View
 
 Allocate = Callable[[Scores, int, int], dict[str, Tensor]]  # scores, how many go, least to keep
@@ -25,7 +25,7 @@ def _checked(view: View, scores: Scores) -> Scores:
     for name, value in scores.items():
         if name not in view.layers:
             raise Refused(f"the criterion scored {name!r}, which may not be pruned")
-        if value.isnan().any():
+        if value.numel() and value.max().isnan():  # which it is where any is
             raise Refused(
                 f"the criterion gave NaN for {int(value.isnan().sum())} units of {name!r}"
             )
@@ -59,7 +59,7 @@ def _weight_scores(view: View, scores: Scores) -> Scores:
             )
         value = scores[name].detach().float()
         within = view.within.get(name)
-        gone[name] = value if within is None else value.masked_fill(~within, -torch.inf)
+        gone[name] = value if within is None else only(value, within)
     return gone
 
 

@@ -19,7 +19,7 @@ from prunebench.pruning.blocks import Block, find_blocks
 from prunebench.pruning.coupling import Coupling, find_groups, whole_layers
 from prunebench.pruning.groups import Group
 from prunebench.pruning.layers import RECURRENT, TRANSPOSED, Layer, prunable_layers, without_inputs
-from prunebench.pruning.masks import Masks
+from prunebench.pruning.masks import Masks, apply
 from prunebench.pruning.modes import differentiable, evaluating
 from prunebench.pruning.recurrent_course import courses, part_of
 from prunebench.storage.hashing import derive_seed
@@ -129,6 +129,8 @@ class View:
         # whether how many weights of each layer go is known without scores (trait counts_alone)
         self.counts_known = False
         self.memory: dict[Any, Any] = {}  # what a method needs at every sparsity, by what it is
+        # what a criterion needs in every round, and stays true while weights are set to zero
+        self.lasting: dict[Any, Any] = {}
         self._batches = batches
         self._means: dict[str, dict[str, Tensor]] = {}  # mean gradients, by mode of batch norms
 
@@ -239,6 +241,15 @@ class View:
         finally:
             for value in frozen:
                 value.requires_grad_(False)
+
+    def pruned(self, masks: Masks) -> View:
+        """Set to zero, in place, what masks remove; return a view of the network that is left."""
+        apply(self.model, masks)
+        view = copy(self)
+        for name in ("own_norms", "coupling", "blocks"):  # were found by running the network
+            view.__dict__.pop(name, None)
+        view.within, view._means, view.memory = {**self.within, **masks}, {}, {}
+        return view
 
     def few(self, samples: int) -> View:
         """Return a view of the same network with only the first ``samples`` calibration samples."""

@@ -105,6 +105,42 @@ def test_global_is_nested_and_takes_the_lowest(values, least) -> None:
                 assert flat[~kept].max() <= flat[kept].min()
 
 
+def in_order(scores: Tensor, remove: int, drawn: Tensor) -> Tensor:
+    """What stays when the lowest go one by one: of equal scores the lowest draw, then the first."""
+    flat, draws = scores.flatten().tolist(), drawn.tolist()
+    order = sorted(range(len(flat)), key=lambda place: (flat[place], draws[place], place))
+    keep = torch.ones(len(flat), dtype=torch.bool)
+    keep[order[:remove]] = False
+    return keep.view(scores.shape)
+
+
+@quick
+@given(values=st.one_of(st.lists(ties, min_size=1, max_size=30), st.lists(anything, min_size=1)),
+       share=st.floats(0, 1), seed=st.integers(0, 9))  # fmt: skip
+def test_ties_are_drawn_over_all_positions(values, share, seed) -> None:
+    """Also where a draw is not made, since no score at the threshold is kept."""
+    scores = torch.tensor(values, dtype=torch.float32)
+    remove = round(share * len(values))
+    drawn = torch.rand(len(values), generator=torch.Generator().manual_seed(seed))
+    keep = remove_lowest(scores, remove, torch.Generator().manual_seed(seed))
+    assert torch.equal(keep, in_order(scores, remove, drawn))
+
+
+@pytest.mark.parametrize("levels", [0, 3, 500])
+@pytest.mark.parametrize("gone", [0.0, 0.6])
+def test_the_lowest_of_many_are_those_that_sorting_finds(levels: int, gone: float) -> None:
+    """More scores than a sample is taken of: all different, few different ones, and gone ones."""
+    draws = torch.Generator().manual_seed(1)
+    count = allocation._MANY + 7
+    scores = torch.rand(count, generator=draws)
+    if levels:
+        scores = (scores * levels).floor()
+    scores[torch.rand(count, generator=draws) < gone] = -torch.inf
+    ordered = scores.sort().values
+    for rank in (1, 5, int(gone * count) + 900, count // 2, count - 3, count):
+        assert allocation._smallest(scores, rank) == ordered[rank - 1]
+
+
 @quick
 @given(values=layers)
 def test_uniform_takes_the_lowest_of_each_layer(values) -> None:

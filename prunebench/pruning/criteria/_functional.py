@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -34,20 +34,16 @@ def network(
     view: View,
     names: Sequence[str] | None = None,
     *,
-    dtype: torch.dtype | None = None,
-    change: Callable[[Tensor], Tensor] = lambda value: value,
     batch_norm: str = "eval",
 ) -> Iterator[FunctionalNetwork]:
     """Yield the view's network, in eval mode, as a function of some of its weights.
 
-    Attention is computed so that it can be differentiated twice, and autocast is off. The model
-    itself, its flags and its gradients stay as they are.
+    In single precision at least, and as ``derivable`` says. The model itself, its flags and its
+    gradients stay as they are.
 
     Args:
         view: the network.
         names: the weights; None: all prunable ones.
-        dtype: to compute in; None: the model's own, single precision at least.
-        change: applied to every parameter and every floating-point buffer.
         batch_norm: ``train`` normalizes by each batch's own statistics.
     """
     model = view.model
@@ -55,13 +51,10 @@ def network(
     def full(tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():
             return tensor
-        return tensor.to(dtype or torch.promote_types(tensor.dtype, torch.float32))
+        return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
-    def value_of(tensor: Tensor) -> Tensor:
-        return change(full(tensor.detach())) if tensor.is_floating_point() else tensor
-
-    state = {name: value_of(tensor) for name, tensor in model.named_parameters()}
-    state |= {name: value_of(tensor) for name, tensor in model.named_buffers()}
+    state = {name: full(tensor.detach()) for name, tensor in model.named_parameters()}
+    state |= {name: full(tensor.detach()) for name, tensor in model.named_buffers()}
     weights = {
         name: state[name].detach().requires_grad_(True)
         for name in (view.layers if names is None else names)
@@ -71,14 +64,20 @@ def network(
     def logits(inputs: Tensor) -> Tensor:
         return logits_of(functional_call(model, state, (full(inputs),)))
 
+    with evaluating(model, batch_norm), derivable(model):
+        yield FunctionalNetwork(weights, logits)
+
+
+@contextmanager
+def derivable(model: nn.Module) -> Iterator[None]:
+    """Allow for second derivatives within the block: of attention too, and without autocast."""
     device = next(model.parameters()).device
     with ExitStack() as stack:
-        stack.enter_context(evaluating(model, batch_norm))
         stack.enter_context(differentiable(model))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        yield FunctionalNetwork(weights, logits)
+        yield
 
 
 def gradient(

@@ -10,10 +10,15 @@ import torch
 from torch import nn
 
 from prunebench.errors import Refused
-from prunebench.experiment.settings import Prunable
+from prunebench.experiment import config
+from prunebench.experiment.settings import Model, Prunable
+from prunebench.pruning import compose
 from prunebench.pruning.api import prune
 from prunebench.pruning.criteria.synflow import synflow
+from prunebench.pruning.masks import apply
 from prunebench.pruning.view import View
+from prunebench.tasks.network_facts import NetworkFacts
+from prunebench.training import models
 
 ALL = Prunable(head=True)
 
@@ -112,6 +117,36 @@ def test_rounds_keep_every_layer_where_one_round_takes_one_whole():
         assert sum(int(mask.sum()) for mask in masks.values()) == total - round(0.99 * total)
         kept[rounds] = min(int(mask.sum()) for mask in masks.values())
     assert kept[1] == 0 < kept[100]
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "seed-cnn", "test_vit"])
+@pytest.mark.parametrize("equal", [False, True])
+def test_rounds_on_one_network_are_those_on_a_new_one_each(name: str, equal: bool) -> None:
+    """The network of |w| is made once; here every round begins with an untouched view."""
+    model = models.create(Model(name=name), NetworkFacts.of_images(10, 3, 32), seed=0)
+    if equal:  # many ties
+        with torch.no_grad():
+            for value in model.parameters():
+                value.copy_((value * 8).round() / 8 + 0.125 * (value > 0))
+    before = deepcopy(model.state_dict())
+    schedule = {"name": "at-initialization", "rounds": 4}
+    method = {"criterion": "synflow", "schedule": schedule, "recovery": "weight-rewinding"}
+    data = batches(3, 32, 32)
+    found = prune(model, method, 0.9, batches=data)
+
+    plain = config.method({"name": "one", "criterion": "synflow"})
+    masks: dict[str, torch.Tensor] = {}
+    for number in range(1, 5):
+        other = models.create(Model(name=name), NetworkFacts.of_images(10, 3, 32), seed=0)
+        other.load_state_dict(before)
+        apply(other, masks)
+        view = View(other, batches=data, within=masks)
+        target = 0.9 if number == 4 else 1 - 0.1 ** (number / 4)
+        masks = dict(compose.masks_at(plain, view, synflow(view), target))
+    assert found.keys() == masks.keys()
+    assert all(torch.equal(found[name], mask) for name, mask in masks.items())
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key] * masks.get(key, torch.ones_like(value).bool()))
 
 
 def test_refuses_what_has_no_meaning():
