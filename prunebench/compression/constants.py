@@ -59,7 +59,9 @@ def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
         values = args[0]
         channel = 1 if isinstance(module, CONVOLUTIONS) else values.ndim - 1
         flat = values.movedim(channel, 0).flatten(1)
-        low, high = flat.amin(1), flat.amax(1)
+        # of no places, as a detector's boxes where it finds none, nothing is known
+        unknown = torch.full((len(flat),), torch.nan).to(flat)
+        low, high = (flat.amin(1), flat.amax(1)) if flat.numel() else (unknown, unknown)
         if module in found:
             low = torch.minimum(low, found[module].low)
             high = torch.maximum(high, found[module].high)

@@ -362,9 +362,24 @@ def _leaks(model: nn.Module, trial: nn.Module, groups: list[Group], example: Ten
         other[name] = torch.where(mask, state[name], _drawn(state[name], draw))
         whole = read.get(name, torch.ones_like(mask))
         state[name], other[name] = state[name] * whole, other[name] * whole
-    one, two = (_outputs(trial, values, example) for values in (state, other))
-    pairs = zip(one, two, strict=True)
-    return not all(bool((a - b).abs().max() <= _ROUNDING * a.abs().max()) for a, b in pairs)
+    try:
+        one, two = (_outputs(trial, values, example) for values in (state, other))
+    except Exception:  # a forward pass on drawn values may raise anything, and then shows nothing
+        return True
+    return not _same(one, two)
+
+
+def _same(one: list[Tensor], two: list[Tensor]) -> bool:
+    """Return whether outputs are the same up to rounding, and there are values to tell by.
+
+    How many values there are may depend on the network's own, as that of a detector's boxes.
+    """
+    if [a.shape for a in one] != [b.shape for b in two]:
+        return False
+    pairs = [(a, b) for a, b in zip(one, two, strict=True) if a.numel()]
+    return bool(pairs) and all(
+        bool((a - b).abs().max() <= _ROUNDING * a.abs().max()) for a, b in pairs
+    )
 
 
 @torch.no_grad()

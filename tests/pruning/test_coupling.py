@@ -427,3 +427,39 @@ class Whispering(nn.Module):
 )
 def test_a_weak_leak_is_a_leak(weight: float, names: set[str]) -> None:
     assert {group.name for group in found(Whispering(weight)).groups} == names
+
+
+class Detector(nn.Module):
+    """Rows for the places that score above a bound: as many as the values say."""
+
+    def __init__(self, bound: float) -> None:
+        super().__init__()
+        self.bound = bound
+        self.features, self.scores = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 1, 3)
+        self.body = nn.Conv2d(8, 12, 3)
+        self.hidden, self.boxes = nn.Linear(12, 6), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(x).relu()
+        rows = self.body(x).relu().movedim(1, -1)[self.scores(x)[:, 0] > self.bound]
+        return self.boxes(self.hidden(rows).relu())
+
+
+@pytest.mark.parametrize("bound", [0.0, 1e9])
+def test_outputs_may_be_as_many_as_the_values_say(bound: float) -> None:
+    torch.manual_seed(0)
+    model = Detector(bound).eval()
+    assert verify(model, model, images(2, size=16)) == 0.0
+    names = {group.name for group in found(model).groups}
+    # where no box is found nothing shows that a channel reaches none, so all stay
+    # (features stay: what chooses the rows reads them too, which no gradient shows)
+    assert names == ({"body.weight", "hidden.weight"} if bound == 0 else set())
+
+
+def test_boxes_that_were_not_found_leave_a_network_as_it_was() -> None:
+    torch.manual_seed(0)
+    model, inputs = Detector(0.0).eval(), images(2, size=16)
+    batches = [(inputs, torch.zeros(2, dtype=torch.long))]
+    masks = prunebench.prune(model, {"criterion": "magnitude"}, 0.5, batches=batches)
+    small = shrink(model, masks, inputs[:1])
+    assert verify(model, small.model, inputs) <= TOLERANCE
