@@ -19,7 +19,12 @@ def load_arrays(path: Path) -> Arrays:
     """Read a safetensors file; raise PrunebenchError where it is missing or damaged."""
     require_plain(path)
     try:
-        return load_file(path)
+        arrays = load_file(path)
     # of a type that numpy lacks, as bfloat16 and its kin: TypeError, AttributeError …
     except Exception as error:
         raise PrunebenchError(unreadable(path, error)) from error
+    # where a library of theirs is loaded numpy has them: what is refused must not hang on that
+    foreign = [str(array.dtype) for array in arrays.values() if array.dtype.isbuiltin != 1]
+    if foreign:
+        raise PrunebenchError(unreadable(path, TypeError(f"numpy has no {foreign[0]}")))
+    return arrays
