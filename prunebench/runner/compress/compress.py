@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from prunebench.experiment import config
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
-from prunebench.experiment.validation import Settings, validated
 from prunebench.report import compressed as report
 from prunebench.report.results import Results
 from prunebench.runner import pipeline
 from prunebench.runner.compress import choice as choices
 from prunebench.runner.compress import given, output_folder
+from prunebench.runner.compress.levels import kept_levels
 from prunebench.runner.compress.onnx_times import onnx_times, slower
 from prunebench.runner.compress.request import (
     DENSE_TUNED,
@@ -39,7 +38,7 @@ from prunebench.runner.compress.size_budget import Budget, Shares, sparsities_of
 from prunebench.runner.export_cell import CARD, Export, export_cell, rebuilt_cell
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.progress import grid_bar
-from prunebench.storage.files import read_json, write_json
+from prunebench.storage.files import write_json
 from prunebench.storage.layout import DATA
 from prunebench.storage.records import DENSE
 from prunebench.tasks.task_data import TaskData
@@ -49,14 +48,6 @@ from prunebench.training.loop import logits_of
 LEVELS, SAID = "levels.json", "compress.json"
 # the first that the network can be written as is the folder's own; ONNX stands beside it
 FORMATS, BESIDE = ("torch-export", "safetensors"), "onnx"
-
-
-class Levels(Settings):
-    """What was found before the search: it is not looked for again."""
-
-    name: str  # of the request
-    sparsities: list[float]
-    batch_norm: bool  # whether the network has any
 
 
 @dataclass(frozen=True)
@@ -208,15 +199,10 @@ def _json_value(value: Any) -> Any:
 
 def _planned(request: Request, folder: Path, cache: Path) -> Plan:
     """The plan of the search; which sparsities it looks at is found once, and kept."""
-    path = folder / SEARCH / LEVELS
-    stored = None
-    with suppress(PrunebenchError):
-        stored = validated(Levels, read_json(path), str(path))
-    if stored is None or stored.name != request.name:
-        found = {"name": request.name, **_levels(request, folder, cache)}
-        stored = validated(Levels, found, str(path))
-        write_json(path, found)
-    grid = request.grid(stored.sparsities, stored.batch_norm)
+    levels = kept_levels(
+        folder / SEARCH / LEVELS, request.name, lambda: _levels(request, folder, cache)
+    )
+    grid = request.grid(levels.sparsities, levels.batch_norm)
     return Plan(config.parse(grid, "compress"), folder)
 
 
