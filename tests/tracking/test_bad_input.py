@@ -97,8 +97,13 @@ def test_the_command_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "answer", ["[]", "3", "null", '{"experiment": 3}', '{"experiment": {"tags": 1}}', "<html>", ""]
-)
+    "answer",
+    [
+        "[]", "3", "null", '{"experiment": 3}', '{"experiment": {"tags": 1}}', "<html>", "",
+        # half a character, in a value and in the name of one
+        r'{"experiment": {"name": "\ud800"}}', r'{"experiment": {"\ud800": "x"}}',
+    ],
+)  # fmt: skip
 def test_a_server_that_answers_something_else(
     tmp_path: Path, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

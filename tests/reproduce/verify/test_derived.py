@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from prunebench.reproduce.verify.stored_experiment import chosen, load
 from prunebench.statistics.cells_table import read_text
 from prunebench.statistics.published_results import read_all
 from prunebench.storage.coordinates import Coordinates
-from prunebench.storage.files import read_json, write_json
-from prunebench.storage.layout import Layout
+from prunebench.storage.files import read_json, read_sealed, write_json, write_sealed
+from prunebench.storage.layout import PROBES, Layout
 from tests.conftest import ROOT
 from tests.reproduce.verify.conftest import Ran
 
@@ -86,6 +87,26 @@ def test_a_table_that_was_written_over_is_found(whole: Path, tmp_path: Path) -> 
         "tables/generalization.csv is not what follows from the cells",
         "tables/mine.md does not follow from these records",
     ]
+
+
+def test_a_pipe_in_place_of_a_table_is_not_waited_for(copy: Path) -> None:
+    (copy / "layers.csv").unlink()
+    os.mkfifo(copy / "layers.csv")
+    found = derive(copy)
+    assert found.differing_tables == ["layers.csv is not what follows from the cells"]
+    assert not found.confirmed
+
+
+def test_a_probe_with_values_of_no_column(copy: Path) -> None:
+    """Anybody can seal a file."""
+    path = next(iter(sorted(copy.rglob(PROBES))))
+    whole = read_sealed(path)
+    for column, lines in (("distance", 0), ("dist\x1b[31mance", 1)):
+        write_sealed(path, {**whole, "values": {**whole["values"], column: 0.5}})
+        found = derive(copy)
+        assert len(found.not_derived) == lines
+        assert [each.column for each in found.differing] == ["distance"] * (1 - lines)
+    assert f"{path} holds values of no column: 'dist\\x1b[31mance'" in found.not_derived[0]
 
 
 def test_predictions_that_are_not_the_cells_own(copy: Path) -> None:
