@@ -14,6 +14,7 @@ from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import Allocation, Recovery, Schedule
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.runner.compress.size_budget import Budget
+from prunebench.storage.files import sha256_file
 from prunebench.storage.hashing import digest
 
 SEARCH = "search"  # the experiment, in the folder of the output
@@ -78,11 +79,12 @@ class Request:
 
     @property
     def name(self) -> str:
-        """A digest of all that decides which sparsities are looked at."""
+        """A digest of all that decides which sparsities are looked at; weights by content."""
         return digest(
             {
                 "model": self.model, "task": self.task, "budget": str(self.budget),
-                "method": self.finder, "exclude": list(self.exclude),
+                "method": self.finder, "exclude": list(self.exclude), "threads": self.threads,
+                "weights": self.weights and sha256_file(self.weights),
             }
         )  # fmt: skip
 

@@ -126,6 +126,14 @@ def test_data_of_every_kind_are_a_task() -> None:
 def test_what_decides_the_sparsities_names_them() -> None:
     one = asked()
     assert asked(epochs=3, learning_rate=0.5).name == one.name
-    for other in (asked(budget=Budget("macs", 0.4)), asked(network="seed-cnn"),
-                  asked(methods=("fpgm",)), asked(exclude=("stem",))):  # fmt: skip
+    for other in (
+        asked(budget=Budget("macs", 0.4)),
+        asked(network="seed-cnn"),
+        asked(methods=("fpgm",)),
+        asked(exclude=("stem",)),
+        asked(threads=2),
+    ):
         assert other.name != one.name
+    before = one.name
+    Path("my.pt").write_bytes(b"other weights")
+    assert one.name != before
