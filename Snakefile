@@ -25,9 +25,11 @@ rule all:
 
 onstart:
     work_alone()
+    offer_warm_processes()
 
 
 onsuccess:
+    os.environ.pop(WARM, None)  # what follows is no job
     # of a batch before the last (--batch collect=1/4) there is no table yet, or an old one
     table = PLAN.layout.cells_csv
     old = provenance.outdated(PLAN.layout.provenance, PLAN.layout.config, table)

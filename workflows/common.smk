@@ -1,6 +1,9 @@
+import atexit
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from shlex import quote
@@ -20,6 +23,7 @@ from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.strict_yaml import read_plain, read_yaml
 from prunebench.runner import damaged_files
 from prunebench.runner.progress import failures
+from prunebench.runner.warm_client import WARM
 from prunebench.storage import provenance
 from prunebench.storage.hashing import canonical, digest
 from prunebench.storage.layout import STEPS, rule_name
@@ -112,6 +116,15 @@ def work_alone():
     except PrunebenchError as error:
         print(f"error: {error}", file=sys.stderr)
         os._exit(2)  # Snakemake would show a traceback
+
+
+def offer_warm_processes():
+    """Let jobs on this machine run in processes that have loaded their libraries already."""
+    if not workflow.local_exec or workflow.deployment_settings.deployment_method:
+        return
+    folder = tempfile.mkdtemp(prefix="prunebench-warm-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[WARM] = f"{os.getpid()}:{folder}"
 
 
 wildcard_constraints:

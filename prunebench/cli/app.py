@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, printable
 
 # what a script may rely on
 EXITS = {
@@ -160,3 +161,20 @@ def cells_of(results: Path) -> tuple[Any, Any]:
 
     layout = Layout(results)
     return read_all(layout), layout
+
+
+def main() -> None:
+    """Run the command line.
+
+    A PrunebenchError is printed as one line, with exit status 2, and so is an error of the system:
+    a file of another user's, a full disk. This is its one door out.
+    """
+    try:
+        app()
+    except OSError as error:
+        where = printable(str(error.filename or "a file or the network"))
+        print(f"error: {where}: {error.strerror or printable(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except PrunebenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -18,6 +18,7 @@ from prunebench.cli.app import (
     example,
     files,
     guide,
+    main,
     plan_of,
     write,
 )
@@ -207,3 +208,20 @@ def collect(config: Config, measured: Path) -> None:
     paths = [Path(line) for line in read_text(measured).splitlines()]
     with bar("tables of all cells"):
         collected(plan_of(config), paths)
+
+
+@app.command(
+    rich_help_panel=JOBS,
+    epilog=guide(
+        example("warm-process /run/user/1000/jobs/socket 4321"),
+        files("nothing", "what its jobs write"),
+    ),
+)
+def warm_process(
+    path: Annotated[Path, typer.Argument(help="the socket to listen at")],
+    workflow: Annotated[int, typer.Argument(help="process id of the workflow")],
+) -> None:
+    """Load libraries once, and fork for each job of a workflow that runs on this machine."""
+    from prunebench.cli import warm_server
+
+    warm_server.serve(path, workflow, main)
