@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.paired_times import ratio
 from prunebench.compression.shrunk_training import CHECKED, smaller_network
 from prunebench.experiment.settings import Model, Training
 from prunebench.pruning.api import prune
@@ -93,12 +94,11 @@ def measure(name: str, pairs: int, steps: int) -> None:
 
     masked(), smaller()
     found = [(seconds(masked), seconds(smaller)) for _ in range(pairs)]
-    ratios = sorted(two / one for one, two in found)
-    one, two = (statistics.median(part) for part in zip(*found, strict=True))
+    times, fewer_times = zip(*found, strict=True)
+    one, two = statistics.median(times), statistics.median(fewer_times)
     print(
         f"{name:12} {fewer:4.1f} times fewer MACs, {steps} steps of {size}: masked {one:.2f} s,"
-        f" smaller {two:.2f} s; ratio {statistics.median(ratios):.2f}"
-        f" ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+        f" smaller {two:.2f} s; ratio {ratio(fewer_times, times)}",
         flush=True,
     )
 

@@ -63,7 +63,10 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 # the longest modules first: one that begins last is waited for by all others
-LONGEST = ("workflow", "docs", "robustness", "report", "tracking", "compression", "reproduce")
+LONGEST = (
+    "workflow", "docs", "robustness", "report", "tracking", "compression", "reproduce", "runner",
+    "published", "training", "evaluation", "pruning", "tasks",
+)  # fmt: skip
 # one process runs them all: what they share is made in minutes, and once a process
 TOGETHER = (
     "tests/reproduce/submission/", "tests/reproduce/verify/", "tests/report/leaderboard/",

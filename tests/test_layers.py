@@ -1,15 +1,14 @@
-"""Rooms and their order: imports point down only, also those inside functions; no cycles."""
+"""Rooms and their order: imports point down only, also in functions and for types; no cycles."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "prunebench"
 # from the top; the order in which a result comes about, read upwards
@@ -44,14 +43,15 @@ def room(module: str) -> str:
 
 @cache
 def imports(path: Path, only_on_import: bool = False) -> list[tuple[str, int]]:
-    """Every module that a file imports, with the line; but for types alone none."""
+    """Every module that a file imports, with the line, for types alone too.
+
+    ``only_on_import``: only what is imported when the file itself is.
+    """
     found: list[tuple[str, int]] = []
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            continue
-        if only_on_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if only_on_import and _waits(node):
             continue
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
@@ -65,37 +65,48 @@ def imports(path: Path, only_on_import: bool = False) -> list[tuple[str, int]]:
     return found
 
 
+def _waits(node: ast.AST) -> bool:
+    """Whether the import of a file leaves out what stands here: a function, or types alone."""
+    types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    return types or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
 def test_every_module_is_in_a_room() -> None:
     assert {room(name) for name in KNOWN} == {*ROOMS, "__init__", "__main__"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_imports_point_down(path: Path) -> None:
-    own = room(dotted(path))
-    if own not in RANK:
-        return  # the package's face shows what is below on demand
-    for module, line in imports(path):
-        other = room(module)
-        if not module.startswith("prunebench") or other in (own, "__init__"):
-            continue
-        where = f"{path.relative_to(PACKAGE)}:{line}"
-        assert RANK[other] < RANK[own], f"{where}: {own} must not import {module}"
+def test_imports_point_down() -> None:
+    up = [
+        f"{path.relative_to(PACKAGE)}:{line}: {own} must not import {module}"
+        for path in modules()
+        # the package's face shows what is below on demand
+        if (own := room(dotted(path))) in RANK
+        for module, line in imports(path)
+        if module.startswith("prunebench")
+        if (other := room(module)) not in (own, "__init__") and RANK[other] >= RANK[own]
+    ]
+    assert up == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_torch_stays_above_the_records(path: Path) -> None:
-    below = RANK.get(room(dotted(path)), 0) < RANK["tasks"]
-    for module, line in imports(path, only_on_import=room(dotted(path)) == "storage"):
-        heavy = module.partition(".")[0] in HEAVY
-        assert not (below and heavy), f"{path}:{line}: {module}"
+def imported(rooms: Collection[str], heavy: Collection[str], only_on_import: bool) -> list[str]:
+    """Where modules of rooms import what is too heavy for them."""
+    return [
+        f"{path.relative_to(PACKAGE)}:{line}: {module}"
+        for path in modules()
+        if room(dotted(path)) in rooms
+        for module, line in imports(path, only_on_import)
+        if module.partition(".")[0] in heavy
+    ]
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in modules() if room(dotted(path)) in LIGHT], ids=dotted
-)
-def test_light_rooms_import_what_is_heavy_when_it_is_called(path: Path) -> None:
-    for module, line in imports(path, only_on_import=True):
-        assert module.partition(".")[0] not in HEAVY | TABLES, f"{path}:{line}: {module}"
+def test_torch_stays_above_the_records() -> None:
+    below = {*ROOMS[ROOMS.index("tasks") + 1 :], "__init__", "__main__"}
+    assert imported(below - {"storage"}, HEAVY, only_on_import=False) == []
+    assert imported({"storage"}, HEAVY, only_on_import=True) == []
+
+
+def test_light_rooms_import_what_is_heavy_when_it_is_called() -> None:
+    assert imported(LIGHT, HEAVY | TABLES, only_on_import=True) == []
 
 
 def test_there_are_no_cycles() -> None:

@@ -59,9 +59,10 @@ def layer_inputs(model: nn.Module, example: Tensor) -> dict[nn.Module, Inputs]:
         values = args[0]
         channel = 1 if isinstance(module, CONVOLUTIONS) else values.ndim - 1
         flat = values.movedim(channel, 0).flatten(1)
-        # of no places, as a detector's boxes where it finds none, nothing is known
-        unknown = torch.full((len(flat),), torch.nan).to(flat)
-        low, high = (flat.amin(1), flat.amax(1)) if flat.numel() else (unknown, unknown)
+        if flat.numel():
+            low, high = flat.amin(1), flat.amax(1)
+        else:  # of no places, as a detector's boxes where it finds none, nothing is known
+            low = high = torch.full((len(flat),), torch.nan).to(flat)
         if module in found:
             low = torch.minimum(low, found[module].low)
             high = torch.maximum(high, found[module].high)

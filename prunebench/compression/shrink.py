@@ -26,7 +26,7 @@ from prunebench.compression.surgery import (
 )
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.settings import Prunable
-from prunebench.pruning.coupling import find_groups, passing
+from prunebench.pruning.coupling import find_groups, output_difference, passing
 from prunebench.pruning.groups import Group, kept_dims
 from prunebench.pruning.held_networks import copied, made_permanent, require_tensor, unwrapped
 from prunebench.pruning.layers import PRUNABLE, RECURRENT, TRANSPOSED, prunable_layers, weights_of
@@ -322,19 +322,8 @@ def verify(masked: nn.Module, shrunk: nn.Module, inputs: Tensor) -> float:
         for given in (inputs, noise):
             # clones: some networks overwrite their input
             want, have = outputs_of(one(given.clone())), outputs_of(two(given.clone()))
-            if [tensor.shape for tensor in want] != [tensor.shape for tensor in have]:
-                return float("inf")
-            worst = max(worst, *map(_difference, want, have))
+            worst = max(worst, output_difference(want, have))
     return worst
-
-
-def _difference(want: Tensor, have: Tensor) -> float:
-    if not (want.isfinite().all() and have.isfinite().all()):
-        return float("inf")
-    if not want.numel():  # as a detector's boxes, where it finds none
-        return 0.0
-    difference, size = float((want - have).abs().max()), float(want.abs().max())
-    return difference / size if size else (torch.inf if difference else 0.0)
 
 
 def _single(model: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ see through attention; there the heads are the units. Every group found is then 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -370,16 +370,35 @@ def _leaks(model: nn.Module, trial: nn.Module, groups: list[Group], example: Ten
 
 
 def _same(one: list[Tensor], two: list[Tensor]) -> bool:
-    """Return whether outputs are the same up to rounding, and there are values to tell by.
+    """Return whether outputs are the same up to rounding, and there are values to tell by."""
+    return any(map(Tensor.numel, one)) and output_difference(one, two) <= _ROUNDING
 
-    How many values there are may depend on the network's own, as that of a detector's boxes.
+
+def output_difference(want: Sequence[Tensor], have: Sequence[Tensor]) -> float:
+    """Return the largest difference of two networks' outputs, each relative to its largest value.
+
+    How many values there are may depend on the network's own, as that of a detector's boxes: a pair
+    of outputs without any does not differ.
+
+    Args:
+        want: outputs, to which differences are relative.
+        have: the others.
+
+    Returns:
+        The difference; infinite where shapes differ, a value is not finite or there is none at all.
     """
-    if [a.shape for a in one] != [b.shape for b in two]:
-        return False
-    pairs = [(a, b) for a, b in zip(one, two, strict=True) if a.numel()]
-    return bool(pairs) and all(
-        bool((a - b).abs().max() <= _ROUNDING * a.abs().max()) for a, b in pairs
-    )
+    if [tensor.shape for tensor in want] != [tensor.shape for tensor in have]:
+        return torch.inf
+    return max(map(_difference, want, have), default=torch.inf)
+
+
+def _difference(want: Tensor, have: Tensor) -> float:
+    if not (want.isfinite().all() and have.isfinite().all()):
+        return torch.inf
+    if not want.numel():
+        return 0.0
+    difference, size = float((want - have).abs().max()), float(want.abs().max())
+    return difference / size if size else (torch.inf if difference else 0.0)
 
 
 @torch.no_grad()

@@ -15,13 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from prunebench.tasks.task_kind import TaskKind
 
 Floats = NDArray[np.float64]
 Targets = NDArray[Any]
@@ -32,6 +29,22 @@ SPLITS = {
     "val": "validation",
     "test": "test",
 }
+
+
+class MeasuredKind(Protocol):
+    """What measures ask of a kind of task; ``TaskKind`` says what each returns."""
+
+    name: ClassVar[str]
+
+    def read(self, stored: Floats) -> Any: ...
+
+    def errors(self, found: Any, targets: Targets) -> Floats: ...
+
+    def error(self, found: Any, targets: Targets) -> float: ...
+
+    def nlls(self, found: Any, targets: Targets) -> Floats | None: ...
+
+    def squares(self, found: Any, targets: Targets) -> Floats | None: ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Predictions:
     state is the last one. What has a default is None where there is none.
     """
 
-    kind: TaskKind
+    kind: MeasuredKind
     stored: dict[str, Floats]
     targets: dict[str, Targets]
     clean: Targets

@@ -15,6 +15,7 @@ from prunebench.experiment.part_kinds import KINDS, Criterion
 from prunebench.experiment.ranges import out_of_range
 from prunebench.experiment.registry import builtin, check_parameters, find
 from prunebench.experiment.settings import PARTS
+from tests.messages import unsaid
 
 # any score may be a threshold
 FREE = {("allocation", "threshold", "tau")}
@@ -85,14 +86,14 @@ def test_a_wrong_value_is_refused_at_parse(parts: dict[str, Any], reason: str) -
 
 def test_rounds_are_refused_where_a_preset_is_changed() -> None:
     message = refusal({"base": "synflow", "schedule": {"name": "at-initialization", "rounds": 0}})
-    assert "schedule 'at-initialization': rounds must lie in [1, inf), found 0" in message
+    assert unsaid(message, "'at-initialization'", "rounds", "[1, inf)", "found 0") == []
 
 
 @pytest.mark.parametrize(
     ("ranges", "reason"),
     [
         ("{'q': '[0, 1]'}", "there is no parameter 'q'"),
-        ("{'p': '0 to 1'}", "p: must be an interval such as '[0, 1)', or words, found '0 to 1'"),
+        ("{'p': '0 to 1'}", "p: must be an interval such as '[0, 1)'"),
         ("{'p': '[0, z]'}", "p: 'z' in '[0, z]' is neither a number nor a parameter"),
         ("{'p': (1, 2)}", "p: must be an interval"),
         ("'p'", "should be a valid dictionary"),

@@ -6,6 +6,7 @@ import pytest
 
 from prunebench.experiment import config
 from prunebench.experiment.reachable_p import Reach, smallest_p, units_needed
+from tests.messages import unsaid
 
 
 def plan(**changed: object) -> Reach:
@@ -20,8 +21,8 @@ def test_three_seeds_of_one_model_decide_nothing() -> None:
     found = plan(analysis={"primary": ["magnitude"]})
     assert (found.units, found.least, found.decides, found.seeds_needed) == (3, 0.25, False, 6)
     said = found.said()
-    assert "smallest p that this plan can reach: 0.25 (3 independent units, 3 seeds)" in said
-    assert "caution: no difference can be significant at alpha 0.05: 6 seeds are needed" in said
+    assert unsaid(said, "smallest p", "0.25", "3 independent units, 3 seeds") == []
+    assert unsaid(said, "caution", "alpha 0.05", "6 seeds are needed") == []
 
 
 def test_models_are_units_of_their_own_unless_they_share_what_a_seed_draws() -> None:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.settings import Experiment, Model, Name, Training
+from prunebench.experiment.settings.experiment import Compute
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.experiment.validation import Settings, takes_numbers, validated
+from tests.messages import unsaid
 
 SMOKE = read_yaml(Path(__file__).resolve().parents[2] / "config" / "smoke.yaml")
 
@@ -69,10 +71,8 @@ def test_an_unknown_key_is_refused_with_the_nearest(
 
 
 def test_without_a_near_key_all_are_named() -> None:
-    assert refusal("compute.zzz", 1) == (
-        "compute.zzz: unknown key; known: baselines_per_job, checkpoint_minutes, compile,"
-        " curves_per_job, device, keep, precision, threads, train_shrunk"
-    )
+    told = refusal("compute.zzz", 1)
+    assert unsaid(told, "compute.zzz: unknown key", *sorted(Compute.model_fields)) == []
 
 
 def test_every_fault_is_told_and_the_file_once() -> None:
@@ -117,7 +117,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, near: str) -> No
         ("regimes.0", {"name": "x", "label_noise": -0.1}, "greater than or equal to 0"),
         ("regimes.0", {"name": "x", "train_fraction": 0}, "greater than 0"),
         ("regimes.0", {"name": "x", "train_fraction": 1.5}, "less than or equal to 1"),
-        ("training.epochs", -1, "epochs: input should be greater than or equal to 0 (found -1)"),
+        ("training.epochs", -1, "epochs: input should be greater than or equal to 0"),
         ("training.epochs", 2.5, "valid integer"),
         ("training.epochs", True, "not a boolean"),
         ("training.epochs", 10**400, "less than or equal to 1000000"),
@@ -299,7 +299,7 @@ def test_which_fields_take_numbers() -> None:
 
 def test_an_experiment_is_of_one_kind() -> None:
     text = refusal("tasks", ["digits", "diabetes"])
-    assert "digits is of kind classification, diabetes of kind regression" in text
+    assert unsaid(text, "digits", "classification", "diabetes", "regression") == []
 
 
 def test_a_kind_knows_its_noises() -> None:
@@ -315,11 +315,8 @@ def test_distillation_needs_a_kind_that_measures_how_far_outputs_are() -> None:
     task = {"name": "mine", "source": "digits", "kind": "speech-recognition"}
     with pytest.raises(PrunebenchError) as caught:
         config.parse({**whole, "tasks": [task]}, "grid.yaml")
-    assert str(caught.value) == (
-        "grid.yaml: methods: magnitude-distilled: recovery 'distillation' trains towards the dense"
-        " network's outputs, and kind speech-recognition has no measure of how far they are;"
-        " recovery: fine-tuning needs none"
-    )
+    method, kind = "methods: magnitude-distilled: recovery 'distillation'", "speech-recognition"
+    assert unsaid(str(caught.value), "grid.yaml: ", method, kind, "recovery: fine-tuning") == []
 
 
 def test_an_unknown_kind_names_the_nearest() -> None:
@@ -392,7 +389,7 @@ def test_a_sensitivity_is_of_a_preset_or_of_the_grids_own_method() -> None:
     [
         ("movement", "adds its scores up in training"),
         ("sparsegpt", "changes the weights that stay"),
-        ("magnitude-2-4", "pattern 'n-m' is not pruned layer by layer; weight, filter, block are"),
+        ("magnitude-2-4", "pattern 'n-m' is not pruned layer by layer"),
         ("filters-then-weights", "prunes in two parts"),
         ("magnitud", "unknown method 'magnitud'; did you mean 'magnitude'"),
     ],

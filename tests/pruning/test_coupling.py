@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import prunebench
 from prunebench.compression.shrink import TOLERANCE, shrink, verify
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning import tracing
-from prunebench.pruning.coupling import Coupling, find_groups
+from prunebench.pruning.coupling import Coupling, find_groups, output_difference
 from prunebench.pruning.layers import prunable_layers
 from tests.compression.nets import exactly, images, liven
 
@@ -463,3 +464,29 @@ def test_boxes_that_were_not_found_leave_a_network_as_it_was() -> None:
     masks = prunebench.prune(model, {"criterion": "magnitude"}, 0.5, batches=batches)
     small = shrink(model, masks, inputs[:1])
     assert verify(model, small.model, inputs) <= TOLERANCE
+
+
+ONE = torch.tensor([4.0, -8.0])
+NO_BOXES = torch.zeros(0, 4)
+
+
+@pytest.mark.parametrize(
+    ("want", "have", "difference"),
+    [
+        ([ONE], [ONE], 0.0),
+        ([ONE], [ONE + 2], 2 / 8),
+        ([ONE, ONE / 8], [ONE + 2, ONE / 8 - 1], 1.0),  # each relative to its own
+        ([torch.zeros(2)], [torch.zeros(2)], 0.0),
+        ([torch.zeros(2)], [ONE], math.inf),
+        ([NO_BOXES, ONE], [NO_BOXES, ONE], 0.0),
+        ([NO_BOXES], [torch.zeros(1, 4)], math.inf),
+        ([ONE], [ONE, ONE], math.inf),
+        ([ONE / 0], [ONE / 0], math.inf),
+        ([ONE], [ONE * math.nan], math.inf),
+        ([], [], math.inf),
+    ],
+)
+def test_differences_of_outputs_by_hand(
+    want: list[Tensor], have: list[Tensor], difference: float
+) -> None:
+    assert output_difference(want, have) == difference

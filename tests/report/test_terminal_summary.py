@@ -11,6 +11,7 @@ from prunebench.report.leaderboard import ranking
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import score
 from prunebench.storage.layout import Layout
+from tests.messages import unsaid
 
 
 def test_the_terminal_says_who_leads_what_failed_and_where_to_look(cells: pd.DataFrame) -> None:
@@ -62,6 +63,6 @@ def test_no_network_at_chance_is_called_the_best(cells: pd.DataFrame) -> None:
 def test_trainings_that_did_not_finish_leave_nothing_to_choose(cells: pd.DataFrame) -> None:
     late = cells.assign(training_outcome="under-trained")
     text = terminal_summary.text(late, Layout(Path("r")))
-    assert "no choice: at every sparsity half of the trainings or more did not finish" in text
+    assert unsaid(text, "no choice", "half of the trainings or more did not finish") == []
     without = terminal_summary.text(late.drop(columns=["val_error"]), Layout(Path("r")))
     assert "no validation errors recorded" in without

@@ -96,7 +96,7 @@ def plan(folder: Path, **changes: Any) -> Plan:
         ({"prunable": {"exclude": ["*"]}}, "prunable"),
         (
             {"prunable": {"exclude": ["feature.0"]}},
-            "prunable: exclude: 'feature.0' fits no layer or weight; did you mean 'features.0'?",
+            "'feature.0' fits no layer or weight; did you mean 'features.0'?",
         ),
         (
             {"models": ["seed-cnn", "test_resnet"], "prunable": {"classifier": ["fcc"]}},

@@ -32,6 +32,7 @@ GRID: dict[str, Any] = {
     "methods": ["random"],
     "sparsities": [0.5],
     "training": {"epochs": 5, "recovery_epochs": 1, "batch_size": 20, "learning_rate": 0.1},
+    "probes": {"run": []},
 }
 CODE = """
 import os, sys, torch

@@ -17,6 +17,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Task
 from prunebench.tasks.images import decode, fit
 from prunebench.tasks.raw import Split
+from tests.messages import unsaid
 
 from .conftest import Encode, MakeTask
 
@@ -143,7 +144,7 @@ def test_an_animation_is_refused_by_name(make_task: MakeTask, kind: str) -> None
     frames = [Image.new("L", (8, 8), value) for value in (0, 128, 255)]
     moving = _saved(frames[0], kind, save_all=True, append_images=frames[1:])
     said = _refusal(make_task(), moving)
-    assert said == f"row 0: a {kind} of several frames or pages: give one image of them"
+    assert unsaid(said, f"row 0: a {kind} of several frames", "one image") == []
     assert _decoded(make_task(), _saved(frames[0], kind)).inputs.shape[:3] == (1, 8, 8)
 
 
@@ -165,7 +166,7 @@ def test_a_truncated_image_is_refused_by_name(
 @pytest.mark.parametrize("content", [b"", b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_what_is_no_image_is_refused(make_task: MakeTask, content: bytes) -> None:
     message = _refusal(make_task(), content)
-    assert message == "row 0: the image cannot be decoded (cannot identify image file)"
+    assert message.startswith("row 0: the image cannot be decoded (")
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.0])
@@ -186,9 +187,7 @@ def test_unequal_sizes_need_an_image_size(
 ) -> None:
     contents = encode(pictures(6, 8)), encode(pictures(6, 9))
     message = _refusal(make_task(), *contents)
-    assert message == (
-        "row 1: 9x6 pixels, the images before it 8x6; set image_size: to bring all to one size"
-    )
+    assert unsaid(message, "row 1: 9x6 pixels", "8x6", "image_size:") == []
     assert _decoded(make_task(image_size=4), *contents).inputs.shape == (2, 4, 4, 1)
 
 

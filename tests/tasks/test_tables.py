@@ -187,7 +187,7 @@ def test_names_that_the_datasets_library_stored(tmp_path: Path) -> None:
     ("cell", "message"),
     [
         ("", "line 2: b is empty"),
-        ("cow", "line 2: b is 'cow', a class that training does not show; known: cat, dog"),
+        ("cow", "b is 'cow', a class that training does not show; known: cat, dog"),
     ],
 )
 def test_unknown_classes(tmp_path: Path, cell: str, message: str) -> None:

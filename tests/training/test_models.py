@@ -364,11 +364,7 @@ def test_what_is_widened_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "width", "message"),
     [
-        (
-            "test_mambaout",
-            2,
-            "a MambaOut cannot be widened; these can: CifarResNet, ConvNeXt, Eff.*SeedCNN",
-        ),
+        ("test_mambaout", 2, "a MambaOut cannot be widened; these can: .*ConvNeXt, .*SeedCNN"),
         ("efficientnet_b0", 2, "width 2: its constructor refuses .*channel_multiplier"),
         ("test_vit3", 0.5, "width 0.5: 3 heads times 0.5 is no whole number of heads"),
         ("resnet20", 1.01, "width 1.01: rounds to the channels that it has without"),

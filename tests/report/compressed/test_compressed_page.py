@@ -12,6 +12,7 @@ import pytest
 
 from prunebench.report.compressed.compressed_page import Outcome, document, write
 from prunebench.report.compressed.trade_off import draw
+from tests.messages import unsaid
 
 
 def outcome(**changes: Any) -> Outcome:
@@ -54,9 +55,7 @@ def test_the_page_stands_alone_and_holds_all_that_was_tried(tmp_path: Path) -> N
 def test_the_cost_counts_the_dense_network_once() -> None:
     [section] = [s for s in document(outcome()).sections if s.anchor == "tried"]
     # 4 epochs and 40 s of dense, 2 epochs and 15 s of each of three
-    assert "3 networks beside the dense one: 10 epochs of training in 85 s" in str(
-        section.blocks[0]
-    )
+    assert unsaid(str(section.blocks[0]), "3 networks", "10 epochs", "85 s") == []
 
 
 @pytest.mark.parametrize(

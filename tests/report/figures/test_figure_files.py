@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,24 @@ def test_fonts_are_embedded_as_truetype(folder: Path) -> None:
         assert b"/FontFile2" in content
         assert b"/Subtype /Type3" not in content
         assert b"CreationDate" not in content
+        fonts = [font for font in streams(content) if font.startswith(b"\0\1\0\0")]
+        assert fonts
+        # what a viewer needs is there, and nothing by which glyphs would be placed once more
+        for font in map(tables, fonts):
+            assert {"glyf", "loca", "hmtx", "head"} <= font
+            assert not {"GSUB", "GPOS"} & font
+
+
+def streams(content: bytes) -> list[bytes]:
+    """The unpacked streams of a PDF."""
+    found = re.findall(rb"/FlateDecode.*?stream\n(.*?)\nendstream", content, re.DOTALL)
+    return [zlib.decompress(packed) for packed in found]
+
+
+def tables(font: bytes) -> set[str]:
+    """The names of the tables of a TrueType font."""
+    (count,) = struct.unpack(">H", font[4:6])
+    return {font[start : start + 4].decode() for start in range(12, 12 + 16 * count, 16)}
 
 
 def test_same_records_same_bits(cells: pd.DataFrame, folder: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_the_errors_of_both_states_stand_in_one_panel(judged: pd.DataFrame) -> N
     names = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert names == ["dense network", "pruned networks"]
     said = drawn.legends[0].get_title().get_text()
-    assert "left to right: imp, imp-10x, l1-filter, magnitude, magnitude-10x" in said
+    assert "imp, imp-10x, l1-filter, magnitude, magnitude-10x" in said
     stars = [line for line in axes.lines if line.get_marker() == "*"]
     circles = [line for line in axes.lines if line.get_marker() == "o"]
     assert len(circles) == 5 * len(stars) == 20  # five methods, in four groups

@@ -23,9 +23,11 @@ GRID: dict[str, Any] = {
     "regimes": ["clean", {"name": "noisy", "label_noise": 0.1}],
     "models": ["seed-cnn"],
     "seeds": [0, 1, 2],
-    "methods": [{"name": "imp", "schedule": {"name": "iterative", "rate": 0.5}}, "dense-long"],
+    # two rounds of training, one for each sparsity
+    "methods": [{"name": "imp", "schedule": {"name": "iterative", "rate": 0.8}}, "dense-long"],
     "sparsities": [0.5, 0.9],
     "training": {"epochs": 8, "batch_size": 20},
+    "probes": {"run": ["distance"], "samples": 20},  # one that costs nothing
 }
 
 

@@ -30,7 +30,7 @@ def test_a_budget_is_written_as_text_or_as_a_mapping() -> None:
     ("value", "message"),
     [
         ("mac=0.5", "budget: no unit 'mac'; did you mean 'macs'?"),
-        ("macs=half", "budget: macs=half: must be the share that is kept, between 0 and 1"),
+        ("macs=half", "budget: macs=half: must be the share that is kept"),
         ("macs=50", "must be the share that is kept, between 0 and 1"),
         ("macs=nan", "must be the share that is kept, between 0 and 1"),
         ("0.5", "must be weights|macs|latency=<share kept>, e.g. macs=0.5"),

@@ -13,6 +13,7 @@ from prunebench.runner.progress import failures
 from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import RECORD
 from prunebench.storage.records import FAILED
+from tests.messages import unsaid
 
 from .tiny_grid import GRID
 
@@ -40,9 +41,9 @@ def test_a_thousand_failures_of_one_method_do_not_hide_those_of_another(tmp_path
                 own = f" of seed {seed}" if job.method.name == "imp" and seed % 20 == 0 else ""
                 write_sealed(cell.folder / RECORD, failed(f"a bug{own}"))
     title, most, *rest, last = failures.text(plan).splitlines()
-    assert title == "Cells that failed (nothing else depends on them):"
-    assert most == "  - digits/clean/seed-cnn/seed 1 and 474 more: imp (950 cells): a bug"
-    assert "  - digits/clean/seed-cnn/seed 7: random (2 cells): a bug" in rest
+    assert title.startswith("Cells that failed")
+    assert unsaid(most, "seed 1 and 474 more", "imp (950 cells)", "a bug") == []
+    assert any(not unsaid(line, "seed 7", "random (2 cells)", "a bug") for line in rest)
     assert last == "  - and 15 more"
     assert len(rest) == failures.SHOWN - 1
 
@@ -54,12 +55,11 @@ def test_jobs_that_failed_are_told_with_their_last_words(tmp_path: Path) -> None
     (logs / "imp@digits-0.log").write_text("[1/3] digits: ok\nerror: cannot write x: No space\n")
     (logs / "random@digits-0.log").write_text("[1/3] digits clean seed-cnn seed 0: ok\n")
     (logs / "other@digits-0.log").write_text("of an earlier configuration\n")
-    told = failures.text(plan).splitlines()
-    assert told[1:] == [
-        "  - curves/random@digits-0: it was killed, perhaps for want of memory;"
-        f" log: {logs}/random@digits-0.log",
-        f"  - curves/imp@digits-0: error: cannot write x: No space; log: {logs}/imp@digits-0.log",
-    ]
+    _, killed, full = failures.text(plan).splitlines()
+    name = "random@digits-0"
+    assert unsaid(killed, f"curves/{name}: it was killed", f"log: {logs}/{name}.log") == []
+    name = "imp@digits-0"
+    assert unsaid(full, f"curves/{name}: error: ", "No space", f"log: {logs}/{name}.log") == []
     assert failures.text(plan, since=2e10) == ""
 
 

@@ -108,7 +108,7 @@ def test_whole_numbers_are_tokens(give: Give) -> None:
     [
         ("return {'tain': ([[1.0]], [0])}", "'tain' is no split; did you mean 'train'"),
         ("return {'val': ([[1.0]], [0])}", "has no train split"),
-        ("return [1]", "must return a mapping of splits, {'train': (inputs, targets)}, returned a"),
+        ("return [1]", "must return a mapping of splits, {'train': (inputs, targets)}"),
         ("raise KeyError('x')", ":mine: KeyError: 'x'"),
         ("return {'train': ([[1.0]], [0], 3)}", "train: must be (inputs, targets), has 3 parts"),
         ("return {'train': 3}", "a data set with a length, found a int"),
