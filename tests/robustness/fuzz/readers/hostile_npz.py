@@ -19,8 +19,11 @@ from tests.robustness.fuzz.readers.prepared_set import prepared
 def npz(folder: Path) -> Reader:
     """Archives of arrays, prepared."""
     path = folder / "theirs.npz"
-    good: dict[str, Any] = {"train_inputs": np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32),
-            "train_targets": np.arange(12) % 2, "classes": np.array(["a", "b"])}  # fmt: skip
+    good: dict[str, Any] = {
+        "train_inputs": np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32),
+        "train_targets": np.arange(12) % 2,
+        "classes": np.array(["a", "b"]),
+    }
     others = (
         np.arange(12, dtype=np.uint64) + 2**63, np.zeros((12, 0)), np.zeros(0), np.array(3),
         np.full(12, np.nan), np.zeros((12, 3, 3), np.uint8), np.array(["x"] * 12),
