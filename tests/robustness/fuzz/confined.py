@@ -1,10 +1,10 @@
 """Feeds inputs to a reader in a process of its own, which may write into one folder and no more.
 
-``python -m tests.robustness.fuzz.confined READER COUNT FOLDER`` prints figures as JSON; those so far
-stand in ``figures.json`` of the folder. It ends with a traceback at the first input, made as small
-as it goes, for which the reader raises something else than a refusal in one line, writes elsewhere,
-starts a process, calls somebody, unpickles an object, runs code of the folder, or needs more time
-or memory than it may.
+``python -m tests.robustness.fuzz.confined READER COUNT FOLDER`` prints figures as JSON; those so
+far stand in ``figures.json`` of the folder. It ends with a traceback at the first input, made as
+small as it goes, for which the reader raises something else than a refusal in one line, writes
+elsewhere, starts a process, calls somebody, unpickles an object, runs code of the folder, or needs
+more time or memory than it may.
 """
 
 from __future__ import annotations
