@@ -40,6 +40,20 @@ class GroupedCommands(TyperGroup):
         places = {name: GROUPS.index(group_of(self.commands[name])) for name in names}
         return sorted(names, key=lambda name: (places[name], name != "run"))
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; one that was ended from within was not done, whatever the status says.
+
+        Raises:
+            PrunebenchError: code that it called ended the process.
+        """
+        try:
+            return super().invoke(ctx)
+        except SystemExit as error:  # typer's own Exit is none
+            raise PrunebenchError(
+                "code of your own that the command runs ended the process (sys.exit): the command"
+                " is not done"
+            ) from error
+
 
 def group_of(command: Any) -> str:
     """Return the group of a command; of one that is in none the last."""

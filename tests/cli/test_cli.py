@@ -48,6 +48,18 @@ def invoke(*arguments: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", result.output)
 
 
+@pytest.mark.parametrize("status", [0, 3, None])
+def test_a_command_that_code_of_ones_own_ends_is_not_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int | None
+) -> None:
+    def ends(*_: Any, **__: Any) -> None:
+        sys.exit(status)
+
+    monkeypatch.setattr("prunebench.experiment.plan.plan_of", ends)
+    told = refusal(monkeypatch, capsys, "status", "results/x")
+    assert "ended the process (sys.exit): the command is not done" in told
+
+
 @pytest.fixture
 def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration in an empty working directory."""
