@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from prunebench.errors import PrunebenchError
+from prunebench.errors import PrunebenchError, text_of
 
 # what a script may rely on
 EXITS = {
@@ -125,12 +125,16 @@ TrustCode = Annotated[
 
 @contextmanager
 def document_of_error(as_json: bool) -> Iterator[None]:
-    """Print ``{"error": …}`` where the block ends in a PrunebenchError: programs get a document."""
+    """Print ``{"error": …}`` where the block ends otherwise than well: programs get a document.
+
+    Raises:
+        BaseException: whatever the block raised.
+    """
     try:
         yield
-    except PrunebenchError as error:
+    except BaseException as error:  # also of the system, a bug, and what ends the process
         if as_json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": text_of(error) or type(error).__name__}))
         raise
 
 

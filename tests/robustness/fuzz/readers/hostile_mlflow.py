@@ -28,7 +28,7 @@ def mlflow(folder: Path) -> Reader:
     from prunebench.tracking import sync
     from tests.tracking import helpers as made_up
 
-    sync.GRACE = 0.1  # a server that names a next page for ever is left after that
+    sync.GRACE = 3.0  # a server that names a next page for ever is left after that
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     # files of this machine, which are the same for every answer
     tracking.read_runs = cache(tracking.read_runs)
