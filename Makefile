@@ -74,6 +74,13 @@ lock: setup ## compile requirements.lock anew from pyproject.toml
 	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --extra text --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 
-# what people made stays: results (`prunebench remove`), data of one's own, MLflow's runs
+# what people made stays: results (`prunebench remove`), MLflow's runs, and data of one's own, also in
+# data/raw and data/prepared: only what a sealed note or a description says to be ours goes from there
 clean: ## remove the environment, caches, the site, and data that were downloaded or prepared
-	rm -rf .venv .uv site .pytest_cache .mypy_cache .ruff_cache .hypothesis data/prepared data/raw
+	rm -rf .venv .uv site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	for made in data/prepared/*.safetensors.json; do \
+		if grep -qs '"sha256"' "$$made"; then rm -f "$${made%.json}" "$${made%.json}".*json; fi; done
+	for note in data/raw/*/*/note.json; do \
+		if grep -qs '"sha256"' "$$note"; then rm -rf "$${note%/note.json}"; fi; done
+	for part in data/raw/*/.*.????????/root; do if test -d "$$part"; then rm -rf "$${part%/root}"; fi; done
+	-rmdir data/raw/* data/raw data/prepared 2>/dev/null

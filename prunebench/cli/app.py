@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from prunebench.errors import PrunebenchError, printable
+from prunebench.errors import PrunebenchError, printable, text_of
 
 # what a script may rely on
 EXITS = {
@@ -40,6 +40,20 @@ class GroupedCommands(TyperGroup):
         names = super().list_commands(ctx)
         places = {name: GROUPS.index(group_of(self.commands[name])) for name in names}
         return sorted(names, key=lambda name: (places[name], name != "run"))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; one that was ended from within was not done, whatever the status says.
+
+        Raises:
+            PrunebenchError: code that it called ended the process.
+        """
+        try:
+            return super().invoke(ctx)
+        except SystemExit as error:  # typer's own Exit is none
+            raise PrunebenchError(
+                "code of your own that the command runs ended the process (sys.exit): the command"
+                " is not done"
+            ) from error
 
 
 def group_of(command: Any) -> str:
@@ -112,12 +126,16 @@ TrustCode = Annotated[
 
 @contextmanager
 def document_of_error(as_json: bool) -> Iterator[None]:
-    """Print ``{"error": …}`` where the block ends in a PrunebenchError: programs get a document."""
+    """Print ``{"error": …}`` where the block ends otherwise than well: programs get a document.
+
+    Raises:
+        BaseException: whatever the block raised.
+    """
     try:
         yield
-    except PrunebenchError as error:
+    except BaseException as error:  # also of the system, a bug, and what ends the process
         if as_json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": text_of(error) or type(error).__name__}))
         raise
 
 

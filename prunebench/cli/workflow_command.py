@@ -34,9 +34,13 @@ def workflow(context: typer.Context) -> None:
     from prunebench.runner.workflow import arguments
     from prunebench.storage import provenance
 
-    parser, given = snakemake.parse_args(arguments(context.args))
-    # of Snakemake's own arguments, the paths within an installed package say nothing
-    os.environ.setdefault(provenance.COMMAND, provenance.command_line(sys.argv))
-    for file in given.configfile:
-        read_plain(file)
-    raise typer.Exit(0 if snakemake.args_to_api(given, parser) else 1)
+    try:
+        parser, given = snakemake.parse_args(arguments(context.args))
+        # of Snakemake's own arguments, the paths within an installed package say nothing
+        os.environ.setdefault(provenance.COMMAND, provenance.command_line(sys.argv))
+        for file in given.configfile:
+            read_plain(file)
+        done = snakemake.args_to_api(given, parser)
+    except SystemExit as error:  # of its options' parser; it has said why
+        raise typer.Exit(error.code if isinstance(error.code, int) else 1) from None
+    raise typer.Exit(0 if done else 1)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
+import sys
 import sysconfig
 from collections.abc import Iterable
 from functools import cache
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.sources import FOLLOWED, PACKAGE
-from prunebench.storage.files import require_plain
+from prunebench.storage.files import require_plain, sha256_file
 from prunebench.storage.hashing import digest
 
 _DECLARED = Path(__file__).with_name("unchanged_code.json")
@@ -47,8 +50,10 @@ def code_of_file(path: Path) -> str:
     either from which of the package's modules a name is imported.
 
     Args:
-        path: a Python file.
+        path: a Python file, or a compiled module, which counts byte by byte.
     """
+    if path.suffix != ".py":  # compiled: no telling what of it has a meaning
+        return sha256_file(path)
     meaning = _Meaning(path.is_relative_to(PACKAGE))
     tree = meaning.visit(ast.parse(path.read_text(encoding="utf-8")))
     names = "".join(sorted(meaning.names))
@@ -96,7 +101,9 @@ def with_helpers(sources: Iterable[Path]) -> list[Path]:
 
     Followed are imports from the rooms ``sources.FOLLOWED`` and of files in the same folder; from
     a file that is not the package's own, also those of modules and packages beside it, in its own
-    package and in the working directory. Installed packages are not followed.
+    package, in the working directory and in other folders of Python's path, compiled ones too, by
+    ``import_module("x")`` and as files that it names (``"x.py"``). Installed packages are not
+    followed.
 
     Args:
         sources: paths of Python files.
@@ -117,10 +124,14 @@ def _with_helpers(sources: tuple[Path, ...]) -> list[Path]:
 
 _FOLLOWED = tuple(f"{PACKAGE.name}.{room}." for room in FOLLOWED)
 _INSTALLED = {Path(place).resolve() for place in sysconfig.get_paths().values()}
+_LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+_COMPILED = (*EXTENSION_SUFFIXES, *BYTECODE_SUFFIXES)
 
 
 @cache
 def _imported(path: Path) -> list[Path]:
+    if path.suffix != ".py":
+        return []
     names, own = set(), not path.is_relative_to(PACKAGE)
     room = "" if own else ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for node in ast.walk(_tree(path)):
@@ -130,13 +141,37 @@ def _imported(path: Path) -> list[Path]:
             module = "." * (node.level if own else 0) + (node.module or "")
             inner = (f"{module}{'' if module.endswith('.') else '.'}{a.name}" for a in node.names)
             names |= {module, *(name if own else name.lstrip(".") for name in inner)}
+        elif own and (name := _called(node)):
+            names.add(name)
     files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
     for name in names:
         if name.startswith(_FOLLOWED) or (not own and name.rpartition(".")[0] == room):
             files.add(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
         elif own and name.partition(".")[0] != PACKAGE.name:
             files |= _beside(path, name)
+    if own:
+        files |= _named_files(path)
     return sorted(file for file in files if file.is_file())
+
+
+def _called(node: ast.AST) -> str:
+    """The name that ``import_module("x")`` or ``__import__("x")`` imports; "" for another node."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return ""
+    function = ast.unparse(node.func).rpartition(".")[2]
+    name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+    return name if function in ("import_module", "__import__") and isinstance(name, str) else ""
+
+
+def _named_files(path: Path) -> set[Path]:
+    """Python files beside a file or in the working directory that texts in it name."""
+    texts = {
+        node.value for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }  # fmt: skip
+    named = [text for text in texts if text.endswith(".py") and text.isprintable()]
+    files = {folder / text for text in named for folder in (path.parent, Path.cwd())}
+    return {file for file in files if os.path.isfile(file)} - {path}  # noqa: PTH113  # never raises
 
 
 def _tree(path: Path) -> ast.Module:
@@ -161,7 +196,7 @@ def _beside(path: Path, name: str) -> set[Path]:
     if level := len(name) - len(inner):
         roots = [path.parents[level - 1]] if level <= len(path.parents) else []
     else:
-        roots = [path.parent, package, Path.cwd()]
+        roots = [path.parent, package, Path.cwd(), *_elsewhere()]
     found: set[Path] = set()
     for root in roots:
         parts = inner.split(".") if inner else []
@@ -170,7 +205,18 @@ def _beside(path: Path, name: str) -> set[Path]:
         place = root
         found |= {place / "__init__.py"} if level else set()
         for part in parts:
-            found.add(place / f"{part}.py")
+            found |= {place / f"{part}{ending}" for ending in (".py", *_COMPILED)}
             place = place / part
             found.add(place / "__init__.py")
     return {file for file in found if file.is_file()} - {path}
+
+
+def _elsewhere() -> list[Path]:
+    """Folders of Python's path that hold neither its library nor installed packages."""
+    places = [Path(place).resolve() for place in sys.path if place]
+    return [
+        place for place in places
+        if place.is_dir()
+        and not {"site-packages", "dist-packages"} & {*place.parts}
+        and not any(place.is_relative_to(library) for library in _LIBRARY)
+    ]  # fmt: skip

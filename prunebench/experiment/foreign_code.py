@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prunebench.experiment import registry
 from prunebench.experiment.code_identity import with_helpers
+from prunebench.experiment.hub_name import HubName
 from prunebench.experiment.own_code import OwnCode
 from prunebench.experiment.part_kinds import KINDS, Engine, Measure, Probe, TaskKindTraits
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method, Model, Task
@@ -53,6 +54,29 @@ def of_data(task: Task, models: Iterable[Model] = ()) -> list[Path]:
 def of_method(method: Method) -> list[Path]:
     """Return the files of a method's own code, with all that they import beside them."""
     return _with_helpers(_of_method(method))
+
+
+def fetched(experiment: Experiment) -> list[str]:
+    """Return the names of the hub, and pretrained networks, that computing an experiment fetches.
+
+    What lies in a folder or a file is none of them; nor are data sets, which ``download`` fetches.
+    """
+    found = [task.tokens for task in experiment.tasks if _of_hub(task.tokens)]
+    found += [
+        model.architecture
+        for model in experiment.models
+        if _of_hub(model.architecture) or (model.pretrained and _not_here(model.architecture))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _of_hub(name: str) -> bool:
+    hub = HubName.named(name)
+    return hub is not None and hub.folder is None
+
+
+def _not_here(architecture: str) -> bool:
+    return HubName.named(architecture) is None and OwnCode.named(architecture) is None
 
 
 def told(files: Iterable[Path]) -> list[str]:

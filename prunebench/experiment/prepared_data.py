@@ -115,13 +115,17 @@ class LocalSource:
         return cls(Path(task.path).expanduser(), path.with_name(f"{path.name}.source.json"))
 
     def look(self) -> dict[str, list[Any]]:
-        """Return bytes, time (ns) and SHA-256 of every file, by its name below the root."""
+        """Return bytes, two times (ns) and SHA-256 of each file, by its name below the root.
+
+        The times are those of its content and of its entry: whoever exchanges a file for one of the
+        same length and time cannot set the latter.
+        """
         return {name: [*seen, _hash(path)] for name, (path, seen) in self._files().items()}
 
     def changes(self) -> list[str]:
         """Return names of files that are new, gone or of other content than was noted.
 
-        Only a file of the same length and another time is read. Without a note nothing is known.
+        Only a file of the same length and other times is read. Without a note nothing is known.
         """
         try:
             noted = read_sealed(self.note)
@@ -130,11 +134,12 @@ class LocalSource:
         there, found, read = self._files(), [], {}
         for name in sorted({*noted, *there}):
             before, now = noted.get(name), there.get(name)
-            if not isinstance(before, list) or len(before) != 3 or now is None:
+            # an earlier version noted one time
+            if not isinstance(before, list) or len(before) not in (3, 4) or now is None:
                 found.append(name)
-            elif before[:2] != now[1]:
-                read[name] = [*now[1], before[2]]
-                if before[0] != now[1][0] or _hash(now[0]) != before[2]:
+            elif before[:-1] != now[1][: len(before) - 1]:
+                read[name] = [*now[1], before[-1]]
+                if before[0] != now[1][0] or _hash(now[0]) != before[-1]:
                     found.append(name)
         if read and not found:  # copied or touched: not to be read again each time
             with suppress(Unwritable):
@@ -142,7 +147,7 @@ class LocalSource:
         return found
 
     def _files(self) -> dict[str, tuple[Path, list[int]]]:
-        """Return path, and bytes and time, of each file; hidden ones are no data."""
+        """Return path, and bytes and times, of each file; hidden ones are no data."""
         found: dict[str, tuple[Path, list[int]]] = {}
         if not self.root.is_dir():
             if self.root.is_file():
@@ -169,7 +174,7 @@ def _text(path: Path) -> str:
 
 def _seen(path: Path) -> list[int]:
     stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def _hash(path: Path) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from prunebench.errors import PrunebenchError, printable, suggest
 from prunebench.storage.files import require_plain
 from prunebench.storage.records import (
+    ALL,
     COLUMNS,
     COST,
     DENSE,
@@ -296,6 +297,11 @@ def _check_units(cells: pd.DataFrame, where: str) -> None:
 def _check_identity(cells: pd.DataFrame, where: str) -> None:
     """Refuse a cell recorded twice, a method in two families, two experiments, a pruned dense."""
     key = [column for column in IDENTITY if column != "family"]
+    for axis in ("task", "regime", "model"):
+        if cells[axis].nunique() > 1 and (cells[axis] == ALL).any():
+            raise PrunebenchError(
+                f"{where}: a {axis} is called {ALL!r}, as the results of all are: name it otherwise"
+            )
     twice = cells[cells.duplicated(key)]
     if len(twice):
         raise PrunebenchError(f"{where}: {_name(twice.iloc[0])} is there more than once")

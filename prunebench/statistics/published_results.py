@@ -15,6 +15,8 @@ import pandas as pd
 from prunebench.errors import PrunebenchError
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.cells_table import read_cells, read_text, typed
+from prunebench.storage import links
+from prunebench.storage.files import require_plain
 from prunebench.storage.layout import Layout
 from prunebench.storage.manifest import Manifest
 from prunebench.storage.records import DENSE
@@ -66,13 +68,26 @@ def read_all(layout: Layout) -> pd.DataFrame:
         PrunebenchError: As ``read_cells`` does, for every file that is there.
     """
     cells = read_cells(layout.cells_csv)
-    paths = sorted(layout.published.glob("*.csv"))
+    paths = published_files(layout)
     if not paths:
         return cells
     experiment = str(cells["experiment"].iloc[0])
     tables = [cells, *(read_published(path, experiment) for path in paths)]
     raw = pd.concat([table.astype(object) for table in tables], ignore_index=True)
     return typed(raw, str(layout.root))
+
+
+def published_files(layout: Layout) -> list[Path]:
+    """Return the files of published results that were imported, sorted.
+
+    Raises:
+        PrunebenchError: One is a link to elsewhere, or no plain file.
+    """
+    paths = sorted(layout.published.glob("*.csv"))
+    for path in paths:
+        links.refuse_outside(path, layout.root)
+        require_plain(path)
+    return paths
 
 
 def read_published(path: Path, experiment: str) -> pd.DataFrame:

@@ -21,10 +21,9 @@ from prunebench.statistics.setting_scores import SettingScores, score_settings
 from prunebench.statistics.significance import ALPHA
 from prunebench.statistics.stopped_scores import add_stopped
 from prunebench.statistics.training_outcomes import failed_cells
-from prunebench.storage.records import DENSE
+from prunebench.storage.records import ALL, DENSE
 
 RANDOM = "random"
-ALL = "all"
 EQUIVALENCE = 0.5  # ± points
 # the words for published methods that the statistics cannot judge
 NOT_JUDGED = "not judged"

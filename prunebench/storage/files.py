@@ -22,6 +22,7 @@ from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.storage import links
 
 SEAL = "sha256"  # of the rest of a JSON file
+LARGEST = 2**28  # bytes of a text that is read as a whole
 _HALF = re.compile(r"\\ud[89a-f]", re.I)  # of a pair of codes, which JSON may write alone
 _TEMPORARY = len("..xxxxxxxx")  # what mkstemp puts around a name
 
@@ -271,10 +272,13 @@ def read_text(path: str | Path) -> str:
     """Return the text of a UTF-8 file.
 
     Raises:
-        PrunebenchError: the file is missing or damaged; the message names it.
+        PrunebenchError: the file is missing, damaged or larger than any that is written here; the
+            message names it.
     """
     require_plain(path)
     try:
+        if Path(path).stat().st_size > LARGEST:  # of holes, a file of any size fits into an archive
+            raise PrunebenchError(f"{path} is larger than {LARGEST >> 20} MiB: not read")
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise PrunebenchError(f"{path}: {error.strerror}") from error

@@ -49,6 +49,25 @@ def refuse_below(root: Path) -> None:
         raise PrunebenchError(_said(path, root))
 
 
+def refuse_outside(path: Path, root: Path) -> None:
+    """Refuse to read what a link in an experiment's folder leads to elsewhere.
+
+    What is read for a page, a table or a copy is shown to others.
+
+    Args:
+        path: in the folder, by its name.
+        root: the experiment's folder, itself perhaps a link.
+
+    Raises:
+        PrunebenchError: it lies elsewhere.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise PrunebenchError(
+            f"{path} leads out of {root}: what lies there is not of these results, and is not"
+            " shown with them; remove the link"
+        )
+
+
 def open_own(path: Path) -> int:
     """Open a file for writing in place, made where it is missing; nothing is cut off yet.
 

@@ -41,10 +41,13 @@ _WORDS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
 COMMAND, STARTED = "PRUNEBENCH_COMMAND", "PRUNEBENCH_STARTED"
 
 
-# what changes the arithmetic of torch and of the libraries below it, or the order of sets
+# what changes the arithmetic of torch, numpy and the libraries below them, puts others in their
+# place, or changes the order of sets
 _ARITHMETIC = (
-    "ATEN_", "BLIS_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "MKL_", "NVIDIA_",
-    "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "TORCH", "TRITON_", "XNNPACK_",
+    "ATEN_", "BLIS_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "FLEXIBLAS", "GLIBC_TUNABLES", "GOMP_",
+    "GOTO_", "HIP", "HSA_", "KMP_", "LD_LIBRARY_PATH", "LD_PRELOAD", "MIOPEN_", "MKL_", "NPY_",
+    "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "ROCBLAS_",
+    "TORCH", "TRITON_", "VECLIB_", "XNNPACK_",
 )  # fmt: skip
 
 # of these, what libraries or jobs set themselves on their way, and no sum depends on
@@ -149,11 +152,10 @@ def environment() -> dict[str, Any]:
 def variables() -> dict[str, str]:
     """Return the variables of the environment that may change what torch computes, by name.
 
-    In their values ~ stands for the home folder.
+    Of their values what is private is left out, as in ``command``.
     """
-    home = os.environ.get("HOME", "").rstrip("/")
     return {
-        name: value.replace(f"{home}/", "~/") if home else value
+        name: private.setting(name, value)
         for name, value in sorted(os.environ.items())
         if name.startswith(_ARITHMETIC)
         and name not in _SET_ON_THE_WAY

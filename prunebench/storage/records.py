@@ -120,6 +120,7 @@ STATUSES = (OK, DIVERGED, COLLAPSED, FAILED)
 # what came of shrinking: smaller and verified, nothing to remove, other outputs, not possible
 VERIFIED, UNCHANGED, DIFFERENT, REFUSED = "verified", "unchanged", "different", "refused"
 DENSE = "dense"  # the method and the family of a baseline's own row
+ALL = "all"  # in place of a task, regime or model: the results of all of them
 FAMILIES = ("weight", "activation", "structure", "hybrid")
 
 

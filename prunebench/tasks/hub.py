@@ -12,6 +12,9 @@ from typing import Any
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.hub_name import CONFIGURATION, HubName
 
+# of peft, where that is installed: names the model that is loaded in place of the folder's
+_ADAPTER = "adapter_config.json"
+
 
 def transformers() -> Any:
     """Return the library.
@@ -59,6 +62,11 @@ def loaded(kind: str, hub: HubName, **given: Any) -> Any:
     auto = getattr(transformers(), kind)
     if hub.folder is not None and not (hub.folder / CONFIGURATION).is_file():
         raise PrunebenchError(f"{hub}: the folder has no {CONFIGURATION}")
+    if hub.folder is not None and (hub.folder / _ADAPTER).exists():
+        raise PrunebenchError(
+            f"{hub}: {_ADAPTER} in the folder names other weights, which would be fetched: merge"
+            " them and save the whole model"
+        )
     try:
         return auto.from_pretrained(
             hub.place, revision=hub.revision or "main", trust_remote_code=False, **given

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Signal = NDArray[np.float64]  # samples in [-1, 1]
 
+RATES = 1000, 384_000  # samples a second that sound is recorded with, as for speech: rate
 RANGE = 80.0  # dB below a recording's loudest band that are told apart: the rest is silence
 
 
@@ -30,7 +31,7 @@ def read_wav(source: Path | bytes, where: str) -> tuple[int, Signal]:
 
     Raises:
         PrunebenchError: the bytes are no WAV file, are fewer than its header says, hold no sample,
-            or are compressed.
+            are compressed, or their rate is none of sound.
     """
     from scipy.io import wavfile
 
@@ -50,6 +51,11 @@ def read_wav(source: Path | bytes, where: str) -> tuple[int, Signal]:
         raise PrunebenchError(f"{where}: no readable WAV file ({one_line(error)})") from error
     if samples.size == 0 or rate <= 0:
         raise PrunebenchError(f"{where}: the WAV file holds no sound")
+    if not RATES[0] <= rate <= RATES[1]:  # filters for a rate that is made up would fill the memory
+        raise PrunebenchError(
+            f"{where}: the WAV file says {rate:,} samples a second; sound has {RATES[0]:,} to"
+            f" {RATES[1]:,}"
+        )
     signal = samples.astype(np.float64)
     if samples.dtype == np.uint8:
         signal = (signal - 128) / 128

@@ -52,6 +52,7 @@ class Hearing:
                 f"{recording.where}: {rate} samples a second, {self.first} has {self.rate}; set"
                 " speech: {rate: …} to resample all to one rate"
             )
+        check_fits(8 * len(signal) * self.rate // rate, recording.where)
         return resample(signal, rate, self.rate)
 
 

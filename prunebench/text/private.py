@@ -7,15 +7,26 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 HIDDEN = "***"
 # of these the host is told; of others, such as databricks, what follows may be a secret
 _WITH_HOST = re.compile(r"(https?|ftp|ssh|git|(postgresql|mysql|mssql|oracle)(\+\w+)?)", re.I)
 _HOST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.S)
-_SECRET = re.compile(r"(?i)(token|passw|secret|credential|api[-_]?key|auth)")
-_ABSOLUTE = re.compile(r"(^|[=,:;\s'\"(\[])(/(?:[^\s/=,:;'\"()\[\]]+/)+)(?=[^\s/=,:;'\"()\[\]])")
+_SECRET = re.compile(
+    r"(?i)(token|passw|secret|credential|auth|bearer|(api|access|private|ssh|signing)[-_]?key)"
+    r"|^-+(key|pass|pat|pwd)$"
+)
+# a secret that is named within an argument: 'Authorization: Bearer x', {"token": "x"}
+_WITHIN = re.compile(
+    rf"((?:{_SECRET.pattern[4:].partition('|^')[0]})\w*['\"]?\s*[:=]\s*)(?:\w+\s+)?[^\s,}}]+", re.I
+)
+_SOMEBODY = re.compile(r"(?<![\w./:@-])[\w.+-]+@\w[\w.-]*")  # me@host; not owner/name@revision
+_SEVERAL = re.compile(r"[\s,;:=][-~/]|@")  # words of a command, or paths in a row
+_PART = r"[^\s/=,:;'\"()\[\]]"
+_ABSOLUTE = re.compile(rf"(?<![\w.~…/])(?:~/(?:{_PART}+/)*|/(?:{_PART}+/)+)(?={_PART})")
+_FILE = re.compile(r"(?i)\b(file|sqlite(?:\+\w+)?):/+(?=[^\s/])")
 _PLAIN = re.compile(r"[\w@%+=:,./~…*-]+", re.ASCII)
 _SHORTEST = 3  # signs of a part of an address that is hidden where others say it
 
@@ -58,6 +69,7 @@ def without_secrets(text: str, uri: str) -> str:
     known = {host, host.partition(":")[0], *host.split(":"), ""}
     parts = {rest, *re.split(r"[/@:?&=#\s]+", rest)}
     parts |= {unquote(part) for part in parts}
+    parts |= {quote(part, safe="") for part in parts}
     parts |= {value for name, value in os.environ.items() if _SECRET.search(name)}
     text = text.replace(uri, address(uri))
     for part in sorted(parts - known, key=len, reverse=True):
@@ -69,9 +81,27 @@ def without_secrets(text: str, uri: str) -> str:
 def without_paths(text: str) -> str:
     """Return a text in which an absolute path is told by its last part: ``…/set.csv``.
 
-    Where somebody's files lie says who they are, and nothing to others.
+    Where somebody's files lie says who they are, and nothing to others. The home folder itself is
+    ``~``, also where its name holds spaces.
     """
-    return _ABSOLUTE.sub(r"\1…/", text)
+    text = _FILE.sub(r"\1:/", text)
+    if home := _home():
+        text = re.sub(rf"(?<![\w.~…/]){re.escape(home)}(?![\w.-])", "~", text)
+    return _ABSOLUTE.sub("…/", text)
+
+
+def setting(name: str, value: str) -> str:
+    """Return the value of a variable of the environment without what is private.
+
+    Args:
+        name: of the variable; of one that is named after a secret, the value is hidden.
+        value: paths are told as in ``command``, addresses by their host.
+    """
+    if _SECRET.search(name):
+        return HIDDEN
+    if "://" in value:
+        return address(value)
+    return os.pathsep.join(map(_path, value.split(os.pathsep)))
 
 
 def command(arguments: Sequence[str]) -> str:
@@ -102,7 +132,7 @@ def _typed(arguments: Sequence[str]) -> Iterable[str]:
             before, _, after = argument.partition("://")
             scheme = re.search(r"[A-Za-z][A-Za-z0-9+.-]*$", before)
             start = scheme.start() if scheme else len(before)
-            yield before[:start] + address(f"{before[start:]}://{after}")
+            yield _path(before[:start]) + address(f"{before[start:]}://{after}")
         elif equals:
             yield f"{option}={_path(value)}"
         else:
@@ -111,13 +141,24 @@ def _typed(arguments: Sequence[str]) -> Iterable[str]:
 
 
 def _path(text: str) -> str:
-    """Return a path below the working directory or home as such, another by its last part."""
+    """Return a path below the working directory or home as such, another by its last part.
+
+    What is no path may hold some, and secrets, and who is called where.
+    """
     path = Path(text)
-    if not path.is_absolute():
-        return text
-    home = os.environ.get("HOME", "").rstrip("/")
+    if not path.is_absolute() or _SEVERAL.search(text):
+        text = _SOMEBODY.sub(f"{HIDDEN}@{HIDDEN}", _WITHIN.sub(rf"\1{HIDDEN}", text))
+        return without_paths(text)
+    home = _home()
     if path.is_relative_to(Path.cwd()):
         return str(path.relative_to(Path.cwd()))
+    if home and path == Path(home):
+        return "~"
     if home and path.is_relative_to(home):
         return f"~/{path.relative_to(home)}"
     return f"…/{path.name}"
+
+
+def _home() -> str:
+    """Return the home folder; "" where there is none, or it is the root of all."""
+    return os.environ.get("HOME", "").rstrip("/")

@@ -123,6 +123,16 @@ def server_command(layout: Layout) -> str:
     return f"{shlex.quote(str(program))} ui --backend-store-uri {named}"
 
 
+def _refuse_links(layout: Layout) -> None:
+    """Refuse a store beside the results that lies elsewhere: it would be written there."""
+    for path in (layout.database, layout.artifacts):
+        if path.is_symlink():
+            raise PrunebenchError(
+                f"{path} is a symbolic link: nothing is written through it; remove it, or name the"
+                " store itself with --uri or MLFLOW_TRACKING_URI"
+            )
+
+
 def export(layout: Layout, uri: str | None = None) -> Exported:
     """Bring MLflow to what the files of an experiment say; a second export changes nothing.
 
@@ -135,8 +145,9 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
         What was done.
 
     Raises:
-        PrunebenchError: A file is missing or damaged, or MLflow cannot be reached or written, in
-            bounded time; the same call made later completes what is there.
+        PrunebenchError: A file is missing or damaged, the store beside the results is a link, or
+            MLflow cannot be reached or written, in bounded time; the same call made later completes
+            what is there.
     """
     start = time.monotonic()
     runs = read_runs(layout)
@@ -144,8 +155,10 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     uri, owner = uri or tracking_uri(layout), layout.root.resolve().name
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{owner}"
     files: tuple[Path, ...] = ()
+    ours = sqlite_path(uri) == layout.database.resolve()
+    if ours:
+        _refuse_links(layout)
     with reaching_mlflow(layout, uri):
-        ours = sqlite_path(uri) == layout.database.resolve()
         client = connect(uri, ours)
         number = open_experiment(client, name, uri)
         sync = RunSync(client, number, owner, top, runs)

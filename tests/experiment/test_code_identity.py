@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,40 @@ def test_a_helper_in_a_folder_beside_a_part_counts_however_it_is_imported(
     code_identity._named_code.cache_clear()
     code_identity._code_hash.cache_clear()
     assert code_identity.code_hash(found) != before
+
+
+@pytest.mark.parametrize(
+    ("line", "helper"),
+    [
+        ('import importlib\nimportlib.import_module("helper")', "helper.py"),
+        ('from importlib import import_module as i, import_module\nimport_module("lib.helper")',
+         "lib/helper.py"),
+        ('__import__("helper")', "helper.py"),
+        ('spec = spec_from_file_location("x", Path(__file__).with_name("helper.py"))', "helper.py"),
+        ('exec(open("lib/helper.py").read())', "lib/helper.py"),
+        ("import helper", f"helper{EXTENSION_SUFFIXES[0]}"),
+        ("from lib import helper", f"lib/helper{EXTENSION_SUFFIXES[-1]}"),
+        ("import helper", "helper.pyc"),
+        ("import helper", "../elsewhere/helper.py"),
+        ("from lib.helper import f", "../elsewhere/lib/helper.py"),
+    ],
+)  # fmt: skip
+def test_a_helper_counts_however_python_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, helper: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    place = (tmp_path / "own" / helper).resolve()
+    _write(tmp_path, {"own/part.py": line, str(place.relative_to(tmp_path)): "x = 1"})
+    found = with_helpers([tmp_path / "own" / "part.py"])
+    assert place in [path.resolve() for path in found]
+    before = code_identity.code_hash(found)
+    place.write_text("x = 2")
+    code_identity._named_code.cache_clear()
+    code_identity._code_hash.cache_clear()
+    assert code_identity.code_hash(found) != before
+
+
+def test_what_is_installed_or_of_python_is_no_helper(tmp_path: Path) -> None:
+    text = "import math, json, numpy, torch\n__import__('array')\nx = 'no such.py'\ny = '.py'"
+    _write(tmp_path, {"part.py": text})
+    assert with_helpers([tmp_path / "part.py"]) == [tmp_path / "part.py"]

@@ -70,3 +70,20 @@ def test_what_ships_is_none_unless_it_is_named_by_its_file() -> None:
     ours = PACKAGE / "pruning" / "criteria" / "magnitude.py"
     given = {**GRID, "methods": [{"name": "x", "criterion": f"{ours}:magnitude"}]}
     assert foreign_code.of_experiment(config.parse(given)) == [ours]
+
+
+def test_what_the_hub_or_timm_would_send_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CODE)
+    (tmp_path / "model").mkdir()
+    models = [
+        "seed-cnn", {"name": "a", "architecture": "resnet18", "pretrained": True},
+        {"name": "b", "architecture": "hf:theirs/net@v1"},
+        {"name": "c", "architecture": f"hf:{tmp_path}/model"},
+        {"name": "d", "architecture": f"{tmp_path}/mine.py:make"},
+    ]  # fmt: skip
+    experiment = config.parse({**GRID, "models": models})
+    assert foreign_code.fetched(experiment) == ["resnet18", "hf:theirs/net@v1"]
+    task = experiment.tasks[0].model_copy(update={"tokens": "hf:theirs/words"})
+    alone = experiment.model_copy(update={"tasks": [task], "models": experiment.models[:1]})
+    assert foreign_code.fetched(alone) == ["hf:theirs/words"]
+    assert foreign_code.fetched(config.parse(GRID)) == []

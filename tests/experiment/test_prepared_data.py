@@ -16,6 +16,7 @@ from prunebench.experiment import config, prepared_data
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
 from prunebench.runner import damaged_files, pipeline
+from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.tasks.task_data import load
 
 GRID: dict[str, Any] = {
@@ -88,6 +89,36 @@ def test_other_images_than_those_prepared_are_noticed_and_told(
     if how != "name":
         assert load(path).data_hash != before
     assert prepared_data.changed(task_of(plan), data) == ""
+
+
+def test_a_file_exchanged_for_one_of_its_length_and_time_is_noticed(
+    plan: Plan, tmp_path: Path
+) -> None:
+    data, path = tmp_path / "data", tmp_path / "set" / "a" / "0.png"
+    picture(path, 10)
+    prepare(plan, data)
+    was, content = path.stat(), path.read_bytes()
+    picture(path, 11)  # PNGs of one grey have one length
+    assert path.stat().st_size == was.st_size
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert "a/0.png): prepared anew" in prepared_data.changed(task_of(plan), data)
+    assert not prepared_data.usable(task_of(plan), data)
+    path.write_bytes(content)  # back again, only its times are others
+    assert prepared_data.usable(task_of(plan), data)
+
+
+def test_a_note_of_an_earlier_version_with_one_time_still_counts(
+    plan: Plan, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    prepare(plan, data)
+    source = prepared_data.LocalSource.of(task_of(plan), data)
+    assert source is not None
+    noted = read_sealed(source.note)
+    write_sealed(source.note, {k: [v[0], v[1], v[3]] for k, v in noted.items()})
+    assert prepared_data.usable(task_of(plan), data)
+    picture(tmp_path / "set" / "a" / "0.png", 77)
+    assert not prepared_data.usable(task_of(plan), data)
 
 
 def test_others_may_read_while_data_are_prepared_anew(plan: Plan, tmp_path: Path) -> None:

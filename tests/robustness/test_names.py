@@ -48,6 +48,17 @@ def test_no_experiment_is_called_as_what_lies_beside(name: str) -> None:
     assert "choose another name" in text
 
 
+@pytest.mark.parametrize("name", ["all", "ALL"])
+def test_no_part_of_a_grid_is_called_as_the_whole(name: str) -> None:
+    for kind, base in (("tasks", "digits"), ("regimes", "clean"), ("models", "seed-cnn")):
+        more = {**SMOKE, kind: [*SMOKE.get(kind, [base]), {"name": name, "base": base}]}
+        if kind == "models":
+            more[kind] = ["seed-cnn", {"name": name, "architecture": "seed-cnn"}]
+        assert "'all' is what the results of all are called" in refusal(config.parse, more, "x")
+    methods = [*SMOKE["methods"], {"name": "Dense", "base": "random"}]  # where case is ignored
+    assert "the baseline's own name" in refusal(config.parse, {**SMOKE, "methods": methods}, "x")
+
+
 def test_a_class_whose_name_is_no_utf8_is_refused_before_any_training(tmp_path: Path) -> None:
     for number, name in enumerate((b"caf\xe9", b"tea")):
         folder = os.fsencode(tmp_path / "set") + b"/" + name

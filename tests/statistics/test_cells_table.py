@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from prunebench.errors import PrunebenchError
-from prunebench.statistics import read_cells, read_table, score
+from prunebench.statistics import check_cells, read_cells, read_table, score
 from prunebench.storage.records import COLUMNS, COST, QUALITY, SIZE
 
 
@@ -168,3 +168,10 @@ def test_no_table_of_others(tmp_path: Path) -> None:
         read_table(tmp_path / "published.csv")
     with pytest.raises(PrunebenchError, match="no rows"):
         read_table(saved(tmp_path, "method,sparsity,test_error\n"))
+
+
+def test_a_table_whose_regime_is_called_as_all_of_them_is_refused(small: pd.DataFrame) -> None:
+    check_cells(small.assign(regime="all"))  # the only one: all is the same
+    mixed = pd.concat([small.assign(regime="all"), small.assign(regime="other")])
+    with pytest.raises(PrunebenchError, match=r"a regime is called 'all', as the results of all"):
+        check_cells(mixed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -165,8 +166,8 @@ def test_a_subset_of_published_settings_alone(small: pd.DataFrame) -> None:
 
 def put(folder: Path, small: pd.DataFrame, *lines: str, head: str = HEAD) -> Layout:
     layout = Layout(folder)
+    layout.published.mkdir(parents=True, exist_ok=True)
     small.to_csv(layout.cells_csv, index=False)
-    layout.published.mkdir(exist_ok=True)
     text = "\n".join([f"{head},source_sha256,source_units", *lines])
     (layout.published / "p.csv").write_text(text, encoding="utf-8")
     return layout
@@ -224,3 +225,18 @@ def test_dense_runs_of_other_seeds_are_compared_without_pairs_as_welch_has_it(
     assert row["high"] == pytest.approx(100 * ends.high, abs=0.8)
     assert row["verdict"] == "better"
     assert row["missing"] == 0
+
+
+def test_what_a_link_leads_to_elsewhere_is_no_published_result(
+    tmp_path: Path, small: pd.DataFrame
+) -> None:
+    layout = put(tmp_path / "x", small)
+    theirs = tmp_path / "private.csv"
+    (layout.published / "p.csv").rename(theirs)
+    (layout.published / "p.csv").symlink_to(theirs)
+    with pytest.raises(PrunebenchError, match=r"p\.csv leads out of .*x: .*remove the link"):
+        read_all(layout)
+    (layout.published / "p.csv").unlink()
+    os.mkfifo(layout.published / "p.csv")
+    with pytest.raises(PrunebenchError, match=r"p\.csv is no plain file"):
+        read_all(layout)

@@ -169,3 +169,13 @@ def test_a_seal_shows_every_change(tmp_path: Path) -> None:
     path.write_text("[1]")
     with pytest.raises(PrunebenchError, match="has no sha256"):
         read_sealed(path)
+
+
+def test_a_file_of_holes_is_not_read_into_memory(tmp_path: Path) -> None:
+    """An archive of some bytes may hold a file of terabytes."""
+    path = tmp_path / "record.json"
+    with path.open("wb") as file:
+        file.truncate(2**42)
+    for read in (read_text, read_json, read_sealed):
+        with pytest.raises(PrunebenchError, match=r"record\.json is larger than 256 MiB: not read"):
+            read(path)

@@ -214,9 +214,18 @@ def test_variables_that_change_sums_are_told(monkeypatch: pytest.MonkeyPatch) ->
     }  # fmt: skip
     for name, value in given.items():
         monkeypatch.setenv(name, value)
+    given |= {
+        "LD_PRELOAD": "/scratch/me/libm.so", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2",
+        "NPY_DISABLE_CPU_FEATURES": "AVX2", "TORCH_HUB_TOKEN": "secret",
+    }  # fmt: skip
+    for name in ("GLIBC_TUNABLES", "NPY_DISABLE_CPU_FEATURES", "LD_PRELOAD", "TORCH_HUB_TOKEN"):
+        monkeypatch.setenv(name, given[name])
     monkeypatch.setenv("PASSWORD", "secret")
     found = provenance.environment()
-    expected = {**given, "TORCH_EXTENSIONS_DIR": "~/x"}
+    monkeypatch.delenv("LD_PRELOAD")  # of processes that are started below
+    found["variables"].pop("LD_PRELOAD", None)
+    given.pop("LD_PRELOAD")
+    expected = {**given, "TORCH_EXTENSIONS_DIR": "~/x", "TORCH_HUB_TOKEN": "***"}
     assert {name: found["variables"].get(name) for name in given} == expected
     assert "PASSWORD" not in found["variables"]
     assert provenance.differences(found, found) == ()

@@ -135,3 +135,23 @@ def test_settings_that_do_not_go_with_it(make_task: MakeTask) -> None:
             make_task(hub="me/set", **wrong)
     assert "hub" not in make_task(source="digits").settings()
     assert make_task(source="table", hub="me/set").settings()["hub"] == "me/set"
+
+
+def test_what_a_card_says_is_not_believed(hub: Hub, tmp_path: Path, make_task: MakeTask) -> None:
+    """The card is not read: rows, classes and splits are those of the Parquet files."""
+    hub.add("data/train-0.parquet", 12)
+    hub.add("data/test-0.parquet", 6)
+    (hub.root / "main" / "README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - name: target\n    dtype:\n      class_label:\n"
+        "        names: {'0': cat, '1': dog, '2': emu}\n  splits:\n  - name: train\n"
+        "    num_examples: 5000000\n  - name: validation\n    num_examples: 7\n---\n"
+    )
+    (hub.root / "main" / "dataset_infos.json").write_text('{"default": {"splits": {"train": 1}}}')
+    task, folder = make_task(source="table", hub="me/set", val=2), tmp_path / "raw"
+    download(task, folder)
+    assert not [*folder.rglob("README.md"), *folder.rglob("dataset_infos.json")]
+    raw = read(task, folder)
+    assert raw.test is not None
+    assert (len(raw.train), len(raw.test), raw.val) == (12, 6, None)
+    assert raw.names is None
+    assert set(raw.train.targets) == {0, 1}

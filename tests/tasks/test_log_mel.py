@@ -140,6 +140,12 @@ def test_what_is_no_whole_wav_file(content: bytes) -> None:
         read_wav(content, "a.wav")
 
 
+@pytest.mark.parametrize("rate", [1, 999, 384_001, 2**31 - 1])
+def test_a_rate_that_is_none_of_sound_fills_no_memory(rate: int) -> None:
+    with pytest.raises(PrunebenchError, match="samples a second; sound has 1,000 to 384,000"):
+        read_wav(wav(tone(400), rate, width=1), "x.wav")
+
+
 def test_a_file_without_sound() -> None:
     with pytest.raises(PrunebenchError, match=r"^a\.wav: "):
         read_wav(wav(np.zeros(0)), "a.wav")

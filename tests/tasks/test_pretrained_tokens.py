@@ -117,3 +117,11 @@ def test_code_of_a_repository_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(PrunebenchError, match="AutoConfig cannot load it"):
         hub.loaded("AutoConfig", HubName(str(tmp_path)))
     assert not ran.exists()
+
+
+def test_a_folder_that_names_weights_of_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "theirs/net"}')
+    for kind in ("AutoModelForCausalLM", "AutoTokenizer", "AutoConfig"):
+        with pytest.raises(PrunebenchError, match="names other weights, which would be fetched"):
+            hub.loaded(kind, HubName(str(tmp_path)))

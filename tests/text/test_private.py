@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.text.private import address, command, without_paths, without_secrets
+from prunebench.text.private import (
+    address,
+    command,
+    setting,
+    without_paths,
+    without_secrets,
+)
 
 ADDRESSES = {
     "http://me:secret@host:5000": "http://host:5000/***",
@@ -73,7 +80,68 @@ def test_a_command_names_no_secret_and_no_folder(
     )
 
 
+TOLD = {
+    "--storage-s3-access-key AKIA": "--storage-s3-access-key ***",
+    "--key x": "--key ***",
+    "--pat x": "--pat ***",
+    "--keep-going x": "--keep-going x",
+    "'Authorization: Bearer x'": "'Authorization: ***'",
+    "'Authorization: Bearer x http://a:b@host/c'": "'Authorization: *** http://host/***'",
+    "'auth_token: x, a: 1'": "'auth_token: ***, a: 1'",
+    "config/tokens.yaml": "config/tokens.yaml",
+    "file.py:token": "file.py:token",
+    "'ssh me@login.cluster sbatch'": "'ssh ***@*** sbatch'",
+    "git@host.org:me/x": "***@***:me/x",
+    "hf:owner/name@main": "hf:owner/name@main",
+    "hf:gpt2@main": "hf:gpt2@main",
+    "'qsub -o /scratch/me/logs/o'": "'qsub -o …/o'",
+    "file:/home/me/x/y": "file:…/y",
+    "/home/me": "~",
+    "/home/me/a:/scratch/me/b": "…/a:…/b",
+    "--data=/home/me": "--data=~",
+}
+
+
+@pytest.mark.parametrize("typed", TOLD)
+def test_what_is_private_within_an_argument_is_not_told(
+    typed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert command(shlex.split(typed)) == TOLD[typed]
+
+
+def test_a_folder_whose_name_holds_spaces_is_told_by_its_last_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(["--data", "/scratch/of somebody/set"]) == "--data …/set"
+    monkeypatch.setenv("HOME", "/home/of somebody")
+    for said in ("/home/of somebody/a b/x.csv", "/home/of somebody", "'/home/of somebody/x'"):
+        assert "somebody" not in without_paths(said)
+
+
+def test_of_a_variable_what_is_private_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    told = {
+        "/home/me": "~", "/scratch/me/a:/home/me/b": "…/a:~/b", ":16:8": ":16:8",
+        "http://a:b@host/c": "http://host/***", "{0:4},{4:4}": "{0:4},{4:4}",
+        "split:3,me=/x/me/y": "split:3,me=…/y",
+    }  # fmt: skip
+    assert {value: setting("TORCH_X", value) for value in told} == told
+    assert setting("TORCH_HUB_TOKEN", "x") == setting("TORCH_API_KEY", "x") == "***"
+
+
+def test_a_secret_that_a_library_quotes_is_hidden() -> None:
+    said = without_secrets("401 for s%C3%A9cret and sécret", "http://me:sécret@host")
+    assert said == "401 for *** and ***"
+
+
 def test_paths_are_told_by_their_last_part() -> None:
+    for before in ("file://", "<", "`", "x|", "{", "sqlite:///", "@"):
+        said = f"{before}/home/me/a.csv"
+        assert "home" not in without_paths(said)
+        assert "…/a.csv" in without_paths(said)
+    assert without_paths("~/mine.py:score") == "…/mine.py:score"  # as of another user's home
     assert without_paths("FileNotFoundError: '/home/me/set/a.csv' is not there") == (
         "FileNotFoundError: '…/a.csv' is not there"
     )

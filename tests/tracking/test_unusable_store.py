@@ -158,3 +158,18 @@ def test_a_place_that_no_address_can_name_is_refused(tmp_path: Path, schema: byt
     assert [path.name for path in tmp_path.rglob("*.db")] == []
     (tmp_path / "other.db").write_bytes(schema)
     assert counts(export(layout, f"sqlite:///{tmp_path / 'other.db'}")) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "mlartifacts"])
+def test_a_store_that_is_a_link_is_not_written_through(tmp_path: Path, name: str) -> None:
+    layout, _ = made_up.experiment(tmp_path / "results" / "smoke", methods=())
+    home = tmp_path / "home"
+    if name == "mlartifacts":
+        home.mkdir()
+    else:
+        home.write_text("the user's own")
+    (tmp_path / "results" / name).symlink_to(home)
+    with pytest.raises(PrunebenchError, match=rf"{name} is a symbolic link: .*MLFLOW_TRACKING_URI"):
+        export(layout)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "results"] == ["home"]
+    assert [*home.iterdir()] == [] if home.is_dir() else home.read_text() == "the user's own"

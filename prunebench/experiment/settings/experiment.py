@@ -29,7 +29,7 @@ from prunebench.experiment.settings.task import Regime, Task
 from prunebench.experiment.settings.training import Model, Training
 from prunebench.experiment.validation import Settings, validated
 from prunebench.storage.layout import TAKEN, rule_name, sparsity_name
-from prunebench.storage.records import COLUMNS, DENSE
+from prunebench.storage.records import ALL, COLUMNS, DENSE
 
 MOST_SHOWN = 10  # seeds that a message writes out
 REGULAR = "re:"  # before a pattern of names that is a regular expression
@@ -310,8 +310,10 @@ class Experiment(Settings):
             raise ValueError(f"named more than once: {doubled[0]}")
         if doubled:
             raise ValueError(f"named too much alike: {', '.join(doubled)}")
-        if DENSE in names:
+        if DENSE in alike:
             raise ValueError(f"{DENSE!r} is the baseline's own name")
+        if ALL in alike:
+            raise ValueError(f"{ALL!r} is what the results of all are called: name it otherwise")
         return values
 
     @model_validator(mode="after")

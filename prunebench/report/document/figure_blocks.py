@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from prunebench.report.document.elements import Block, Document, FigureBlock, Section
 from prunebench.report.report_inputs import ReportInputs
+from prunebench.storage import links
 
 
 def of_stem(inputs: ReportInputs, stem: str) -> list[Block]:
@@ -27,6 +28,7 @@ def _blocks(inputs: ReportInputs, *patterns: str, but: Collection[str] = ()) -> 
     blocks: list[Block] = []
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         said = inputs.captions.get(path.stem, "Drawn from cells.csv.")
+        links.refuse_outside(path, root)
         place = str(path.relative_to(root))
         if place not in but:
             # a screen reader reads the rest of the caption below the figure

@@ -21,8 +21,7 @@ from prunebench.statistics.hypotheses.paired_cells import (
 )
 from prunebench.statistics.published_results import origin, own
 from prunebench.statistics.recovery_lengths import all_lengths, longest
-from prunebench.statistics.score import ALL
-from prunebench.storage.records import COLUMNS, COST, DENSE, QUALITY, SIZE
+from prunebench.storage.records import ALL, COLUMNS, COST, DENSE, QUALITY, SIZE
 
 EMPHASISED = 8  # methods in colour; the rest are thin and grey
 CONTROLS = 4  # control curves with a look of their own

@@ -14,7 +14,7 @@ from prunebench.report.figures.figure_context import EVERYTHING, FigureContext, 
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics.bootstrap import SEEDS_AND_TASKS
 from prunebench.statistics.published_results import MARK, own
-from prunebench.statistics.score import ALL
+from prunebench.storage.records import ALL
 from prunebench.text.numbers import number
 
 if TYPE_CHECKING:

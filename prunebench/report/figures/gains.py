@@ -12,7 +12,7 @@ from prunebench.report.figures import panels, style
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING
-from prunebench.statistics.score import ALL
+from prunebench.storage.records import ALL
 from prunebench.text.numbers import number
 
 if TYPE_CHECKING:

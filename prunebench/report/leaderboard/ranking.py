@@ -12,8 +12,7 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report.leaderboard.columns import COSTS, Row
 from prunebench.statistics import SETTING, score_subsets
 from prunebench.statistics.published_results import others, own
-from prunebench.statistics.score import ALL
-from prunebench.storage.records import DENSE
+from prunebench.storage.records import ALL, DENSE
 from prunebench.text.numbers import percent
 
 Subset = tuple[str, str, str]  # task, regime, model; ALL for no choice

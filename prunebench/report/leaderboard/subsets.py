@@ -12,7 +12,7 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report.leaderboard import ranking
 from prunebench.report.leaderboard.columns import Row
 from prunebench.statistics import SETTING
-from prunebench.statistics.score import ALL
+from prunebench.storage.records import ALL
 from prunebench.text.numbers import percent
 
 ROWS = 8_000  # of all tables together: about 2 MB

@@ -18,8 +18,7 @@ from prunebench.report.report_inputs import ReportInputs
 from prunebench.report.tables.paper_tables import GENERALIZATION, summary
 from prunebench.statistics import DRAWS, SETTING, best_on_validation, score_subsets, smallest_p
 from prunebench.statistics.published_results import own
-from prunebench.statistics.score import ALL
-from prunebench.storage.records import DENSE, OK
+from prunebench.storage.records import ALL, DENSE, OK
 from prunebench.text.markup import latex_text
 from prunebench.text.numbers import NONE, interval, listed, number, percent, times
 from prunebench.text.safe_names import file_part

@@ -20,7 +20,7 @@ from prunebench.experiment.settings import Method, Model, Prunable, Task
 from prunebench.pruning.layers import prunable_layers
 from prunebench.reproduce.submission.submission_findings import BROKEN, NOT_RUN, SubmissionFinding
 from prunebench.reproduce.submission.submission_folder import Submission
-from prunebench.reproduce.verify.recompute import make_ready, needs, say_trusted
+from prunebench.reproduce.verify.recompute import make_ready, needs, say_fetched, say_trusted
 from prunebench.runner.own_process import Unfinished, apart
 from prunebench.runner.preflight import build
 from prunebench.storage import cell_files
@@ -69,6 +69,8 @@ def masks(
             yield SubmissionFinding(NOT_RUN, "masks", f"{cell.task} {cell.model}", needs(files))
         if key not in known:
             say_trusted(files)
+            alone = {"tasks": [baseline.task], "models": [baseline.model.drawn()]}
+            say_fetched([plan.experiment.model_copy(update=alone)])
             try:
                 known[key] = _weights(submission, plan, baseline, data)
             except Unfinished as error:

@@ -26,7 +26,11 @@ from prunebench.reproduce.verify.compare_records import same
 from prunebench.reproduce.verify.recompute import needs
 from prunebench.reproduce.verify.stored_experiment import Stored, load
 from prunebench.runner.collect import write_tables
-from prunebench.statistics.published_results import read_all
+from prunebench.statistics.published_results import (
+    published_files,
+    published_manifest,
+    read_all,
+)
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import RECORD, Layout
 from prunebench.storage.manifest import Manifest, removal
@@ -199,8 +203,12 @@ def _compare_tables(
     """Compare the files of tables/, derived from the rows; without all of these from cells.csv."""
     here = Layout(stored.folder)
     shutil.copyfile(here.config, derived.config)
-    if here.published.is_dir():
-        shutil.copytree(here.published, derived.published)
+    for path in published_files(here):  # with what says whether they were changed since
+        for each in (path, published_manifest(path).path):
+            if each.is_file():
+                copy = derived.root / each.relative_to(here.root)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(each, copy)
     beside = [here.latency_csv, here.layers_csv, here.sensitivity_csv]
     if found.not_derived:
         for path in (here.cells_csv, *(path for path in beside if path.is_file())):

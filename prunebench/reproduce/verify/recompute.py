@@ -54,9 +54,10 @@ def rerun(
 ) -> Outcome:
     """Compute cells and their baselines again and compare each with its record.
 
-    The experiment's own folder is only read, and nothing is downloaded. Progress goes to standard
-    error. Python of others runs only where it is trusted, named by its hash, and in a process of
-    its own; a cell that needs it otherwise, or whose process ends early, is not confirmed.
+    The experiment's own folder is only read, and no data are downloaded. Networks and tokenizers
+    that the configuration names are told before they are fetched. Progress goes to standard error.
+    Python of others runs only where it is trusted, named by its hash, and in a process of its own;
+    a cell that needs it otherwise, or whose process ends early, is not confirmed.
 
     Args:
         stored: the experiment.
@@ -71,6 +72,7 @@ def rerun(
     code = {cell: foreign_code.of_experiment(plans[cell]) for cell in cells}
     say_trusted(file for files in code.values() for file in files if trust_code)
     left = {cell: needs(files) for cell, files in code.items() if files and not trust_code}
+    say_fetched(plans[cell] for cell in cells if cell not in left)
     ended: dict[Coordinates, str] = {}
     for task in dict.fromkeys(cell.task for cell in cells if cell not in left):
         make_ready(stored, task, data)
@@ -108,6 +110,15 @@ def say_trusted(files: Iterable[Path]) -> None:
     """Name files of others that are run because their reader trusts them, each once."""
     for line in foreign_code.told(dict.fromkeys(files)):
         print(f"runs code of others, as --trust-code says: {line}", file=sys.stderr, flush=True)
+
+
+def say_fetched(experiments: Iterable[Experiment]) -> None:
+    """Name what others chose and this machine fetches where its cache has it not, each once."""
+    for name in dict.fromkeys(name for each in experiments for name in foreign_code.fetched(each)):
+        print(
+            f"fetches, unless it is in the cache: {name}, which the results name",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def needs(files: Sequence[Path]) -> str:

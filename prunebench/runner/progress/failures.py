@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
@@ -21,6 +22,7 @@ from prunebench.storage.records import FAILED
 SHOWN = 12  # failures of a kind that people are shown
 # signs of a traceback, and of a message in it; one of somebody's own code may have millions
 _TRACED, _LONG = 20_000, 4000
+_END = 2**16  # bytes at the end of a log that are read
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ def wholly_failed(plan: Plan) -> list[str]:
 def last_words(log: Path) -> str:
     """Return the line that a log ends with; "" where that is no error: the job was killed."""
     require_plain(log)
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+        lines = file.read(_END).decode(errors="replace").splitlines()
     said = [line for line in lines if line.strip()]
     # a process that is killed says nothing; the shell may, behind its last line of progress
     if not said or said[-1].startswith("[") or re.search(r": line \d+: +\d+ Killed\b", said[-1]):

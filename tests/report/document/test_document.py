@@ -23,6 +23,7 @@ from prunebench.experiment.settings import PARTS, Analysis
 from prunebench.report import declared_analysis, reader_warnings, terminal_summary
 from prunebench.report import document as paper
 from prunebench.report.document import (
+    figure_blocks,
     protocol_section,
     provenance_section,
     sanity_section,
@@ -308,3 +309,22 @@ def test_the_command_line_writes_it_and_the_summary_names_it(
     assert made.report("html").exists()
     assert made.report("md").read_text(encoding="utf-8").startswith("# Report: trial\n")
     assert str(made.report("html")) in terminal_summary.text(half, made)
+
+
+@pytest.mark.parametrize("what", ["the folder", "a file", "a link to a link"])
+def test_no_picture_of_elsewhere_is_shown(half: pd.DataFrame, tmp_path: Path, what: str) -> None:
+    elsewhere, layout = tmp_path / "home", Layout(tmp_path / "x")
+    elsewhere.mkdir()
+    layout.root.mkdir()
+    Image.new("RGB", (4, 4)).save(elsewhere / "private.png")
+    if what == "the folder":
+        layout.figures.symlink_to(elsewhere)
+    else:
+        layout.figures.mkdir()
+        near = layout.figures / "private.png"
+        if what == "a link to a link":
+            near = layout.root / "near.png"
+            (layout.figures / "private.png").symlink_to("../near.png")
+        near.symlink_to(elsewhere / "private.png")
+    with pytest.raises(PrunebenchError, match=r"private\.png leads out of .*: .*remove the link"):
+        figure_blocks.not_in(ReportInputs(half, layout, [], None), [])

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from prunebench.report import figures
 from prunebench.report.figures import panels, style
 from prunebench.report.figures.figure_context import EVERYTHING, FigureContext
-from prunebench.statistics.score import ALL
+from prunebench.storage.records import ALL
 from tests.report.figures.layout import faults
 
 SHORT, LONG = "", "-of-a-long-name-that-nobody-would-type-twice"

@@ -17,7 +17,7 @@ from prunebench.report.tables import all_tables
 from prunebench.reproduce.verify.derived_tables import Derived, derive
 from prunebench.reproduce.verify.stored_experiment import chosen, load
 from prunebench.statistics.cells_table import read_text
-from prunebench.statistics.published_results import read_all
+from prunebench.statistics.published_results import published_manifest, read_all
 from prunebench.storage.coordinates import Coordinates
 from prunebench.storage.files import read_json, read_sealed, write_json, write_sealed
 from prunebench.storage.layout import PROBES, Layout
@@ -164,3 +164,25 @@ def test_cells_that_are_not_there_are_refused(asked: dict[str, str], told: str) 
     with pytest.raises(PrunebenchError) as caught:
         chosen(load(ROOT / "results" / "reference" / "default"), **asked)
     assert told in str(caught.value)
+
+
+def test_published_files_are_read_as_what_was_imported_and_nothing_else_is(copy: Path) -> None:
+    folder, layout = copy / "published", Layout(copy)
+    folder.mkdir()
+    (folder / "round").symlink_to("..")  # would be copied without end
+    (folder / "zero").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe")
+    assert derive(copy).confirmed
+    path = folder / "p.csv"
+    path.write_text(
+        "task,regime,model,method,family,seed,sparsity,status,test_error,source,source_file,"
+        "source_sha256,source_units\ndigits,clean,net,x,unknown,0,0.5,ok,0.2,P,p.csv,0,fractions\n"
+    )
+    published_manifest(path).write([path])
+    path.write_text(path.read_text().replace("0.2", "0.1"))
+    (copy / "tables").mkdir()
+    with pytest.raises(PrunebenchError, match=r"p\.csv was changed since it was imported"):
+        derive(copy)
+    assert [each.name for each in sorted(layout.published.iterdir())] == [
+        "p.csv", "pipe", "round", "zero"
+    ]  # fmt: skip

@@ -1,9 +1,10 @@
 """Feeds inputs to a reader in a process of its own, which may write into one folder and no more.
 
-``python -m tests.robustness.fuzz.confined READER COUNT FOLDER`` prints figures as JSON. It ends
-with a traceback at the first input, made as small as it goes, for which the reader raises something
-else than a refusal in one line, writes elsewhere, starts a process, calls somebody, unpickles an
-object, runs code of the folder, or needs more time or memory than it may.
+``python -m tests.robustness.fuzz.confined READER COUNT FOLDER`` prints figures as JSON; those so
+far stand in ``figures.json`` of the folder. It ends with a traceback at the first input, made as
+small as it goes, for which the reader raises something else than a refusal in one line, writes
+elsewhere, starts a process, calls somebody, unpickles an object, runs code of the folder, or needs
+more time or memory than it may.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hypothesis.strategies import SearchStrategy
 SECONDS = 20.0  # of the processor, for one input
 MEMORY = 3 * 2**29  # bytes of addresses beyond those that are taken when the first input comes
 LONGEST = 5000  # signs of a message
+EACH = 100  # inputs, after which figures are written: hours later a run may be stopped
 # without Phase.shrink, which would look for a simpler one for minutes
 _ONE = settings(database=None, max_examples=1, phases=(Phase.generate,))
 Reader = tuple[SearchStrategy[Any], Callable[[Any], Any]]
@@ -97,7 +99,7 @@ def main(name: str, count: int, folder: Path) -> dict[str, Any]:
 
     inputs, read = READERS[name](folder)
     guard, figures = Guard(folder), Counter[str]()
-    slowest = 0.0
+    slowest, so_far = 0.0, folder / "figures.json"
 
     def stop(*_: object) -> None:
         raise Escaped(f"an input took more than {SECONDS:g} s")
@@ -120,6 +122,8 @@ def main(name: str, count: int, folder: Path) -> dict[str, Any]:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         assert not guard.seen, guard.seen
         slowest = max(slowest, time.process_time() - began)
+        if figures.total() % EACH == 0:
+            so_far.write_text(json.dumps({**figures, "slowest": round(slowest, 3)}))
 
     signal.signal(signal.SIGVTALRM, stop)
     feed.hypothesis.inner_test(_first(inputs))  # imports what it needs

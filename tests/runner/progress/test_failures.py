@@ -89,3 +89,13 @@ def test_a_method_has_wholly_failed_once_each_of_its_cells_has(tmp_path: Path) -
     ok = {"status": "ok", "message": ""}
     write_sealed(plan.cell(baseline, imp, 0.75).folder / RECORD, ok)
     assert failures.wholly_failed(plan) == []
+
+
+def test_of_a_log_the_end_alone_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    with log.open("wb") as file:
+        file.seek(2**42)
+        file.write("\n\u00e9rror: no such file\n".encode())
+    assert failures.last_words(log) == "\u00e9rror: no such file"
+    log.write_text("short")
+    assert failures.last_words(log) == "short"
