@@ -326,8 +326,8 @@ def _before_after(
 
 
 def _milliseconds(before: Speed, after: Speed) -> tuple[str, str, str]:
-    left = percent(after.median_ms / before.median_ms, 1)
-    return f"{number(before.median_ms, 3)} ms", f"{number(after.median_ms, 3)} ms", left
+    change = _change(after.median_ms / before.median_ms)
+    return f"{number(before.median_ms, 3)} ms", f"{number(after.median_ms, 3)} ms", change
 
 
 def _counts(before: float, after: float) -> tuple[str, str, str]:
