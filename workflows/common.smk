@@ -163,6 +163,15 @@ def data_of(kind):
     )
 
 
+def channels_of(kind):
+    """The measured multiple of channels of a job's networks, where that is asked for."""
+    if not PLAN.experiment.probes.finds_channels:
+        return []
+    return lambda wildcards: done(
+        "channels", [PLAN.find(kind, wildcards.job).task.name]
+    )
+
+
 def baselines_of(kind):
     return lambda wildcards: done(
         "baselines", PLAN.baseline_jobs_of(PLAN.find(kind, wildcards.job))

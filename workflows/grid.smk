@@ -24,6 +24,34 @@ rule baselines:
         " 2> >(tee {log:q} >&2)"
 
 
+rule channels:
+    input:
+        data=lambda wildcards: ancient(done("prepare", [wildcards.task])),
+        code=[str(path) for path in PLAN.latency_sources()],
+    output:
+        f"{ROOT}/jobs/channels/{{task}}.json",
+    log:
+        f"{ROOT}/logs/channels/{{task}}.log",
+    conda:
+        "envs/prunebench.yaml"
+    # as ``latencies``: it runs alone
+    threads: every_core()
+    resources:
+        gpu=PLAN.gpus_per_job,
+        mem_mb=doubling(NETWORK_MB),
+        runtime=doubling(LOOK),
+        slurm_extra="--exclusive",
+    params:
+        config=CONFIG,
+        networks=canonical(
+            [model.model_dump() for model in PLAN.experiment.models]
+            + sorted({regime.width for regime in PLAN.experiment.regimes})
+        ),
+        latency=canonical(PLAN.experiment.latency.model_dump()),
+    shell:
+        "prunebench channels {params.config:q} {wildcards.task:q} 2> >(tee {log:q} >&2)"
+
+
 # a rule for each method, so that the longest can start first and none is left alone at the end
 for method in PLAN.experiment.methods:
 
@@ -32,6 +60,7 @@ for method in PLAN.experiment.methods:
             f"curves_{rule_name(method.name)}"
         input:
             data=data_of("curves"),
+            channels=channels_of("curves"),
             baselines=baselines_of("curves"),
         output:
             f"{ROOT}/jobs/curves/{{job}}.json",
@@ -59,6 +88,7 @@ for method in PLAN.experiment.methods:
 rule probes:
     input:
         data=data_of("probes"),
+        channels=channels_of("probes"),
         baselines=baselines_of("probes"),
         curves=curves_of("probes"),
         code=[
@@ -86,6 +116,7 @@ rule probes:
 rule latencies:
     input:
         data=data_of("latencies"),
+        channels=channels_of("latencies"),
         baselines=baselines_of("latencies"),
         curves=curves_of("latencies"),
         # nothing that computes may run beside

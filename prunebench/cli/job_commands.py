@@ -179,6 +179,20 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
 @app.command(
     rich_help_panel=JOBS,
     epilog=guide(
+        example("channels results/default/config.json digits"),
+        files("config.json and data/prepared/", "jobs/channels/<task>.json"),
+    ),
+)
+def channels(config: Config, task: str, data: Data = DATA) -> None:
+    """Measure which multiple of channels a task's networks are fastest with. Run nothing else."""
+    from prunebench.runner import pipeline
+
+    pipeline.channels(plan_of(config), task, data)
+
+
+@app.command(
+    rich_help_panel=JOBS,
+    epilog=guide(
         example("measure results/default/config.json digits-0 --output rows.json"),
         files("the stored predictions of the job's cells", "its rows, as JSON, to --output"),
     ),

@@ -283,7 +283,7 @@ def track(
             manifest_of(layout, "track").remove()
         if uri or MLFLOW in trackers_of(layout):
             print(said := tracking.export(layout, uri), file=sys.stderr)
-            print(f"its page: {said.page}, behind the server's address", file=sys.stderr)
+            print(f"to look at it: {tracking.way_to(layout, said)}", file=sys.stderr)
         for done in export_to_others(layout):
             print(done, file=sys.stderr)
         return

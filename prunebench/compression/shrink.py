@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -125,6 +125,53 @@ def shrink(
     removed = [Removed(name, "block", 1, 0) for name in blocks]
     removed += _changes(work.model, before, heads)
     return Shrunk(work.model, tuple(removed), tuple(notes))
+
+
+def narrowed(
+    model: nn.Module, example: Tensor, channels: Sequence[Callable[[int], int]]
+) -> list[nn.Module]:
+    """Return copies of a network with fewer channels, to be timed: they compute something else.
+
+    Layers that must have as many channels as each other do; heads stay, and so do channels without
+    which the network does not run.
+
+    Args:
+        model: the network, which is not changed.
+        example: an input [1, ...] on the model's device, to trace with.
+        channels: for each copy what gives the channels that a layer keeps of those that it has.
+
+    Raises:
+        Refused: the model cannot be traced, or has no channels that could be removed.
+    """
+    require_tensor(example)
+    work, example = working_copy(_masked(model, {})), example[:1]
+    groups, _, notes = _groups(work, example)
+    heads = attentions(work.model)
+    found = [group for group in groups if group.name not in heads]
+
+    def cut_to(count: Callable[[int], int], some: list[Group]) -> nn.Module:
+        names = {group.name for group in some}
+        keep = {
+            g.name: torch.arange(g.size) < (count(g.size) if g.name in names else g.size)
+            for g in groups
+        }
+        trial = deepcopy(work)
+        settle(trial, groups, keep, 1)
+        _finish(trial, groups, keep, [])
+        _run(trial, example)
+        return trial.model
+
+    def fails(some: list[Group]) -> bool:
+        try:
+            cut_to(channels[0], some)
+        except Exception:  # a forward pass may raise anything
+            return True
+        return False
+
+    fit = passing(found, fails)
+    if not fit:
+        raise Refused("no channels could be removed: " + "; ".join(notes))
+    return [cut_to(count, fit) for count in channels]
 
 
 @torch.no_grad()

@@ -16,10 +16,12 @@ from prunebench.experiment.part_kinds import KINDS, Engine, Measure, Probe, Task
 from prunebench.experiment.settings import PARTS, SCORING, Experiment, Method, Model, Task
 from prunebench.experiment.sources import PACKAGE
 from prunebench.storage.files import sha256_file
+from prunebench.storage.layout import CHANNELS
 
 # kind of job -> the kind of part that it looks at cells with, and their names
 _LOOKS: dict[str, tuple[type, Callable[[Experiment], list[str]]]] = {
     "probes": (Probe, lambda experiment: experiment.probes.run),
+    CHANNELS: (Engine, lambda experiment: experiment.latency.engines),
     "latencies": (Engine, lambda experiment: experiment.latency.engines),
     "measures": (Measure, lambda experiment: experiment.report.measures),
 }

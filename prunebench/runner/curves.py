@@ -126,7 +126,7 @@ def curve_of(
         compile=job.plan.experiment.compute.compile,
         baseline_cost=Cost(dense["train_epochs"], dense["train_seconds"]),
         calibration=_calibration(job, samples, baseline), build_anew=build_anew,
-        checkpoints=checkpoints, stopwatch=stopwatch_of(job, samples),
+        checkpoints=checkpoints, stopwatch=stopwatch_of(job, samples, baseline),
         smaller=smaller_of(job, method, samples),
     )  # fmt: skip
 

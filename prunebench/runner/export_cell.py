@@ -17,6 +17,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.runner.card_facts import RebuiltCell, facts
+from prunebench.runner.channels import round_to
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files, links
 from prunebench.storage.files import put_folder, sha256_file, write_json, write_text
@@ -40,7 +41,12 @@ class Export:
 
 
 def export_cell(
-    cell: Cell, kind: str, target: Path | None, prepared: Path, shared: bool = False
+    cell: Cell,
+    kind: str,
+    target: Path | None,
+    prepared: Path,
+    shared: bool = False,
+    multiple: int | None = None,
 ) -> Export:
     """Export a cell with its model card, once the file predicts what the cell did.
 
@@ -51,6 +57,7 @@ def export_cell(
         prepared: the prepared data of the cell's task.
         shared: whether the folder may hold other files, among which those of an earlier export
             are replaced.
+        multiple: of channels that the network keeps; None: as it was measured.
 
     Raises:
         PrunebenchError: the folder is not empty, or holds a file of such a name; the cell failed
@@ -63,7 +70,7 @@ def export_cell(
     target = own if target is None else target.resolve()  # a link there is the user's own
     links.refuse(target)
     _refuse_taken(target, {CARD, SAID, form.file}, shared, again=target == own)
-    rebuilt = rebuilt_cell(cell, prepared)
+    rebuilt = rebuilt_cell(cell, prepared, multiple)
     package = _package(rebuilt)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,23 +128,28 @@ def _written(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
 
-def rebuilt_cell(cell: Cell, prepared: Path) -> RebuiltCell:
+def rebuilt_cell(cell: Cell, prepared: Path, multiple: int | None = None) -> RebuiltCell:
     """Return a finished cell with its network, shrunk where that is exact.
 
     Args:
         cell: the cell.
         prepared: the prepared data of its task.
+        multiple: of channels that it keeps; None: as it was measured.
 
     Raises:
         PrunebenchError: the cell failed or diverged, a file of it is damaged, or the data are
             others.
     """
     record = _checked_record(cell)
-    job = JobContext(Plan(cell.experiment, cell.layout.root.parent), cell.baseline.task, prepared)
+    plan = Plan(cell.experiment, cell.layout.root.parent)
+    plan.layout = cell.layout  # of a copied folder too
+    job = JobContext(plan, cell.baseline.task, prepared)
     if record["data_hash"] != job.data.data_hash:
         raise PrunebenchError(f"{cell.folder} was computed on other data than {prepared}")
     model, masks = job.network(cell), job.masks(cell)
-    network = smallest(model, masks, job.data.normalized(job.data.inputs["test"][:CHECKED]))
+    images = job.data.normalized(job.data.inputs["test"][:CHECKED])
+    multiple = round_to(job, cell.baseline) if multiple is None else multiple
+    network = smallest(model, masks, images, multiple)
     return RebuiltCell(cell, job, record, masks, network)
 
 

@@ -17,6 +17,7 @@ from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
 from prunebench.runner.cached_results import cached
+from prunebench.runner.channels import round_to
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
 from prunebench.storage.layout import LATENCY, LAYER_MS
@@ -52,10 +53,10 @@ def compute_latency(job: JobContext, cell: Cell) -> None:
         values = _values(rows, settings.engines[0], settings.batches)
         return {"rows": rows, "values": values} | ({LAYER_MS: stopwatch.layers()} if each else {})
 
-    round_to = job.plan.experiment.probes.round_to
     said: list[Any] = [
-        settings.model_dump(), eight, round_to, job.plan.experiment.compute.threads,
-        device_name(job.device), code_hash(job.plan.latency_sources()),
+        settings.model_dump(), eight, round_to(job, cell.baseline),
+        job.plan.experiment.compute.threads, device_name(job.device),
+        code_hash(job.plan.latency_sources()),
     ]  # fmt: skip
     if each:
         said += [LAYER_MS, code_hash([Path(layer_times.__file__)])]

@@ -23,7 +23,7 @@ from prunebench.runner.own_process import Unfinished, apart
 from prunebench.runner.progress import Progress, StepProgress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
 from prunebench.storage.files import write_sealed
-from prunebench.storage.layout import DATA, REMOVED
+from prunebench.storage.layout import CHANNELS, DATA, REMOVED
 from prunebench.storage.records import FAILED
 
 if TYPE_CHECKING:
@@ -296,6 +296,19 @@ def _each_cell(
     return len(cells)
 
 
+@at_work()
+def channels(plan: Plan, name: str, data: Path = DATA) -> Path:
+    """Measure which multiple of channels a task's networks are fastest with; return the file.
+
+    To be called with nothing else on the machine.
+    """
+    from prunebench.runner.channels import compute_channels
+    from prunebench.runner.job_context import JobContext
+
+    task = plan.task(name)
+    return compute_channels(JobContext(plan, task, prepared(task, data)), name)
+
+
 def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list[dict[str, Any]]]:
     """Measure a job's cells from what is stored of them.
 
@@ -339,7 +352,9 @@ def run(plan: Plan, data: Path = DATA) -> Path:
 
 
 def begin(plan: Plan, data: Path = DATA) -> None:
-    """Write the resolved configuration, set damaged files aside, and prepare the data.
+    """Write the resolved configuration, set damaged files aside, prepare the data.
+
+    And measure, where that is asked for, which multiple of channels is fastest.
 
     Raises:
         PrunebenchError: no job could do what the configuration asks.
@@ -356,6 +371,9 @@ def begin(plan: Plan, data: Path = DATA) -> None:
             apart(f"{__name__}:step", str(plan.layout.config), "prepare", task.name, str(data))
         else:
             prepare(plan, task.name, data)
+    if plan.experiment.probes.finds_channels:
+        for task in plan.experiment.tasks:
+            _do(plan, CHANNELS, task.name, data)
 
 
 def _run(plan: Plan, data: Path) -> Path:
@@ -416,6 +434,7 @@ def step(config: str, kind: str, name: str, data: str) -> None:
 # kind of job -> what does one of them
 _STEPS: dict[str, Callable[[Plan, str, Path], Any]] = {
     "prepare": prepare,
+    CHANNELS: channels,
     "baselines": baselines,
     "curves": curves,
     "probes": probes,

@@ -9,6 +9,7 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.part_kinds import Probe
 from prunebench.runner.cached_results import cached
+from prunebench.runner.channels import round_to
 from prunebench.runner.dense_sensitivity import sensitivities
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
@@ -33,7 +34,8 @@ def compute_probes(job: JobContext, cell: Cell) -> None:
         return {"values": values} | ({SENSITIVITY: sensitivities(job, cell)} if alone else {})
 
     said: list[Any] = [
-        settings.model_dump(exclude={SENSITIVITY}), code_hash(job.plan.probe_sources()),
+        settings.model_dump(exclude={SENSITIVITY}) | {"round_to": round_to(job, cell.baseline)},
+        code_hash(job.plan.probe_sources()),
     ]  # fmt: skip
     if alone:
         said += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.cell import Cell
+from prunebench.runner.channels import round_to
 from prunebench.runner.job_context import JobContext
 from prunebench.storage import cell_files
 from prunebench.storage.hashing import derive_seed
@@ -27,5 +28,5 @@ def subject_of(job: JobContext, cell: Cell) -> Subject:
         moments=job.data.moments,
         # one draw for all cells of a seed: they are compared on the same images
         seed=derive_seed("probes", baseline.task.name, baseline.seed),
-        samples=settings.samples, round_to=settings.round_to,
+        samples=settings.samples, round_to=round_to(job, baseline),
     )  # fmt: skip

@@ -21,6 +21,7 @@ FACTS = "facts.json"  # the kind of task of a baseline, and what its measures mu
 REMOVED = "removed.json"  # of a pruned cell: files removed since it was measured (compute.keep)
 PROBES = "probes.json"  # what probes found in the stored weights, and by which code
 LATENCY = "latency.json"  # how long its networks take, each engine and batch
+CHANNELS = "channels"  # jobs, each of a task: times of its networks at several numbers of channels
 # in these, of a dense network: what it loses where a layer alone is pruned, and times of layers
 SENSITIVITY, LAYER_MS = "sensitivity", "layer_ms"
 # beside the cells of a baseline or curve, until it is finished: states of long trainings

@@ -37,8 +37,8 @@ SIZE = (
     "compression_ratio", "macs_dense", "macs_kept", "theoretical_speedup", "bytes_dense",
     "bytes_kept",
     # of the smallest network that was verified to compute the same: shrunk, else masked
-    "shrink_difference", "params_shrunk", "macs_shrunk", "shrunk_speedup", "bytes_encoded",
-    "bytes_compressed", "bytes_compressed_half", "bytes_onnx", "bytes_quantized",
+    "shrink_difference", "params_shrunk", "macs_shrunk", "channels_multiple", "shrunk_speedup",
+    "bytes_encoded", "bytes_compressed", "bytes_compressed_half", "bytes_onnx", "bytes_quantized",
 )  # fmt: skip
 # what came of shrinking, and why
 SHRUNK = ("shrink", "shrink_message")

@@ -133,6 +133,21 @@ def _refuse_links(layout: Layout) -> None:
             )
 
 
+def way_to(layout: Layout, exported: Exported) -> str:
+    """Return how to see what was exported: its address, with what starts a server of a database.
+
+    Args:
+        layout: The folders of the experiment.
+        exported: What became of the export.
+    """
+    server = shown(exported.uri)
+    if exported.uri.startswith(("http:", "https:")) and exported.uri.rstrip("/") == server:
+        return f"{server}/{exported.page}"
+    if exported.uri == tracking_uri(layout) and sqlite_path(exported.uri) is not None:
+        return f"{server_command(layout)}, then http://127.0.0.1:5000/{exported.page}"
+    return f"{exported.page}, behind the server's address"
+
+
 def export(layout: Layout, uri: str | None = None) -> Exported:
     """Bring MLflow to what the files of an experiment say; a second export changes nothing.
 

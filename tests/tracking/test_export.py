@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from prunebench import tracking
 from prunebench.storage import records
 from prunebench.storage.layout import Layout
 from prunebench.tracking import export, tracking_uri
@@ -151,3 +152,23 @@ def test_a_server_that_is_too_slow_is_given_up(
     monkeypatch.undo()
     export(layout)
     assert_equal_to_files(layout, runs_of(layout))
+
+
+def test_the_way_to_the_runs_is_an_address_or_a_server_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    layout = Layout(tmp_path / "results" / "mine")
+    page = "#/experiments/3/runs?workflowType=machine_learning"
+
+    def told(uri: str) -> str:
+        counts = tracking.CellCounts(1, 0, 0, 0)
+        return tracking.way_to(layout, tracking.Exported(uri, "prunebench/mine", "3", counts, 1.0))
+
+    assert told("http://host:5000/") == f"http://host:5000/{page}"
+    # of an address that holds a password the rest is the reader's to know
+    assert told("http://name:secret@host:5000") == f"{page}, behind the server's address"
+    own = told(tracking.tracking_uri(layout))
+    assert own.endswith(f"mlflow.db, then http://127.0.0.1:5000/{page}")
+    assert " ui --backend-store-uri " in own
+    assert told("sqlite:////elsewhere.db") == f"{page}, behind the server's address"

@@ -16,6 +16,7 @@ from prunebench.pruning.macs import macs
         "shrink_difference": "max|z − z_shrunk| / max|z|, on test inputs and noise",
         "params_shrunk": "parameters of the smallest verified network",
         "macs_shrunk": "its multiply-accumulates an input, with dense kernels",
+        "channels_multiple": "channels of the smallest network are kept at a multiple of it",
         "shrunk_speedup": "macs_dense / macs_shrunk",
     },
     better="",
@@ -34,5 +35,6 @@ def shrunk(subject: Subject) -> dict[str, Any]:
         "shrink_difference": network.difference,
         "params_shrunk": sum(value.numel() for value in network.model.parameters()),
         "macs_shrunk": left,
+        "channels_multiple": subject.round_to,
         "shrunk_speedup": dense / left if left else None,
     }

@@ -32,6 +32,7 @@ from prunebench.storage.layout import TAKEN, rule_name, sparsity_name
 from prunebench.storage.records import ALL, COLUMNS, DENSE
 
 MOST_SHOWN = 10  # seeds that a message writes out
+MEASURED = "measured"  # of the multiple of channels: the fastest that is found
 REGULAR = "re:"  # before a pattern of names that is a regular expression
 
 
@@ -145,8 +146,8 @@ class Probes(Settings):
     """Which probes to run: shrunk, encoded, quantized, corruptions, distance, sharpness, …"""
     samples: Count = 250
     """Images that a probe evaluates."""
-    round_to: Count = 1
-    """Shrunk networks keep a multiple of this number of channels."""
+    round_to: Count | Literal["measured"] = 1
+    """Shrunk networks keep a multiple of this number of channels; measured: the fastest."""
     baselines_per_job: Count = 6
     """Baselines whose cells share a process, in probing and in measuring."""
     sensitivity: list[Method] = Field([])
@@ -167,6 +168,11 @@ class Probes(Settings):
             if why := _not_alone(method):
                 raise ValueError(f"{method.name}: {why}")
         return value
+
+    @property
+    def finds_channels(self) -> bool:
+        """Whether it is measured which multiple of channels is fastest."""
+        return self.round_to == MEASURED
 
     def settings(self) -> dict[str, Any]:
         """Return what decides what is looked at: a sensitivity only where one is asked for."""
@@ -324,6 +330,11 @@ class Experiment(Settings):
             raise PrunebenchError(
                 f"tasks: {first} is of kind {one}, {second} of kind {other}: their errors are"
                 " different things, and no ranking mixes them; make an experiment of each kind"
+            )
+        if self.probes.finds_channels and not self.latency.engines:
+            raise PrunebenchError(
+                "probes: round_to: measured needs an engine to measure with: set latency: {engines:"
+                " [eager]}, or a number"
             )
         kind = registry.find(TaskKindTraits, self.tasks[0].kind)
         known = kind.traits.noises

@@ -22,6 +22,8 @@ STATES = {
     TRAINED: "At the end of training",
     STOPPED: "Where early stopping would have ended the same trainings",
 }
+# by how many are shown to gain: none, one, several
+_BEST = ("the best has a gain of", "its gain is", "the largest of their gains is")
 NOT_KEPT = "What early stopping would have made of the same trainings was not recorded."
 COUNTED = {
     SHOWN: "shown", OPPOSITE: "shown to be the other way round", UNRESOLVED: "left open",
@@ -65,20 +67,22 @@ def _gains(inputs: ReportInputs, state: str) -> str:
     rows = found[of_one_setting(found)].dropna(subset=[gain]).to_dict("records")
     if not rows:
         return ""
-    shown = sum(
-        decide_interval(
+    shown = [
+        row for row in rows
+        if decide_interval(
             row[f"{gain}_low"], row[f"{gain}_high"], row[f"{gain}_p"], analysis.equivalence,
             analysis.alpha,
         ) == HIGHER
-        for row in rows
-    )  # fmt: skip
-    best = max(rows, key=lambda row: float(row[gain]))
+    ]  # fmt: skip
+    # a larger gain that is not shown would stand there as if it were the one that is
+    best = max(shown or rows, key=lambda row: float(row[gain]))
     many = plural(len(rows), "pruned network")
-    said = f"{shown} of {many}" if shown else f"none of {many}"
+    said = f"{len(shown)} of {many}" if shown else f"none of {many}"
     return (
-        f"{STATES[state]} {said} {'are' if shown > 1 else 'is'} shown to generalize better than the"
-        f" dense network: the largest gain is {training_tables.corner(best, gain)} points of test"
-        f" error ({best['method']}, {two_by_two_section.where(best['scope'], found)})"
+        f"{STATES[state]} {said} {'are' if len(shown) > 1 else 'is'} shown to generalize better"
+        f" than the dense network: {_BEST[min(len(shown), 2)]}"
+        f" {training_tables.corner(best, gain)} points of test error"
+        f" ({best['method']}, {two_by_two_section.where(best['scope'], found)})"
         f"{_longer(inputs, str(best['scope']), gain)}."
     )
 

@@ -116,7 +116,7 @@ def _continued(inputs: ReportInputs) -> Iterator[str]:
 
 
 def _example(rows: pd.DataFrame) -> str:
-    """Return a sentence on the method with the largest gain, trained where there is one."""
+    """Return a sentence on the method with the highest gain, trained where there is one."""
     state = TRAINED if rows["gain_trained"].notna().any() else STOPPED
     best = rows.sort_values(f"gain_{state}", kind="stable", na_position="first").iloc[-1].to_dict()
     gain, other, both = (
@@ -124,7 +124,7 @@ def _example(rows: pd.DataFrame) -> str:
         for name in (f"gain_{state}", "gain_stopped", INTERACTION)
     )
     ratio = best["compression_ratio" if state == TRAINED else "stopped_compression_ratio"]
-    said = f"The largest gain, {state}: {best['method']} at {ratio:.3g}×, {gain} points"
+    said = f"The best, {state}: {best['method']} at {ratio:.3g}×, with a gain of {gain} points"
     if state == STOPPED or other == NONE:
         return f"{said}."
     beside = f"; stopped, it gains {other}"

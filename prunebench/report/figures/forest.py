@@ -163,12 +163,11 @@ def _draw(
     for axes in grid[len(shown) :]:
         axes.remove()
     for axes, key in zip(grid, shown, strict=False):
-        values = ends(context.scores[key])
+        values, thin = ends(context.scores[key]), beside(context.scores[key])
+        _end(axes, values, heights, context, thin)
         _panel(axes, values, heights, context)
-        thin = beside(context.scores[key])
         if thin is not None:
             _thin(axes, thin, heights, context)
-        _end(axes, values, heights, context, None if thin is None else thin[0])
         only = key == EVERYTHING and len(shown) > 1
         axes.set_title("all regimes" if only else regimes[0] if len(shown) == 1 else key[1])
         for group, names in list(rows.groups.items())[1:]:
@@ -201,6 +200,9 @@ def _panel(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureCon
             "marker": look.marker or "o",
             "markerfacecolor": look.fill or look.colour,
         }
+        if not _inside(axes, float(value[method])):
+            _beyond(axes, float(value[method]), height, look.colour)
+            continue
         if pd.notna(low[method]):
             axes.plot([low[method], high[method]], [height, height], color=look.colour,
                       marker="|", markersize=5, linewidth=1.2)  # fmt: skip
@@ -213,27 +215,47 @@ def _thin(axes: Axes, ends: Ends, heights: dict[str, float], context: FigureCont
     for method, height in heights.items():
         if method in value.index and pd.notna(value[method]):
             colour, at = context.look(method).colour, height - LOWER
+            if not _inside(axes, float(value[method])):
+                continue
             axes.plot([low[method], high[method]], [at, at], color=colour, linewidth=0.6)
             axes.plot(value[method], at, color=colour, marker="|", markersize=4.5, zorder=3)
 
 
+def _inside(axes: Axes, value: float) -> bool:
+    left, right = axes.get_xlim()
+    return left <= value <= right
+
+
+def _beyond(axes: Axes, value: float, height: float, colour: str) -> None:
+    """Write a value beyond the panel as a number at its edge: of its bar a stub would be seen."""
+    beyond = value > axes.get_xlim()[1]
+    text = number(value, 0, sign=True)
+    axes.text(
+        0.99 if beyond else 0.01, height, f"{text} ›" if beyond else f"‹ {text}",
+        transform=axes.get_yaxis_transform(), ha="right" if beyond else "left", va="center",
+        fontsize=6.5, color=colour, zorder=6,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+    )  # fmt: skip
+
+
 def _end(
     axes: Axes, ends: Ends, heights: dict[str, float], context: FigureContext,
-    thin: pd.Series | None = None,
+    thin: Ends | None = None,
 ) -> None:  # fmt: skip
-    """End the axis near the candidates and the dense controls; write values beyond it as numbers.
+    """End the axis near the candidates and the dense controls.
 
     Random masks lose tens of points, and an axis that long hides every difference of interest.
     """
-    value, low, high = (series[series.index.isin(list(heights))].dropna() for series in ends)
+    value = ends[0][ends[0].index.isin(list(heights))].dropna()
     near = [m for m in value.index if m in context.candidates or m in context.levels]
     near = near or list(value.index)
     if not near:
         return
-    seen = value[near]
-    if thin is not None:
-        seen = pd.concat([seen, thin[thin.index.isin(near)].dropna()])
-    kept = pd.concat([seen, low[low.index.isin(near)], high[high.index.isin(near)]])
+    both = [ends] if thin is None else [ends, thin]
+    seen, kept = (
+        pd.concat([series[series.index.isin(near)].dropna() for series in some])
+        for some in ([each[0] for each in both], [series for each in both for series in each])
+    )
     # intervals over two seeds may be endless; twice the values' own range is enough of them
     reach = 2 * max(float(seen.max() - seen.min()), 4 * context.analysis.equivalence)
     left = max(min(float(kept.min()), 0.0), float(seen.min()) - reach)
@@ -242,14 +264,3 @@ def _end(
         left, right = -context.analysis.equivalence, context.analysis.equivalence
     room = 0.08 * (right - left)
     axes.set_xlim(left - room, right + room)
-    for method, score in value.items():
-        if left - room <= score <= right + room:
-            continue
-        beyond = score > right
-        text = number(float(score), 0, sign=True)
-        axes.text(
-            0.99 if beyond else 0.01, heights[str(method)], f"{text} ›" if beyond else f"‹ {text}",
-            transform=axes.get_yaxis_transform(), ha="right" if beyond else "left", va="center",
-            fontsize=6.5, color=context.look(str(method)).colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=6,
-        )  # fmt: skip

@@ -36,6 +36,16 @@ class Stored:
         every = self.cells.to_dict("records")
         return {coordinates_of_row(row): number for number, row in enumerate(every)}
 
+    @property
+    def multiples(self) -> dict[Coordinates, int]:
+        """The multiple of channels that each cell's smaller network keeps, where it is told."""
+        if "channels_multiple" not in self.cells:
+            return {}
+        told = self.cells["channels_multiple"]
+        return {
+            cell: int(told.iloc[at]) for cell, at in self.rows.items() if pd.notna(told.iloc[at])
+        }
+
 
 def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     """Read ``config.json``, ``cells.csv`` and, where it is there, ``provenance.json``.
@@ -116,7 +126,7 @@ def draw(cells: Iterable[Coordinates], count: int, seed: int) -> list[Coordinate
     return sorted(generator.sample(chosen, min(count, len(chosen))))
 
 
-def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
+def reduced(experiment: Experiment, cell: Coordinates, multiple: int = 1) -> Experiment:
     """Return an experiment that has one cell and its baseline alone.
 
     Names stay, and so do seeds and bits.
@@ -124,6 +134,8 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
     Args:
         experiment: the whole experiment.
         cell: the cell, which is not dense.
+        multiple: of channels that its smaller network keeps, where the configuration has that
+            measured.
 
     Raises:
         PrunebenchError: the experiment does not have the cell.
@@ -135,6 +147,8 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
         raise PrunebenchError(f"{cell}: the configuration has no such sparsity")
     if cell.seed not in experiment.seeds:
         raise PrunebenchError(f"{cell}: the configuration has no such seed")
+    # what was measured counts here too, on whatever machine
+    rounding = {"round_to": multiple} if experiment.probes.finds_channels else {}
     return experiment.model_copy(
         update={
             "tasks": [_named(experiment.tasks, cell, "task")],
@@ -142,7 +156,7 @@ def reduced(experiment: Experiment, cell: Coordinates) -> Experiment:
             "models": [_named(experiment.models, cell, "model")],
             "methods": [method],
             "seeds": [cell.seed],
-            "probes": experiment.probes.model_copy(update={"sensitivity": []}),
+            "probes": experiment.probes.model_copy(update={"sensitivity": [], **rounding}),
             # of Python of whoever made the results; what it gives is not compared
             "report": Report(),
             # times are not compared, and measuring them takes long

@@ -24,7 +24,7 @@ from prunebench.runner import pipeline
 from prunebench.runner.compress import choice as choices
 from prunebench.runner.compress import given, output_folder
 from prunebench.runner.compress.levels import kept_levels
-from prunebench.runner.compress.onnx_times import onnx_times, slower
+from prunebench.runner.compress.onnx_times import fastest_channels, onnx_times, slower
 from prunebench.runner.compress.request import (
     DENSE_TUNED,
     METHODS,
@@ -159,9 +159,10 @@ def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compr
         assert request.tolerance is not None
         chosen = choices.by_tolerance(plan, tried, request.tolerance)
     data = prepared(plan.experiment.tasks[0], cache)
-    main, beside, notes = _exported(chosen.cell, folder, data)
+    multiple = fastest_channels(chosen.cell, data)
+    main, beside, notes = _exported(chosen.cell, folder, data, multiple)
     dense = results.cells[results.cells["method"] == DENSE].iloc[0]
-    times = None if beside is None else onnx_times(chosen.cell, data)
+    times = None if beside is None else onnx_times(chosen.cell, data, multiple)
     facts = _before_after(dense, chosen, times)
     notes += slower(times, float(chosen.row["kept_macs"]))
     summary = _summary(chosen.cell, facts)
@@ -247,8 +248,17 @@ def _check_outputs(network: nn.Module, inputs: torch.Tensor, data: TaskData, nam
 # ------------------------------------------------------------------------------ the folder
 
 
-def _exported(cell: Cell, folder: Path, data: Path) -> tuple[Export, Export | None, list[str]]:
-    """Export the network; return the main export, that to ONNX, and what could not be written."""
+def _exported(
+    cell: Cell, folder: Path, data: Path, multiple: int
+) -> tuple[Export, Export | None, list[str]]:
+    """Export the network; return the main export, that to ONNX, and what is to be said of them.
+
+    Args:
+        cell: the chosen cell.
+        folder: to write.
+        data: the prepared data of its task.
+        multiple: of channels that the network keeps as ONNX.
+    """
     notes: list[str] = []
     main = None
     for kind in FORMATS:
@@ -260,9 +270,15 @@ def _exported(cell: Cell, folder: Path, data: Path) -> tuple[Export, Export | No
     if main is None:
         raise PrunebenchError("compress: the network cannot be exported: " + "; ".join(notes))
     try:
-        return main, export_cell(cell, BESIDE, folder / BESIDE, data, shared=True), notes
+        beside = export_cell(cell, BESIDE, folder / BESIDE, data, shared=True, multiple=multiple)
     except PrunebenchError as error:
         return main, None, [*notes, f"Not written as {BESIDE}: {error}"]
+    if multiple > 1 and beside.kind == "shrunk":
+        notes.append(
+            f"ONNX Runtime runs this network fastest at multiples of {multiple} channels, measured"
+            " here: as ONNX it keeps so many, the added ones at zero."
+        )
+    return main, beside, notes
 
 
 def _format(export: Export) -> str:
@@ -310,8 +326,8 @@ def _before_after(
 
 
 def _milliseconds(before: Speed, after: Speed) -> tuple[str, str, str]:
-    left = percent(after.median_ms / before.median_ms, 1)
-    return f"{number(before.median_ms, 3)} ms", f"{number(after.median_ms, 3)} ms", left
+    change = _change(after.median_ms / before.median_ms)
+    return f"{number(before.median_ms, 3)} ms", f"{number(after.median_ms, 3)} ms", change
 
 
 def _counts(before: float, after: float) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prunebench.statistics.estimate import HIGHER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import judge_family
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_of
@@ -33,8 +34,10 @@ def interaction(table: PairedCells) -> Judgement:
     if not stopped:
         raise MissingRecords("no method of the family and dense were both stopped on validation")
     lost = judge_family(table.compare(values, LOST, scope, "", INTERACTION, margin), alpha)
+    left = sum(item.decision == HIGHER for item in stopped)
     sentence = (
-        f"With {scope}, both sides stopped on validation ({phrases.seeds(stopped)}):"
+        f"With {scope} the gain, both sides stopped on validation, exceeds 0 for"
+        f" {phrases.of(left, len(stopped))} ({phrases.seeds(stopped)}):"
         f" {phrases.by_decision(stopped, alpha)}."
         f" Trained to the end: {phrases.by_decision(items[TRAINED], alpha) or 'not measured'}."
         f" What stopping takes from the gain: {phrases.by_decision(lost, alpha) or 'not measured'}."

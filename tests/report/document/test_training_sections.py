@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from scipy.stats import trim_mean
 
+from prunebench.experiment.settings import Analysis
 from prunebench.report import document as paper
 from prunebench.report import reader_warnings
 from prunebench.report.document import (
@@ -66,15 +68,47 @@ def test_a_dense_network_that_goes_on_and_loses_is_told(judged: pd.DataFrame) ->
 
 def test_a_largest_gain_stands_beside_that_of_training_longer(judged: pd.DataFrame) -> None:
     said = text_of(first_section.section(inputs_of(judged)))
-    regime = re.search(r"largest gain is [^(]*\([^,]*, ([^)]*)\); trained as long", said).group(1)
+    regime = re.search(r"points of test error \([^,]*, ([^)]*)\); trained as long", said).group(1)
     controls = inputs_of(judged).table.controls_of_kind("dense-long")
     found = two_by_two(judged, controls).set_index("scope")
     wanted = found.loc[[f"digits/{regime}/seed-cnn"], "gain_trained"].max()
     [shown, *_] = re.findall(r"dense network itself gains ([−+\d.]+) \[", said)
     assert float(shown.replace("−", "-")) == pytest.approx(wanted, abs=0.051)
     alone = text_of(first_section.section(inputs_of(judged[~judged["method"].isin(controls)])))
-    assert "the largest gain is" in alone
+    assert "points of test error (" in alone
     assert "trained as long" not in alone
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ({"a": (2.0, 1.2, 2.8), "b": (5.0, -9.0, 19.0)},
+         "1 of 2 pruned networks is shown to generalize better than the dense network: its gain is"
+         " +2.0 [+1.2, +2.8] points of test error (a, clean)."),
+        ({"a": (2.0, 1.2, 2.8), "b": (3.0, 2.2, 3.8), "c": (5.0, -9.0, 19.0)},
+         "2 of 3 pruned networks are shown to generalize better than the dense network: the largest"
+         " of their gains is +3.0 [+2.2, +3.8] points of test error (b, clean)."),
+        ({"a": (-2.0, -2.8, -1.2), "b": (-0.4, -0.6, 0.0)},
+         "none of 2 pruned networks is shown to generalize better than the dense network: the best"
+         " has a gain of −0.4 [−0.6, 0.0] points of test error (b, clean)."),
+    ],
+)  # fmt: skip
+def test_the_gain_that_is_named_is_one_that_is_shown(
+    gains: dict[str, tuple[float, float, float]], said: str
+) -> None:
+    found = pd.DataFrame(
+        [
+            {"scope": "digits/clean/cnn", "task": "digits", "regime": "clean", "model": "cnn",
+             "method": method, "compression_ratio": 2.0, "gain_trained": value,
+             "gain_trained_low": low, "gain_trained_high": high,
+             "gain_trained_p": 0.001 if low > 0 else 0.5}
+            for method, (value, low, high) in gains.items()
+        ]
+    )  # fmt: skip
+    given = SimpleNamespace(
+        two_by_two=found, analysis=Analysis(equivalence=0.5), trained_longer=pd.DataFrame()
+    )
+    assert first_section._gains(given, "trained") == f"At the end of training {said}"
 
 
 def test_what_was_left_out_is_said_with_its_reason(inputs: ReportInputs) -> None:

@@ -148,3 +148,27 @@ def test_stopped_scores_stand_thin_below_the_trained_ones(judged: pd.DataFrame) 
     old = figures.draw("forest", judged.drop(columns="stopped_test_error"), DECLARED)
     assert old is not None
     assert "thin" not in old.get_supxlabel()
+
+
+def test_a_control_beyond_the_panel_is_a_number_without_a_stub_of_its_bar(
+    judged: pd.DataFrame,
+) -> None:
+    random = judged["method"].str.startswith("random")
+    far = judged.assign(
+        test_error=judged["test_error"].mask(random, 0.99),
+        stopped_test_error=judged["stopped_test_error"].mask(random, 0.99),
+    )
+    drawn = figures.draw("forest", far, DECLARED)
+    assert drawn is not None
+    [axes, *_] = drawn.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    height = dict(zip(names, axes.get_yticks(), strict=True))["random-10x"]
+    rows = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
+    bars = [y for y in rows if len(y) in (1, 2) and (abs(y - height) < 0.45).all()]
+    assert bars == []
+    [number] = [text for text in axes.texts if text.get_position()[1] == height]
+    assert number.get_text().endswith("›")
+    # of what stands within, the whole interval does: also that of the stopped state
+    left, right = axes.get_xlim()
+    ends = [np.asarray(line.get_xdata(), dtype=float) for line in axes.lines[2:]]
+    assert all(((left <= x) & (x <= right)).all() for x in ends if len(x) == 2 and x[0] != x[1])

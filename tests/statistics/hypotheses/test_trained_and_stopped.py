@@ -39,6 +39,9 @@ def test_what_is_left_of_the_gain_when_both_are_stopped(
 ) -> None:
     found = judge(11, stopped(shifted(-8), gain))
     assert found.verdict == verdict
+    # the first clause alone, as the first table has it, says what came out
+    first = found.sentence.partition(" (")[0]
+    assert first.endswith(f"exceeds 0 for {int(gain > 0)} of 1 method")
     rows = found.evidence.set_index("measure")["value"]
     assert rows["gain, both trained to the end"] == pytest.approx(8, abs=0.2)
     assert rows["gain, both stopped on validation"] == pytest.approx(gain, abs=0.2)
