@@ -33,10 +33,10 @@ _NETWORKS = (
 _PAGES = (*_TABLES, "jinja2", "matplotlib.pyplot", "seaborn")
 # what a command imports, as far as it takes long
 LOADED: Mapping[str, Sequence[str]] = {
-    "prepare": _NETWORKS, "baselines": _NETWORKS, "curves": _NETWORKS, "probes": _NETWORKS,
-    "latencies": _NETWORKS, "measure": _TABLES, "collect": _TABLES, "tables": _TABLES,
-    "figures": _PAGES, "leaderboard": _PAGES, "report": _PAGES, "paper": _PAGES,
-    "ro-crate": _TABLES, "track": (*_TABLES, "mlflow"),
+    "prepare": _NETWORKS, "channels": _NETWORKS, "baselines": _NETWORKS, "curves": _NETWORKS,
+    "probes": _NETWORKS, "latencies": _NETWORKS, "measure": _TABLES, "collect": _TABLES,
+    "tables": _TABLES, "figures": _PAGES, "leaderboard": _PAGES, "report": _PAGES,
+    "paper": _PAGES, "ro-crate": _TABLES, "track": (*_TABLES, "mlflow"),
 }  # fmt: skip
 PATIENCE = 10.0  # seconds for a client to say what it wants
 

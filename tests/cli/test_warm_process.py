@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from prunebench.cli.warm_server import LOADED
 from prunebench.runner.warm_client import WARM
 from tests.conftest import ROOT
 
@@ -174,6 +176,12 @@ def test_changed_sources_and_unknown_commands_run_by_themselves(warm: Warm) -> N
 
 def test_a_process_of_two_threads_is_not_forked(warm: Warm) -> None:
     assert warm.do("pass", "thread")[0] == "by itself\n"
+
+
+def test_every_job_of_the_workflow_is_served_but_a_download() -> None:
+    text = "".join(path.read_text() for path in (ROOT / "workflows").glob("*.smk"))
+    called = set(re.findall(r"\bprunebench ([a-z-]+) \{", text))
+    assert set(LOADED) == called - {"download"}
 
 
 def test_the_first_job_starts_it_and_other_variables_another(
