@@ -97,7 +97,7 @@ def _mislabel(
         largest = math.floor(1e4 * len(order) / len(flat)) / 1e4
         raise PrunebenchError(
             f"regime {regime.name!r}: label_noise {regime.label_noise} of {len(flat)} samples is"
-            f" {count}, but the classes that class_map changes have {len(order)}: the largest"
+            f" {count}, but noise: {regime.noise} can change {len(order)} of them: the largest"
             f" possible label_noise is {largest:g}"
         )
     flat = flat.clone()

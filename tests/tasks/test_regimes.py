@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import chain
 from typing import Any, get_args
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment.part_kinds import TaskKindTraits
+from prunebench.experiment.registry import builtin
 from prunebench.experiment.settings import Regime
 from prunebench.tasks.kinds.classification import NOISES
 from prunebench.tasks.regimes import AppliedRegime, _hash, apply
@@ -39,7 +42,9 @@ def _kind(kind: str, classes: int) -> dict[str, Any]:
 
 
 def test_every_kind_that_the_configuration_knows_is_there() -> None:
-    assert set(NOISES) == set(get_args(Regime.model_fields["noise"].annotation)) == set(KINDS)
+    assert set(NOISES) == set(KINDS)
+    of_kinds = (kind.traits.noises for kind in builtin(TaskKindTraits).values())
+    assert {*chain(*of_kinds)} == set(get_args(Regime.model_fields["noise"].annotation))
 
 
 @given(kind=st.sampled_from(KINDS), sizes=SIZES, noise=st.floats(0, 0.99), seed=SEEDS)
@@ -122,7 +127,7 @@ def test_asymmetric_noise_takes_the_map_and_nothing_else() -> None:
 def test_asymmetric_noise_names_the_largest_that_is_possible() -> None:
     labels = _of([10, 7, 13])
     settings: dict[str, Any] = {"noise": "asymmetric", "class_map": {1: 0}}
-    with pytest.raises(PrunebenchError, match="have 7: the largest possible label_noise") as caught:
+    with pytest.raises(PrunebenchError, match="change 7 of them: the largest possible") as caught:
         _apply(labels, 3, label_noise=0.4, **settings)
     largest = float(re.findall(r"[\d.]+$", str(caught.value))[0])
     assert int(_apply(labels, 3, label_noise=largest, **settings).flipped.sum()) == 7

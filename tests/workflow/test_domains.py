@@ -16,11 +16,12 @@ from prunebench.statistics import read_cells
 from prunebench.storage.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
-# configuration -> the test error that a network must beat: of a simple method on the same split
-# (benchmarks/simple_baselines.py), or of a constant prediction
+# configuration -> the test error that a network must beat on the average of its seeds: of the best
+# simple method on the same split (benchmarks/simple_baselines.py); of translation and detection
+# there is none, and the bound is loose
 BEATEN = {
-    "text": 0.54, "speech": 0.423, "speech-recognition": 0.9, "language-model": 0.418,
-    "translation": 0.9, "recommendation": 0.264, "diagnosis": 0.032, "tabular": 0.27,
+    "text": 0.485, "speech": 0.198, "speech-recognition": 0.1475, "language-model": 0.418,
+    "translation": 0.9, "recommendation": 0.2114, "diagnosis": 0.028, "tabular": 0.2689,
     "detection": 0.95,
 }  # fmt: skip
 
@@ -41,7 +42,7 @@ def test_a_domain_runs_whole(name: str, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "results" / name)
     cells = read_cells(layout.cells_csv)
     dense = cells[cells["method"] == "dense"]
-    assert dense["test_error"].max() < BEATEN[name]
+    assert dense["test_error"].mean() < BEATEN[name]
     pruned = cells[cells["sparsity"] > 0]
     assert set(pruned["status"]) <= {"ok", "collapsed", "failed"}
     assert (pruned["status"] == "ok").mean() > 0.8

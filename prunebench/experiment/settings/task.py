@@ -177,8 +177,8 @@ class Regime(Settings):
     """Name of the regime."""
     label_noise: Share = 0.0
     """Share of the training labels that are set to another class."""
-    noise: Literal["symmetric", "asymmetric", "pair-flip"] = "symmetric"
-    """Wrong labels: any other class (symmetric), the next (pair-flip), class_map's (asymmetric)."""
+    noise: Literal["symmetric", "asymmetric", "pair-flip", "shifted"] = "symmetric"
+    """Another class (symmetric), the next (pair-flip), class_map's (asymmetric); boxes shifted."""
     class_map: dict[Seed, Seed] = Field({})
     """For asymmetric noise: each class, and the class its samples are mislabelled as."""
     noisy_val: bool = True

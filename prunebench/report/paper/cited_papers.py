@@ -24,7 +24,10 @@ DATA = {
     "medmnist": "Yang 2023",
     "tiny-imagenet": "Le 2015",
 }
-NOISE = {"symmetric": "Zhang 2017", "asymmetric": "Patrini 2017", "pair-flip": "Han 2018"}
+NOISE = {
+    "symmetric": "Zhang 2017", "asymmetric": "Patrini 2017", "pair-flip": "Han 2018",
+    "shifted": "Liu 2022",
+}  # fmt: skip
 # of what a record holds, by the first column of the measure; the words for it
 MEASURES = {
     "test_nll": ("negative log-likelihood", "Good 1952"),

@@ -35,7 +35,8 @@ _RULES = {"score_thresh": 0.05, "nms_thresh": 0.6, "topk_candidates": 100,
 @task_kind(
     inputs=("pixels",), targets="boxes", error="detection error",
     formula="1 − AP50: mean over classes of the average precision at an overlap of 0.5",
-    unit="share of average precision", memorizes=False, augments=False,
+    unit="share of average precision", noises=("symmetric", "shifted"), memorizes=False,
+    augments=False,
 )  # fmt: skip
 def detection() -> type[TaskKind]:
     """Boxes and their classes; the loss of FCOS; one minus the average precision at 0.5."""
@@ -85,17 +86,18 @@ class Detection(TaskKind):
         return len(self.facts["names"])
 
     @property
-    def _size(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
         _, height, width = self.facts["shape"]
         return height, width
 
     def _split(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the outputs under the names that torchvision gives them."""
-        wanted = sum(counts(*self._size))
+        wanted = sum(counts(*self.size))
         if outputs.ndim != 3 or outputs.shape[1:] != (wanted, self.outputs + 5):
             raise PrunebenchError(
                 f"a detector must give [B, {wanted}, {self.outputs + 5}] on images of"
-                f" {'×'.join(map(str, self._size))}, found {list(outputs.shape)}"
+                f" {'×'.join(map(str, self.size))}, found {list(outputs.shape)}"
             )
         logits, distances, central = outputs.float().split([self.outputs, 4, 1], -1)
         return {"cls_logits": logits, "bbox_regression": distances, "bbox_ctrness": central}
@@ -104,13 +106,13 @@ class Detection(TaskKind):
         """Return torchvision's: focal loss, generalized overlap, and the centre's cross-entropy."""
         from torchvision.models.detection.fcos import FCOS
 
-        around = squares(*self._size).to(outputs.device)
+        around = squares(*self.size).to(outputs.device)
         wanted = [
             {"boxes": boxes[boxes[:, 4] >= 0, :4], "labels": boxes[boxes[:, 4] >= 0, 4].long()}
             for boxes in targets
         ]
         parts = FCOS.compute_loss(
-            _rules(), wanted, self._split(outputs), [around] * len(targets), counts(*self._size)
+            _rules(), wanted, self._split(outputs), [around] * len(targets), counts(*self.size)
         )
         total: Tensor = sum(parts.values())
         return total
@@ -119,13 +121,13 @@ class Detection(TaskKind):
         import torch
         from torchvision.models.detection.fcos import FCOS
 
-        levels, around = counts(*self._size), squares(*self._size).to(answers.device)
+        levels, around = counts(*self.size), squares(*self.size).to(answers.device)
         named = {key: list(value.split(levels, 1)) for key, value in self._split(answers).items()}
         found = FCOS.postprocess_detections(
             _rules(),
             named,
             [list(around.split(levels))] * len(answers),
-            [self._size] * len(answers),
+            [self.size] * len(answers),
         )
         kept = answers.new_zeros(len(answers), MOST, 6, dtype=torch.float32)
         kept[..., 4:] = -1
@@ -141,18 +143,8 @@ class Detection(TaskKind):
     def noise(
         self, clean: Tensor, regime: Regime, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Give all boxes of images in a random order another class each, uniform."""
-        import torch
-
-        del regime
-        if self.outputs < 2:
-            raise PrunebenchError("one class only: there is no wrong one to give a box")
-        order = torch.randperm(len(clean), generator=generator)
-        wrong = clean[order].clone()
-        shifts = torch.randint(1, self.outputs, wrong.shape[:2], generator=generator)
-        classes = wrong[..., 4]
-        wrong[..., 4] = torch.where(classes >= 0, (classes + shifts) % self.outputs, classes)
-        return order, wrong
+        """Give all boxes of images in a random order another class each, or another place."""
+        return NOISES[regime.noise](self, clean, generator)
 
     def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
         """Return where the same classes stand in the same boxes, with scores as sure."""
@@ -175,6 +167,55 @@ class Detection(TaskKind):
 
     def constant_spread(self, targets: Array) -> float:
         return 0.005  # an average precision of 1 % is more than constant boxes have
+
+
+def _other_classes(
+    kind: Detection, clean: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Any image; each of its boxes gets any other class, uniform."""
+    import torch
+
+    if kind.outputs < 2:
+        raise PrunebenchError("one class only: there is no wrong one to give a box")
+    order = torch.randperm(len(clean), generator=generator)
+    wrong = clean[order].clone()
+    shifts = torch.randint(1, kind.outputs, wrong.shape[:2], generator=generator)
+    classes = wrong[..., 4]
+    wrong[..., 4] = torch.where(classes >= 0, (classes + shifts) % kind.outputs, classes)
+    return order, wrong
+
+
+def _other_places(
+    kind: Detection, clean: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Any image whose boxes have room; each moves by a quarter to half of its sides.
+
+    Where that would leave the image, it moves the other way, or as far as it can. It then overlaps
+    by less than a half with where it was, so that it is wrong; images with a box that has too
+    little room are left alone. Liu 2022 moves boxes by shares of their sides, too.
+    """
+    import torch
+
+    order = torch.randperm(len(clean), generator=generator)
+    wrong = clean[order].clone()
+    limit = wrong.new_tensor(kind.size[::-1])
+    low, high = wrong[..., :2], wrong[..., 2:4]
+    sides, below, above = high - low, low.clone(), limit - high
+    far = sides * (1 + torch.rand(sides.shape, generator=generator)) / 4
+    down = torch.rand(sides.shape, generator=generator) < 0.5
+    room, other = torch.where(down, below, above), torch.where(down, above, below)
+    down ^= (room < far) & (other > room)
+    moved = torch.where(down, -torch.minimum(far, below), torch.minimum(far, above))
+    there = wrong[..., 4] >= 0
+    moved[~there] = 0
+    wrong[..., :4] += moved.repeat(1, 1, 2)
+    shared, area = (sides - moved.abs()).prod(-1), sides.prod(-1)
+    enough = ((shared < HALF * (2 * area - shared)) | ~there).all(1)
+    return order[enough], wrong[enough]
+
+
+# name -> images in the order in which they are changed, and their wrong boxes
+NOISES = {"symmetric": _other_classes, "shifted": _other_places}
 
 
 def _rules() -> SimpleNamespace:

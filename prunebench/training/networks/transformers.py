@@ -34,7 +34,8 @@ def causal_transformer() -> Callable[..., nn.Module]:
 class TextTransformer(nn.Module):
     """An encoder that norms first: embeddings and learned positions, blocks, mean, linear layer.
 
-    No position attends to padding, which has no part in the mean either.
+    Dropout is where Vaswani 2017 has it (section 5.4): on the sums of embeddings and positions, and
+    on what every layer adds. No position attends to padding, which has no part in the mean either.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class TextTransformer(nn.Module):
         super().__init__()
         whole_heads(width, heads, "text-transformer")
         self.embed = table_of(vocabulary, width, INITIAL)
-        self.positions = Positions(length, width)
+        self.positions, self.dropout = Positions(length, width), nn.Dropout(dropout)
         self.blocks = nn.ModuleList(blocks_of(width, depth, heads, mlp_ratio, dropout))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
@@ -52,7 +53,7 @@ class TextTransformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return [B, classes] of tokens [B, L]."""
         valid = is_token(tokens)
-        x = self.positions(embedded(self.embed, tokens, valid))
+        x = self.dropout(self.positions(embedded(self.embed, tokens, valid)))
         attended = valid[:, None, None, :]
         for block in self.blocks:
             x = block(x, attn_mask=attended)
@@ -76,14 +77,14 @@ class CausalTransformer(nn.Module):
         super().__init__()
         whole_heads(width, heads, "causal-transformer")
         self.embed = table_of(vocabulary, width, INITIAL)
-        self.positions = Positions(length, width)
+        self.positions, self.dropout = Positions(length, width), nn.Dropout(dropout)
         self.blocks = nn.ModuleList(blocks_of(width, depth, heads, mlp_ratio, dropout))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return [B, L, vocabulary] of tokens [B, L]: at each position scores of the next."""
-        x = self.positions(self.embed(tokens))
+        x = self.dropout(self.positions(self.embed(tokens)))
         for block in self.blocks:
             x = block(x, is_causal=True)
         return self.head(self.norm(x))

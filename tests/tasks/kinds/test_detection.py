@@ -7,17 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import box_iou
 
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.generalization import quality
+from prunebench.experiment.settings import Regime
 from prunebench.tasks.kinds.detection import Detection, average_precisions, f1_score
 from prunebench.tasks.positions import counts, squares, strides
 from prunebench.tasks.predictions import Predictions
 from prunebench.tasks.raw import Raw, Split
+from prunebench.tasks.regimes import apply
 from tests.tasks.conftest import MakeTask
 
 FACTS = {"names": ["a", "b"], "shape": [1, 32, 32]}
@@ -154,3 +159,39 @@ def test_other_outputs_and_boxes_are_refused(make_task: MakeTask) -> None:
     boxes[..., 4] = -1
     with pytest.raises(PrunebenchError, match="no image has a box"):
         Detection.check(Raw(Split(images, boxes), names=("a", "b")), task)
+
+
+@given(seed=st.integers(0, 1000), share=st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_shifted_boxes_are_elsewhere_and_as_large(seed: int, share: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    corner = torch.randint(0, 12, (20, 3, 2), generator=draw)
+    side = torch.randint(4, 17, (20, 3, 2), generator=draw)  # at most 28: there is room
+    boxes = torch.cat([corner, corner + side, torch.ones(20, 3, 1)], -1).float()
+    boxes[::2, 2] = torch.tensor([0.0, 0, 0, 0, -1])
+    before = boxes.clone()
+    regime = Regime(name="r", noise="shifted", label_noise=min(share, 0.99))
+    applied = apply(regime, boxes, boxes[:1], Detection(FACTS), torch.Generator().manual_seed(seed))
+    assert torch.equal(boxes, before)
+    wrong = (applied.given != boxes).flatten(1).any(1)
+    assert int(wrong.sum()) == round(min(share, 0.99) * 20)
+    for given_boxes, clean in zip(applied.given[wrong], boxes[wrong], strict=True):
+        there = clean[:, 4] >= 0
+        assert torch.equal(given_boxes[:, 4], clean[:, 4])
+        assert torch.equal(given_boxes[~there], clean[~there])
+        moved, own = given_boxes[there, :4], clean[there, :4]
+        assert float(box_iou(moved, own).diag().max()) < 0.5
+        torch.testing.assert_close(moved[:, 2:] - moved[:, :2], own[:, 2:] - own[:, :2])
+        assert 0 <= float(moved.min()) <= float(moved.max()) <= 32
+
+
+def test_boxes_without_room_stay() -> None:
+    whole = [0, 0, 32, 32, 0]
+    boxes = torch.tensor([[whole, [2, 2, 9, 9, 1]], [[2, 2, 9, 9, 1], [5, 6, 9, 30, 0]]]).float()
+    regime = Regime(name="r", noise="shifted", label_noise=0.5)
+    applied = apply(regime, boxes, boxes[:1], Detection(FACTS), torch.Generator().manual_seed(0))
+    assert torch.equal(applied.given[0], boxes[0])
+    assert not torch.equal(applied.given[1], boxes[1])
+    more = regime.model_copy(update={"label_noise": 0.9})
+    with pytest.raises(PrunebenchError, match=r"noise: shifted can change 1 of them: .* is 0\.5$"):
+        apply(more, boxes, boxes[:1], Detection(FACTS), torch.Generator().manual_seed(0))
