@@ -191,7 +191,7 @@ REFUSED = [
     ({"label_noise": 0.2, "noise": "asymmetric", "class_map": {1: -2}}, "class_map"),
     ({"label_noise": 0.2, "noise": "asymmetric", "class_map": {True: 2}}, "not booleans"),
     ({"label_noise": 0.2, "noise": "asymmetric", "class_map": [1, 2]}, "valid dictionary"),
-    ({"label_noise": 0.2, "noise": "pairflip"}, "'symmetric', 'asymmetric' or 'pair-flip'"),
+    ({"label_noise": 0.2, "noise": "pairflip"}, "'pair-flip' or 'shifted'"),
     ({"noise": "pair-flip"}, "noise: pair-flip needs a label_noise"),
     ({"train_samples": 0}, "train_samples: input should be greater than 0"),
     ({"train_samples": True}, "not a boolean"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_an_error_of_the_system_has_one_door_out(
         def fails(error: OSError = error) -> None:
             raise error
 
-        monkeypatch.setattr(cli, "app", fails)
+        monkeypatch.setattr(import_module("prunebench.cli.app"), "app", fails)
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == 2
