@@ -100,7 +100,7 @@ def _method(settings: Any, name: str, config: Path | None) -> Any:
         known = {method.name: method for method in settings.load(config).methods}
         return known[name] if name in known else settings.method(name)
     if ":" in name:
-        return settings.method({"name": "mine", "criterion": name})
+        return settings.method({"name": "your-criterion", "criterion": name})
     return settings.method(name)
 
 

@@ -90,6 +90,17 @@ def run(config: Config, data: Data = DATA) -> None:
 )
 def remake(results: Results, trust_code: TrustCode = False) -> None:
     """Write all that people read again, from the records: tables, figures, pages, paper."""
+    from prunebench.storage.layout import Layout
+    from prunebench.storage.provenance import doubt_of
+
+    layout = Layout(results)
+    told = doubt_of(layout.provenance, layout.config, layout.cells_csv)
+    if told and layout.provenance.exists():
+        print(
+            f"warning: {told}; all pages repeat the table as it is. python -m prunebench verify"
+            f" {results} --tables names what does not follow from the stored predictions",
+            file=sys.stderr,
+        )
     steps: dict[str, Callable[[Path], None]] = {
         "tables": tables, "figures": partial(figures, trust_code=trust_code),
         "leaderboard": leaderboard, "report": report, "paper": paper,

@@ -76,7 +76,9 @@ class Reach:
             text += f", {after:.2g} after Holm over the {self.family} {which}"
         if self.decides:
             return text
-        fewer = "" if self.declared or self.family == 1 else ", or a declared analysis.primary"
+        fewer = (
+            "" if self.declared or self.family == 1 else ", fewer with a declared analysis.primary"
+        )
         return (
             f"{text}\ncaution: no difference can be significant at alpha {self.alpha:g}:"
             f" {plural(self.seeds_needed, 'seed')} are needed{fewer}"

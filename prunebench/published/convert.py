@@ -246,7 +246,8 @@ class _Row:
         elif column == SPARSITY or made["status"] == OK:
             advice = {
                 ERROR: "leave the row out, or give it the status failed",
-                SPARSITY: "is it the dense network's row? then say --dense with its name",
+                SPARSITY: "is it the dense network's row? then say --dense with its name"
+                f" ({made['method']!r}; now it is {self.mapping.dense!r})",
             }  # fmt: skip
             self.refuse(column, "", f"is empty; {advice[column]}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunebench.errors import PrunebenchError, shown
+from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.published.column_mapping import NAMES, ColumnMapping
 from prunebench.published.convert import convert, convert_dense
 from prunebench.published.foreign_table import sha256_of
@@ -170,6 +170,10 @@ def _places(cells: pd.DataFrame, layout: Layout) -> list[str]:
     for column in NAMES:
         new = sorted(set(cells[column]) - set(mine[column]))
         if new:
-            known = ", ".join(sorted(set(mine[column])))
-            notes.append(f"{column} {', '.join(new)} was not run here (there is {known})")
+            known = sorted(set(mine[column]))
+            near = suggest(new[0], known) if len(new) == 1 else f"; known: {', '.join(known)}"
+            notes.append(
+                f"{column} {', '.join(new)} was not run here{near} Such rows stand beside none of"
+                " your results"
+            )
     return notes

@@ -271,6 +271,19 @@ def doubt(stored: Mapping[str, Any] | None, config: Path, cells: Path) -> str:
     )
 
 
+def doubt_of(stored: Path, config: Path, cells: Path) -> str:
+    """Return ``doubt`` of files; "" where one of the two beside ``provenance.json`` is missing.
+
+    Args:
+        stored: the ``provenance.json``.
+        config: the config.json beside it.
+        cells: the cells.csv beside it.
+    """
+    content = read(stored)
+    there = config.is_file() and cells.is_file()
+    return doubt(content, config, cells) if content is None or there else ""
+
+
 def outdated(stored: Path, config: Path, cells: Path) -> str:
     """Return the warning that a table of cells is of other settings than ``config``; "" if not.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -24,7 +23,7 @@ from prunebench.report.document.elements import (
 )
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.storage.layout import Layout
-from prunebench.storage.provenance import doubt, read
+from prunebench.storage.provenance import doubt_of, read
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, number
 
@@ -73,8 +72,7 @@ def _collected_by(layout: Layout) -> list[Block]:
     Where the file is missing or names other files, a warning says so.
     """
     stored = read(layout.provenance)
-    files = (layout.config, layout.cells_csv)
-    told = doubt(stored, *files) if stored is None or all(map(Path.is_file, files)) else ""
+    told = doubt_of(layout.provenance, layout.config, layout.cells_csv)
     blocks: list[Block] = [TextBlock(f"Warning: {told}.")] if told else []
     if stored is None:
         return blocks

@@ -235,8 +235,9 @@ def _software(inputs: ReportInputs) -> str:
     ]
     python = _only(cells, "python_version")
     used += [f"Python {python}"] if python else []
-    said = f"The grid is a workflow of Snakemake{cite(['moelder2021'])}"
-    said += f", run with {listed(used)}" if used else ""
+    # jobs of a workflow and of one process are the same, and records do not tell them apart
+    said = f"The grid can be run by Snakemake{cite(['moelder2021'])} or in one process"
+    said += f"; it was run with {listed(used)}" if used else ""
     commit = _only(cells, "commit")
     if commit:
         changed = " with changes that were not committed" if reader_warnings.dirty(cells) else ""

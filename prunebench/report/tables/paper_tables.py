@@ -220,7 +220,7 @@ def meaning_of_marks(best: Sequence[Leader], alpha: float) -> str:
     behind = f" ({BEHIND.format(alpha)})"
     able = [each for each in best if not each.unable]
     if not able:
-        return f"nothing is bold: differences {best[0].unable}"
+        return f"no number is bold: differences {best[0].unable}"
     said = []
     if any(each.alone for each in able):
         said.append(f"bold: the lowest of its column, shown to be below every other{behind}")

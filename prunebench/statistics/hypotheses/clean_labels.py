@@ -19,6 +19,7 @@ from prunebench.text.numbers import number, plural
 GAIN = "gain"
 LEFT_OUT = "gain, seed left out of the choice of sparsity"
 STOPPED_GAIN = "gain, both stopped on validation"
+UNDECIDED = "the interval, widened by the error of the test samples, is not inside"
 BESIDE = {LEFT_OUT: "gain_left_out", "integrated gain": "integrated"}
 
 
@@ -57,7 +58,7 @@ def clean_labels(table: PairedCells) -> Judgement:
         f"With clean labels the gain at the sparsity chosen on validation lies inside"
         f" ±{margin:g} points for {phrases.of(sum(same), len(same))}"
         f" ({plural(len(settings), 'setting')}, {phrases.seeds(items)})."
-        f" {phrases.by_decision(items, alpha, undecided='the interval reaches beyond the region')}."
+        f" {phrases.by_decision(items, alpha, undecided=UNDECIDED)}."
         + _left_out(beside)
         + _stopped_words(after, margin, alpha)
         + (f" {_outside(outside, margin)}" if outside else "")
@@ -87,7 +88,7 @@ def _stopped_words(after: list[Comparison], margin: float, alpha: float) -> str:
     return (
         f" With both sides stopped on validation it lies inside ±{margin:g} points for"
         f" {phrases.of(same, len(after))}."
-        f" {phrases.by_decision(after, alpha, undecided='the interval reaches beyond the region')}."
+        f" {phrases.by_decision(after, alpha, undecided=UNDECIDED)}."
     )
 
 

@@ -112,7 +112,7 @@ def test_with_few_seeds_nothing_is_marked_and_the_caption_says_why(tmp_path: Pat
         markdown, latex = written(planted({"a": -0.1, "b": 0.1, "c": 0.2}, seeds), tmp_path)
         assert r"\textbf" not in latex
         assert "†" not in markdown
-        assert f"nothing is bold: differences cannot be significant {why}" in latex
+        assert f"no number is bold: differences cannot be significant {why}" in latex
 
 
 def test_each_table_stands_by_itself_with_a_label(folder: Path) -> None:

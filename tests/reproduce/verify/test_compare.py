@@ -14,6 +14,7 @@ from scipy import stats
 
 from prunebench.reproduce.verify.compare_records import (
     BITS,
+    DECIDES_BITS,
     DIFFERENT,
     IDENTICAL,
     INSIDE,
@@ -60,6 +61,19 @@ def test_a_changed_mask_inside_the_interval() -> None:
     found = judged(mask_hash="other", test_error=0.15)
     assert (found.verdict, found.differs) == (INSIDE, ("mask_hash", "test_error"))
     assert "test_error 0.1500, in the record 0.1000, interval [0.0206, 0.2194]" in found.reason
+
+
+def test_a_number_that_was_written_over_is_not_hidden_by_the_interval() -> None:
+    machine = {"device": "cpu", **dict.fromkeys(DECIDES_BITS, "x")}
+    forged = compare(CELL, RECORD | machine, HERE | machine | {"test_error": 0.102}, ERRORS)
+    assert forged.verdict == DIFFERENT
+    assert "the same bits are expected" in forged.reason
+    # elsewhere, with other code, on a GPU, or of a mask that times decide, other bits may be right
+    for change in ({"processor": "y"}, {"code_hash": "y"}, {"device": "cuda"}, {"mask_hash": "y"}):
+        other = HERE | machine | {"test_error": 0.102} | change
+        assert compare(CELL, RECORD | machine, other, ERRORS).verdict == INSIDE
+    unknown = {**RECORD, **machine, "processor": ""}
+    assert compare(CELL, unknown, HERE | machine | {"test_error": 0.102}, ERRORS).verdict == INSIDE
 
 
 def test_outside_of_the_interval() -> None:
