@@ -59,10 +59,28 @@ class Remote:
                 archive.extractall(folder)  # noqa: S202  # zipfile drops .. and leading slashes
         elif target.name.endswith((".tar.gz", ".tgz")):
             with tarfile.open(target) as archive:
-                archive.extractall(folder, filter="data")
+                _unpack(archive, folder)
         else:
             return
         target.unlink()
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Write the files of an archive below a folder.
+
+    Not by ``extractall``, which refuses what leads outside since Python 3.11.4 alone.
+
+    Raises:
+        ValueError: a member is no file or folder, or lies outside.
+    """
+    for member in archive:
+        place = (folder / member.name).resolve()
+        if not place.is_relative_to(folder.resolve()) or not (member.isfile() or member.isdir()):
+            raise ValueError(f"{member.name!r} in an archive is no file within its folder")
+        (place if member.isdir() else place.parent).mkdir(parents=True, exist_ok=True)
+        if content := archive.extractfile(member):
+            with content, place.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def fetch(task: Task, folder: Path, remotes: Sequence[Remote]) -> None:

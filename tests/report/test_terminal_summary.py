@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from prunebench.experiment.settings import Analysis
 from prunebench.report import terminal_summary
@@ -14,7 +15,10 @@ from prunebench.storage.layout import Layout
 from tests.messages import unsaid
 
 
-def test_the_terminal_says_who_leads_what_failed_and_where_to_look(cells: pd.DataFrame) -> None:
+def test_the_terminal_says_who_leads_what_failed_and_where_to_look(
+    cells: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # in a checkout that was used there is a store of MLflow's
     text = terminal_summary.text(cells, Layout(Path("results/trial")))
     lines = text.splitlines()
     assert lines[0] == "prunebench: trial: 516 cells, 3 seeds"

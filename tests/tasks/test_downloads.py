@@ -122,3 +122,14 @@ def test_a_damaged_archive_of_the_right_sum(tmp_path: Path, make_task: MakeTask)
     with pytest.raises(PrunebenchError, match="downloading set failed"):
         fetch(make_task(dataset="set"), tmp_path / "raw", [remote(tmp_path / "1.tar.gz", broken)])
     assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_an_archive_holds_files_alone(tmp_path: Path, make_task: MakeTask) -> None:
+    path = tmp_path / "1.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo("b.txt")
+        member.type, member.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(member)
+    with pytest.raises(PrunebenchError, match="downloading set failed"):
+        fetch(make_task(dataset="set"), tmp_path / "raw", [remote(path, path.read_bytes())])
+    assert list((tmp_path / "raw").iterdir()) == []
