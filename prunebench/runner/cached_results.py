@@ -36,11 +36,12 @@ def cached(cell: Cell, name: str, settings: Any, compute: Callable[[], dict[str,
     if record["status"] in (FAILED, DIVERGED):
         return
     identity = digest([record["identity"], settings])
-    if _stored_identity(folder / name) != identity:
+    if stored_identity(folder / name) != identity:
         write_sealed(folder / name, {"identity": identity, **compute()})
 
 
-def _stored_identity(path: Path) -> str | None:
+def stored_identity(path: Path) -> str | None:
+    """Return the identity in a sealed file of results; None where it is missing or damaged."""
     try:
         found: str | None = read_sealed(path).get("identity")
     except PrunebenchError:  # missing, or damaged: computed anew

@@ -12,6 +12,7 @@ from prunebench.compression.timing import device_name
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
+from prunebench.runner.cached_results import stored_identity
 from prunebench.runner.job_context import JobContext
 from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.hashing import digest
@@ -44,7 +45,7 @@ def compute_channels(job: JobContext, task: str) -> Path:
             code_hash(code),
         ]
     )  # fmt: skip
-    if _stored_identity(path) != identity:
+    if stored_identity(path) != identity:
         found = [_measured(job, model, width) for model, width in networks]
         write_sealed(path, {"identity": identity, "networks": found})
     return path
@@ -93,11 +94,3 @@ def round_to(job: JobContext, baseline: Baseline) -> int:
         f"{path} does not have {baseline.model.name} of width {baseline.regime.width:g}: it is of"
         " an earlier configuration; run the experiment again"
     )
-
-
-def _stored_identity(path: Path) -> str | None:
-    try:
-        found: str | None = read_sealed(path).get("identity")
-    except PrunebenchError:  # missing, or damaged: measured anew
-        return None
-    return found
