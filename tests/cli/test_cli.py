@@ -222,7 +222,7 @@ def test_a_former_name_goes_on_with_a_notice(
 def test_a_summary_for_programs(tmp_path: Path) -> None:
     shutil.copy(ROOT / "results" / "reference" / "default" / "cells.csv", tmp_path)
     found = json.loads(invoke("summary", str(tmp_path), "--json"))
-    assert (found["experiment"], found["cells"]) == ("default", 448)
+    assert (found["experiment"], found["cells"]) == ("default", 576)
     assert {row["method"] for row in found["leaderboard"]} >= {"dense", "magnitude", "random"}
     assert found["places"]["records"] == str(tmp_path / "cells.csv")
 
