@@ -20,7 +20,7 @@ from typer.main import get_command
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from docs.findings import findings  # noqa: E402
+from docs.findings import committed  # noqa: E402
 from prunebench.cli import app  # noqa: E402
 from prunebench.cli.app import GROUPS, group_of  # noqa: E402
 from prunebench.evaluation import measures_table  # noqa: E402
@@ -348,8 +348,11 @@ FILLED: dict[str, tuple[str, Callable[[str], str]]] = {
     "shipped": ("networks.md", lambda text: catalog.insert(text, "shipped", shipped())),
     "networks": ("networks.md", lambda text: catalog.insert(text, "networks", networks())),
     "commands": ("commands.md", lambda text: catalog.insert(text, "commands", commands())),
-    "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", findings())),
-    "first screen": ("../README.md", lambda text: catalog.insert(text, "findings", findings())),
+    "findings": ("overfitting.md", lambda text: catalog.insert(text, "findings", committed())),
+    "first screen": (
+        "../README.md",
+        lambda text: catalog.insert(text, "findings", committed(whole=False)),
+    ),
 }
 
 
