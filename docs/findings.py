@@ -29,6 +29,7 @@ PAIRS = {
     "overfit": "digits, seed-cnn",
     "overfit-resnet": "digits, test_resnet",
     "overfit-fashion": "Fashion-MNIST, test_resnet",
+    "overfit-speech": "spoken words, test_resnet",
 }
 CLEAN, NOISY = "clean", "noisy-40"
 TRAINED, STOPPED = "trained", "stopped"
@@ -422,8 +423,8 @@ def _table_of_pairs(pairs: Pairs) -> str:
         ]
         for called, facts in pairs.items()
     ]  # fmt: skip
-    header = ["40 % wrong labels", "dense, trained", "longer", "best pruned", "dense, stopped",
-              "best pruned", "small dense"]  # fmt: skip
+    header = ["40 % wrong labels", "dense, trained", "gain: longer", "gain: pruned",
+              "dense, stopped", "gain: pruned", "gain: small dense"]  # fmt: skip
     return markdown_rows(header, rows)
 
 
