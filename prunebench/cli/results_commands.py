@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -16,7 +15,6 @@ from prunebench.cli.app import (
     LOOK,
     PUBLISH,
     RUN,
-    AsJson,
     Config,
     Data,
     Output,
@@ -30,6 +28,7 @@ from prunebench.cli.app import (
     plan_of,
     write,
 )
+from prunebench.cli.documents import AsJson, give
 from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.storage.layout import DATA
 from prunebench.storage.outputs import manifest_of, recorded
@@ -252,7 +251,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
     cells, layout = cells_of(results)
     said = failures.text(plan_of(layout.config)) if layout.config.is_file() else ""
     if as_json:
-        print(json.dumps({**report.as_json(cells, layout), "faults": said.splitlines()}))
+        give({**report.as_json(cells, layout), "faults": said.splitlines()})
         return
     print(report.text(cells, layout))
     if old := provenance.outdated(layout.provenance, layout.config, layout.cells_csv):
@@ -326,7 +325,10 @@ def status(results: Results, as_json: AsJson = False) -> None:
     from prunebench.runner.progress import state
 
     found = state(plan_of(results / "config.json"))
-    print(json.dumps(found.as_json()) if as_json else found)
+    if as_json:
+        give(found.as_json())
+    else:
+        print(found)
 
 
 @app.command(
@@ -363,7 +365,7 @@ def check_files(
     unnoted = outputs.without_manifest(plan.layout)
     if as_json:
         named = list(map(str, found))
-        print(json.dumps({"damaged": named, "not_noted": unnoted, "without_data": absent}))
+        give({"damaged": named, "not_noted": unnoted, "without_data": absent})
     else:
         print(damaged_files.said(found) or "every file that was looked at is as it was written")
         for what, names in (("no hash is noted", unnoted), (f"no data in {data}", absent)):

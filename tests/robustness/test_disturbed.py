@@ -150,6 +150,7 @@ def test_a_worker_with_the_code_of_before_writes_nothing_behind_the_next_run(
     """The command is killed alone, the code is changed, and the same command ends before it."""
     mine = {"name": "mine", "criterion": "mine.py:score"}
     changes = {"seeds": [0], "methods": [mine], "probes": {}}
+    changes["training"] = {**GRID["training"], "epochs": 30}
     one, two = (Place.make(tmp_path / name, **changes) for name in ("one", "two"))
     if not warm:  # a job that no warm process takes
         for place in (one, two):
