@@ -75,6 +75,9 @@ def import_(
         Path | None,
         typer.Option(help="a YAML file (columns, constants, values, …), or one that ships"),
     ] = None,
+    cite: Annotated[
+        Path | None, typer.Option(help="a BibTeX file with the paper's entry, for the paper kit")
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="replace what was imported under this name")
     ] = False,
@@ -83,11 +86,13 @@ def import_(
     """Show published results beside an experiment's own, marked: published, not re-run."""
     from prunebench.published.column_mapping import read_mapping
     from prunebench.published.import_table import import_results
+    from prunebench.storage.files import read_text
     from prunebench.storage.layout import Layout
 
     how = read_mapping(
         mapping, column or (), constant or (), unit or (), where, dense=dense, encoding=encoding,
         dense_at_zero=dense_at_zero or None, number_seeds=number_seeds or None,
+        bibtex=None if cite is None else read_text(cite),
     )  # fmt: skip
     done = import_results(table, name, Layout(into), how, replace, dense_file)
     for note in done.notes:
