@@ -79,7 +79,7 @@ lock: setup ## compile requirements.lock anew from pyproject.toml
 clean: ## remove the environment, caches, the site, and data that were downloaded or prepared
 	rm -rf .venv .uv site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	for made in data/prepared/*.safetensors.json; do \
-		if grep -qs '"sha256"' "$$made"; then rm -f "$${made%.json}" "$${made%.json}".*json; fi; done
+		if grep -qs '"sha256"' "$$made"; then rm -f "$${made%.json}" "$${made%.json}".*json "$${made%.json}".lock; fi; done
 	for note in data/raw/*/*/note.json; do \
 		if grep -qs '"sha256"' "$$note"; then rm -rf "$${note%/note.json}"; fi; done
 	for part in data/raw/*/.*.????????/root; do if test -d "$$part"; then rm -rf "$${part%/root}"; fi; done

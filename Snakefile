@@ -29,7 +29,8 @@ onstart:
 
 
 onsuccess:
-    os.environ.pop(WARM, None)  # what follows is no job
+    for name in (WARM, SUPERVISOR):  # what follows is no job
+        os.environ.pop(name, None)
     # of a batch before the last (--batch collect=1/4) there is no table yet, or an old one
     table = PLAN.layout.cells_csv
     old = provenance.outdated(PLAN.layout.provenance, PLAN.layout.config, table)

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from shlex import quote
 
+from snakemake.settings.types import DeploymentMethod
+
 # an installed package has this file within itself, and is found without help
 CHECKOUT = (Path(workflow.basedir) / "prunebench").is_dir()
 if CHECKOUT:
@@ -24,6 +26,7 @@ from prunebench.experiment.strict_yaml import read_plain, read_yaml
 from prunebench.runner import damaged_files
 from prunebench.runner.progress import failures
 from prunebench.runner.warm_client import WARM
+from prunebench.runner.watched import SUPERVISOR
 from prunebench.storage import provenance
 from prunebench.storage.hashing import canonical, digest
 from prunebench.storage.layout import STEPS, rule_name
@@ -119,8 +122,16 @@ def work_alone():
 
 
 def offer_warm_processes():
-    """Let jobs on this machine run in processes that have loaded their libraries already."""
-    if not workflow.local_exec or workflow.deployment_settings.deployment_method:
+    """Let jobs on this machine run in processes that have loaded their libraries already.
+
+    And end with this process, also where it is killed: the same command may start again at once.
+    """
+    methods = workflow.deployment_settings.deployment_method
+    # a container may have process ids of its own
+    if not workflow.local_exec or DeploymentMethod.APPTAINER in methods:
+        return
+    os.environ[SUPERVISOR] = str(os.getpid())
+    if methods:
         return
     folder = tempfile.mkdtemp(prefix="prunebench-warm-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

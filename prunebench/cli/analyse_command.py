@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import LOOK, AsJson, app, example, files, guide
+from prunebench.cli.app import LOOK, app, example, files, guide
+from prunebench.cli.documents import AsJson, give
 
 
 @app.command(
@@ -59,4 +61,7 @@ def analyse(
     if output is not None:
         for path in analysed_table.write(found, output):
             print(f"wrote {path}", file=sys.stderr)
-    print(analysed_table.as_json(found) if as_json else analysed_table.text(found))
+    if as_json:
+        give(json.loads(analysed_table.as_json(found)))
+    else:
+        print(analysed_table.text(found))

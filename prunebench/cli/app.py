@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from prunebench.errors import PrunebenchError, printable, text_of
+from prunebench.cli import documents
+from prunebench.errors import PrunebenchError, printable
 
 # what a script may rely on
 EXITS = {
@@ -41,19 +39,30 @@ class GroupedCommands(TyperGroup):
         places = {name: GROUPS.index(group_of(self.commands[name])) for name in names}
         return sorted(names, key=lambda name: (places[name], name != "run"))
 
+    def main(self, args: Any = None, *more: Any, **extra: Any) -> Any:
+        """Run a command line, with one document where ``--json`` asks for it."""
+        with documents.one_document(self, sys.argv[1:] if args is None else list(args)):
+            return super().main(args, *more, **extra)
+
+    def make_context(self, *given: Any, **extra: Any) -> Any:
+        """Read the options before the command."""
+        with documents.noting():
+            return super().make_context(*given, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command; one that was ended from within was not done, whatever the status says.
 
         Raises:
             PrunebenchError: code that it called ended the process.
         """
-        try:
-            return super().invoke(ctx)
-        except SystemExit as error:  # typer's own Exit is none
-            raise PrunebenchError(
-                "code of your own that the command runs ended the process (sys.exit): the command"
-                " is not done"
-            ) from error
+        with documents.noting():
+            try:
+                return super().invoke(ctx)
+            except SystemExit as error:  # typer's own Exit is none
+                raise PrunebenchError(
+                    "code of your own that the command runs ended the process (sys.exit): the"
+                    " command is not done"
+                ) from error
 
 
 def group_of(command: Any) -> str:
@@ -117,26 +126,10 @@ Config = Annotated[
 Results = Annotated[Path, typer.Argument(help="an experiment's folder: results/x")]
 Output = Annotated[Path | None, typer.Option(help="JSON file to write with what was done")]
 Data = Annotated[Path, typer.Option(help="folder of downloaded and prepared data")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 TrustCode = Annotated[
     bool,
     typer.Option("--trust-code", help="run Python that the results name and that does not ship"),
 ]
-
-
-@contextmanager
-def document_of_error(as_json: bool) -> Iterator[None]:
-    """Print ``{"error": …}`` where the block ends otherwise than well: programs get a document.
-
-    Raises:
-        BaseException: whatever the block raised.
-    """
-    try:
-        yield
-    except BaseException as error:  # also of the system, a bug, and what ends the process
-        if as_json:
-            print(json.dumps({"error": text_of(error) or type(error).__name__}))
-        raise
 
 
 def plan_of(path: Path) -> Any:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from prunebench.cli.app import EXTEND, AsJson, app, document_of_error, example, files, guide
+from prunebench.cli.app import EXTEND, app, example, files, guide
+from prunebench.cli.documents import AsJson, give
 from prunebench.errors import PrunebenchError
 
 # rows for programs, a table for people, and what renews that table in a text
@@ -25,8 +26,13 @@ def _show(catalog: Catalog, as_json: bool, into: Path | None) -> None:
     rows, table, fill = catalog
     if into is not None:
         write_text(into, fill(into.read_text(encoding="utf-8")))
+        if as_json:
+            give({"written": str(into)})
         return
-    print(json.dumps(rows(), indent=1) if as_json else table())
+    if as_json:
+        give(rows())
+    else:
+        print(table())
 
 
 @app.command(
@@ -84,10 +90,9 @@ def check_method(
     from prunebench.pruning import contract
     from prunebench.runner.checked_method import check_contract
 
-    with document_of_error(as_json):
-        findings = check_contract(_method(settings, name, config))
+    findings = check_contract(_method(settings, name, config))
     if as_json:
-        print(json.dumps([asdict(found) for found in findings]))
+        give([asdict(found) for found in findings])
     for found in () if as_json else findings:
         print(f"{found.outcome:8} {found.network:12} {found.check}  {found.detail}".rstrip())
     if any(found.outcome == contract.BROKEN for found in findings):

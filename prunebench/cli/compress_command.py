@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import RUN, AsJson, app, example, files, guide
+from prunebench.cli.app import RUN, app, example, files, guide
+from prunebench.cli.documents import AsJson, give
 from prunebench.storage.layout import DATA
 
 
@@ -87,7 +87,7 @@ def compress(
     )  # fmt: skip
     done = carry_out(request, output, DATA, f"prunebench {shlex.join(sys.argv[1:])}")
     if as_json:
-        print(json.dumps({"folder": str(output), "summary": done.summary}))
+        give({"folder": str(output), "summary": done.summary})
     else:
         print(f"{output}: {done.summary}")
 

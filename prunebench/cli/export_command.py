@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import PUBLISH, AsJson, Data, app, example, files, guide, plan_of
+from prunebench.cli.app import PUBLISH, Data, app, example, files, guide, plan_of
+from prunebench.cli.documents import AsJson, give
 from prunebench.storage.layout import DATA
 
 
@@ -49,7 +49,7 @@ def export(
     same = done.agreement
     if as_json:
         said = {"folder": str(done.folder), "files": list(done.files), "network": done.kind}
-        print(json.dumps({**said, "samples": same.samples, "share": same.share}))
+        give({**said, "samples": same.samples, "share": same.share})
     else:
         print(
             f"{done.folder}: the {done.kind} network; in a fresh process its answers are the"

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import COMPARE, AsJson, app, example, files, guide
+from prunebench.cli.app import COMPARE, app, example, files, guide
+from prunebench.cli.documents import AsJson, give
 from prunebench.published.shipped_mappings import shipped_names
 
 SHIPPED = shipped_names()
@@ -74,6 +75,9 @@ def import_(
         Path | None,
         typer.Option(help="a YAML file (columns, constants, values, …), or one that ships"),
     ] = None,
+    cite: Annotated[
+        Path | None, typer.Option(help="a BibTeX file with the paper's entry, for the paper kit")
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="replace what was imported under this name")
     ] = False,
@@ -82,11 +86,13 @@ def import_(
     """Show published results beside an experiment's own, marked: published, not re-run."""
     from prunebench.published.column_mapping import read_mapping
     from prunebench.published.import_table import import_results
+    from prunebench.storage.files import read_text
     from prunebench.storage.layout import Layout
 
     how = read_mapping(
         mapping, column or (), constant or (), unit or (), where, dense=dense, encoding=encoding,
         dense_at_zero=dense_at_zero or None, number_seeds=number_seeds or None,
+        bibtex=None if cite is None else read_text(cite),
     )  # fmt: skip
     done = import_results(table, name, Layout(into), how, replace, dense_file)
     for note in done.notes:
@@ -94,7 +100,10 @@ def import_(
     said = {"path": str(done.path), "outcome": done.outcome, "cells": len(done.cells)}
     again = f"python -m prunebench remake {shlex.quote(str(into))}"
     text = f"{done.path}: {done.outcome}, {len(done.cells)} cells; make all again: {again}"
-    print(json.dumps({**said, "notes": done.notes}) if as_json else text)
+    if as_json:
+        give({**said, "notes": done.notes})
+    else:
+        print(text)
 
 
 @app.command(
@@ -117,7 +126,10 @@ def compare(
 
     cells = others.read(a), others.read(b)
     found = others.compare(*cells, (str(a), str(b)), tolerance)
-    print(others.as_json(found) if as_json else others.text(found))
+    if as_json:
+        give(json.loads(others.as_json(found)))
+    else:
+        print(others.text(found))
     if not found.agrees:
         raise typer.Exit(1)
 
@@ -151,6 +163,9 @@ def anchors(
     found = judged.judge_folder(folder, results)
     for path in judged.write(found, output):
         print(f"wrote {path}", file=sys.stderr)
-    print(judged.as_json(found) if as_json else judged.markdown(found))
+    if as_json:
+        give(json.loads(judged.as_json(found)))
+    else:
+        print(judged.markdown(found))
     if judged.contradicted(found):
         raise typer.Exit(1)

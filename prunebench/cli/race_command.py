@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from prunebench.cli.app import RUN, AsJson, Data, app, cells_of, example, files, guide, plan_of
+from prunebench.cli.app import RUN, Data, app, cells_of, example, files, guide, plan_of
+from prunebench.cli.documents import AsJson, give
 from prunebench.storage.layout import DATA
 
 
@@ -47,7 +47,10 @@ def race(
         from prunebench.runner import racing
 
         raced = racing.run(plan_of(where), data, sparsity)
-        print(json.dumps(race_text.as_json(raced)) if as_json else race_text.text(raced))
+        if as_json:
+            give(race_text.as_json(raced))
+        else:
+            print(race_text.text(raced))
         return
     from prunebench.report import declared_analysis
     from prunebench.statistics.race import halve, losses_of, replays
@@ -58,6 +61,6 @@ def race(
     found = replays(losses, alpha, orders)
     halved = replays(losses, alpha, orders, halve)
     if as_json:
-        print(json.dumps(race_text.replay_summary(losses, found, halved)))
+        give(race_text.replay_summary(losses, found, halved))
     else:
         print(race_text.replay_text(losses, found, halved))

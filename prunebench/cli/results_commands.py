@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -16,7 +16,6 @@ from prunebench.cli.app import (
     LOOK,
     PUBLISH,
     RUN,
-    AsJson,
     Config,
     Data,
     Output,
@@ -30,6 +29,7 @@ from prunebench.cli.app import (
     plan_of,
     write,
 )
+from prunebench.cli.documents import AsJson, give
 from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.storage.layout import DATA
 from prunebench.storage.outputs import manifest_of, recorded
@@ -252,7 +252,7 @@ def summary(results: Results, as_json: AsJson = False) -> None:
     cells, layout = cells_of(results)
     said = failures.text(plan_of(layout.config)) if layout.config.is_file() else ""
     if as_json:
-        print(json.dumps({**report.as_json(cells, layout), "faults": said.splitlines()}))
+        give({**report.as_json(cells, layout), "faults": said.splitlines()})
         return
     print(report.text(cells, layout))
     if old := provenance.outdated(layout.provenance, layout.config, layout.cells_csv):
@@ -326,7 +326,10 @@ def status(results: Results, as_json: AsJson = False) -> None:
     from prunebench.runner.progress import state
 
     found = state(plan_of(results / "config.json"))
-    print(json.dumps(found.as_json()) if as_json else found)
+    if as_json:
+        give(found.as_json())
+    else:
+        print(found)
 
 
 @app.command(
@@ -363,9 +366,10 @@ def check_files(
     unnoted = outputs.without_manifest(plan.layout)
     if as_json:
         named = list(map(str, found))
-        print(json.dumps({"damaged": named, "not_noted": unnoted, "without_data": absent}))
+        give({"damaged": named, "not_noted": unnoted, "without_data": absent})
     else:
-        print(damaged_files.said(found) or "every file that was looked at is as it was written")
+        told = damaged_files.said(found, repaired=repair)
+        print(told or "every file that was looked at is as it was written")
         for what, names in (("no hash is noted", unnoted), (f"no data in {data}", absent)):
             if names:
                 print(f"not looked at, {what}: {', '.join(names)}")
@@ -373,6 +377,12 @@ def check_files(
         again = "run the experiment's command again: it computes these anew"
         first = "nothing was changed; with --repair, the experiment's command computes these anew"
         print(again if repair else first, file=sys.stderr)
+    print(
+        "Hashes vouch for files, not for numbers:"
+        f" python -m prunebench verify {shlex.quote(str(results))} --tables derives those",
+        file=sys.stderr,
+    )
+    if found:
         raise typer.Exit(1)
 
 
@@ -390,18 +400,27 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask; for scripts")] = False,
 ) -> None:
     """Remove an experiment's results, once you have said so."""
+    from prunebench.reproduce.submission.submission_folder import FORM
     from prunebench.storage import links
     from prunebench.storage.files import remove_tree
     from prunebench.storage.layout import Layout
     from prunebench.storage.lock import locked
 
-    if results.is_symlink() or not links.is_experiment(results):
+    ours = Layout(results).config.is_file() and links.is_experiment(results)
+    if results.is_symlink() or not ours:
         raise PrunebenchError(f"{results} is no experiment's folder: nothing was removed")
+    if (results / FORM).exists():
+        raise PrunebenchError(f"{results} is a submission ({FORM}): nothing was removed")
     count = len(Layout(results).records())
     if not yes:
         if not _asks():
             raise PrunebenchError(f"{results}: nobody to ask; --yes removes it without asking")
-        typer.confirm(f"Remove {results} with its {count} cells for good?", abort=True)
+        sure = False
+        with suppress(typer.Abort):  # by the end of input, or Ctrl-C
+            sure = typer.confirm(f"Remove {results} with its {count} cells for good?")
+        if not sure:
+            print(f"{results}: nothing was removed", file=sys.stderr)
+            raise typer.Exit(1)
     with locked(results):
         remove_tree(results)
     print(f"removed {results}: {count} cells", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +11,14 @@ import typer
 
 from prunebench.cli.app import (
     PUBLISH,
-    AsJson,
     Data,
     TrustCode,
     app,
-    document_of_error,
     example,
     files,
     guide,
 )
+from prunebench.cli.documents import AsJson, give
 from prunebench.cli.verify_command import Sample, Seed, seed_of
 from prunebench.storage.layout import DATA
 
@@ -85,8 +83,10 @@ def check(
     from prunebench.reproduce.submission.submission_findings import BROKEN, NOT_RUN, shown
     from prunebench.reproduce.submission.submission_folder import load
 
-    with document_of_error(as_json):
-        found = list(run_checks(load(folder), data, sample, seed_of(seed), trust_code))
-    print(json.dumps([asdict(f) for f in found], indent=1) if as_json else "\n".join(shown(found)))
+    found = list(run_checks(load(folder), data, sample, seed_of(seed), trust_code))
+    if as_json:
+        give([asdict(finding) for finding in found])
+    else:
+        print("\n".join(shown(found)))
     if any(result.outcome in (BROKEN, NOT_RUN) for result in found):
         raise typer.Exit(1)

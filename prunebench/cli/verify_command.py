@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +10,14 @@ import typer
 
 from prunebench.cli.app import (
     COMPARE,
-    AsJson,
     Data,
     TrustCode,
     app,
-    document_of_error,
     example,
     files,
     guide,
 )
+from prunebench.cli.documents import AsJson, give
 from prunebench.storage.layout import DATA
 
 REFERENCE = Path("results/reference/default")
@@ -81,13 +79,15 @@ def verify(
     from prunebench.reproduce.verify.verdict_text import as_text
 
     seed = seed_of(seed)
-    with document_of_error(as_json):
-        stored = load(results)
-        some = chosen(stored, task, method, cell)
-        count = len(some) if every or cell else sample
-        outcome = rerun(stored, draw(some, count, seed), data, trust_code)
+    stored = load(results)
+    some = chosen(stored, task, method, cell)
+    count = len(some) if every or cell else sample
+    outcome = rerun(stored, draw(some, count, seed), data, trust_code)
     found = {"seed": seed, **said(outcome)}
-    print(json.dumps(found, indent=1) if as_json else f"--seed {seed}\n{as_text(outcome)}")
+    if as_json:
+        give(found)
+    else:
+        print(f"--seed {seed}\n{as_text(outcome)}")
     if not outcome.confirmed:
         raise typer.Exit(1)
 
@@ -96,8 +96,10 @@ def _verify_tables(results: Path, as_json: bool, trust_code: bool) -> None:
     """Print what differs between an experiment's tables and those derived anew."""
     from prunebench.reproduce.verify.derived_tables import derive
 
-    with document_of_error(as_json):
-        found = derive(results, trust_code)
-    print(json.dumps(found.as_json(), indent=1) if as_json else found)
+    found = derive(results, trust_code)
+    if as_json:
+        give(found.as_json())
+    else:
+        print(found)
     if not found.confirmed:
         raise typer.Exit(1)

@@ -20,10 +20,12 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from prunebench.runner.watched import DONE, all_said, work
 
 _TABLES = ("pandas", "pyarrow.parquet", "scipy.stats", "prunebench.runner.pipeline")
 _NETWORKS = (
@@ -49,6 +51,7 @@ class Request:
     folder: str
     environment: dict[str, str]
     files: list[int]  # standard input, output and error
+    said_to: int = -1  # where the process says that it is done
 
     def become(self) -> None:
         """Make this process like one that was started with these arguments, folder and files."""
@@ -62,7 +65,7 @@ class Request:
         os.environ.update(self.environment)
         os.chdir(self.folder)
         sys.argv[1:] = self.arguments
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the server's is none
         if numpy := sys.modules.get("numpy"):
             numpy.random.seed()  # else all would draw the same where no seed is given
 
@@ -74,6 +77,7 @@ class Running:
     process: int
     ended: int  # readable then
     client: socket.socket
+    said: int  # what it says that it has done
 
 
 class WarmServer:
@@ -127,12 +131,15 @@ class WarmServer:
             client.close()
         else:
             gc.freeze()  # collecting would write to, and so copy, what is shared
+            said, said_to = os.pipe()
             process = os.fork()
             if process == 0:
                 self._forget()
                 client.close()
-                return request
-            running = Running(process, os.pidfd_open(process), client)
+                os.close(said)
+                return replace(request, said_to=said_to)
+            os.close(said_to)
+            running = Running(process, os.pidfd_open(process), client, said)
             self.running.append(running)
             self.events.register(running.ended, selectors.EVENT_READ, lambda: self._reap(running))
             self.events.register(client, selectors.EVENT_READ, lambda: self._kill(running))
@@ -163,6 +170,7 @@ class WarmServer:
         for each in self.running:
             each.client.close()
             os.close(each.ended)
+            os.close(each.said)
 
     def _kill(self, running: Running) -> None:
         """End a process whose client has gone."""
@@ -171,8 +179,9 @@ class WarmServer:
 
     def _reap(self, running: Running) -> None:
         _, status = os.waitpid(running.process, 0)
+        done = DONE in all_said(running.said)
         with suppress(OSError):
-            running.client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            running.client.sendall(b"%d %d\n" % (os.waitstatus_to_exitcode(status), done))
         with suppress(KeyError):
             self.events.unregister(running.client)
         self.events.unregister(running.ended)
@@ -210,7 +219,7 @@ def serve(path: Path, workflow: int, run: Callable[[], None]) -> None:
     request.become()
     status = 1
     try:
-        run()
+        work(run, request.said_to)
         status = 0
     except SystemExit as end:
         status = _status(end)

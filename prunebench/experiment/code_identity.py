@@ -73,11 +73,15 @@ def declared() -> dict[str, dict[str, str]]:
 
 @cache
 def _named_code(path: Path) -> tuple[str, str]:
-    """The logical name of a source file, and the hash that counts for it."""
-    entry = {}
+    """The logical name of a source file, and the hash that counts for it.
+
+    A user's own file is its content and its name: it may lie in another folder tomorrow.
+    """
+    entry, name = {}, path.name
     if path.is_relative_to(PACKAGE):
         entry = declared().get(path.relative_to(PACKAGE).as_posix(), {})
-    name, code = entry.get("name", f"{path.parent.name}/{path.name}"), code_of_file(path)
+        name = entry.get("name", f"{path.parent.name}/{path.name}")
+    code = code_of_file(path)
     return name, entry["counts_as"] if entry.get("code") == code else code
 
 

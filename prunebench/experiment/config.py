@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prunebench.errors import PrunebenchError, shown, suggest
-from prunebench.experiment import inheritance, registry
+from prunebench.experiment import foreign_paths, inheritance, registry
 from prunebench.experiment.part_kinds import (
     Allocation,
     Criterion,
@@ -213,6 +213,7 @@ def parse(value: Any, where: str = "configuration") -> Experiment:
         raise PrunebenchError(f"{where}: must be a mapping of keys to values, found {shown(value)}")
     check_extent(value, where)
     _refuse_unknown(value, Experiment, where)
+    foreign_paths.refuse(value, where)
     value = dict(value)
     for kind in ("tasks", "regimes", "models", "methods"):
         if isinstance(value.get(kind), list):

@@ -16,6 +16,7 @@ from prunebench.published.row_filter import RowFilter
 from prunebench.published.shipped_mappings import mapping_file
 from prunebench.published.units import UNITS, USUAL, Unit
 from prunebench.storage.records import DENSE
+from prunebench.text import bibtex
 
 NAMES = ("task", "regime", "model")  # as in a configuration
 NEEDED = (*NAMES, "method", "sparsity", "test_error")
@@ -37,7 +38,8 @@ class ColumnMapping(Settings):
     one of the error's and one of the sparsity's; ``dense``: their name of the network that was not
     pruned; ``dense_at_zero``: whether it is also what any method has at sparsity 0;
     ``number_seeds``: whether rows without a seed that are the same cell are its seeds in order;
-    ``where``: the condition of the rows that are taken; ``encoding``: of the file's text.
+    ``where``: the condition of the rows that are taken; ``bibtex``: the entry of the paper, which
+    the paper kit cites; ``encoding``: of the file's text.
     """
 
     columns: dict[str, str | list[str]] = Field({})
@@ -48,6 +50,7 @@ class ColumnMapping(Settings):
     dense_at_zero: bool = False
     number_seeds: bool = False
     where: str = ""
+    bibtex: str = ""
     encoding: str = UTF_8
 
     @field_validator("columns", "constants", "values", mode="before")
@@ -79,6 +82,13 @@ class ColumnMapping(Settings):
         if text:
             RowFilter.parse(text)
         return text
+
+    @field_validator("bibtex")
+    @classmethod
+    def _entry(cls, text: str) -> str:
+        if text.strip():
+            bibtex.key_of(text)
+        return text.strip()
 
     @field_validator("units")
     @classmethod

@@ -21,10 +21,11 @@ from prunebench.statistics.published_results import (
     SHA256,
     SOURCE,
     UNITS,
+    citation_file,
     is_paired,
     published_manifest,
 )
-from prunebench.storage.files import write_text
+from prunebench.storage.files import remove_file, write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
 from prunebench.text import safe_names
@@ -88,7 +89,12 @@ def import_results(
     outcome = _outcome(path, name, set(digests.values()), replace, text)
     if outcome != SAME:
         write_text(path, text)
-    published_manifest(path).write([path])
+    entry = citation_file(path)
+    if mapping.bibtex:
+        write_text(entry, f"{mapping.bibtex}\n")
+    else:
+        remove_file(entry)
+    published_manifest(path).write([path, *([entry] if mapping.bibtex else [])])
     return Imported(path, outcome, cells, [*notes, *_pairing(cells), *_places(cells, layout)])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prunebench.errors import PrunebenchError
 from prunebench.experiment.plan import Plan
 from prunebench.storage.files import remove_file, replacing, write_json
 from prunebench.storage.layout import Layout
@@ -37,18 +38,34 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
 
     Returns:
         The path of cells.csv.
+
+    Raises:
+        PrunebenchError: cells of a task are not all of the same data.
     """
     layout = plan.layout
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for path in measured:
         for name, rows in read_measured(path).items():
             found[name] += rows
+    _refuse_two_sources(found["cells"])
     with recorded(layout, "collect") as made:
         made += write_tables(plan, found, layout)
         origin = experiment_origin(plan.write(), layout.cells_csv, found["cells"], started)
         write_json(layout.provenance, origin)
         made += [layout.provenance, *copy_workflow(layout.workflow)]
     return layout.cells_csv
+
+
+def _refuse_two_sources(rows: list[dict[str, Any]]) -> None:
+    """Refuse cells of one task on other data: another command prepared them anew meanwhile."""
+    seen: dict[str, str] = {}
+    for row in rows:
+        if seen.setdefault(row["task"], row["data_hash"]) != row["data_hash"]:
+            raise PrunebenchError(
+                f"task {row['task']}: its data were changed and prepared anew while cells were"
+                " computed, and cells of both are there: run the same command again, which computes"
+                " those of the former data anew"
+            )
 
 
 def write_tables(

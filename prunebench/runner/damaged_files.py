@@ -83,10 +83,16 @@ def _ask_for_data(plan: Plan, task: Task, data: Path, damaged: bool) -> None:
         remove_file(fetched)
 
 
-def said(found: Found) -> str:
-    """Return the message on damaged files, a line each; "" where there are none."""
+def said(found: Found, repaired: bool = True) -> str:
+    """Return the message on damaged files, a line each; "" where there are none.
+
+    Args:
+        found: what ``damaged`` returned.
+        repaired: whether it gave them back to be computed again.
+    """
+    then = ": made again where it is needed" if repaired else ""
     return "\n".join(
-        f"damaged: {path} is missing or not as it was written: made again where it is needed"
+        f"damaged: {path} is missing or not as it was written{then}"
         + (f" (what it held: {kept})" if kept else "")
         for path, kept in found.items()
     )

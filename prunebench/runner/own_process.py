@@ -10,7 +10,6 @@ means harm can do whatever its user can (docs/security.md).
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -23,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.errors import Passing, PrunebenchError
+from prunebench.runner.watched import die_with
 from prunebench.storage.files import read_json, write_json, write_text
 
 _ASKED, _ANSWER = "asked.json", "answer.json"
 _LARGEST = 2**28  # bytes of an answer
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux
 
 
 class Unfinished(PrunebenchError):
@@ -79,7 +78,7 @@ def _ending(status: int) -> str:
 
 def _main(folder: Path) -> None:
     asked = read_json(folder / _ASKED)
-    _end_with(asked["parent"])
+    die_with(asked["parent"])  # so that nobody writes behind it
     os.dup2(2, 1)  # what is said on standard output is the command's alone
     module, _, function = asked["call"].partition(":")
     try:
@@ -88,15 +87,6 @@ def _main(folder: Path) -> None:
         found = {"refused": str(error), "passing": isinstance(error, Passing)}
     # NaN may be among measures; whoever reads it knows it
     write_text(folder / _ANSWER, json.dumps(found))
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that waits for it does, so that nobody writes behind it."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before
-            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from prunebench.runner.collect import collect
 from prunebench.runner.own_process import Unfinished, apart
 from prunebench.runner.progress import Progress, StepProgress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
-from prunebench.storage.files import write_sealed
+from prunebench.storage.files import remove_file, write_sealed
 from prunebench.storage.layout import CHANNELS, DATA, REMOVED
+from prunebench.storage.lock import waited_for
 from prunebench.storage.records import FAILED
 
 if TYPE_CHECKING:
@@ -68,13 +69,19 @@ def prepare(plan: Plan, name: str, data: Path = DATA) -> None:
         return
     path, source = prepared(task, data), prepared_data.LocalSource.of(task, data)
     manifest = prepared_manifest(path)
-    manifest.remove()
-    # before it is read: what is changed meanwhile counts as changed
-    seen = source.look() if source else {}
-    prepare(task, data / "raw" / task.source, path)
-    manifest.write([path, sidecar(path)])
-    if source:
-        write_sealed(source.note, seen)
+    # else the note of one command may stand beside the data of another, of another source
+    with waited_for(path.with_name(f"{path.name}.lock")):
+        if prepared_data.usable(task, data):  # another command has done it
+            return
+        manifest.remove()
+        if source:
+            remove_file(source.note)
+        # before it is read: what is changed meanwhile counts as changed
+        seen = source.look() if source else {}
+        prepare(task, data / "raw" / task.source, path)
+        manifest.write([path, sidecar(path)])
+        if source:
+            write_sealed(source.note, seen)
 
 
 def prepare_missing(plan: Plan, data: Path = DATA) -> None:
@@ -320,6 +327,9 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
 
     Returns:
         The rows of each table: ``cells``, ``latency``, ``layers`` and ``sensitivity``.
+
+    Raises:
+        PrunebenchError: a cell is not the one that the plan asks for.
     """
     from prunebench.evaluation import long_tables
     from prunebench.evaluation.rows import rows
@@ -329,10 +339,26 @@ def measure(plan: Plan, name: str, output: Path | None = None) -> dict[str, list
         "cells": rows(plan, name),
         **long_tables.of_job(plan, name),
     }
+    _refuse_others(plan, name, found["cells"])
     if output is not None:
         write_sealed(output, found)
         discard_files(plan, name, found["cells"])
     return found
+
+
+def _refuse_others(plan: Plan, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse rows of cells that another command put where the plan's were.
+
+    One on another machine may go on after the command that started it was killed, and know settings
+    and code as they were then.
+    """
+    for cell, row in zip(plan.cells_of("measures", name), rows, strict=True):
+        if row["identity"] != cell.identity(row["data_hash"], row["weights_hash"]):
+            raise PrunebenchError(
+                f"{cell.folder} is of other settings or code than this experiment's, as if another"
+                " command had written there meanwhile, or code had changed: run the same command"
+                " again, which computes it anew"
+            )
 
 
 def run(plan: Plan, data: Path = DATA) -> Path:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -23,19 +24,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TextIO
+
+from prunebench.runner.watched import (
+    SUPERVISOR,
+    end_by_signal,
+    pass_on,
+    supervisor_file,
+    why_not,
+)
 
 WARM = "PRUNEBENCH_WARM"  # <process id of the workflow>:<folder>
 COMMAND = "warm-process"
 PATIENCE = 10.0  # seconds until the process listens; it loads libraries later
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # what a shell changes without a meaning for a job
 _OF_THE_SHELL = {"_", "SHLVL", "PWD", "OLDPWD"}
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables by which a job is told from another that needs another process."""
-    left_out = _OF_THE_SHELL | {WARM}
+    left_out = _OF_THE_SHELL | {WARM, SUPERVISOR}
     return {name: value for name, value in environment.items() if name not in left_out}
 
 
@@ -55,11 +62,11 @@ def run_warm(arguments: Sequence[str]) -> int | None:
     connection = _connected(path) or _started(path, workflow)
     if connection is None:
         return None
-    with connection, connection.makefile("r", encoding="ascii") as answers:
+    with connection:
         passing = _PassedOn()
-        process = _asked(connection, answers, arguments)
+        process = _asked(connection, arguments)
         passing.begin(process)
-        return None if process is None else _ended(answers)
+        return None if process is None else _ended(connection)
 
 
 class _PassedOn:
@@ -68,7 +75,7 @@ class _PassedOn:
     def __init__(self) -> None:
         self.process: int | None = None
         self.early: list[int] = []
-        self.before = {number: signal.signal(number, self._pass_on) for number in _PASSED_ON}
+        self.before = pass_on(self._pass_on)
 
     def _pass_on(self, number: int, frame: object) -> None:
         if self.process is None:
@@ -116,7 +123,7 @@ def _started(path: Path, workflow: str) -> socket.socket | None:
     return None
 
 
-def _asked(connection: socket.socket, answers: TextIO, arguments: Sequence[str]) -> int | None:
+def _asked(connection: socket.socket, arguments: Sequence[str]) -> int | None:
     """Hand the command over; return the id of the process that runs it, None where none does."""
     request = {
         "arguments": list(arguments), "folder": str(Path.cwd()), "environment": dict(os.environ),
@@ -124,20 +131,46 @@ def _asked(connection: socket.socket, answers: TextIO, arguments: Sequence[str])
     try:
         socket.send_fds(connection, [b"\n"], [0, 1, 2])
         connection.sendall(json.dumps(request).encode() + b"\n")
-        return int(answers.readline() or 0) or None
+        return int(_line(connection) or 0) or None
     except OSError:
         return None
 
 
-def _ended(answers: TextIO) -> int:
-    """Wait for the end of the command; end like it where a signal ended it."""
-    said = answers.readline()
+def _line(connection: socket.socket) -> bytes:
+    """Return the next line; of what follows nothing is read, so that it can be waited for."""
+    found = b""
+    while not found.endswith(b"\n") and (byte := connection.recv(1)):
+        found += byte
+    return found
+
+
+def _ended(connection: socket.socket) -> int:
+    """Wait for the end of the command; end like it where a signal ended it.
+
+    It dies with this process, which ends with the workflow.
+    """
+    if _is_orphaned(connection):
+        return 1
+    said = _line(connection)
     if not said:
         print("error: the process that ran this job has ended with its server", file=sys.stderr)
         return 1
-    status = int(said)
-    if status < 0:
-        if -status != signal.SIGKILL:
-            signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    return status
+    status, done = map(int, said.split())
+    if why := why_not(status, bool(done)):
+        print(f"error: {why}", file=sys.stderr)
+    end_by_signal(status)
+    return status or int(not done)
+
+
+def _is_orphaned(connection: socket.socket) -> bool:
+    """Wait until there is an answer or the workflow has ended; return whether it is the latter."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    try:
+        supervisor = supervisor_file()
+    except ProcessLookupError:
+        return True
+    if supervisor is not None:
+        waiting.register(supervisor, select.POLLIN)
+    ready = dict(waiting.poll())
+    return supervisor in ready and connection.fileno() not in ready

@@ -120,6 +120,11 @@ def published_manifest(path: Path) -> Manifest:
     return Manifest(root / "jobs" / "noted" / f"published-{path.stem}.json", root)
 
 
+def citation_file(path: Path) -> Path:
+    """Return where the BibTeX entry of an imported file's paper lies, if it was given."""
+    return path.with_suffix(".bib")
+
+
 def is_paired(group: pd.DataFrame) -> bool:
     """Return whether every seed of a setting has its own dense result."""
     dense = group["family"] == DENSE

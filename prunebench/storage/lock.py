@@ -51,6 +51,31 @@ def write_held(path: Path, text: str) -> None:
         file.write(text)
 
 
+@contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """Hold a lock while the block runs; wait for others that hold it.
+
+    On a file system that knows no locks nobody waits.
+
+    Raises:
+        PrunebenchError: as ``process_lock``.
+        Unwritable: the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = process_lock(path, blocking=True)
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise Unwritable(f"cannot write {path}: {error.strerror}") from error
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class Lock:
     """The right to work on ``results/<experiment>/``, held until ``release`` or the process ends.
 

@@ -28,6 +28,7 @@ from prunebench.text import private
 
 _ROOT = Path(__file__).parents[2]
 LOCK = "requirements.lock"
+_RUN = ("prunebench", "Snakefile", "workflows")  # of a checkout: what is imported or run
 # of provenance.json, where they are known
 _KINDS: dict[str, type] = {
     **dict.fromkeys(
@@ -89,11 +90,11 @@ def software() -> dict[str, Any]:
 
     None for what is unknown.
     """
-    status = _git("status", "--porcelain")
+    tracked, beside = _git("status", "--porcelain", "--untracked-files=no"), _untracked()
     lock = shipped(LOCK)
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
+        "dirty": None if tracked is None or beside is None else bool(tracked or beside),
         "lock_hash": sha256_file(lock) if lock.is_file() else None,
         "processor": processor(),
         "python_version": platform.python_version(),
@@ -111,13 +112,23 @@ def processor() -> str | None:
     return next(iter([*names, platform.processor(), platform.machine()]), None) or None
 
 
+def _untracked() -> str | None:
+    """Return the files that git does not track where they may be imported or run; NUL between.
+
+    What lies elsewhere in the checkout, such as a configuration or data, changes no result by being
+    there: what results stand on of it is in their identity.
+    """
+    return _git("ls-files", "--others", "--exclude-standard", "-z", "--", *_RUN)
+
+
 def diff_hash() -> str | None:
     """Return the SHA-256 of uncommitted changes; None where there are none or nobody knows.
 
-    It is of the difference to HEAD, and of the names and contents of files that git does not track.
+    It is of the difference to HEAD, and of the names and contents of files that git does not track
+    in the package and the workflow.
     """
     diff = _git("diff", "HEAD", "--binary", "--no-ext-diff")
-    names = _git("ls-files", "--others", "--exclude-standard", "-z")
+    names = _untracked()
     if diff is None or names is None or not (diff or names):
         return None
     found = hashlib.sha256(diff.encode(errors="surrogateescape"))

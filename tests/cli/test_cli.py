@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from prunebench import cli
 from prunebench.cli import results_commands
 from prunebench.cli.app import EXITS, GROUPS
-from prunebench.errors import PrunebenchError
 from prunebench.experiment import catalog, config
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
@@ -59,26 +58,6 @@ def test_a_command_that_code_of_ones_own_ends_is_not_done(
     monkeypatch.setattr("prunebench.experiment.plan.plan_of", ends)
     told = refusal(monkeypatch, capsys, "status", "results/x")
     assert "ended the process (sys.exit): the command is not done" in told
-
-
-@pytest.mark.parametrize(
-    "error", [PrunebenchError("why"), PermissionError(13, "why"), SystemExit(0), KeyError("why")]
-)
-@pytest.mark.parametrize("command", ["verify results/x", "submit check x", "check-method x"])
-def test_a_program_gets_a_document_however_a_check_ends(
-    monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException
-) -> None:
-    def ends(*_: Any, **__: Any) -> None:
-        raise error
-
-    for place in (
-        "reproduce.verify.stored_experiment.load", "experiment.config.method",
-        "reproduce.submission.submission_folder.load",
-    ):  # fmt: skip
-        monkeypatch.setattr(f"prunebench.{place}", ends)
-    result = CliRunner().invoke(cli.app, [*command.split(), "--json"])
-    assert result.exception is not None
-    assert list(json.loads(result.stdout)) == ["error"]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ def results(tmp_path: Path) -> Path:
     folder = tmp_path / "results" / "x"
     (folder / "tables").mkdir(parents=True)
     (folder / "cells.csv").write_text("a\n")
+    (folder / "config.json").write_text("{}")
     return folder
 
 
@@ -49,7 +50,8 @@ def test_results_are_removed_when_somebody_says_so(
 ) -> None:
     assert "--yes" in remove(results, answer="y\n")  # nobody to ask
     monkeypatch.setattr("prunebench.cli.results_commands._asks", lambda: True)
-    remove(results, answer="n\n")
+    for answer in ("n\n", "\n", ""):  # and at the end of input
+        assert remove(results, answer=answer).endswith(f"{results}: nothing was removed\n")
     with locked(results):
         assert "another command is at work" in remove(results, "--yes")
     assert results.is_dir()
@@ -65,5 +67,12 @@ def test_what_is_no_results_folder_is_never_removed(results: Path, tmp_path: Pat
         assert "is no experiment's folder" in remove(folder, "--yes")
     assert (results / "cells.csv").is_file()
     assert (tmp_path / "home").is_dir()
+    # a table of somebody's, and what was made to be submitted
+    (tmp_path / "home" / "cells.csv").write_text("a\n")
+    assert "is no experiment's folder" in remove(tmp_path / "home", "--yes")
+    (results / "submission.yaml").write_text("name: x\n")
+    assert "is a submission" in remove(results, "--yes")
+    assert (results / "cells.csv").is_file()
+    (results / "submission.yaml").unlink()
     assert "removed" in remove(results, "--yes")
     assert not results.exists()

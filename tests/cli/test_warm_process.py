@@ -15,6 +15,7 @@ import pytest
 
 from prunebench.cli.warm_server import LOADED
 from prunebench.runner.warm_client import WARM
+from prunebench.runner.watched import SUPERVISOR
 from tests.conftest import ROOT
 
 # a server whose one command does what its first argument says, as Python
@@ -129,6 +130,25 @@ def test_a_killed_job_ends_alone_and_its_client_ends_like_it(warm: Warm) -> None
         assert warm.do(f"os.kill(os.getpid(), {int(number)})")[2] == -number
     assert beside.communicate()[0] == "status 0\n"
     assert warm.do("pass")[0] == "status 0\n"
+
+
+def test_a_job_that_ends_before_it_is_done_is_a_no(warm: Warm) -> None:
+    out, err, _ = warm.do("os._exit(0)")
+    assert out == "status 1\n"
+    assert err.startswith("error: the command is not done: its process has ended before it")
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="nothing tells of a process's end")
+def test_a_job_dies_with_the_workflow_that_it_is_of(warm: Warm) -> None:
+    workflow = subprocess.Popen(["sleep", "600"])
+    warm.environment[SUPERVISOR] = str(workflow.pid)
+    client = warm.start("print(os.getpid(), flush=True); time.sleep(600)")
+    assert client.stdout is not None
+    job = int(client.stdout.readline())
+    workflow.kill()
+    workflow.wait()
+    assert client.communicate(timeout=PATIENCE)[0] == "status 1\n"
+    wait(lambda: not Path(f"/proc/{job}").exists())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -132,6 +132,15 @@ def test_a_body_of_a_docstring_alone_is_an_empty_one(tmp_path: Path) -> None:
     assert hash_of(tmp_path, 'def f():\n "x"') == hash_of(tmp_path, "def f():\n pass")
 
 
+def test_a_users_file_is_the_same_in_another_folder(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "mine.py" for folder in ("a", "b/c", "d")]
+    for path, text in zip(paths, (CODE, CODE, "x = 1\n"), strict=True):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    one, same, other = (code_hash([path]) for path in paths)
+    assert one == same != other
+
+
 def test_files_of_one_name_in_different_folders_all_count(tmp_path: Path) -> None:
     paths = [tmp_path / folder / "same" / "part.py" for folder in ("x", "y", "z")]
     for path, text in zip(paths, ("a = 1", "a = 2", "a = 3"), strict=True):

@@ -160,3 +160,60 @@ def test_a_folder_whose_links_lead_round_is_looked_at_once(plan: Plan, tmp_path:
     source = prepared_data.LocalSource.of(task_of(plan), tmp_path / "data")
     assert source is not None
     assert len(source.look()) == 12
+
+
+def test_two_that_prepare_at_once_leave_the_source_that_they_say(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reads; the source is changed; the second overtakes it, but notes last."""
+    from prunebench.tasks import prepare as preparing
+
+    data, patience = tmp_path / "data", 1.0
+    has_read, has_ended, overtaken = (threading.Event() for _ in range(3))
+    write, note = preparing._write, pipeline.write_sealed
+    first = threading.Thread(target=lambda: (prepare(plan, data), has_ended.set()))
+
+    def write_late(*given: Any) -> None:
+        if threading.current_thread() is first:
+            has_read.set()
+            overtaken.wait(patience)
+        write(*given)
+
+    def note_last(*given: Any) -> None:
+        if threading.current_thread() is not first:
+            overtaken.set()
+            has_ended.wait(patience)
+        note(*given)
+
+    monkeypatch.setattr(preparing, "_write", write_late)
+    monkeypatch.setattr(pipeline, "write_sealed", note_last)
+    first.start()
+    assert has_read.wait(60)
+    for image in (tmp_path / "set").rglob("*.png"):
+        picture(image, 255 - 20 * int(image.stem))
+    path = prepare(plan, data)
+    first.join()
+    found = load(path)
+    alone = prepare(plan, tmp_path / "undisturbed")
+    assert prepared_data.usable(task_of(plan), data)
+    assert found.data_hash == load(alone).data_hash
+
+
+def test_one_that_is_killed_before_its_note_vouches_for_no_earlier_source(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    before = load(prepare(plan, data)).data_hash
+    image, number = tmp_path / "set/b/3.png", 3
+    picture(image, 200)
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "write_sealed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(plan, data)
+    picture(image, 20 * number)  # as it was at first
+    assert not prepared_data.usable(task_of(plan), data)
+    assert load(prepare(plan, data)).data_hash == before
+
+
+def interrupted(*given: Any) -> None:
+    raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.published.column_mapping import ColumnMapping, read_mapping
 from prunebench.published.convert import convert
 from prunebench.published.import_table import NEW, REPLACED, SAME, import_results, slug
-from prunebench.statistics.published_results import read_all
+from prunebench.statistics.published_results import published_manifest, read_all
 from prunebench.storage.layout import Layout
 from tests.published.conftest import MAPPED, PAPER, REPLICATED, Save
 
@@ -62,6 +62,20 @@ def test_again_and_another_file(save: Save, layout: Layout) -> None:
     with pytest.raises(PrunebenchError, match="--replace"):
         run(PAPER)
     assert run(PAPER, replace=True) == REPLACED
+
+
+ENTRY = "@article{tanaka20, title = {Pruning}, year = {2020}}"
+
+
+def test_the_entry_of_the_paper_lies_beside_and_goes_with_it(save: Save, layout: Layout) -> None:
+    entry = layout.published / "x-1.bib"
+    import_results(save(PAPER), "X 1", layout, mapped(bibtex=f"\n{ENTRY}\n"))
+    assert entry.read_text() == f"{ENTRY}\n"
+    assert not published_manifest(layout.published / "x-1.csv").damaged(thorough=True)
+    import_results(save(PAPER), "X 1", layout, mapped())
+    assert not entry.exists()
+    with pytest.raises(ValueError, match="must be one BibTeX entry"):
+        mapped(bibtex="Tanaka 2020")
 
 
 def test_a_digit_that_was_changed_since_is_noticed(save: Save, layout: Layout) -> None:

@@ -128,6 +128,50 @@ def test_workers_that_outlive_their_command_change_nothing(tmp_path: Path) -> No
     assert len(two.records()) == 1 + 2
 
 
+WAITING = """
+import pathlib, time
+def score(view):
+    here = pathlib.Path(__file__).parent
+    (here / "at-work").touch()
+    while not (here / "go").exists():
+        time.sleep(0.05)
+    return {name: -weight.abs() for name, weight in view.weights.items()}
+"""
+LARGEST = """
+def score(view):
+    return {name: weight.abs() for name, weight in view.weights.items()}
+"""
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_worker_with_the_code_of_before_writes_nothing_behind_the_next_run(
+    tmp_path: Path, warm: bool
+) -> None:
+    """The command is killed alone, the code is changed, and the same command ends before it."""
+    mine = {"name": "mine", "criterion": "mine.py:score"}
+    changes = {"seeds": [0], "methods": [mine], "probes": {}}
+    changes["training"] = {**GRID["training"], "epochs": 30}
+    one, two = (Place.make(tmp_path / name, **changes) for name in ("one", "two"))
+    if not warm:  # a job that no warm process takes
+        for place in (one, two):
+            server = place.folder / "prunebench/cli/warm_server.py"
+            server.write_text(server.read_text().replace("in LOADED:", "in LOADED or True:"))
+    (one.folder / "mine.py").write_text(LARGEST)
+    one.run(*one.snakemake())
+    (two.folder / "mine.py").write_text(WAITING)
+    first = two.start(*two.snakemake())
+    wait_for(two.folder / "at-work", first)
+    first.kill()  # the supervisor alone
+    first.wait()
+    assert first.stdout is not None
+    (two.folder / "mine.py").write_text(LARGEST)
+    two.run(*two.snakemake())
+    (two.folder / "go").touch()
+    first.stdout.read()  # until all that it started has ended
+    first.stdout.close()
+    assert_same(two.bits(), one.bits())
+
+
 def test_two_commands_that_prepare_one_data_set_at_once(tmp_path: Path) -> None:
     alone, both = (Place.make(tmp_path / name) for name in ("alone", "both"))
     command = [sys.executable, "-m", "prunebench", "prepare", "tiny.yaml", "digits"]

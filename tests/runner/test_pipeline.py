@@ -21,7 +21,9 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.settings import Model
 from prunebench.runner import curves, pipeline
+from prunebench.runner.collect import collect
 from prunebench.runner.job_context import JobContext
+from prunebench.storage.files import write_sealed
 from prunebench.storage.layout import PREDICTIONS, PROBES, RECORD, TARGETS
 from prunebench.storage.records import COLUMNS
 from prunebench.tasks.network_facts import NetworkFacts
@@ -317,3 +319,21 @@ def test_more_calibration_than_there_is_is_refused(ran: Ran) -> None:
     job = JobContext(plan, baseline.task, prepared(baseline.task, ran.data))
     with pytest.raises(PrunebenchError, match="samples: 121 asked, only 120 are there"):
         curves._calibration(job, job.samples(baseline)[0], baseline)
+
+
+def test_cells_of_other_settings_are_not_measured(ran: Ran) -> None:
+    """Another command, started before these settings, may have written them meanwhile."""
+    plan = ran.again(training={**GRID["training"], "recovery_epochs": 2})
+    with pytest.raises(PrunebenchError, match=r"magnitude/0\.5 is of other settings or code than"):
+        pipeline.measure(plan, "digits-0")
+
+
+def test_cells_on_other_data_are_no_one_table(ran: Ran, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    found = pipeline.measure(ran.plan, "digits-0")
+    found["cells"][-1]["data_hash"] = "0" * 64
+    write_sealed(path, found)
+    before = ran.plan.layout.cells_csv.read_bytes()
+    with pytest.raises(PrunebenchError, match="task digits: its data were changed and prepared"):
+        collect(ran.plan, [path])
+    assert ran.plan.layout.cells_csv.read_bytes() == before

@@ -172,11 +172,17 @@ def test_the_hash_of_what_is_not_committed(tmp_path: Path) -> None:
     run("git", "add", ".")
     run("git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "x")
     assert found() == "None False"
-    (tmp_path / "new").write_text("1")
+    # beside the package, it changes no result
+    for name in ("mine.yaml", "notes/new.py", "data/new"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    assert found() == "None False"
+    new = package / "new.py"
+    new.write_text("1")
     first = found()
-    (tmp_path / "new").write_text("2")
+    new.write_text("2")
     second = found()
-    (tmp_path / "new").unlink()
+    new.unlink()
     (package / "__init__.py").write_text("# changed\n")
     third = found()
     assert len({first, second, third}) == 3

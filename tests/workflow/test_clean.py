@@ -34,6 +34,7 @@ def test_what_is_ones_own_stays(tmp_path: Path) -> None:
     prepare(task, data / "raw" / "digits", made)
     prepared_manifest(made).write([made, sidecar(made)])
     write_sealed(LocalSource(data, made.with_name(f"{made.name}.source.json")).note, {})
+    made.with_name(f"{made.name}.lock").touch()
     for dataset in ("CIFAR10", "EuroSAT"):
         fetched = data / "raw" / "torchvision" / dataset
         (fetched / "deep" / "er").mkdir(parents=True)

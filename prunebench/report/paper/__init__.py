@@ -15,7 +15,13 @@ from prunebench.errors import PrunebenchError
 from prunebench.report import declared_analysis, error_names, figures
 from prunebench.report.figures import one_column
 from prunebench.report.figures.figure_context import FigureContext
-from prunebench.report.paper import citations, example_paper, macros, methods_text
+from prunebench.report.paper import (
+    citations,
+    example_paper,
+    macros,
+    methods_text,
+    published_papers,
+)
 from prunebench.report.paper.methods_text import Paragraph
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING
@@ -52,6 +58,9 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
     beside = declared_analysis.for_figures(layout)
     drawn = one_column.write(cells, folder / "figures", **beside)
     drawn += _page_wide_figure(inputs, folder / "figures")
+    given = published_papers.entries(layout)
+    if beside_own := published_papers.sentence(cells, given):
+        said = [*said, Paragraph("Published results", beside_own)]
     measured = methods_text.measures(inputs)
     used = citations.cited("\n".join(each.text for each in [*said, measured]))
     made = {
@@ -59,7 +68,7 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
         "methods.tex": HEAD + "\n\n".join(map(_latex, said)) + "\n",
         "measures.tex": f"{HEAD}{_latex(measured)}\n",
         "methods.md": "\n\n".join(map(_markdown, [*said, measured])) + "\n",
-        "methods.bib": citations.bibliography(used),
+        "methods.bib": citations.bibliography(used, dict(given.values())),
         "paper.tex": example_paper.text(inputs, numbers, folder),
     }
     for name, text in made.items():

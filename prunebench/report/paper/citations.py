@@ -7,7 +7,7 @@ A text cites as Pandoc's Markdown does, ``[@han2015; @renda2020]``; for LaTeX th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _YEAR = r"(?:1[89]|20)\d\d"
 _PAPER = re.compile(
     rf"\b([A-Z][\w-]+)(?: (?:and|&) [A-Z][\w-]+| et al\.)?,? ({_YEAR}(?:, {_YEAR})*)"
 )
-_CITATION = re.compile(r" ?\[((?:@\w+(?:; )?)+)\]")
+_CITATION = re.compile(r" ?\[((?:@[\w:./+-]+(?:; )?)+)\]")
 
 
 @cache
@@ -46,7 +46,12 @@ def keys(text: str) -> list[str]:
 def cite(wanted: Iterable[str]) -> str:
     """Return a citation of these keys behind a space; keys without an entry are left out."""
     known = [key for key in dict.fromkeys(wanted) if key in entries()]
-    return f" [{'; '.join(f'@{key}' for key in known)}]" if known else ""
+    return citation(known) if known else ""
+
+
+def citation(wanted: Iterable[str]) -> str:
+    """Return a citation of these keys behind a space, whether or not they have an entry here."""
+    return f" [{'; '.join(f'@{key}' for key in wanted)}]"
 
 
 def cited(text: str) -> list[str]:
@@ -54,13 +59,18 @@ def cited(text: str) -> list[str]:
     return sorted({key for found in _CITATION.findall(text) for key in _split(found)})
 
 
-def bibliography(wanted: Iterable[str]) -> str:
+def bibliography(wanted: Iterable[str], more: Mapping[str, str] | None = None) -> str:
     """Return a BibTeX file of these entries.
+
+    Args:
+        wanted: their keys.
+        more: entries beside those of references.bib, by their keys.
 
     Raises:
         KeyError: a key has no entry.
     """
-    return "\n\n".join(entries()[key] for key in wanted) + "\n"
+    known = {**(more or {}), **entries()}
+    return "\n\n".join(known[key] for key in wanted) + "\n"
 
 
 def latex(text: str) -> str:
@@ -70,7 +80,7 @@ def latex(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Return the text for Pandoc's Markdown, escaped, with its citations."""
-    return _rendered(text, markdown_text, cite)
+    return _rendered(text, markdown_text, citation)
 
 
 def _rendered(text: str, escape: Callable[[str], str], show: Callable[[Sequence[str]], str]) -> str:

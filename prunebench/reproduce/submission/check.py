@@ -8,7 +8,14 @@ from pathlib import Path
 from prunebench.experiment import foreign_code
 from prunebench.pruning import contract
 from prunebench.reproduce.submission.check_masks import masks
-from prunebench.reproduce.submission.check_table import budgets, columns, grid, provenance, statuses
+from prunebench.reproduce.submission.check_table import (
+    budgets,
+    columns,
+    grid,
+    provenance,
+    shares,
+    statuses,
+)
 from prunebench.reproduce.submission.submission_findings import (
     BROKEN,
     NOT_RUN,
@@ -34,6 +41,7 @@ TABLES: tuple[tuple[str, str, Check], ...] = (
     ("columns", "all columns of a record are there", columns),
     ("grid", "every cell of config.json is there, with its dense baseline", grid),
     ("provenance", "every row can be traced to its code, data and machine", provenance),
+    ("shares", "every error that is a share of samples is of a whole number of them", shares),
     ("budget", "every cell trained for as many epochs as its method's parts ask for", budgets),
     ("status", "failed and diverged cells are named: they leave every comparison", statuses),
 )
@@ -61,9 +69,13 @@ def check(
     for result in _static(submission, data, trust_code):
         broken |= result.outcome == BROKEN
         yield result
-    if broken or sample < 1:
-        why = "something is broken: repair that first" if broken else "not asked for"
+    if broken:
+        why = "something is broken: repair that first"
         yield SubmissionFinding(WARNING, "re-run", "", f"no cell was computed again: {why}")
+        return
+    if sample < 1:
+        why = f"--sample {sample} asks for none, so nothing vouches for the numbers"
+        yield SubmissionFinding(NOT_RUN, "re-run", "", f"no cell was computed again: {why}")
         return
     yield from recomputed(submission, data, sample, seed, trust_code)
 

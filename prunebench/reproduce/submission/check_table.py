@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
+from prunebench.experiment import registry
 from prunebench.experiment.budget import budget
 from prunebench.experiment.jobs import Baseline
+from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import PARTS, Method
 from prunebench.reproduce.submission.submission_findings import BROKEN, WARNING, SubmissionFinding
@@ -27,6 +30,15 @@ _HEX = {"identity": 64, "config_hash": 64, "data_hash": 64, "label_hash": 64, "m
 # a cell that failed has trained nothing and pruned nothing; a dense one has no mask
 _NOT_OF_FAILED = ("label_hash", "mask_hash", "code_hash")
 _MAY_LACK = ("lock_hash", "processor")
+# units of an error that counts what the columns of samples count
+_COUNTED = ("share of samples", "share of sequences")
+_SHARES = {
+    split: (f"{split}_error", f"stopped_{split}_error", *more)
+    for split, more in (
+        ("train", ("train_clean_error",)), ("val", ("noisy_val_error",)), ("test", ()),
+    )
+}  # fmt: skip
+_ROUNDING = 1e-3  # of a sample: a share may be written with single precision
 _ONE = ("commit", "lock_hash", "processor", "device", "python_version", "torch_version",
         "torchvision_version", "timm_version")  # fmt: skip
 
@@ -102,10 +114,14 @@ def provenance(submission: Submission) -> Iterator[SubmissionFinding]:
     data.
     """
     stored = submission.stored
+    warned: dict[str, list[str]] = {}  # what is the same of many rows is said once
     for row in _rows(submission):
         where = f"{TABLE}: {coordinates_of_row(row)}"
         for column in PROVENANCE:
-            if fault := _fault(row, column):
+            fault = _fault(row, column)
+            if fault and fault[0] == WARNING:
+                warned.setdefault(fault[1], []).append(where)
+            elif fault:
                 yield SubmissionFinding(fault[0], "provenance", where, fault[1])
         expected = _config_hash(submission, coordinates_of_row(row))
         if expected is not None and row["config_hash"] != expected:
@@ -115,6 +131,9 @@ def provenance(submission: Submission) -> Iterator[SubmissionFinding]:
         if str(row["threads"]) not in (str(threads), f"{threads}.0"):
             told = f"threads is {row['threads']}, but {threads} in config.json"
             yield SubmissionFinding(BROKEN, "provenance", where, told)
+    for told, places in warned.items():
+        where = places[0] if len(places) == 1 else f"{TABLE}: {len(places)} rows"
+        yield SubmissionFinding(WARNING, "provenance", where, told)
     # every method sees the same images and the same wrong labels
     for column, group in (("data_hash", ["task"]), ("label_hash", ["task", "regime", "seed"])):
         counts = stored.cells.groupby(group)[column].nunique()
@@ -176,6 +195,32 @@ def _files(submission: Submission) -> Iterator[SubmissionFinding]:
     for key, file in mismatched(origin, layout.config, layout.cells_csv):
         told = f"{key} does not fit {file}: it was changed since, or is of another experiment"
         yield SubmissionFinding(BROKEN, "provenance", name, told)
+
+
+def shares(submission: Submission) -> Iterator[SubmissionFinding]:
+    """Check that errors which are shares of samples are those of whole numbers of samples."""
+    kinds = {task.name: task.kind for task in submission.stored.experiment.tasks}
+    units = {name: registry.find(TaskKindTraits, kind).traits.unit for name, kind in kinds.items()}
+    for row in _rows(submission):
+        if units.get(row["task"]) not in _COUNTED or row["status"] == FAILED:
+            continue
+        for split, columns in _SHARES.items():
+            samples = _number(row, f"{split}_samples")
+            for column in columns:
+                wrong = _number(row, column) * samples
+                if abs(math.remainder(wrong, 1)) > _ROUNDING:  # NaN is not
+                    told = (
+                        f"{column} is {row[column]}: of {samples:.0f} samples that is {wrong:.3f},"
+                        " no whole number"
+                    )
+                    where = f"{TABLE}: {coordinates_of_row(row)}"
+                    yield SubmissionFinding(BROKEN, "shares", where, told)
+
+
+def _number(row: dict[str, Any], column: str) -> float:
+    """A number of a row; NaN where there is none."""
+    value = row.get(column)
+    return math.nan if value is None or _missing(value) else float(value)
 
 
 def budgets(submission: Submission) -> Iterator[SubmissionFinding]:

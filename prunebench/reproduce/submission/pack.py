@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.reproduce.submission.plugins import file_of, renamed
 from prunebench.reproduce.submission.submission_folder import FORM, Form
+from prunebench.reproduce.verify.derived_tables import derive
 from prunebench.reproduce.verify.stored_experiment import load
 from prunebench.storage import links
 from prunebench.storage.coordinates import coordinates_of_row
@@ -35,7 +37,8 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
         The files that were written.
 
     Raises:
-        PrunebenchError: a file or the method is missing, or the target exists already.
+        PrunebenchError: a file or the method is missing, the target exists already, or the table is
+            not what follows from the stored cells.
     """
     if target.exists():
         raise PrunebenchError(f"{target} exists already: name a new folder")
@@ -45,6 +48,7 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
         raise PrunebenchError(
             f"{results} has no method {form.method!r}{suggest(form.method, names)}"
         )
+    _refuse_edited(results)
     here, there = Layout(results), Layout(target)
     wanted = [(here.config, there.config), (here.cells_csv, there.cells_csv)]
     wanted += [(here.provenance, there.provenance)] if here.provenance.is_file() else []
@@ -65,6 +69,22 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
     said = {key: value for key, value in form.model_dump().items() if value}
     write_text(target / FORM, yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
     return [target / FORM, *(copy for _, copy in wanted)]
+
+
+def _refuse_edited(results: Path) -> None:
+    """Refuse a table with numbers that do not follow from the predictions stored beside it."""
+    found = derive(results, trust_code=True, rows_alone=True)  # it is one's own
+    faults = [*map(str, found.differing), *(f"{path} is damaged" for path in found.damaged)]
+    faults += found.not_derived
+    if found.mismatch:
+        faults.append(found.mismatch)
+    if faults:
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise PrunebenchError(
+            f"{results}: cells.csv is not what follows from the stored cells: {faults[0]}{more}:"
+            f" python -m prunebench verify {shlex.quote(str(results))} --tables names all; the"
+            " experiment's command writes it anew"
+        )
 
 
 def private_paths(given: Any) -> list[str]:

@@ -34,6 +34,7 @@ from prunebench.statistics.published_results import (
 from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import RECORD, Layout
 from prunebench.storage.manifest import Manifest, removal
+from prunebench.storage.provenance import doubt
 
 _SHOWN = 20  # lines of a kind that people are shown
 Row = dict[str, Any]
@@ -62,12 +63,13 @@ class Derived:
     differing_tables: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)  # files that are not as their hashes say
     not_derived: list[str] = field(default_factory=list)  # cells, each with the reason
+    mismatch: str = ""  # why provenance.json, where there is one, is not of these files
 
     @property
     def confirmed(self) -> bool:
         """Whether every row and every table was derived, and is the same."""
         faults = (self.differing, self.differing_tables, self.damaged, self.not_derived)
-        return bool(self.cells) and not any(faults)
+        return bool(self.cells) and not any(faults) and not self.mismatch
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON can say it."""
@@ -78,6 +80,7 @@ class Derived:
         lines += _lines("different", self.differing_tables)
         lines += _lines("damaged", self.damaged)
         lines += _lines("not derived", self.not_derived)
+        lines += [f"provenance: {self.mismatch}"] if self.mismatch else []
         verdict = "confirmed" if self.confirmed else "NOT confirmed"
         said = f"{verdict}: {self.cells} rows and {self.tables} tables derived without training"
         counts: dict[str, list[Any]] = {
@@ -95,13 +98,14 @@ def _lines(title: str, found: Iterable[str]) -> Iterator[str]:
         yield f"{title}: and {len(every) - _SHOWN} more"
 
 
-def derive(folder: Path, trust_code: bool = False) -> Derived:
+def derive(folder: Path, trust_code: bool = False, rows_alone: bool = False) -> Derived:
     """Derive cells.csv and tables/ of an experiment from its stored cells, and compare.
 
     Args:
         folder: the experiment's folder; it is only read.
         trust_code: whether to run Python that the configuration names: measures of one's own,
             which are otherwise not compared, and kinds of tasks.
+        rows_alone: whether to leave out tables/ and what lies beside cells.csv.
 
     Raises:
         PrunebenchError: the table or the configuration is missing or damaged, or a kind of task
@@ -111,6 +115,9 @@ def derive(folder: Path, trust_code: bool = False) -> Derived:
     plan = Plan(_without_code(stored.experiment, trust_code))
     plan.layout = Layout(folder)
     found = Derived()
+    if stored.provenance is not None:
+        here = Layout(folder)
+        found.mismatch = doubt(stored.provenance, here.config, here.cells_csv)
     rows: dict[Coordinates, Row] = {}
     if (folder / "cells").is_dir():
         rows, failed = _rows(plan)
@@ -120,6 +127,8 @@ def derive(folder: Path, trust_code: bool = False) -> Derived:
         _compare_rows(stored, rows, failed, found)
     else:
         found.not_derived.append(f"cells.csv: {folder} has no cells/, where predictions are stored")
+    if rows_alone:
+        return found
     with tempfile.TemporaryDirectory(prefix="prunebench-") as place:
         _compare_tables(stored, plan, list(rows.values()), Layout(Path(place)), found)
     return found

@@ -42,11 +42,16 @@ class Outcome:
     cells: tuple[Compared, ...]  # these, and their baselines
     environment: tuple[tuple[str, str, str], ...]  # what differs: name, provenance.json's, here
     doubt: str = ""  # why provenance.json does not belong to these records, if it does not
+    mismatch: bool = False  # whether that is since it names other files
 
     @property
     def confirmed(self) -> bool:
-        """Whether every cell has the same bits or lies inside the interval."""
-        return all(compared.verdict in CONFIRMED for compared in self.cells)
+        """Whether every cell has the same bits or lies inside the interval.
+
+        And some were computed, and ``provenance.json``, where there is one, is of these files.
+        """
+        alike = all(compared.verdict in CONFIRMED for compared in self.cells)
+        return bool(self.cells) and alike and not self.mismatch
 
 
 def rerun(
@@ -104,7 +109,8 @@ def rerun(
     layout = Layout(stored.folder)
     told = doubt(stored.provenance, layout.config, layout.cells_csv)
     differing = differences(stored.provenance, environment())
-    return Outcome(len(cells), tuple(compared), differing, told)
+    other = bool(told) and stored.provenance is not None
+    return Outcome(len(cells), tuple(compared), differing, told, other)
 
 
 def say_trusted(files: Iterable[Path]) -> None:

@@ -32,7 +32,7 @@ def as_text(outcome: Outcome) -> str:
     if not differing:
         lines.append("environment: no recorded value differs")
     if outcome.doubt:
-        lines.append(f"environment: {outcome.doubt}")
+        lines.append(f"provenance: {outcome.doubt}")
     # what others have recorded could command a terminal
     return "\n".join(map(printable, [*lines, summary(outcome)]))
 
@@ -43,6 +43,9 @@ def summary(outcome: Outcome) -> str:
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     verdict = "confirmed" if outcome.confirmed else "NOT confirmed"
     count = len(outcome.cells)
+    told = told or "nothing was computed again"
+    if outcome.mismatch:
+        told = f"{told}; provenance.json is of other files"
     return f"{verdict}: {outcome.drawn} drawn, with their baselines {count} cells: {told}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,17 @@ from prunebench.storage.files import read_json, sha256_file, write_json
 from tests.messages import unsaid
 from tests.reproduce.submission.conftest import Followed, Spoil, invoke
 
-CHECKS = ["columns", "grid", "provenance", "budget", "status", "masks", "contract", "re-run"]
+CHECKS = [
+    "columns",
+    "grid",
+    "provenance",
+    "shares",
+    "budget",
+    "status",
+    "masks",
+    "contract",
+    "re-run",
+]
 ONE = {"method": "centred", "seed": "1", "sparsity": "0.9"}
 WHERE = "cells.csv: digits/clean/seed-cnn/centred seed 1 sparsity 0.9"
 MASK = "cells/digits/clean/seed-cnn/seed-1/centred/0.9/masks.safetensors"
@@ -299,3 +310,62 @@ def test_a_dirty_checkout_is_a_warning(spoilt: Spoil, followed: Followed) -> Non
     found = list(check(load(folder), followed.data, 0, 0))
     assert not [f for f in found if f.outcome == BROKEN]
     assert [f for f in found if f.where == WHERE and f.message.startswith("dirty")]
+
+
+# ------------------------------------------------------------- what a reviewer must not overlook
+
+
+@pytest.mark.parametrize(("error", "whole"), [("0.3", True), ("0.31234", False)])
+def test_an_error_is_of_a_whole_number_of_samples(
+    spoilt: Spoil, followed: Followed, error: str, whole: bool
+) -> None:
+    samples = pd.read_csv(followed.submission / "cells.csv")["test_samples"].iloc[0]
+    value = str(round(float(error) * samples) / samples) if whole else error
+    found = broken(spoilt({"test_error": value}, **ONE), followed)
+    told = [line for line in found if line.startswith("shares")]
+    assert told == (
+        [] if whole else [
+            f"shares: {WHERE}: test_error is {error}: of {samples} samples that is"
+            f" {float(error) * samples:.3f}, no whole number"
+        ]
+    )  # fmt: skip
+
+
+def test_without_a_cell_that_was_run_again_nothing_passes(followed: Followed) -> None:
+    done = invoke(
+        "submit", "check", str(followed.submission), "--sample", "0", "--trust-code",
+        "--data", str(followed.data),
+    )  # fmt: skip
+    assert done.exit_code == 1
+    assert (
+        "not run  re-run      no cell was computed again: --sample 0 asks for none" in done.stdout
+    )
+
+
+def test_what_is_the_same_of_all_rows_is_said_once(spoilt: Spoil, followed: Followed) -> None:
+    folder = spoilt({"dirty": "True"})
+    found = [f for f in check(load(folder), followed.data, 0, 0) if "dirty" in f.message]
+    rows = len(pd.read_csv(folder / "cells.csv"))
+    assert [(f.outcome, f.where) for f in found] == [(WARNING, f"cells.csv: {rows} rows")]
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_an_edited_table_is_not_packed(
+    followed: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: bool
+) -> None:
+    monkeypatch.chdir(followed.folder)
+    results = tmp_path / "results" / "mine"
+    shutil.copytree(followed.folder / "results" / "mine", results)
+    if edited:
+        table = pd.read_csv(results / "cells.csv", dtype=str)
+        table.loc[3, "test_error"] = "0.01"
+        table.to_csv(results / "cells.csv", index=False)
+    done = invoke("submit", "pack", str(results), str(tmp_path / "packed"), "--method", "centred")
+    if not edited:
+        assert done.exit_code == 0, done.exception
+        return
+    assert isinstance(done.exception, PrunebenchError)
+    assert "cells.csv is not what follows from the stored cells" in str(done.exception)
+    assert "test_error is 0.01, derived" in str(done.exception)
+    assert "--tables names all" in str(done.exception)
+    assert not (tmp_path / "packed").exists()

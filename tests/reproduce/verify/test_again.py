@@ -59,13 +59,35 @@ def test_other_records(ran: Ran, tmp_path: Path) -> None:
     assert told["torch_version"][0] == "1.0.0"
     assert told["packages"][0] == "numpy 1.0"
     text = as_text(found)
-    assert "environment: provenance.json names another cells.csv, changed since" in text
+    assert "provenance: provenance.json names another cells.csv, changed since" in text
     assert "NOT confirmed" in text
     assert "test_error" in text
     assert "interval [0.9900, 0.9900]" in text
     said = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert said["cells"][1]["verdict"] == "different"
     assert said["cells"][1]["test_error"]["record"] == 0.99
+
+
+@pytest.mark.parametrize("tables", [True, False])
+def test_a_provenance_of_other_files_confirms_nothing(
+    ran: Ran, tmp_path: Path, tables: bool
+) -> None:
+    """The same numbers, written otherwise: each follows, but not from what it says it does."""
+    folder = tmp_path / "x"
+    shutil.copytree(ran.results, folder)
+    arguments = [folder, "--tables"] if tables else [folder, "--sample", 1, "--data", ran.data]
+    assert invoke(*arguments).exit_code == 0
+    table = folder / "cells.csv"
+    table.write_text(table.read_text().replace("0.0,", "0.00,"))
+    done = invoke(*arguments)
+    assert done.exit_code == 1
+    assert "provenance: provenance.json names another cells.csv" in done.stdout
+    assert "NOT confirmed" in done.stdout
+
+
+def test_nothing_that_was_run_again_confirms_nothing(ran: Ran) -> None:
+    done = invoke(ran.results, "--sample", 0, "--data", ran.data)
+    assert done.exit_code != 0
 
 
 def invoke(*arguments: Any) -> Any:
@@ -98,7 +120,7 @@ def test_the_command_says_no(ran: Ran, tmp_path: Path) -> None:
     assert "--seed 4" in done.stdout
     assert "2 not decidable" in done.stdout
     assert "fewer than 3 seeds" in done.stdout
-    told = "environment: there is no provenance.json: the command, machine, system and packages of"
+    told = "provenance: there is no provenance.json: the command, machine, system and packages of"
     assert told in done.stdout
 
 
