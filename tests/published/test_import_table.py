@@ -64,6 +64,18 @@ def test_again_and_another_file(save: Save, layout: Layout) -> None:
     assert run(PAPER, replace=True) == REPLACED
 
 
+def test_other_scores_than_errors_are_named(save: Save, layout: Layout) -> None:
+    text = "task,regime,model,method,sparsity,bleu\nt,r,m,dense,0,40\nt,r,m,a,0.5,30\n"
+    mapping = ColumnMapping(columns={"test_error": "bleu"}, units=["bleu"])
+    done = import_results(save(text), "X", layout, mapping)
+    assert done.path.name == "x.csv"
+    cells = read_all(layout)
+    theirs = cells[cells["published"].notna()]
+    assert list(theirs["method"]) == ["dense (X, 1 − BLEU)", "a (X, 1 − BLEU)"]
+    assert list(theirs["test_error"]) == pytest.approx([0.6, 0.7])
+    assert import_results(save(text), "X", layout, mapping).outcome == SAME
+
+
 def test_a_digit_that_was_changed_since_is_noticed(save: Save, layout: Layout) -> None:
     done = import_results(save(PAPER), "theirs", layout, ColumnMapping(**MAPPED))
     read_all(layout)
