@@ -78,9 +78,12 @@ def _gains(inputs: ReportInputs, state: str) -> str:
     best = max(shown or rows, key=lambda row: float(row[gain]))
     many = plural(len(rows), "pruned network")
     said = f"{len(shown)} of {many}" if shown else f"none of {many}"
+    be, best_words = "are" if len(shown) > 1 else "is", _BEST[min(len(shown), 2)]
+    if len(rows) == 1:
+        said, be, best_words = "the one pruned network", "is" if shown else "is not", _BEST[1]
     return (
-        f"{STATES[state]} {said} {'are' if len(shown) > 1 else 'is'} shown to generalize better"
-        f" than the dense network: {_BEST[min(len(shown), 2)]}"
+        f"{STATES[state]} {said} {be} shown to generalize better than the dense network:"
+        f" {best_words}"
         f" {training_tables.corner(best, gain)} points of test error"
         f" ({best['method']}, {two_by_two_section.where(best['scope'], found)})"
         f"{_longer(inputs, str(best['scope']), gain)}."
