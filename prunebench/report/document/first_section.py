@@ -45,7 +45,7 @@ def picture(inputs: ReportInputs) -> str:
 
 
 def _sentences(inputs: ReportInputs) -> Iterator[str]:
-    yield _gains(inputs, TRAINED) or "There is no pruned network to compare with the dense one."
+    yield _gains(inputs, TRAINED) or _no_pair(inputs)
     yield _gains(inputs, STOPPED) or NOT_KEPT
     counts = Counter(finding.verdict for finding in inputs.findings)
     words = COUNTED | {verdict: verdict for verdict in counts if verdict not in COUNTED}
@@ -56,6 +56,17 @@ def _sentences(inputs: ReportInputs) -> Iterator[str]:
         trained = "how pruned trainings ended was not recorded"
     over = seeds_text([inputs.seeds])
     yield f"Of {len(inputs.findings)} hypotheses, {over}: {said or 'none judged'}; {trained}."
+
+
+def _no_pair(inputs: ReportInputs) -> str:
+    """Return why no network can be compared at the end of its training."""
+    cells = inputs.cells
+    if (cells["sparsity"] > 0).any():
+        return (
+            "At the end of training there is nothing to compare: of every pair of a pruned network"
+            " and its dense one, a training failed or had not come to its end."
+        )
+    return "There is no pruned network to compare with the dense one."
 
 
 def _gains(inputs: ReportInputs, state: str) -> str:
