@@ -31,7 +31,7 @@ def measure_rows() -> list[dict[str, str]]:
                 "column": column, "better": spec.traits.better,
                 "unit": units[column] if isinstance(units, dict) else units,
                 "formula": formula, "source": spec.traits.source, "summary": spec.summary,
-                "kinds": "", "probe": name,
+                "kinds": ", ".join(spec.traits.kinds), "probe": name,
             }  # fmt: skip
     return [found[column] for column in (*QUALITY, *SIZE, *SHRUNK) if column in found]
 
@@ -69,6 +69,8 @@ def measures_by_origin() -> str:
                  for row in own]  # fmt: skip
         table = page_table(["column", "formula", "better", "unit"], cells)
         about = f"{own[0]['summary']} ({own[0]['source']})".replace("``", "`")
+        if own[0]["kinds"]:
+            about += f" Kinds of tasks: {own[0]['kinds']}."
         tables.append(f"## Probe: {probe}\n\n{about}\n\n{table}")
     return "\n\n".join(tables)
 

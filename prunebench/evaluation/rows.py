@@ -69,7 +69,8 @@ class Targets:
         targets = load_arrays(folder / TARGETS)
         self.clean = targets.pop("train_clean")
         self.noisy_val = targets.pop("noisy_val", None)
-        self.targets = targets
+        self.targets = {split: targets.pop(split) for split in SPLITS}
+        self.context = targets  # what the kind of task says of the samples beside their targets
         self.kind = stored_kind(folder / FACTS)
         stored = _doubles(load_arrays(folder / PREDICTIONS))
         self.val, self.test = stored["val"], stored["test"]
@@ -77,13 +78,13 @@ class Targets:
         noisy = regime.label_noise > 0
         self.regime = {
             "label_noise": regime.label_noise, "noise": regime.noise if noisy else None,
-            "train_samples": len(self.clean), "val_samples": len(targets["val"]),
-            "test_samples": len(targets["test"]), "augmentation": regime.augmentation,
+            "train_samples": len(self.clean), "val_samples": len(self.targets["val"]),
+            "test_samples": len(self.targets["test"]), "augmentation": regime.augmentation,
             "width": regime.width,
         }  # fmt: skip
-        self.chance = self.kind.constant_error(targets["train"])
+        self.chance = self.kind.constant_error(self.targets["train"])
         found = self.kind.read(stored["train"])
-        self.train_error = self.kind.error(found, targets["train"])
+        self.train_error = self.kind.error(found, self.targets["train"])
         self.memorizes = registry.find(TaskKindTraits, baseline.task.kind).traits.memorizes
         self.under_trained = training_gate.under_trained(
             self.train_error, noisy=noisy, augmented=regime.augmentation, memorizes=self.memorizes
@@ -157,6 +158,7 @@ class Targets:
             val_before=stored.get(VAL_BEFORE),
             val_after=stored.get(VAL_AFTER),
             stopped=stopped or None,
+            context=self.context,
         )
 
 

@@ -171,6 +171,8 @@ class Probe(Traits):
     """Unit of all columns, or of each."""
     source: str = ""
     """Papers that define the columns."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of tasks that have the columns; empty: all."""
 
 
 class Measure(Traits):

@@ -15,6 +15,7 @@ from prunebench.published.read_foreign import UTF_8
 from prunebench.published.row_filter import RowFilter
 from prunebench.published.shipped_mappings import mapping_file
 from prunebench.published.units import UNITS, USUAL, Unit
+from prunebench.published.wide_table import WideTable
 from prunebench.storage.records import DENSE
 from prunebench.text import bibtex
 
@@ -39,7 +40,9 @@ class ColumnMapping(Settings):
     pruned; ``dense_at_zero``: whether it is also what any method has at sparsity 0;
     ``number_seeds``: whether rows without a seed that are the same cell are its seeds in order;
     ``where``: the condition of the rows that are taken; ``bibtex``: the entry of the paper, which
-    the paper kit cites; ``encoding``: of the file's text.
+    the paper kit cites; ``encoding``: of the file's text; ``sparsity_digits``: of sparsities that
+    were measured, to how many digits they are what was aimed at; ``wide``: which columns stand for
+    rows.
     """
 
     columns: dict[str, str | list[str]] = Field({})
@@ -52,6 +55,8 @@ class ColumnMapping(Settings):
     where: str = ""
     bibtex: str = ""
     encoding: str = UTF_8
+    sparsity_digits: int | None = Field(None, ge=1, le=9)
+    wide: WideTable | None = None
 
     @field_validator("columns", "constants", "values", mode="before")
     @classmethod
@@ -108,6 +113,14 @@ class ColumnMapping(Settings):
             raise ValueError(f"{both[0]} is both a column and a constant; give one")
         return self
 
+    @property
+    def read_of_file(self) -> list[str]:
+        """The columns that the file itself must have."""
+        made = {self.wide.names, self.wide.values} if self.wide else set()
+        theirs = [name for value in self.columns.values() for name in _listed(value)]
+        wide = self.wide.columns if self.wide else []
+        return [name for name in (*theirs, *wide) if name not in made]
+
     def unit(self, column: str) -> Unit:
         """Return the unit of ``test_error`` or ``sparsity``: the declared one, else a share."""
         said = [UNITS[name] for name in self.units if UNITS[name].column == column]
@@ -116,6 +129,10 @@ class ColumnMapping(Settings):
     def says(self, column: str) -> bool:
         """Return whether the unit of this column was declared."""
         return any(UNITS[name].column == column for name in self.units)
+
+
+def _listed(theirs: str | list[str]) -> list[str]:
+    return [theirs] if isinstance(theirs, str) else theirs
 
 
 def _plain(value: Any) -> Any:

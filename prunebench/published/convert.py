@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,15 @@ from prunebench.published.column_mapping import COLUMNS, NAMES, NEEDED, ColumnMa
 from prunebench.published.foreign_table import read_foreign_table
 from prunebench.published.read_foreign import ForeignTable, parse_number
 from prunebench.published.row_filter import RowFilter
-from prunebench.published.units import ERROR, SPARSITY, contradiction, too_small, upside_down
+from prunebench.published.units import (  # fmt: skip
+    ERROR,
+    PERPLEXITY,
+    SPARSITY,
+    UNITS,
+    contradiction,
+    too_small,
+    upside_down,
+)
 from prunebench.statistics.cells_table import TEXT, UNKNOWN, typed
 from prunebench.storage.records import COLUMNS as RECORD
 from prunebench.storage.records import DENSE, IDENTITY, OK, STATUSES
@@ -44,8 +53,11 @@ def convert(path: Path, mapping: ColumnMapping) -> tuple[pd.DataFrame, list[str]
     Raises:
         PrunebenchError: Something cannot be right, in one line with the place.
     """
-    return _converted(path, _chosen(path, read_foreign_table(path, mapping.encoding), mapping),
-                      mapping)  # fmt: skip
+    return _converted(path, _chosen(path, _read(path, mapping), mapping), mapping)
+
+
+def _read(path: Path, mapping: ColumnMapping) -> ForeignTable:
+    return read_foreign_table(path, mapping.encoding, mapping.read_of_file, mapping.wide)
 
 
 def convert_dense(
@@ -54,8 +66,8 @@ def convert_dense(
     """Read the dense results that stand in a file of their own, beside those of pruned networks.
 
     Every row is the dense network's. The mapping is that of the pruned ones, as far as the file has
-    its columns. What belongs to no setting of ``pruned`` is left out. Rows without a seed get seeds
-    that no pruned network has, since nobody said which belongs to which.
+    its columns, in whatever capitals. What belongs to no setting of ``pruned`` is left out. Rows
+    without a seed get seeds that no pruned network has, since nobody said which belongs to which.
 
     Args:
         path: The file.
@@ -65,7 +77,8 @@ def convert_dense(
     Raises:
         PrunebenchError: As ``convert`` does, or none of its rows belongs to a pruned network.
     """
-    table = read_foreign_table(path, mapping.encoding)
+    table = _read(path, mapping)
+    table = replace(table, header=_as_written(table.header, mapping.read_of_file))
     whole = RowFilter.parse(mapping.where).among(table.header) if mapping.where else None
     if whole is not None:
         table = replace(table, rows=[row for row in table.rows if whole.holds(table.named(row))])
@@ -91,6 +104,17 @@ def convert_dense(
     if not all(there):
         notes.append(f"{there.count(False)} dense results of other networks: not taken")
     return cells[there], notes
+
+
+def _as_written(header: list[str], wanted: list[str]) -> list[str]:
+    """Return a header with the wanted names, where they differ in capitals alone."""
+    lower = [name.casefold() for name in header]
+    known = {
+        name.casefold(): name
+        for name in wanted
+        if name not in header and lower.count(name.casefold()) == 1
+    }
+    return [known.get(small, name) for small, name in zip(lower, header, strict=True)]
 
 
 def _chosen(path: Path, table: ForeignTable, mapping: ColumnMapping) -> ForeignTable:
@@ -176,7 +200,10 @@ def _columns(
 
 
 def _example(said: str, column: str) -> str:
-    words = {"compression": "compression-ratio", "per cent": f"{column.split('_')[-1]}-percent"}
+    words = {
+        "compression": "compression-ratio", "per cent": f"{column.split('_')[-1]}-percent",
+        "bleu": "bleu", PERPLEXITY: PERPLEXITY,
+    }  # fmt: skip
     return words.get(said, f"{said}-percent")
 
 
@@ -206,9 +233,10 @@ class _Row:
             if column not in WORDS and made[column] is not None:
                 text = _without_sign(made[column], column, self.mapping)
                 made[column] = self.attempt(column, parse_number, text)
-        given = made[SPARSITY]
-        if dense and given is None:
-            made[SPARSITY] = 0.0
+        given, error = made[SPARSITY], made[ERROR]
+        # a sparsity that is the same in all rows is that of the pruned networks
+        if dense and (given is None or isinstance(self.found[SPARSITY], str)):
+            given, made[SPARSITY] = None, 0.0
         else:
             self.share(made, SPARSITY)
         if self.mapping.dense_at_zero and made[SPARSITY] == 0:
@@ -219,6 +247,8 @@ class _Row:
         ratio = self.mapping.unit(SPARSITY).name == "compression-ratio"
         if ratio and made["compression_ratio"] is None:
             made["compression_ratio"] = given or 1.0
+        if self.mapping.unit(ERROR).name == PERPLEXITY and made["test_nll"] is None and error:
+            made["test_nll"] = math.log(error)
         return made
 
     def text(self, column: str) -> str | None:
@@ -243,6 +273,8 @@ class _Row:
         """Convert a number with a unit; only a lost cell may lack its error."""
         if made[column] is not None:
             made[column] = self.attempt(column, self.mapping.unit(column).convert, made[column])
+            if column == SPARSITY and self.mapping.sparsity_digits is not None:
+                made[column] = round(made[column], self.mapping.sparsity_digits)
         elif column == SPARSITY or made["status"] == OK:
             advice = {
                 ERROR: "leave the row out, or give it the status failed",
@@ -381,8 +413,9 @@ def _check_plausible(
         numbers = [parse_number(_without_sign(text, column, mapping)) for text in texts if text]
         if too_small(numbers, unit):
             share = unit.name.replace("-percent", "-share")
+            ask = f"say {share}?" if share in UNITS else "multiply by 100"
             raise PrunebenchError(
-                f"{path}, {column}: no number is above 1, so this is no {unit.name}; say {share}?"
+                f"{path}, {column}: no number is above 1, so this is no {unit.name}; {ask}"
             )
     measured = sorted((row[SPARSITY], row[ERROR]) for row in rows if row[ERROR] is not None)
     if measured and not mapping.says(ERROR) and upside_down(measured[0][1], measured[-1][1]):

@@ -82,6 +82,9 @@ def import_results(
         origins = pd.concat([origins, pd.Series([dense] * len(more))], ignore_index=True)
         notes = [*notes, *(f"{dense.name}: {note}" for note in said)]
     path = layout.published / f"{slug(name)}.csv"
+    if metric := mapping.unit("test_error").metric:
+        # beside errors of one's own it must be told what these are
+        name = f"{name}, {metric}"
     units = ", ".join(mapping.unit(column).name for column in ("test_error", "sparsity"))
     files = {FILE: [path.name for path in origins], SHA256: [digests[path] for path in origins]}
     table = cells.assign(**{SOURCE: name, **files, UNITS: units})

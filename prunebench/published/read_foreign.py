@@ -58,6 +58,25 @@ def read_text_table(path: Path, encoding: str = UTF_8) -> ForeignTable:
         lines = _lines(path, _text(path, content, encoding))
     if not lines:
         raise PrunebenchError(f"{path} is empty")
+    return checked_table(path, lines)
+
+
+def read_text(path: Path, encoding: str = UTF_8) -> str:
+    """Return the text of a file, packed or not.
+
+    Raises:
+        PrunebenchError: It cannot be read, or has another encoding.
+    """
+    return _text(path, read_bytes(path), encoding)
+
+
+def checked_table(path: Path, lines: list[tuple[int, list[str]]]) -> ForeignTable:
+    """Return the table of a header and its rows, each with its line, without pandas' index.
+
+    Raises:
+        PrunebenchError: It has no rows, a row longer or shorter than the header, or a column
+            without a name or with that of another.
+    """
     (_, header), *rows = lines
     if not rows:
         raise PrunebenchError(f"{path} has no rows below its header")

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ERROR, SPARSITY = "test_error", "sparsity"  # the columns of the record that have units
+PERPLEXITY = "perplexity"
 DIGITS = 12  # 1 − 0.9 is to be 0.1
 # nobody measures a sparsity nearer to 1, and 1/(1 − sparsity) would lose its digits
 LARGEST_RATIO = 1e9
+LARGEST_PERPLEXITY = 1e12  # 1 − 1/perplexity would be 1
+# of units whose numbers are no share of errors: what stands in place of the error
+METRICS = {"bleu": "1 − BLEU", "f1-percent": "1 − F1", PERPLEXITY: "1 − 1/perplexity"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Unit:
     share: Callable[[float], float]
     range: str  # in words
     other: str  # the question to ask of a number outside the range
+    # what the record's error is, where it is not the share of errors of any kind of task
+    metric: str = ""
 
     def convert(self, number: float) -> float:
         """Return the record's value, an error in [0, 1] or a sparsity in [0, 1).
@@ -44,12 +50,14 @@ def _unit(
     percent = name.endswith("-percent")
     other = name.removesuffix("-percent").removesuffix("-share")
     ask = f"is it {_article(other)}-{'share' if percent else 'percent'}?"
+    if name in METRICS:
+        ask = "is it a share?" if high == 100 else "is it a loss in nat?"
     if column == SPARSITY and not percent:
         ask = "is it a percentage, or a compression-ratio?"
     if name == "compression-ratio":
         ask = "is it a density, or a sparsity?"
     words = f"[{low:g}, {high:g}]" if high < LARGEST_RATIO else "[1, ∞)"
-    return Unit(name, column, low, high, share, words, ask)
+    return Unit(name, column, low, high, share, words, ask, METRICS.get(name, ""))
 
 
 def _article(word: str) -> str:
@@ -63,6 +71,10 @@ UNITS = {
         _unit("error-percent", ERROR, 100, lambda x: x / 100),
         _unit("accuracy-share", ERROR, 1, lambda x: 1 - x),
         _unit("accuracy-percent", ERROR, 100, lambda x: (100 - x) / 100),
+        _unit("bleu", ERROR, 100, lambda x: (100 - x) / 100),
+        _unit("f1-percent", ERROR, 100, lambda x: (100 - x) / 100),
+        # the inverse is the geometric mean of the probabilities of the right tokens
+        _unit(PERPLEXITY, ERROR, LARGEST_PERPLEXITY, lambda x: 1 - 1 / x, low=1),
         _unit("sparsity-share", SPARSITY, 1, lambda x: x),
         _unit("sparsity-percent", SPARSITY, 100, lambda x: x / 100),
         _unit("density-share", SPARSITY, 1, lambda x: 1 - x),
@@ -74,7 +86,10 @@ UNITS = {
 USUAL = {ERROR: "error-share", SPARSITY: "sparsity-share"}
 # words in the name of a column -> the units it must have
 _SAYS = {
-    ERROR: (("error", r"err"), ("accuracy", r"acc")),
+    ERROR: (
+        ("error", r"err"), ("accuracy", r"acc"), ("bleu", r"bleu"), ("f1", r"\bf1\b"),
+        ("perplexity", r"perplex|\bppl\b"),
+    ),
     SPARSITY: (
         ("sparsity", r"spars|pruned|removed"), ("density", r"densit|remain|kept"),
         ("compression", r"compress"),
@@ -99,7 +114,7 @@ def too_small(numbers: list[float], unit: Unit) -> bool:
 
     Only where so small a percentage is implausible: an error below 1 % is not.
     """
-    doubtful = unit.name in ("accuracy-percent", "sparsity-percent")
+    doubtful = unit.name in ("accuracy-percent", "sparsity-percent", "f1-percent", "bleu")
     return doubtful and bool(numbers) and 0 < max(numbers) <= 1
 
 

@@ -47,9 +47,10 @@ def explained(cells: pd.DataFrame) -> str:
     if traits is None:
         return ""
     whole = traits.unit.removeprefix("share of ")
+    the = "the " if whole.endswith("s") else ""  # tokens are counted, average precision is not
     return (
         f"Error: of this kind of task ({kind_of(cells)}) it is the {traits.error},"
-        f" {traits.formula}; a point is a hundredth of {whole}."
+        f" {traits.formula}; a point is one per cent of {the}{whole}."
     )
 
 

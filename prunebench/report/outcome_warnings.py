@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from prunebench.statistics.cell_grid import SETTING
+from prunebench.statistics.label_scopes import has_noisy_labels
 from prunebench.statistics.training_outcomes import PREFIX, column, exact_interval, outcomes
 from prunebench.storage.records import DENSE, FAILED_TO_TRAIN, UNDER_TRAINED
 from prunebench.text.numbers import first_few, interval, number, plural
@@ -20,9 +21,10 @@ def sentences(cells: pd.DataFrame) -> Iterator[str]:
     dense = cells[(cells["method"] == DENSE) & how.isin([UNDER_TRAINED, FAILED_TO_TRAIN])]
     if len(dense):
         yield (
-            f"{plural(len(dense), 'dense baseline')} did not learn"
-            f" {'its' if len(dense) == 1 else 'their'} labels ({_seeds(dense)}): their seeds take"
-            " no part where dense and pruned are compared trained."
+            f"{plural(len(dense), 'dense baseline')} {'is' if len(dense) == 1 else 'are'}"
+            f" under-trained or failed to train ({_seeds(dense)}):"
+            f" {'this seed takes' if len(dense) == 1 else 'these seeds take'} no part where dense"
+            " and pruned are compared trained."
         )
     yield from _failed(cells)
     yield from _under_trained_cells(cells)
@@ -58,10 +60,12 @@ def _under_trained_cells(cells: pd.DataFrame) -> Iterator[str]:
     late = cells[outcomes(cells) == UNDER_TRAINED]
     if late.empty:
         return
+    noisy = (has_noisy_labels(cells) == True).any()  # noqa: E712 - objects, with None
+    looks = " Under wrong labels such a network looks as if it generalized;" if noisy else ""
     yield (
         f"{len(late)} of {len(cells)} cells are under-trained ({_methods(late)}): their training"
-        " loss still fell when training ended. Under wrong labels such a network looks as if it"
-        " generalized; a gain there may be one of training too short."
+        f" loss still fell when training ended{';' if not noisy else '.'}{looks} a gain there may"
+        " be one of training too short."
     )
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
@@ -74,6 +75,9 @@ def _compute(job: JobContext, cell: Cell, folder: Path) -> dict[str, Any]:
     targets |= {split: job.data.targets[split] for split in ("val", "test")}
     if applied.noisy_val is not None:
         targets["noisy_val"] = applied.noisy_val
+    inputs = (samples.inputs, job.data.inputs["test"])
+    context = samples.kind.context(*(part.cpu().numpy() for part in inputs))
+    targets |= {name: torch.from_numpy(array) for name, array in context.items()}
     cell_files.save_tensors(folder / TARGETS, targets)
     write_json(folder / FACTS, {"kind": baseline.task.kind, **samples.kind.facts})
     sizes = job.size(model, samples, {}, job.layers(model, samples))

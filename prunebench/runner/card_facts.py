@@ -154,6 +154,7 @@ def _quality(cell: RebuiltCell, folder: Path) -> dict[str, float | None]:
             {split: targets[split] for split in SPLITS},
             targets["train_clean"],
             cell_files.load_tensors(own / PREDICTIONS)["test"].double().numpy(),
+            context={name: targets[name] for name in targets.keys() - {*SPLITS}},
         )
     )
 

@@ -12,8 +12,8 @@ baseline predicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -36,6 +36,12 @@ class MeasuredKind(Protocol):
 
     name: ClassVar[str]
 
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+    @property
+    def outputs(self) -> int: ...
+
     def read(self, stored: Floats) -> Any: ...
 
     def errors(self, found: Any, targets: Targets) -> Floats: ...
@@ -57,7 +63,8 @@ class Predictions:
     ``noisy_val`` are validation targets with the regime's noise. ``val_before`` and ``val_after``
     are stored on validation just before weights were removed and just after. ``stopped`` is stored
     by split of the state at which early stopping would have ended the training; without it, that
-    state is the last one. What has a default is None where there is none.
+    state is the last one. What has a default is None where there is none. ``context`` is what the
+    kind of task says of the samples beside their targets, by name.
     """
 
     kind: MeasuredKind
@@ -70,6 +77,7 @@ class Predictions:
     val_after: Floats | None = None
     stopped: dict[str, Floats] | None = None
     baseline_val: Floats | None = None
+    context: Mapping[str, Targets] = field(default_factory=dict)
 
     @cached_property
     def outputs(self) -> dict[str, Any]:

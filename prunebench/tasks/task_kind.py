@@ -153,6 +153,18 @@ class TaskKind(ABC):
         """Return what is wrong with a regime's training targets [n, ...]; None: nothing."""
         return None
 
+    def context(self, trained_on: Array, test: Array) -> dict[str, Array]:
+        """Return what measures ask about samples beside their targets, by name; by default nothing.
+
+        Stored beside the targets, under these names.
+
+        Args:
+            trained_on: the training inputs that the regime leaves [n, ...], as they are stored.
+            test: the test inputs [N, ...].
+        """
+        del trained_on, test
+        return {}
+
     # ------------------------------------------------------- measuring, without torch
 
     def read(self, stored: Floats) -> Any:

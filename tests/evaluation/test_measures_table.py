@@ -48,6 +48,19 @@ def test_probes_are_known_by_name() -> None:
         assert {"columns", "better", "unit", "source"} <= spec.traits.model_fields_set
 
 
+def test_the_page_says_which_kinds_have_which() -> None:
+    page = measures_by_origin()
+    for column in ("test_popular_error", "test_rare_error"):
+        row = next(line for line in page.splitlines() if f"`{column}`" in line)
+        assert "| recommendation |" in row
+    assert "| language‑model, translation |" in next(
+        line for line in page.splitlines() if "`test_uncertainty`" in line
+    )
+    ranking = page.partition("## Probe: ranking")[2].partition("##")[0]
+    assert "Kinds of tasks: recommendation." in ranking
+    assert "Kinds of tasks" not in page.partition("## Probe: distance")[2].partition("##")[0]
+
+
 def test_the_table_has_a_line_for_each() -> None:
     lines = measures_table().splitlines()
     assert len(lines) == 2 + len(QUALITY) + len(SIZES)

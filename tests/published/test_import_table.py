@@ -78,6 +78,18 @@ def test_the_entry_of_the_paper_lies_beside_and_goes_with_it(save: Save, layout:
         mapped(bibtex="Tanaka 2020")
 
 
+def test_other_scores_than_errors_are_named(save: Save, layout: Layout) -> None:
+    text = "task,regime,model,method,sparsity,bleu\nt,r,m,dense,0,40\nt,r,m,a,0.5,30\n"
+    mapping = ColumnMapping(columns={"test_error": "bleu"}, units=["bleu"])
+    done = import_results(save(text), "X", layout, mapping)
+    assert done.path.name == "x.csv"
+    cells = read_all(layout)
+    theirs = cells[cells["published"].notna()]
+    assert list(theirs["method"]) == ["dense (X, 1 − BLEU)", "a (X, 1 − BLEU)"]
+    assert list(theirs["test_error"]) == pytest.approx([0.6, 0.7])
+    assert import_results(save(text), "X", layout, mapping).outcome == SAME
+
+
 def test_a_digit_that_was_changed_since_is_noticed(save: Save, layout: Layout) -> None:
     done = import_results(save(PAPER), "theirs", layout, ColumnMapping(**MAPPED))
     read_all(layout)

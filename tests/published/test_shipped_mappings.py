@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,22 @@ TABLES = {
     "True,1,0.5,trial_1,24.1,1\n",
     "synaptic-flow": "pruner,compression,run,top1_accuracy,dataset,model\n"
     "sf,2,run1,70.5,cifar100,vgg16-bn\nmag,1.0,run2,69,cifar100,vgg16-bn\n",
+    "state-of-sparsity": "Tensor2Tensor HParams,Moses BLEU,Sparsity,begin_pruning_step,"
+    "end_pruning_step,pruning_frequency,regularization,threshold_decay\n"
+    "sparse_transformer_magnitude_pruning,26.21,0.5,100000,500000,1000,dropout+label_smoothing,0\n"
+    "sparse_transformer_random_pruning,18.58,0.8000010252,0,500000,1000,none,0\n",
+    "owl": "# OWL\n\n| **Method** | **Layerwise Sparsity** | **Weight Update** | **LLaMA-V1 7B** |"
+    " **LLaMA-V1 13B** | **LLaMA-V1 30B** | **LLaMA-V1 65B** | **OPT 6.7B** |\n"
+    "|------|------|------|------|------|-----|-----|-----|\n"
+    "| Dense      | -   | -    | 5.00  | 4.00  | 4.00   | 2.00 | 10.00 |\n"
+    "| OWL w. Wanda | Non-Uniform    | ❌   | **25.00** | **20.0** | **10** | **8** | **40** |\n\n"
+    "<p>WikiText perplexity</p>\n",
+    "obert": "### Table 0\n\n| n | 70% |\n| - | --- |\n| 1 | 83 |\n\n### Table 1\n\n"
+    "| Task | BERT<br>base | Sparsity | oBERT<br>10 epochs | oBERT<br>30 epochs |\n"
+    "| :---: | :-------: | :----: | :------: | :------: |\n"
+    "| SQuAD<br>F1 | 88.5<br>[model](https://x/y) | 80%<br>90%<br>97% | -<br>87.5<br>84.0 |"
+    " 89.0 [model](https://x/a), [recipe](https://x/b)<br>88.0 [model](https://x/c)<br>86.0 |\n"
+    "| MNLI<br>m-acc | 84.5 | 80%<br>90%<br>97% | -<br>83<br>81 | 84<br>83<br>82 |\n",
     "open-lth": "replicate,level,density,test_accuracy,dataset_name,model_name,pruning_strategy\n"
     "replicate_1,0,1.0,0.91,cifar10,cifar_resnet_20,sparse_global\n"
     "replicate_1,1,0.8,0.9,cifar10,cifar_resnet_20,sparse_global\n",
@@ -42,13 +59,27 @@ EXPECTED = {
     "synaptic-flow": [
         ("cifar100", "synflow", 1, 0.99, 0.295), ("cifar100", "magnitude", 2, 0.9, 0.31),
     ],
+    # BLEU and F1 of 100 are no error, higher is better; of perplexities 1 is none, lower is better
+    "state-of-sparsity": [
+        ("wmt14-en-de", "magnitude-100000-500000-1000-dropout+label_smoothing-0", 0, 0.5, 0.7379),
+        ("wmt14-en-de", "random-0-500000-1000-none-0", 0, 0.8, 0.8142),
+    ],
+    "owl": [
+        *(("wikitext", "dense", 0, 0.0, error) for error in (0.8, 0.75, 0.75, 0.5, 0.9)),
+        *(("wikitext", "OWL w. Wanda", 0, 0.7, error) for error in (0.96, 0.95, 0.9, 0.875, 0.975)),
+    ],
+    "obert": [
+        ("squad", "dense", 0, 0.0, 0.115), ("squad", "obert-30-epochs", 0, 0.8, 0.11),
+        ("squad", "obert-10-epochs", 0, 0.9, 0.125), ("squad", "obert-30-epochs", 0, 0.9, 0.12),
+        ("squad", "obert-10-epochs", 0, 0.97, 0.16), ("squad", "obert-30-epochs", 0, 0.97, 0.14),
+    ],
     "open-lth": [("cifar10", "dense", 1, 0.0, 0.09), ("cifar10", "lottery-ticket", 1, 0.2, 0.1)],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_it_reads_their_table(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "theirs.csv"
+    path = tmp_path / ("README.md" if name in ("owl", "obert") else "theirs.csv")
     path.write_text(TABLES[name])
     cells, _ = convert(path, read_mapping(Path(name)))
     columns = ["task", "method", "seed", "sparsity", "test_error"]
@@ -115,3 +146,60 @@ def test_rows_without_a_seed_can_be_numbered(tmp_path: Path) -> None:
         convert(path, read_mapping(None))
     cells, _ = convert(path, read_mapping(None, number_seeds=True))
     assert cells["seed"].tolist() == [0, 1, 0]
+
+
+def test_dense_transformers_have_a_table_of_their_own(tmp_path: Path) -> None:
+    pruned, dense = tmp_path / "pruned.csv", tmp_path / "bases.csv"
+    pruned.write_text(TABLES["state-of-sparsity"])
+    # other capitals than in the other table, as released
+    dense.write_text(
+        "Tensor2Tensor HParams,MOSES BLEU,Training Steps,Batch Size,Dataset\n"
+        "transformer_base,27.13,500000,2048,translate_ende_wmt32k_packed\n"
+        "transformer_base,27.39,500000,2048,translate_ende_wmt32k_packed\n"
+    )
+    mapping = read_mapping(Path("state-of-sparsity"))
+    cells, _ = convert(pruned, mapping)
+    found, _ = convert_dense(dense, mapping, cells)
+    rows = list(found[["method", "seed", "sparsity", "test_error"]].itertuples(False, None))
+    assert rows == [("dense", 1, 0.0, 0.7287), ("dense", 2, 0.0, 0.7261)]
+
+
+def test_a_perplexity_is_told_as_a_loss_too(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(TABLES["owl"])
+    cells, _ = convert(path, read_mapping(Path("owl"), where="Model == 'LLaMA-V1 7B'"))
+    assert cells["test_nll"].tolist() == pytest.approx([math.log(5), math.log(25)])
+    assert cells["model"].tolist() == ["llama-7b"] * 2
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "message"),
+    [
+        ("BLEU", "accuracy-percent", "speaks of bleu.*say --unit, such as bleu"),
+        ("Perplexity", "error-percent", "speaks of perplexity.*such as perplexity"),
+        ("F1", "accuracy-percent", "speaks of f1.*such as f1-percent"),
+    ],
+)
+def test_other_scores_are_no_accuracies(
+    tmp_path: Path, column: str, unit: str, message: str
+) -> None:
+    path = tmp_path / "theirs.csv"
+    path.write_text(f"task,regime,model,method,sparsity,{column}\nt,r,m,a,0.5,20\n")
+    with pytest.raises(PrunebenchError, match=message):
+        convert(path, read_mapping(None, columns=[f"test_error={column}"], units=[unit]))
+
+
+def test_markdown_and_wide_tables_are_refused_with_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("| a | b |\n|---|---|\n| 1 | 2 |\n")
+    with pytest.raises(PrunebenchError, match=r"no table with the columns .*; it has a \| b"):
+        convert(path, read_mapping(Path("owl")))
+    path.write_text("words alone\n")
+    with pytest.raises(PrunebenchError, match="it has no table"):
+        convert(path, read_mapping(Path("owl")))
+    path.write_text(TABLES["obert"].replace("-<br>87.5<br>84.0", "87.5<br>84.0"))
+    with pytest.raises(PrunebenchError, match=r"line 11: cells have other numbers of lines"):
+        convert(path, read_mapping(Path("obert")))
+    path.write_text(TABLES["owl"].replace("| 2.00 | 10.00 |", "| 2.00 |"))
+    with pytest.raises(PrunebenchError, match="has 7 fields, the header has 8"):
+        convert(path, read_mapping(Path("owl")))

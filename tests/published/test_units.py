@@ -23,6 +23,10 @@ from prunebench.published.units import UNITS, contradiction, too_small, upside_d
         ("compression-ratio", 1, 0.0),
         ("compression-log10", 2, 0.99),
         ("compression-log10", 0, 0.0),
+        ("bleu", 26.25, 0.7375),
+        ("f1-percent", 87.5, 0.125),
+        ("perplexity", 8, 0.875),
+        ("perplexity", 1, 0.0),
     ],
 )
 def test_every_unit_by_hand(unit: str, theirs: float, ours: float) -> None:
@@ -46,6 +50,8 @@ def test_every_unit_has_its_example() -> None:
         ("compression-ratio", 0.1, "is it a density, or a sparsity?"),
         ("compression-ratio", 1e12, "is no compression-ratio"),
         ("error-share", -0.1, "is no error-share"),
+        ("perplexity", 0.9, r"lies in \[1, ∞\); is it a loss in nat\?"),
+        ("bleu", 127, r"is no bleu, which lies in \[0, 100\]"),
     ],
 )
 def test_what_is_outside_is_refused(unit: str, number: float, says: str) -> None:

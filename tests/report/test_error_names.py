@@ -61,7 +61,7 @@ def test_tables_leaderboard_and_figures_name_the_error(
     texts.append(layout.leaderboard("md").read_text(encoding="utf-8"))
     assert all(not re.search(r"\b[tT]est error\b", text) for text in texts)
     assert "test next-token error minus that of the dense baseline" in texts[-1]
-    assert "a point is a hundredth of tokens" in texts[-1]
+    assert "a point is one per cent of the tokens" in texts[-1]
     drawn = figures.draw("forest", spoken)
     shown = [text.get_text() for text in figures.with_error_names(drawn, spoken).findobj(Text)]
     assert any("test next-token error" in text for text in shown)

@@ -337,3 +337,40 @@ def test_cells_on_other_data_are_no_one_table(ran: Ran, tmp_path: Path) -> None:
     with pytest.raises(PrunebenchError, match="task digits: its data were changed and prepared"):
         collect(ran.plan, [path])
     assert ran.plan.layout.cells_csv.read_bytes() == before
+
+
+def test_a_recommenders_errors_by_popularity_are_those_of_its_training_ratings(
+    tmp_path: Path,
+) -> None:
+    grid: dict[str, Any] = {
+        "experiment": "rated", "regimes": [{"name": "few", "train_samples": 300}], "seeds": [0],
+        "tasks": [{"name": "low-rank-ratings", "train": 600, "val": 50, "test": 200}],
+        "models": ["matrix-factorization"], "methods": ["magnitude"], "sparsities": [0.5],
+        "training": {"epochs": 8, "recovery_epochs": 1, "batch_size": 20, "optimizer": "adamw",
+                     "learning_rate": 0.01},
+    }  # fmt: skip
+    plan = Plan(config.parse(grid), tmp_path / "results")
+    cells = pd.read_csv(pipeline.run(plan, tmp_path / "data"))
+    assert cells["test_rare_error"].notna().all()
+    [baseline] = plan.baselines
+    job = JobContext(plan, baseline.task, prepared(baseline.task, tmp_path / "data"))
+    samples, _ = job.samples(baseline)
+    rated = samples.inputs[:, 1].tolist()
+    assert len(rated) == 300  # of the regime, not of the task
+    counts = {item: rated.count(item) for item in set(rated)}
+    folder = plan.layout.baseline(*baseline.key)
+    targets, stored = load_file(folder / TARGETS), load_file(folder / PREDICTIONS)["test"]
+    off: dict[str, list[float]] = {"popular": [], "middling": [], "rare": []}
+    for (_, item), rating, found in zip(
+        job.data.inputs["test"].tolist(), targets["test"], stored.ravel(), strict=True
+    ):
+        own = counts.get(item, 0)
+        above = sum(count for count in counts.values() if count > own)
+        equal = sum(count for count in counts.values() if count == own)
+        place = (above + equal / 2) / len(rated) if own else 1.0
+        name = "popular" if place < 0.2 else "middling" if place < 0.8 else "rare"
+        off[name].append(float(found - rating) ** 2)
+    dense = cells[cells["method"] == "dense"].iloc[0]
+    for name, squares in off.items():
+        wanted = np.sqrt(np.mean(squares)) / 4  # 1 to 5 stars
+        assert dense[f"test_{name}_error"] == pytest.approx(wanted, rel=1e-5)

@@ -17,12 +17,12 @@ from prunebench.storage.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 # configuration -> the test error that a network must beat on the average of its seeds: of the best
-# simple method on the same split (benchmarks/simple_baselines.py); of translation and detection
-# there is none, and the bound is loose
+# simple method on the same split (benchmarks/simple_baselines.py); of translation there is none,
+# and the bound is loose
 BEATEN = {
     "text": 0.485, "speech": 0.198, "speech-recognition": 0.1475, "language-model": 0.418,
     "translation": 0.9, "recommendation": 0.2114, "diagnosis": 0.028, "tabular": 0.2689,
-    "detection": 0.95,
+    "detection": 0.4552,
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from prunebench.training.loop import predict
     better="lower",
     unit="share",
     source="Hendrycks 2019",
+    kinds=("classification",),
 )
 def corruptions(subject: Subject) -> dict[str, float]:
     """Test error on seeded corruptions of three strengths each; of images with one class each."""

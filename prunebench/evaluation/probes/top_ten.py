@@ -63,6 +63,7 @@ def ranked(
     better="higher",
     unit="share",
     source="Järvelin 2002; Cremonesi 2010",
+    kinds=("recommendation",),
 )
 def ranking(subject: Subject) -> dict[str, float]:
     """What a recommender puts first, of the full catalogue without a user's training items.

@@ -59,6 +59,7 @@ def texts(tokens: Tensor, starts: Tensor, end: int, vocabulary: list[str], glue:
     better="higher",
     unit="share",
     source="Popović 2015; Papineni 2002; Post 2018",
+    kinds=("translation",),
 )
 def translated(subject: Subject) -> dict[str, float]:
     """Greedy translations of the test split against the right ones, by sacrebleu."""

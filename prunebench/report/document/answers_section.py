@@ -30,6 +30,7 @@ from prunebench.report.document.elements import (
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import EQUIVALENT, SETTING, best_on_validation, smallest_p
 from prunebench.statistics.hypotheses import OPPOSITE, SHOWN, UNRESOLVED, UNTESTED, Finding
+from prunebench.statistics.training_outcomes import column as numbers_of
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import (
     NONE,
@@ -105,7 +106,13 @@ def _chosen(inputs: ReportInputs) -> list[Block]:
     cells = inputs.cells
     best = best_on_validation(cells, SETTING)
     if best.empty:
-        return [TextBlock("No validation errors were recorded, so no sparsity can be chosen.")]
+        why = "no validation errors were recorded"
+        if numbers_of(cells, "val_error").notna().any():
+            why = (
+                "at each, half or more of the trainings had not come to their end, or failed: what"
+                " validation would choose is training too short"
+            )
+        return [TextBlock(f"No sparsity can be chosen: {why}.")]
     epochs = cells.reindex(columns=[*SETTING, "method", "sparsity", "train_epochs"])
     mean = epochs.groupby([*SETTING, "method", "sparsity"])["train_epochs"].mean()
     rows: list[list[CellText]] = []

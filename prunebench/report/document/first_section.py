@@ -45,7 +45,7 @@ def picture(inputs: ReportInputs) -> str:
 
 
 def _sentences(inputs: ReportInputs) -> Iterator[str]:
-    yield _gains(inputs, TRAINED) or "There is no pruned network to compare with the dense one."
+    yield _gains(inputs, TRAINED) or _no_pair(inputs)
     yield _gains(inputs, STOPPED) or NOT_KEPT
     counts = Counter(finding.verdict for finding in inputs.findings)
     words = COUNTED | {verdict: verdict for verdict in counts if verdict not in COUNTED}
@@ -56,6 +56,17 @@ def _sentences(inputs: ReportInputs) -> Iterator[str]:
         trained = "how pruned trainings ended was not recorded"
     over = seeds_text([inputs.seeds])
     yield f"Of {len(inputs.findings)} hypotheses, {over}: {said or 'none judged'}; {trained}."
+
+
+def _no_pair(inputs: ReportInputs) -> str:
+    """Return why no network can be compared at the end of its training."""
+    cells = inputs.cells
+    if (cells["sparsity"] > 0).any():
+        return (
+            "At the end of training there is nothing to compare: of every pair of a pruned network"
+            " and its dense one, a training failed or had not come to its end."
+        )
+    return "There is no pruned network to compare with the dense one."
 
 
 def _gains(inputs: ReportInputs, state: str) -> str:
@@ -78,9 +89,12 @@ def _gains(inputs: ReportInputs, state: str) -> str:
     best = max(shown or rows, key=lambda row: float(row[gain]))
     many = plural(len(rows), "pruned network")
     said = f"{len(shown)} of {many}" if shown else f"none of {many}"
+    be, best_words = "are" if len(shown) > 1 else "is", _BEST[min(len(shown), 2)]
+    if len(rows) == 1:
+        said, be, best_words = "the one pruned network", "is" if shown else "is not", _BEST[1]
     return (
-        f"{STATES[state]} {said} {'are' if len(shown) > 1 else 'is'} shown to generalize better"
-        f" than the dense network: {_BEST[min(len(shown), 2)]}"
+        f"{STATES[state]} {said} {be} shown to generalize better than the dense network:"
+        f" {best_words}"
         f" {training_tables.corner(best, gain)} points of test error"
         f" ({best['method']}, {two_by_two_section.where(best['scope'], found)})"
         f"{_longer(inputs, str(best['scope']), gain)}."

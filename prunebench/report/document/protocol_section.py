@@ -51,8 +51,8 @@ def section(inputs: ReportInputs) -> Section:
 def rules() -> tuple[str, ...]:
     """Return the rules that make the comparison fair, each a sentence or more."""
     return (
-        "Training, validation and test images are disjoint. Choices are made on validation; the"
-        " test images are read once, with the last network of the training.",
+        "Training, validation and test samples are disjoint. Choices are made on validation; the"
+        " test samples are read once, with the last network of the training.",
         "Every method prunes the same dense baselines; a difference is between two networks with"
         " the same seed.",
         "Every training is judged twice: at its end, and where early stopping on validation labels"

@@ -58,9 +58,9 @@ def _baselines(cells: pd.DataFrame) -> TableBlock:
     }  # fmt: skip
     return TableBlock(
         columns, rows,
-        "Dense baselines, over seeds. Training error is on the labels trained on; it may be at"
+        "Dense baselines, over seeds. Training error is on the targets trained on; it may be at"
         " most 1 % under label noise and without augmentation. Memorized is the share of"
-        " mislabelled training images whose wrong label is reproduced.",
+        " mislabelled training samples whose wrong target is reproduced.",
     )  # fmt: skip
 
 

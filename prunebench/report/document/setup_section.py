@@ -75,12 +75,12 @@ def _tasks(inputs: ReportInputs) -> TableBlock:
         "Task": NAME, "Classes": NUMBER, "Train": NUMBER, "Validation": NUMBER, "Test": NUMBER,
         "Source": WORDS,
     }  # fmt: skip
-    return TableBlock(columns, rows, "Tasks, with their number of images in each split.")
+    return TableBlock(columns, rows, "Tasks, with their number of samples in each split.")
 
 
 def _regimes(inputs: ReportInputs) -> TableBlock:
     columns = {
-        "Regime": NAME, "Label noise": NUMBER, "Kind of noise": WORDS, "Training images": NUMBER,
+        "Regime": NAME, "Label noise": NUMBER, "Kind of noise": WORDS, "Training samples": NUMBER,
         "Augmentation": WORDS, "Width": NUMBER,
     }  # fmt: skip
     wanted = ("label_noise", "noise", "train_samples", "augmentation", "width")

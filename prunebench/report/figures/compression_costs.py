@@ -30,7 +30,7 @@ class CostAxis:
 
 PRICES = (
     CostAxis("bytes_compressed", "file (kB, log scale)", 1e-3),
-    CostAxis("macs_shrunk", "MACs an image (M, log scale)", 1e-6),
+    CostAxis("macs_shrunk", "MACs an input (M, log scale)", 1e-6),
     CostAxis("latency_ms", "latency (ms, log scale)"),
 )
 CLOCKS = (
@@ -44,12 +44,12 @@ BUDGET = "theoretical_speedup"
     "pareto-{task}",
     "Test error against what the network really costs: bytes of the losslessly compressed file,"
     " multiply-accumulates of the verified shrunk network with dense kernels, measured latency of"
-    " one image; a row a regime (and model), means over seeds. The black line joins the Pareto"
+    " one input; a row a regime (and model), means over seeds. The black line joins the Pareto"
     " front of all that was pruned and the dense network: what no other point beats in both.",
 )
 def pareto(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw a panel for each cost that was measured, with the Pareto front of each."""
-    prices = [price for price in PRICES if measured(cells, price.column)]
+    prices = [price for price in PRICES if _costs(cells, price)]
     if not prices or cells["test_error"].isna().all():
         return None
     rows = bands(cells, ["test_error", *(price.column for price in prices)])
@@ -70,6 +70,11 @@ def pareto(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     for line in grid.panels:
         line[0].set_ylabel("test error (%, log scale)" if wide else "test error (%)")
     return grid.finish()
+
+
+def _costs(cells: pd.DataFrame, price: CostAxis) -> bool:
+    """Return whether a pruned network costs anything: reading an embedding multiplies nothing."""
+    return measured(cells, price.column) and bool((cells[price.column] > 0).any())
 
 
 def _points(

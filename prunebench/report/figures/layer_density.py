@@ -46,7 +46,7 @@ def layers(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     task = cells["task"].iloc[0]
     grid = panels.PanelGrid(
         f"What each layer kept at {percent(at)} sparsity: {task} · {regime}",
-        -(-len(groups) // across), across, {}, ["outlined: filters that kept any weight"],
+        -(-len(groups) // across), across, {}, ["outlined: filters or units that kept any weight"],
         height=1.6, sharey=True,
     )  # fmt: skip
     shares = found["kept"] / found["weights"]

@@ -47,7 +47,7 @@ def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
             fill = "white" if kind == "shuffled" else None
             styles[name] = style.LineStyle(own.colour, own.marker, dashes, fill=fill)
     title = "What the criterion adds to random weights"
-    label = "error of random\n− own (points)"
+    label = "test error of random\n− own (points)"
     return _draw(title, label, pd.concat(tables), styles, context) if tables else None
 
 

@@ -109,7 +109,8 @@ def _panel(
         )  # fmt: skip
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_xlim(-0.5, len(ticks) - 0.5)
-    axes.set_ylim(bottom=0)
+    # from 0 on the margin above what varies is small: half of a point would be cut off
+    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     axes.set_ylabel("test error (%)")
     axes.grid(visible=False, axis="x")
 

@@ -76,7 +76,7 @@ def _task(task: Task, cells: pd.DataFrame) -> str:
     said = listed(f"{size} {split}" for split, size in sizes.items() if size)
     first = f"{int(classes.max())} classes; " if len(classes) else ""
     pixels = f"; {task.image_size}×{task.image_size} pixels" if task.image_size else ""
-    return f"{task.name}{cite(cited_papers.of_task(task))} ({first}{said} images{pixels})"
+    return f"{task.name}{cite(cited_papers.of_task(task))} ({first}{said} samples{pixels})"
 
 
 def _regime(regime: Regime) -> str:
@@ -87,9 +87,9 @@ def _regime(regime: Regime) -> str:
             f"{percent(regime.label_noise)} of the training labels wrong, {regime.noise}{paper}"
         )
     if regime.train_samples is not None:
-        said.append(f"{regime.train_samples:,} training images")
+        said.append(f"{regime.train_samples:,} training samples")
     if regime.train_fraction != 1:
-        said.append(f"{percent(regime.train_fraction)} of the training images")
+        said.append(f"{percent(regime.train_fraction)} of the training samples")
     if regime.augmentation:
         said.append("random crops and flips")
     if regime.width != 1:

@@ -30,12 +30,8 @@ BESIDE = {LEFT_OUT: "gain_left_out", "integrated gain": "integrated"}
 )  # fmt: skip
 def clean_labels(table: PairedCells) -> Judgement:
     """Compare the gain over all clean settings, for each method, with the region of equivalence."""
-    family = table.family
-    if CLEAN not in table.scopes():
-        known = not table.rows["noisy"].isna().all()
-        said = "no regime has clean labels" if known else "the records do not say which regimes"
-        raise MissingRecords(said if known else f"{said} have clean labels (label_noise)")
-    values = in_settings(table.gains, table.scopes()[CLEAN])
+    settings, family = table.settings_with(CLEAN), table.family
+    values = in_settings(table.gains, settings)
     values = values[values["method"].isin(family)]
     alpha, margin = table.analysis.alpha, table.analysis.equivalence
     items = judge_family(table.compare(values, GAIN, CLEAN, "dense", GAIN, margin), alpha)

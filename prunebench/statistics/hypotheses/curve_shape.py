@@ -33,31 +33,13 @@ EVERY = "all methods"
 SIDES = {"rise": HIGHER, "fall": LOWER, "collapse": HIGHER}
 
 
-def noisy_settings(table: PairedCells) -> pd.DataFrame:
-    """Return the settings with noisy labels.
-
-    Raises:
-        MissingRecords: There are none, or their baselines are under-trained.
-    """
-    scopes = table.scopes()
-    if NOISY in scopes:
-        return scopes[NOISY]
-    if table.left_out:
-        raise MissingRecords(
-            f"every baseline with noisy labels is under-trained ({phrases.names(table.left_out)})"
-        )
-    if table.rows["noisy"].isna().all():
-        raise MissingRecords("the records do not say which regimes have noisy labels (label_noise)")
-    raise MissingRecords("no regime has noisy labels")
-
-
 @hypothesis(
     2, "double-descent", "Noisy labels: test error rises, falls, collapses as sparsity grows.",
     "error-compression",
 )  # fmt: skip
 def double_descent(table: PairedCells) -> Judgement:
     """Look for all three phases, for each method over the noisy settings together (joint test)."""
-    family, settings = table.family, noisy_settings(table)
+    settings, family = table.settings_with(NOISY), table.family
     found = in_settings(curve_phases(table, family), settings)
     values = in_settings(phases_per_seed(table, family), settings)
     if found.empty:
@@ -178,7 +160,7 @@ def memorization(table: PairedCells) -> Judgement:
     Beside it at equal compression, since both also change with what is kept alone: over all
     methods and compressions, given the compression that was achieved.
     """
-    family, settings = table.family, noisy_settings(table)
+    settings, family = table.settings_with(NOISY), table.family
     if table.rows["memorized"].isna().all():
         raise MissingRecords("the column memorized is empty")
     alpha = table.analysis.alpha

@@ -86,10 +86,11 @@ def hidden_harm(table: PairedCells) -> Judgement:
             beside,
         )
     worse = [item for item in main if item.decision == HIGHER]
+    curves = plural(len(equal[[*SETTING, "method"]].drop_duplicates()), "curve")
     count = plural(len(equal), "pruned cell")
     absent = [harm.words for harm in HARMS if harm not in there]
     sentence = (
-        f"In the {count} of {equal[[*SETTING, 'method']].drop_duplicates().shape[0]} curves with"
+        f"In the {count} of {curves} with"
         f" test error equal to dense's ({rule}) harm is shown by"
         f" {phrases.of(len(worse), len(main), 'measure')} ({phrases.seeds(main)})."
         f" {_decided(main, alpha)}{_open_words(open_, beside)}{_lower(main)}"

@@ -21,7 +21,12 @@ from prunebench.statistics.counted_cells import (
     under_trained,
 )
 from prunebench.statistics.hypotheses.comparisons import Comparison, compare_each
-from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
+from prunebench.statistics.label_scopes import (
+    ALL,
+    has_noisy_labels,
+    label_scopes,
+    shared_draws,
+)
 from prunebench.statistics.published_results import own
 from prunebench.statistics.sample_error import sample_errors
 from prunebench.statistics.training_outcomes import (
@@ -31,6 +36,7 @@ from prunebench.statistics.training_outcomes import (
     why_not_trained_out,
 )
 from prunebench.storage.records import COMPOSITION, COST, DENSE, IDENTITY, QUALITY, STOPPED
+from prunebench.text.numbers import first_few
 
 SEEDED = [*SETTING, "seed"]
 
@@ -92,9 +98,10 @@ class PairedCells:
     parts: pd.DataFrame  # of each method, and ``control``; the index is the method
     primary: tuple[str, ...]  # the declared family, as far as it was recorded
     absent: tuple[str, ...]  # declared, not recorded
-    left_out: tuple[str, ...]  # settings with under-trained baselines, and their seeds
+    left_out: dict[str, tuple[str, ...]]  # of each scope: settings with under-trained baselines
     why: str = ""  # why cells take no part, with their counts
     recorded: pd.DataFrame = field(default_factory=pd.DataFrame)  # one's own cells, none left out
+    labels: frozenset[str] = frozenset()  # NOISY and CLEAN, as far as a regime has such
     stopped: PairedCells | None = None  # the same of the stopped states, where they were recorded
 
     @property
@@ -139,6 +146,27 @@ class PairedCells:
         Where the records do not say which are noisy, all of them as one scope.
         """
         return label_scopes(self.rows)
+
+    def settings_with(self, labels: str) -> pd.DataFrame:
+        """Return the settings with such labels, NOISY or CLEAN, as a frame of SETTING.
+
+        Raises:
+            MissingRecords: There are none, or none that can be paired; the text says which.
+        """
+        scopes = self.scopes()
+        if labels in scopes:
+            return scopes[labels]
+        if not self.labels:
+            raise MissingRecords(
+                f"the records do not say which regimes have {labels} (label_noise)"
+            )
+        if labels not in self.labels:
+            raise MissingRecords(f"no regime has {labels}")
+        if late := self.left_out.get(labels):
+            raise MissingRecords(
+                f"every baseline with {labels} is under-trained ({first_few(late)})"
+            )
+        raise MissingRecords(f"no cell with {labels} has a finished and trained baseline")
 
     @cached_property
     def gains(self) -> pd.DataFrame:
@@ -204,8 +232,9 @@ class PairedCells:
     def left_out_note(self) -> str:
         """Return a sentence about the under-trained baselines left out; "" without any."""
         said = [f"Left out in pairs: {self.why}."] if self.why else []
-        if self.left_out:
-            shown = "; ".join(self.left_out[:3]) + ("; …" if len(self.left_out) > 3 else "")
+        late = sorted(setting for settings in self.left_out.values() for setting in settings)
+        if late:
+            shown = "; ".join(late[:3]) + ("; …" if len(late) > 3 else "")
             said.append(
                 f"Left out as under-trained: {shown}; a gain over a dense model that has not"
                 " learned its training labels is spurious."
@@ -274,12 +303,12 @@ def _pair(cells: pd.DataFrame, analysis: Analysis, why: pd.Series, late: pd.Seri
     late, out = rows.pop("late").astype(bool), rows.pop("why").astype(str)
     pruned = rows["method"] != DENSE
     reasons = out[pruned & (out != "")].value_counts().sort_index()
-    keys = rows.loc[late, SEEDED].drop_duplicates()
-    left_out = tuple(
-        f"{'/'.join(map(str, setting))} seed{'s' if len(own) > 1 else ''}"
-        f" {', '.join(map(str, sorted(own['seed'])))}"
-        for setting, own in keys.groupby(SETTING, sort=True)
-    )
+    left_out = {
+        scope: _with_seeds(in_settings(rows[late], settings))
+        for scope, settings in label_scopes(rows).items()
+        if late.any()
+    }
+    labels = frozenset(label_scopes(rows)) - {ALL}
     usable = ~late & (out == "") & rows["difference"].notna()
     rows = rows[usable].reset_index(drop=True)
     wanted = analysis.primary or list(parts.index[~parts["control"]])
@@ -288,8 +317,18 @@ def _pair(cells: pd.DataFrame, analysis: Analysis, why: pd.Series, late: pd.Seri
         rows, analysis, parts,
         tuple(sorted(method for method in wanted if method in known)),
         tuple(sorted(method for method in wanted if method not in known)), left_out,
-        _counted_reasons(reasons, int(pruned.sum())), recorded,
+        _counted_reasons(reasons, int(pruned.sum())), recorded, labels,
     )  # fmt: skip
+
+
+def _with_seeds(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return each setting with its seeds: ``t/r/m seeds 0, 1``."""
+    keys = rows[SEEDED].drop_duplicates()
+    return tuple(
+        f"{'/'.join(map(str, setting))} seed{'s' if len(own) > 1 else ''}"
+        f" {', '.join(map(str, sorted(own['seed'])))}"
+        for setting, own in keys.groupby(SETTING, sort=True)
+    )
 
 
 def _counted_reasons(reasons: pd.Series, cells: int) -> str:

@@ -55,8 +55,9 @@ def predictors(table: PairedCells) -> Judgement:
     labels = [PREDICTORS[item.method] for item in main]
     said = phrases.by_decision(main, table.analysis.alpha, unit="", labels=labels)
     sentence = (
-        f"Given sparsity, {len(hold)} of {len(main)} measures of a cell"
-        f" predict{'s' if len(hold) == 1 else ''} its gain (mean partial rank correlation over"
+        f"Given sparsity, {phrases.of(len(hold), len(main), 'measure')} of a cell"
+        f" predict{'s' if 1 in (len(hold), len(main)) else ''} its gain"
+        " (mean partial rank correlation over"
         f" methods and sparsities within a setting and seed, {phrases.seeds(main)}). {said}."
         f" Without regard to sparsity: {_raw(items)}."
         " Cells of one method are alike: that methods differ in both is part of the correlation."

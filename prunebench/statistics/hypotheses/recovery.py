@@ -9,7 +9,6 @@ import pandas as pd
 from prunebench.statistics.estimate import EQUIVALENT, HIGHER, LOWER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import Comparison, judge_family
-from prunebench.statistics.hypotheses.curve_shape import noisy_settings
 from prunebench.statistics.hypotheses.judgements import Judgement, hypothesis, verdict_for_all
 from prunebench.statistics.hypotheses.paired_cells import (
     MissingRecords,
@@ -44,7 +43,7 @@ def rewinding(table: PairedCells) -> Judgement:
     same learning rates as weight rewinding; fine-tuning has rates of its own, and stands beside.
     """
     require_parts(table)
-    settings = noisy_settings(table)
+    settings = table.settings_with(NOISY)
     alike = [pair for pair in _pairs(table, RATE) if not pair.differs]
     unlike = [pair for pair in _pairs(table, RATE) if pair.differs]
     items = _compared(table, alike, settings)

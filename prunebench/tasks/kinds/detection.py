@@ -11,6 +11,7 @@ from pydantic import Field
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
+from prunebench.tasks.boxes import check_boxes
 from prunebench.tasks.positions import counts, squares
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
@@ -75,10 +76,14 @@ class Detection(TaskKind):
                     f" shape {list(part.targets.shape)}"
                 )
             classes = part.targets[..., 4]
-            if (classes < -1).any() or (classes >= len(names)).any():
+            known = (classes >= -1) & (classes < len(names)) & (classes == np.rint(classes))
+            if not known.all():
                 raise PrunebenchError(f"{where}: a box is of none of the {len(names)} classes")
             if not (classes >= 0).any():
                 raise PrunebenchError(f"{where}: no image has a box")
+            height, width = part.inputs.shape[1:3]
+            for image, boxes in enumerate(part.targets):
+                check_boxes(boxes[boxes[:, 4] >= 0], width, height, f"{where}: image {image}")
         return {"names": names}
 
     @property

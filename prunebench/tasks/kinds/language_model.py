@@ -193,6 +193,21 @@ def test_perplexity(p: Predictions) -> float:
 
 
 @TABLE.measure(
+    better="lower", unit="share", formula="min(1, mean over tokens of −log p_y / ln V), V outputs",
+    source="Shannon 1951",
+)  # fmt: skip
+def test_uncertainty(p: Predictions) -> float:
+    """Loss on the test tokens as a share of what guessing among all outputs alike would lose.
+
+    Perplexity is V to this power, of V outputs. Unlike it, this has a bound: a mean over networks
+    is not that of the one that lost everything. A loss that is no number counts as 1.
+    """
+    found = p.outputs["test"]
+    loss = float(found.losses.sum() / (found.targets > 0).sum()) / math.log(p.kind.outputs)
+    return min(1.0, loss) if math.isfinite(loss) else 1.0
+
+
+@TABLE.measure(
     better="lower", unit="share", formula="mean over tokens of [ŷ ≠ y]", source="Jelinek 1977"
 )
 def test_token_error(p: Predictions) -> float:

@@ -11,12 +11,16 @@ from pydantic import PositiveFloat
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.kinds.regression import Regression, RegressionFacts
-from prunebench.tasks.predictions import Floats
+from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
 from prunebench.tasks.task_kind import TaskKind
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
+
+TABLE = MeasureTable("recommendation")  # beside those of regression
+POPULARITY = "test_popularity"
+SHARE = 0.2  # of the training ratings: what the most popular items have, and the least popular
 
 
 @task_kind(
@@ -38,8 +42,7 @@ class RatingFacts(RegressionFacts):
 class Recommendation(Regression):
     """Targets float32 [N], ratings; a network gives [B, 1] in deviations from the mean rating."""
 
-    name = "recommendation"
-    known = RatingFacts
+    name, measures, known = "recommendation", TABLE, RatingFacts
 
     @classmethod
     def check(cls, raw: Raw, task: Task) -> dict[str, Any]:
@@ -66,6 +69,11 @@ class Recommendation(Regression):
         )
         return {**found, "lowest": min(lows), "range": max(highs) - min(lows)}
 
+    def context(self, trained_on: Array, test: Array) -> dict[str, Array]:
+        """Return how popular the items of the test ratings are: see ``popularity``."""
+        places = popularity(trained_on[:, 1], self.facts["items"])
+        return {POPULARITY: places[test[:, 1]].astype(np.float32)}
+
     def error(self, found: Floats, targets: Array) -> float:
         root = math.sqrt(float(self.squares(found, targets).mean())) / self.facts["range"]
         return min(1.0, root) if math.isfinite(root) else 1.0
@@ -76,3 +84,62 @@ class Recommendation(Regression):
     def constant_error(self, targets: Array) -> float:
         """Return the error of always naming the mean of these ratings."""
         return min(1.0, float(np.std(targets, dtype=np.float64)) / self.facts["range"])
+
+
+def popularity(rated: Array, items: int) -> Floats:
+    """Return the place of every item by its ratings [items], in [0, 1]: 0 is the most popular.
+
+    A place is the share of the ratings that more popular items have, and half the share that items
+    as popular as it have, itself included: equals share a place. Items without a rating have 1.
+
+    Args:
+        rated: the item of each training rating [n].
+        items: how many items there are.
+    """
+    counts = np.bincount(rated, minlength=items)
+    sizes, which = np.unique(counts, return_inverse=True)
+    together = np.bincount(which, counts, len(sizes)) / len(rated)  # of all of one size
+    above = np.cumsum(together[::-1])[::-1] - together
+    places: Floats = (above + together / 2)[which]
+    places[counts == 0] = 1.0
+    return places
+
+
+def _among(p: Predictions, low: float, high: float) -> float | None:
+    """Return the error on test ratings of items whose place lies in [low, high); None: none does.
+
+    Results from before places were stored have none either.
+    """
+    if (places := p.context.get(POPULARITY)) is None:
+        return None
+    chosen = (places >= low) & (places < high)
+    if not chosen.any():
+        return None
+    return p.kind.error(p.outputs["test"][chosen], p.targets["test"][chosen])
+
+
+@TABLE.measure(
+    better="lower", unit="share", source="Abdollahpouri 2021",
+    formula="test_error of the most popular items, which have 20 % of the training ratings",
+)  # fmt: skip
+def test_popular_error(p: Predictions) -> float | None:
+    """Rating error on the test ratings of popular items."""
+    return _among(p, 0, SHARE)
+
+
+@TABLE.measure(
+    better="lower", unit="share", source="Abdollahpouri 2021",
+    formula="test_error of the items between the most and the least popular",
+)  # fmt: skip
+def test_middling_error(p: Predictions) -> float | None:
+    """Rating error on the test ratings of items that are neither popular nor rare."""
+    return _among(p, SHARE, 1 - SHARE)
+
+
+@TABLE.measure(
+    better="lower", unit="share", source="Abdollahpouri 2021",
+    formula="test_error of the least popular items, which have 20 % of the training ratings",
+)  # fmt: skip
+def test_rare_error(p: Predictions) -> float | None:
+    """Rating error on the test ratings of rare items, those without a training rating included."""
+    return _among(p, 1 - SHARE, math.inf)

@@ -14,6 +14,7 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report import document as paper
 from prunebench.report import reader_warnings
 from prunebench.report.document import (
+    answers_section,
     first_section,
     length_section,
     sanity_section,
@@ -91,6 +92,9 @@ def test_a_largest_gain_stands_beside_that_of_training_longer(judged: pd.DataFra
         ({"a": (-2.0, -2.8, -1.2), "b": (-0.4, -0.6, 0.0)},
          "none of 2 pruned networks is shown to generalize better than the dense network: the best"
          " has a gain of −0.4 [−0.6, 0.0] points of test error (b, clean)."),
+        ({"a": (-2.0, -2.8, -1.2)},
+         "the one pruned network is not shown to generalize better than the dense network: its gain"
+         " is −2.0 [−2.8, −1.2] points of test error (a, clean)."),
     ],
 )  # fmt: skip
 def test_the_gain_that_is_named_is_one_that_is_shown(
@@ -133,6 +137,20 @@ def test_records_of_before_say_what_they_lack(cells: pd.DataFrame) -> None:
 def test_without_a_method_there_is_nothing_to_compare(judged: pd.DataFrame) -> None:
     dense = inputs_of(judged[judged["method"] == "dense"])
     assert "no method beside dense" in text_of(two_by_two_section.section(dense))
+
+
+def test_where_no_training_came_to_its_end_that_is_the_reason(judged: pd.DataFrame) -> None:
+    clean = judged[(judged["regime"] == "clean") & (judged["sparsity"] >= 0)].copy()
+    clean.loc[clean["method"] != "dense", "training_outcome"] = "under-trained"
+    given = inputs_of(clean)
+    assert "a training failed or had not come to its end" in text_of(first_section.section(given))
+    answers = " ".join(text_of(each) for each in answers_section.sections(given))
+    assert "No sparsity can be chosen: at each, half or more of the trainings" in answers
+    dense = text_of(first_section.section(inputs_of(clean[clean["method"] == "dense"])))
+    assert "There is no pruned network" in dense
+    said = " ".join(reader_warnings.of_report(given))
+    assert "still fell when training ended; a gain there may" in said
+    assert "wrong labels such" not in said
 
 
 def test_a_gain_that_turns_into_a_loss_is_told(inputs: ReportInputs) -> None:

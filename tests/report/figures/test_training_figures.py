@@ -41,6 +41,28 @@ def test_the_errors_of_both_states_stand_in_one_panel(judged: pd.DataFrame) -> N
     assert found == pytest.approx(wanted.to_list())
 
 
+def test_errors_that_lie_close_together_are_not_cut_off_at_the_top(judged: pd.DataFrame) -> None:
+    close = judged[judged["regime"] == "clean"].copy()
+    for name in ("test_error", "stopped_test_error"):
+        close[name] = 0.9 + close[name] / 100
+    drawn = figures.draw("two-by-two-{task}", close, DECLARED)
+    assert drawn is not None
+    [axes] = drawn.axes
+    highest = max(float(np.max(line.get_ydata())) for line in axes.lines if line.get_marker() != "")
+    low, high = axes.get_ylim()
+    assert low == 0
+    assert highest + 0.03 * (high - low) < high
+
+
+def test_a_cost_that_no_network_has_makes_no_panel(judged: pd.DataFrame) -> None:
+    priced = judged.assign(bytes_compressed=1000.0 * judged["seed"] + 1000, macs_shrunk=1e6)
+    for macs, panels in ((1e6, 2), (0.0, 1)):
+        drawn = figures.draw("pareto-{task}", priced.assign(macs_shrunk=macs), DECLARED)
+        assert drawn is not None
+        per_setting = {axes.get_xlabel() for axes in drawn.axes if axes.get_xlabel()}
+        assert len(per_setting) == panels
+
+
 def test_highlighted_methods_alone_are_in_colour(judged: pd.DataFrame) -> None:
     context = FigureContext.of(judged[judged["regime"] == "clean"], DECLARED, highlight=["imp"])
     assert context.highlight == ("imp", "imp-10x", "imp-3x")

@@ -22,7 +22,7 @@ from tests.messages import unsaid
 def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
     assert inputs.experiment is not None
     said = {p.heading: p.text for p in methods_text.paragraphs(inputs, inputs.experiment)}
-    assert "200 training, 297 validation and 1,000 test images" in said["Data"]
+    assert "200 training, 297 validation and 1,000 test samples" in said["Data"]
     assert unsaid(said["Data"], "noisy-40 (40 %", "wrong, symmetric [@zhang2017])") == []
     assert "34 epochs (fine-tuning: 12) in batches of 50" in said["Training"]
     assert "8 seeds" in said["Training"]
@@ -46,8 +46,8 @@ def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
         ({"label_noise": 0.4, "noise": "pair-flip"},
          "40 % of the training labels wrong, pair-flip [@han2018]"),
         ({"train_fraction": 0.1, "augmentation": True},
-         "10 % of the training images, random crops and flips"),
-        ({"width": 2.0, "train_samples": 1200}, "1,200 training images, 2 times as many channels"),
+         "10 % of the training samples, random crops and flips"),
+        ({"width": 2.0, "train_samples": 1200}, "1,200 training samples, 2 times as many channels"),
     ],
 )  # fmt: skip
 def test_regimes_are_described(regime: dict, wanted: str, inputs: ReportInputs) -> None:

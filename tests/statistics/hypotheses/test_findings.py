@@ -22,7 +22,17 @@ from prunebench.statistics.hypotheses import (
     curve_shape,
     findings,
 )
-from tests.statistics.hypotheses.planted import METHODS, PARTS, Plan, Regime, cells, descent, none
+from tests.statistics.hypotheses.planted import (
+    CLEAN,
+    METHODS,
+    NOISY,
+    PARTS,
+    Plan,
+    Regime,
+    cells,
+    descent,
+    none,
+)
 
 FIGURES = [
     "forest", "error-compression", "memorized-recovered", "controls", "controls", "criterion",
@@ -146,3 +156,41 @@ def test_the_table_is_left_as_it_was() -> None:
     before = BASE.copy(deep=True)
     findings(BASE, FAMILY)
     pd.testing.assert_frame_equal(BASE, before)
+
+
+@pytest.mark.parametrize(
+    ("regimes", "late", "said"),
+    [
+        # without a noisy regime nothing is said of one, whatever became of the baselines
+        ((CLEAN,), "clean", {1: "every baseline with clean labels is under-trained (t/clean/m",
+                             2: "no regime has noisy labels", 3: "no regime has noisy labels",
+                             7: "no regime has noisy labels"}),
+        ((CLEAN, NOISY), "clean", {1: "every baseline with clean labels is under-trained"}),
+        ((NOISY,), "noisy-40", {1: "no regime has clean labels",
+                                2: "every baseline with noisy labels is under-trained",
+                                7: "every baseline with noisy labels is under-trained"}),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_labels_is_true_of_the_grid(
+    regimes: tuple[Regime, ...], late: str, said: dict[int, str]
+) -> None:
+    table = cells(Plan(dict.fromkeys(METHODS, none), regimes=regimes, seeds=2))
+    dense = (table["method"] == "dense") & (table["regime"] == late)
+    table["training_outcome"] = np.where(dense, "under-trained", "trained-out")
+    found = {each.number: each for each in findings(table, Analysis())}
+    for number, words in said.items():
+        assert found[number].verdict == UNTESTED
+        assert words in found[number].sentence
+    others = [each.sentence for number, each in found.items() if number not in said]
+    if NOISY not in regimes:
+        assert not any("noisy" in sentence for sentence in others)
+    if CLEAN not in regimes:
+        assert not any("clean labels" in sentence.lower() for sentence in others)
+
+
+def test_what_failed_is_not_called_absent() -> None:
+    table = cells(Plan({"rewind": none}, regimes=(CLEAN, NOISY), seeds=2))
+    lost = (table["method"] == "dense") & (table["regime"] == NOISY.name)
+    table.loc[lost, ["status", "test_error"]] = ["failed", np.nan]
+    found = {each.number: each for each in findings(table, Analysis())}
+    assert "no cell with noisy labels has a finished and trained baseline" in found[2].sentence

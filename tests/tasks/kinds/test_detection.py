@@ -161,6 +161,30 @@ def test_other_outputs_and_boxes_are_refused(make_task: MakeTask) -> None:
         Detection.check(Raw(Split(images, boxes), names=("a", "b")), task)
 
 
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((0, 0, 33, 9, 0), r"val: image 1: box 1 \(0, 0, 33, 9\) reaches out .* 32x24"),
+        ((0, 0, 9, 25, 0), "reaches out"), ((-1, 0, 9, 9, 0), "reaches out"),
+        ((9, 0, 2, 9, 0), "is empty"), ((float("nan"), 0, 9, 9, 0), "is empty"),
+        ((0, 0, 9, 9, 0.5), "a box is of none of the 2 classes"),
+        ((0, 0, 9, 9, float("nan")), "a box is of none of the 2 classes"),
+    ],
+)  # fmt: skip
+def test_boxes_of_any_source_lie_in_their_images(
+    make_task: MakeTask, box: tuple[float, ...], message: str
+) -> None:
+    task = make_task(kind="detection", image_size=32)
+    images = np.zeros((2, 24, 32, 1), np.uint8)
+    boxes = np.tile(np.array([0, 0, 32, 24, 1], np.float32), (2, 1, 1))
+    Detection.check(Raw(Split(images, boxes), names=("a", "b")), task)
+    wrong = boxes.copy()
+    wrong[1, 0] = box
+    raw = Raw(Split(images, boxes), val=Split(images, wrong), names=("a", "b"))
+    with pytest.raises(PrunebenchError, match=message):
+        Detection.check(raw, task)
+
+
 @given(seed=st.integers(0, 1000), share=st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
 def test_shifted_boxes_are_elsewhere_and_as_large(seed: int, share: float) -> None:

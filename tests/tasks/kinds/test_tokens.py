@@ -58,6 +58,27 @@ def test_a_translation_is_exact_or_not() -> None:
     assert measured["test_perplexity"] == pytest.approx(math.exp(mean))
 
 
+@pytest.mark.parametrize(
+    ("of_target", "share"),
+    [
+        # four outputs: 1/4 is guessing, 1/2 half of it, certainty nothing, and wrong is no more
+        ([1 / 4] * 3, 1.0), ([1 / 2] * 3, 0.5), ([1.0] * 3, 0.0), ([1e-30] * 3, 1.0),
+        ([1.0, 1 / 4, 1 / 2], 0.5), ([0.0, 1.0, 1.0], 1.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [LanguageModel(WORDS), Translation(WORDS)])
+def test_uncertainty_is_the_loss_over_that_of_guessing(
+    kind: LanguageModel, of_target: list[float], share: float
+) -> None:
+    targets = np.array([[1, 2, 3, 0]])
+    with np.errstate(divide="ignore"):
+        losses = np.append(-np.log(of_target), 0.0)  # the padding does not count
+    stored = np.stack([np.ones((1, 4)), losses[None], targets], -1)
+    splits = dict.fromkeys(("train", "val", "test"), stored)
+    found = quality(Predictions(kind, splits, dict.fromkeys(splits, targets), targets, stored))
+    assert found["test_uncertainty"] == pytest.approx(share)
+
+
 def test_an_exact_sequence_is_what_greedy_decoding_gives() -> None:
     """A network without a state beside the tokens read: a table of which follows which."""
     kind = Translation(WORDS)

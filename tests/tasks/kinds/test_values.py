@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation.generalization import quality
-from prunebench.tasks.kinds.recommendation import Recommendation
+from prunebench.tasks.kinds.recommendation import Recommendation, popularity
 from prunebench.tasks.kinds.regression import Regression
 from prunebench.tasks.predictions import Predictions
 from prunebench.tasks.raw import Raw, Split
@@ -70,3 +70,36 @@ def test_a_rating_error_is_a_share_of_the_range(make_task: MakeTask) -> None:
         Recommendation.check(few, task)
     with pytest.raises(PrunebenchError, match="does not say how many users"):
         Recommendation.check(Raw(Split(pairs, ratings)), task)
+
+
+def test_popularity_by_hand() -> None:
+    # ten ratings: item 2 has five, items 0 and 4 two each, item 1 one, item 3 none
+    rated = np.array([2, 0, 2, 4, 2, 1, 2, 4, 0, 2])
+    assert popularity(rated, 5).tolist() == pytest.approx([0.7, 0.95, 0.25, 1, 0.7])
+
+
+def test_errors_of_popular_and_rare_items_by_hand() -> None:
+    # item 0 has 3 of 20 training ratings, item 1 one, items 2 to 9 two each: the places of these
+    # are 0.15 + 0.4, of item 0 0.075, of item 1 0.975, of item 10 1
+    items = np.array([0, 0, 0, 1, *np.repeat(np.arange(2, 10), 2)])
+    kind = Recommendation({"mean": 3, "std": 1, "range": 4, "users": 3, "items": 11})
+    trained_on = np.stack([np.zeros_like(items), items], 1)
+    asked = np.array([[1, 0], [1, 0], [2, 5], [1, 1], [2, 10]])
+    context = kind.context(trained_on, asked)
+    assert context["test_popularity"].tolist() == pytest.approx([0.075, 0.075, 0.55, 0.975, 1])
+    ratings = np.array([3.0, 3, 3, 3, 3])
+    stored = dict.fromkeys(("train", "val", "test"), np.array([4.0, 3, 5, 3, 1]))
+    same = dict.fromkeys(stored, ratings)
+    p = Predictions(kind, stored, same, ratings, stored["test"], context=context)
+    found = quality(p)
+    assert found["test_popular_error"] == pytest.approx(np.sqrt(1 / 2) / 4)
+    assert found["test_middling_error"] == pytest.approx(2 / 4)
+    assert found["test_rare_error"] == pytest.approx(np.sqrt(4 / 2) / 4)
+    # of no such item nothing is known
+    popular = Predictions(
+        kind, stored, same, ratings, stored["test"], context={"test_popularity": np.zeros(5)}
+    )
+    assert quality(popular)["test_rare_error"] is None
+    assert quality(popular)["test_popular_error"] == pytest.approx(quality(popular)["test_error"])
+    without = Predictions(kind, stored, same, ratings, stored["test"])
+    assert quality(without)["test_popular_error"] is None
