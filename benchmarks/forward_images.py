@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
@@ -59,7 +60,8 @@ class Count:
 
 
 def _phase() -> str:
-    frame, within = sys._getframe(2), "other"
+    frame: FrameType | None = sys._getframe(2)
+    within = "other"
     while frame is not None:
         name = frame.f_code.co_name
         if name == "stopped_predictions":  # which calls the one inside it
