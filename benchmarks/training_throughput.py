@@ -19,6 +19,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from prunebench.experiment.settings import Augmentation, Model, Training
+from prunebench.tasks.kinds.classification import Classification
+from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
 from prunebench.training.loop import Samples, learning_rate, train
 
@@ -88,9 +90,11 @@ def main() -> None:
     images = torch.randint(0, 256, shape, dtype=torch.uint8)
     labels = torch.randint(0, 10, (given.images,))
     settings = Model(name=given.model)
+    facts = NetworkFacts.of_images(10, given.channels, given.size)
+    kind = Classification({"names": [str(label) for label in range(10)]})
 
     def build() -> nn.Module:
-        return models.create(settings, 10, given.channels, given.size, seed=0).to(device)
+        return models.create(settings, facts, seed=0).to(device)
 
     def normalize(batch: torch.Tensor) -> torch.Tensor:
         scaled = batch.to(torch.float32).sub_(127.5).div_(127.5)
@@ -99,7 +103,7 @@ def main() -> None:
     augmentation = Augmentation(crop=given.crop, flip=True) if given.crop else None
     samples = Samples(
         images.to(device), labels.to(device), images[:1].to(device), labels[:1].to(device),
-        normalize, augmentation,
+        kind, normalize, augmentation,
     )  # fmt: skip
     training = Training(
         epochs=given.epochs, batch_size=given.batch, validate_every=given.epochs + 1

@@ -167,6 +167,14 @@ def dirty(cells: pd.DataFrame) -> int:
     return int(flags(cells["dirty"]).fillna(False).sum()) if "dirty" in cells.columns else 0
 
 
+def _mixed_precisions(cells: pd.DataFrame) -> int:
+    """Return of how many baselines networks were trained in several precisions."""
+    if "precision" not in cells.columns:
+        return 0
+    kinds = cells.groupby(["task", "regime", "model", "seed"])["precision"].nunique()
+    return int((kinds > 1).sum())
+
+
 def _settings(inputs: ReportInputs) -> Iterator[str]:
     analysis = inputs.analysis
     if inputs.experiment is None:
@@ -202,6 +210,11 @@ def _cells(inputs: ReportInputs) -> Iterator[str]:
 def _origin(inputs: ReportInputs) -> Iterator[str]:
     if names := differing(inputs.cells):
         yield f"Not all records were made alike. They differ in: {', '.join(names)}."
+    if count := _mixed_precisions(inputs.cells):
+        yield (
+            f"Of {plural(count, 'baseline')} some networks were trained in float32 and others in"
+            " bfloat16: what tells them apart may be rounding."
+        )
     if count := dirty(inputs.cells):
         yield (
             f"{count} of {len(inputs.cells)} cells were computed in a checkout that differed"

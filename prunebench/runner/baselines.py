@@ -16,6 +16,7 @@ from prunebench.experiment.jobs import Baseline
 from prunebench.pruning.curve import Cost
 from prunebench.runner.device import named_operations
 from prunebench.runner.job_context import JobContext
+from prunebench.runner.training_precision import TYPES, precision_of
 from prunebench.storage import cell_files
 from prunebench.storage.files import write_json
 from prunebench.storage.hashing import derive_seed
@@ -56,14 +57,16 @@ def _compute(job: JobContext, cell: Cell, folder: Path) -> dict[str, Any]:
     baseline, identity = cell.baseline, job.identity(cell)
     samples, applied = job.samples(baseline)
     model, training = job.build(baseline), baseline.training
+    compute, example = job.plan.experiment.compute, samples.normalize(samples.inputs[:1])
+    precision = precision_of(compute, model, example)
     cell_files.save_tensors(folder / INITIAL, model.state_dict())
     zero_branches = models.zero_branches(model)
     states = _Kept(model, training.rewind_epochs)
     checkpoints = job.checkpoints(cell, identity)
     run = train(
         model, samples, training, seed=derive_seed("order", *baseline.key),
-        rate=learning_rate(training), stop=training.epochs, precision=job.precision,
-        compile=job.plan.experiment.compute.compile, after_epoch=states.look,
+        rate=learning_rate(training), stop=training.epochs, precision=TYPES[precision],
+        compile=compute.compile, after_epoch=states.look,
         hooks=Hooks(memory=Memory(states.keep, states.recall)), checkpoints=checkpoints,
     )  # fmt: skip
     files = [INITIAL, WEIGHTS, PREDICTIONS, TARGETS, FACTS, HISTORY, *states.write(folder)]
@@ -84,7 +87,7 @@ def _compute(job: JobContext, cell: Cell, folder: Path) -> dict[str, Any]:
     cost = Cost().and_run(run)
     record = job.record(cell) | sizes | {
         "identity": identity, "label_hash": applied.label_hash, "code_hash": cell.code,
-        "zero_init_last": zero_branches,
+        "zero_init_last": zero_branches, "precision": precision,
     }  # fmt: skip
     job.save(folder, record, model, predictions, run, cost, files)
     return record

@@ -12,8 +12,8 @@ from prunebench.compression.timing import device_name
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.jobs import Baseline
-from prunebench.runner.cached_results import stored_identity
 from prunebench.runner.job_context import JobContext
+from prunebench.runner.stored_results import stored_identity
 from prunebench.storage.files import read_sealed, write_sealed
 from prunebench.storage.hashing import digest
 from prunebench.storage.layout import CHANNELS

@@ -24,6 +24,7 @@ from prunebench.runner.device import named_operations
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.smaller_trainings import smaller_of
 from prunebench.runner.timed_candidates import stopwatch_of
+from prunebench.runner.training_precision import TYPES, precision_after
 from prunebench.storage import cell_files
 from prunebench.storage.files import sha256_file
 from prunebench.storage.hashing import derive_seed, digest
@@ -98,6 +99,7 @@ def curve_of(
     baseline, method = cells[0].baseline, _method(cells[0])
     samples, _ = job.samples(baseline)
     folder, training = cells[0].dense.folder, baseline.training
+    compute = job.plan.experiment.compute
     # another length of recovery is the same training, longer: it draws the same
     seed = derive_seed("curve", *baseline.key, method.base_method or method.name)
     files = {0: INITIAL, training.epochs: WEIGHTS}
@@ -122,8 +124,8 @@ def curve_of(
     return Curve(
         method=method, training=training, prunable=job.plan.experiment.prunable, seed=seed,
         baseline_seed=derive_seed("order", *baseline.key), build=build, states=states,
-        samples=samples, finished=finished, precision=job.precision,
-        compile=job.plan.experiment.compute.compile,
+        samples=samples, finished=finished,
+        precision=TYPES[precision_after(dense, compute, job.device)], compile=compute.compile,
         baseline_cost=Cost(dense["train_epochs"], dense["train_seconds"]),
         calibration=_calibration(job, samples, baseline), build_anew=build_anew,
         checkpoints=checkpoints, stopwatch=stopwatch_of(job, samples, baseline),
@@ -200,6 +202,7 @@ def _write_cell(
         "calibration_loss": search.loss, "expected_calibration_loss": search.expected_loss,
         "budget_miss": search.budget_miss,
         "zero_init_last": dense["zero_init_last"],
+        "precision": precision_after(dense, job.plan.experiment.compute, job.device),
         "tied_share": tied_share(pruned.masks, layers.prunable),
         "trained_shrunk": pruned.run.shrunk,
         "trained_shrunk_message": pruned.run.why_masked or None,

@@ -42,7 +42,7 @@ from prunebench.tasks.task_data import TaskData, load
 from prunebench.training import models
 from prunebench.training.checkpoints import Checkpoints
 from prunebench.training.loaded_weights import hash_of_tensors
-from prunebench.training.loop import Run, Samples, precision_of, predict
+from prunebench.training.loop import Run, Samples, predict
 
 
 class JobContext:
@@ -52,7 +52,6 @@ class JobContext:
         self.plan = plan
         self.device = set_up(plan.experiment.compute)
         self.data: TaskData = load(data).to(self.device)
-        self.precision = precision_of(plan.experiment.compute, self.device)
         # the last baseline's data stay at hand for the next curve on it
         self._samples: tuple[Baseline, tuple[Samples, AppliedRegime]] | None = None
         self._weights: dict[str, str] = {}  # hashes of loaded weights, by the network's settings

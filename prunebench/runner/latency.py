@@ -16,10 +16,10 @@ from prunebench.errors import Refused
 from prunebench.evaluation.stored_network import Subject
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
-from prunebench.runner.cached_results import cached
 from prunebench.runner.channels import round_to
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
+from prunebench.runner.stored_results import compute_once
 from prunebench.storage.layout import LATENCY, LAYER_MS
 from prunebench.storage.records import DENSE
 
@@ -60,7 +60,7 @@ def compute_latency(job: JobContext, cell: Cell) -> None:
     ]  # fmt: skip
     if each:
         said += [LAYER_MS, code_hash([Path(layer_times.__file__)])]
-    cached(cell, LATENCY, said, compute)
+    compute_once(cell, LATENCY, said, compute)
 
 
 def _networks(subject: Subject, dense: nn.Module) -> dict[str, nn.Module]:

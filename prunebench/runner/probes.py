@@ -8,11 +8,11 @@ from prunebench.experiment import registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.code_identity import code_hash
 from prunebench.experiment.part_kinds import Probe
-from prunebench.runner.cached_results import cached
 from prunebench.runner.channels import round_to
 from prunebench.runner.dense_sensitivity import sensitivities
 from prunebench.runner.job_context import JobContext
 from prunebench.runner.rebuilt_network import subject_of
+from prunebench.runner.stored_results import compute_once
 from prunebench.storage.layout import PROBES, SENSITIVITY
 
 
@@ -42,4 +42,4 @@ def compute_probes(job: JobContext, cell: Cell) -> None:
             [method.settings() for method in alone], job.plan.experiment.sparsities,
             code_hash(job.plan.sensitivity_sources()),
         ]  # fmt: skip
-    cached(cell, PROBES, said, compute)
+    compute_once(cell, PROBES, said, compute)

@@ -34,7 +34,7 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(
         ("machine", "packages", "cells", "commits", "data_hashes", "hub_commits"), dict
     ),
-    **dict.fromkeys(("code_hashes", "devices", "threads"), list),
+    **dict.fromkeys(("code_hashes", "devices", "precisions", "threads"), list),
     **dict.fromkeys(("command", "started", "ended", "system", "python", "experiment"), str),
 }
 _WORDS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
@@ -392,6 +392,7 @@ def experiment_origin(
         },
         "code_hashes": _distinct(rows, "code_hash"),
         "devices": _distinct(rows, "device"),
+        "precisions": _distinct(rows, "precision"),
         "threads": _distinct(rows, "threads"),
         "command": command(),
         "started": begun,

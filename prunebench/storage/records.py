@@ -43,8 +43,8 @@ SIZE = (
 # what came of shrinking, and why
 SHRUNK = ("shrink", "shrink_message")
 # whether recovery trained the network without its removed units, of methods that remove any, and
-# why it did not
-TRAINED = ("trained_shrunk", "trained_shrunk_message")
+# why it did not; and the precision of training, float32 or bfloat16
+TRAINED = ("trained_shrunk", "trained_shrunk_message", "precision")
 SPLITS = ("train", "val", "test")
 CORRUPTIONS = ("noise", "blur", "contrast", "pixelation")
 # measures that are also taken where early stopping would have ended the training

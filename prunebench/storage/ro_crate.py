@@ -64,7 +64,8 @@ _MADE = {
     "lock_hash": "SHA-256 of the lock file", "commits": "commits of the records",
     "hub_commits": "commits of the Hugging Face Hub that networks came from",
     "dirty_cells": "records that were computed in a checkout that differed from its commit",
-    "devices": "what networks were trained on", "threads": "threads of a job",
+    "devices": "what networks were trained on", "precisions": "in which they were trained",
+    "threads": "threads of a job",
     "wall_seconds": "seconds that the command took to the last record",
 }  # fmt: skip
 

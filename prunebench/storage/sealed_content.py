@@ -29,7 +29,9 @@ from prunebench.storage.records import (
 
 Row = dict[str, Any]
 _NUMBERS = frozenset((*SIZE, *QUALITY, *COST, "seed", "sparsity", "train_loss_fall"))
-_TEXTS = frozenset((*COORDINATES[:4], "identity", "status", "message", "kind", "nondeterministic"))
+_TEXTS = frozenset((
+    *COORDINATES[:4], "identity", "status", "message", "kind", "nondeterministic", "precision",
+))  # fmt: skip
 _PLACE = frozenset(COORDINATES)
 _TABLES = {
     "cells": COLUMNS, "latency": LATENCY_COLUMNS, "layers": LAYER_COLUMNS,

@@ -22,13 +22,14 @@ from prunebench.storage.layout import Layout
 from prunebench.tracking.connect import (
     connect,
     open_experiment,
+    quick_commits,
     reaching_mlflow,
     shown,
     sqlite_path,
 )
 from prunebench.tracking.experiment_run import experiment_run
+from prunebench.tracking.mlflow_export import CellCounts, RunSync
 from prunebench.tracking.mlflow_runs import read_runs
-from prunebench.tracking.sync import CellCounts, RunSync
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     ours = sqlite_path(uri) == layout.database.resolve()
     if ours:
         _refuse_links(layout)
-    with reaching_mlflow(layout, uri):
+    with reaching_mlflow(layout, uri), quick_commits(ours):
         client = connect(uri, ours)
         number = open_experiment(client, name, uri)
         sync = RunSync(client, number, owner, top, runs)

@@ -107,6 +107,34 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+@contextmanager
+def quick_commits(ours: bool) -> Iterator[None]:
+    """Let SQLite hand its commits to the system without waiting for the disk.
+
+    MLflow commits six times for each run. A process that is killed loses nothing by it; a power cut
+    may damage the file, which is then put aside and made again.
+
+    Args:
+        ours: whether the store is the file beside the results, which can be made again. Other
+            stores wait for the disk.
+    """
+    if not ours:
+        yield
+        return
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    event.listen(Engine, "connect", _do_not_wait)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", _do_not_wait)
+
+
+def _do_not_wait(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA synchronous = OFF")
+
+
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a SQLite address; None for other addresses and for memory."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)

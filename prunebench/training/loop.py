@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
-from prunebench.experiment.settings import Augmentation, Compute, Training
+from prunebench.experiment.settings import Augmentation, Training
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import epoch_batches, steps_per_epoch
 from prunebench.tasks.task_kind import TaskKind
@@ -165,16 +165,6 @@ def learning_rate(training: Training) -> Rate:
         return after(epoch) * min(1.0, epoch / warmup) if warmup else after(epoch)
 
     return rate
-
-
-def precision_of(compute: Compute, device: torch.device) -> torch.dtype | None:
-    """Return the type to autocast to, None for none; ``auto`` is bfloat16 on a GPU that has it."""
-    if compute.precision == "float32":
-        return None
-    if compute.precision == "bfloat16":
-        return torch.bfloat16
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if fast else None
 
 
 @contextmanager

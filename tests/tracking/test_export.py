@@ -16,7 +16,7 @@ from prunebench import tracking
 from prunebench.storage import records
 from prunebench.storage.layout import Layout
 from prunebench.tracking import export, tracking_uri
-from prunebench.tracking import sync as syncing
+from prunebench.tracking import mlflow_export as syncing
 from tests.tracking import helpers as made_up
 from tests.tracking.looking import assert_equal_to_files, counts, refused, runs_of
 

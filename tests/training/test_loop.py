@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
 
-from prunebench.experiment.settings import Augmentation, Compute, Training
+from prunebench.experiment.settings import Augmentation, Training
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import epoch_batches
 from prunebench.training.loop import (
@@ -23,7 +23,6 @@ from prunebench.training.loop import (
     Samples,
     constant,
     learning_rate,
-    precision_of,
     predict,
     train,
 )
@@ -254,9 +253,6 @@ def test_divergence_is_told(samples) -> None:
 
 
 def test_bfloat16(samples) -> None:
-    assert precision_of(Compute(precision="bfloat16"), torch.device("cpu")) is torch.bfloat16
-    assert precision_of(Compute(precision="float32"), torch.device("cpu")) is None
-    assert precision_of(Compute(), torch.device("cpu")) is None
     model, other, seen = network(), network(), []
     handle = model[0].register_forward_hook(lambda m, i, o: seen.append((m.training, o.dtype)))
     run = trained(model, samples, settings(), precision=torch.bfloat16)

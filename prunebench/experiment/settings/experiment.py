@@ -44,7 +44,7 @@ class Compute(Settings):
     threads: int = Field(1, gt=0, le=1024)
     """CPU threads of each job. Another number may give other bits."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of forward passes; auto: bfloat16 on a GPU that supports it, else float32."""
+    """Precision of training; auto: bfloat16 where instructions make it faster, else float32."""
     compile: bool = False
     """Whether to train with torch.compile, which pays off in long trainings on a GPU."""
     train_shrunk: bool = True

@@ -32,7 +32,7 @@ BITS = (
 )  # fmt: skip
 ENVIRONMENT = (
     "python_version", "torch_version", "torchvision_version", "timm_version", "device", "processor",
-    "threads", "commit", "dirty", "lock_hash", "code_hash", "config_hash",
+    "precision", "threads", "commit", "dirty", "lock_hash", "code_hash", "config_hash",
 )  # fmt: skip
 # where these are recorded and the same, on a CPU, so are the bits
 DECIDES_BITS = (
@@ -127,7 +127,9 @@ def compare(
 
 def _same_bits_expected(record: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
     known = all(_text(record.get(name)) for name in DECIDES_BITS)
-    alike = all(same(record.get(name), here.get(name)) for name in DECIDES_BITS)
+    # older records do not tell the precision, which was then the one that their settings say
+    deciding = [name for name in (*DECIDES_BITS, "precision") if name in record]
+    alike = all(same(record[name], here.get(name)) for name in deciding)
     return known and alike and _text(record.get("device")) == _text(here.get("device")) == "cpu"
 
 

@@ -73,8 +73,11 @@ def rerun(
     Raises:
         PrunebenchError: data are missing, or a baseline cannot be computed here.
     """
-    multiples = stored.multiples
-    plans = {cell: reduced(stored.experiment, cell, multiples.get(cell, 1)) for cell in cells}
+    multiples, in_float32 = stored.multiples, stored.in_float32
+    plans = {
+        cell: reduced(stored.experiment, cell, multiples.get(cell, 1), cell in in_float32)
+        for cell in cells
+    }
     code = {cell: foreign_code.of_experiment(plans[cell]) for cell in cells}
     say_trusted(file for files in code.values() for file in files if trust_code)
     left = {cell: needs(files) for cell, files in code.items() if files and not trust_code}

@@ -46,6 +46,19 @@ class Stored:
             cell: int(told.iloc[at]) for cell, at in self.rows.items() if pd.notna(told.iloc[at])
         }
 
+    @property
+    def in_float32(self) -> set[Coordinates]:
+        """The cells that were trained in float32 on a CPU.
+
+        Those that do not tell are among them: under ``precision: auto`` all were at that time.
+        """
+        told, device = (
+            self.raw[column] if column in self.raw else pd.Series(None, self.raw.index)
+            for column in ("precision", "device")
+        )
+        single = (device == "cpu") & (told.isna() | (told == "float32"))
+        return {cell for cell, at in self.rows.items() if single.iloc[at]}
+
 
 def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     """Read ``config.json``, ``cells.csv`` and, where it is there, ``provenance.json``.
@@ -126,7 +139,9 @@ def draw(cells: Iterable[Coordinates], count: int, seed: int) -> list[Coordinate
     return sorted(generator.sample(chosen, min(count, len(chosen))))
 
 
-def reduced(experiment: Experiment, cell: Coordinates, multiple: int = 1) -> Experiment:
+def reduced(
+    experiment: Experiment, cell: Coordinates, multiple: int = 1, float32: bool = False
+) -> Experiment:  # fmt: skip
     """Return an experiment that has one cell and its baseline alone.
 
     Names stay, and so do seeds and bits.
@@ -136,6 +151,7 @@ def reduced(experiment: Experiment, cell: Coordinates, multiple: int = 1) -> Exp
         cell: the cell, which is not dense.
         multiple: of channels that its smaller network keeps, where the configuration has that
             measured.
+        float32: whether ``precision: auto`` was float32 where it was recorded.
 
     Raises:
         PrunebenchError: the experiment does not have the cell.
@@ -149,8 +165,10 @@ def reduced(experiment: Experiment, cell: Coordinates, multiple: int = 1) -> Exp
         raise PrunebenchError(f"{cell}: the configuration has no such seed")
     # what was measured counts here too, on whatever machine
     rounding = {"round_to": multiple} if experiment.probes.finds_channels else {}
+    single = {"precision": "float32"} if float32 and experiment.compute.precision == "auto" else {}
     return experiment.model_copy(
         update={
+            "compute": experiment.compute.model_copy(update=single),
             "tasks": [_named(experiment.tasks, cell, "task")],
             "regimes": [_named(experiment.regimes, cell, "regime")],
             "models": [_named(experiment.models, cell, "model")],

@@ -25,10 +25,10 @@ def mlflow(folder: Path) -> Reader:
     import mlflow.tracking  # noqa: F401  # asks uname for the processor, once
 
     from prunebench import tracking
-    from prunebench.tracking import sync
+    from prunebench.tracking import mlflow_export
     from tests.tracking import helpers as made_up
 
-    sync.GRACE = 3.0  # a server that names a next page for ever is left after that
+    mlflow_export.GRACE = 3.0  # a server that names a next page for ever is left after that
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     # files of this machine, which are the same for every answer
     tracking.read_runs = cache(tracking.read_runs)

@@ -19,7 +19,9 @@ from prunebench.storage.records import DIVERGED, FAILED
 from prunebench.storage.sealed_content import read_record
 
 
-def cached(cell: Cell, name: str, settings: Any, compute: Callable[[], dict[str, Any]]) -> None:
+def compute_once(
+    cell: Cell, name: str, settings: Any, compute: Callable[[], dict[str, Any]]
+) -> None:  # fmt: skip
     """Write the result of ``compute`` on a cell into a file beside it, unless it is there.
 
     Args:
