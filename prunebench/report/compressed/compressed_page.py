@@ -119,7 +119,7 @@ def document(outcome: Outcome) -> Document:
 
 def _before_after(outcome: Outcome) -> TableBlock:
     return TableBlock(
-        {"what": NAME, "before": NUMBER, "after": NUMBER, "difference": NUMBER},
+        {"what": NAME, "before": NUMBER, "after": NUMBER, "difference": WORDS},
         [[what, *values] for what, values in outcome.before_after.items()],
     )
 

@@ -21,8 +21,8 @@ EXPLAINED = (
     " averaged over log₂ of the compression ratio that was achieved (trapezoid), over the range"
     " that all methods but the controls reach; seeds averaged within a cell, settings (task,"
     " regime, model) weighted equally."
-    " Lower is better; dense is 0. Report and README state gains, where higher is better, at the one"
-    " sparsity that validation chooses, in one regime: other numbers, and so other intervals.",
+    " Lower is better; dense is 0. Report and README state gains, of which higher is better, at the"
+    " one sparsity that validation chooses, in one regime: other numbers, and so other intervals.",
     "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
     " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",
     "Against dense, against random: exact sign-flip test over independent units, Holm's correction"

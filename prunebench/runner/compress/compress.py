@@ -42,12 +42,12 @@ from prunebench.runner.compress.request import (
 from prunebench.runner.compress.size_budget import Budget, Shares, sparsities_of
 from prunebench.runner.export_cell import CARD, Export, export_cell, rebuilt_cell
 from prunebench.runner.job_context import JobContext
-from prunebench.runner.progress import grid_bar
+from prunebench.runner.progress import Phases, counts, grid_bar
 from prunebench.storage.files import write_json
 from prunebench.storage.layout import DATA
 from prunebench.storage.records import DENSE
 from prunebench.tasks.task_data import TaskData, load
-from prunebench.text.numbers import number, percent
+from prunebench.text.numbers import number, percent, plural
 from prunebench.training.loop import logits_of
 
 LEVELS, SAID = "levels.json", "compress.json"
@@ -153,9 +153,13 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
 
 
 def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compressed:
+    phases = Phases(4)
+    phases.begin("the network, its data and the sparsities to look at")
     plan = _planned(request, folder, cache)
+    phases.begin(f"the search, {plural(counts(plan)['total'], 'network')}")
     with grid_bar(plan):
         pipeline.run(plan, cache)
+    phases.begin("the choice")
     results = Results(plan.layout.root)
     tried = choices.tried(results.cells)
     dense = results.cells[results.cells["method"] == DENSE].iloc[0]
@@ -171,6 +175,7 @@ def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compr
     about = CardRemarks(
         _asked_and_kept(request, chosen), (control.told,) if control.as_well else ()
     )
+    phases.begin("export, each file verified in a fresh process, and the page")
     main, beside, notes = _exported(chosen.cell, folder, data, multiple, about)
     times = None if beside is None else onnx_times(chosen.cell, data, multiple)
     facts = _before_after(dense, chosen, times)
