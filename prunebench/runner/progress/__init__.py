@@ -16,6 +16,6 @@ from prunebench.runner.progress.running_jobs import Running, at_work, running
 from prunebench.runner.progress.status import State, counts, state
 
 __all__ = [
-    "Phases", "Progress", "Running", "State", "StepProgress", "at_work", "counts", "duration", "grid_bar",
-    "running", "state",
+    "Phases", "Progress", "Running", "State", "StepProgress", "at_work", "counts", "duration",
+    "grid_bar", "running", "state",
 ]  # fmt: skip
