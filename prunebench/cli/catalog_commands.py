@@ -95,6 +95,9 @@ def check_method(
         give([asdict(found) for found in findings])
     for found in () if as_json else findings:
         print(f"{found.outcome:8} {found.network:12} {found.check}  {found.detail}".rstrip())
+    if not as_json:
+        entry = f"{{name: mine, criterion: {name}}}" if ":" in name else name
+        print(contract.summary(findings, entry))
     if any(found.outcome == contract.BROKEN for found in findings):
         raise PrunebenchError(f"{name} breaks the contract")
 

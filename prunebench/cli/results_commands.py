@@ -105,8 +105,8 @@ def remake(results: Results, trust_code: TrustCode = False) -> None:
         "tables": tables, "figures": partial(figures, trust_code=trust_code),
         "leaderboard": leaderboard, "report": report, "paper": paper,
     }  # fmt: skip
-    for name, step in steps.items():
-        print(f"writing {name}", file=sys.stderr)
+    for place, (name, step) in enumerate(steps.items(), start=1):
+        print(f"[{place}/{len(steps)}] writing {name}", file=sys.stderr, flush=True)
         step(results)
 
 

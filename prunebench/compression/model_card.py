@@ -45,6 +45,14 @@ _SUBJECTS = {"row": "tabular", "sequence": "text", "pair": "tabular"}
 
 
 @dataclass(frozen=True)
+class CardRemarks:
+    """What whoever asked for an export has to say on its card."""
+
+    asked: str = ""  # what the network was made for, where no target sparsity was asked
+    limits: Sequence[str] = ()  # what speaks against using it, beside its own figures
+
+
+@dataclass(frozen=True)
 class CardFacts:
     """All that a card says."""
 
@@ -78,6 +86,8 @@ class CardFacts:
     architecture: str = ""  # what was built, whatever the experiment calls it
     weights: str = ""  # where the weights that training began with come from
     speed: Sequence[tuple[str, Speed]] = ()  # of the dense network and this one, as measured
+    outcome: bool = False  # whether the sparsity is what came out, and no target
+    remarks: CardRemarks = CardRemarks()
 
 
 def card(facts: CardFacts) -> str:
@@ -141,12 +151,19 @@ def _summary(facts: CardFacts) -> str:
         what = (
             f"{markdown_text(record['model'])} pruned by {markdown_text(record['method'])}:"
             f" {record['sparsity_achieved']:.2%} of its prunable weights are removed"
-            f" (the target was {record['sparsity']:.2%})"
+            f"{_target(facts)}"
         )
     error, dense = (q.get("test_error") for q in (facts.quality, facts.dense_quality))
     if error is None or dense is None:
         return f"{what}."
     return f"{what}. Test error {error:.2%}, the dense network's {dense:.2%}."
+
+
+def _target(facts: CardFacts) -> str:
+    """Return what the share that is removed was to be, in brackets, or what was asked instead."""
+    if facts.remarks.asked:
+        return f" (asked was: {facts.remarks.asked})"
+    return "" if facts.outcome else f" (the target was {facts.record['sparsity']:.2%})"
 
 
 def _details(facts: CardFacts) -> dict[str, Any]:
@@ -158,13 +175,19 @@ def _details(facts: CardFacts) -> dict[str, Any]:
         "method": record["method"],
         "what it does": facts.description,
         **facts.composition,
-        "sparsity, target": f"{record['sparsity']:.4g}",
+        "asked": facts.remarks.asked,
+        # what was asked is then no share of weights
+        "sparsity, target": "" if facts.outcome or facts.remarks.asked else _sparsity(record),
         "sparsity, achieved": f"{record.get('sparsity_achieved', 0.0):.6g}",
         "seed": record["seed"],
         "status of the record": " – ".join(filter(None, (record["status"], record["message"]))),
         "network in the file": f"{facts.network}: {facts.reason}",
         "file": f"{facts.file} ({facts.format})",
     }
+
+
+def _sparsity(record: Mapping[str, Any]) -> str:
+    return f"{record['sparsity']:.4g}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
@@ -224,6 +247,7 @@ def _speed(facts: CardFacts) -> str:
 def _limits(facts: CardFacts) -> list[str]:
     """Return what speaks against using the network, from its own figures."""
     found = [
+        *facts.remarks.limits,
         "One network of one seed: its error says nothing of how far another seed's would differ.",
         "The errors hold for the test split named here, and for no other source of data.",
         "Where it was picked from many cells by its test error, that error is too low: pick by the"

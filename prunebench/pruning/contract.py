@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from prunebench.pruning.api import prune
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
 from prunebench.tasks.network_facts import NetworkFacts
-from prunebench.text.numbers import percent
+from prunebench.text.numbers import percent, plural
 from prunebench.training import models
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -33,6 +34,27 @@ class CheckResult:
     check: str
     outcome: str  # passed, refused (with its reason: that is allowed), broken
     detail: str = ""
+
+
+def summary(findings: Sequence[CheckResult], entry: str) -> str:
+    """Return one line: how many checks passed, failed or were not run, and what comes next.
+
+    Args:
+        findings: of a method on all networks.
+        entry: the method as ``methods`` of a configuration has it.
+    """
+    counts = Counter(found.outcome for found in findings)
+    said = (
+        f"{plural(counts[PASSED], 'check')} passed, {counts[BROKEN]} failed, {counts[REFUSED]} not"
+        " run (refused with a reason, which is allowed)"
+    )
+    broken = [found for found in findings if found.outcome == BROKEN]
+    if broken:
+        first = broken[0]
+        return f"{said}. Next: mend {first.check!r} on {first.network}, the first that failed"
+    if not counts[PASSED]:
+        return f"{said}. Next: read the reasons; on networks like these a grid refuses it, too"
+    return f"{said}. Next: methods: [{entry}] in a configuration, and prunebench check CONFIG"
 
 
 def network(

@@ -20,6 +20,7 @@ from prunebench.statistics.published_results import COLUMN, own
 from prunebench.statistics.two_by_two import of_one_setting, two_by_two
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, DENSE
+from prunebench.text.numbers import value_text
 from prunebench.text.private import without_paths
 
 
@@ -128,8 +129,11 @@ class ReportInputs:
 
 
 def _part(kind: str, part: Part) -> str:
-    """A part by its name, with the parameters that are not its defaults."""
-    usual = registry.find(KINDS[kind], part.name).parameters
     """Return a part's name, with the parameters that differ from its defaults."""
-    own = [f"{key} {value}" for key, value in part.parameters.items() if usual.get(key) != value]
+    usual = registry.find(KINDS[kind], part.name).parameters
+    own = [
+        f"{key} {value_text(value)}"
+        for key, value in part.parameters.items()
+        if usual.get(key) != value
+    ]
     return without_paths(f"{part.name} ({', '.join(own)})" if own else part.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from prunebench.compression.encoding import sizes
 from prunebench.compression.export_formats import Package, format_of
-from prunebench.compression.model_card import CardFacts
+from prunebench.compression.model_card import CardFacts, CardRemarks
 from prunebench.compression.smallest_network import SmallestNetwork
 from prunebench.compression.timing import Speed
 from prunebench.compression.verify_export import Agreement
@@ -26,6 +26,7 @@ from prunebench.storage.layout import LATENCY, PREDICTIONS, TARGETS
 from prunebench.storage.records import SPLITS
 from prunebench.storage.sealed_content import read_looks
 from prunebench.tasks.predictions import Predictions
+from prunebench.text.numbers import value_text
 from prunebench.text.private import without_paths
 
 
@@ -41,7 +42,12 @@ class RebuiltCell:
 
 
 def facts(
-    cell: RebuiltCell, package: Package, kind: str, file: Path, found: Agreement
+    cell: RebuiltCell,
+    package: Package,
+    kind: str,
+    file: Path,
+    found: Agreement,
+    remarks: CardRemarks | None = None,
 ) -> CardFacts:
     """Return all that the card says of an export.
 
@@ -51,6 +57,7 @@ def facts(
         kind: the format.
         file: the file that was written.
         found: how far the file predicts what the cell did.
+        remarks: what is said beside.
     """
     form, method, network, record = format_of(kind), cell.cell.method, cell.network, cell.record
     return CardFacts(
@@ -64,6 +71,7 @@ def facts(
         training=_texts(
             {
                 **cell.cell.baseline.training.model_dump(exclude_none=True),
+                "learning rate of the recovery": _recovery_rate(cell),
                 "epochs in all": f"{record['train_epochs']:g}",
                 "seconds in all": f"{record['train_seconds']:.3g}",
             }
@@ -77,6 +85,7 @@ def facts(
         dense_quality=_quality(cell, cell.cell.dense.folder),
         sizes=_sizes(package, record, file), agreement=found,
         architecture=_architecture(cell, package), weights=_weights(cell), speed=_speeds(cell),
+        outcome=method is not None and method.outcome, remarks=remarks or CardRemarks(),
     )  # fmt: skip
 
 
@@ -125,9 +134,16 @@ def _data(cell: RebuiltCell) -> dict[str, str]:
     return _texts({**named, "regime": regime.name, **given, **counts})
 
 
+def _recovery_rate(cell: RebuiltCell) -> float | None:
+    """Return the learning rate that a recovery begins with, which is a share of the training's."""
+    method = cell.cell.method
+    share = None if method is None else method.recovery.parameters.get("rate_share")
+    return None if share is None else cell.cell.baseline.training.learning_rate * share
+
+
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     given = {key: value for key, value in values.items() if value is not None}
-    return {key.replace("_", " "): without_paths(str(value)) for key, value in given.items()}
+    return {key.replace("_", " "): without_paths(value_text(value)) for key, value in given.items()}
 
 
 def _composition(method: Method) -> dict[str, str]:
@@ -135,7 +151,7 @@ def _composition(method: Method) -> dict[str, str]:
     for kind in PARTS:
         part = getattr(method, kind)
         given = {key: value for key, value in part.parameters.items() if value is not None}
-        settings = ", ".join(f"{key}={value}" for key, value in given.items())
+        settings = ", ".join(f"{key}={value_text(value)}" for key, value in given.items())
         found[kind] = f"{part.name} ({settings})" if settings else part.name
     if method.first is not None:
         found["before it"] = str(method.first.model_dump())

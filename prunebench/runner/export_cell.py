@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from prunebench.compression.export_formats import Deployed, Format, Package, format_of
-from prunebench.compression.model_card import card
+from prunebench.compression.model_card import CardRemarks, card
 from prunebench.compression.smallest_network import CHECKED, smallest
 from prunebench.compression.verify_export import SHARE, Agreement, agreement, predict_fresh
 from prunebench.errors import PrunebenchError
@@ -47,6 +47,7 @@ def export_cell(
     prepared: Path,
     shared: bool = False,
     multiple: int | None = None,
+    remarks: CardRemarks | None = None,
 ) -> Export:
     """Export a cell with its model card, once the file predicts what the cell did.
 
@@ -58,6 +59,7 @@ def export_cell(
         shared: whether the folder may hold other files, among which those of an earlier export
             are replaced.
         multiple: of channels that the network keeps; None: as it was measured.
+        remarks: what the card says beside what the record knows.
 
     Raises:
         PrunebenchError: the folder is not empty, or holds a file of such a name; the cell failed
@@ -80,7 +82,7 @@ def export_cell(
             said = form.write(package, folder)
             found = _verified(rebuilt, form, folder)
             files = {path.name: _written(path) for path in sorted(folder.iterdir())}
-            text = card(facts(rebuilt, package, kind, folder / form.file, found))
+            text = card(facts(rebuilt, package, kind, folder / form.file, found, remarks))
             write_text(folder / CARD, text)
             write_json(
                 folder / SAID,

@@ -8,6 +8,7 @@ import pandas as pd
 from prunebench.experiment import training_gate
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.published_results import against_own_dense, origin, others
+from prunebench.statistics.sample_error import FLIPS
 from prunebench.statistics.training_outcomes import (
     OUTCOME,
     PREFIX,
@@ -123,7 +124,9 @@ def as_stopped(cells: pd.DataFrame) -> pd.DataFrame:
     there = made["test_error"].notna() if "test_error" in made else own_state
     if "test_error" in made:  # a failed cell has no error that counts, and is a record nevertheless
         made["test_error"] = made["test_error"].fillna(column(cells, "test_error").where(failed))
-    return cells.assign(**made)[there | failed]
+    # flips of the last state say nothing of this one
+    unknown = {name: np.nan for name in FLIPS if name in cells.columns and name not in made}
+    return cells.assign(**made, **unknown)[there | failed]
 
 
 def under_trained(cells: pd.DataFrame) -> pd.Series:

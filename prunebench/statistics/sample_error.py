@@ -11,6 +11,8 @@ from scipy.special import ndtri
 from prunebench.statistics.bootstrap import LEVEL, Floats
 from prunebench.statistics.training_outcomes import column
 
+FLIPS = ("flips_to_wrong", "flips_to_right")
+COUNTED = (*FLIPS, "test_samples")  # columns that say how far the test samples carry
 Z = float(ndtri((1 + LEVEL) / 2))
 
 
@@ -28,7 +30,7 @@ def sample_errors(rows: pd.DataFrame) -> pd.Series:
         In points; NaN where the number of test samples is not recorded.
     """
     error, dense = column(rows, "test_error"), column(rows, "reference_error")
-    changed = column(rows, "flips_to_wrong") + column(rows, "flips_to_right")
+    changed = column(rows, FLIPS[0]) + column(rows, FLIPS[1])
     changed = changed.fillna((error + dense).clip(upper=1))
     variance = (changed - (error - dense) ** 2).clip(lower=0)
     return (variance / column(rows, "test_samples")) ** 0.5 * 100

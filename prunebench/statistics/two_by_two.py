@@ -19,6 +19,7 @@ from prunebench.statistics.counted_cells import choice_error
 from prunebench.statistics.estimate import Estimate, estimate
 from prunebench.statistics.label_scopes import has_noisy_labels, label_scopes, shared_draws
 from prunebench.statistics.published_results import own
+from prunebench.statistics.sample_error import COUNTED, FLIPS, sample_errors
 from prunebench.statistics.significance import holm
 from prunebench.statistics.training_outcomes import (
     PREFIX,
@@ -134,8 +135,8 @@ def seed_values(cells: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         SETTING, ``method``, ``seed``; ``sparsity_<state>``, ``ratio_<state>``, ``dense_<state>``,
-        ``error_<state>`` (fractions) and ``gain_<state>`` (points) for *trained* and *stopped*, and
-        ``interaction``.
+        ``error_<state>`` (fractions), ``gain_<state>`` and ``sample_error_<state>`` (points) for
+        *trained* and *stopped*; ``interaction`` and ``sample_error_interaction``.
     """
     return _per_seed({state.name: _paired(cells, state, set(methods)) for state in STATES}, None)
 
@@ -161,8 +162,11 @@ def _paired(cells: pd.DataFrame, state: State, wanted: set[str]) -> pd.DataFrame
         choice=choice_error(cells, state.prefix),
         ratio=column(cells, "compression_ratio"),
         why=state.why(cells),
+        **{name: column(cells, name) for name in COUNTED},
     )
-    kept = [*SETTING, "method", "seed", "sparsity", "ratio", "choice", "error", "why"]
+    if state.prefix:  # the flips are those of the last state
+        rows[list(FLIPS)] = np.nan
+    kept = [*SETTING, "method", "seed", "sparsity", "ratio", "choice", "error", "why", *COUNTED]
     dense = rows.loc[rows["method"] == DENSE, [*SETTING, "seed", "error", "why"]]
     dense = dense.rename(columns={"error": "dense", "why": "why_dense"})
     found = rows.loc[rows["method"].isin(wanted), kept].merge(
@@ -173,13 +177,17 @@ def _paired(cells: pd.DataFrame, state: State, wanted: set[str]) -> pd.DataFrame
     reason = found["why"].where(found["why"] != "", ("baseline " + of_dense).where(of_dense != ""))
     found["why"] = reason.fillna("")
     found.loc[found["why"] != "", ["error", "dense"]] = np.nan
-    return found.drop(columns="why_dense")
+    found["sample_error"] = sample_errors(
+        found.rename(columns={"error": "test_error", "dense": "reference_error"})
+    )
+    return found.drop(columns=["why_dense", *COUNTED])
 
 
 def _per_seed(paired: dict[str, pd.DataFrame], sparsity: float | None) -> pd.DataFrame:
     """Return a row per setting, method and seed with the values of both states at their sparsity.
 
-    ``<value>_<state>`` for ``sparsity``, ``ratio``, ``dense``, ``error``, ``gain``.
+    ``<value>_<state>`` for ``sparsity``, ``ratio``, ``dense``, ``error``, ``gain``,
+    ``sample_error``; that of the interaction is at most the sum of both.
     """
     keys = [*SETTING, "method", "seed"]
     every = pd.concat([rows[keys] for rows in paired.values()]).drop_duplicates()
@@ -187,10 +195,12 @@ def _per_seed(paired: dict[str, pd.DataFrame], sparsity: float | None) -> pd.Dat
         at = _chosen(rows) if sparsity is None else _at_sparsity(rows, sparsity)
         own_rows = rows.merge(at, on=[*SETTING, "method", "sparsity"]).dropna(subset=["error"])
         own_rows["gain"] = 100 * (own_rows["dense"] - own_rows["error"])
-        values = own_rows[[*keys, "sparsity", "ratio", "dense", "error", "gain"]]
+        values = own_rows[[*keys, "sparsity", "ratio", "dense", "error", "gain", "sample_error"]]
         renamed = {c: f"{c}_{name}" for c in values.columns if c not in keys}
         every = every.merge(values.rename(columns=renamed), on=keys, how="left")
     every[INTERACTION] = every[f"gain_{TRAINED}"] - every[f"gain_{STOPPED}"]
+    errors = [every[f"sample_error_{name}"] for name in (TRAINED, STOPPED)]
+    every[f"sample_error_{INTERACTION}"] = errors[0] + errors[1]
     return every.sort_values(keys, ignore_index=True)
 
 

@@ -100,3 +100,8 @@ def first_few(names: Sequence[str], most: int = 5) -> str:
     """Return the first names with commas, and how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def value_text(value: object) -> str:
+    """Return a value of a setting as a person writes it: 0.1, not ``0.09999999999999999``."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prunebench.compression.model_card import CardFacts, card
+from prunebench.compression.model_card import CardFacts, CardRemarks, card
 from prunebench.compression.timing import Speed
 from prunebench.compression.verify_export import Agreement
 
@@ -49,3 +49,13 @@ def test_a_faster_network_and_one_as_fast_as_the_times_vary_are_not_called_slowe
     for ms, spread in ((4.0, 0.1), (8.5, 1.0)):
         pair = [("dense", _speed(FAST, spread=spread)), ("shrunk", _speed(ms, spread=spread))]
         assert "slower" not in card(replace(FACTS, speed=pair))
+
+
+def test_what_was_asked_stands_in_place_of_a_target_that_nobody_asked_for() -> None:
+    assert "(the target was 50.00%)" in card(FACTS)
+    asked = CardRemarks("budget macs=0.5", ("The control did as well.",))
+    text = card(replace(FACTS, remarks=asked))
+    assert "(asked was: budget macs=0.5)" in text
+    assert "target" not in text
+    assert "- The control did as well.\n- One network" in text
+    assert "target" not in card(replace(FACTS, outcome=True))

@@ -140,3 +140,20 @@ def test_a_refusal_says_why(tmp_path: Path) -> None:
     (finding,) = contract.check(method, {"test_resnet": NETWORKS["test_resnet"]})
     assert finding.outcome == REFUSED
     assert "NaN" in finding.detail
+
+
+def test_the_last_line_counts_and_says_what_comes_next() -> None:
+    made = {
+        outcome: contract.CheckResult("net", f"a check that {outcome}", outcome)
+        for outcome in (contract.PASSED, REFUSED, BROKEN)
+    }
+    passed, refused, broken = made.values()
+    said = contract.summary([passed, passed, refused], "magnitude")
+    assert said.startswith("2 checks passed, 0 failed, 1 not run")
+    assert said.endswith(
+        "Next: methods: [magnitude] in a configuration, and prunebench check CONFIG"
+    )
+    said = contract.summary([passed, broken, refused], "magnitude")
+    assert said.startswith("1 check passed, 1 failed, 1 not run")
+    assert said.endswith("mend 'a check that broken' on net, the first that failed")
+    assert "read the reasons" in contract.summary([refused], "magnitude")

@@ -160,7 +160,9 @@ def test_remake_writes_what_reads_another_after_it(  # type: ignore[no-untyped-d
     status, _, err = call("remake", layout.root)
     # pages show the figures, the paper's files name the tables
     assert (status, made) == (0, ["tables", "figures", "leaderboard", "report", "paper"])
-    assert err.splitlines() == [f"writing {name}" for name in made]
+    assert err.splitlines() == [
+        f"[{place}/{len(made)}] writing {name}" for place, name in enumerate(made, start=1)
+    ]
     # a table that was written over is told, before pages repeat it
     layout.provenance.write_text('{"cells_sha256": "0", "config_sha256": "0"}')
     layout.config.touch()

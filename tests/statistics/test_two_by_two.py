@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from prunebench.statistics import estimate
-from prunebench.statistics.two_by_two import COLUMNS, of_one_setting, two_by_two
+from prunebench.statistics.two_by_two import COLUMNS, of_one_setting, seed_values, two_by_two
 
 # errors in per cent: (trained, stopped, on noisy validation trained, the same stopped)
 Errors = tuple[float, float, float, float]
@@ -162,3 +162,15 @@ def test_a_table_without_rows_has_no_settings() -> None:
     empty = two_by_two(small()).iloc[:0]
     assert of_one_setting(empty).tolist() == []
     assert of_one_setting(two_by_two(small())).tolist() == [True]
+
+
+def test_the_error_of_the_test_samples_by_hand() -> None:
+    cells = small().assign(test_samples=100, flips_to_wrong=0.03, flips_to_right=0.13)
+    found = seed_values(cells, ["a"]).iloc[0]
+    # seed 0, trained: 10 points less; 16 of 100 predictions changed
+    assert found["sample_error_trained"] == pytest.approx(100 * ((0.16 - 0.1**2) / 100) ** 0.5)
+    # stopped, 19 % against 20 %: flips are those of the last state; at most the sum of both errors
+    stopped = 100 * ((0.39 - 0.01**2) / 100) ** 0.5
+    assert found["sample_error_stopped"] == pytest.approx(stopped)
+    both = found["sample_error_trained"] + found["sample_error_stopped"]
+    assert found["sample_error_interaction"] == pytest.approx(both)

@@ -56,7 +56,7 @@ def test_writes_every_result(smoke: Smoke) -> None:
     assert json.loads((results / "jobs" / "track.json").read_text())["exported"]
     # progress with the time left, a short leaderboard, and where to look
     assert "[7/7]" in output
-    assert "of training left, then measures and pages)" in output
+    assert "of training left, then measures, and pages in about " in output
     assert "results/smoke/leaderboard.html" in output
 
 

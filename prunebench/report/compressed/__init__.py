@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from prunebench.report.compressed.compressed_page import UNITS, Outcome, write
+from prunebench.report.compressed.compressed_page import PAGE, UNITS, Outcome, write
 
-__all__ = ["UNITS", "Outcome", "write"]
+__all__ = ["PAGE", "UNITS", "Outcome", "write"]

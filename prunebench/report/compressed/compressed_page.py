@@ -39,8 +39,11 @@ PAGE, FIGURE = "compress.html", "trade-off.png"
 UNITS = {"weights": "prunable weights", "macs": "MACs", "latency": "time of one input"}
 _READ = (
     "Every point is one network. The line of a method joins its sparsities; the further to the"
-    " left, the smaller. Controls are grey. The taken one is circled. Errors are of validation, by"
-    " which was chosen; the test set is used once, for the networks before and after, above."
+    " left, the smaller. Controls are grey."
+)
+_TAKEN = (
+    " The taken one is circled. Errors are of validation, by which was chosen; the test set is used"
+    " once, for the networks before and after, above."
 )
 
 
@@ -54,11 +57,11 @@ class Outcome:
     reasons: Sequence[str]  # how it was chosen
     cells: pd.DataFrame  # of the search
     tried: pd.DataFrame  # those beside dense, with ``kept_<unit>`` and ``candidate``
-    chosen: int  # row of ``tried``
+    chosen: int | None  # row of ``tried``; None: none is what was asked for
     unit: str  # of the curve's axis
     share: float | None  # the budget
     files: Mapping[str, str]  # of the folder -> what is in it
-    loader: str  # code that predicts with the first of them
+    loader: str  # code that predicts with the first of them; "" where none was written
     notes: Sequence[str]  # what a reader must know
     again: str  # the command or call that made it
 
@@ -87,28 +90,38 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
 
 def document(outcome: Outcome) -> Document:
     """Return the page as sections."""
-    before_after = TableBlock(
-        {"what": NAME, "before": NUMBER, "after": NUMBER, "difference": NUMBER},
-        [[what, *values] for what, values in outcome.before_after.items()],
-    )
-    loader = outcome.loader.splitlines()
     notes: list[Block] = [ListBlock(tuple(outcome.notes), warning=True)] if outcome.notes else []
-    figure = FigureBlock(FIGURE, "Validation error over the share that is kept", _READ)
+    taken = outcome.chosen is not None
+    read = _READ + (_TAKEN if taken else " Errors are of validation.")
+    figure = FigureBlock(FIGURE, "Validation error over the share that is kept", read)
+    reasons = ListBlock(tuple(outcome.reasons))
+    first = (
+        Section("Before and after", "before-after", [_before_after(outcome), *notes])
+        if taken
+        else Section("Why no network was taken", "chosen", [reasons, *notes])
+    )
+    loader: list[Block] = [CommandsBlock(tuple(outcome.loader.splitlines()))] if taken else []
+    chosen = [Section("How it was chosen", "chosen", [reasons])] if taken else []
+    use = "How to use it" if taken else "What is in the folder"
     return Document(
         outcome.title,
         outcome.summary,
         [
-            Section("Before and after", "before-after", [before_after, *notes]),
+            first,
             Section("Trade-off", "trade-off", [figure]),
-            Section("How it was chosen", "chosen", [ListBlock(tuple(outcome.reasons))]),
+            *chosen,
             Section("What was tried", "tried", [TextBlock(_cost(outcome)), _trials(outcome)]),
-            Section(
-                "How to use it", "use",
-                [FactsBlock(dict(outcome.files)), CommandsBlock(tuple(loader))],
-            ),
+            Section(use, "use", [FactsBlock(dict(outcome.files)), *loader]),
             Section("How it was made", "made", [CommandsBlock((outcome.again,))]),
         ],
-    )  # fmt: skip
+    )
+
+
+def _before_after(outcome: Outcome) -> TableBlock:
+    return TableBlock(
+        {"what": NAME, "before": NUMBER, "after": NUMBER, "difference": WORDS},
+        [[what, *values] for what, values in outcome.before_after.items()],
+    )
 
 
 def _cost(outcome: Outcome) -> str:

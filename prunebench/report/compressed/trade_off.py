@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT = 3.6  # inches
+_CIRCLE: dict[str, Any] = {
+    "markersize": 13, "markeredgewidth": 1.6, "markerfacecolor": "none",
+    "markeredgecolor": style.BLACK,
+}  # fmt: skip
 
 
 def draw(
-    tried: pd.DataFrame, column: str, label: str, *, dense_error: float, chosen: int,
-    share: float | None,
+    tried: pd.DataFrame, column: str, label: str, *, dense_error: float,
+    chosen: int | None, share: float | None,
 ) -> Figure:  # fmt: skip
     """Draw the networks that were tried, the dense one, the budget, and the one that was taken.
 
@@ -26,7 +30,7 @@ def draw(
         column: the share that is kept, of the horizontal axis.
         label: what it is a share of.
         dense_error: on validation, a fraction.
-        chosen: the row of the one that was taken.
+        chosen: the row of the one that was taken; None where none was.
         share: the budget; None where there is none.
     """
     from matplotlib.figure import Figure
@@ -50,11 +54,9 @@ def draw(
                 "budget", (100 * share, 1), xycoords=("data", "axes fraction"), xytext=(3, -9),
                 textcoords="offset points", color="0.35",
             )  # fmt: skip
-        taken = tried.loc[chosen]
-        axes.plot(
-            100 * taken[column], 100 * taken["val_error"], "o", markersize=13, markeredgewidth=1.6,
-            markerfacecolor="none", markeredgecolor=style.BLACK, label="taken",
-        )  # fmt: skip
+        if chosen is not None:
+            taken = tried.loc[chosen]
+            axes.plot(100 * taken[column], 100 * taken["val_error"], "o", label="taken", **_CIRCLE)
         axes.set_xlabel(f"{label} kept (%)")
         axes.set_ylabel("validation error (%)")
         axes.margins(x=0.04, y=0.12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,12 @@ CLOCKS = (
     CostAxis("measured_speedup_batch", "measured, large batch"),
 )
 BUDGET = "theoretical_speedup"
+_UNNAMED: dict[str, Any] = style.OTHER.line() | {"linewidth": 0, "zorder": 1.4}
+
+
+def _curves(rows: pd.DataFrame) -> set[str]:
+    """Return the methods that remove something."""
+    return set(rows.loc[rows["sparsity"] > 0, "method"])
 
 
 @figure(
@@ -56,9 +62,10 @@ def pareto(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     settings = context.settings(rows)
     styles = {name: look for name, look in panels.styles_of(rows, context).items() if look.marker}
     styles = {context.baseline: style.LineStyle(style.BLACK, "*")} | styles
+    legend = panels.with_others(styles, _curves(rows))
     grid = panels.PanelGrid(
         f"Test error against cost: {panels.place_of(rows, settings)}", len(settings), len(prices),
-        styles, ["black line: Pareto front"], height=1.7,
+        legend, ["black line: Pareto front"], height=1.7,
     )  # fmt: skip
     errors = []
     for setting, line in zip(settings, grid.panels, strict=True):
@@ -88,6 +95,8 @@ def _points(
     rows = rows.assign(
         cost=rows[f"{price.column}_mean"] * price.scale, mean=100 * rows["test_error_mean"]
     ).dropna(subset=["cost", "mean"])
+    unnamed = rows[rows["method"].isin(_curves(rows) - set(styles))]
+    axes.plot(unnamed["cost"], unnamed["mean"], **_UNNAMED)
     for method, look in styles.items():
         own = rows[rows["method"] == method]
         size = 8 if method == context.baseline else style.RC["lines.markersize"]
@@ -115,13 +124,16 @@ def speedup_measured(cells: pd.DataFrame, context: FigureContext) -> Figure | No
         return None
     rows = cells[cells[clocks[0].column].notna() & (cells["sparsity"] > 0)]
     styles = {name: look for name, look in context.styles.items() if name in set(rows["method"])}
+    legend = panels.with_others(styles, set(rows["method"]))
     grid = panels.PanelGrid(
         f"Theoretical and measured speed-up: {panels.place_of(rows, context.settings(rows))}",
-        1, len(clocks), styles, ["line: both are the same"], height=2.6, sharex=True, sharey=True,
+        1, len(clocks), legend, ["line: both are the same"], height=2.6, sharex=True, sharey=True,
     )  # fmt: skip
     ends = rows[[BUDGET, *(clock.column for clock in clocks)]].to_numpy(dtype=float)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    unnamed = rows[~rows["method"].isin(list(styles))]
     for axes, clock in zip(grid.panels.flat, clocks, strict=True):
+        axes.plot(unnamed[BUDGET], unnamed[clock.column], **_UNNAMED)
         for method, look in styles.items():
             own = rows[rows["method"] == method]
             axes.plot(own[BUDGET], own[clock.column], **look.line() | {"linewidth": 0})

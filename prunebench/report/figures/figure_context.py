@@ -24,6 +24,7 @@ from prunebench.statistics.recovery_lengths import all_lengths, longest
 from prunebench.storage.records import ALL, COLUMNS, COST, DENSE, QUALITY, SIZE
 
 EMPHASISED = 8  # methods in colour; the rest are thin and grey
+NAMED = 3  # methods beside highlighted ones that are named; more are a group
 CONTROLS = 4  # control curves with a look of their own
 PUBLISHED = 6  # curves of others with a look of their own
 EVERYTHING = (ALL, ALL, ALL)
@@ -151,6 +152,15 @@ class FigureContext:
         return sorted([m for m in dict.fromkeys(ranked) if m in there][:EMPHASISED])
 
     @cached_property
+    def beside(self) -> list[str]:
+        """Return the methods that highlighted ones are seen beside by name, where they are few."""
+        if not self.highlight:
+            return []
+        hidden = {*self.shown, *self.other_lengths}
+        rest = [name for name in self.candidates if name not in hidden]
+        return rest if len(rest) <= NAMED else []
+
+    @cached_property
     def other_lengths(self) -> frozenset[str]:
         """Return the methods that have a longer form, which figures over compression show."""
         return frozenset(set(self.own["method"]) - set(longest(self.own)))
@@ -180,7 +190,8 @@ class FigureContext:
         named = [m for m in self.control_curves if m in self.control_curves[:CONTROLS]]
         hidden = self.other_lengths.union(self.candidates)
         levels = [m for m in self.levels if m not in hidden]
-        return style.line_styles(self.shown, named, levels, self.published[:PUBLISHED])
+        published = self.published[:PUBLISHED]
+        return style.line_styles(self.shown, named, levels, published, self.beside)
 
     @cached_property
     def regimes(self) -> list[str]:

@@ -42,8 +42,9 @@ def error_length(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     found = errors_by_length(cells)
     if found.empty:
         return None
-    looks = _looks(context, found)
-    found = found[found["base"].isin(list(looks))]
+    named = _looks(context, found)
+    others = sorted(set(found["base"]) - {*named, context.baseline})
+    looks = dict.fromkeys(others, style.OTHER) | named  # the named ones on top
     settings = context.settings(found)
     shown = {each: _compressions(panels.rows_of(found, each)) for each in settings}
     across = max(map(len, shown.values()), default=0)
@@ -51,7 +52,9 @@ def error_length(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         return None
     grid = panels.PanelGrid(
         f"Test error against the length of recovery: {panels.place_of(found, settings)}",
-        len(settings), across, {context.baseline: style.LineStyle(style.BLACK, width=1.4)} | looks,
+        len(settings), across,
+        {context.baseline: style.LineStyle(style.BLACK, width=1.4)}
+        | panels.with_others(named, [*named, *others]),
         ["thin, dashed: stopped on validation; hollow: under-trained in half of the seeds or more;"
          f" cross: a seed failed; {_band(found)}"],
         height=2.3 if across == 1 else 1.75,
@@ -157,7 +160,7 @@ def _lines(axes: Axes, rows: pd.DataFrame, looks: panels.LineStyles) -> list[flo
                       markerfacecolor=face, markeredgecolor=colour, markeredgewidth=0.9,
                       zorder=3)  # fmt: skip
         low, high = 100 * own["trained_low"], 100 * own["trained_high"]
-        if np.isfinite(low).any():
+        if np.isfinite(low).any() and look != style.OTHER:
             axes.fill_between(at, low.clip(0), high.clip(upper=100), color=colour, alpha=0.12,
                               linewidth=0, zorder=1)  # fmt: skip
         drawn += [*trained, *stopped]

@@ -228,6 +228,17 @@ def legend_notes(rows: pd.DataFrame, context: FigureContext, *more: str) -> list
     return ["; ".join([*said, *(text for text in more if text)])]
 
 
+def with_others(styles: LineStyles, methods: Iterable[str]) -> dict[str, style.LineStyle]:
+    """Return the looks of a legend, with one for all methods that have none: ``n other methods``.
+
+    Args:
+        styles: the looks by name.
+        methods: those that are drawn.
+    """
+    count = len(set(methods) - set(styles))
+    return {**styles} | ({plural(count, "other method"): style.OTHER} if count else {})
+
+
 def styles_of(rows: pd.DataFrame, context: FigureContext) -> dict[str, style.LineStyle]:
     """Return the styles of the methods in ``rows`` that have one, in the legend's order."""
     there = set(rows["method"])

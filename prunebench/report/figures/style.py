@@ -47,6 +47,7 @@ DOTTED = (1, 1.3)
 CONTROL_MARKERS = ("X", "o", "s", "^", "D", "v")
 LEVEL_DASHES = ((), (6, 2), (1, 1.3), (5, 1.4, 1, 1.4), (9, 1.5, 1, 1.5, 1, 1.5), (3, 3))
 CONTROL_COLOUR, BLACK, FAINT = "#6e6e6e", "#000000", "#c4c4c4"
+BESIDE_COLOUR = "#9b9b9b"  # of named methods beside highlighted ones, with filled markers
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,13 @@ class LineStyle:
         }  # fmt: skip
 
 
-PLAIN = LineStyle("#4d4d4d", "o")  # of methods without a look of their own
+PLAIN = LineStyle("#4d4d4d", "o")  # of methods without a look of their own, where they are named
+OTHER = LineStyle(FAINT, "o", width=0.6)  # and where they are not
 
 
 def line_styles(
     methods: Sequence[str], controls: Iterable[str] = (), levels: Iterable[str] = (),
-    published: Iterable[str] = (),
+    published: Iterable[str] = (), beside: Iterable[str] = (),
 ) -> dict[str, LineStyle]:  # fmt: skip
     """Give every method a line style of its own.
 
@@ -88,9 +90,10 @@ def line_styles(
         controls: grey, with hollow markers.
         levels: horizontal lines, black, told apart by their dashes; the first is solid.
         published: coloured and dotted, with hollow markers.
+        beside: light grey, with filled markers: what highlighted methods are seen beside.
 
     Returns:
-        The styles by name: levels, controls, methods, published ones.
+        The styles by name: levels, controls, methods, those beside them, published ones.
     """
     found = {
         name: LineStyle(BLACK, dashes=LEVEL_DASHES[i % len(LEVEL_DASHES)], width=1.1 if i else 1.4)
@@ -103,6 +106,9 @@ def line_styles(
     for i, name in enumerate(methods):
         marker, dashes = MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]
         found[name] = LineStyle(PALETTE[i % len(PALETTE)], marker, dashes)
+    for i, name in enumerate(beside, start=len(methods)):
+        marker, dashes = MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]
+        found[name] = LineStyle(BESIDE_COLOUR, marker, dashes, 1.0)
     for i, name in enumerate(published, start=len(methods)):
         marker = MARKERS[i % len(MARKERS)]
         found[name] = LineStyle(PALETTE[i % len(PALETTE)], marker, DOTTED, 1.1, fill="white")

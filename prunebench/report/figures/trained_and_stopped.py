@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from prunebench.report.figures import panels, style
-from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.figures.figure_context import NAMED, FigureContext
 from prunebench.report.figures.figure_registry import figure
 from prunebench.report.tables.training_tables import both_lengths
 from prunebench.statistics.recovery_lengths import in_order
 from prunebench.statistics.two_by_two import STOPPED, TRAINED, of_one_setting
+from prunebench.text.numbers import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 STATES = {TRAINED: "trained\nto the end", STOPPED: "stopped\nearly"}
 MOST = 10  # methods that a panel holds
 SPREAD = 0.66  # of the space between two places, over which the networks lie side by side
-DENSE, PRUNED, OTHERS = "dense network", "pruned networks", "other pruned networks"
+DENSE, PRUNED = "dense network", "pruned networks"
 LOOKS = {
     DENSE: style.LineStyle(style.BLACK, "*", width=1.6),
     PRUNED: style.LineStyle(style.PALETTE[0], "o", width=1.2),
@@ -52,7 +54,7 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     there = in_order(cells, set(found["method"]))
     kept = sorted(there, key=lambda name: name not in context.highlight)[:MOST]
     methods = [name for name in there if name in kept]
-    looks = {name: _look(name, context) for name in methods}
+    looks = _looks(methods, context)
     each = 1 if panels.narrow() else REGIMES
     groups = [
         group[i : i + each]
@@ -63,8 +65,10 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     mine = [name for name in methods if name in context.highlight]
     rest = [name for name in methods if name not in context.highlight]
     shown = {DENSE: LOOKS[DENSE]} | {name: looks[name] for name in mine}
-    if rest:
-        shown[OTHERS if mine else PRUNED] = looks[rest[0]]
+    if mine and len(rest) <= NAMED:
+        shown |= {name: looks[name] for name in rest}
+    elif rest:
+        shown[plural(len(rest), "other method") if mine else PRUNED] = looks[rest[0]]
     shown = {name: replace(look, width=0.0) for name, look in shown.items()}  # no curve is drawn
     order = f"pruned, from left to right: {', '.join(methods)}"
     grid = panels.PanelGrid(
@@ -79,10 +83,17 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     return grid.finish()
 
 
-def _look(method: str, context: FigureContext) -> style.LineStyle:
+def _looks(methods: Sequence[str], context: FigureContext) -> dict[str, style.LineStyle]:
+    """Return how methods look; those beside highlighted ones each its own way while few."""
     if not context.highlight:
-        return LOOKS[PRUNED]
-    return context.look(method) if method in context.highlight else NOT_MINE
+        return dict.fromkeys(methods, LOOKS[PRUNED])
+    rest = [name for name in methods if name not in context.highlight]
+    few = len(rest) <= NAMED
+    beside = {
+        name: replace(NOT_MINE, marker=style.MARKERS[1 + place] if few else "o")
+        for place, name in enumerate(rest)
+    }
+    return {name: beside.get(name) or context.look(name) for name in methods}
 
 
 def _panel(

@@ -21,7 +21,8 @@ EXPLAINED = (
     " averaged over log₂ of the compression ratio that was achieved (trapezoid), over the range"
     " that all methods but the controls reach; seeds averaged within a cell, settings (task,"
     " regime, model) weighted equally."
-    " Lower is better; dense is 0.",
+    " Lower is better; dense is 0. Report and README state gains, of which higher is better, at the"
+    " one sparsity that validation chooses, in one regime: other numbers, and so other intervals.",
     "Interval: 95 %, bootstrap over seeds within each setting, the same draws for all methods,"
     " widened for few seeds; over seeds, on these tasks: it says nothing about other tasks.",
     "Against dense, against random: exact sign-flip test over independent units, Holm's correction"
@@ -41,6 +42,8 @@ EXPLAINED = (
     "Costs are means over all cells of the row that have them, of ratios geometric means; a cost"
     " that no record has is no column.",
 )
+
+ARROW, MARKED = "→ before a name", "Bold on a coloured row"
 
 
 def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
@@ -71,15 +74,19 @@ def write(cells: pd.DataFrame, layout: Layout) -> list[Path]:
             all_lengths(cells, declared_analysis.highlighted(layout)),
             compression_tables.read(layout.latency_csv),
         ),
-        "html": page.html(tables, cells, layout, _explained(cells)),
+        "html": page.html(
+            tables, cells, layout, _explained(cells, declared_analysis.highlighted(layout), MARKED)
+        ),
     }
     for kind, text in made.items():
         write_text(layout.leaderboard(kind), error_names.named(text, cells))
     return [layout.leaderboard(kind) for kind in made]
 
 
-def _explained(cells: pd.DataFrame) -> list[str]:
-    return [line for line in (error_names.explained(cells), *EXPLAINED) if line]
+def _explained(cells: pd.DataFrame, highlight: Collection[str], how: str) -> list[str]:
+    """Return the notes of a page, with how highlighted methods are marked where there are any."""
+    marked = f"{how}: the methods that the configuration highlights." if highlight else ""
+    return [line for line in (error_names.explained(cells), *EXPLAINED, marked) if line]
 
 
 def markdown(
@@ -100,7 +107,8 @@ def markdown(
         f"> {markup.markdown_text(w)}\n>\n"
         for w in reader_warnings.of_leaderboard(cells, rows, times)
     )
-    explained = "".join(f"- {markup.markdown_text(line)}\n" for line in _explained(cells))
+    notes = _explained(cells, highlight, ARROW)
+    explained = "".join(f"- {markup.markdown_text(line)}\n" for line in notes)
     based_on = "".join(
         f"- {markup.markdown_text(name)}: {markup.markdown_text(value)}\n"
         for name, value in ranking.basis(cells).items()

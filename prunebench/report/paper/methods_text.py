@@ -17,7 +17,7 @@ from prunebench.report.paper import cited_papers
 from prunebench.report.paper.citations import cite, keys
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import listed, number, percent, plural, times
+from prunebench.text.numbers import listed, number, percent, plural, times, value_text
 
 STATISTICS = {  # sources, by what a sentence of the protocol begins with
     "Interval": "Davison 1997; Hesterberg 2015",
@@ -160,7 +160,7 @@ def _change(common: Training, own: Training) -> str:
     """Return the settings that differ, as names of the configuration with their values."""
     usual = common.model_dump()
     return listed(
-        f"{name.replace('_', ' ')} {value}"
+        f"{name.replace('_', ' ')} {value_text(value)}"
         for name, value in own.model_dump().items()
         if value != usual[name]
     )

@@ -18,8 +18,10 @@ from prunebench.runner.compress.size_budget import Budget
 from prunebench.statistics.cells_table import flags
 from prunebench.statistics.significance import ALPHA
 from prunebench.statistics.tolerance import (
+    EXCEEDED,
     FAILED,
     SHOWN,
+    UNRESOLVED,
     PairedErrors,
     Tolerated,
     largest_tolerated,
@@ -36,6 +38,14 @@ from prunebench.text.numbers import number, percent
 # how far above a budget a measured share may lie: a filter more or less, and times that vary
 SLACK = {"weights": 0.005, "macs": 0.005, "latency": 0.05}
 LEVEL = 0.95  # of intervals
+
+
+class NothingTaken(PrunebenchError):
+    """None of the networks that were tried is what was asked for."""
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons) or (f"{message}.",)
 
 
 @dataclass(frozen=True)
@@ -82,13 +92,13 @@ def by_budget(plan: Plan, table: pd.DataFrame, budget: Budget) -> Choice:
         budget: to be met.
 
     Raises:
-        PrunebenchError: none meets it; the message says why, or how close they come.
+        NothingTaken: none meets it; the message says why, or how close they come.
     """
     column, largest = f"kept_{budget.unit}", budget.share * (1 + SLACK[budget.unit])
     there = table[table["candidate"]]
     meets = there[there[column] <= largest]
     if meets.empty:
-        raise PrunebenchError(f"budget {budget}: {_why_none(table, there, column)}")
+        raise NothingTaken(f"budget {budget}: {_why_none(table, there, column)}")
     order = meets.sort_values(["val_error", "val_nll", column], na_position="last")
     reasons = (
         f"Taken: the lowest validation error among the {len(meets)} networks that keep at most"
@@ -118,7 +128,7 @@ def by_tolerance(plan: Plan, table: pd.DataFrame, points: float) -> Choice:
         points: of error, on the scale of 100.
 
     Raises:
-        PrunebenchError: nothing was shown; the message says how many samples would do.
+        NothingTaken: nothing was shown; the message says how many samples would do.
     """
     candidates = table[_no_controls(table)]
     methods = sorted(candidates["method"].unique())
@@ -132,8 +142,8 @@ def by_tolerance(plan: Plan, table: pd.DataFrame, points: float) -> Choice:
         if found.place >= 0:
             shown.append(rows.iloc[found.place])
     if not shown:
-        raise PrunebenchError(
-            f"tolerance {points:g}: not shown for any network; {' '.join(reasons)}"
+        raise NothingTaken(
+            f"tolerance {points:g}: not shown for any network; {' '.join(reasons)}", reasons
         )
     taken = min(shown, key=lambda row: (row["kept_macs"], row["params_shrunk"], row["val_error"]))
     first = (
@@ -152,7 +162,14 @@ def _tolerated_in_words(found: Tolerated) -> str:
     if found.ended == FAILED:
         return f"{said}; sparsity {found.next_sparsity:g} failed"
     needed = f", about {found.needed:,} validation samples would show it" if found.needed else ""
-    return f"{said}; sparsity {found.next_sparsity:g} is {found.ended}{needed}"
+    how = _ENDED[found.ended]
+    return f"{said}; sparsity {found.next_sparsity:g} is {how}{needed}"
+
+
+_ENDED = {
+    EXCEEDED: "shown to be above the tolerance",
+    UNRESOLVED: "neither shown to be within the tolerance nor above it",
+}
 
 
 def _chosen(plan: Plan, row: pd.Series, reasons: Sequence[str]) -> Choice:
@@ -182,13 +199,30 @@ def errors_of(cell: Cell, split: str) -> Floats:
 def interval_of(cell: Cell) -> tuple[float, float, float] | None:
     """Return how much more a cell errs than dense on the test samples, and its interval, in points.
 
-    The interval has ``LEVEL`` and is of the draw of these samples; it is exact where errors are 0
-    or 1. None where errors of single samples are not within [0, 1].
+    None where errors of single samples are not within [0, 1].
     """
     try:
-        found = paired_errors(errors_of(cell.dense, "test"), errors_of(cell, "test"))
+        return difference(cell.dense, cell, "test")
     except PrunebenchError:
         return None
+
+
+def difference(one: Cell, other: Cell, split: str) -> tuple[float, float, float]:
+    """Return how much more one cell errs than another on the same samples, in points.
+
+    Args:
+        one: a finished cell.
+        other: another of the same baseline.
+        split: whose samples are compared.
+
+    Returns:
+        The rise from ``one`` to ``other``, and the ends of its interval. It has ``LEVEL`` and is
+        of the draw of these samples; it is exact where errors are 0 or 1.
+
+    Raises:
+        PrunebenchError: errors of single samples are not within [0, 1].
+    """
+    found = paired_errors(errors_of(one, split), errors_of(other, split))
     each = (1 - LEVEL) / 2
     high, low = upper_bound(found, each), -upper_bound(found.mirrored(), each)
     return 100 * found.rise, low, high

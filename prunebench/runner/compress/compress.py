@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from prunebench.compression.export_formats import format_of
+from prunebench.compression.model_card import CardRemarks
 from prunebench.compression.timing import Speed
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
@@ -23,7 +25,10 @@ from prunebench.report.results import Results
 from prunebench.runner import pipeline
 from prunebench.runner.compress import choice as choices
 from prunebench.runner.compress import given, output_folder
+from prunebench.runner.compress.beside_control import beside_control
+from prunebench.runner.compress.enough_samples import check_samples
 from prunebench.runner.compress.levels import kept_levels
+from prunebench.runner.compress.missed_budget import missed_budget
 from prunebench.runner.compress.onnx_times import fastest_channels, onnx_times, slower
 from prunebench.runner.compress.request import (
     DENSE_TUNED,
@@ -37,12 +42,12 @@ from prunebench.runner.compress.request import (
 from prunebench.runner.compress.size_budget import Budget, Shares, sparsities_of
 from prunebench.runner.export_cell import CARD, Export, export_cell, rebuilt_cell
 from prunebench.runner.job_context import JobContext
-from prunebench.runner.progress import grid_bar
+from prunebench.runner.progress import Phases, counts, grid_bar
 from prunebench.storage.files import write_json
 from prunebench.storage.layout import DATA
 from prunebench.storage.records import DENSE
-from prunebench.tasks.task_data import TaskData
-from prunebench.text.numbers import number, percent
+from prunebench.tasks.task_data import TaskData, load
+from prunebench.text.numbers import number, percent, plural
 from prunebench.training.loop import logits_of
 
 LEVELS, SAID = "levels.json", "compress.json"
@@ -148,34 +153,43 @@ def carry_out(request: Request, folder: Path, cache: Path = DATA, again: str = "
 
 
 def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compressed:
+    phases = Phases(4)
+    phases.begin("the network, its data and the sparsities to look at")
     plan = _planned(request, folder, cache)
+    phases.begin(f"the search, {plural(counts(plan)['total'], 'network')}")
     with grid_bar(plan):
         pipeline.run(plan, cache)
+    phases.begin("the choice")
     results = Results(plan.layout.root)
     tried = choices.tried(results.cells)
-    if request.budget is not None:
-        chosen = choices.by_budget(plan, tried, request.budget)
-    else:
-        assert request.tolerance is not None
-        chosen = choices.by_tolerance(plan, tried, request.tolerance)
+    dense = results.cells[results.cells["method"] == DENSE].iloc[0]
+    told = _trials(request, results.cells, tried, again or _call(request, folder))
+    beside_budget = _beside_budget(plan, tried, request)
+    try:
+        chosen = _choice(plan, tried, request)
+    except choices.NothingTaken as error:
+        raise _nothing_taken(error, told, beside_budget, request, folder) from error
+    control = beside_control(plan, tried, chosen, _unit(request))
     data = prepared(plan.experiment.tasks[0], cache)
     multiple = fastest_channels(chosen.cell, data)
-    main, beside, notes = _exported(chosen.cell, folder, data, multiple)
-    dense = results.cells[results.cells["method"] == DENSE].iloc[0]
+    about = CardRemarks(
+        _asked_and_kept(request, chosen), (control.told,) if control.as_well else ()
+    )
+    phases.begin("export, each file verified in a fresh process, and the page")
+    main, beside, notes = _exported(chosen.cell, folder, data, multiple, about)
     times = None if beside is None else onnx_times(chosen.cell, data, multiple)
     facts = _before_after(dense, chosen, times)
     notes += slower(times, float(chosen.row["kept_macs"]))
-    summary = _summary(chosen.cell, facts)
+    summary = _summary(chosen.cell, facts, control.short)
     tuned = tried[tried["method"] == DENSE_TUNED]
+    first, reason = ((control.told,), ()) if control.as_well else ((), (control.told,))
     report.write(
         report.Outcome(
             title=f"{chosen.row['model']} on {chosen.row['task']}, compressed",
             summary=summary, before_after=facts,
-            reasons=(f"Asked: {_asked(request)}.", *chosen.reasons), cells=results.cells,
-            tried=tried, chosen=chosen.place, unit=_unit(request),
-            share=None if request.budget is None else request.budget.share,
-            files=_files(main, beside), loader=format_of(_format(main)).loader,
-            notes=(*notes, *_warnings(tuned, dense)), again=again or _call(request, folder),
+            reasons=(f"Asked: {_asked(request)}.", *chosen.reasons, *reason, *beside_budget),
+            chosen=chosen.place, files=_files(main, beside), loader=format_of(_format(main)).loader,
+            notes=(*first, *notes, *_warnings(tuned, dense)), **told,
         ),
         folder,
     )  # fmt: skip
@@ -186,6 +200,63 @@ def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compr
     )
     network = rebuilt_cell(chosen.cell, data).network.model.cpu().eval()
     return Compressed(folder, network, results, record, summary)
+
+
+def _choice(plan: Plan, tried: pd.DataFrame, request: Request) -> choices.Choice:
+    if request.budget is not None:
+        return choices.by_budget(plan, tried, request.budget)
+    assert request.tolerance is not None
+    return choices.by_tolerance(plan, tried, request.tolerance)
+
+
+def _beside_budget(plan: Plan, tried: pd.DataFrame, request: Request) -> tuple[str, ...]:
+    """Why methods lie far from the budget, where one was asked for."""
+    if request.budget is None:
+        return ()
+    return tuple(missed_budget(plan, tried, request.budget, request.finder))
+
+
+def _trials(
+    request: Request, cells: pd.DataFrame, tried: pd.DataFrame, again: str
+) -> dict[str, Any]:
+    """What a page says whether or not a network was taken."""
+    return {
+        "cells": cells, "tried": tried, "unit": _unit(request),
+        "share": None if request.budget is None else request.budget.share, "again": again,
+    }  # fmt: skip
+
+
+def _nothing_taken(
+    error: choices.NothingTaken, told: Mapping[str, Any], beside_budget: Sequence[str],
+    request: Request, folder: Path,
+) -> PrunebenchError:  # fmt: skip
+    """Write the page of a search that found nothing to take; return the error that names it."""
+    row = told["tried"].iloc[0]
+    notes = [
+        "What was trained is kept: with a larger tolerance the same command only chooses anew."
+    ]
+    if request.exclude:
+        notes.append(
+            f"--exclude {','.join(request.exclude)} keeps these layers whole, and what a skip"
+            " connection joins to them: with fewer of them excluded smaller networks are found."
+        )
+    if (folder / CARD).exists():
+        notes.append("The network in this folder is that of an earlier request.")
+    report.write(
+        report.Outcome(
+            title=f"{row['model']} on {row['task']}: no network was taken",
+            summary=f"Asked: {_asked(request)}. No network that was tried is shown to meet it, and"
+            " none is exported.",
+            before_after={}, reasons=(*error.reasons, *beside_budget), chosen=None,
+            files={f"{SEARCH}/": "the experiment: records, tables, all networks tried"},
+            loader="", notes=notes, **told,
+        ),
+        folder,
+    )  # fmt: skip
+    said = {"summary": str(error), "asked": _asked(request), "chosen": None, "notes": notes}
+    write_json(folder / SAID, said)
+    excluded = f"; {notes[1]}" if request.exclude else ""
+    return PrunebenchError(f"{error}{excluded}; {folder / report.PAGE} shows what was tried")
 
 
 def _json_value(value: Any) -> Any:
@@ -203,8 +274,21 @@ def _planned(request: Request, folder: Path, cache: Path) -> Plan:
     levels = kept_levels(
         folder / SEARCH / LEVELS, request.name, lambda: _levels(request, folder, cache)
     )
-    grid = request.grid(levels.sparsities, levels.batch_norm)
-    return Plan(config.parse(grid, "compress"), folder)
+    plan = Plan(
+        config.parse(request.grid(levels.sparsities, levels.batch_norm), "compress"), folder
+    )
+    if request.tolerance is not None:
+        _warn_of_few_samples(plan, request.tolerance, cache)
+    return plan
+
+
+def _warn_of_few_samples(plan: Plan, points: float, cache: Path) -> None:
+    """Refuse a tolerance that validation is too small for, or warn that it may be."""
+    pipeline.prepare_missing(plan, cache)
+    samples = len(load(prepared(plan.experiment.tasks[0], cache)).inputs["val"])
+    candidates = [method for method in plan.experiment.methods if not method.control]
+    if said := check_samples(samples, points, len(candidates)):
+        print(f"warning: {said}", file=sys.stderr, flush=True)
 
 
 def _levels(request: Request, folder: Path, cache: Path) -> dict[str, Any]:
@@ -249,7 +333,7 @@ def _check_outputs(network: nn.Module, inputs: torch.Tensor, data: TaskData, nam
 
 
 def _exported(
-    cell: Cell, folder: Path, data: Path, multiple: int
+    cell: Cell, folder: Path, data: Path, multiple: int, about: CardRemarks
 ) -> tuple[Export, Export | None, list[str]]:
     """Export the network; return the main export, that to ONNX, and what is to be said of them.
 
@@ -258,19 +342,22 @@ def _exported(
         folder: to write.
         data: the prepared data of its task.
         multiple: of channels that the network keeps as ONNX.
+        about: what its cards say beside its record.
     """
     notes: list[str] = []
     main = None
     for kind in FORMATS:
         try:
-            main = export_cell(cell, kind, folder, data, shared=True)
+            main = export_cell(cell, kind, folder, data, shared=True, remarks=about)
             break
         except PrunebenchError as error:
             notes.append(f"Not written as {kind}: {error}")
     if main is None:
         raise PrunebenchError("compress: the network cannot be exported: " + "; ".join(notes))
     try:
-        beside = export_cell(cell, BESIDE, folder / BESIDE, data, shared=True, multiple=multiple)
+        beside = export_cell(
+            cell, BESIDE, folder / BESIDE, data, shared=True, multiple=multiple, remarks=about
+        )
     except PrunebenchError as error:
         return main, None, [*notes, f"Not written as {BESIDE}: {error}"]
     if multiple > 1 and beside.kind == "shrunk":
@@ -342,13 +429,14 @@ def _change(kept: float) -> str:
     return f"{number(rise, 0 if rise == round(rise) else 1, sign=True)} %"
 
 
-def _summary(cell: Cell, facts: Mapping[str, tuple[str, str, str]]) -> str:
+def _summary(cell: Cell, facts: Mapping[str, tuple[str, str, str]], control: str) -> str:
     told = "; ".join(
         f"{what} {before} → {after}" + (f" ({change})" if change else "")
         for what, (before, after, change) in facts.items()
     )
     task, _, model, _ = cell.baseline.key
-    return f"{model} on {task} by {cell.method_name}: {told}"
+    said = f"{model} on {task} by {cell.method_name}: {told}"
+    return f"{said}; {control}" if control else said
 
 
 def _warnings(tuned: pd.DataFrame, dense: pd.Series) -> list[str]:
@@ -371,6 +459,14 @@ def _asked(request: Request) -> str:
     if request.budget is not None:
         return f"budget {request.budget}"
     return f"at most {request.tolerance:g} points more error"
+
+
+def _asked_and_kept(request: Request, chosen: choices.Choice) -> str:
+    """Return what was asked for the card, and for a budget what is kept."""
+    if request.budget is None:
+        return _asked(request)
+    kept = percent(float(chosen.row[f"kept_{request.budget.unit}"]), 1)
+    return f"{_asked(request)}; it keeps {kept} of the {report.UNITS[request.budget.unit]}"
 
 
 def _unit(request: Request) -> str:

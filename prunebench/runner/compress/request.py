@@ -109,7 +109,8 @@ class Request:
             "training": {
                 "epochs": self.dense_epochs,
                 "recovery_epochs": self.epochs,
-                "learning_rate": self.learning_rate / RATE_SHARE,
+                # not 0.09999999999999999 for 0.01: people read it in the card
+                "learning_rate": float(f"{self.learning_rate / RATE_SHARE:.12g}"),
                 "optimizer": self.optimizer,
                 "batch_size": self.batch_size,
             },

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from prunebench.compression.smallest_network import smallest
 from prunebench.compression.timing import measure_speed, runner
-from prunebench.errors import PrunebenchError, suggest
+from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment.settings import SCORING, Method, Prunable
 from prunebench.pruning.api import prune
 from prunebench.pruning.held_networks import copied
@@ -141,6 +141,23 @@ def _parts(method: Method) -> dict[str, object]:
     }
 
 
+def _what_would_help(budget: Budget, shares: Shares) -> str:
+    """Return what brings a budget within reach that is not."""
+    excluded = shares.prunable.exclude
+    other = "ask for a larger share, or name another method first in --methods"
+    if not excluded:
+        return other
+    free = replace(shares, prunable=shares.prunable.model_copy(update={"exclude": []}))
+    without = free.kept(budget.unit, LARGEST)
+    named = shown(",".join(excluded))
+    if without > budget.share:
+        return f"without --exclude {named} it would keep {percent(without)}: {other}"
+    return (
+        f"--exclude {named} is why: what a skip connection joins to these layers stays whole as"
+        f" well. Without it {percent(without)} would be left: exclude fewer layers, or {other}"
+    )
+
+
 def sparsities_of(budget: Budget, shares: Shares) -> list[float]:
     """Return sparsities at which a method meets a budget, and around it, for a curve.
 
@@ -165,6 +182,7 @@ def sparsities_of(budget: Budget, shares: Shares) -> list[float]:
     if found[1] is None:
         raise PrunebenchError(
             f"budget {budget}: out of reach of {shares.method.name}: at sparsity {LARGEST:g} it"
-            f" still keeps {percent(kept(LARGEST))} of the {UNITS[budget.unit]}"
+            f" still keeps {percent(kept(LARGEST))} of the {UNITS[budget.unit]};"
+            f" {_what_would_help(budget, shares)}"
         )
     return sorted({sparsity for sparsity in found if sparsity})

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.runner.progress.time_left import Effort, Rates, efforts
+from prunebench.runner.progress.time_left import Effort, Rates, efforts, seconds_of_pages
 from prunebench.text import progress_bars
 
-LATER = "measures and pages"  # what follows training, of which nobody knows yet how long it takes
 _LOOK = 2.0  # seconds between two looks of the bar at the files, at least
 
 
@@ -24,6 +23,11 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def later(cells: int) -> str:
+    """Return what follows the training of so many cells, and about how long its pages take."""
+    return f"measures, and pages in about {duration(seconds_of_pages(cells))}"
 
 
 class Progress:
@@ -65,7 +69,8 @@ class Progress:
         if time.monotonic() - self._seen > 20 * self.cost:
             self.scan()
         left = self.left()
-        said = "" if left is None else f" (about {duration(left)} of training left, then {LATER})"
+        after = later(self.total)
+        said = "" if left is None else f" (about {duration(left)} of training left, then {after})"
         # the bar of a terminal counts, and two counters would differ between two looks
         count = "" if progress_bars.shown() else f"[{self.done}/{self.total}] "
         line = f"{count}{cell.coordinates.label}: {status}{said}"
@@ -80,6 +85,18 @@ class Progress:
 
     def _seconds(self, cells: list[Effort]) -> float:
         return sum(self._rates.seconds(effort) or 0.0 for effort in cells)
+
+
+class Phases:
+    """Lines that say which part of a command runs, and of how many."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.begun = total, 0
+
+    def begin(self, what: str) -> None:
+        """Print that the next part begins."""
+        self.begun += 1
+        print(f"phase {self.begun} of {self.total}: {what}", file=sys.stderr, flush=True)
 
 
 class StepProgress:

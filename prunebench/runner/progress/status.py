@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError, printable
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.training_gate import MEMORIZED_AT, memorizes, under_trained
 from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
-from prunebench.runner.progress.reporter import LATER, duration
+from prunebench.runner.progress.reporter import duration, later
 from prunebench.runner.progress.running_jobs import Running, running
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
 from prunebench.storage.records import DENSE, FAILED, OK
@@ -113,7 +113,7 @@ class State:
         if self.at_once > 1:
             wall = duration(self.seconds_left / self.at_once)
             text += f", {wall} with {self.at_once} jobs at once"
-        return [f"{text}; then {LATER}"]
+        return [f"{text}; then {later(self.total)}"]
 
 
 def counts(plan: Plan) -> dict[str, int]:

@@ -128,8 +128,9 @@ def _own_sparsity(table: PairedCells, pairs: list[Pair]) -> list[Comparison]:
             name: table.gains[table.gains["method"] == name] for name in (pair.method, pair.other)
         }
         values = in_settings(gains[pair.method], settings).merge(
-            gains[pair.other][[*keys, "gain"]], on=keys, suffixes=("", "_other")
+            gains[pair.other][[*keys, "gain", "sample_error"]], on=keys, suffixes=("", "_other")
         )
+        values["sample_error"] += values["sample_error_other"]  # at most
         values["value"] = values["gain"] - values["gain_other"]
         margin = table.analysis.equivalence
         items += table.compare(

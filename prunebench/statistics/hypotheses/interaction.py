@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from prunebench.statistics.estimate import HIGHER
 from prunebench.statistics.hypotheses import phrases
 from prunebench.statistics.hypotheses.comparisons import judge_family
@@ -26,14 +28,16 @@ def interaction(table: PairedCells) -> Judgement:
     values = in_settings(seed_values(table.recorded, family), settings)
     items = {
         name: judge_family(
-            table.compare(values, words, scope, "dense", f"gain_{name}", margin), alpha
+            table.compare(_with_error(values, name), words, scope, "dense", f"gain_{name}", margin),
+            alpha,
         )
         for name, words in GAINS.items()
     }
     stopped = items[STOPPED]
     if not stopped:
         raise MissingRecords("no method of the family and dense were both stopped on validation")
-    lost = judge_family(table.compare(values, LOST, scope, "", INTERACTION, margin), alpha)
+    both = _with_error(values, INTERACTION)
+    lost = judge_family(table.compare(both, LOST, scope, "", INTERACTION, margin), alpha)
     left = sum(item.decision == HIGHER for item in stopped)
     sentence = (
         f"With {scope} the gain, both sides stopped on validation, exceeds 0 for"
@@ -44,3 +48,8 @@ def interaction(table: PairedCells) -> Judgement:
     )
     verdict = verdict_of([item.decision for item in stopped])
     return Judgement(verdict, sentence, [*stopped, *items[TRAINED], *lost])
+
+
+def _with_error(values: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the values with the error of the test samples of one of them, for equivalence."""
+    return values.assign(sample_error=values[f"sample_error_{name}"])

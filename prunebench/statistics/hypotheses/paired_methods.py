@@ -108,10 +108,11 @@ def paired_areas(
             error is then no measure of how it chose.
 
     Returns:
-        SETTING, ``seed`` and ``value``; positive where ``method`` is better.
+        SETTING, ``seed`` and ``value``, positive where ``method`` is better; ``sample_error``, that
+        of the test samples at most: each method's to dense, added.
     """
     keys = [*SETTING, "seed", "sparsity"]
-    columns = [*keys, "test_error", "octaves"]
+    columns = [*keys, "test_error", "octaves", "sample_error"]
     own, its = (table.rows_of([name], columns) for name in (method, other))
     both = own.merge(its, on=keys, suffixes=("", "_other")).sort_values(keys)
     if above_chance:
@@ -119,10 +120,14 @@ def paired_areas(
     both["less"] = 100 * (both["test_error_other"] - both["test_error"])
     # at equal targets; where both achieved different ratios, midway between them
     both["octaves"] = (both["octaves"] + both["octaves_other"]) / 2
-    wide = both.pivot(index=[*SETTING, "seed"], columns="sparsity", values=["less", "octaves"])
-    empty = pd.DataFrame({"value": pd.Series(dtype=float)}, index=wide.index[:0])
+    both["sample_error"] = both[["sample_error", "sample_error_other"]].fillna(0.0).sum(axis=1)
+    made = {"value": "less", "sample_error": "sample_error"}
+    wide = both.pivot(
+        index=[*SETTING, "seed"], columns="sparsity", values=[*made.values(), "octaves"]
+    )
+    empty = pd.DataFrame({name: pd.Series(dtype=float) for name in made}, index=wide.index[:0])
     found = [
-        pd.DataFrame({"value": heights(rows, "less")}, index=rows.index)
+        pd.DataFrame({name: heights(rows, of) for name, of in made.items()}, index=rows.index)
         for _, rows in wide.groupby(level=SETTING, sort=True)
     ]
     return pd.concat(found or [empty]).reset_index()

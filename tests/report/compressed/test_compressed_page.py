@@ -93,3 +93,20 @@ def test_errors_have_the_name_of_their_kind(tmp_path: Path) -> None:
     given = dataclasses.replace(given, cells=given.cells.assign(kind="regression"))
     page, _ = write(given, tmp_path)
     assert "validation unexplained variance" in page.read_text()
+
+
+def test_a_search_that_found_nothing_to_take_has_its_page(tmp_path: Path) -> None:
+    nothing = outcome(
+        chosen=None, before_after={}, loader="", files={"search/": "the experiment"},
+        reasons=["l1-filter: nothing is shown"],
+    )  # fmt: skip
+    page, _ = write(nothing, tmp_path)
+    text = page.read_text()
+    for said in ("Why no network was taken", "l1-filter: nothing is shown", "one training",
+                 "&lt;fpgm&gt;", "the experiment"):  # fmt: skip
+        assert said in text
+    assert "taken one is circled" not in text
+    first, *_ = document(nothing).sections
+    assert first.anchor == "chosen"
+    figure = draw(nothing.tried, "kept_macs", "MACs", dense_error=0.05, chosen=None, share=None)
+    assert "taken" not in {line.get_label() for line in figure.axes[0].lines}

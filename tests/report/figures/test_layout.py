@@ -78,7 +78,8 @@ def test_the_forest_names_highlighted_methods_in_bold() -> None:
     labels = _drawn("forest", context).axes[0].get_yticklabels()
     assert [t.get_text() for t in labels if t.get_weight() == "bold"] == ["m01"]
     assert context.look("m01").colour == style.PALETTE[0]
-    assert context.look("m00") == style.PLAIN
+    assert context.look("m00").colour == style.BESIDE_COLOUR
+    assert _context(5, 1, highlight=["m01"]).look("m00") == style.PLAIN  # too many to be named
 
 
 def test_what_is_wrong_is_found() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from prunebench.experiment.settings import Analysis
 from prunebench.report import figures
-from prunebench.report.figures import style
+from prunebench.report.figures import figure_context, style, trained_and_stopped
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.statistics.outcome_shares import outcome_shares
 
@@ -70,9 +70,37 @@ def test_highlighted_methods_alone_are_in_colour(judged: pd.DataFrame) -> None:
     drawn = figures.figures()["two-by-two-{task}"].draw(context.cells, context)
     assert drawn is not None
     names = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert names == ["dense network", "imp", "imp-10x", "other pruned networks"]
-    grey = {line.get_color() for line in drawn.axes[0].lines if line.get_marker() == "o"}
-    assert style.CONTROL_COLOUR in grey
+    # few beside it: each with its name and a marker of its own
+    assert names == ["dense network", "imp", "imp-10x", "l1-filter", "magnitude", "magnitude-10x"]
+    grey = {
+        line.get_marker()
+        for line in drawn.axes[0].lines
+        if line.get_color() == style.CONTROL_COLOUR
+    } - {"None", ""}
+    assert len(grey) == 3
+
+
+@pytest.mark.parametrize(("least", "named"), [(3, True), (0, False)])
+def test_methods_beside_a_highlighted_one_are_named_or_counted(
+    judged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, least: int, named: bool
+) -> None:
+    monkeypatch.setattr(figure_context, "NAMED", least)
+    monkeypatch.setattr(trained_and_stopped, "NAMED", least)
+    judged = judged[judged["method"].str.match("dense|imp|l1-filter|magnitude")]
+    for stem in ("two-by-two-{task}", "error-length-{task}"):
+        drawn = figures.draw(stem, judged, DECLARED, highlight=["imp"])
+        assert drawn is not None
+        names = [text.get_text() for text in drawn.legends[0].get_texts()]
+        assert any(name.startswith("magnitude") for name in names) == named, stem
+        assert any(name.endswith(("other method", "other methods")) for name in names) != named, (
+            names
+        )
+    drawn = figures.draw("error-compression-{task}", judged, DECLARED, highlight=["imp"])
+    assert drawn is not None
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert any(name.startswith("magnitude") for name in names) == named
+    note = drawn.legends[0].get_title().get_text()
+    assert ("other method" in note) != named
 
 
 def test_points_that_were_not_trained_out_are_hollow(judged: pd.DataFrame) -> None:

@@ -78,6 +78,15 @@ def test_the_three_files_hold_the_same_figures(board: Layout) -> None:
             assert text["Best cell"].startswith(values["best_cell"])
 
 
+def test_marks_and_other_intervals_are_explained(cells: pd.DataFrame, scores: ChoiceTables) -> None:
+    rows = scores.rows[EVERYTHING]
+    plain, marked = (leaderboard.markdown(rows, cells, mine) for mine in ([], ["imp"]))
+    assert "→" not in plain
+    assert "| → imp " in marked.replace("\\", "")
+    assert "→ before a name: the methods that the configuration highlights" in marked
+    assert "other numbers, so other intervals" in plain
+
+
 def test_figures_are_those_of_the_statistics(cells: pd.DataFrame, board: Layout) -> None:
     csv = pd.read_csv(board.leaderboard("csv")).set_index("method")
     wanted = score(cells).set_index("method")

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from prunebench.errors import PrunebenchError
 from prunebench.experiment import config
 from prunebench.experiment.plan import Plan
+from prunebench.runner.compress.beside_control import beside_control
 from prunebench.runner.compress.choice import (
     by_budget,
     by_tolerance,
@@ -22,6 +23,7 @@ from prunebench.runner.compress.choice import (
     interval_of,
     tried,
 )
+from prunebench.runner.compress.missed_budget import missed_budget
 from prunebench.runner.compress.size_budget import Budget
 from prunebench.storage.files import write_json
 from prunebench.storage.layout import FACTS, PREDICTIONS, TARGETS
@@ -128,7 +130,7 @@ def test_the_smallest_network_that_is_shown_within_the_tolerance(search: Search)
     # fpgm's 0.6 is as good as dense, but comes after one that is not
     assert (taken.row["method"], taken.row["sparsity"]) == ("l1-filter", 0.4)
     assert "fpgm: shown up to sparsity 0.2" in taken.reasons[1]
-    assert "sparsity 0.4 is exceeded." in taken.reasons[1]
+    assert "sparsity 0.4 is shown to be above the tolerance." in taken.reasons[1]
     assert "over 2 methods" in taken.reasons[0]
 
 
@@ -154,3 +156,54 @@ def test_the_interval_of_the_test_error(search: Search) -> None:
     assert low == pytest.approx(3 - 1.96 * error, abs=0.25)
     assert high == pytest.approx(3 + 1.96 * error, abs=0.25)
     assert low < rise < high
+
+
+def test_a_control_of_the_same_cost_that_is_not_worse_is_said(search: Search) -> None:
+    search.add("l1-filter", 0.4, wrong(0.06))
+    search.add("random-filter", 0.2, wrong(0.01))  # better, and keeps more
+    search.add("random-filter", 0.4, wrong(0.062))
+    taken = by_budget(search.plan, search.table, Budget("macs", 0.4))
+    found = beside_control(search.plan, search.table, taken, "macs")
+    # by hand: 4 of 2,000 turn wrong, 0.2 points; McNemar's exact test has p = 0.125
+    assert found.as_well
+    assert "6.2 %, l1-filter 6 % (+0.20 points" in found.told
+    assert "the control random-filter is not shown to be worse" in found.short
+
+
+def test_a_control_that_does_as_well_is_said_so_and_one_that_is_worse_is_no_warning(
+    search: Search,
+) -> None:
+    search.add("l1-filter", 0.4, wrong(0.06))
+    search.add("random-filter", 0.6, wrong(0.06))  # smaller and the same
+    taken = by_budget(search.plan, search.table, Budget("macs", 0.4))
+    assert "random-filter did as well" in (
+        beside_control(search.plan, search.table, taken, "macs").short
+    )
+    search.add("random-filter", 0.4, wrong(0.12))
+    table = search.table
+    table = table[~((table["method"] == "random-filter") & (table["sparsity"] == 0.6))]
+    found = beside_control(search.plan, table, taken, "macs")
+    assert (found.as_well, found.short) == (False, "")
+    assert "which filters go matters here" in found.told
+
+
+def test_a_search_without_a_control_says_so(search: Search) -> None:
+    search.add("l1-filter", 0.4, wrong(0.06))
+    taken = by_budget(search.plan, search.table, Budget("macs", 0.4))
+    found = beside_control(search.plan, search.table, taken, "macs")
+    assert (found.as_well, found.short) == (True, "")
+    assert "No control of the same cost was tried" in found.told
+
+
+def test_a_method_far_from_the_budget_is_explained(search: Search) -> None:
+    filled(search, {"l1-filter": [0.05, 0.07, 0.08], "fpgm": [0.05, 0.06, 0.09]})
+    table, budget = search.table, Budget("macs", 0.36)  # what 0.4 keeps
+    assert list(missed_budget(search.plan, table, budget, "l1-filter")) == []
+    table.loc[table["method"] == "fpgm", "kept_macs"] = [0.9, 0.8, 0.7]
+    [said] = missed_budget(search.plan, table, budget, "l1-filter")
+    assert said.startswith("fpgm is not near the budget")
+    assert "keeps 70 % of the MACs" in said
+    assert "--methods fpgm,random-filter" in said
+    table.loc[table["method"] == "fpgm", "sparsity_achieved"] = [0.1, 0.2, 0.3]
+    [said] = missed_budget(search.plan, table, budget, "l1-filter")
+    assert "to remove 60 % of the prunable weights and removed 30 %: filters go whole" in said

@@ -20,6 +20,7 @@ from prunebench.runner.compress.request import (
     task_of,
 )
 from prunebench.runner.compress.size_budget import Budget
+from prunebench.text.numbers import value_text
 
 BUDGETED = "budgeted-filter"
 
@@ -137,3 +138,10 @@ def test_what_decides_the_sparsities_names_them() -> None:
     before = one.name
     Path("my.pt").write_bytes(b"other weights")
     assert one.name != before
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.003, 0.07])
+def test_learning_rates_are_written_as_people_write_them(rate: float) -> None:
+    whole = grid(learning_rate=rate).training.learning_rate
+    assert str(whole) == f"{10 * rate:.12g}"
+    assert value_text(whole * 0.1) == str(rate)

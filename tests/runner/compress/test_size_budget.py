@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,3 +97,21 @@ def test_sparsities_meet_the_budget_and_lie_around_it() -> None:
 def test_masks_of_single_weights_save_no_macs_of_dense_kernels() -> None:
     with pytest.raises(PrunebenchError, match="magnitude saves no MACs: no filter, head or block"):
         sparsities_of(Budget("macs", 0.5), _shares("magnitude"))
+
+
+def test_excluded_layers_that_put_a_budget_out_of_reach_are_named() -> None:
+    shares = _Excluding(**vars(_shares("l1-filter")))
+    whole = replace(shares, prunable=Prunable(exclude=["2", "0"]))
+    with pytest.raises(PrunebenchError, match=r"--exclude '2,0' is why: .* exclude fewer layers"):
+        sparsities_of(Budget("macs", 0.5), whole)
+    with pytest.raises(PrunebenchError, match=r"without --exclude '2,0' it would keep 2 %: .* fir"):
+        sparsities_of(Budget("macs", 0.01), whole)
+    with pytest.raises(PrunebenchError, match=r"still keeps 2 % of the MACs; ask for a larger"):
+        sparsities_of(Budget("macs", 0.01), shares)
+
+
+class _Excluding(Shares):
+    """A network of whose MACs each pattern that is excluded keeps three tenths."""
+
+    def kept(self, unit: str, sparsity: float) -> float:
+        return 1 - sparsity * (1 - 0.3 * len(self.prunable.exclude))

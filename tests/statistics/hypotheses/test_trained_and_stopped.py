@@ -91,3 +91,13 @@ def test_equal_epochs_need_a_dense_model_that_was_trained_as_long(judge: Judge) 
     found = judge(4, table)
     assert found.verdict == UNTESTED
     assert "as many epochs" in found.sentence
+
+
+@pytest.mark.parametrize(("samples", "verdict"), [(10_000_000, EQUIVALENT), (1000, UNRESOLVED)])
+@pytest.mark.parametrize("number", [1, 11])
+def test_equivalence_knows_the_error_of_the_test_samples(
+    judge: Judge, number: int, samples: int, verdict: str
+) -> None:
+    # 20 % wrong each, of 1,000 samples: at most 1.96 · √(0.4 / 1000) = 3.9 points, beyond ±0.5
+    table = stopped(shifted(0, (CLEAN,)), 0).assign(test_samples=samples)
+    assert judge(number, table).verdict == verdict
