@@ -282,15 +282,10 @@ def _others_clean(pairs: Pairs) -> str:
 
 
 def _others_noisy(pairs: Pairs) -> str:
-    small = {called: _small_gain(facts) for called, facts in pairs.items()}
-    better = ", ".join(
-        f"{gain.text} ({called}, {gain.at})" for called, gain in small.items() if gain.low > 0
-    )
     return (
         "**Other data and networks, 40 % wrong labels: the same.** At the end of training no pruned"
         " network is shown to gain more than the dense one trained as long. Stopped, none is better"
-        " than the dense one stopped, also where stopping does not help. A small dense network,"
-        f" trained from its start and stopped, is: {better}."
+        " than the dense one stopped, also where stopping does not help."
     )
 
 

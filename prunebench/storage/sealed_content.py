@@ -174,7 +174,9 @@ def _is_row(value: Any, columns: Collection[str]) -> bool:
 
 def _is_field(name: str, value: Any) -> bool:
     if value is None:
-        return True
+        return name not in _PLACE
+    if name == "seed":
+        return isinstance(value, int)
     if name in _NUMBERS:
         return isinstance(value, int | float)
     return isinstance(value, str) if name in _TEXTS else isinstance(value, str | int | float)

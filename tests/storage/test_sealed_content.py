@@ -46,7 +46,9 @@ JSON = st.recursive(
         {"identity": None}, {"identity": 3}, {"status": "fine"}, {"status": []}, {"files": None},
         {"files": ["a"]}, {"files": {"a": 3}}, {"layers": "x"}, {"layers": [3]}, {"message": 3},
         {"test_error": "0.1"}, {"train_epochs": []}, {"seed": {}}, {"sparsity": "0.5"},
-        {"task": 3}, {"nondeterministic": 4}, {"no_such_column": 1}, {"classes": {}},
+        {"seed": None}, {"seed": 0.5}, {"sparsity": None}, {"task": None},
+        {"method": None}, {"task": 3}, {"nondeterministic": 4}, {"no_such_column": 1},
+        {"classes": {}},
     ],
 )  # fmt: skip
 def test_what_is_no_record_of_a_cell_is_damage(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -70,6 +72,7 @@ def test_a_record_that_lacks_what_its_measures_stand_on(tmp_path: Path, name: st
     [
         {}, {"cells": None}, {"cells": {}}, {"cells": [3]}, {"cells": [{"task": "t"}]},
         {"cells": [PLACE | {"test_error": "x"}]}, {"cells": [PLACE | {"other": []}]},
+        {"cells": [PLACE | {"seed": None}]}, {"cells": [PLACE | {"sparsity": None}]},
         {"cells": [PLACE], "latency": 3}, {"cells": [PLACE], "others": []},
     ],
 )  # fmt: skip
