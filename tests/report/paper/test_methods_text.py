@@ -22,7 +22,7 @@ from tests.messages import unsaid
 def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
     assert inputs.experiment is not None
     said = {p.heading: p.text for p in methods_text.paragraphs(inputs, inputs.experiment)}
-    assert "200 training, 297 validation and 1,000 test samples" in said["Data"]
+    assert "200 training, 297 validation and 1,300 test samples" in said["Data"]
     assert unsaid(said["Data"], "noisy-40 (40 %", "wrong, symmetric [@zhang2017])") == []
     assert "34 epochs (fine-tuning: 12) in batches of 50" in said["Training"]
     assert "8 seeds" in said["Training"]
