@@ -57,6 +57,7 @@ def read_record(path: Path, needed: Collection[str] = ()) -> Row:
         isinstance(value.get("identity"), str)
         and value.get("status") in STATUSES
         and _is_row({k: v for k, v in value.items() if k not in ASIDE}, COLUMNS)
+        and _is_placed(value)
         and isinstance(files, dict)
         and all(isinstance(item, str) for item in files.values())
         and isinstance(layers, list)
@@ -83,7 +84,7 @@ def read_measured(path: Path) -> dict[str, list[Row]]:
             _is_open_row(row) if name == "cells" else _is_row(row, _TABLES[name]) for row in rows
         )
         _check(path, sound, "measures of cells")
-    _check(path, all(row.keys() >= _PLACE for row in value["cells"]), "measures of cells")
+    _check(path, all(map(_is_placed, value["cells"])), "measures of cells")
     return value
 
 
@@ -172,11 +173,14 @@ def _is_row(value: Any, columns: Collection[str]) -> bool:
     )
 
 
+def _is_placed(row: Mapping[str, Any]) -> bool:
+    """Return whether a row says of which cell it is."""
+    return all(row.get(name) is not None for name in _PLACE) and isinstance(row["seed"], int)
+
+
 def _is_field(name: str, value: Any) -> bool:
     if value is None:
-        return name not in _PLACE
-    if name == "seed":
-        return isinstance(value, int)
+        return True
     if name in _NUMBERS:
         return isinstance(value, int | float)
     return isinstance(value, str) if name in _TEXTS else isinstance(value, str | int | float)
