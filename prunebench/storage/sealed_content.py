@@ -33,6 +33,7 @@ _TEXTS = frozenset((
     *COORDINATES[:4], "identity", "status", "message", "kind", "nondeterministic", "precision",
 ))  # fmt: skip
 _PLACE = frozenset(COORDINATES)
+_ANYWHERE = dict.fromkeys(COORDINATES, 0)  # of a record whose place nobody asks for
 _TABLES = {
     "cells": COLUMNS, "latency": LATENCY_COLUMNS, "layers": LAYER_COLUMNS,
     "sensitivity": SENSITIVITY_COLUMNS,
@@ -46,7 +47,8 @@ def read_record(path: Path, needed: Collection[str] = ()) -> Row:
 
     Args:
         path: of its ``record.json``.
-        needed: columns that the record of a cell that did not fail must have.
+        needed: columns that the record of a cell that did not fail must have; where there are any,
+            every record must say of which cell it is.
 
     Raises:
         PrunebenchError: it is missing, damaged, or no record.
@@ -57,7 +59,7 @@ def read_record(path: Path, needed: Collection[str] = ()) -> Row:
         isinstance(value.get("identity"), str)
         and value.get("status") in STATUSES
         and _is_row({k: v for k, v in value.items() if k not in ASIDE}, COLUMNS)
-        and _is_placed(value)
+        and _is_placed(value if needed else {**_ANYWHERE, **value})
         and isinstance(files, dict)
         and all(isinstance(item, str) for item in files.values())
         and isinstance(layers, list)

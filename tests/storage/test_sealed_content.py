@@ -60,6 +60,18 @@ def test_what_is_no_record_of_a_cell_is_damage(tmp_path: Path, change: dict[str,
     assert cell_files.finished(tmp_path, "i") is None
 
 
+@pytest.mark.parametrize("name", PLACE)
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_a_record_that_does_not_say_of_which_cell_it_is(
+    tmp_path: Path, name: str, status: str
+) -> None:
+    record = WHOLE | {"status": status}
+    write_sealed(tmp_path / RECORD, {k: v for k, v in record.items() if k != name})
+    assert read_record(tmp_path / RECORD)["status"] == status
+    with pytest.raises(PrunebenchError, match="is no record of a cell"):
+        read_record(tmp_path / RECORD, MEASURED_OF)
+
+
 @pytest.mark.parametrize("name", MEASURED_OF)
 def test_a_record_that_lacks_what_its_measures_stand_on(tmp_path: Path, name: str) -> None:
     write_sealed(tmp_path / RECORD, {k: v for k, v in WHOLE.items() if k != name})
