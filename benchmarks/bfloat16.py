@@ -7,7 +7,6 @@ Run by hand, on a processor with instructions for bfloat16. Data are noise; the 
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from copy import deepcopy
@@ -15,7 +14,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from benchmarks.paired_times import ratio
+from benchmarks.paired_times import measure_each, ratio
 from prunebench.experiment.settings import Model, Training
 from prunebench.pruning.macs import macs
 from prunebench.tasks.kinds.classification import Classification
@@ -82,17 +81,5 @@ def measure(name: str, pairs: int, steps: int) -> None:
     )
 
 
-def main() -> None:
-    """Measure each network."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=4)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    for name in given.networks:
-        measure(name, given.pairs, given.steps)
-
-
 if __name__ == "__main__":
-    main()
+    measure_each(measure, CASES, __doc__, pairs=7, steps=4)

@@ -9,7 +9,6 @@ one's time includes cutting, its check, and putting its weights back.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.paired_times import ratio
+from benchmarks.paired_times import measure_each, ratio
 from prunebench.compression.shrunk_training import CHECKED, smaller_network
 from prunebench.experiment.settings import Model, Training
 from prunebench.pruning.api import prune
@@ -103,17 +102,5 @@ def measure(name: str, pairs: int, steps: int) -> None:
     )
 
 
-def main() -> None:
-    """Measure each network."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    for name in given.networks:
-        measure(name, given.pairs, given.steps)
-
-
 if __name__ == "__main__":
-    main()
+    measure_each(measure, CASES, __doc__, pairs=5, steps=20)
