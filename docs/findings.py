@@ -384,6 +384,7 @@ OTHER_CLAIMS = (
                 and f.dense(NOISY, "train_error") <= 1
                 for f in _others(pairs).values()
             )
+            # the first screen says below the table that this gain did not last
             and any(_small_gain(f).low > 0 for f in pairs.values())
         ),
         _others_noisy,
