@@ -147,6 +147,14 @@ def digest_of(kind):
     return lambda wildcards: PLAN.job_digest(PLAN.find(kind, wildcards.job))
 
 
+def as_inputs(paths):
+    """Paths of the user's as a rule's inputs, in which Snakemake would see wildcards."""
+    for path in paths:
+        if set("{}") & set(path):
+            refuse(f"{path}: Snakemake takes {{}} in a path for wildcards: rename it")
+    return paths
+
+
 def source_of(task):
     """What decides which files a download brings; as text, since the order of keys may differ."""
     later = {"hub"} if task.hub else set()
@@ -159,7 +167,7 @@ def own_data(task):
     if task.source != "own":
         return []
     found = with_helpers([local]) if local.suffix == ".py" else [local]
-    return [str(path) for path in found]
+    return as_inputs([str(path) for path in found])
 
 
 def done(kind, jobs):
@@ -212,11 +220,11 @@ ANALYSIS = canonical(PLAN.experiment.analysis.model_dump())
 
 
 # figures of one's own, with what they import
-OWN_FIGURES = [str(path) for path in PLAN.figure_sources()]
+OWN_FIGURES = as_inputs([str(path) for path in PLAN.figure_sources()])
 
 
 # what others published and was imported beside the records: a new import is shown at once
-PUBLISHED = sorted(map(str, PLAN.layout.published.glob("*.csv")))
+PUBLISHED = as_inputs(sorted(map(str, PLAN.layout.published.glob("*.csv"))))
 
 
 def code_of(output):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from prunebench.cli import documents
-from prunebench.errors import PrunebenchError, printable
+from prunebench.errors import PrunebenchError, is_text, printable
 
 # what a script may rely on
 EXITS = {
@@ -41,7 +42,9 @@ class GroupedCommands(TyperGroup):
 
     def main(self, args: Any = None, *more: Any, **extra: Any) -> Any:
         """Run a command line, with one document where ``--json`` asks for it."""
-        with documents.one_document(self, sys.argv[1:] if args is None else list(args)):
+        given = sys.argv[1:] if args is None else list(args)
+        with documents.one_document(self, given):
+            _refuse_no_text(given)
             return super().main(args, *more, **extra)
 
     def make_context(self, *given: Any, **extra: Any) -> Any:
@@ -189,3 +192,16 @@ def main() -> None:
     except PrunebenchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _refuse_no_text(arguments: Sequence[str]) -> None:
+    """Refuse names that are no UTF-8: of the working directory, this environment, or arguments.
+
+    Libraries that read tensors, and torch itself, take no others.
+
+    Raises:
+        PrunebenchError: there is one.
+    """
+    for name in (str(Path.cwd()), sys.prefix, *arguments):
+        if not is_text(name):
+            raise PrunebenchError(f"{name}: the name of a file or folder is no UTF-8: rename it")

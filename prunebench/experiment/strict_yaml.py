@@ -85,7 +85,7 @@ def check_extent(value: Any, where: str) -> None:
 
     Raises:
         PrunebenchError: it has too many values, or too many within one another, or a text that is
-            none in UTF-8.
+            none in UTF-8 or holds a zero byte.
     """
     waiting, count = [(value, 0)], 0
     while waiting:
@@ -95,6 +95,8 @@ def check_extent(value: Any, where: str) -> None:
             raise PrunebenchError(f"{where}: too large or too deep: aliases that expand?")
         if isinstance(item, str) and not is_text(item):
             raise PrunebenchError(f"{where}: {shown(item)} holds half a character: write it anew")
+        if isinstance(item, str) and "\0" in item:  # of a path, the system sees what stands before
+            raise PrunebenchError(f"{where}: {shown(item)} holds a zero byte: write it anew")
         if isinstance(item, dict):
             item = [*item, *item.values()]
         if isinstance(item, list):

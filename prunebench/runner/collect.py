@@ -8,7 +8,7 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.plan import Plan
-from prunebench.storage.files import remove_file, replacing, write_json
+from prunebench.storage.files import local, remove_file, replacing, write_json
 from prunebench.storage.layout import Layout
 from prunebench.storage.outputs import recorded
 from prunebench.storage.provenance import copy_workflow, experiment_origin
@@ -108,5 +108,5 @@ def _write_table(
         kind="stable", ignore_index=True,
     )  # fmt: skip
     with replacing(target) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(local(temporary), index=False)
     return [target]

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from prunebench.errors import Passing, PrunebenchError
-from prunebench.runner.watched import die_with
+from prunebench.runner.watched import die_with, signal_name
 from prunebench.storage.files import read_json, write_json, write_text
 
 _ASKED, _ANSWER = "asked.json", "answer.json"
@@ -69,11 +67,7 @@ def _run(folder: Path) -> int:
 
 
 def _ending(status: int) -> str:
-    if status >= 0:
-        return f"with status {status}"
-    with suppress(ValueError):
-        return f"by {signal.Signals(-status).name}"
-    return f"by signal {-status}"
+    return f"with status {status}" if status >= 0 else f"by {signal_name(-status)}"
 
 
 def _main(folder: Path) -> None:

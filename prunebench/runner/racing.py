@@ -21,7 +21,7 @@ from prunebench.experiment.settings import Method
 from prunebench.runner import pipeline
 from prunebench.statistics import read_cells
 from prunebench.statistics.race import INSTANCE, Raced, curve_losses, race, split_seeds
-from prunebench.storage.files import replacing
+from prunebench.storage.files import local, replacing
 from prunebench.storage.layout import DATA
 from prunebench.storage.lock import locked
 from prunebench.storage.records import COLUMNS
@@ -129,7 +129,7 @@ class _Racing:
         """Return the losses of what was run, which is written beside the experiment's records."""
         path = self.plan.layout.race_csv
         with replacing(path) as temporary:
-            pd.DataFrame(self.rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
+            pd.DataFrame(self.rows, columns=list(COLUMNS)).to_csv(local(temporary), index=False)
         return curve_losses(read_cells(path), self.sparsity)
 
 

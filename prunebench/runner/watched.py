@@ -216,10 +216,18 @@ def all_said(reading: int) -> bytes:
 def why_not(status: int, done: bool) -> str:
     """Return the message that a command which ended so is not done; "" if it is, or has said so."""
     if status < 0:
-        return f"the command is not done: {signal.Signals(-status).name} ended its process"
+        return f"the command is not done: {signal_name(-status)} ended its process"
     if status == 0 and not done:
         return (
             "the command is not done: its process has ended before it, by os._exit or another"
             " program in its place, of code of your own that it runs"
         )
     return ""
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGTERM; of one that has none, its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time signals
+        return f"signal {number}"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, printable, suggest
-from prunebench.storage.files import require_plain
+from prunebench.storage.files import local, require_plain
 from prunebench.storage.records import (
     ALL,
     COLUMNS,
@@ -124,7 +124,7 @@ def read_text(path: str | Path, hint: str = "") -> pd.DataFrame:
         # -sig: spreadsheets put a byte-order mark before the first column's name
         # what is compressed could be a thousand times as large as its file
         raw = pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig",
+            local(path), dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig",
             compression=None,
         )  # fmt: skip
     except (FileNotFoundError, IsADirectoryError):

@@ -253,6 +253,14 @@ def _seal(value: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def local(path: str | Path) -> Path:
+    """Return a path as pandas takes it for that of a file here.
+
+    Of ``http:/x`` and ``~x``, which are names of folders, it would fetch and read something else.
+    """
+    return Path(path).absolute()
+
+
 def require_plain(path: str | Path) -> None:
     """Refuse to read what is there and no plain file: a pipe would be waited for without end.
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prunebench.errors import PrunebenchError, is_text
+
 LOCK = ".lock"  # of the command that works on the experiment
 RECORD = "record.json"  # identity, size, cost and provenance of a cell; written last
 WEIGHTS = "weights.safetensors"  # the state dict after recovery
@@ -98,8 +100,17 @@ class Layout:
     root: Path  # results/<experiment>
 
     def __post_init__(self) -> None:
+        """Give the folder a name.
+
+        Raises:
+            PrunebenchError: its path is no text, by which no reader of tensors finds a file.
+        """
         if self.root.name in ("", ".."):  # of ".", the folder above has no name
             object.__setattr__(self, "root", self.root.resolve())
+        if not is_text(str(self.root.absolute())):
+            raise PrunebenchError(
+                f"{self.root.absolute()}: the name of a folder is no UTF-8: rename it"
+            )
 
     @property
     def cells_csv(self) -> Path:

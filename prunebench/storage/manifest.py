@@ -126,12 +126,20 @@ class Manifest:
             entries = {}
             for name, value in files.items():
                 size, sha = (None, value) if isinstance(value, str) else value
-                if Path(name).is_absolute() or ".." in Path(name).parts:  # not written here
+                if not is_below(name):
                     raise ValueError(name)
                 entries[name] = size, sha
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PrunebenchError(f"{self.path} is missing or damaged") from error
         return entries
+
+
+def is_below(name: str) -> bool:
+    """Return whether a name in a manifest is of a file below its folder, as they are written."""
+    path = Path(name)
+    return (
+        path.name != "" and "\0" not in name and not path.is_absolute() and ".." not in path.parts
+    )
 
 
 def _as_listed(path: Path, size: int | None, sha: str, since: int | None) -> bool:
@@ -161,7 +169,7 @@ def removal(folder: Path, record: dict[str, Any]) -> Removal:
         found = {}
     names = found.get("removed")
     ours = isinstance(names, list) and all(
-        isinstance(name, str) and Path(name).name == name != ".." for name in names
+        isinstance(name, str) and is_below(name) and Path(name).name == name for name in names
     )  # else another's: a name is of a file beside the record
     if not ours or found.get("record") != digest(record):
         return {"removed": [], "measured": {}}

@@ -13,6 +13,7 @@ from typing import Any
 from prunebench.errors import Damaged
 from prunebench.storage.files import read_json, read_sealed
 from prunebench.storage.layout import LAYER_MS, SENSITIVITY
+from prunebench.storage.manifest import is_below
 from prunebench.storage.records import (
     ASIDE,
     COLUMNS,
@@ -61,7 +62,7 @@ def read_record(path: Path, needed: Collection[str] = ()) -> Row:
         and _is_row({k: v for k, v in value.items() if k not in ASIDE}, COLUMNS)
         and _is_placed(value if needed else {**_ANYWHERE, **value})
         and isinstance(files, dict)
-        and all(isinstance(item, str) for item in files.values())
+        and all(is_below(name) and isinstance(item, str) for name, item in files.items())
         and isinstance(layers, list)
         and all(isinstance(item, str) for item in layers)
     )

@@ -18,6 +18,8 @@ _SECRET = re.compile(
     r"(?i)(token|passw|secret|credential|auth|bearer|(api|access|private|ssh|signing)[-_]?key)"
     r"|^-+(key|pass|pat|pwd)$"
 )
+# who somebody is to a cluster: 'slurm_account=x'
+_WHO = re.compile(r"(?i)(^|[-_])(user|account|login|e?mail|host)(name)?$")
 # a secret that is named within an argument: 'Authorization: Bearer x', {"token": "x"}
 _WITHIN = re.compile(
     rf"((?:{_SECRET.pattern[4:].partition('|^')[0]})\w*['\"]?\s*[:=]\s*)(?:\w+\s+)?[^\s,}}]+", re.I
@@ -25,7 +27,18 @@ _WITHIN = re.compile(
 _SOMEBODY = re.compile(r"(?<![\w./:@-])[\w.+-]+@\w[\w.-]*")  # me@host; not owner/name@revision
 _SEVERAL = re.compile(r"[\s,;:=][-~/]|@")  # words of a command, or paths in a row
 _PART = r"[^\s/=,:;'\"()\[\]]"
-_ABSOLUTE = re.compile(rf"(?<![\w.~…/])(?:~/(?:{_PART}+/)*|/(?:{_PART}+/)+)(?={_PART})")
+_ABSOLUTE = re.compile(rf"(?<![\w.~…/])(?:~[\w.-]*/(?:{_PART}+/)*|/(?:{_PART}+/)+)(?={_PART})")
+# a drive or a server, as Windows writes them; names before a backslash may hold spaces
+_OF_WINDOWS = r"[^\\/:*?\"'<>|\r\n]"
+_DRIVE = r"(?<![\w…\\])(?<![\w.~]/)[A-Za-z]:[\\/]+"
+_WINDOWS = re.compile(
+    rf"(?:{_DRIVE}|(?<![\w…/\\])\\\\+[\w.$-]+\\+)"
+    rf"((?:{_OF_WINDOWS}+\\+|[^\s\\/:*?\"'<>|]+/+)*)([^\s\\/:*?\"'<>|,;=()\[\]]+)"
+)
+_USERS = re.compile(r"(?i)users[\\/]+")  # the folder of homes
+# a home of others, and nothing in it: the last part is somebody's name
+_HOME = re.compile(rf"(?<![\w.~…/])/(?:home|Users)/{_PART}+(?<!\.)(?![/\w.-])")
+_WHOLE_HOME = re.compile(rf"(?:/home/|/Users/|[A-Za-z]:[\\/]+Users[\\/]+){_OF_WINDOWS}+")
 _FILE = re.compile(r"(?i)\b(file|sqlite(?:\+\w+)?):/+(?=[^\s/])")
 _PLAIN = re.compile(r"[\w@%+=:,./~…*-]+", re.ASCII)
 _SHORTEST = 3  # signs of a part of an address that is hidden where others say it
@@ -81,13 +94,20 @@ def without_secrets(text: str, uri: str) -> str:
 def without_paths(text: str) -> str:
     """Return a text in which an absolute path is told by its last part: ``…/set.csv``.
 
-    Where somebody's files lie says who they are, and nothing to others. The home folder itself is
-    ``~``, also where its name holds spaces.
+    So is a path of Windows, wherever this runs: ``C:\\Users\\me\\set.csv``.
+    Where somebody's files lie says who they are, and nothing to others. A home folder itself is
+    ``~``; one's own also where its name holds spaces.
     """
     text = _FILE.sub(r"\1:/", text)
     if home := _home():
         text = re.sub(rf"(?<![\w.~…/]){re.escape(home)}(?![\w.-])", "~", text)
-    return _ABSOLUTE.sub("…/", text)
+    text = _HOME.sub("~", text)
+    return _ABSOLUTE.sub("…/", _WINDOWS.sub(_of_windows, text))
+
+
+def _of_windows(path: re.Match[str]) -> str:
+    folders, last = path.groups()
+    return "~" if _USERS.fullmatch(folders) else f"…/{last}"
 
 
 def setting(name: str, value: str) -> str:
@@ -101,6 +121,7 @@ def setting(name: str, value: str) -> str:
         return HIDDEN
     if "://" in value:
         return address(value)
+    value = _WINDOWS.sub(_of_windows, value)  # before a drive's colon separates anything
     return os.pathsep.join(map(_path, value.split(os.pathsep)))
 
 
@@ -126,7 +147,7 @@ def _typed(arguments: Sequence[str]) -> Iterable[str]:
         named = bool(_SECRET.search(option)) and (argument.startswith("-") or bool(equals))
         if secret:
             yield HIDDEN
-        elif named and equals:
+        elif equals and (named or _WHO.search(option)):
             yield f"{option}={HIDDEN}"
         elif "://" in argument:
             before, _, after = argument.partition("://")
@@ -145,7 +166,11 @@ def _path(text: str) -> str:
 
     What is no path may hold some, and secrets, and who is called where.
     """
+    if _WHOLE_HOME.fullmatch(text):
+        return "~"
     path = Path(text)
+    if path.parts[:1] == ("..",) and path.name != "..":
+        return f"…/{path.name}"
     if not path.is_absolute() or _SEVERAL.search(text):
         text = _SOMEBODY.sub(f"{HIDDEN}@{HIDDEN}", _WITHIN.sub(rf"\1{HIDDEN}", text))
         return without_paths(text)

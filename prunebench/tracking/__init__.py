@@ -75,12 +75,18 @@ def tracking_uri(layout: Layout) -> str:
     if given := os.environ.get("MLFLOW_TRACKING_URI"):
         return given
     path = layout.database.resolve()
-    # SQLAlchemy takes what follows for options, and decodes no "%3F": the file would lie elsewhere
-    if "?" in str(path):
-        raise PrunebenchError(
-            f"cannot export to MLflow at {path}: its address may hold no '?'; rename the folder,"
-            " or name another store with --uri or MLFLOW_TRACKING_URI"
-        )
+    unnamed = (
+        # SQLAlchemy takes what follows for options, and decodes no "%3F": it would lie elsewhere
+        ("its address", path, "?"),
+        # MLflow writes it into a statement of SQL, whose text ends there
+        ("the working directory", Path.cwd(), "'"),
+    )
+    for what, where, sign in unnamed:
+        if sign in str(where):
+            raise PrunebenchError(
+                f"cannot export to MLflow at {path}: {what} may hold no {sign!r}; rename the"
+                " folder, or name another store with --uri or MLFLOW_TRACKING_URI"
+            )
     return f"sqlite:///{path}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench.storage.files import local
 from prunebench.storage.layout import Layout
 from prunebench.text.numbers import percent
 from prunebench.tracking.mlflow_runs import (
@@ -94,7 +95,8 @@ def _names(values: Sequence[Any], most: int = 40) -> str:
 def _leaderboard(layout: Layout) -> list[list[str]]:
     """The first rows of leaderboard.csv; none where it is not there or of another form."""
     try:
-        table = pd.read_csv(layout.leaderboard("csv"), dtype=str, keep_default_na=False)
+        path = local(layout.leaderboard("csv"))
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
         return table.head(_TOP)[list(_COLUMNS)].to_numpy().tolist()
     except (OSError, ValueError, KeyError):
         return []

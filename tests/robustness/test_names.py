@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -83,6 +84,20 @@ def test_half_a_character_is_refused_where_it_is_read(tmp_path: Path) -> None:
     assert "half a character" in refusal(
         config.parse, {**SMOKE, "methods": [{"name": "a", "description": "\ud800"}]}, "x"
     )
+
+
+@pytest.mark.parametrize("extends", ["a\0b.yaml", ["a\0b.yaml"]])
+def test_a_zero_byte_is_refused_where_it_is_read(tmp_path: Path, extends: Any) -> None:
+    """No path holds one, and what the system makes of it is a traceback."""
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**SMOKE, "extends": extends}))
+    assert "holds a zero byte" in refusal(config.load, path)
+    for part in (
+        {"tasks": [{"name": "a", "source": "folder", "path": "a\0"}]},
+        {"methods": [{"name": "a", "criterion": "a\0.py:f"}]},
+        {"models": [{"name": "a", "architecture": "seed-cnn", "weights": "a\0"}]},
+    ):
+        assert "holds a zero byte" in refusal(config.parse, {**SMOKE, **part}, "x")
 
 
 def test_long_lists_are_read_in_time_that_grows_with_their_length(tmp_path: Path) -> None:

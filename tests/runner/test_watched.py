@@ -72,8 +72,13 @@ def test_a_command_ends_as_it_ends_alone(tmp_path: Path, what: str, status: int)
         ("os.execv('/bin/true', ['true'])", 1),
         ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
         ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+        # a real-time signal, which has no name
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGRTMIN + 3)", -getattr(signal, "SIGRTMIN", 0) - 3,
+            marks=pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="has none"),
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_process_that_ends_before_its_command_is_a_no(
     tmp_path: Path, what: str, status: int
 ) -> None:

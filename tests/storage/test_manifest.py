@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from prunebench.storage.files import read_sealed, sha256_file, write_sealed, write_text
+from prunebench.storage.hashing import digest
 from prunebench.storage.layout import RECORD, REMOVED
 from prunebench.storage.manifest import Manifest, removal, remove_files
 
@@ -61,3 +62,19 @@ def test_what_is_removed_is_known_until_there_is_another_record(tmp_path: Path) 
         "measured": {"values": 1},
     }
     assert removal(tmp_path, {**record, "identity": "j"}) == {"removed": [], "measured": {}}
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "b/../../a", "a\0", "", "."])
+def test_a_name_of_a_file_elsewhere_or_of_none_is_damage(tmp_path: Path, name: str) -> None:
+    """With a right seal, as anybody can write it."""
+    folder = tmp_path / "cell"
+    write_text(tmp_path / "a", "somebody's own")
+    manifest = Manifest(folder / RECORD, folder)
+    write_sealed(manifest.path, {"files": {name: "0" * 64}})
+    assert (manifest.listed(), manifest.damaged()) == (set(), [manifest.path])
+    record = read_sealed(manifest.path)
+    content = {"record": digest(record), "removed": [name], "measured": {}}
+    write_sealed(folder / REMOVED, content)
+    assert removal(folder, record)["removed"] == []
+    remove_files(folder, record, ["a"], dict)
+    assert (tmp_path / "a").read_text() == "somebody's own"

@@ -44,7 +44,9 @@ JSON = st.recursive(
     "change",
     [
         {"identity": None}, {"identity": 3}, {"status": "fine"}, {"status": []}, {"files": None},
-        {"files": ["a"]}, {"files": {"a": 3}}, {"layers": "x"}, {"layers": [3]}, {"message": 3},
+        {"files": ["a"]}, {"files": {"a": 3}}, {"layers": "x"}, {"layers": [3]},
+        {"message": 3}, {"files": {"a\0": "b"}}, {"files": {"../a": "b"}},
+        {"files": {"/a": "b"}}, {"files": {"": "b"}},
         {"test_error": "0.1"}, {"train_epochs": []}, {"seed": {}}, {"sparsity": "0.5"},
         {"seed": None}, {"seed": 0.5}, {"sparsity": None}, {"task": None},
         {"method": None}, {"task": 3}, {"nondeterministic": 4}, {"no_such_column": 1},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,15 @@ TOLD = {
     "/home/me": "~",
     "/home/me/a:/scratch/me/b": "…/a:…/b",
     "--data=/home/me": "--data=~",
+    # of somebody else, outside of the working directory, to a cluster
+    "/home/you": "~",
+    "~you/x/set.csv": "…/set.csv",
+    "../../home/you/grid.yaml": "…/grid.yaml",
+    "--data=../you/set": "--data=…/set",
+    "../..": "../..",
+    "slurm_account=you mail=you@host slurm_partition=x": (
+        "slurm_account=*** mail=*** slurm_partition=x"
+    ),
 }
 
 
@@ -118,6 +128,49 @@ def test_a_folder_whose_name_holds_spaces_is_told_by_its_last_part(
     monkeypatch.setenv("HOME", "/home/of somebody")
     for said in ("/home/of somebody/a b/x.csv", "/home/of somebody", "'/home/of somebody/x'"):
         assert "somebody" not in without_paths(said)
+
+
+OF_WINDOWS = {
+    r"C:\Users\jane\set.csv": "…/set.csv",
+    r"C:\Users\Jane Doe\of jane\set.csv": "…/set.csv",
+    r"C:\\Users\\Jane Doe\\set.csv": "…/set.csv",  # as Python and JSON write it
+    "D:/jane/x/set.csv": "…/set.csv",
+    r"\\jane-pc\share\jane\set.csv": "…/set.csv",
+    r"\\wsl$\Debian\home\jane\set.csv": "…/set.csv",
+    r"sqlite:///C:\Users\jane\set.csv": "sqlite:…/set.csv",
+    "file:///C:/Users/jane/set.csv": "file:…/set.csv",
+    r"C:\Users\jane": "~",
+    "/Users/jane": "~",
+    "/home/jane": "~",
+}
+
+
+@pytest.mark.parametrize("path", OF_WINDOWS)
+def test_a_path_of_windows_is_told_by_its_last_part(path: str) -> None:
+    told = OF_WINDOWS[path]
+    assert without_paths(path) == told
+    assert without_paths(f"cannot read '{path}': 1/2 of it") == f"cannot read '{told}': 1/2 of it"
+    for typed in ([path], [f"--data={path}"], ["--data", path], [f"x {path}"]):
+        assert "jane" not in command(typed).lower()
+    assert "jane" not in setting("LD_PRELOAD", path)
+
+
+def test_what_is_no_path_of_windows_stays() -> None:
+    for same in (
+        r"\x1b[2Jgone \u202e",
+        r"\\d+\\w",
+        "https://host/a/b",
+        "3:4/5",
+        "C:x",
+        "a: /",
+        "C:",
+    ):
+        assert without_paths(same) == same
+    # whatever follows, in time that grows with the text
+    begun = time.process_time()
+    for long in ("C:\\" + "a " * 2000, "C:/" + "a/" * 2000, "C:\\a " * 800, "\\" * 4000):
+        without_paths(long)
+    assert time.process_time() - begun < 5
 
 
 def test_of_a_variable_what_is_private_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,18 @@ def test_a_place_that_no_address_can_name_is_refused(tmp_path: Path, schema: byt
     assert counts(export(layout, f"sqlite:///{tmp_path / 'other.db'}")) == (1, 0, 0, 0)
 
 
+def test_a_working_directory_that_would_be_read_as_sql_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, _ = made_up.experiment(tmp_path / "results" / "one", methods=())
+    work = tmp_path / "it's; DROP TABLE runs"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    with pytest.raises(PrunebenchError, match=r"the working directory may hold no \"'\"; rename"):
+        export(layout)
+    assert not layout.database.exists()
+
+
 @pytest.mark.parametrize("name", ["mlflow.db", "mlartifacts"])
 def test_a_store_that_is_a_link_is_not_written_through(tmp_path: Path, name: str) -> None:
     layout, _ = made_up.experiment(tmp_path / "results" / "smoke", methods=())

@@ -7,7 +7,7 @@ import pandas as pd
 from prunebench.errors import PrunebenchError
 from prunebench.report.paper import citations
 from prunebench.statistics.published_results import citation_file, others, published_files
-from prunebench.storage.files import read_text
+from prunebench.storage.files import local, read_text
 from prunebench.storage.layout import Layout
 from prunebench.text import bibtex
 from prunebench.text.numbers import listed
@@ -29,7 +29,8 @@ def entries(layout: Layout) -> dict[str, tuple[str, str]]:
             key = bibtex.key_of(entry)
         except ValueError as error:
             raise PrunebenchError(f"{file} {error}; import the results again") from None
-        source = pd.read_csv(path, usecols=["source"], nrows=1, dtype=str)["source"].iloc[0]
+        table = pd.read_csv(local(path), usecols=["source"], nrows=1, dtype=str)
+        source = table["source"].iloc[0]
         found[source] = key, entry
     return found
 

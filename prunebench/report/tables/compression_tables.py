@@ -12,7 +12,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.report import error_names
 from prunebench.statistics.cell_grid import SETTING
 from prunebench.statistics.trade_offs import at_equal_bytes
-from prunebench.storage.files import require_plain, write_text
+from prunebench.storage.files import local, require_plain, write_text
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE, LATENCY_COLUMNS
 from prunebench.text import markup, safe_names
@@ -42,7 +42,7 @@ def read(path: Path, columns: tuple[str, ...] = LATENCY_COLUMNS) -> pd.DataFrame
     try:
         # a regime may be called 40, which is no number
         texts = dict.fromkeys(_TEXTS, str)
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
+        table = pd.read_csv(local(path), keep_default_na=False, na_values=[""], dtype=texts)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
