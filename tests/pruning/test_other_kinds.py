@@ -218,28 +218,28 @@ def cover(compositions: list[Composition]) -> list[Composition]:
 ALLOWED = allowed()
 
 
-def refusal(case: str, composition: Composition) -> str | None:
-    """Why a composition cannot be had on a network; None: it can."""
+def refusals(case: str, composition: Composition) -> list[str]:
+    """Why a composition cannot be had on a network, each reason alone; none: it can."""
     schedule, recovery, pattern = composition
-    if case not in NORMED:
-        if schedule == "regularized":
-            return "has no batch norm whose scales could be made small"
-        if recovery == "batch-norm-recalibration":
-            return "recovery 'batch-norm-recalibration' works on batch norms"
+    found = []
+    if case not in NORMED and schedule == "regularized":
+        found.append("has no batch norm whose scales could be made small")
+    if case not in NORMED and recovery == "batch-norm-recalibration":
+        found.append("recovery 'batch-norm-recalibration' works on batch norms")
     if schedule == "dense":
-        return None
+        return found
     if pattern in ("row", "column") and case not in TOKENS:
-        return "no embedding may be pruned|has no embedding that may be pruned"
-    if pattern == "column" and "recurrent" not in case:
-        return "no columns of embeddings that could be removed"
+        found.append("no embedding may be pruned|has no embedding that may be pruned")
+    if pattern == "column" and "transformer" in CASES[case].model:
+        found.append("no columns of embeddings that could be removed")
     if pattern == "block" and case in ("recurrent language model", "speech recognition"):
-        return "no residual block that could be removed"
-    return None
+        found.append("no residual block that could be removed")
+    return found
 
 
 def faults_of(curve: Curve, case: str, composition: Composition, trainings: list[int]) -> list[str]:
     """What is wrong with what a composition does to a network; empty: nothing."""
-    method, why = method_of(composition), refusal(case, composition)
+    method, reasons = method_of(composition), refusals(case, composition)
     _, recovery, pattern = composition
     kind = registry.find(TaskKindTraits, CASES[case].kind)
     if recovery == "distillation" and not kind.traits.distils:
@@ -255,15 +255,16 @@ def faults_of(curve: Curve, case: str, composition: Composition, trainings: list
     except PrunebenchError as error:
         if trainings:
             return [f"refused after {len(trainings)} trainings: {error}"]
-        return [] if why and re.search(why, str(error)) else [f"refused: {error}"]
-    faults = ["was to be refused"] if why else []
+        known = any(re.search(reason, str(error)) for reason in reasons)
+        return [] if known else [f"refused: {error}"]
+    faults = ["was to be refused"] if reasons else []
     weights = dict(found.model.named_parameters())
     faults += [name for name, mask in found.masks.items() if weights[name][~mask].any()]
     if pattern == "weight":
         total = sum(mask.numel() for mask in found.masks.values())
         kept = sum(int(mask.sum()) for mask in found.masks.values())
         faults += [f"{kept} of {total} are kept"] * (kept != total - round(sparsity * total))
-    if composition[::2] == ("one-shot", "filter") and found.run.epochs:
+    if composition == ("one-shot", "fine-tuning", "filter"):
         faults += [str(found.run.why_masked)] * (not found.run.shrunk)
     samples = curve.samples
     stored = curve.look(found.model).double().numpy()
