@@ -167,13 +167,15 @@ def _kept(work: Working, masks: Masks) -> Dims:
     weights = {
         id(value) for module in work.model.modules() for value in weights_of(module).values()
     }
+    # an entry that is zero is still looked up by its number, as that of padding is
+    tables = {id(m.weight) for m in work.model.modules() if isinstance(m, nn.Embedding)}
     dims: dict[tuple[str, int], Tensor] = {}
     for name, mask in masks.items():
         if name not in parameters:
             continue  # of a block that is gone
         # kernels keep their size
         size = min(2, mask.ndim) if id(parameters[name]) in weights else mask.ndim
-        for dim in range(size):
+        for dim in range(int(id(parameters[name]) in tables), size):
             dims[name, dim] = mask.movedim(dim, 0).reshape(mask.shape[dim], -1).any(1).cpu()
     for name, groups in work.groups.items():
         weight = f"{name}.weight"

@@ -156,6 +156,8 @@ class Recovery(Traits):
     """Whether it keeps a network from fitting its labels on purpose."""
     distils: bool = False
     """Whether it trains towards another network's outputs: the kind of task must measure that."""
+    batch_norms: bool = False
+    """Whether it works on batch norms alone, and is refused where a network has none."""
 
 
 class Probe(Traits):

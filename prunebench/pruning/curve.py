@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError, Refused
+from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.settings import Method, Prunable, Training
 from prunebench.pruning import compose
 from prunebench.pruning.masks import Masks, Search, apply
+from prunebench.pruning.modes import batch_norms
 from prunebench.pruning.view import Compensated, Scores, Stopwatch, View
 from prunebench.storage.hashing import derive_seed
 from prunebench.tasks.batches import steps_per_epoch
@@ -244,8 +246,39 @@ class Curve:
             model, samples.val_inputs, samples.val_targets, samples.kind, samples.normalize
         )
 
+    def check_recovery(self, model: nn.Module) -> None:
+        """Refuse a recovery that has nothing to work on, before a schedule trains the network.
+
+        Raises:
+            Refused: it works on batch norms, and the network has none.
+        """
+        if self.method.spec(Recovery).traits.batch_norms and not batch_norms(model):
+            raise Refused(
+                f"recovery {self.method.recovery.name!r} works on batch norms, and"
+                f" {type(model).__name__} has none"
+            )
+
+    def check_reach(self, view: View, sparsity: float) -> None:
+        """Refuse a sparsity that the pattern cannot reach on this network, before it is trained.
+
+        How far a pattern reaches hangs on the layers and not on the scores: any will do.
+
+        Args:
+            view: the network before it is trained.
+            sparsity: the target, in [0, 1).
+
+        Raises:
+            Refused: the criterion cannot score it, or too few of its weights can go.
+        """
+        compose.masks_at(self.method, view, self.score(view).scores, sparsity)
+
     def follow(self, model: nn.Module, masks: Masks) -> Run:
-        """Run the method's recovery, of its length, on a network that is pruned already."""
+        """Run the method's recovery, of its length, on a network that is pruned already.
+
+        Raises:
+            Refused: it has nothing to work on.
+        """
+        self.check_recovery(model)
         recovery, parameters = compose.part(self.method, "recovery")
         return recovery(replace(self, stretch=self.method.length), model, masks, **parameters)
 

@@ -10,6 +10,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """Return every batch norm of a network."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
 @contextmanager
 def evaluating(model: nn.Module, batch_norm: str = "eval") -> Iterator[None]:
     """Switch to eval mode within the block; then restore the mode of every module.
@@ -20,7 +25,7 @@ def evaluating(model: nn.Module, batch_norm: str = "eval") -> Iterator[None]:
             keep are left as they are.
     """
     modes = [(module, module.training) for module in model.modules()]
-    norms = [module for module, _ in modes if isinstance(module, _BatchNorm)]
+    norms = batch_norms(model)
     kept = [norm.track_running_stats for norm in norms]
     model.eval()
     if batch_norm == "train":

@@ -25,6 +25,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 # split -> the names under which its files are stored: <name>.csv, or <name>-*.parquet for shards
 SPLITS = {"train": ("train",), "val": ("val", "validation", "valid", "dev"), "test": ("test",)}
 ROWS_AT_ONCE = 1024
+_MISSING = ("nan", "null", "none", "na", "n/a", "?")  # how programs write that there is no value
 _LARGEST = float(np.finfo(np.float32).max)  # numbers are kept as float32
 
 
@@ -188,6 +189,7 @@ def classes(
             for split, column in values.items()
         }
         return numbered, tables["train"].names.get(name)
+    _refuse_missing(tables, values, name)
     known = tuple(sorted({str(value) for value in values["train"]}))
     index = {text: number for number, text in enumerate(known)}
     made = {}
@@ -212,6 +214,21 @@ def _filled(table: Table, name: str) -> Sequence[Any]:
                 f"{table.where(row)}: {name} is {value}; a class is a whole number or a word"
             )
     return column
+
+
+def _refuse_missing(
+    tables: Mapping[str, Table], values: Mapping[str, Sequence[Any]], name: str
+) -> None:
+    """Refuse what stands for no value among numbers; among words it may be one, as "nan" is."""
+    if not any(_whole(value) for column in values.values() for value in column):
+        return
+    for split, column in values.items():
+        for row, value in enumerate(column):
+            if str(value).strip().casefold() in _MISSING:
+                raise PrunebenchError(
+                    f"{tables[split].where(row)}: {name} is {shown(value)}, among whole numbers: no"
+                    " class; leave the row out"
+                )
 
 
 def _whole(value: Any) -> bool:

@@ -252,6 +252,16 @@ def targets_of_others(clean: Tensor, generator: torch.Generator) -> tuple[Tensor
     return order, wrong
 
 
+def at_least_single(outputs: Tensor) -> Tensor:
+    """Return outputs in single precision where a network gives less, for losses that need it.
+
+    Doubles stay: by them a smaller network is shown to train as the masked one does.
+    """
+    import torch
+
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
 def kind_class(name: str) -> type[TaskKind]:
     """Return the class of a kind of task, by its name in the configuration.
 

@@ -221,6 +221,22 @@ def test_without_hidden_units() -> None:
     assert found.model.get_submodule("course").hidden_size < 6
 
 
+def test_entries_of_an_embedding_stay_where_they_are() -> None:
+    """The entry of padding is zero, and goes first of all single weights."""
+    torch.manual_seed(0)
+    model = Spoken()
+    with torch.no_grad():
+        model.words.weight[0] = 0.0
+    words = torch.randint(9, (8, 5), generator=torch.Generator().manual_seed(1))
+    words[:, 3:] = 0
+    found = check(model, HYBRID, 0.5, words, sgd)
+    small = found.model.get_submodule("words")
+    assert isinstance(small, nn.Embedding)
+    assert small.num_embeddings == 9
+    assert not small.weight[0].any()
+    assert found.model.get_submodule("course").hidden_size < 6
+
+
 def test_filters_then_weights_are_masked_in_what_is_left() -> None:
     found = check(build("test_resnet"), HYBRID, 0.6, images(8), sgd)
     assert found.masks

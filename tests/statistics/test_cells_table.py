@@ -85,6 +85,10 @@ def test_names_that_look_like_missing_values_stay_names(
         (lambda t: t.assign(family=[*map(str, range(len(t)))]), "two families"),
         (lambda t: t.assign(experiment=[*map(str, range(len(t)))]), "several experiments"),
         (
+            lambda t: t.assign(kind=["classification", *["recommendation"] * (len(t) - 1)]),
+            r"tasks of 2 kinds \(classification, recommendation\)",
+        ),
+        (
             lambda t: t[t["method"] == "a"].assign(method="dense"),
             "the dense baseline has sparsity 0",
         ),

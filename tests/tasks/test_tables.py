@@ -197,6 +197,17 @@ def test_unknown_classes(tmp_path: Path, cell: str, message: str) -> None:
         classes({"train": train, "test": test}, "b")
 
 
+@pytest.mark.parametrize("cell", ["nan", "NaN", "null", " None", "N/A", "?"])
+def test_no_value_is_no_class_among_numbers(tmp_path: Path, cell: str) -> None:
+    train = read_table(write(tmp_path / "train.csv", f"a,b\n1,0\n2,{cell}\n3,1\n"))
+    with pytest.raises(
+        PrunebenchError, match=r"train\.csv, line 3: b is '.+', among whole numbers"
+    ):
+        classes({"train": train}, "b")
+    words = read_table(write(tmp_path / "words.csv", f"a,b\n1,min\n2,{cell}\n3,yue\n"))
+    assert cell in (classes({"train": words}, "b")[1] or ())  # such as the language "nan"
+
+
 def test_a_class_is_no_fraction(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [0.0, 0.5]}), tmp_path / "a.parquet")
     with pytest.raises(PrunebenchError, match=r"row 0: y is 0\.0; a class is a whole number"):

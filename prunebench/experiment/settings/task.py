@@ -78,6 +78,8 @@ class Task(Settings):
     """Column of the targets in a table, or ending of the files in the target language."""
     speech: Speech = Speech()
     """How recordings become images."""
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """Lowest and highest rating of a table, [1, 5]: others are refused; empty: of what is there."""
     train: Count | None = None
     """Number of training samples; empty takes all that validation and test leave."""
     val: int | float = Field(0.1, gt=0, le=1_000_000_000)
@@ -126,7 +128,18 @@ class Task(Settings):
             raise ValueError("hub: names the data already: leave out path and dataset")
         if self.keys and self.source != "own":
             raise ValueError(f"keys: is for a .npz file of source own, not {self.source}")
+        if self.range is not None and self.source != "ratings":
+            raise ValueError(f"range: is for a table of source ratings, not {self.source}")
+        if self.range is not None and self.dataset is not None:
+            raise ValueError(f"range: dataset {self.dataset} has its own; leave it out")
         return self
+
+    @field_validator("range")
+    @classmethod
+    def _upwards(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError("the lowest rating comes first, and is less than the highest")
+        return value
 
     @model_validator(mode="after")
     def _own_vocabulary(self) -> Task:
@@ -141,7 +154,7 @@ class Task(Settings):
             besides: further settings to leave out.
         """
         # settings that came later: unset, they name no result
-        later = ("calibration", "hub", "keys")
+        later = ("calibration", "hub", "keys", "range")
         unset = {name for name in later if getattr(self, name) in (None, {})}
         return self.model_dump(mode="json", exclude={"name", *unset, *besides})
 

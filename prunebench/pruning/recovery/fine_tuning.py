@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from prunebench.errors import Refused
 from prunebench.experiment.registry import recovery
 from prunebench.experiment.settings import Training
 from prunebench.pruning.curve import Curve
 from prunebench.pruning.masks import Masks, apply
+from prunebench.pruning.modes import batch_norms
 from prunebench.training.loop import Run, learning_rate
 
 
@@ -112,17 +112,11 @@ def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: 
     return curve.train(model, masks, start=to_epoch, stop=curve.training.epochs)
 
 
-@recovery()
+@recovery(batch_norms=True)
 @torch.no_grad()
 def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
-    """Measure the statistics of the batch norms anew on the training images; train nothing.
-
-    Raises:
-        Refused: the network has no batch norm.
-    """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        raise Refused(f"{type(model).__name__} has no batch norm to recalibrate")
+    """Measure the statistics of the batch norms anew on the training samples; train nothing."""
+    norms = batch_norms(model)
     momenta = [module.momentum for module in norms]
     for module in norms:
         module.reset_running_stats()

@@ -80,6 +80,7 @@ def dynamic(
         if curve.finished(sparsity) is not None:
             continue
         clock, model = Clock(), curve.model_at(0)
+        curve.check_recovery(model)
         view = curve.view(model)
         scored = curve.score(view)
         masks = dict(curve.masks(view, scored, sparsity))  # which moves: its first ties are no more

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.registry import schedule
 from prunebench.pruning import compose
-from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, update_steps
+from prunebench.pruning.curve import Clock, Cost, Curve, Pruned, TrainedView, update_steps
 from prunebench.pruning.masks import Chosen, Masks, drawn_of, ones
 from prunebench.pruning.view import Scores
 from prunebench.training.checkpoints import Memory, Tensors
@@ -69,6 +69,7 @@ def gradual(
 
     Raises:
         PrunebenchError: no step lies between ``begin`` and ``end``.
+        Refused: before any training, where the pattern cannot reach a sparsity.
     """
     epochs, rate = curve.stretched(stretch)
     total = epochs * curve.steps_per_epoch
@@ -84,6 +85,8 @@ def gradual(
         law[steps[-1]] = sparsity
         model = curve.model_at(0 if start == "initial" else curve.epochs)
         pruner = _Pruner.of(curve, model, law)
+        curve.check_recovery(model)
+        curve.check_reach(pruner.view(model), sparsity)
         pruner.update(-1, model)  # prune as the law says before the first step
         before, hooks = pruner.seconds, pruner.hooks()
         run = curve.train(model, pruner.masks, start=0, stop=epochs, rate=rate, hooks=hooks)
@@ -110,6 +113,10 @@ class _Pruner:
         trained = "training" in curve.method.spec(Criterion).traits.needs
         movement = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         return cls(curve, law, ones(weights), movement if trained else None)
+
+    def view(self, model: nn.Module) -> TrainedView:
+        """Return the network as the criterion sees it now."""
+        return self.curve.trained_view(model, self.masks, self.movement)
 
     def hooks(self) -> Hooks:
         """Return the hooks through which it acts."""
@@ -157,7 +164,7 @@ class _Pruner:
                 None  # weights that are not finite end the training: its run is marked as diverged
             )
         clock = Clock()
-        view = self.curve.trained_view(model, self.masks, self.movement)
+        view = self.view(model)
         scored = self.curve.score(view)
         self.masks = self.curve.masks(view, scored, sparsity)
         compose.prune(model, scored, self.masks)

@@ -13,6 +13,7 @@ from prunebench.experiment.registry import schedule
 from prunebench.experiment.settings import Training
 from prunebench.pruning.curve import Cost, Curve, Pruned
 from prunebench.pruning.masks import ones
+from prunebench.pruning.modes import batch_norms
 from prunebench.pruning.schedules.one_shot_iterative import prune_each
 from prunebench.training.loop import Hooks, learning_rate
 
@@ -21,8 +22,7 @@ _AUTHORS = 1e-4  # the strength of the paper, section 4.3
 
 def scales(model: nn.Module) -> list[Tensor]:
     """Return the γ of every batch norm that has one."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    return [norm.weight for norm in norms if norm.weight is not None]
+    return [norm.weight for norm in batch_norms(model) if norm.weight is not None]
 
 
 def least_strength(training: Training, steps_per_epoch: int, scale: float) -> float:
@@ -66,7 +66,8 @@ def regularized(
         scale: what every γ starts at.
 
     Raises:
-        Refused: the network has no batch norm.
+        Refused: the network has no batch norm, or, before any training, the pattern can reach none
+            of the sparsities.
     """
     missing = [sparsity for sparsity in sparsities if curve.finished(sparsity) is None]
     if not missing:
@@ -74,6 +75,7 @@ def regularized(
     model = curve.model_at(0)
     if not scales(model):
         raise Refused(f"{type(model).__name__} has no batch norm whose scales could be made small")
+    curve.check_reach(curve.view(model), min(missing))
 
     with torch.no_grad():
         for value in scales(model):

@@ -15,7 +15,7 @@ from prunebench.tasks.boxes import check_boxes
 from prunebench.tasks.positions import counts, squares
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import KnownFacts, TaskKind, near
+from prunebench.tasks.task_kind import KnownFacts, TaskKind, at_least_single, near
 
 if TYPE_CHECKING:
     import torch
@@ -104,20 +104,21 @@ class Detection(TaskKind):
                 f"a detector must give [B, {wanted}, {self.outputs + 5}] on images of"
                 f" {'×'.join(map(str, self.size))}, found {list(outputs.shape)}"
             )
-        logits, distances, central = outputs.float().split([self.outputs, 4, 1], -1)
+        logits, distances, central = at_least_single(outputs).split([self.outputs, 4, 1], -1)
         return {"cls_logits": logits, "bbox_regression": distances, "bbox_ctrness": central}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return torchvision's: focal loss, generalized overlap, and the centre's cross-entropy."""
         from torchvision.models.detection.fcos import FCOS
 
-        around = squares(*self.size).to(outputs.device)
+        given = self._split(outputs)
+        around = squares(*self.size).to(given["cls_logits"])
         wanted = [
             {"boxes": boxes[boxes[:, 4] >= 0, :4], "labels": boxes[boxes[:, 4] >= 0, 4].long()}
-            for boxes in targets
+            for boxes in targets.to(around)
         ]
         parts = FCOS.compute_loss(
-            _rules(), wanted, self._split(outputs), [around] * len(targets), counts(*self.size)
+            _rules(), wanted, given, [around] * len(targets), counts(*self.size)
         )
         total: Tensor = sum(parts.values())
         return total

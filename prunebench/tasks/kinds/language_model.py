@@ -92,6 +92,12 @@ class LanguageModel(TaskKind):
             nothing = np.flatnonzero(~(part.targets > 0).any(1))
             if len(nothing):
                 raise PrunebenchError(f"{where}: sequence {nothing[0]} has nothing to predict")
+        different = np.unique(raw.train.targets[raw.train.targets > 0])
+        if len(different) < 2:
+            only = raw.facts["vocabulary"][different[0]]
+            raise PrunebenchError(
+                f"task {task.name!r}: every token to predict is {only!r}: there is nothing to learn"
+            )
         return {"names": []}
 
     @property

@@ -63,11 +63,10 @@ class Recommendation(Regression):
                         f" {part.inputs[row, column]} of {raw.facts[what]} {what}"
                     )
         # of the whole source: a split may lack the extremes
-        lows, highs = zip(
-            *((float(s.targets.min()), float(s.targets.max())) for s in raw.splits().values()),
-            strict=True,
-        )
-        return {**found, "lowest": min(lows), "range": max(highs) - min(lows)}
+        ratings = np.concatenate([part.targets for part in raw.splits().values()])
+        lowest = float(raw.facts.get("lowest", ratings.min()))
+        highest = float(raw.facts.get("highest", ratings.max()))
+        return {**found, "lowest": lowest, "range": highest - lowest}
 
     def context(self, trained_on: Array, test: Array) -> dict[str, Array]:
         """Return how popular the items of the test ratings are: see ``popularity``."""

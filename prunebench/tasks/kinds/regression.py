@@ -13,7 +13,13 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import Facts, KnownFacts, TaskKind, targets_of_others
+from prunebench.tasks.task_kind import (
+    Facts,
+    KnownFacts,
+    TaskKind,
+    at_least_single,
+    targets_of_others,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +104,7 @@ class Regression(TaskKind):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean squared error in variances of the training targets."""
         wanted = (targets - self.facts["mean"]) / self.facts["std"]
-        return (outputs.float().reshape(len(targets)) - wanted).square().mean()
+        return (at_least_single(outputs).reshape(len(targets)) - wanted).square().mean()
 
     def answers(self, outputs: Tensor) -> Tensor:
         return outputs.float().reshape(len(outputs)) * self.facts["std"] + self.facts["mean"]

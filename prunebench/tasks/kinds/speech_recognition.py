@@ -12,7 +12,13 @@ from prunebench.errors import PrunebenchError
 from prunebench.experiment.registry import task_kind
 from prunebench.tasks.predictions import Floats, MeasureTable, Predictions
 from prunebench.tasks.raw import Array, Raw
-from prunebench.tasks.task_kind import KnownFacts, TaskKind, near, targets_of_others
+from prunebench.tasks.task_kind import (
+    KnownFacts,
+    TaskKind,
+    at_least_single,
+    near,
+    targets_of_others,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +108,7 @@ class SpeechRecognition(TaskKind):
 
         frames = torch.full((len(outputs),), outputs.shape[1], dtype=torch.long)
         return functional.ctc_loss(
-            outputs.float().log_softmax(-1).transpose(0, 1), targets.long(), frames,
+            at_least_single(outputs).log_softmax(-1).transpose(0, 1), targets.long(), frames,
             (targets > 0).sum(1).cpu(), blank=0, reduction="none", zero_infinity=True,
         )  # fmt: skip
 

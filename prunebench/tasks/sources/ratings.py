@@ -3,7 +3,9 @@
 ``ml-100k`` (943 users, 1,682 films, 100,000 ratings) and ``ml-1m`` (6,040; 3,706 rated; 1,000,209)
 are fetched from GroupLens with the published sums. Their licence allows research and forbids to
 pass them on: see the README beside them. ``path:`` is the unpacked folder, or a table (CSV, TSV or
-Parquet) with the columns ``user``, ``item`` and ``rating``.
+Parquet) with the columns ``user``, ``item`` and ``rating``; ``range:`` says which ratings it may
+have. Without, the range is that of the ratings, and one that alone makes it ten times as wide is
+refused: it is rather a slip, or a number that stands for "not rated".
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ DATASETS = {
     ),
 }  # fmt: skip
 LOWEST, HIGHEST = 1.0, 5.0  # of MovieLens
+_ALONE = 0.1  # of the range: what all other ratings must span where the last one is to be believed
+_FEWEST = 3  # different ratings that span anything
 _TABLE = "a table (CSV, TSV or Parquet) with the columns user, item and rating"
 
 
@@ -83,20 +87,18 @@ def read(task: Task, folder: Path) -> Raw:
     """
     if task.dataset is None:
         table = read_table(local_path(task, _TABLE))
-        stars = numbers(table, "rating")
         columns = [table.column("user"), table.column("item")]
-        lowest, highest = float(stars.min()), float(stars.max())
     else:
         table = _movielens(task, folder)
-        stars = numbers(table, "rating")
         columns = [table.columns["user"], table.columns["item"]]
-        lowest, highest = LOWEST, HIGHEST
-        outside = np.flatnonzero((stars < lowest) | (stars > highest))
-        if len(outside):
-            raise PrunebenchError(
-                f"{table.where(int(outside[0]))}: rating {stars[outside[0]]:g} is out of range:"
-                f" {lowest:g} to {highest:g}"
-            )
+    stars = numbers(table, "rating")
+    lowest, highest = _range(task, table, stars)
+    outside = np.flatnonzero((stars < lowest) | (stars > highest))
+    if len(outside):
+        raise PrunebenchError(
+            f"{table.where(int(outside[0]))}: rating {stars[outside[0]]:g} is out of range:"
+            f" {lowest:g} to {highest:g}"
+        )
     if stars.min() == stars.max():
         raise PrunebenchError(f"{table.path}: all ratings are {stars[0]:g}: nothing can be learned")
     numbered = [
@@ -107,6 +109,29 @@ def read(task: Task, folder: Path) -> Raw:
     _check_once(table, pairs, items)
     facts = {"users": users, "items": items, "lowest": lowest, "highest": highest}
     return Raw(Split(pairs.astype(np.int32), stars.astype(np.float32)), facts=facts, item="rating")
+
+
+def _range(task: Task, table: Table, stars: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lowest and the highest rating that there may be.
+
+    Raises:
+        PrunebenchError: nothing says it, and one rating lies far from all others.
+    """
+    if task.dataset is not None:
+        return LOWEST, HIGHEST
+    if task.range is not None:
+        lowest, highest = task.range
+        return lowest, highest
+    found = np.unique(stars)
+    for last, others in ((found[-1], found[:-1]), (found[0], found[1:])):
+        if len(others) >= _FEWEST and np.ptp(others) < _ALONE * np.ptp(found):
+            row = int(np.flatnonzero(stars == last)[0])
+            raise PrunebenchError(
+                f"{table.where(row)}: rating {last:g} is far out of the range of all others,"
+                f" {others[0]:g} to {others[-1]:g}; mend it, or say which there may be:"
+                f" range: [{found[0]:g}, {found[-1]:g}]"
+            )
+    return float(found[0]), float(found[-1])
 
 
 def _movielens(task: Task, folder: Path) -> Table:

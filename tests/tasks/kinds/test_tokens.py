@@ -9,11 +9,15 @@ import pytest
 import torch
 from torch.nn import functional
 
+from prunebench.errors import PrunebenchError
 from prunebench.evaluation.generalization import quality
 from prunebench.tasks.kinds.language_model import LanguageModel
 from prunebench.tasks.kinds.speech_recognition import SpeechRecognition, edits
 from prunebench.tasks.kinds.translation import Translation
 from prunebench.tasks.predictions import Predictions
+from prunebench.tasks.raw import Raw, Split
+
+from ..conftest import MakeTask
 
 WORDS = {"names": [], "vocabulary": ["", "a", "b", "c"]}
 TARGETS = torch.tensor([[1, 2, 3], [2, 3, 0], [0, 0, 1]], dtype=torch.int32)
@@ -42,6 +46,16 @@ def test_a_language_models_error_counts_tokens() -> None:
     assert kind.nlls(found, np.array([[1, 2, 1], [2, 3, 0], [0, 0, 1]])) is None
     # the commonest token is one third of all
     assert kind.constant_error(wanted) == pytest.approx(1 - 2 / 6)
+
+
+def test_one_token_alone_is_nothing_to_learn(make_task: MakeTask) -> None:
+    task = make_task(kind="language-model", source="text-files", path=__file__)
+    tokens = np.full((4, 3), 2, np.int32)
+    raw = Raw(Split(tokens, np.where(np.eye(4, 3) > 0, 0, tokens)), facts={**WORDS})
+    with pytest.raises(PrunebenchError, match="every token to predict is 'b': there is nothing"):
+        LanguageModel.check(raw, task)
+    tokens[0, 0] = 1
+    LanguageModel.check(Raw(Split(tokens, tokens), facts={**WORDS}), task)
 
 
 def test_a_translation_is_exact_or_not() -> None:

@@ -65,6 +65,9 @@ def test_a_rating_error_is_a_share_of_the_range(make_task: MakeTask) -> None:
     assert facts["range"] == 4
     kind = Recommendation({**facts, **Recommendation.learned(ratings)})
     assert kind.error(np.array([2.0, 5, 2]), ratings) == pytest.approx(np.sqrt(1 / 3) / 4)
+    declared = {"users": 2, "items": 3, "lowest": 0.0, "highest": 10.0}
+    facts = Recommendation.check(Raw(Split(pairs, ratings), facts=declared, item="rating"), task)
+    assert (facts["lowest"], facts["range"]) == (0, 10)
     few = Raw(Split(pairs, ratings), facts={"users": 2, "items": 2}, item="rating")
     with pytest.raises(PrunebenchError, match="pair 2 names number 2 of 2 items"):
         Recommendation.check(few, task)

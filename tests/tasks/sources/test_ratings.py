@@ -48,6 +48,71 @@ def test_a_table(tmp_path: Path, make_task: MakeTask) -> None:
     assert raw.facts == {"users": 2, "items": 2, "lowest": 0.5, "highest": 4.0}
 
 
+def table(tmp_path: Path, *ratings: float) -> Path:
+    """A table in which a user gives these ratings to as many items."""
+    path = tmp_path / "a.csv"
+    rows = [f"ann,{item},{rating}" for item, rating in enumerate(ratings)]
+    path.write_text("\n".join(["user,item,rating", *rows]) + "\n")
+    return path
+
+
+def test_the_range_that_a_table_may_have(tmp_path: Path, make_task: MakeTask) -> None:
+    path = str(table(tmp_path, 4, 2, 5, 3))
+    raw = read(make_task(source="ratings", path=path, range=[0, 5]), tmp_path)
+    assert (raw.facts["lowest"], raw.facts["highest"]) == (0.0, 5.0)
+    with pytest.raises(PrunebenchError, match=r"a\.csv, line 4: rating 5 is out of range: 1 to 4"):
+        read(make_task(source="ratings", path=path, range=[1, 4]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "line", "last", "others"),
+    [
+        ([4, 2, 500, 5, 1], 4, "500", "1 to 5"),
+        ([4, 2, 5, 1, 3, 55], 7, "55", "1 to 5"),
+        ([-999, 2, 5, -999, 4.5], 2, "-999", "2 to 5"),
+        ([99, 1, 2, 3, 4, 5, 99, 99, 99], 2, "99", "1 to 5"),  # many that are not rated
+    ],
+)
+def test_a_rating_far_from_all_others(
+    tmp_path: Path, make_task: MakeTask, ratings: list[float], line: int, last: str, others: str
+) -> None:
+    path = table(tmp_path, *ratings)
+    with pytest.raises(PrunebenchError) as caught:
+        read(make_task(source="ratings", path=str(path)), tmp_path)
+    whole = f"range: [{min(ratings):g}, {max(ratings):g}]"
+    assert str(caught.value) == (
+        f"{path}, line {line}: rating {last} is far out of the range of all others, {others}; mend"
+        f" it, or say which there may be: {whole}"
+    )
+    # whoever says so is believed
+    said = make_task(source="ratings", path=str(path), range=[min(ratings), max(ratings)])
+    assert read(said, tmp_path).train.targets.tolist() == ratings
+
+
+@pytest.mark.parametrize(
+    "ratings", [[1, 10, 2, 3, 9], [5, 5, 1, 5], [1, 2, 4, 8, 16, 32, 64], [0.5, 5, 100]]
+)
+def test_ratings_of_any_scale(tmp_path: Path, make_task: MakeTask, ratings: list[float]) -> None:
+    raw = read(make_task(source="ratings", path=str(table(tmp_path, *ratings))), tmp_path)
+    assert (raw.facts["lowest"], raw.facts["highest"]) == (min(ratings), max(ratings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "table"}, "range: is for a table of source ratings, not table"),
+        ({"source": "ratings", "dataset": "ml-1m"}, "range: dataset ml-1m has its own"),
+        ({"source": "ratings", "range": [5, 1]}, "the lowest rating comes first"),
+        ({"source": "ratings", "range": [5]}, "range"),
+    ],
+)
+def test_ranges_that_say_nothing(
+    make_task: MakeTask, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_task(**{"path": "a.csv", "range": [1, 5], **settings})
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("content", "message"),
