@@ -363,10 +363,10 @@ def _leaks(model: nn.Module, trial: nn.Module, groups: list[Group], example: Ten
     found = []
     try:
         for again in (False, True):
-            for value, dim, gone in made if again else ():
-                draws.fill(value, dim, gone)
-            for value, dim, gone in read:
-                value.index_fill_(dim, gone, 0)
+            for maker, dim, gone in made if again else ():
+                draws.fill(maker, dim, gone)
+            for reader, dim, gone in read:
+                reader.index_fill_(dim, gone, 0)
             _set_buffers(trial, model)
             with evaluating(trial):
                 found.append([tensor.clone() for tensor in outputs_of(trial(example))])
