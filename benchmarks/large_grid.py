@@ -59,7 +59,7 @@ def made_up(plan: Plan) -> list[Path]:
     paths = []
     for name in plan.measure_jobs:
         cells = [
-            filled | cell.coordinates | {
+            filled | cell.coordinates._asdict() | {
                 "experiment": "large", "status": OK, "message": "", "test_error": draw.random(),
                 "family": cell.method.family if cell.method else DENSE,
             }
