@@ -56,10 +56,11 @@ def made_up(plan: Plan) -> list[Path]:
         name: "0123456789abcdef" * 4 for name in filled if name.endswith(("hash", "identity"))
     }
     filled |= {"published": None, "control": False, "augmentation": False, "dirty": False}
+    filled |= {"kind": "classification", "precision": "float32", "nondeterministic": None}
     paths = []
     for name in plan.measure_jobs:
         cells = [
-            filled | cell.coordinates | {
+            filled | cell.coordinates._asdict() | {
                 "experiment": "large", "status": OK, "message": "", "test_error": draw.random(),
                 "family": cell.method.family if cell.method else DENSE,
             }

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.pruning.classifier import find_classifier
-from prunebench.pruning.groups import Group, Slice, expand, kept_dims
+from prunebench.pruning.groups import Group, Slice, kept_dims
 from prunebench.pruning.held_networks import copied
 from prunebench.pruning.hidden_units import HiddenUnits
 from prunebench.pruning.layers import TRANSPOSED, Layer
@@ -37,6 +38,7 @@ _NORMS = (
 _ACROSS = ("layernorm", "rmsnorm", "simplenorm", "responsenorm")
 _SHOWN = 3  # reasons that a message gives
 _ROUNDING = 1e-6  # relative to the largest output
+_DRAWN = 131_101  # values of a trial; a prime
 _MAKES, _READS, _CARRIES = "makes", "reads", "carries"  # a parameter's part in channels
 
 
@@ -345,28 +347,32 @@ def _leaks(model: nn.Module, trial: nn.Module, groups: list[Group], example: Ten
     are the same to the last bits, since zeros are added; a leak may be weak, as that of the keys of
     an early attention.
     """
-    draw = torch.Generator().manual_seed(0)
-    state = {name: _drawn(value, draw) for name, value in model.named_parameters()}
-    for name, value in model.named_buffers():
-        if value.is_floating_point():
-            plain = name.endswith(("running_mean", "running_var"))
-            state[name] = torch.full_like(value, name.endswith("var")) if plain else value.clone()
-    other = dict(state)
+    named = dict(trial.named_parameters())
+    draws = _Draws(max(map(Tensor.numel, named.values())))
+    for value in named.values():
+        draws.fill(value)
     # at least one of each: a trial that cuts none of a group shows nothing of it
-    keep = {g.name: torch.randperm(g.size, generator=draw) < g.size // 2 for g in groups}
-    cut = expand(kept_dims(groups, keep), state)
+    keep = {g.name: draws.order(g.size) < _kept(g.size) for g in groups}
     readers = {(item.parameter, item.dim) for group in groups for item in group.slices
                if item.reads}  # fmt: skip
-    read = expand({k: v for k, v in kept_dims(groups, keep).items() if k in readers}, state)
-    for name, mask in cut.items():
-        other[name] = torch.where(mask, state[name], _drawn(state[name], draw))
-        whole = read.get(name, torch.ones_like(mask))
-        state[name], other[name] = state[name] * whole, other[name] * whole
+    made: list[tuple[Tensor, int, Tensor]] = []  # parameter, dimension, positions that are cut
+    read: list[tuple[Tensor, int, Tensor]] = []
+    for (name, dim), flags in kept_dims(groups, keep).items():
+        gone = (~flags).nonzero().squeeze(1).to(named[name].device)
+        (read if (name, dim) in readers else made).append((named[name], dim, gone))
+    found = []
     try:
-        one, two = (_outputs(trial, values, example) for values in (state, other))
+        for again in (False, True):
+            for maker, dim, gone in made if again else ():
+                draws.fill(maker, dim, gone)
+            for reader, dim, gone in read:
+                reader.index_fill_(dim, gone, 0)
+            _set_buffers(trial, model)
+            with evaluating(trial):
+                found.append([tensor.clone() for tensor in outputs_of(trial(example))])
     except Exception:  # a forward pass on drawn values may raise anything, and then shows nothing
         return True
-    return not _same(one, two)
+    return not _same(*found)
 
 
 def _same(one: list[Tensor], two: list[Tensor]) -> bool:
@@ -401,19 +407,60 @@ def _difference(want: Tensor, have: Tensor) -> float:
     return difference / size if size else (torch.inf if difference else 0.0)
 
 
-@torch.no_grad()
-def _outputs(model: nn.Module, values: Mapping[str, Tensor], example: Tensor) -> list[Tensor]:
-    """Return the outputs of a model with other parameters and buffers, which stay in it."""
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if name in values:
-            tensor.copy_(values[name])
-    with evaluating(model):
-        return [tensor.clone() for tensor in outputs_of(model(example))]
+def _kept(size: int) -> int:
+    """Return how many units of a group a trial keeps: about half, and prime to their number.
+
+    Where halves of the channels, or other equal parts, are taken for each other, so many are never
+    the same in each part: the fault shows in every draw.
+    """
+    return next(count for count in range(size // 2, -1, -1) if gcd(count, size) == 1)
 
 
-def _drawn(value: Tensor, draw: torch.Generator) -> Tensor:
-    """Return fresh values: of unit gain for weights, around 1 for vectors."""
-    fresh = torch.randn(value.shape, generator=draw).to(value)
-    if value.ndim < 2:
-        return 1 + fresh / 4
-    return fresh * (2 / value[0].numel()) ** 0.5
+def _set_buffers(trial: nn.Module, model: nn.Module) -> None:
+    """Give a copy the network's own buffers, and means of 0 and variances of 1."""
+    own = dict(model.named_buffers())
+    for name, value in trial.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            value.fill_(name.endswith("var"))
+        elif name in own and value.is_floating_point():
+            value.copy_(own[name])
+
+
+class _Draws:
+    """Values for the parameters of a trial, which are the same in every trial.
+
+    Draws of a few are repeated for many: to draw each of a large network takes longer than all the
+    rest of a trial. Their number is a prime, so that no two filters are the same.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Draw values.
+
+        Args:
+            most: of them are in the largest parameter.
+        """
+        self._draw = torch.Generator().manual_seed(0)
+        self._values = torch.randn(_DRAWN, generator=self._draw).repeat(2 + most // _DRAWN)
+
+    def order(self, size: int) -> Tensor:
+        """Return the numbers below ``size`` in a drawn order."""
+        return torch.randperm(size, generator=self._draw)
+
+    def fill(self, value: Tensor, dim: int = 0, positions: Tensor | None = None) -> None:
+        """Put fresh values in place: of unit gain for weights, around 1 for vectors.
+
+        Args:
+            value: a parameter.
+            dim: a dimension of it.
+            positions: along it, those to put values at; None: everywhere.
+        """
+        shape = list(value.shape)
+        if positions is not None:
+            shape[dim] = len(positions)
+        first = int(torch.randint(_DRAWN, (), generator=self._draw))
+        fresh = self._values[first : first + torch.Size(shape).numel()].view(shape)
+        fresh = 1 + fresh / 4 if value.ndim < 2 else fresh * (2 / value[0].numel()) ** 0.5
+        if positions is None:
+            value.copy_(fresh)
+        else:
+            value.index_copy_(dim, positions, fresh.to(value))

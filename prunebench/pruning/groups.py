@@ -11,6 +11,8 @@ from torch import Tensor
 
 from prunebench.pruning.masks import Masks
 
+_PLAIN = torch.contiguous_format
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -65,8 +67,9 @@ def expand(dims: Mapping[tuple[str, int], Tensor], parameters: Mapping[str, Tens
         value = parameters[name]
         shape = [1] * value.ndim
         shape[dim] = -1
-        whole = torch.ones(value.shape, dtype=torch.bool, device=value.device)
-        masks[name] = masks.get(name, whole) & flags.to(value.device).view(shape)
+        along = flags.to(value.device).view(shape)
+        whole = along.expand(value.shape)
+        masks[name] = masks[name] & along if name in masks else whole.clone(memory_format=_PLAIN)
     return masks
 
 

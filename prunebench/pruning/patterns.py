@@ -6,6 +6,7 @@ A pattern knows its units and how many of them must go; the allocation that it c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import cast
 
 import torch
@@ -240,6 +241,7 @@ def _coupled(
     prunable = sum(value.numel() for value in weights.values())
     target = sum(value.numel() for value in counted.values()) - round(sparsity * prunable)
 
+    @cache
     def missed(remove: int) -> int:
         return kept_weights(kept_dims(groups, allocate(units, remove, 1)), counted) - target
 
@@ -265,9 +267,16 @@ def _coupled(
         )
     chosen = allocate(units, nearest, 1)
     kept = expand(kept_dims(groups, chosen), parameters)
-    flags = {name: keep & ~drawn_of(chosen).get(name, ~keep) for name, keep in chosen.items()}
-    sure = expand(kept_dims(groups, flags), parameters)
-    return Chosen({**ones(weights), **kept}, {name: kept[name] & ~sure[name] for name in kept})
+    drawn = drawn_of(chosen)
+    sure = kept
+    if drawn:
+        flags = {name: keep & ~drawn.get(name, ~keep) for name, keep in chosen.items()}
+        sure = expand(kept_dims(groups, flags), parameters)
+    left = ones({name: value for name, value in weights.items() if name not in kept})
+    return Chosen(
+        {name: kept[name] if name in kept else left[name] for name in (*weights, *kept)},
+        {name: kept[name] & ~sure[name] for name in kept if sure is not kept},
+    )
 
 
 def _unit_scores(view: View, group: Group, scores: Scores) -> Tensor | None:

@@ -246,7 +246,7 @@ class View:
         """Set to zero, in place, what masks remove; return a view of the network that is left."""
         apply(self.model, masks)
         view = copy(self)
-        for name in ("own_norms", "coupling", "blocks"):  # were found by running the network
+        for name in ("own_norms", "blocks"):  # were found by running the network
             view.__dict__.pop(name, None)
         view.within, view._means, view.memory = {**self.within, **masks}, {}, {}
         return view

@@ -15,7 +15,8 @@ import prunebench
 from prunebench.compression.shrink import TOLERANCE, shrink, verify
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning import tracing
-from prunebench.pruning.coupling import Coupling, find_groups, output_difference
+from prunebench.pruning.coupling import Coupling, _sound, find_groups, output_difference
+from prunebench.pruning.groups import Group, Slice
 from prunebench.pruning.layers import prunable_layers
 from tests.compression.nets import exactly, images, liven
 
@@ -490,3 +491,21 @@ def test_differences_of_outputs_by_hand(
     want: list[Tensor], have: list[Tensor], difference: float
 ) -> None:
     assert output_difference(want, have) == difference
+
+
+@pytest.mark.parametrize("size", [2, 4, 6, 8, 9, 12])
+def test_equal_parts_that_are_taken_for_each_other_are_seen_in_every_trial(size: int) -> None:
+    """A draw of half of the channels is often the same in both halves, and would show nothing."""
+    part = 3 if size == 9 else size // 2
+    model = nn.Sequential(nn.Linear(3, size), nn.ReLU(), nn.Linear(size, 2))
+    units = torch.arange(size)
+
+    def group(read: Tensor) -> Group:
+        made = [Slice("0.weight", 0, units, True), Slice("0.bias", 0, units, False)]
+        return Group("0.weight", size, (*made, Slice("2.weight", 1, read, False, True)))
+
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    right, wrong = group(units), group(units.roll(part))
+    assert _sound(model, [right], torch.randn(2, 3)) == [right]
+    assert _sound(model, [wrong], torch.randn(2, 3)) == []
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -1,13 +1,18 @@
-"""Views: which batch norm reads a layer's output directly."""
+"""Views: which batch norm reads a layer's output directly, and what lasts over rounds."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import timm
 import torch
 from torch import nn
 
+from prunebench.pruning.api import prune
+from prunebench.pruning.coupling import find_groups
 from prunebench.pruning.view import View
+from prunebench.training.networks.cifar_resnet import resnet20
 
 
 @pytest.mark.parametrize("inplace", [False, True])
@@ -34,3 +39,34 @@ def test_own_norms_are_those_that_read_the_output_at_once():
     norms = norms_of(efficient)
     assert norms["blocks.3.0.conv_pwl.weight"] == "blocks.3.0.bn3"
     assert not any("se." in name for name in norms)
+
+
+def test_rounds_trace_the_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that are zero couple no other channels: the masks are those of tracing anew."""
+    traced: list[int] = []
+
+    def count(*args: Any) -> Any:
+        traced.append(1)
+        return find_groups(*args)
+
+    def anew(self: View, masks: Any) -> View:
+        view = pruned(self, masks)
+        view.__dict__.pop("coupling", None)
+        return view
+
+    pruned = View.pruned
+    monkeypatch.setattr("prunebench.pruning.view.find_groups", count)
+    rounds = {"name": "at-initialization", "rounds": 3}
+    method = {"criterion": "l1-norm", "pattern": "filter", "schedule": rounds}
+    found = []
+    for way in (pruned, anew):
+        monkeypatch.setattr(View, "pruned", way)
+        torch.manual_seed(0)
+        model = resnet20()(num_classes=10, in_chans=3, image_size=(16, 16))
+        found.append(
+            prune(model, method | {"recovery": "weight-rewinding"}, 0.6,
+                  example=torch.randn(2, 3, 16, 16))
+        )  # fmt: skip
+        traced.append(0)
+    assert traced == [1, 0, 1, 1, 1, 0]
+    assert all(torch.equal(found[0][name], mask) for name, mask in found[1].items())

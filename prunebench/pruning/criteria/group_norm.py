@@ -27,7 +27,8 @@ def group_norm(view: View, *, power: int = 2) -> GroupScores:
             if item.parameter.endswith("bias"):
                 continue
             rows = named[item.parameter].detach().float().movedim(item.dim, 0)
-            norms = rows.reshape(len(rows), -1).abs().pow(power).sum(1).cpu()
+            rows = rows.reshape(len(rows), -1)
+            norms = (rows.square() if power == 2 else rows.abs()).sum(1).cpu()
             inside = item.unit >= 0
             total.index_add_(0, item.unit[inside], norms[inside])
         scores[group.name] = total / total.mean().clamp(min=torch.finfo(torch.float32).tiny)

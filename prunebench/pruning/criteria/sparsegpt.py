@@ -7,13 +7,13 @@ from copy import copy, deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prunebench.errors import Refused
 from prunebench.experiment.registry import criterion
 from prunebench.pruning.allocation import quotas
 from prunebench.pruning.criteria._functional import MEMORY, sample_count
-from prunebench.pruning.criteria._layer_inputs import input_sums, matrix
+from prunebench.pruning.criteria._layer_inputs import change_in_order, input_sums, matrix
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Masks
 from prunebench.pruning.view import Choice, Compensated, Swept, View
@@ -49,9 +49,11 @@ def sparsegpt(view: View, *, damping: float = 0.01) -> Compensated:
     paper has no such ranking, and losses of different layers' outputs do not compare.
 
     ``update`` looks at the view's network: call it before the network changes. Each sparsity costs
-    a forward pass for each layer and a copy of the network. A layer of d inputs takes d² numbers,
-    three times as many in double precision while it is inverted; 1 GiB of layers is scored at a
-    time, or a single layer where that alone takes more.
+    a copy of the network and one forward pass of all batches together, whose activations are in
+    memory at once; or one for each layer, where a batch comes to a layer more than once, or not in
+    the order of the others. A layer of d inputs takes d² numbers, three times as many in double
+    precision while it is inverted; 1 GiB of layers is scored at a time, or a single layer where
+    that alone takes more.
 
     Args:
         damping: λ relative to the mean of H's diagonal; above 0.
@@ -106,12 +108,18 @@ def _turns(view: View) -> list[list[str]]:
 
 def _factors(view: View, names: list[str], damping: float) -> Iterator[tuple[str, Tensor]]:
     """Yield U of each layer: [groups, d, d], upper, UᵀU the inverse of its damped H."""
-    scale = 2 / sample_count(view)
-    moments = input_sums(view, names, lambda rows: rows.mT @ rows)
+    moments = input_sums(view, names, _moment)
     for name in names:
-        moment = moments.pop(name)
-        factor = inverse_factor(scale * moment.double(), damping, name)
-        yield name, factor.to(moment.dtype)
+        yield name, _factor(view, name, moments.pop(name), damping)
+
+
+def _moment(rows: Tensor) -> Tensor:
+    return rows.mT @ rows
+
+
+def _factor(view: View, name: str, moment: Tensor, damping: float) -> Tensor:
+    hessian = 2 / sample_count(view) * moment.double()
+    return inverse_factor(hessian, damping, name).to(moment.dtype)
 
 
 def inverse_factor(hessian: Tensor, damping: float, name: str) -> Tensor:
@@ -156,11 +164,10 @@ def _in_order(
     }
     settled = {name: masks[name] for name in view.layers}
     found = {}
-    for name in _order(view):
+
+    def change(name: str, moment: Tensor) -> None:
         layer = pruned.layers[name]
-        if masks[name].all():
-            continue
-        [(_, factor)] = _factors(pruned, [name], damping)
+        factor = _factor(view, name, moment, damping)
         weights = matrix(layer).to(factor.dtype, copy=True)
         kernel = layer.weight.shape[2:].numel()
         step = (choice.together if choice else 0) or max(1, _BLOCK // kernel)
@@ -170,18 +177,10 @@ def _in_order(
         found[name] = weights.view(layer.weight.shape)
         with torch.no_grad():
             layer.weight.copy_(found[name])
+
+    losing = [name for name in view.layers if not masks[name].all()]
+    change_in_order(pruned, losing, _moment, change)
     return settled, found
-
-
-def _order(view: View) -> list[str]:
-    """Return the layers in the order in which they first run."""
-    ran: dict[str, None] = {}
-
-    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        ran.update({name: None for name, layer in view.layers.items() if layer.module is module})
-
-    view.run({layer.module: hook for layer in view.layers.values()})
-    return list(ran | dict.fromkeys(view.layers))
 
 
 def _picker(view: View, name: str, mask: Tensor, step: int, choice: Choice | None) -> _Pick:
