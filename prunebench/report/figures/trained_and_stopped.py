@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from prunebench.report.figures import panels, style
-from prunebench.report.figures.figure_context import NAMED, FigureContext
+from prunebench.report.figures.figure_context import NAMED, FigureContext, not_drawn
 from prunebench.report.figures.figure_registry import figure
 from prunebench.report.tables.training_tables import both_lengths
 from prunebench.statistics.recovery_lengths import in_order
@@ -71,9 +71,10 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
         shown[plural(len(rest), "other method") if mine else PRUNED] = looks[rest[0]]
     shown = {name: replace(look, width=0.0) for name, look in shown.items()}  # no curve is drawn
     order = f"pruned, from left to right: {', '.join(methods)}"
+    left_out = not_drawn(len(there) - len(methods))
     grid = panels.PanelGrid(
         f"Test error, trained to the end and stopped early: {panels.place_of(found, settings)}",
-        len(groups), 1, shown, [order, "bar: 95 % interval over seeds"], height=2.5,
+        len(groups), 1, shown, [order, "bar: 95 % interval over seeds", left_out], height=2.5,
         width=None if panels.narrow() else style.PAGE_WIDTH,
     )  # fmt: skip
     for axes, group in zip(grid.panels.flat, groups, strict=True):
