@@ -115,7 +115,7 @@ def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: 
 @recovery()
 @torch.no_grad()
 def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
-    """Measure the statistics of the batch norms anew on the training images; train nothing.
+    """Measure the statistics of the batch norms again on the training images; train nothing.
 
     Raises:
         Refused: the network has no batch norm.
