@@ -16,6 +16,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+# a name in the first column of a table, and the signs after which it may break on a telephone
+NAME = re.compile(r"(?<=<td><code>)[^<]+(?=</code>)")
+BREAKS = re.compile(r"(?<=[/_.-])(?=\w)")
 ROOT = Path(__file__).resolve().parents[1]
 # a link's target, without its anchor and its title
 TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
@@ -65,3 +68,8 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
         return posixpath.relpath(_in_site(path), here or ".")
 
     return TARGET.sub(turned, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let long names in tables break where people would break them."""
+    return NAME.sub(lambda name: BREAKS.sub("<wbr>", name[0]), html)

@@ -45,7 +45,7 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     """Draw a panel for each model, with two groups of networks for each regime."""
     if cells["stopped_test_error"].isna().all():
         return None
-    found = both_lengths(cells, context.analysis)
+    found = both_lengths(cells, context.analysis, context.highlight)
     # scopes of several settings are for the table; a group is one setting
     found = found[of_one_setting(found)].dropna(subset=["dense_stopped"])
     settings = context.settings(found)
@@ -86,7 +86,7 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
 
 def _looks(methods: Sequence[str], context: FigureContext) -> dict[str, style.LineStyle]:
     """Return how methods look; those beside highlighted ones each its own way while few."""
-    if not context.highlight:
+    if not set(methods).intersection(context.highlight):
         return dict.fromkeys(methods, LOOKS[PRUNED])
     rest = [name for name in methods if name not in context.highlight]
     few = len(rest) <= NAMED
