@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -153,6 +154,20 @@ def write(output: Path | None, value: dict[str, Any]) -> None:
 
     if output is not None:
         write_sealed(output, value)
+
+
+def counted(plan: Any, name: str) -> None:
+    """Say that a job of a workflow is done, by the one counter that all its jobs share.
+
+    Args:
+        plan: the experiment.
+        name: the job, as ``progress.whole`` calls it.
+    """
+    from prunebench.runner.progress import Progress
+    from prunebench.runner.watched import SUPERVISOR
+
+    if os.environ.get(SUPERVISOR):
+        Progress(plan).follows(name)
 
 
 def cells_of(results: Path) -> tuple[Any, Any]:
