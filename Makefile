@@ -59,7 +59,7 @@ check: setup package ## lint, format, types, workflow, wheel, links of the docum
 package: setup ## the wheel of the package, in dist/
 	VIRTUAL_ENV="$$PWD/.venv" .uv/bin/uv build --quiet --offline --no-build-isolation --wheel --clear --out-dir dist
 
-docs: setup ## the documentation as a site, in site/; its generated tables anew
+docs: setup ## the documentation as a site, in site/; its generated tables again
 	$(BIN)/python docs/generate.py
 	$(SITE)
 	@echo "open site/index.html"
@@ -70,7 +70,7 @@ audit: setup ## known vulnerabilities of the locked packages, as far as the netw
 	@.uv/bin/uvx --from pip-audit pip-audit --strict --require-hashes --disable-pip --format json --output .uv/audit.json -r requirements.lock || \
 	if test -s .uv/audit.json; then cat .uv/audit.json; exit 1; else echo "not audited: the network gives no answer" >&2; fi
 
-lock: setup ## compile requirements.lock anew from pyproject.toml
+lock: setup ## compile requirements.lock again from pyproject.toml
 	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --extra text --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 

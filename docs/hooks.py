@@ -16,6 +16,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+# a name in the first column of a table, and the signs after which it may break on a telephone
+NAME = re.compile(r"(?<=<td><code>)[^<]+(?=</code>)")
+BREAKS = re.compile(r"(?<=[/_.-])(?=\w)")
+# tables, rows of their bodies, and cells with their alignment
+TABLE, ROW = re.compile(r"<table>.*?</table>", re.S), re.compile(r"<tr>\s*<td.*?</tr>", re.S)
+HEAD, CELL = re.compile(r"<th[^>]*>(.*?)</th>", re.S), re.compile(r"<td([^>]*)>(.*?)</td>", re.S)
+TAG = re.compile(r"<[^>]+>")
+MANY, SENTENCE = 3, 50  # columns, and letters
 ROOT = Path(__file__).resolve().parents[1]
 # a link's target, without its anchor and its title
 TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
@@ -65,3 +73,31 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
         return posixpath.relpath(_in_site(path), here or ".")
 
     return TARGET.sub(turned, markdown)
+
+
+def _stacked(table: re.Match[str]) -> str:
+    """Mark a table of many columns whose sentences have little room: a telephone stacks its cells.
+
+    Each cell then has the name of its column with it.
+    """
+    columns = [TAG.sub("", head).replace('"', "&quot;") for head in HEAD.findall(table[0])]
+    rows = [[cell for _, cell in CELL.findall(row)] for row in ROW.findall(table[0])]
+    words = {i for row in rows for i, cell in enumerate(row) if len(TAG.sub("", cell)) > SENTENCE}
+    if len(columns) < MANY or max(words, default=0) < (1 if len(columns) > MANY else 2):
+        return table[0]
+
+    def labelled(row: re.Match[str]) -> str:
+        names = iter(columns)
+
+        def named(cell: re.Match[str]) -> str:
+            return f'<td data-label="{next(names, "")}"{cell[1]}>{cell[2]}</td>'
+
+        return CELL.sub(named, row[0])
+
+    return ROW.sub(labelled, table[0].replace("<table>", "<table data-stacked>", 1))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let long names in tables break where people would, and telephones stack wide tables."""
+    named = NAME.sub(lambda name: BREAKS.sub("<wbr>", name[0]), html)
+    return TABLE.sub(_stacked, named)

@@ -23,7 +23,7 @@ from prunebench.experiment.code_identity import code_hash, with_helpers
 from prunebench.experiment.jobs import expected_epochs
 from prunebench.experiment.prepared_data import prepared
 from prunebench.experiment.strict_yaml import read_plain, read_yaml
-from prunebench.runner import damaged_files
+from prunebench.runner import damaged_files, progress
 from prunebench.runner.progress import failures
 from prunebench.runner.warm_client import WARM
 from prunebench.runner.watched import SUPERVISOR
@@ -103,6 +103,7 @@ try:
     if LOCK and LOCK.taken:
         if found := damaged_files.said(damaged_files.damaged(PLAN)):
             print(found, file=sys.stderr)
+        progress.begin(PLAN, STEPS)
 except (PrunebenchError, OSError) as error:
     refuse(error)
 

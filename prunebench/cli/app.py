@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,6 +157,20 @@ def write(output: Path | None, value: dict[str, Any]) -> None:
 
     if output is not None:
         write_sealed(output, value)
+
+
+def counted(plan: Any, name: str) -> None:
+    """Say that a job of a workflow is done, by the one counter that all its jobs share.
+
+    Args:
+        plan: the experiment.
+        name: the job, as ``progress.whole`` calls it.
+    """
+    from prunebench.runner.progress import Progress
+    from prunebench.runner.watched import SUPERVISOR
+
+    if os.environ.get(SUPERVISOR):
+        Progress(plan).follows(name)
 
 
 def cells_of(results: Path) -> tuple[Any, Any]:

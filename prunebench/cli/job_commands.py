@@ -15,6 +15,7 @@ from prunebench.cli.app import (
     Data,
     Output,
     app,
+    counted,
     example,
     files,
     guide,
@@ -22,6 +23,7 @@ from prunebench.cli.app import (
     plan_of,
     write,
 )
+from prunebench.runner.progress.whole import job_name, step_name
 from prunebench.storage.layout import DATA
 from prunebench.text.numbers import percent
 from prunebench.text.progress_bars import bar
@@ -159,7 +161,9 @@ def probes(config: Config, job: Job, data: Data = DATA, output: Output = None) -
     """Measure the stored networks of a job with the probes of the configuration."""
     from prunebench.runner import pipeline
 
-    write(output, {"cells": pipeline.probes(plan_of(config), job, data)})
+    plan = plan_of(config)
+    write(output, {"cells": pipeline.probes(plan, job, data)})
+    counted(plan, job_name("probes", job))
 
 
 @app.command(
@@ -173,7 +177,9 @@ def latencies(config: Config, job: Job, data: Data = DATA, output: Output = None
     """Measure the inference times of a task's networks. Run nothing else meanwhile."""
     from prunebench.runner import pipeline
 
-    write(output, {"cells": pipeline.latencies(plan_of(config), job, data)})
+    plan = plan_of(config)
+    write(output, {"cells": pipeline.latencies(plan, job, data)})
+    counted(plan, job_name("latencies", job))
 
 
 @app.command(
@@ -201,7 +207,9 @@ def measure(config: Config, job: Job, output: Output = None) -> None:
     """Measure the stored predictions of all cells on a job's baselines, and gather their rows."""
     from prunebench.runner import pipeline
 
-    pipeline.measure(plan_of(config), job, output)
+    plan = plan_of(config)
+    pipeline.measure(plan, job, output)
+    counted(plan, job_name("measures", job))
 
 
 @app.command(
@@ -220,8 +228,10 @@ def collect(config: Config, measured: Path) -> None:
     from prunebench.storage.files import read_text
 
     paths = [Path(line) for line in read_text(measured).splitlines()]
+    plan = plan_of(config)
     with bar("tables of all cells"):
-        collected(plan_of(config), paths)
+        collected(plan, paths)
+    counted(plan, step_name("collect"))
 
 
 @app.command(

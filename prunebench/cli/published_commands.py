@@ -76,7 +76,7 @@ def import_(
         typer.Option(help="a YAML file (columns, constants, values, …), or one that ships"),
     ] = None,
     cite: Annotated[
-        Path | None, typer.Option(help="a BibTeX file with the paper's entry, for the paper kit")
+        Path | None, typer.Option(help="a BibTeX file with the paper's entry, for paper/")
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="replace what was imported under this name")

@@ -23,6 +23,7 @@ from prunebench.cli.app import (
     TrustCode,
     app,
     cells_of,
+    counted,
     example,
     files,
     guide,
@@ -31,7 +32,7 @@ from prunebench.cli.app import (
 )
 from prunebench.cli.documents import AsJson, give
 from prunebench.errors import PrunebenchError, Unwritable
-from prunebench.storage.layout import DATA
+from prunebench.storage.layout import DATA, Layout
 from prunebench.storage.outputs import manifest_of, recorded
 from prunebench.text.progress_bars import bar
 
@@ -53,18 +54,22 @@ from prunebench.text.progress_bars import bar
 def run(config: Config, data: Data = DATA) -> None:
     """Run a whole experiment in this process, without Snakemake, and write its reports."""
     from prunebench.runner import pipeline
-    from prunebench.runner.progress import failures, grid_bar
+    from prunebench.runner.progress import Progress, failures, grid_bar
+    from prunebench.runner.progress.whole import step_name
 
     plan = plan_of(config)
     try:
         with grid_bar(plan):
-            pipeline.run(plan, data)
+            pipeline.run(plan, data, READ)
     except PrunebenchError:
         if said := failures.text(plan):
             print(said, file=sys.stderr)
         raise
     results = plan.layout.root
-    remake(results, trust_code=True)  # the configuration is one's own
+    # the configuration is one's own
+    for step, write_it in _pages(trust_code=True).items():
+        write_it(results)
+        Progress(plan).follows(step_name(step))
     summary(results)
     print(
         f"Nothing was exported to {', '.join(plan.experiment.tracking)}:"
@@ -90,7 +95,6 @@ def run(config: Config, data: Data = DATA) -> None:
 )
 def remake(results: Results, trust_code: TrustCode = False) -> None:
     """Write all that people read again, from the records: tables, figures, pages, paper."""
-    from prunebench.storage.layout import Layout
     from prunebench.storage.provenance import doubt_of
 
     layout = Layout(results)
@@ -101,13 +105,28 @@ def remake(results: Results, trust_code: TrustCode = False) -> None:
             f" {results} --tables names what does not follow from the stored predictions",
             file=sys.stderr,
         )
-    steps: dict[str, Callable[[Path], None]] = {
-        "tables": tables, "figures": partial(figures, trust_code=trust_code),
-        "leaderboard": leaderboard, "report": report, "paper": paper,
-    }  # fmt: skip
-    for place, (name, step) in enumerate(steps.items(), start=1):
-        print(f"[{place}/{len(steps)}] writing {name}", file=sys.stderr, flush=True)
-        step(results)
+    from prunebench.runner.progress.whole import step_name
+
+    pages = _pages(trust_code)
+    for place, (step, write_it) in enumerate(pages.items(), start=1):
+        print(f"[{place}/{len(pages)}] writing {step_name(step)}", file=sys.stderr, flush=True)
+        write_it(results)
+
+
+def _counted(layout: Layout, step: str) -> None:
+    from prunebench.runner.progress.whole import step_name
+
+    if layout.config.is_file():
+        counted(plan_of(layout.config), step_name(step))
+
+
+READ = ("collect", "tables", "figures", "leaderboard", "report", "kit")  # of STEPS: ``run`` makes
+
+
+def _pages(trust_code: bool) -> dict[str, Callable[[Path], None]]:
+    """Return what writes each of READ but the table of cells, in their order."""
+    written = (tables, partial(figures, trust_code=trust_code), leaderboard, report, paper)
+    return dict(zip(READ[1:], written, strict=True))
 
 
 @app.command(
@@ -123,6 +142,7 @@ def tables(results: Results) -> None:
     cells, layout = cells_of(results)
     with bar("tables"), recorded(layout, "tables") as outputs:
         outputs += all_tables.write(cells, layout)
+    _counted(layout, "tables")
 
 
 @app.command(
@@ -147,6 +167,7 @@ def figures(results: Results, trust_code: TrustCode = False) -> None:
     beside = declared_analysis.for_figures(layout)
     with recorded(layout, "figures") as outputs:
         outputs += report.write(cells, layout.figures, own=own, **beside)
+    _counted(layout, "figures")
 
 
 @app.command(
@@ -163,6 +184,7 @@ def leaderboard(results: Results) -> None:
     cells, layout = cells_of(results)
     with bar("leaderboard"), recorded(layout, "leaderboard") as outputs:
         outputs += report.write(cells, layout)
+    _counted(layout, "leaderboard")
 
 
 @app.command(
@@ -179,6 +201,7 @@ def report(results: Results) -> None:
     cells, layout = cells_of(results)
     with bar("report"), recorded(layout, "report") as outputs:
         outputs += document.write(cells, layout)
+    _counted(layout, "report")
 
 
 @app.command(
@@ -192,6 +215,7 @@ def paper(results: Results) -> None:
     cells, layout = cells_of(results)
     with bar("paper"), recorded(layout, "kit") as outputs:
         outputs += report.write(cells, layout)
+    _counted(layout, "kit")
 
 
 @app.command(
@@ -220,11 +244,11 @@ def kit(results: Results) -> None:
 def ro_crate(results: Results) -> None:
     """Describe an experiment's folder as a Workflow Run RO-Crate: what ran, on what, results."""
     from prunebench.storage import ro_crate as run_crate
-    from prunebench.storage.layout import Layout
 
     layout = Layout(results)
     with recorded(layout, "crate") as outputs:
         outputs.append(run_crate.write(layout))
+    _counted(layout, "crate")
 
 
 @app.command(
@@ -284,7 +308,6 @@ def track(
     With --output, an unreachable server is reported in that file and is no error.
     """
     from prunebench import tracking as tracking
-    from prunebench.storage.layout import Layout
     from prunebench.tracking.trackers import MLFLOW, export_to_others, trackers_of
 
     layout = Layout(results)
@@ -310,6 +333,7 @@ def track(
             beside = exported.beside if exported else None
             write(output, {"exported": True, "message": "; ".join(told), "beside": beside})
             outputs += exported.files if exported else ()
+    _counted(layout, "track")
 
 
 @app.command(
@@ -353,7 +377,7 @@ def check_files(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every file of an experiment with its hash; --repair has what is damaged made anew."""
+    """Compare every file of an experiment with its hash; --repair has damaged ones made again."""
     from prunebench.experiment import prepared_data
     from prunebench.runner import damaged_files
     from prunebench.storage import outputs
@@ -374,8 +398,8 @@ def check_files(
             if names:
                 print(f"not looked at, {what}: {', '.join(names)}")
     if found:
-        again = "run the experiment's command again: it computes these anew"
-        first = "nothing was changed; with --repair, the experiment's command computes these anew"
+        again = "run the experiment's command again: it computes these"
+        first = "nothing was changed; with --repair, the experiment's command computes these again"
         print(again if repair else first, file=sys.stderr)
     print(
         "Hashes vouch for files, not for numbers:"
@@ -403,7 +427,6 @@ def remove(
     from prunebench.reproduce.submission.submission_folder import FORM
     from prunebench.storage import links
     from prunebench.storage.files import remove_tree
-    from prunebench.storage.layout import Layout
     from prunebench.storage.lock import locked
 
     ours = Layout(results).config.is_file() and links.is_experiment(results)

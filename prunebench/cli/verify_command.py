@@ -68,7 +68,7 @@ def verify(
 
     Each is bit-identical, inside the interval over seeds, or different. Exit status: 0 all are
     bit-identical or inside, 1 one is different, not decidable or not re-run, 2 bad input.
-    A sample says nothing of other rows: --tables derives every number of the tables anew.
+    A sample says nothing of other rows: --tables derives every number of the tables again.
     """
     if tables:
         _verify_tables(results, as_json, trust_code)
@@ -93,7 +93,7 @@ def verify(
 
 
 def _verify_tables(results: Path, as_json: bool, trust_code: bool) -> None:
-    """Print what differs between an experiment's tables and those derived anew."""
+    """Print what differs between an experiment's tables and those derived again."""
     from prunebench.reproduce.verify.derived_tables import derive
 
     found = derive(results, trust_code)

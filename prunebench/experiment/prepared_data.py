@@ -95,7 +95,7 @@ def changed(task: Task, data: Path = DATA) -> str:
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
     return (
         f"task {task.name!r}: the data in {task.path} changed since they were prepared"
-        f" ({names[0]}{more}): prepared anew"
+        f" ({names[0]}{more}): prepared again"
     )
 
 

@@ -94,9 +94,9 @@ def check_extent(value: Any, where: str) -> None:
         if count > _MOST or depth > _DEEPEST:
             raise PrunebenchError(f"{where}: too large or too deep: aliases that expand?")
         if isinstance(item, str) and not is_text(item):
-            raise PrunebenchError(f"{where}: {shown(item)} holds half a character: write it anew")
+            raise PrunebenchError(f"{where}: {shown(item)} holds half a character: write it again")
         if isinstance(item, str) and "\0" in item:  # of a path, the system sees what stands before
-            raise PrunebenchError(f"{where}: {shown(item)} holds a zero byte: write it anew")
+            raise PrunebenchError(f"{where}: {shown(item)} holds a zero byte: write it again")
         if isinstance(item, dict):
             item = [*item, *item.values()]
         if isinstance(item, list):

@@ -51,7 +51,7 @@ def summary(findings: Sequence[CheckResult], entry: str) -> str:
     broken = [found for found in findings if found.outcome == BROKEN]
     if broken:
         first = broken[0]
-        return f"{said}. Next: mend {first.check!r} on {first.network}, the first that failed"
+        return f"{said}. Next: correct {first.check!r} on {first.network}, the first that failed"
     if not counts[PASSED]:
         return f"{said}. Next: read the reasons; on networks like these a grid refuses it, too"
     return f"{said}. Next: methods: [{entry}] in a configuration, and prunebench check CONFIG"

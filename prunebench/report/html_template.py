@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
+ONE_COLUMN = 700  # pixels: figures of one column of a paper are 650 wide, those of a page 1,350
 
 
 def rendered(template: str, **values: Any) -> str:
@@ -25,4 +27,11 @@ def rendered(template: str, **values: Any) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.tests["narrow"] = _narrow
     return environment.get_template(template).render(values)
+
+
+def _narrow(uri: str) -> bool:
+    """Return whether a PNG's data URI is of a figure of one column, legible on a telephone."""
+    header = base64.b64decode(uri.partition(",")[2][:32])  # 24 bytes: up to the width and height
+    return int.from_bytes(header[16:20], "big") <= ONE_COLUMN

@@ -57,14 +57,14 @@ def collect(plan: Plan, measured: list[Path], started: str | None = None) -> Pat
 
 
 def _refuse_two_sources(rows: list[dict[str, Any]]) -> None:
-    """Refuse cells of one task on other data: another command prepared them anew meanwhile."""
+    """Refuse cells of one task on other data: another command prepared them again meanwhile."""
     seen: dict[str, str] = {}
     for row in rows:
         if seen.setdefault(row["task"], row["data_hash"]) != row["data_hash"]:
             raise PrunebenchError(
-                f"task {row['task']}: its data were changed and prepared anew while cells were"
+                f"task {row['task']}: its data were changed and prepared again while cells were"
                 " computed, and cells of both are there: run the same command again, which computes"
-                " those of the former data anew"
+                " those of the former data"
             )
 
 

@@ -18,10 +18,12 @@ from prunebench.experiment.cell import Cell
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan, plan_of
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
+from prunebench.runner import progress as counting
 from prunebench.runner.collect import collect
 from prunebench.runner.own_process import Unfinished, apart
-from prunebench.runner.progress import Progress, StepProgress, at_work
+from prunebench.runner.progress import JobsInTurn, Progress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
+from prunebench.runner.progress.whole import FOLLOWING
 from prunebench.storage.files import remove_file, write_sealed
 from prunebench.storage.layout import CHANNELS, DATA, REMOVED
 from prunebench.storage.lock import waited_for
@@ -357,12 +359,17 @@ def _refuse_others(plan: Plan, name: str, rows: Sequence[Mapping[str, Any]]) -> 
             raise PrunebenchError(
                 f"{cell.folder} is of other settings or code than this experiment's, as if another"
                 " command had written there meanwhile, or code had changed: run the same command"
-                " again, which computes it anew"
+                " again, which computes it"
             )
 
 
-def run(plan: Plan, data: Path = DATA) -> Path:
+def run(plan: Plan, data: Path = DATA, steps: Sequence[str] = ("collect",)) -> Path:
     """Compute the whole grid in this process, without Snakemake: the same records.
+
+    Args:
+        plan: the experiment.
+        data: the folder of all data.
+        steps: which of STEPS will follow, the table of cells among them: they are counted, too.
 
     Returns:
         The path of ``cells.csv``.
@@ -374,7 +381,7 @@ def run(plan: Plan, data: Path = DATA) -> Path:
     from prunebench.storage.lock import locked
 
     with locked(plan.layout.root):
-        return _run(plan, data)
+        return _run(plan, data, steps)
 
 
 def begin(plan: Plan, data: Path = DATA) -> None:
@@ -402,14 +409,15 @@ def begin(plan: Plan, data: Path = DATA) -> None:
             _do(plan, CHANNELS, task.name, data)
 
 
-def _run(plan: Plan, data: Path) -> Path:
+def _run(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
     from prunebench.storage.provenance import now
 
     started = now()
     begin(plan, data)
+    counting.begin(plan, steps)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
     for kind, jobs in plan.jobs.items():
-        steps = StepProgress(kind, len(jobs)) if kind in _AFTER_TRAINING else None
+        turn = JobsInTurn(plan, kind) if kind in FOLLOWING else None
         for name in jobs:
             if not plan.waits_for(kind, name).isdisjoint(failed):
                 failed[f"{kind}/{name}"] = ""
@@ -421,16 +429,13 @@ def _run(plan: Plan, data: Path) -> Path:
             except PrunebenchError as error:
                 failed[f"{kind}/{name}"] = text_of(error)
             else:
-                if steps:
-                    steps.job(name)
+                if turn:
+                    turn.job(name)
     if failed:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
     return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
-
-
-_AFTER_TRAINING = ("probes", "latencies", "measures")  # whose jobs print no line for each cell
 
 
 def _do(plan: Plan, kind: str, name: str, data: Path) -> None:

@@ -10,6 +10,18 @@ from prunebench.storage.shipped import PROFILES, SNAKEFILE, shipped
 CONFIGFILE = ("--configfile", "--configfiles")
 # options that say how much runs at once
 _PARALLEL = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
+# with which Snakemake counts: nothing runs, jobs speak elsewhere, or it was asked
+_COUNTS = (
+    "--dry-run",
+    "--dryrun",
+    "-n",
+    "--profile",
+    "--executor",
+    "-e",
+    "--quiet",
+    "-q",
+    "--verbose",
+)
 _PROFILE = "--workflow-profile"
 _CONFIGURATION = (".yaml", ".yml", ".json")
 
@@ -38,7 +50,10 @@ def arguments(options: Sequence[str] = ()) -> list[str]:
     profile = [] if named else [_PROFILE, str(shipped(PROFILES) / "default")]
     # another option follows the configuration, which would take all words up to the next
     given = ["--configfile", config] if config else []
-    return [*given, "--snakefile", str(shipped(SNAKEFILE)), *profile, *cores, *rest]
+    # one counter: the jobs' own, of cells and of all that follows
+    counts = any(_is_one_of(option, _COUNTS) for option in rest)
+    quiet = [] if counts else ["--quiet", "rules", "host", "progress"]
+    return [*given, "--snakefile", str(shipped(SNAKEFILE)), *profile, *cores, *quiet, *rest]
 
 
 def _is_one_of(option: str, names: Sequence[str]) -> bool:

@@ -27,7 +27,7 @@ def name(text: str) -> str:
     if _FORMULA.search(text):
         raise ValueError("begins as a formula, which a spreadsheet would run: write it without")
     if not text.isprintable():
-        raise ValueError("holds signs that cannot be seen: write it anew")
+        raise ValueError("holds signs that cannot be seen: write it again")
     return text
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from docs import hooks
 from prunebench.cli import app
 from prunebench.experiment import config
 from prunebench.experiment.part_kinds import KINDS
@@ -130,3 +131,18 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
             page.read_text(encoding="utf-8"),
         )
         assert not loaded, f"{page.name}: {loaded}"
+
+
+def test_wide_tables_are_stacked_on_a_telephone_with_the_names_of_their_columns() -> None:
+    row = (
+        '<tr><td><code>a_name/x.y</code></td><td style="text-align: right;">3</td>'
+        f"<td>{'word ' * 12}</td></tr>"
+    )
+    head = "<thead><tr><th>name</th><th>n</th><th>what <code>it</code> is</th></tr></thead>"
+    made = hooks.on_page_content(f"<table>{head}<tbody>{row}</tbody></table>")
+    assert made.startswith(f"<table data-stacked>{head}")
+    assert '<td data-label="name"><code>a_<wbr>name/<wbr>x.<wbr>y</code></td>' in made
+    assert '<td data-label="n" style="text-align: right;">3</td>' in made
+    assert '<td data-label="what it is">word' in made
+    numbers = "<table><thead><tr><th>a</th><th>b</th><th>c</th></tr></thead><tbody></tbody></table>"
+    assert hooks.on_page_content(numbers) == numbers

@@ -101,7 +101,7 @@ def test_a_file_exchanged_for_one_of_its_length_and_time_is_noticed(
     picture(path, 11)  # PNGs of one grey have one length
     assert path.stat().st_size == was.st_size
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
-    assert "a/0.png): prepared anew" in prepared_data.changed(task_of(plan), data)
+    assert "a/0.png): prepared again" in prepared_data.changed(task_of(plan), data)
     assert not prepared_data.usable(task_of(plan), data)
     path.write_bytes(content)  # back again, only its times are others
     assert prepared_data.usable(task_of(plan), data)

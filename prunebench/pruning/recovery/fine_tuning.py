@@ -115,7 +115,7 @@ def weight_rewinding(curve: Curve, model: nn.Module, masks: Masks, *, to_epoch: 
 @recovery(batch_norms=True)
 @torch.no_grad()
 def batch_norm_recalibration(curve: Curve, model: nn.Module, masks: Masks) -> Run:
-    """Measure the statistics of the batch norms anew on the training samples; train nothing."""
+    """Measure the statistics of the batch norms again on the training samples; train nothing."""
     norms = batch_norms(model)
     momenta = [module.momentum for module in norms]
     for module in norms:

@@ -12,7 +12,8 @@ from prunebench.report.figures.figure_registry import styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEIGHT = 3.6  # inches
+HEIGHT, LINE = 2.6, 0.17  # inches: without the legend, and of a line of it
+ACROSS = 2  # names side by side in the legend, which stands below: a telephone shows all of it
 _CIRCLE: dict[str, Any] = {
     "markersize": 13, "markeredgewidth": 1.6, "markerfacecolor": "none",
     "markeredgecolor": style.BLACK,
@@ -40,7 +41,9 @@ def draw(
     others = [m for m in dict.fromkeys(there["method"]) if m not in methods]
     looks = style.line_styles(methods, others, ["dense"])
     with styled():
-        figure = Figure(figsize=(style.PAGE_WIDTH, HEIGHT), layout="constrained")
+        lines = -(-(len(looks) + (chosen is not None)) // ACROSS)
+        size = style.COLUMN_WIDTH, HEIGHT + LINE * lines
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         axes.axhline(100 * dense_error, label="dense", **_line(looks["dense"]))
         for method in [*methods, *others]:
@@ -60,7 +63,7 @@ def draw(
         axes.set_xlabel(f"{label} kept (%)")
         axes.set_ylabel("validation error (%)")
         axes.margins(x=0.04, y=0.12)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+        figure.legend(loc="outside lower center", ncols=ACROSS)
     return figure
 
 

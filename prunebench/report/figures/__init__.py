@@ -203,8 +203,8 @@ def with_error_names(figure: MatplotlibFigure, cells: pd.DataFrame) -> Matplotli
 def _as_wide(text: str, before: str) -> str:
     """Return a text in lines no longer than those of the one whose place it takes, or a label."""
     widest = max(LABEL, *map(len, before.splitlines()))
-    lines = (textwrap.wrap(line, widest, break_long_words=False) for line in text.splitlines())
-    return "\n".join(part for wrapped in lines for part in wrapped)
+    wrapper = textwrap.TextWrapper(widest, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in text.splitlines())
 
 
 def save(

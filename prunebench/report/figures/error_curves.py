@@ -89,7 +89,9 @@ def _sheet(
     context: FigureContext,
     said: str = "",
 ) -> panels.PanelGrid:
-    thin = "thin, without markers: stopped on validation"
+    # where some methods are grey, the coloured ones alone have this line
+    whose = "methods in colour, " if set(context.longest_forms) - set(context.shown) else ""
+    thin = f"thin, without markers: {whose}stopped on validation"
     stopped = bool(rows[f"{STOPPED}_mean"].notna().any())
     below = panels.legend_notes(rows, context, thin if stopped else "") + ([said] if said else [])
     lines, across = panels.grid_shape(settings)

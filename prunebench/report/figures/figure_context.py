@@ -22,6 +22,7 @@ from prunebench.statistics.hypotheses.paired_cells import (
 from prunebench.statistics.published_results import origin, own
 from prunebench.statistics.recovery_lengths import all_lengths, longest
 from prunebench.storage.records import ALL, COLUMNS, COST, DENSE, QUALITY, SIZE
+from prunebench.text.numbers import plural
 
 EMPHASISED = 8  # methods in colour; the rest are thin and grey
 NAMED = 3  # methods beside highlighted ones that are named; more are a group
@@ -140,16 +141,35 @@ class FigureContext:
     def shown(self) -> list[str]:
         """Return the methods drawn in colour, by name: declared ones, then the best scores.
 
-        Where methods are highlighted, these alone.
+        Where methods are highlighted, these alone: others are grey.
         """
-        there = [name for name in self.candidates if name not in self.other_lengths]
-        if mine := [name for name in there if name in self.highlight]:
-            return mine
-        if len(there) <= EMPHASISED:
-            return there
+        return [name for name in self.longest_forms if name in self.highlight] or self._leading
+
+    @cached_property
+    def longest_forms(self) -> list[str]:
+        """Return the candidates at their longest recovery, by name."""
+        return [name for name in self.candidates if name not in self.other_lengths]
+
+    @cached_property
+    def _leading(self) -> list[str]:
+        if len(self.longest_forms) <= EMPHASISED:
+            return self.longest_forms
         declared = longest(self.own, self.analysis.primary)
         ranked = [*declared, *self.scores[EVERYTHING].index]
-        return sorted([m for m in dict.fromkeys(ranked) if m in there][:EMPHASISED])
+        found = [m for m in dict.fromkeys(ranked) if m in self.longest_forms]
+        return sorted(found[:EMPHASISED])
+
+    @cached_property
+    def few(self) -> list[str]:
+        """Return the methods of a figure that has room for few: highlighted ones come first."""
+        if not self.highlight:
+            return self.shown
+        return list(dict.fromkeys([*self.shown, *self._leading]))[:EMPHASISED]
+
+    @cached_property
+    def few_styles(self) -> dict[str, style.LineStyle]:
+        """Return the looks of ``few``, each its own: highlighted ones in colour, others grey."""
+        return style.line_styles(self.shown, beside=[m for m in self.few if m not in self.shown])
 
     @cached_property
     def beside(self) -> list[str]:
@@ -206,6 +226,11 @@ class FigureContext:
         there = set(rows[["regime", "model"]].itertuples(index=False, name=None))
         models = sorted({model for _, model in there})
         return [(r, m) for m in models for r in self.regimes if (r, m) in there]
+
+
+def not_drawn(count: int) -> str:
+    """Return the note of a figure that leaves ``count`` methods out; "" where it leaves none."""
+    return f"not drawn: {plural(count, 'other method')}" if count else ""
 
 
 def points(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

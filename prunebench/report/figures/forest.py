@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from prunebench.report.figures import panels, style
-from prunebench.report.figures.figure_context import EVERYTHING, FigureContext, measured
+from prunebench.report.figures.figure_context import EVERYTHING, FigureContext, measured, not_drawn
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics.bootstrap import SEEDS_AND_TASKS
 from prunebench.statistics.published_results import MARK, own
@@ -114,15 +113,17 @@ def controls(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     overall = context.scores[EVERYTHING]
     there = overall[overall["chosen"].notna()].sort_values("chosen", kind="stable").index
     rows = ForestRows(
-        [m for m in there if m in context.shown],
+        [m for m in there if m in context.few],
         [m for m in there if m in context.controls and m not in context.other_lengths],
     )
+    left_out = not_drawn(len(set(there).intersection(context.longest_forms) - {*rows.candidates}))
     if not (rows.controls and rows.candidates and measured(cells, "val_error")):
         return None
     label = (
         f"gain: {context.baseline} minus own test error (points; right is better), at the sparsity"
         " chosen on validation\nbar: 95 % interval over seeds; number: beyond the panel;"
         f" shaded: equivalent (±{context.analysis.equivalence:g} points)"
+        f"{f'; {left_out}' if left_out else ''}"
     )
     title = "Gain of pruning beside that of its controls"
     return _draw(
@@ -158,7 +159,7 @@ def _draw(
     width = panels.width_of(across)
     tall = ROW * (max(heights.values()) + 2 * EDGE)
     made = Figure(figsize=(width, lines * (tall + SPARE) + SPARE), layout="constrained")
-    made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")
+    made.suptitle(panels.wrapped(title, int(10.5 * width)), fontweight="bold")
     grid = list(made.subplots(lines, across, squeeze=False, sharey=True).flat)
     for axes in grid[len(shown) :]:
         axes.remove()

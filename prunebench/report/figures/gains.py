@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from prunebench.report.figures import panels, style
-from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.figures.figure_context import FigureContext, not_drawn
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING
 from prunebench.storage.records import ALL
@@ -40,7 +39,8 @@ WIDE = 20  # largest over smallest value from which on an axis is logarithmic
 def gain_noise_size(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw a heatmap for each method, all with one scale; regimes that differ in nothing else."""
     values = _chosen(cells, context)
-    methods = [m for m in context.shown if m in set(values["method"])][:HEATMAPS]
+    there = set(values["method"]).intersection(context.longest_forms)
+    methods = [m for m in context.few if m in there][:HEATMAPS]
     if not methods or len(values[PLACE].drop_duplicates()) < 2:
         return None
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ def gain_noise_size(cells: pd.DataFrame, context: FigureContext) -> Figure | Non
     made = Figure(figsize=(width, lines * (0.5 + 0.36 * max(noises, 2)) + 0.75),
                   layout="constrained")  # fmt: skip
     title = "Gain at the sparsity chosen on validation, by noise and training size"
-    made.suptitle(fill(title, int(10.5 * width)), fontweight="bold")
+    made.suptitle(panels.wrapped(title, int(10.5 * width)), fontweight="bold")
     grid = made.subplots(lines, across, squeeze=False, sharex=True, sharey=True)
     shown = values[values["method"].isin(methods)]
     limit = max(float(shown["gain"].abs().max()), context.analysis.equivalence)
@@ -61,11 +61,13 @@ def gain_noise_size(cells: pd.DataFrame, context: FigureContext) -> Figure | Non
         axes.remove()
     for place, (axes, method) in enumerate(zip(used, methods, strict=True)):
         _heatmap(axes, shown, method, limit)
+        panels.stand_out([axes.title], [method], context)
         axes.tick_params(labelbottom=place + across >= len(methods))
     bar = made.colorbar(used[0].collections[0], ax=used, shrink=0.9, aspect=25)
     bar.set_label("gain (points)")
     size = style.RC["axes.labelsize"]
-    made.supxlabel("training samples", fontsize=size)
+    left_out = not_drawn(len(there) - len(methods))
+    made.supxlabel("\n".join(filter(None, ["training samples", left_out])), fontsize=size)
     made.supylabel("wrong training labels", fontsize=size)
     return made
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from prunebench.report.figures import panels
-from prunebench.report.figures.figure_context import FigureContext
+from prunebench.report.figures.figure_context import FigureContext, not_drawn
 from prunebench.report.figures.figure_registry import figure
 from prunebench.text.numbers import percent
 
@@ -33,7 +33,8 @@ def layers(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     if found is None or found.empty:
         return None
     found = found[found["task"] == cells["task"].iloc[0]]
-    found = found[found["method"].isin([*context.shown, *context.control_curves[:1]])]
+    there = set(found["method"])
+    found = found[found["method"].isin([*context.few, *context.control_curves[:1]])]
     if found.empty:
         return None
     regime = next(name for name in context.regimes if name in set(found["regime"]))
@@ -44,9 +45,11 @@ def layers(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     groups = [key for key, _ in found.groupby(KEY, sort=True)]
     across = min(panels.ACROSS, len(groups))
     task = cells["task"].iloc[0]
+    left_out = not_drawn(len(there.intersection(context.longest_forms).difference(context.few)))
     grid = panels.PanelGrid(
         f"What each layer kept at {percent(at)} sparsity: {task} · {regime}",
-        -(-len(groups) // across), across, {}, ["outlined: filters or units that kept any weight"],
+        -(-len(groups) // across), across, {},
+        ["outlined: filters or units that kept any weight", left_out],
         height=1.6, sharey=True,
     )  # fmt: skip
     shares = found["kept"] / found["weights"]
@@ -55,6 +58,7 @@ def layers(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         rows = found[(found["model"] == model) & (found["method"] == method)].sort_values("place")
         _bars(axes, rows, low)
         axes.set_title(f"{method} · {model}" if found["model"].nunique() > 1 else method)
+        panels.stand_out([axes.title], [method], context)
     return grid.finish("layer, from input to output")
 
 

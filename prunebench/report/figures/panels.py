@@ -27,6 +27,7 @@ COMPRESSION = "compression ratio (all / kept weights, log scale)"
 LEGEND_SIZE = style.RC["legend.fontsize"]
 # of a line of the legend and of a title, in inches
 LINE, TITLE = 0.165, 0.2
+HARD_SPACE = "\u00a0"  # at which a line breaks only where it must
 LOW = 0.85  # of a panel's height, in one column of a paper
 _LOST: dict[str, Any] = {
     "linestyle": "", "marker": "o", "markersize": 9, "markerfacecolor": "none",
@@ -55,7 +56,7 @@ class PanelGrid:
         self.spaces = {"handlelength": 2.8, "columnspacing": 1.0} if narrow() else {
             "handlelength": 3.2, "columnspacing": 2.0}  # fmt: skip
         self.columns = _legend_columns(styles, width, 0.47 if narrow() else 0.62)
-        title = fill(title, int(10.5 * width))
+        title = wrapped(title, int(10.5 * width))
         self.note = lines_of("\n".join(note for note in notes if note), width)
         below = -(-len(styles) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
         page = lines * height + TITLE * (title.count("\n") + 1) + 0.4 + LINE * below
@@ -122,13 +123,24 @@ def lines_of(text: str, width: float) -> str:
     return "\n".join(balanced(line, int(16.6 * width)) for line in text.splitlines())
 
 
+def wrapped(text: str, most: int) -> str:
+    """Return a text in lines of at most ``most`` letters; a name breaks only where it must."""
+    if _longest(text) > most:
+        text = text.replace(HARD_SPACE, " ")
+    return fill(text, most, break_on_hyphens=_longest(text) > most)
+
+
+def _longest(text: str) -> int:
+    """Return the length of the longest word, as ``fill`` sees words."""
+    return max(map(len, text.replace("\n", " ").split(" ")))
+
+
 def balanced(text: str, most: int) -> str:
     """Return a text in as few lines of at most ``most`` letters as it needs, about equally long."""
-    lines = fill(text, most).count("\n") + 1
-    shortest = next(
-        n for n in range(-(-len(text) // lines), most + 1) if fill(text, n).count("\n") < lines
-    )
-    return fill(text, shortest)
+    lines = wrapped(text, most).count("\n") + 1
+    least = max(-(-len(text) // lines), min(_longest(text), most))
+    shortest = next(n for n in range(least, most + 1) if wrapped(text, n).count("\n") < lines)
+    return wrapped(text, shortest)
 
 
 def shortened(name: str, room: float, size: float) -> str:
@@ -392,8 +404,8 @@ def title_of(setting: tuple[str, str], settings: list[tuple[str, str]]) -> str:
 def place_of(rows: pd.DataFrame, settings: list[tuple[str, str]]) -> str:
     """Return the task of a figure, with the model where there is only one."""
     models = sorted({model for _, model in settings})
-    # with spaces that do not break
-    return "\u00a0·\u00a0".join([str(rows["task"].iloc[0]), *(models if len(models) == 1 else [])])
+    between = f"{HARD_SPACE}·{HARD_SPACE}"
+    return between.join([str(rows["task"].iloc[0]), *(models if len(models) == 1 else [])])
 
 
 def grid_shape(settings: list[tuple[str, str]]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from prunebench.experiment.settings import PARTS
 from prunebench.report.figures import panels, style
-from prunebench.report.figures.figure_context import EMPHASISED, FigureContext
+from prunebench.report.figures.figure_context import EMPHASISED, FigureContext, not_drawn
 from prunebench.report.figures.figure_registry import figure
 from prunebench.statistics import SETTING, bands
 from prunebench.statistics.hypotheses.paired_methods import nearest_partner
@@ -33,22 +33,28 @@ POINTS = (-100.0, 100.0)
 )
 def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw a curve for each method and each control that shares its schedule and recovery."""
-    tables, styles = [], {}
-    for method in (name for name in context.shown if name in _methods_with_parts(context)):
+    tables, styles, left_out = [], {}, set()
+    # highlighted ones first, so that they come first in the legend
+    ordered = dict.fromkeys([*context.few, *context.longest_forms])
+    for method in (name for name in ordered if name in _methods_with_parts(context)):
         for kind, (must, dashes) in CHANCE.items():
             hidden = {method, *context.other_lengths}
             others = [m for m in context.table.controls_of_kind(kind) if m not in hidden]
             pair = nearest_partner(context.table, method, others, must, ALIKE)
             if pair is None or pair.differs:
                 continue
+            if method not in context.few:
+                left_out.add(method)
+                continue
             name = f"{method} against {pair.other}"
             tables.append(_less(cells, method, pair.other).assign(method=name))
-            own = context.styles[method]
+            own = context.few_styles[method]
             fill = "white" if kind == "shuffled" else None
             styles[name] = style.LineStyle(own.colour, own.marker, dashes, fill=fill)
     title = "What the criterion adds to random weights"
     label = "test error of random\n− own (points)"
-    return _draw(title, label, pd.concat(tables), styles, context) if tables else None
+    note = not_drawn(len(left_out))
+    return _draw(title, label, pd.concat(tables), styles, context, note) if tables else None
 
 
 @figure(
@@ -58,7 +64,10 @@ def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     " regime. A colour is a recovery, a marker what was recovered from. 95 % bands over seeds.",
 )
 def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
-    """Draw groups of methods that differ in fine-tuning or rewinding alone, largest group first."""
+    """Draw groups of methods that differ in fine-tuning or rewinding alone.
+
+    Highlighted ones come first, then the largest group.
+    """
     hidden = [context.baseline, *context.other_lengths]
     made = context.parts.drop(index=hidden, errors="ignore")
     made = made[made["recovery"].notna() & ~made.index.isin(context.levels)]
@@ -69,7 +78,7 @@ def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         and set(own["recovery"]) & set(REWINDING)
         and set(own.index) & set(context.candidates)
     ]
-    groups.sort(key=len, reverse=True)
+    groups.sort(key=lambda own: (own.index.isin(context.highlight).any(), len(own)), reverse=True)
     kept = [own for i, own in enumerate(groups) if sum(map(len, groups[: i + 1])) <= EMPHASISED]
     kept = kept or groups[:1]
     kinds = sorted({kind for own in kept for kind in own["recovery"]})
@@ -89,7 +98,8 @@ def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
         return None
     title = "Rewinding against fine-tuning: gain over the dense network"
     rows = rows.assign(method=rows["method"].map(names))
-    return _draw(title, "gain (points;\nabove 0 is better)", rows, styles, context)
+    note = not_drawn(sum(map(len, groups)) - sum(map(len, kept)))
+    return _draw(title, "gain (points;\nabove 0 is better)", rows, styles, context, note)
 
 
 def _methods_with_parts(context: FigureContext) -> set[str]:
@@ -113,6 +123,7 @@ def _draw(
     rows: pd.DataFrame,
     styles: dict[str, style.LineStyle],
     context: FigureContext,
+    note: str,
 ) -> Figure:
     """Draw a panel for each setting of every task."""
     found = bands(rows, ["gain", "compression_ratio"])
@@ -127,7 +138,7 @@ def _draw(
     lines, across = panels.grid_shape(settings)
     seeds = int(found["cells"].max())
     band = f"band: 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, no band"
-    grid = panels.PanelGrid(title, lines, across, styles, [band], 2.4 if across == 1 else 1.7,
+    grid = panels.PanelGrid(title, lines, across, styles, [band, note], 2.4 if across == 1 else 1.7,
                          sharex=True)  # fmt: skip
     used = grid.used(len(settings))
     for place, (axes, setting) in enumerate(zip(used, settings, strict=True)):

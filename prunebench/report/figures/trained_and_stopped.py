@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from prunebench.report.figures import panels, style
-from prunebench.report.figures.figure_context import NAMED, FigureContext
+from prunebench.report.figures.figure_context import NAMED, FigureContext, not_drawn
 from prunebench.report.figures.figure_registry import figure
 from prunebench.report.tables.training_tables import both_lengths
 from prunebench.statistics.recovery_lengths import in_order
@@ -45,7 +45,7 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     """Draw a panel for each model, with two groups of networks for each regime."""
     if cells["stopped_test_error"].isna().all():
         return None
-    found = both_lengths(cells, context.analysis)
+    found = both_lengths(cells, context.analysis, context.highlight)
     # scopes of several settings are for the table; a group is one setting
     found = found[of_one_setting(found)].dropna(subset=["dense_stopped"])
     settings = context.settings(found)
@@ -71,9 +71,10 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
         shown[plural(len(rest), "other method") if mine else PRUNED] = looks[rest[0]]
     shown = {name: replace(look, width=0.0) for name, look in shown.items()}  # no curve is drawn
     order = f"pruned, from left to right: {', '.join(methods)}"
+    left_out = not_drawn(len(there) - len(methods))
     grid = panels.PanelGrid(
         f"Test error, trained to the end and stopped early: {panels.place_of(found, settings)}",
-        len(groups), 1, shown, [order, "bar: 95 % interval over seeds"], height=2.5,
+        len(groups), 1, shown, [order, "bar: 95 % interval over seeds", left_out], height=2.5,
         width=None if panels.narrow() else style.PAGE_WIDTH,
     )  # fmt: skip
     for axes, group in zip(grid.panels.flat, groups, strict=True):
@@ -85,7 +86,7 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
 
 def _looks(methods: Sequence[str], context: FigureContext) -> dict[str, style.LineStyle]:
     """Return how methods look; those beside highlighted ones each its own way while few."""
-    if not context.highlight:
+    if not set(methods).intersection(context.highlight):
         return dict.fromkeys(methods, LOOKS[PRUNED])
     rest = [name for name in methods if name not in context.highlight]
     few = len(rest) <= NAMED

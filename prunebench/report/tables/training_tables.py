@@ -18,6 +18,7 @@ from prunebench.statistics.outcome_shares import (
     UNKNOWN,
     outcome_shares,
 )
+from prunebench.statistics.published_results import own
 from prunebench.statistics.recovery_lengths import all_lengths, compared, in_order, longest
 from prunebench.statistics.training_outcomes import outcomes_recorded
 from prunebench.statistics.two_by_two import INTERACTION, two_by_two
@@ -62,7 +63,7 @@ def write(
         The paths that were written.
     """
     made = {}
-    pairs = both_lengths(cells, analysis)
+    pairs = both_lengths(cells, analysis, highlight)
     if len(pairs):
         made[TWO_BY_TWO] = (pairs, two_by_two_tables(pairs))
     if outcomes_recorded(cells):
@@ -78,20 +79,30 @@ def write(
     return written
 
 
-def both_lengths(cells: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
-    """Return ``two_by_two`` of the compared methods, and of their longest forms.
+def both_lengths(
+    cells: pd.DataFrame, analysis: Analysis, highlight: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return ``two_by_two`` of the compared methods, of their longest forms, and of others.
 
     Each group is a family of its own for Holm: the declared methods are adjusted as if nothing
     else had been looked at.
+
+    Args:
+        cells: the records.
+        analysis: how the records are judged; its primary methods are those compared.
+        highlight: methods that are looked at as well, at their longest.
     """
     declared = compared(cells, analysis.primary)
     longer = [name for name in longest(cells, declared) if name not in declared]
-    tables = [two_by_two(cells, group) for group in (declared, longer) if group]
+    pruned = set(own(cells).loc[own(cells)["sparsity"] > 0, "method"])
+    mine = longest(cells, highlight) if highlight else []
+    beside = [name for name in mine if name in pruned and name not in (*declared, *longer)]
+    tables = [two_by_two(cells, group) for group in (declared, longer, beside) if group]
     if not tables:
         return two_by_two(cells, [])
     found = pd.concat(tables, ignore_index=True)
     scopes = {scope: i for i, scope in enumerate(found["scope"].unique())}
-    places = {name: i for i, name in enumerate(in_order(cells, [*declared, *longer]))}
+    places = {name: i for i, name in enumerate(in_order(cells, {*declared, *longer, *beside}))}
     order = pd.DataFrame({"a": found["scope"].map(scopes), "b": found["method"].map(places)})
     return found.loc[order.sort_values(["a", "b"]).index].reset_index(drop=True)
 

@@ -83,7 +83,7 @@ def _refuse_edited(results: Path) -> None:
         raise PrunebenchError(
             f"{results}: cells.csv is not what follows from the stored cells: {faults[0]}{more}:"
             f" python -m prunebench verify {shlex.quote(str(results))} --tables names all; the"
-            " experiment's command writes it anew"
+            " experiment's command writes it again"
         )
 
 

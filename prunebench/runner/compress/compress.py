@@ -92,7 +92,7 @@ def compress(
         tolerance: instead of a budget: how many points more the network may err.
         weights: a file of weights, for a network that is named.
         pretrained: whether a network that is named starts from its own pretrained weights.
-        training: whether what is pruned is fine-tuned; else batch norms are measured anew.
+        training: whether what is pruned is fine-tuned; else batch norms are measured again.
         epochs: of fine-tuning.
         dense_epochs: of training before, for a network without trained weights.
         learning_rate: of fine-tuning.
@@ -233,7 +233,7 @@ def _nothing_taken(
     """Write the page of a search that found nothing to take; return the error that names it."""
     row = told["tried"].iloc[0]
     notes = [
-        "What was trained is kept: with a larger tolerance the same command only chooses anew."
+        "What was trained is kept: with a larger tolerance the same command only chooses again."
     ]
     if request.exclude:
         notes.append(

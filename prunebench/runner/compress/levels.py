@@ -52,7 +52,7 @@ def kept_levels(path: Path, name: str, find: Callable[[], dict[str, Any]]) -> Le
             if stored.name == name:
                 return stored
         except PrunebenchError as error:
-            print(f"warning: {error}: the sparsities to look at are found anew", file=sys.stderr)
+            print(f"warning: {error}: the sparsities to look at are found again", file=sys.stderr)
     found: Levels = validated(Levels, {"name": name, **find()}, "compress")
     write_sealed(path, found.model_dump())
     return found

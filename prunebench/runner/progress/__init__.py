@@ -6,16 +6,17 @@ All of it is read from files, so that every job, and whoever asks, sees the same
 from __future__ import annotations
 
 from prunebench.runner.progress.reporter import (
+    JobsInTurn,
     Phases,
     Progress,
-    StepProgress,
     duration,
     grid_bar,
 )
 from prunebench.runner.progress.running_jobs import Running, at_work, running
 from prunebench.runner.progress.status import State, counts, state
+from prunebench.runner.progress.whole import begin
 
 __all__ = [
-    "Phases", "Progress", "Running", "State", "StepProgress", "at_work", "counts", "duration",
-    "grid_bar", "running", "state",
+    "JobsInTurn", "Phases", "Progress", "Running", "State", "at_work", "begin", "counts",
+    "duration", "grid_bar", "running", "state",
 ]  # fmt: skip

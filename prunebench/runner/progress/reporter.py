@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
 from prunebench.runner.progress.time_left import Effort, Rates, efforts, seconds_of_pages
+from prunebench.runner.progress.whole import following, job_name, noted, step_name
 from prunebench.text import progress_bars
 
 _LOOK = 2.0  # seconds between two looks of the bar at the files, at least
@@ -31,16 +32,20 @@ def later(cells: int) -> str:
 
 
 class Progress:
-    """Lines that say what is done of a grid, and how long the rest may take.
+    """Lines that say what is done of an experiment, and how long the rest may take.
 
-    The cells that other jobs finish meanwhile count too: the time left is that of the whole grid,
-    with as many jobs at once as there were.
+    One counter counts its cells, the jobs that follow training, and what people read. What other
+    jobs finish meanwhile counts too: the time left is that of the whole grid, with as many jobs at
+    once as there were.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self._noted = noted(plan.layout)
         self._pending = {effort.key: effort for effort in efforts(plan)}
-        self.total = len(self._pending)
+        self.cells = len(self._pending)
+        self._following = following(plan, self._noted.steps)
+        self.total = self.cells + len(self._following)
         self._rates = Rates()
         self._since: list[Effort] = []
         self.scan()
@@ -49,13 +54,17 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many cells were there at the last scan."""
-        return self.total - len(self._pending)
+        """How many cells were there at the last scan; with all of them, also what follows."""
+        if self._pending:
+            return self.cells - len(self._pending)
+        return self.cells + sum(done() for done in self._following.values())
 
     def scan(self) -> None:
         """Look which cells were finished since the last scan."""
         begin = time.monotonic()
-        for effort in [effort for effort in self._pending.values() if effort.done]:
+        for effort in list(self._pending.values()):
+            if not self._noted.stands(effort.cell):
+                continue
             del self._pending[effort.key]
             self._since.append(effort)
             if record := effort.cell.record():
@@ -69,12 +78,28 @@ class Progress:
         if time.monotonic() - self._seen > 20 * self.cost:
             self.scan()
         left = self.left()
-        after = later(self.total)
+        after = later(self.cells)
         said = "" if left is None else f" (about {duration(left)} of training left, then {after})"
+        self._say(f"{cell.coordinates.label}: {status}{said}", beside_bar=True)
+
+    def follows(self, name: str, said: str = "") -> None:
+        """Print that something which follows training is done.
+
+        Args:
+            name: what it is called, as ``following`` has it.
+            said: what is printed behind it; "": about how long the pages take that are left.
+        """
+        pages = [step_name(step) for step in self._noted.steps]
+        if name in pages and not said:
+            waiting = sum(not self._following[page]() for page in pages)
+            seconds = seconds_of_pages(self.cells) * waiting / len(pages)
+            said = f" (about {duration(seconds)} left)" if round(seconds) else ""
+        self._say(f"{name}{said}", beside_bar=name not in pages)
+
+    def _say(self, line: str, beside_bar: bool) -> None:
         # the bar of a terminal counts, and two counters would differ between two looks
-        count = "" if progress_bars.shown() else f"[{self.done}/{self.total}] "
-        line = f"{count}{cell.coordinates.label}: {status}{said}"
-        print(line, file=sys.stderr, flush=True)
+        count = "" if beside_bar and progress_bars.shown() else f"[{self.done}/{self.total}] "
+        print(f"{count}{line}", file=sys.stderr, flush=True)
 
     def left(self) -> float | None:
         """Return the seconds until the grid is done, at the pace so far; None: not known yet."""
@@ -99,25 +124,25 @@ class Phases:
         print(f"phase {self.begun} of {self.total}: {what}", file=sys.stderr, flush=True)
 
 
-class StepProgress:
-    """Lines that count the jobs of what follows training, with the time that the rest may take."""
+class JobsInTurn:
+    """Lines of the jobs of a kind that follow training, with the time that the rest may take."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self.what, self.total, self.done = what, total, 0
+    def __init__(self, plan: Plan, kind: str) -> None:
+        self.plan, self.kind = plan, kind
+        self._total, self._over = len(plan.jobs[kind]), 0
         self._start = time.monotonic()
 
     def job(self, name: str) -> None:
         """Print that a job is done."""
-        self.done += 1
-        left = (time.monotonic() - self._start) / self.done * (self.total - self.done)
-        said = f" (about {duration(left)} of {self.what} left)" if round(left) else ""
-        line = f"[{self.done}/{self.total}] {self.what}: {name}{said}"
-        print(line, file=sys.stderr, flush=True)
+        self._over += 1
+        left = (time.monotonic() - self._start) / self._over * (self._total - self._over)
+        said = f" (about {duration(left)} of {self.kind} left)" if round(left) else ""
+        Progress(self.plan).follows(job_name(self.kind, name), said)
 
 
 @contextmanager
 def grid_bar(plan: Plan) -> Iterator[None]:
-    """Show a bar over all cells of a grid while the block computes them; on a terminal only."""
+    """Show a bar over all of an experiment while the block computes them; on a terminal only."""
     if not progress_bars.shown():
         yield
         return

@@ -15,6 +15,7 @@ from prunebench.runner.progress.failures import SHOWN, failed_cells, last_words
 from prunebench.runner.progress.reporter import duration, later
 from prunebench.runner.progress.running_jobs import Running, running
 from prunebench.runner.progress.time_left import Effort, Rates, efforts
+from prunebench.runner.progress.whole import noted
 from prunebench.storage.records import DENSE, FAILED, OK
 from prunebench.storage.sealed_content import read_measured
 from prunebench.text.progress_bars import watched
@@ -118,15 +119,16 @@ class State:
 
 def counts(plan: Plan) -> dict[str, int]:
     """Return how many cells of the grid are there and how many are missing."""
-    cells = list(efforts(plan))
-    there = sum(effort.done for effort in cells)
+    cells, known = list(efforts(plan)), noted(plan.layout)
+    there = sum(known.stands(effort.cell) for effort in cells)
     return {"done": there, "total": len(cells), "missing": len(cells) - there}
 
 
 def state(plan: Plan) -> State:
     """Read every record of a grid and say how far it is. A damaged record counts as missing."""
     cells = watched(efforts(plan), "reading records")
-    records = {effort: effort.cell.record() for effort in cells}
+    own = noted(plan.layout)
+    records = {each: each.cell.record() if own.stands(each.cell) else None for each in cells}
     rates, statuses = Rates(), Counter[str]()
     for effort, record in records.items():
         if record:

@@ -12,7 +12,9 @@ import pytest
 
 from prunebench.report.compressed.compressed_page import Outcome, document, write
 from prunebench.report.compressed.trade_off import draw
+from prunebench.report.figures import style
 from tests.messages import unsaid
+from tests.report.figures.layout import faults
 
 
 def outcome(**changes: Any) -> Outcome:
@@ -86,6 +88,9 @@ def test_the_curve_shows_every_network(share: float | None) -> None:
     assert list(lines["taken"].get_xdata()) == pytest.approx([25])
     assert lines["dense"].get_ydata()[0] == pytest.approx(5)
     assert sum(text.get_text() == "budget" for text in axes.texts) == (share is not None)
+    # all of it, the legend too, in the width of a telephone
+    assert faults(figure) == []
+    assert figure.get_figwidth() == style.COLUMN_WIDTH
 
 
 def test_errors_have_the_name_of_their_kind(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from prunebench.report.document import (
     sanity_section,
     to_html,
 )
-from prunebench.report.document.elements import Document, Section
+from prunebench.report.document.elements import Document, FigureBlock, Section
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import smallest_p
 from prunebench.statistics.hypotheses import Finding
@@ -267,6 +267,16 @@ def test_a_finding_is_shown_with_its_numbers_and_figure(half: pd.DataFrame, tmp_
     assert "not been drawn" not in text  # what these records lack is no figure that is missing
     assert "not drawn" not in text
     assert re.search(r"\| imp +\| −1.23 +\| +– \| +0.250 \| +3 \|\n", text)
+
+
+@pytest.mark.parametrize(("wide", "narrow"), [(650, True), (1350, False)])
+def test_a_figure_of_one_column_is_not_swiped_on_a_telephone(
+    tmp_path: Path, wide: int, narrow: bool
+) -> None:
+    picture(tmp_path / "a.png", (wide, 30))
+    figure = FigureBlock("a.png", "what it shows", "how to read it")
+    page = to_html.html(Document("t", "s", [Section("One", "one", [figure])]), tmp_path)
+    assert ("<img class=narrow src=" in page) == narrow
 
 
 def test_figures_are_scaled_to_fit_and_left_out_at_last(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from prunebench.report import figures
 from prunebench.report.figures import panels, style
@@ -80,6 +81,63 @@ def test_the_forest_names_highlighted_methods_in_bold() -> None:
     assert context.look("m01").colour == style.PALETTE[0]
     assert context.look("m00").colour == style.BESIDE_COLOUR
     assert _context(5, 1, highlight=["m01"]).look("m00") == style.PLAIN  # too many to be named
+
+
+@pytest.mark.parametrize("most", [12, 20, 34])
+def test_a_name_is_not_broken_at_its_hyphens(most: int) -> None:
+    title = "Test error against compression: spoken-words\u00a0·\u00a0test_resnet"
+    for lines in (panels.wrapped(title, most), panels.balanced(title, most)):
+        assert max(map(len, lines.splitlines())) <= most
+        assert "spoken-words" in lines
+    assert "spoken-words\u00a0·\u00a0test_resnet" in panels.wrapped(title, 34)
+
+
+def test_a_name_that_is_longer_than_a_line_is_broken_at_a_hyphen() -> None:
+    assert panels.balanced("a regime-of-a-long-name", 10) == "a regime-\nof-a-long-\nname"
+
+
+def _with_parts(methods: int, highlight: Sequence[str]) -> FigureContext:
+    """Return a context whose methods have parts and layers, and two regimes to make a map of."""
+    context = _context(methods, 2, highlight=highlight)
+    made = {"pattern": "weight", "allocation": "global", "schedule": "one-shot",
+            "recovery": "fine-tuning"}  # fmt: skip
+    chosen = np.where(context.cells["method"] == "random", "random", "magnitude")
+    noise = context.cells["regime"].map({"r0": 0.0, "r1": 0.4})
+    cells = context.cells.assign(
+        **made, criterion=chosen, val_error=context.cells["test_error"], label_noise=noise,
+        train_samples=300.0,
+    )  # fmt: skip
+    layers = pd.DataFrame(
+        {"task": "digits", "regime": "r0", "model": "seed-cnn", "method": name, "sparsity": 0.9,
+         "place": place, "weights": 100, "kept": 10, "units": 4, "units_kept": 3}
+        for name in context.longest_forms for place in (0, 1)
+    )  # fmt: skip
+    again = FigureContext.of(cells, layers=layers, highlight=highlight)
+    scores = context.scores | {
+        ("digits", regime, ALL): context.scores[EVERYTHING] for regime in context.regimes
+    }
+    again.__dict__["scores"] = scores
+    return again
+
+
+@pytest.mark.parametrize("highlight", [[], ["m11"]])
+@pytest.mark.parametrize(("stem", "room"), [
+    ("layers-{task}", 8), ("gain-noise-size", 6), ("criterion", 8), ("controls", 8),
+])  # fmt: skip
+def test_a_figure_of_few_methods_says_how_many_it_leaves_out(
+    stem: str, room: int, highlight: list[str]
+) -> None:
+    context = _with_parts(12, highlight)
+    drawn = _drawn(stem, context)
+    words = [text.get_text() for text in drawn.findobj(Text) if isinstance(text, Text)]
+    shown = [word for word in words if word.split(" ")[0] in context.longest_forms]
+    assert len({word.split(" ")[0] for word in shown}) == room
+    assert any(word.startswith("m11") for word in shown) == bool(highlight)
+    assert any(f"not drawn: {12 - room} other methods" in word for word in words)
+    bold = {t.get_text() for t in drawn.findobj(Text) if t.get_weight() == "bold"}  # type: ignore[attr-defined]
+    assert stem == "criterion" or ("m11" in bold) == bool(highlight)
+    whole = _drawn(stem, _with_parts(3, highlight[:0]))
+    assert not [t for t in whole.findobj(Text) if "not drawn" in t.get_text()]  # type: ignore[attr-defined]
 
 
 def test_what_is_wrong_is_found() -> None:

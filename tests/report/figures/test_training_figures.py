@@ -80,6 +80,20 @@ def test_highlighted_methods_alone_are_in_colour(judged: pd.DataFrame) -> None:
     assert len(grey) == 3
 
 
+def test_a_highlighted_method_is_shown_beside_declared_ones(judged: pd.DataFrame) -> None:
+    declared = Analysis(primary=["magnitude"])
+    context = FigureContext.of(judged, declared, highlight=["l1-filter"])
+    drawn = figures.figures()["two-by-two-{task}"].draw(context.cells, context)
+    assert drawn is not None
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert names == ["dense network", "l1-filter", "magnitude", "magnitude-10x"]
+    # and one that was not recorded changes nothing
+    absent = figures.draw("two-by-two-{task}", judged, declared, highlight=["obs"])
+    assert absent is not None
+    names = [text.get_text() for text in absent.legends[0].get_texts()]
+    assert names == ["dense network", "pruned networks"]
+
+
 @pytest.mark.parametrize(("least", "named"), [(3, True), (0, False)])
 def test_methods_beside_a_highlighted_one_are_named_or_counted(
     judged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, least: int, named: bool

@@ -1,4 +1,4 @@
-"""The sparsities that a compression looks at are those that were found, or are found anew."""
+"""The sparsities that a compression looks at are those that were found, or are found again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def assert_found_anew(path: Path, said: str, capsys: pytest.CaptureFixture[str])
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"warning: {path}")
     assert said in line
-    assert line.endswith(": the sparsities to look at are found anew")
+    assert line.endswith(": the sparsities to look at are found again")
     assert kept_levels(path, "asked", find).model_dump() == WHOLE
     assert find.times == 1
     assert capsys.readouterr().err == ""
