@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from prunebench.errors import Damaged, shown
 from prunebench.evaluation.arrays import load_arrays
 from prunebench.experiment.plan import Plan
 from prunebench.storage.layout import (
@@ -99,6 +100,8 @@ def layers_of(folder: Path) -> list[Row]:
 def _layers(folder: Path, order: list[str]) -> list[Row]:
     """Return a row for each layer in ``order``, which a file of tensors does not keep."""
     masks = load_arrays(folder / MASKS)
+    if unknown := [name for name in order if name not in masks]:
+        raise Damaged(f"{folder / RECORD} is damaged: {MASKS} holds no layer {shown(unknown[0])}")
     found = []
     for place, layer in enumerate(name for name in order if masks[name].ndim > 1):
         kept: np.ndarray[Any, Any] = masks[layer].astype(bool)
