@@ -414,7 +414,7 @@ def _run(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
 
     started = now()
     begin(plan, data)
-    counting.begin(plan, steps)
+    counting.begin(plan, steps, again=True)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
     for kind, jobs in plan.jobs.items():
         turn = JobsInTurn(plan, kind) if kind in FOLLOWING else None

@@ -44,7 +44,7 @@ class Progress:
         self._noted = noted(plan.layout)
         self._pending = {effort.key: effort for effort in efforts(plan)}
         self.cells = len(self._pending)
-        self._following = following(plan, self._noted.steps)
+        self._following = following(plan, self._noted)
         self.total = self.cells + len(self._following)
         self._rates = Rates()
         self._since: list[Effort] = []

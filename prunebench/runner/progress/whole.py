@@ -30,6 +30,7 @@ class Noted:
     since: float = 0.0  # seconds since 1970
     stale: frozenset[str] = frozenset()  # folders of cells whose records are of other settings
     steps: tuple[str, ...] = tuple(STEPS)  # those of STEPS that follow
+    again: bool = False  # what follows is made in any case
 
     def stands(self, cell: Cell) -> bool:
         """Return whether the record of a cell is there, and is not one of other settings."""
@@ -37,15 +38,16 @@ class Noted:
         return written > (self.since if str(cell.folder) in self.stale else 0)
 
 
-def begin(plan: Plan, steps: Sequence[str]) -> None:
+def begin(plan: Plan, steps: Sequence[str], again: bool = False) -> None:
     """Note what is to be counted, before the first job.
 
     Args:
         plan: the experiment.
         steps: which of STEPS will follow.
+        again: whether measures and steps are made in any case, not only where they are old.
     """
     stale = [str(cell.folder) for curve in _curves(plan) for cell in _stale(curve)]
-    found = {"since": time.time(), "stale": stale, "steps": list(steps)}
+    found = {"since": time.time(), "stale": stale, "steps": list(steps), "again": again}
     write_sealed(_file(plan.layout), found)
 
 
@@ -53,12 +55,13 @@ def noted(layout: Layout) -> Noted:
     """Return what was noted; of an experiment that nobody has started, that all is to come."""
     try:
         found = read_sealed(_file(layout))
-        return Noted(found["since"], frozenset(found["stale"]), tuple(found["steps"]))
+        stale, steps = frozenset(found["stale"]), tuple(found["steps"])
+        return Noted(found["since"], stale, steps, found["again"])
     except (PrunebenchError, KeyError, TypeError):
         return Noted()
 
 
-def following(plan: Plan, steps: Sequence[str]) -> dict[str, Callable[[], bool]]:
+def following(plan: Plan, known: Noted) -> dict[str, Callable[[], bool]]:
     """Return what follows training, by its name, each with the function that says if it is done.
 
     Done is what is not older than what it stands on; its cells must be there.
@@ -66,12 +69,13 @@ def following(plan: Plan, steps: Sequence[str]) -> dict[str, Callable[[], bool]]
     found: dict[str, Callable[[], bool]] = {}
     for kind in FOLLOWING:
         for name in plan.jobs.get(kind, ()):
-            found[job_name(kind, name)] = _job(plan, kind, name)
+            found[job_name(kind, name)] = _job(plan, kind, name, known)
     outputs = plan.layout.steps()
-    measured = [plan.layout.measured(name) for name in plan.measure_jobs]
-    for step in steps:
-        on = measured if step == FIRST else [outputs[FIRST]]
-        found[step_name(step)] = _newer(outputs[step], on)
+    on = [cell.folder / RECORD for curve in _curves(plan) for cell in curve]
+    on += [plan.layout.measured(name) for name in plan.measure_jobs]
+    for step in known.steps:
+        more = [] if step == FIRST else [outputs[FIRST]]
+        found[step_name(step)] = _newer(outputs[step], [*on, *more], known)
     return found
 
 
@@ -85,13 +89,13 @@ def step_name(step: str) -> str:
     return NAMES.get(step, step)
 
 
-def _job(plan: Plan, kind: str, name: str) -> Callable[[], bool]:
+def _job(plan: Plan, kind: str, name: str, known: Noted) -> Callable[[], bool]:
     def done() -> bool:
         cells = list(plan.cells_of(kind, name))
         if kind in LEFT_IN_CELLS:
             return all(_left(cell, LEFT_IN_CELLS[kind]) for cell in cells)
-        newest = max(_time(cell.folder / RECORD) for cell in cells)
-        return _time(plan.layout.measured(name)) >= newest
+        records = [cell.folder / RECORD for cell in cells]
+        return _newer(plan.layout.measured(name), records, known)()
 
     return done
 
@@ -103,8 +107,12 @@ def _left(cell: Cell, name: str) -> bool:
     return (cell.record() or {}).get("status") in (FAILED, DIVERGED)
 
 
-def _newer(output: Path, on: Sequence[Path]) -> Callable[[], bool]:
-    return lambda: _time(output) >= max(map(_time, on), default=0.0) and all(map(_time, on))
+def _newer(output: Path, on: Sequence[Path], known: Noted) -> Callable[[], bool]:
+    def newer() -> bool:
+        least = known.since if known.again else 0.0
+        return _time(output) >= max(least, *map(_time, on)) and all(map(_time, on))
+
+    return newer
 
 
 def _time(path: Path) -> float:

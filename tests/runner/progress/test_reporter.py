@@ -108,6 +108,13 @@ def test_one_counter_goes_from_the_first_cell_to_the_last_page(
     # older than the table of cells, pages are to be written again
     touch(plan.layout.steps()["collect"], later + 500)
     assert Progress(plan).done == total - 2
+    # older than what was measured, the table is, too; no page that stands on it is done
+    touch(plan.layout.measured(next(iter(plan.measure_jobs))), later + 600)
+    assert Progress(plan).done == total - 3
+    # what is made in any case is not done before it is
+    os.utime(plan.layout.measured(next(iter(plan.measure_jobs))), (later - 500, later - 500))
+    begin(plan, ["collect", "tables", "kit"], again=True)
+    assert Progress(plan).done <= total - 3
 
 
 def test_jobs_say_how_long_the_rest_of_their_kind_takes(
