@@ -74,7 +74,8 @@ def kinds(as_json: AsJson = False, into: Into = None) -> None:
         example("check-method magnitude"),
         example("check-method my_file.py:score"),
         files("your Python file", "nothing"),
-        "Exit status 0: the method keeps the contract, 2: it breaks it.",
+        "Exit status 0: the method keeps the contract, 1: every network refused it, so nothing was"
+        " shown, 2: it breaks the contract, or its code raised an error.",
     ),
 )
 def check_method(
@@ -89,8 +90,12 @@ def check_method(
     from prunebench.experiment import config as settings
     from prunebench.pruning import contract
     from prunebench.runner.checked_method import check_contract
+    from prunebench.runner.own_process import Unfinished
 
-    findings = check_contract(_method(settings, name, config))
+    try:
+        findings = check_contract(_method(settings, name, config))
+    except Unfinished as error:
+        raise PrunebenchError(f"{name}: {error}") from error
     if as_json:
         give([asdict(found) for found in findings])
     for found in () if as_json else findings:
@@ -100,6 +105,8 @@ def check_method(
         print(contract.summary(findings, entry))
     if any(found.outcome == contract.BROKEN for found in findings):
         raise PrunebenchError(f"{name} breaks the contract")
+    if contract.nothing_passed(findings):
+        raise typer.Exit(1)
 
 
 def _method(settings: Any, name: str, config: Path | None) -> Any:

@@ -46,15 +46,24 @@ def summary(findings: Sequence[CheckResult], entry: str) -> str:
     counts = Counter(found.outcome for found in findings)
     said = (
         f"{plural(counts[PASSED], 'check')} passed, {counts[BROKEN]} failed, {counts[REFUSED]} not"
-        " run (refused with a reason, which is allowed)"
+        f" run (refused with a reason{', which is allowed' if counts[PASSED] else ''})"
     )
     broken = [found for found in findings if found.outcome == BROKEN]
     if broken:
         first = broken[0]
         return f"{said}. Next: correct {first.check!r} on {first.network}, the first that failed"
-    if not counts[PASSED]:
-        return f"{said}. Next: read the reasons; on networks like these a grid refuses it, too"
+    if nothing_passed(findings):
+        first = findings[0]
+        return (
+            f"{said}: nothing was shown, and on networks like these a grid refuses it, too. On"
+            f" {first.network}: {first.detail}"
+        )
     return f"{said}. Next: methods: [{entry}] in a configuration, and prunebench check CONFIG"
+
+
+def nothing_passed(findings: Sequence[CheckResult]) -> bool:
+    """Return whether every network was refused: then nothing is known of the contract."""
+    return all(found.outcome == REFUSED for found in findings)
 
 
 def network(

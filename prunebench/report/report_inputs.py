@@ -107,8 +107,10 @@ class ReportInputs:
     @cached_property
     def captions(self) -> dict[str, str]:
         """Return the caption of each figure, by the stem of its file."""
-        own = [] if self.experiment is None else self.experiment.report.figures
-        return figures.captions(self.cells if self.every is None else self.every, own)
+        report = None if self.experiment is None else self.experiment.report
+        own, highlight = (report.figures, report.highlight) if report else ([], [])
+        every = self.cells if self.every is None else self.every
+        return figures.captions(every, own, highlight)
 
     @cached_property
     def compression(self) -> tuple[float, float] | None:

@@ -14,7 +14,8 @@ def in_words(decision: str, low: float | None, high: float | None, able: bool = 
     """Return a decision in words that an interval beside it does not contradict.
 
     An interval may exclude 0 where the exact test cannot follow: few seeds have no small p. That is
-    neither a difference shown nor an even match, and "unresolved" alone would read as one.
+    neither a difference shown nor an even match, and "unresolved" alone would read as one. Where no
+    test of so many seeds could show any difference, that is said of all, whatever the interval.
 
     Args:
         decision: what was decided of an effect.
@@ -23,11 +24,14 @@ def in_words(decision: str, low: float | None, high: float | None, able: bool = 
         able: whether a test of as many seeds can show any difference.
 
     Returns:
-        The decision; of an unresolved one beside an interval that excludes 0, what the seeds allow.
+        The decision; of an unresolved one that the seeds are too few, or, beside an interval that
+        excludes 0, that the test did not show it.
     """
-    if decision != UNRESOLVED or not excludes_zero(low, high):
+    if decision != UNRESOLVED:
         return decision
-    return "not shown by the test" if able else "too few seeds to test"
+    if not able:
+        return "too few seeds to test"
+    return "not shown by the test" if excludes_zero(low, high) else decision
 
 
 def of_score(values: Mapping[Any, Any]) -> str:

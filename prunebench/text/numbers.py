@@ -53,6 +53,21 @@ def interval(
     return f"[{ends[0]}, {ends[1]}]"
 
 
+def error_interval(low: float, high: float, digits: int = 1) -> str:
+    """Return the interval of an error in per cent, cut at what an error can be: 0 and 100.
+
+    Few seeds give an interval that is wide and symmetric; what of it lies outside of an error's
+    range is no error that any run could have. Differences of errors are not cut.
+
+    Args:
+        low: the lower end, a fraction.
+        high: the upper end, a fraction.
+        digits: digits after the point.
+    """
+    ends = (100 * min(max(end, 0.0), 1.0) for end in (low, high))
+    return interval(*ends, digits, sign=False)
+
+
 def percent(fraction: float, digits: int = 2) -> str:
     """Return a fraction in per cent with no more digits than it needs: 0.984375 is ``98.44 %``."""
     if math.isnan(fraction):

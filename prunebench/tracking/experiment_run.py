@@ -24,7 +24,7 @@ from prunebench.tracking.mlflow_runs import (
 
 _QUESTION = """**Does pruning reduce overfitting, at which sparsity, by which method, at what \
 cost?** Every dense baseline was pruned by every method to every sparsity, recovered, and compared \
-with itself by its error on the test set, which is read once, at the end."""
+with itself by its error on the test set, by which nothing is chosen."""
 _TOP = 10  # rows of the short leaderboard
 _LENGTH = 7500  # of the 8000 characters that a tag may hold
 # of leaderboard.csv, with a heading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -155,5 +156,11 @@ def test_the_last_line_counts_and_says_what_comes_next() -> None:
     )
     said = contract.summary([passed, broken, refused], "magnitude")
     assert said.startswith("1 check passed, 1 failed, 1 not run")
-    assert said.endswith("mend 'a check that broken' on net, the first that failed")
-    assert "read the reasons" in contract.summary([refused], "magnitude")
+    assert said.endswith("correct 'a check that broken' on net, the first that failed")
+    said = contract.summary([replace(refused, detail="it has no filters"), refused], "magnitude")
+    assert said.startswith("0 checks passed, 0 failed, 2 not run (refused with a reason): nothing")
+    assert said.endswith("On net: it has no filters")
+    assert "allowed" not in said
+    assert contract.nothing_passed([refused, refused])
+    assert not contract.nothing_passed([passed, refused])
+    assert not contract.nothing_passed([broken, refused])

@@ -12,12 +12,15 @@ from prunebench.report.verdict_words import in_words, of_score, shortly
 @pytest.mark.parametrize(
     ("decision", "low", "high", "able", "said"),
     [
-        ("unresolved", -1.0, 2.0, False, "unresolved"),
+        ("unresolved", -1.0, 2.0, False, "too few seeds to test"),
+        ("unresolved", -1.0, 2.0, True, "unresolved"),
         ("unresolved", 50.0, 60.0, False, "too few seeds to test"),
         ("unresolved", -60.0, -50.0, True, "not shown by the test"),
         ("unresolved", math.nan, math.nan, True, "unresolved"),
         ("unresolved", None, None, True, "unresolved"),
         ("lower", -60.0, -50.0, True, "lower"),
+        ("equivalent", -0.1, 0.1, False, "equivalent"),
+        ("unresolved", math.nan, math.nan, False, "too few seeds to test"),
     ],
 )
 def test_words_agree_with_the_interval(

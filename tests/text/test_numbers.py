@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prunebench.text.numbers import (
+    error_interval,
     interval,
     listed,
     number,
@@ -43,3 +44,9 @@ def test_counts_agree_with_their_nouns() -> None:
     assert [seeds_text(n) for n in ([], [1], [3, 3], [2, 3])] == [
         "0 seeds", "1 seed", "3 seeds", "2 to 3 seeds",
     ]  # fmt: skip
+
+
+def test_the_interval_of_an_error_ends_where_errors_end() -> None:
+    assert error_interval(-0.04, 0.143) == "[0.0, 14.3]"
+    assert error_interval(0.9, 1.2) == "[90.0, 100.0]"
+    assert error_interval(0.024, 0.078) == "[2.4, 7.8]"

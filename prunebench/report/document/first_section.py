@@ -85,16 +85,25 @@ def _gains(inputs: ReportInputs, state: str) -> str:
             analysis.alpha,
         ) == HIGHER
     ]  # fmt: skip
-    # a larger gain that is not shown would stand there as if it were the one that is
-    best = max(shown or rows, key=lambda row: float(row[gain]))
+    # a larger gain that is not shown, or of fewer pairs, would stand there as if it were shown
+    fair = two_by_two_section.comparable(shown or rows, state)
+    best = max(shown or fair, key=lambda row: float(row[gain]), default=None)
     many = plural(len(rows), "pruned network")
     said = f"{len(shown)} of {many}" if shown else f"none of {many}"
     be, best_words = "are" if len(shown) > 1 else "is", _BEST[min(len(shown), 2)]
     if len(rows) == 1:
         said, be, best_words = "the one pruned network", "is" if shown else "is not", _BEST[1]
+    claim = f"{STATES[state]} {said} {be} shown to generalize better than the dense network"
+    if best is None:
+        return (
+            f"{claim}; for want of pairs of seeds no gain has an interval. None is called the best."
+        )
+    if not shown and len(fair) < len(rows):
+        best_words = f"of the {len(fair)} with the most pairs of seeds {best_words}"
+    if not shown and len(fair) == 1 < len(rows):
+        best_words = "the one with the most pairs of seeds has a gain of"
     return (
-        f"{STATES[state]} {said} {be} shown to generalize better than the dense network:"
-        f" {best_words}"
+        f"{claim}: {best_words}"
         f" {training_tables.corner(best, gain)} points of test error"
         f" ({best['method']}, {two_by_two_section.where(best['scope'], found)})"
         f"{_longer(inputs, str(best['scope']), gain)}."

@@ -51,8 +51,9 @@ def section(inputs: ReportInputs) -> Section:
 def rules() -> tuple[str, ...]:
     """Return the rules that make the comparison fair, each a sentence or more."""
     return (
-        "Training, validation and test samples are disjoint. Choices are made on validation; the"
-        " test samples are read once, with the last network of the training.",
+        "Training, validation and test samples are disjoint. Choices are made on validation, and"
+        " none on the test samples: these are predicted by the last network of every training and,"
+        " where it was recorded, by the one at which validation would have stopped it.",
         "Every method prunes the same dense baselines; a difference is between two networks with"
         " the same seed.",
         "Every training is judged twice: at its end, and where early stopping on validation labels"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -118,17 +119,41 @@ def _continued(inputs: ReportInputs) -> Iterator[str]:
 def _example(rows: pd.DataFrame) -> str:
     """Return a sentence on the method with the highest gain, trained where there is one."""
     state = TRAINED if rows["gain_trained"].notna().any() else STOPPED
-    best = rows.sort_values(f"gain_{state}", kind="stable", na_position="first").iloc[-1].to_dict()
+    fair = comparable(rows.to_dict("records"), state)
+    if not fair:
+        return f"None is called the best: for want of pairs no gain, {state}, has an interval."
+    best = max(fair, key=lambda row: float(row[f"gain_{state}"]))
+    fewer = int(rows[f"gain_{state}"].notna().sum()) - len(fair)
     gain, other, both = (
         training_tables.corner(best, name)
         for name in (f"gain_{state}", "gain_stopped", INTERACTION)
     )
     ratio = best["compression_ratio" if state == TRAINED else "stopped_compression_ratio"]
-    said = f"The best, {state}: {best['method']} at {ratio:.3g}×, with a gain of {gain} points"
+    among = f" of those with {best[f'{state}_pairs']} pairs" if fewer else ""
+    said = f"The best{among}, {state}: {best['method']} at {ratio:.3g}×"
+    said += f", with a gain of {gain} points"
     if state == STOPPED or other == NONE:
         return f"{said}."
     beside = f"; stopped, it gains {other}"
     return f"{said}{beside}{'' if both == NONE else f' (interaction {both})'}."
+
+
+def comparable(rows: Iterable[dict[Hashable, Any]], state: str) -> list[dict[Hashable, Any]]:
+    """Return the rows of which one may be called the best in a state.
+
+    The gain of one pair is one draw, and the largest of several such draws is large by chance: only
+    gains with an interval count, and in each scope those of the most pairs.
+
+    Args:
+        rows: of ``two_by_two``.
+        state: *trained* or *stopped*.
+    """
+    known = [row for row in rows if pd.notna(row[f"gain_{state}_low"])]
+    most: dict[str, int] = {}
+    for row in known:
+        scope = str(row["scope"])
+        most[scope] = max(most.get(scope, 0), int(row[f"{state}_pairs"]))
+    return [row for row in known if row[f"{state}_pairs"] == most[str(row["scope"])]]
 
 
 def where(scope: str, found: pd.DataFrame) -> str:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 KINDS = ("png", "pdf")
 FOREST = "forest"
 ERROR = "error-compression-{task}"
+GREY = "{grey}"  # in a caption: what is grey beside controls
 LABEL = 30  # characters of a line that any axis has room for
 _LAYOUT = ("GSUB", "GPOS", "GDEF")  # tables by which a program chooses and places glyphs
 
@@ -178,10 +179,21 @@ def draw_forest(
     return drawn
 
 
-def captions(cells: pd.DataFrame, own: Iterable[str] = ()) -> dict[str, str]:
-    """Return each figure's caption, by the stem of its files; of one's own without running them."""
+def captions(
+    cells: pd.DataFrame, own: Iterable[str] = (), highlight: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return each figure's caption, by the stem of its files; of one's own without running them.
+
+    Args:
+        cells: the records.
+        own: the names of figures of one's own.
+        highlight: the methods that stand out, beside which others are grey.
+    """
     known = figures(own).values()
-    found = {name: each.caption for each in known for name, _ in each.tables(cells)}
+    grey = " and methods that are not highlighted" if highlight else ""
+    found = {
+        name: each.caption.replace(GREY, grey) for each in known for name, _ in each.tables(cells)
+    }
     return error_names.all_named(found, cells)
 
 

@@ -30,7 +30,8 @@ EXPLAINED = (
     " declares none); the others are exploratory.",
     "Verdict: better or worse than dense where that test and the interval say so, equivalent where"
     " the whole interval lies within the declared region of practical equivalence. Where the"
-    " interval excludes 0 and the test shows nothing, it says so, or that the seeds are too few.",
+    " interval excludes 0 and the test shows nothing, it says so; where so many seeds can show no"
+    " difference at all, that the seeds are too few to test.",
     "Failed cells leave in pairs, also where dense failed, and are counted. A method has no rank"
     " above one that collapses at fewer compressions; one that lacks cells is ranked on those that"
     " it shares with each of the others.",

@@ -5,11 +5,9 @@ Papers are named as everywhere in the package, "Han 2015"; their entries are in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from prunebench.experiment.part_kinds import KINDS, Network, Schedule
 from prunebench.experiment.registry import builtin
-from prunebench.experiment.settings import PARTS, SCORING, Method, Model, Task, Training
+from prunebench.experiment.settings import PARTS, SCORING, First, Method, Model, Task, Training
 from prunebench.report.paper.citations import keys
 
 # of data sets, by the task's data set or, without one, its source
@@ -71,15 +69,13 @@ def of_training(training: Training) -> list[str]:
     )
 
 
-def of_method(method: Method) -> list[str]:
-    """Return the keys of a method's paper, then those that the docstrings of its parts name."""
-    return list(dict.fromkeys(keys("; ".join([method.paper, *_parts(method)]))))
-
-
-def _parts(method: Method) -> Iterator[str]:
+def of_parts(method: Method) -> dict[str, list[str]]:
+    """Return the keys of the papers that the docstrings of a method's parts name, by kind."""
     # a dense control removes nothing
-    for kind in PARTS[3:] if method.spec(Schedule).traits.sparsities else PARTS:
-        yield method.spec(KINDS[kind]).summary
-    for kind in SCORING if method.first else ():
-        assert method.first is not None
-        yield method.first.spec(KINDS[kind]).summary
+    kinds = PARTS[3:] if method.spec(Schedule).traits.sparsities else PARTS
+    return {kind: keys(method.spec(KINDS[kind]).summary) for kind in kinds}
+
+
+def of_first(first: First) -> list[str]:
+    """Return the keys of what a method prunes by before its own criterion."""
+    return keys("; ".join(first.spec(KINDS[kind]).summary for kind in SCORING))

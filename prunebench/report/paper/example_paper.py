@@ -70,6 +70,7 @@ def text(inputs: ReportInputs, numbers: Mapping[str, str], folder: Path) -> str:
         experiment=latex_text(str(cells["experiment"].iloc[0])),
         setting=name,
         **dict(zip(SETTING, map(latex_text, setting), strict=True)),
+        highlighted=bool(inputs.experiment and inputs.experiment.report.highlight),
         tasks=cells["task"].nunique(),
         regimes=cells["regime"].nunique(),
         best=f"{name}/best/method" in numbers,

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from prunebench.experiment.part_kinds import Schedule
-from prunebench.experiment.settings import PARTS, Experiment, Method, Model, Regime, Task, Training
+from prunebench.experiment.settings import Experiment, Method, Model, Regime, Task, Training
 from prunebench.report import reader_warnings
 from prunebench.report.document import protocol_section, provenance_section
 from prunebench.report.paper import cited_papers
@@ -174,7 +173,7 @@ def _pruning(inputs: ReportInputs, experiment: Experiment) -> str:
     made = inputs.composition
     said = [
         "A method is composed of a criterion, a pattern, an allocation over layers, a schedule and"
-        " a recovery, given in this order."
+        " a recovery, given in this order; what is cited behind a part is the source of that part."
     ]
     for name, methods in groups.items():
         if methods:
@@ -192,16 +191,19 @@ def _pruning(inputs: ReportInputs, experiment: Experiment) -> str:
 
 
 def _method(method: Method, made: pd.DataFrame) -> str:
-    """Return a method with its parts, its paper and theirs."""
+    """Return a method with its paper, and its parts, each with its own."""
     known = method.name in made.index
-    # of a dense control nothing is chosen: only what trains it again says something
-    kinds = PARTS[3:] if method.spec(Schedule).traits.sparsities else PARTS
     parts = [
-        str(made.loc[method.name, kind]) if known else getattr(method, kind).name for kind in kinds
+        (str(made.loc[method.name, kind]) if known else getattr(method, kind).name) + cite(papers)
+        # of a dense control nothing is chosen: only what trains it again says something
+        for kind, papers in cited_papers.of_parts(method).items()
     ]
     if method.first is not None:
-        parts.append(f"after {method.first.criterion.name} of {method.first.pattern.name}s")
-    return f"{method.name}: {', '.join(parts)}{cite(cited_papers.of_method(method))}"
+        parts.append(
+            f"after {method.first.criterion.name} of {method.first.pattern.name}s"
+            f"{cite(cited_papers.of_first(method.first))}"
+        )
+    return f"{method.name}{cite(keys(method.paper))}: {', '.join(parts)}"
 
 
 def measures(inputs: ReportInputs) -> Paragraph:

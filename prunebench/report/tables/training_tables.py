@@ -25,7 +25,7 @@ from prunebench.statistics.two_by_two import INTERACTION, two_by_two
 from prunebench.storage.files import write_text
 from prunebench.storage.records import FAILED_TO_TRAIN, STOPPED, UNDER_TRAINED
 from prunebench.text import markup
-from prunebench.text.numbers import NONE, interval, number
+from prunebench.text.numbers import NONE, error_interval, interval, number, plural
 from prunebench.text.safe_names import file_part
 
 TWO_BY_TWO, OUTCOMES = "two-by-two", "training-outcomes"
@@ -143,10 +143,13 @@ def corner(row: dict[Hashable, Any], name: str) -> str:
     error = name.startswith(("dense", "pruned"))
     if error:
         shown = number(100 * value, 1)
-        ends = f" {interval(100 * low, 100 * high, 1, sign=False)}" if pd.notna(low) else ""
+        ends = f" {error_interval(low, high)}" if pd.notna(low) else ""
     else:
         shown = number(value, 1, sign=True)
         ends = f" {interval(low, high, 1)}" if pd.notna(low) else ""
+    state = name.rpartition("_")[2]
+    if not ends:  # nothing says how far another draw would lie
+        ends = f" ({plural(row['pairs' if name == INTERACTION else f'{state}_pairs'], 'pair')})"
     prefix = "stopped_" if name.endswith("stopped") else ""
     ratio = row[f"{prefix}compression_ratio"]
     at = f" at {ratio:.3g}×" if name.startswith("pruned") and pd.notna(ratio) else ""

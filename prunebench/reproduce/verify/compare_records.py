@@ -68,6 +68,7 @@ def interval(errors: Any) -> tuple[float, float] | None:
 
     mean ± t(0.975, n − 1) · s · √(1 + 1/n): a prediction interval, since a single run is compared;
     the interval of the mean narrows with n, and even a seed that is repeated could lie outside.
+    It is cut at 0 and 1, the range of an error.
 
     Args:
         errors: test errors of the seeds [n]; NaN is left out.
@@ -82,7 +83,8 @@ def interval(errors: Any) -> tuple[float, float] | None:
         return None
     half = float(t_quantile(np.asarray(n - 1.0))) * float(values.std(ddof=1)) * (1 + 1 / n) ** 0.5
     mean = float(values.mean())
-    return mean - half, mean + half
+    # an error is a fraction: what lies outside of its range no run can have
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def errors_of(cells: pd.DataFrame, cell: Coordinates) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,6 +96,17 @@ def test_a_largest_gain_stands_beside_that_of_training_longer(judged: pd.DataFra
         ({"a": (-2.0, -2.8, -1.2)},
          "the one pruned network is not shown to generalize better than the dense network: its gain"
          " is −2.0 [−2.8, −1.2] points of test error (a, clean)."),
+        ({"a": (0.4, -0.6, 1.4), "b": (0.7, -0.7, 2.9), "c": (2.2, math.nan, math.nan)},
+         "none of 3 pruned networks is shown to generalize better than the dense network: of the 2"
+         " with the most pairs of seeds the best has a gain of +0.7 [−0.7, +2.9] points of test"
+         " error (b, clean)."),
+        ({"a3": (0.4, -0.6, 1.4), "b2": (0.7, -7.0, 9.0)},
+         "none of 2 pruned networks is shown to generalize better than the dense network: the one"
+         " with the most pairs of seeds has a gain of +0.4 [−0.6, +1.4] points of test error (a3,"
+         " clean)."),
+        ({"a": (0.4, math.nan, math.nan), "b": (2.2, math.nan, math.nan)},
+         "none of 2 pruned networks is shown to generalize better than the dense network; for want"
+         " of pairs of seeds no gain has an interval. None is called the best."),
     ],
 )  # fmt: skip
 def test_the_gain_that_is_named_is_one_that_is_shown(
@@ -105,7 +117,8 @@ def test_the_gain_that_is_named_is_one_that_is_shown(
             {"scope": "digits/clean/cnn", "task": "digits", "regime": "clean", "model": "cnn",
              "method": method, "compression_ratio": 2.0, "gain_trained": value,
              "gain_trained_low": low, "gain_trained_high": high,
-             "gain_trained_p": 0.001 if low > 0 else 0.5}
+             "gain_trained_p": 0.001 if low > 0 else 0.5,
+             "trained_pairs": 1 if math.isnan(low) else int(method[1:] or 9)}
             for method, (value, low, high) in gains.items()
         ]
     )  # fmt: skip
@@ -113,6 +126,24 @@ def test_the_gain_that_is_named_is_one_that_is_shown(
         two_by_two=found, analysis=Analysis(equivalence=0.5), trained_longer=pd.DataFrame()
     )
     assert first_section._gains(given, "trained") == f"At the end of training {said}"
+
+
+def test_one_pair_makes_no_best(judged: pd.DataFrame) -> None:
+    """A largest gain of a single seed is one draw; it is named with its pair, and not the best."""
+    found = two_by_two(judged, ["magnitude-10x", "wanda"])
+    found = found[found["scope"] == "digits/clean/seed-cnn"].copy()
+    first, second = found["method"]
+    lone = found["method"] == first
+    found.loc[lone, "gain_trained"] = 50.0
+    found.loc[lone, ["gain_trained_low", "gain_trained_high"]] = math.nan
+    found.loc[lone, "trained_pairs"] = 1
+    said = two_by_two_section._example(found)
+    assert said.startswith(f"The best of those with {found['trained_pairs'].max()} pairs, trained:")
+    assert f": {second} at " in said
+    assert "+50.0 (1 pair)" in str(two_by_two_section._table(found).rows)
+    found[["gain_trained_low", "gain_trained_high"]] = math.nan
+    said = two_by_two_section._example(found)
+    assert said == "None is called the best: for want of pairs no gain, trained, has an interval."
 
 
 def test_what_was_left_out_is_said_with_its_reason(inputs: ReportInputs) -> None:

@@ -195,3 +195,14 @@ def test_a_figure_that_takes_anothers_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def forest(cells, context): ...\n")
     with pytest.raises(PrunebenchError, match="there is a figure 'forest' already"):
         figures.own_figure(f"{tmp_path}/mine.py:forest")
+
+
+def test_captions_say_what_highlighting_made_grey(cells: pd.DataFrame) -> None:
+    plain, marked = figures.captions(cells), figures.captions(cells, highlight=["magnitude"])
+    assert plain.keys() == marked.keys()
+    assert not any("{" in said for said in [*plain.values(), *marked.values()])
+    grey = [name for name, said in plain.items() if "grey: controls" in said]
+    assert {name.rpartition("-")[0] for name in grey} >= {"error-compression", "train-test-gap"}
+    for name in grey:
+        assert "grey: controls;" in plain[name]
+        assert "grey: controls and methods that are not highlighted;" in marked[name]

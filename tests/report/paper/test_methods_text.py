@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
 from prunebench.report.paper import (
     citations,
     example_paper,
@@ -38,6 +39,19 @@ def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
     everything = " ".join(said.values())
     assert set(citations.cited(everything)) <= set(citations.entries())
     assert "nan" not in everything.lower().split()
+
+
+def test_a_paper_stands_behind_the_part_it_is_of(inputs: ReportInputs, tmp_path: Path) -> None:
+    code = tmp_path / "own.py"
+    code.write_text("def score(view):\n    return view.weights\n")
+    mine = config.method({"name": "mine", "criterion": f"{code}:score", "recovery": "fine-tuning"})
+    said = methods_text._method(mine, inputs.composition)
+    assert said.startswith(f"mine: {code}:score, weight, ")
+    assert said.endswith(", fine-tuning [@han2015]")
+    assert "[@" not in said.removesuffix("[@han2015]")
+    lee = config.method("snip").model_copy(update={"name": "elsewhere"})
+    said = methods_text._method(lee, inputs.composition)
+    assert said.startswith("elsewhere [@lee2019]: snip [@lee2019], ")
 
 
 @pytest.mark.parametrize(

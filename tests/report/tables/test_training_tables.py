@@ -47,7 +47,7 @@ def test_records_of_before_have_the_trained_half_alone(cells: pd.DataFrame, tmp_
     [
         ("gain_trained", "−1.2 [−2.5, +0.1]"),
         ("pruned_trained", "20.8 [18.1, 23.4] at 31.5×"),
-        ("dense_trained", "34.0"),
+        ("dense_trained", "34.0 (1 pair)"),
         ("pruned_stopped", "12.0 [11.0, 13.0] at 8×"),
         ("interaction", "–"),
     ],
@@ -55,6 +55,7 @@ def test_records_of_before_have_the_trained_half_alone(cells: pd.DataFrame, tmp_
 def test_texts_of_a_cell(name: str, said: str) -> None:
     nan = float("nan")
     row = {
+        "trained_pairs": 1, "stopped_pairs": 4, "pairs": 1,
         "gain_trained": -1.23, "gain_trained_low": -2.51, "gain_trained_high": 0.06,
         "pruned_trained": 0.208, "pruned_trained_low": 0.181, "pruned_trained_high": 0.234,
         "dense_trained": 0.34, "dense_trained_low": nan, "dense_trained_high": nan,
