@@ -15,6 +15,7 @@ from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.leaderboard import ranking
 from prunebench.statistics.published_results import read_all
 from prunebench.storage.layout import Layout
+from prunebench.text.numbers import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +81,7 @@ class Results:
 
     def __repr__(self) -> str:
         """Return the folder and how many cells there are."""
-        return f"Results({str(self.folder)!r}): {len(self.cells)} cells"
+        return f"Results({str(self.folder)!r}): {plural(len(self.cells), 'cell')}"
 
 
 def _of_task(tables: list[pd.DataFrame], task: str | None, name: str) -> pd.DataFrame:
