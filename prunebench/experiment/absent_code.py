@@ -64,7 +64,8 @@ def present(value: dict[str, Any]) -> Present:
     Args:
         value: the configuration, as YAML or JSON has read it.
     """
-    kept, lacking = dict(value), {}
+    kept = dict(value)
+    lacking: dict[tuple[str, str], list[str]] = {}
     for kind in _OF_CELLS:
         entries = value.get(kind)
         if not isinstance(entries, list):
