@@ -13,6 +13,7 @@ import typer
 from prunebench.cli.app import COMPARE, app, example, files, guide
 from prunebench.cli.documents import AsJson, give
 from prunebench.published.shipped_mappings import shipped_names
+from prunebench.text.numbers import plural
 
 SHIPPED = shipped_names()
 DEFAULT = Path("results/default")
@@ -99,7 +100,9 @@ def import_(
         print(f"note: {table}: {note}", file=sys.stderr)
     said = {"path": str(done.path), "outcome": done.outcome, "cells": len(done.cells)}
     again = f"python -m prunebench remake {shlex.quote(str(into))}"
-    text = f"{done.path}: {done.outcome}, {len(done.cells)} cells; make all again: {again}"
+    text = (
+        f"{done.path}: {done.outcome}, {plural(len(done.cells), 'cell')}; make all again: {again}"
+    )
     if as_json:
         give({**said, "notes": done.notes})
     else:
@@ -123,9 +126,11 @@ def compare(
 ) -> None:
     """Compare two experiments cell by cell; exit status 0: they agree, 1: they differ."""
     from prunebench.published import compare_experiments as others
+    from prunebench.published.protocol_differences import protocol_differences
 
     cells = others.read(a), others.read(b)
-    found = others.compare(*cells, (str(a), str(b)), tolerance)
+    differing = protocol_differences(a, b)
+    found = others.compare(*cells, (str(a), str(b)), tolerance, differing)
     if as_json:
         give(json.loads(others.as_json(found)))
     else:

@@ -34,6 +34,7 @@ from prunebench.cli.documents import AsJson, give
 from prunebench.errors import PrunebenchError, Unwritable
 from prunebench.storage.layout import DATA, Layout
 from prunebench.storage.outputs import manifest_of, recorded
+from prunebench.text.numbers import plural
 from prunebench.text.progress_bars import bar
 
 
@@ -401,9 +402,12 @@ def check_files(
         again = "run the experiment's command again: it computes these"
         first = "nothing was changed; with --repair, the experiment's command computes these again"
         print(again if repair else first, file=sys.stderr)
+    # without its cells a table cannot be derived, only be computed again
+    stored = (results / "cells").is_dir()
+    how = "--tables derives those" if stored else "computes some of them again"
     print(
         "Hashes vouch for files, not for numbers:"
-        f" python -m prunebench verify {shlex.quote(str(results))} --tables derives those",
+        f" python -m prunebench verify {shlex.quote(str(results))} {how}",
         file=sys.stderr,
     )
     if found:
@@ -440,13 +444,13 @@ def remove(
             raise PrunebenchError(f"{results}: nobody to ask; --yes removes it without asking")
         sure = False
         with suppress(typer.Abort):  # by the end of input, or Ctrl-C
-            sure = typer.confirm(f"Remove {results} with its {count} cells for good?")
+            sure = typer.confirm(f"Remove {results} with its {plural(count, 'cell')} for good?")
         if not sure:
             print(f"{results}: nothing was removed", file=sys.stderr)
             raise typer.Exit(1)
     with locked(results):
         remove_tree(results)
-    print(f"removed {results}: {count} cells", file=sys.stderr)
+    print(f"removed {results}: {plural(count, 'cell')}", file=sys.stderr)
 
 
 def _asks() -> bool:

@@ -21,6 +21,7 @@ from prunebench.cli.app import (
 from prunebench.cli.documents import AsJson, give
 from prunebench.cli.verify_command import Sample, Seed, seed_of
 from prunebench.storage.layout import DATA
+from prunebench.text.numbers import plural
 
 submit = typer.Typer(no_args_is_help=True, help="Submit a method with its records.")
 app.add_typer(submit, name="submit", rich_help_panel=PUBLISH)
@@ -56,7 +57,7 @@ def pack(
             file=sys.stderr,
         )
     size = sum(path.stat().st_size for path in files)
-    print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB")
+    print(f"{folder}: {plural(len(files), 'file')}, {size / 1e6:.1f} MB")
 
 
 @submit.command(

@@ -94,6 +94,7 @@ class Format:
     library: str
     write: Callable[[Package, Path], dict[str, Any]]  # into a folder; what is to be recorded
     loader: str
+    engines: tuple[str, ...]  # those that run the file: their times are its own
 
 
 def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | None = None) -> bytes:
@@ -218,6 +219,7 @@ session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvide
 def predict(inputs):
     return session.run(["answers"], {{"inputs": inputs}})[0]
 """,
+        ("onnxruntime",),
     ),
     "torch-export": Format(
         PT2, "pytorch", _write_torch_export,
@@ -231,6 +233,7 @@ network = torch.export.load("{PT2}").module()
 def predict(inputs):
     return network(torch.from_numpy(inputs)).numpy()
 """,
+        ("eager",),
     ),
     "safetensors": Format(
         WEIGHTS, "safetensors", _write_safetensors,
@@ -247,6 +250,7 @@ network = load_network(".")
 def predict(inputs):
     return network(torch.from_numpy(inputs)).numpy()
 """,
+        ("eager",),
     ),
 }  # fmt: skip
 

@@ -42,6 +42,15 @@ _PROVENANCE = (
 
 # a single input -> what model hubs call tasks on it
 _SUBJECTS = {"row": "tabular", "sequence": "text", "pair": "tabular"}
+_OF_KIND = {
+    "detection": "object-detection", "language-model": "text-generation",
+    "speech-recognition": "automatic-speech-recognition", "translation": "translation",
+}  # fmt: skip
+# those that a network of ours can have; a hub knows no other: huggingface.co/tasks
+PURPOSES = frozenset({
+    "image-classification", "text-classification", "tabular-classification", "tabular-regression",
+    *_OF_KIND.values(),
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class CardRemarks:
 
     asked: str = ""  # what the network was made for, where no target sparsity was asked
     limits: Sequence[str] = ()  # what speaks against using it, beside its own figures
+    speed: Sequence[Speed] = ()  # of the dense network and the file's, measured beside the record
 
 
 @dataclass(frozen=True)
@@ -116,12 +126,11 @@ def card(facts: CardFacts) -> str:
 
 def _front(facts: CardFacts) -> str:
     """Return the YAML header that model hubs read."""
-    purpose = f"{_SUBJECTS.get(facts.item, facts.item)}-{facts.kind}"
-    tags = ["pruning", "prunebench", purpose, facts.format]
+    purpose = purpose_of(facts.item, facts.kind)
     front: dict[str, Any] = {
         "library_name": facts.library,
-        "pipeline_tag": purpose,
-        "tags": tags,
+        **({"pipeline_tag": purpose} if purpose else {}),
+        "tags": ["pruning", "prunebench", *([purpose] if purpose else []), facts.format],
     }
     error = facts.quality.get("test_error")
     if error is not None:
@@ -133,7 +142,7 @@ def _front(facts: CardFacts) -> str:
                 "name": facts.title,
                 "results": [
                     {
-                        "task": {"type": purpose},
+                        "task": {"type": purpose or facts.kind},
                         "dataset": {"name": facts.task, "type": facts.task, "split": "test"},
                         "metrics": [metric],
                     }
@@ -141,6 +150,17 @@ def _front(facts: CardFacts) -> str:
             }
         ]
     return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+
+
+def purpose_of(item: str, kind: str) -> str:
+    """Return what model hubs call a task; "" where they have no name for it.
+
+    Args:
+        item: a single input, in a word.
+        kind: of the task.
+    """
+    named = _OF_KIND.get(kind, f"{_SUBJECTS.get(item, item)}-{kind}")
+    return named if named in PURPOSES else ""
 
 
 def _summary(facts: CardFacts) -> str:
@@ -227,8 +247,23 @@ def _size_note(facts: CardFacts) -> str:
             " network's, and no faster with ordinary kernels."
         )
     if facts.network == "shrunk":
-        return "Whole units are gone; single weights removed in those that stay are zeros."
-    return "Nothing was removed."
+        gone = "Whole units are gone; single weights removed in those that stay are zeros."
+        return f"{gone} {_beside(facts)}".strip()
+    return f"Nothing was removed. {_beside(facts)}".strip()
+
+
+def _beside(facts: CardFacts) -> str:
+    """Return what a file holds beside its weights, where that is more than they are."""
+    file, weights = (
+        facts.sizes[name][1] if name in facts.sizes else 0
+        for name in ("bytes of the file", "bytes of the weights")
+    )
+    if not file > 1.1 * weights:
+        return ""
+    return (
+        f"Beside the weights the file holds {file - weights:,} bytes: the description of the"
+        " network, layer by layer, which hardly depends on how wide its layers are."
+    )
 
 
 def _speed(facts: CardFacts) -> str:

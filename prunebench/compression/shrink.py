@@ -32,6 +32,7 @@ from prunebench.pruning.held_networks import copied, made_permanent, require_ten
 from prunebench.pruning.layers import PRUNABLE, RECURRENT, TRANSPOSED, prunable_layers, weights_of
 from prunebench.pruning.masks import checked
 from prunebench.pruning.modes import evaluating
+from prunebench.text.numbers import plural
 from prunebench.training.loop import outputs_of
 
 TOLERANCE = 1e-4  # of ``verify``, in single precision
@@ -284,7 +285,9 @@ def _finish(work: Working, groups: list[Group], keep: dict[str, Tensor], notes: 
         set_heads(module, int(keep[name].sum()))
     needed = strip(work)
     if needed:
-        notes.append(f"{needed} layers got a bias, for the constants that were removed before them")
+        notes.append(
+            f"{plural(needed, 'layer')} got a bias, for the constants that were removed before"
+        )
 
 
 def _run(work: Working, example: Tensor) -> None:

@@ -146,6 +146,11 @@ def _read(kind: type[T], source: Path) -> dict[str, tuple[ast.FunctionDef, T | N
     require_plain(source)
     try:
         tree = ast.parse(source.read_text(encoding="utf-8"), str(source))
+    except FileNotFoundError as error:
+        raise PrunebenchError(
+            f"{kind.kind} {source}: {error.strerror}; it is looked for from where you run this. The"
+            " author of results has their files, and so has a folder made by `submit pack`"
+        ) from error
     except OSError as error:
         raise PrunebenchError(f"{kind.kind} {source}: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

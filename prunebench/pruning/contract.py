@@ -190,7 +190,7 @@ def _inexact(
     if method.pattern.name != "weight" or method.outcome:
         return [] if 0 < removed < total else [f"{removed} of {total} weights removed"]
     wanted = round(sparsity * total)
-    return [] if removed == wanted else [f"{removed} weights removed, not {wanted}"]
+    return [] if removed == wanted else [f"{plural(removed, 'weight')} removed, not {wanted}"]
 
 
 def _touched(method: Method, dense: nn.Module, model: nn.Module, masks: Masks) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from prunebench.errors import PrunebenchError
 from prunebench.statistics import SETTING, Estimate, estimate, in_words, read_cells
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import COMPOSITION, OK, QUALITY, REGIME, SIZE
-from prunebench.text.numbers import number, percent
+from prunebench.text.numbers import number, percent, plural
 
 KEY = [*SETTING, "method", "seed", "sparsity"]
 SAME, CHANGED, BETTER, WORSE = "same", "changed", "better", "worse"
@@ -37,6 +38,7 @@ class ExperimentComparison:
     cells: pd.DataFrame  # ``difference`` is b − a, points
     methods: dict[str, Estimate]  # b − a, points
     skipped: list[str] = field(default_factory=list)  # columns that one side lacks
+    protocols: Sequence[str] = ()  # settings that differ, as ``protocol_differences`` says
 
     @property
     def counts(self) -> dict[str, int]:
@@ -56,8 +58,9 @@ def read(place: Path) -> pd.DataFrame:
 
 
 def compare(
-    a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str], tolerance: float
-) -> ExperimentComparison:
+    a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str], tolerance: float,
+    protocols: Sequence[str] = (),
+) -> ExperimentComparison:  # fmt: skip
     """Pair the cells of two tables by task, regime, model, method, seed and sparsity.
 
     Columns that are empty in one of the tables are not compared, times and provenance never.
@@ -67,6 +70,7 @@ def compare(
         b: Checked cells.
         names: Of a and b.
         tolerance: In points of test error; 0 compares bit by bit.
+        protocols: What differs in the settings of both.
 
     Returns:
         Each pair with its group. ``better``, ``worse``: the test error of b is lower or higher than
@@ -90,7 +94,9 @@ def compare(
     cells["group"] = [_group(row, tolerance) for row in cells.to_dict("records")]
     cells = cells.sort_values(KEY, ignore_index=True)
     shown = [*KEY, "test_error_a", "test_error_b", "difference", "group", "why"]
-    return ExperimentComparison(*names, tolerance, cells[shown], _methods(cells), skipped)
+    return ExperimentComparison(
+        *names, tolerance, cells[shown], _methods(cells), skipped, protocols
+    )
 
 
 def _group(row: dict[Any, Any], tolerance: float) -> str:
@@ -138,9 +144,10 @@ def text(found: ExperimentComparison) -> str:
     """Return the differences for the terminal: counts, the largest ones, each method's mean."""
     counts = found.counts
     said = "they agree" if found.agrees else "they differ"
-    within = f"within {found.tolerance:g} points" if found.tolerance else "bit by bit"
-    lines = [f"a: {found.a}", f"b: {found.b}", f"{said} {within}: "
-             + ", ".join(f"{counts[group]} {group}" for group in GROUPS)]  # fmt: skip
+    within = f"within {plural(found.tolerance, 'point')}" if found.tolerance else "bit by bit"
+    lines = _of_protocols(found.protocols)
+    lines += [f"a: {found.a}", f"b: {found.b}", f"{said} {within}: "
+              + ", ".join(f"{counts[group]} {group}" for group in GROUPS)]  # fmt: skip
     if found.skipped:
         lines.append(f"not compared, empty in one of them: {', '.join(found.skipped)}")
     for group in GROUPS[:-1]:
@@ -150,10 +157,22 @@ def text(found: ExperimentComparison) -> str:
         lines += [f"  {_line(row)}" for row in rows.loc[order[:SHOWN]].to_dict("records")]
         lines += [f"  and {len(rows) - SHOWN} more (--json has all)"] if len(rows) > SHOWN else []
     if found.methods:
-        lines.append("\ntest error of b minus a, same seed, mean over cells:")
+        other = ", under other protocols" if found.protocols else ""
+        lines.append(f"\ntest error of b minus a, same seed, mean over cells{other}:")
         width = max(map(len, found.methods))
         lines += [f"  {name:<{width}}  {_mean(own)}" for name, own in found.methods.items()]
     return "\n".join(lines)
+
+
+def _of_protocols(differing: Sequence[str]) -> list[str]:
+    if not differing:
+        return []
+    return [
+        "the protocols differ, so errors differ also where methods do not:",
+        *(f"  {line}" for line in differing[:SHOWN]),
+        *(["  and more: --json has all"] if len(differing) > SHOWN else []),
+        "",
+    ]
 
 
 def _mean(own: Estimate) -> str:
@@ -178,7 +197,13 @@ def as_json(found: ExperimentComparison) -> str:
         }
         for name, own in found.methods.items()
     }
-    about = {"a": found.a, "b": found.b, "tolerance": found.tolerance, "agree": found.agrees}
+    about = {
+        "a": found.a,
+        "b": found.b,
+        "tolerance": found.tolerance,
+        "agree": found.agrees,
+        "protocols_differ": list(found.protocols),
+    }
     cells = json.loads(found.cells.to_json(orient="records", double_precision=15))
     more = {"counts": found.counts, "not_compared": found.skipped, "methods": methods}
     return json.dumps({**about, **more, "cells": cells}, indent=1, ensure_ascii=False)

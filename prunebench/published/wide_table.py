@@ -10,6 +10,7 @@ from pydantic import Field
 from prunebench.errors import PrunebenchError, shown, suggest
 from prunebench.experiment.validation import Settings
 from prunebench.published.read_foreign import ForeignTable
+from prunebench.text.numbers import plural
 
 NOTHING = ("", "-", "–", "—")  # of a cell without a value
 
@@ -53,7 +54,7 @@ def to_rows(path: Path, table: ForeignTable, wide: WideTable) -> ForeignTable:
             own = wide.varied if column == wide.dense else ()
             fields = ["" if name in own else row[name] for name in kept]
             rows[line, (*fields, column, row[column])] = None
-    notes = (*table.notes, *([f"{left} cells have no value"] if left else []))
+    notes = (*table.notes, *([plural(left, "cell", ("has", "have")) + " no value"] if left else []))
     return replace(
         table,
         header=[*kept, wide.names, wide.values],

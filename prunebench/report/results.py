@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,8 +13,11 @@ from prunebench.errors import PrunebenchError, suggest
 from prunebench.report import declared_analysis, figures
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.leaderboard import ranking
-from prunebench.statistics.published_results import read_all
-from prunebench.storage.layout import Layout
+from prunebench.statistics.published_results import own, read_all
+from prunebench.storage.coordinates import coordinates_of_row
+from prunebench.storage.files import read_json
+from prunebench.storage.layout import HISTORY, Layout
+from prunebench.text.numbers import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +40,25 @@ class Results:
         """
         return read_all(self._layout)
 
+    @cached_property
+    def histories(self) -> pd.DataFrame:
+        """What was noted in each epoch of each cell's last training, a row an epoch.
+
+        ``task`` to ``sparsity`` say which cell it is; then ``epoch``, ``train_loss``, ``val_error``
+        and, in a regime with wrong labels, ``noisy_val_error``, of validation labels as noisy.
+        Empty where the folder has no ``cells/``, as a committed table.
+
+        Raises:
+            PrunebenchError: a file is damaged.
+        """
+        rows: list[dict[str, Any]] = []
+        for values in own(self.cells).to_dict("records"):
+            cell = coordinates_of_row(values)
+            place = cell._replace(sparsity=float(values["sparsity"]))
+            if (path := self._layout.cell(*place) / HISTORY).is_file():
+                rows += [{**cell._asdict(), **epoch} for epoch in read_json(path)]
+        return pd.DataFrame(rows)
+
     def leaderboard(self) -> pd.DataFrame:
         """Return the methods, best first, with the columns of ``leaderboard.csv``.
 
@@ -49,8 +71,13 @@ class Results:
 
     @cached_property
     def plots(self) -> list[str]:
-        """The names of all figures; which of them can be drawn depends on what was measured."""
-        return sorted(name.removesuffix(_OF_TASK) for name in figures.figures())
+        """The names of the figures that can be drawn of these results; to know, each is drawn."""
+        context = self._context
+        return sorted(
+            stem.removesuffix(_OF_TASK)
+            for stem, each in figures.figures().items()
+            if any(each.draw(table, context) is not None for _, table in each.tables(context.cells))
+        )
 
     def plot(self, name: str, task: str | None = None) -> Figure:
         """Draw a figure of the report.
@@ -65,7 +92,7 @@ class Results:
         known = {stem.removesuffix(_OF_TASK): each for stem, each in figures.figures().items()}
         if name not in known:
             raise PrunebenchError(f"no figure {name!r}{suggest(name, known)}")
-        context = FigureContext.of(self.cells, **declared_analysis.for_figures(self._layout))
+        context = self._context
         tables = [table for _, table in known[name].tables(context.cells)]
         if known[name].stem.endswith(_OF_TASK):
             tables = [_of_task(tables, task, name)]
@@ -74,13 +101,17 @@ class Results:
             raise PrunebenchError(f"figure {name!r}: these results lack what it shows")
         return figures.with_error_names(drawn, self.cells)
 
+    @cached_property
+    def _context(self) -> FigureContext:
+        return FigureContext.of(self.cells, **declared_analysis.for_figures(self._layout))
+
     @property
     def _layout(self) -> Layout:
         return Layout(self.folder)
 
     def __repr__(self) -> str:
         """Return the folder and how many cells there are."""
-        return f"Results({str(self.folder)!r}): {len(self.cells)} cells"
+        return f"Results({str(self.folder)!r}): {plural(len(self.cells), 'cell')}"
 
 
 def _of_task(tables: list[pd.DataFrame], task: str | None, name: str) -> pd.DataFrame:

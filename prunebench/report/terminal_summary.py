@@ -18,7 +18,7 @@ from prunebench.statistics.published_results import own
 from prunebench.statistics.training_outcomes import column
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import NONE, interval, number, percent, seeds_text
+from prunebench.text.numbers import NONE, interval, number, percent, plural, seeds_text
 from prunebench.tracking import exported, server_command
 
 TOP = 8
@@ -35,7 +35,8 @@ def text(cells: pd.DataFrame, layout: Layout) -> str:
     said = reader_warnings.of_leaderboard(cells, rows, compression_tables.read(layout.latency_csv))
     experiment, mine = cells["experiment"].iloc[0], own(cells)
     parts = [
-        f"prunebench: {experiment}: {len(mine)} cells, {seeds_text([mine['seed'].nunique()])}\n",
+        f"prunebench: {experiment}: {plural(len(mine), 'cell')},"
+        f" {seeds_text([mine['seed'].nunique()])}\n",
         "Change of test error by pruning, in points (dense is 0, lower is better):",
         *_ranking(rows),
         "\nThe lowest validation error, by regime, and its test error against dense:",

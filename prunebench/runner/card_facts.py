@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,8 @@ def facts(
         quality=_quality(cell, cell.cell.folder),
         dense_quality=_quality(cell, cell.cell.dense.folder),
         sizes=_sizes(package, record, file), agreement=found,
-        architecture=_architecture(cell, package), weights=_weights(cell), speed=_speeds(cell),
+        architecture=_architecture(cell, package), weights=_weights(cell),
+        speed=_speeds(cell, form.engines, remarks or CardRemarks()),
         outcome=method is not None and method.outcome, remarks=remarks or CardRemarks(),
     )  # fmt: skip
 
@@ -110,17 +111,32 @@ def _weights(cell: RebuiltCell) -> str:
     return f"drawn at random, seed {cell.cell.baseline.seed}"
 
 
-def _speeds(cell: RebuiltCell) -> list[tuple[str, Speed]]:
-    """Return the times that were measured of the cell's networks; none where none were."""
+def _speeds(
+    cell: RebuiltCell, engines: Sequence[str], remarks: CardRemarks
+) -> list[tuple[str, Speed]]:
+    """Return the times of the cell's networks in the engines that run its file; none without."""
+    if remarks.speed:
+        return list(zip(("dense", cell.network.kind), remarks.speed, strict=True))
+    found = stored_speeds(cell.cell, ("dense", cell.network.kind))
+    return [(network, speed) for network, speed in found if speed.engine in engines]
+
+
+def stored_speeds(cell: Cell, networks: Sequence[str]) -> list[tuple[str, Speed]]:
+    """Return the times that were measured of a cell's networks; none where none were.
+
+    Args:
+        cell: a finished cell.
+        networks: which: dense, masked, shrunk.
+    """
     try:
-        rows = read_looks(cell.cell.folder / LATENCY).get("rows", [])
+        rows = read_looks(cell.folder / LATENCY).get("rows", [])
     except PrunebenchError:
         return []
     names = {field.name for field in fields(Speed)}
     return [
         (row["network"], Speed(**{name: row[name] for name in names}))
         for row in rows
-        if row["network"] in ("dense", cell.network.kind) and row.get("median_ms") is not None
+        if row["network"] in networks and row.get("median_ms") is not None
     ]
 
 

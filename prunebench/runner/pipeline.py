@@ -417,7 +417,9 @@ def _run(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
     counting.begin(plan, steps, again=True)
     failed: dict[str, str] = {}  # job -> why; "" where it is another's fault
     for kind, jobs in plan.jobs.items():
-        turn = JobsInTurn(plan, kind) if kind in FOLLOWING else None
+        turn = JobsInTurn(plan, kind) if kind in FOLLOWING and jobs else None
+        if turn:
+            turn.begin()
         for name in jobs:
             if not plan.waits_for(kind, name).isdisjoint(failed):
                 failed[f"{kind}/{name}"] = ""

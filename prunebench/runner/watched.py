@@ -216,7 +216,10 @@ def all_said(reading: int) -> bytes:
 def why_not(status: int, done: bool) -> str:
     """Return the message that a command which ended so is not done; "" if it is, or has said so."""
     if status < 0:
-        return f"the command is not done: {signal_name(-status)} ended its process"
+        return (
+            f"the command is not done: {signal_name(-status)} ended its process; the same command"
+            " goes on from what is done"
+        )
     if status == 0 and not done:
         return (
             "the command is not done: its process has ended before it, by os._exit or another"

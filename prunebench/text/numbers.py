@@ -92,9 +92,17 @@ def mean_std(mean: float, std: float, digits: int = 1) -> str:
     return f"{number(mean, digits)} ± {number(std, digits)}"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return ``1 seed`` or ``3 seeds``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def plural(count: float, noun: str, verb: tuple[str, str] | None = None) -> str:
+    """Return ``1 seed`` or ``3 seeds``; with a verb, ``1 field differs`` or ``3 fields differ``.
+
+    Args:
+        count: how many; of what is no count, such as points, also a fraction.
+        noun: in the singular.
+        verb: what goes with one, and what with more.
+    """
+    one = count == 1
+    said = f"{value_text(count)} {noun}{'' if one else 's'}"
+    return said if verb is None else f"{said} {verb[0 if one else 1]}"
 
 
 def seeds_text(counts: Iterable[float]) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from prunebench.storage.files import local
 from prunebench.storage.layout import Layout
-from prunebench.text.numbers import percent
+from prunebench.text.numbers import percent, plural
 from prunebench.tracking.mlflow_runs import (
     BASELINE,
     EXPERIMENT,
@@ -127,7 +127,7 @@ def _places(layout: Layout, files: Sequence[str]) -> str:
     lines = [f"- `{name}`: {about}" for name, about in shown.items() if name in files]
     for folder in ("figures", "tables"):
         count = sum(name.startswith(f"{folder}/") for name in files)
-        lines += [f"- `{folder}/`: {count} files"] if count else []
+        lines += [f"- `{folder}/`: {plural(count, 'file')}"] if count else []
     return (
         "### Where to look\n\nUnder *Artifacts*, as in the folder"
         f" `results/{layout.root.resolve().name}/`:\n\n"

@@ -184,7 +184,7 @@ def test_a_bias_appears_where_it_must() -> None:
     shrunk = exactly(model, gone(model, "0", 1), inputs)
     torch.testing.assert_close(shrunk.model[2].bias, model[2].weight[:, 1, 0, 0])
     assert shrunk.model[5].bias is None
-    assert any(note.startswith("1 layers got a bias") for note in shrunk.notes)
+    assert any(note.startswith("1 layer got a bias") for note in shrunk.notes)
 
 
 def test_added_branches_go_together_alone() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prunebench.compression.model_card import CardFacts, CardRemarks, card
+import pytest
+
+from prunebench.compression.model_card import CardFacts, CardRemarks, card, purpose_of
 from prunebench.compression.timing import Speed
 from prunebench.compression.verify_export import Agreement
 
@@ -59,3 +61,26 @@ def test_what_was_asked_stands_in_place_of_a_target_that_nobody_asked_for() -> N
     assert "target" not in text
     assert "- The control did as well.\n- One network" in text
     assert "target" not in card(replace(FACTS, outcome=True))
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "tag"),
+    [
+        ("image", "classification", "image-classification"),
+        ("row", "regression", "tabular-regression"),
+        ("sequence", "language-model", "text-generation"),
+        ("image", "detection", "object-detection"),
+        ("input", "classification", ""), ("pair", "recommendation", ""),
+    ],
+)  # fmt: skip
+def test_only_tags_that_hubs_know(item: str, kind: str, tag: str) -> None:
+    assert purpose_of(item, kind) == tag
+    front = card(replace(FACTS, item=item, kind=kind)).split("---")[1]
+    assert (f"pipeline_tag: {tag}" in front) if tag else ("pipeline_tag" not in front)
+
+
+def test_what_a_file_holds_beside_its_weights_is_said() -> None:
+    sizes = {"bytes of the weights": (None, 1000), "bytes of the file": (None, 3000)}
+    assert "holds 2,000 bytes: the description" in card(replace(FACTS, sizes=sizes))
+    sizes["bytes of the file"] = (None, 1050)
+    assert "Beside the weights" not in card(replace(FACTS, sizes=sizes))

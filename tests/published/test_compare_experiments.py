@@ -19,6 +19,7 @@ from prunebench.published.compare_experiments import (
     read,
     text,
 )
+from prunebench.published.protocol_differences import protocol_differences
 from prunebench.statistics.cells_table import typed
 from tests.published.conftest import mine
 
@@ -135,3 +136,33 @@ def test_reads_folders_and_files(tmp_path: Path) -> None:
     assert read(tmp_path).equals(read(tmp_path / "cells.csv"))
     with pytest.raises(PrunebenchError, match="is not there"):
         read(tmp_path / "none")
+
+
+def test_other_protocols_are_told_first(tmp_path: Path) -> None:
+    recovery = {"name": "fine-tuning", "parameters": {"epochs": 3}}
+    one = {
+        "tasks": [{"name": "digits", "train": 300, "test": 400}, {"name": "only", "train": 1}],
+        "methods": [{"name": "a", "description": "x", "recovery": recovery}],
+        "training": {"epochs": 8, "batch_size": 20}, "seeds": [0],
+    }  # fmt: skip
+    longer = {"name": "fine-tuning", "parameters": {"epochs": 5}}
+    other = {
+        "tasks": [{"name": "digits", "train": 200, "test": 400}],
+        "methods": [{"name": "a", "description": "y", "recovery": longer}],
+        "training": {"epochs": 8, "batch_size": 25}, "seeds": [1],
+    }  # fmt: skip
+    for name, value in (("a", one), ("b", other)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(value), encoding="utf-8")
+    found = protocol_differences(tmp_path / "a", tmp_path / "b")
+    assert found == [
+        "tasks digits: train 300 → 200", "methods a: recovery.parameters.epochs 3 → 5",
+        "training: batch_size 20 → 25",
+    ]  # fmt: skip
+    assert protocol_differences(tmp_path / "a", tmp_path / "a") == []
+    assert protocol_differences(tmp_path / "a", tmp_path / "none") == []
+    said = text(compare(CELLS, cells(), ("a", "b"), 1.0, found))
+    assert said.startswith("the protocols differ")
+    assert "train 300 → 200" in said.splitlines()[1]
+    assert "within 1 point:" in said
+    assert "mean over cells, under other protocols" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import prunebench
 from prunebench.errors import PrunebenchError
 from prunebench.report.results import load
+from prunebench.storage.layout import Layout
 from tests.conftest import ROOT
 
 REFERENCE = ROOT / "results" / "reference"
@@ -39,6 +41,29 @@ def test_a_figure_by_its_name() -> None:
     figure = results.plot("error-compression")
     assert figure.axes
     assert any("error" in axes.get_ylabel() for axes in figure.axes)
+
+
+def test_only_figures_that_these_results_can_draw_are_named() -> None:
+    results = load(REFERENCE / "compression")
+    with pytest.raises(PrunebenchError, match="lack what it shows"):
+        results.plot("two-by-two")
+    assert "two-by-two" not in results.plots
+
+
+def test_histories_have_a_row_for_each_epoch_of_a_cell(tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "compression", tmp_path / "one")
+    results = load(tmp_path / "one")
+    assert results.histories.empty
+    row = results.cells.iloc[0]
+    place = (row["task"], row["regime"], row["model"], int(row["seed"]), row["method"])
+    folder = Layout(tmp_path / "one").cell(*place[:4], place[4], float(row["sparsity"]))
+    folder.mkdir(parents=True)
+    epochs = [{"epoch": n, "train_loss": 1 / n, "val_error": 0.5} for n in (1, 2)]
+    (folder / "history.json").write_text(json.dumps(epochs), encoding="utf-8")
+    found = load(tmp_path / "one").histories
+    assert found["train_loss"].tolist() == [1.0, 0.5]
+    assert set(found["method"]) == {row["method"]}
+    assert set(found["seed"]) == {int(row["seed"])}
 
 
 def test_a_figure_of_one_of_several_tasks(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ def test_what_has_no_value_is_a_dash_and_zero_has_no_sign() -> None:
 
 def test_counts_agree_with_their_nouns() -> None:
     assert [plural(n, "seed") for n in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
+    assert [plural(n, "point") for n in (1.0, 0.5)] == ["1 point", "0.5 points"]
+    said = [plural(n, "field", ("differs", "differ")) for n in (1, 2)]
+    assert said == ["1 field differs", "2 fields differ"]
     assert [seeds_text(n) for n in ([], [1], [3, 3], [2, 3])] == [
         "0 seeds", "1 seed", "3 seeds", "2 to 3 seeds",
     ]  # fmt: skip

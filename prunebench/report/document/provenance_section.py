@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from prunebench.experiment import absent_code
+from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.report import reader_warnings
 from prunebench.report.document.elements import (
     NAME,
@@ -25,7 +27,8 @@ from prunebench.report.report_inputs import ReportInputs
 from prunebench.storage.layout import Layout
 from prunebench.storage.provenance import doubt_of, read
 from prunebench.storage.records import DENSE
-from prunebench.text.numbers import NONE, number
+from prunebench.text.numbers import NONE, listed, number
+from prunebench.text.private import without_paths
 
 UNKNOWN = "not recorded"
 HASHES = {
@@ -156,4 +159,15 @@ def _how_to_repeat(inputs: ReportInputs) -> list[Block]:
             "This repeats the records only in part: the checkout differed from its commit, and what"
             " was not committed is lost."
         )
+    if own := _own_files(inputs.layout):
+        words += (
+            f" They need {listed(own)}, which {'is' if len(own) == 1 else 'are'} no part of the"
+            " checkout: the author has them, and so has a folder made by submit pack. Put them at"
+            " these paths in the checkout."
+        )
     return [TextBlock(words), CommandsBlock(tuple(lines))]
+
+
+def _own_files(layout: Layout) -> list[str]:
+    """Return the Python files of the author's own that the configuration names."""
+    return [without_paths(name) for name in absent_code.files(read_yaml(layout.config))]

@@ -70,11 +70,14 @@ def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | N
     elif rest:
         shown[plural(len(rest), "other method") if mine else PRUNED] = looks[rest[0]]
     shown = {name: replace(look, width=0.0) for name, look in shown.items()}  # no curve is drawn
-    order = f"pruned, from left to right: {', '.join(methods)}"
+    first = "pruned, from left to right" if len(methods) > 1 else "pruned"
+    order = f"{first}: {', '.join(methods)}"
+    seeds = int(cells["seed"].nunique())
+    bars = "bar: 95 % interval over seeds" if seeds > 1 else "one seed, no bars"
     left_out = not_drawn(len(there) - len(methods))
     grid = panels.PanelGrid(
         f"Test error, trained to the end and stopped early: {panels.place_of(found, settings)}",
-        len(groups), 1, shown, [order, "bar: 95 % interval over seeds", left_out], height=2.5,
+        len(groups), 1, shown, [order, bars, left_out], height=2.5,
         width=None if panels.narrow() else style.PAGE_WIDTH,
     )  # fmt: skip
     for axes, group in zip(grid.panels.flat, groups, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from prunebench.experiment import foreign_code
@@ -25,7 +26,7 @@ from prunebench.reproduce.submission.submission_findings import (
     concluded,
 )
 from prunebench.reproduce.submission.submission_folder import Submission
-from prunebench.reproduce.verify.compare_records import CONFIRMED
+from prunebench.reproduce.verify.compare_records import CONFIRMED, Compared
 from prunebench.reproduce.verify.compare_records import NOT_RUN as UNRUN
 from prunebench.reproduce.verify.recompute import needs, rerun, say_trusted
 from prunebench.reproduce.verify.stored_experiment import draw
@@ -136,6 +137,7 @@ def recomputed(
         PrunebenchError: the data of a task are not there, or a baseline cannot be computed here.
     """
     outcome = rerun(submission.stored, drawn(submission, sample, seed), data, trust_code)
+    outcome = replace(outcome, cells=tuple(_named_alike(submission, c) for c in outcome.cells))
     for compared in outcome.cells:
         told = f"{compared.verdict}: {compared.reason}".removesuffix(": ")
         yield SubmissionFinding(
@@ -147,3 +149,16 @@ def recomputed(
     found = {_OUTCOMES.get(compared.verdict, BROKEN) for compared in outcome.cells}
     worst = next(each for each in (BROKEN, NOT_RUN, PASSED) if each in found)
     yield SubmissionFinding(worst, "re-run", "", told)
+
+
+def _named_alike(submission: Submission, compared: Compared) -> Compared:
+    """Return a cell's verdict without the hash of settings where the place of a file changed it.
+
+    ``provenance`` has compared that hash with config.json, under the names that the author used.
+    """
+    methods = {method.name: method for method in submission.stored.experiment.methods}
+    method = methods.get(compared.cell.method)
+    if method is None or submission.as_written(method.settings()) == method.settings():
+        return compared
+    kept = tuple(item for item in compared.environment if item[0] != "config_hash")
+    return replace(compared, environment=kept)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from prunebench.errors import PrunebenchError, suggest
+from prunebench.experiment import absent_code
 from prunebench.experiment.strict_yaml import read_yaml
 from prunebench.reproduce.submission.plugins import file_of, renamed
 from prunebench.reproduce.submission.submission_folder import FORM, Form
@@ -42,6 +43,8 @@ def pack(results: Path, target: Path, form: Form) -> list[Path]:
     """
     if target.exists():
         raise PrunebenchError(f"{target} exists already: name a new folder")
+    if absent := absent_code.absent(read_yaml(Layout(results).config)):
+        raise PrunebenchError(f"{results}: a submission {absent_code.where_from(absent)}")
     stored = load(results)
     names = [method.name for method in stored.experiment.methods]
     if form.method not in names:

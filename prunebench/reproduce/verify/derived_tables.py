@@ -16,7 +16,7 @@ from typing import Any
 from prunebench.errors import PrunebenchError
 from prunebench.evaluation import long_tables
 from prunebench.evaluation.rows import Targets
-from prunebench.experiment import registry
+from prunebench.experiment import absent_code, registry
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.part_kinds import TaskKindTraits
 from prunebench.experiment.plan import Plan
@@ -35,6 +35,7 @@ from prunebench.storage.coordinates import Coordinates, coordinates_of_row
 from prunebench.storage.layout import RECORD, Layout
 from prunebench.storage.manifest import Manifest, removal
 from prunebench.storage.provenance import doubt
+from prunebench.text.numbers import plural
 
 _SHOWN = 20  # lines of a kind that people are shown
 Row = dict[str, Any]
@@ -82,12 +83,19 @@ class Derived:
         lines += _lines("not derived", self.not_derived)
         lines += [f"provenance: {self.mismatch}"] if self.mismatch else []
         verdict = "confirmed" if self.confirmed else "NOT confirmed"
-        said = f"{verdict}: {self.cells} rows and {self.tables} tables derived without training"
-        counts: dict[str, list[Any]] = {
-            "fields differ": self.differing, "tables differ": self.differing_tables,
-            "files are damaged": self.damaged, "are not derived": self.not_derived,
-        }  # fmt: skip
-        told = [f"{len(found)} {name}" for name, found in counts.items() if found]
+        derived = f"{plural(self.cells, 'row')} and {plural(self.tables, 'table')}"
+        said = f"{verdict}: {derived} derived without training"
+        differ, are = ("differs", "differ"), ("is", "are")
+        told = [
+            plural(len(found), noun, verb) + rest
+            for noun, verb, rest, found in (
+                ("field", differ, "", self.differing),
+                ("table", differ, "", self.differing_tables),
+                ("file", are, " damaged", self.damaged),
+                ("part", are, " not derived", self.not_derived),
+            )
+            if found
+        ]
         return "\n".join([*lines, ": ".join(filter(None, [said, ", ".join(told)]))])
 
 
@@ -128,6 +136,10 @@ def derive(folder: Path, trust_code: bool = False, rows_alone: bool = False) -> 
     else:
         found.not_derived.append(f"cells.csv: {folder} has no cells/, where predictions are stored")
     if rows_alone:
+        return found
+    if stored.absent:  # tables stand on all rows
+        names = dict.fromkeys(name for needed in stored.absent.values() for name in needed)
+        found.not_derived.append(f"tables/: {absent_code.where_from(list(names))}")
         return found
     with tempfile.TemporaryDirectory(prefix="prunebench-") as place:
         _compare_tables(stored, plan, list(rows.values()), Layout(Path(place)), found)
@@ -196,7 +208,7 @@ def _compare_rows(
                 told = str(cell), str(column), _shown(text), _shown(row[str(column)])
                 found.differing.append(Difference(*told))
     found.not_derived += [
-        f"{cell}: the configuration has no such cell"
+        f"{cell}: {stored.lacks(cell) or 'the configuration has no such cell'}"
         for cell in places
         if cell not in rows and cell not in failed
     ]

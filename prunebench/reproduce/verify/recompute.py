@@ -77,10 +77,12 @@ def rerun(
     plans = {
         cell: reduced(stored.experiment, cell, multiples.get(cell, 1), cell in in_float32)
         for cell in cells
+        if not stored.lacks(cell)
     }
-    code = {cell: foreign_code.of_experiment(plans[cell]) for cell in cells}
+    code = {cell: foreign_code.of_experiment(plan) for cell, plan in plans.items()}
     say_trusted(file for files in code.values() for file in files if trust_code)
-    left = {cell: needs(files) for cell, files in code.items() if files and not trust_code}
+    left = {cell: why for cell in cells if (why := stored.lacks(cell))}
+    left |= {cell: needs(files) for cell, files in code.items() if files and not trust_code}
     say_fetched(plans[cell] for cell in cells if cell not in left)
     ended: dict[Coordinates, str] = {}
     for task in dict.fromkeys(cell.task for cell in cells if cell not in left):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from prunebench.errors import PrunebenchError, suggest
-from prunebench.experiment import config
+from prunebench.experiment import absent_code, config, inheritance
 from prunebench.experiment.settings import Experiment, Report
 from prunebench.statistics.cells_table import read_text, typed
 from prunebench.storage import provenance
@@ -29,6 +29,13 @@ class Stored:
     raw: pd.DataFrame  # cells.csv, every field as text
     cells: pd.DataFrame  # the same rows, checked and typed
     provenance: dict[str, Any] | None  # provenance.json, where there is one
+    absent: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # of ``absent_code``
+
+    def lacks(self, cell: Coordinates) -> str:
+        """Return what a cell needs that is not here, and who has it; "" where it needs nothing."""
+        parts = ("tasks", cell.task), ("models", cell.model), ("methods", cell.method)
+        names = [name for part in parts for name in self.absent.get(part, ())]
+        return absent_code.where_from(list(dict.fromkeys(names))) if names else ""
 
     @property
     def rows(self) -> dict[Coordinates, int]:
@@ -63,20 +70,38 @@ class Stored:
 def load(folder: Path, experiment: Experiment | None = None) -> Stored:
     """Read ``config.json``, ``cells.csv`` and, where it is there, ``provenance.json``.
 
+    Tasks, models and methods of Python files that are not here are left out of its settings.
+
     Args:
         folder: the experiment's folder.
         experiment: its settings, where the caller has read them already.
 
     Raises:
-        PrunebenchError: a file is missing or damaged.
+        PrunebenchError: a file is missing or damaged, or nothing can do without the files that are
+            not here.
     """
     layout = Layout(folder)
     if not folder.is_dir():
         raise PrunebenchError(f"{folder} is no folder; it must hold config.json and cells.csv")
-    experiment = config.load(layout.config) if experiment is None else experiment
+    absent: dict[tuple[str, str], list[str]] = {}
+    if experiment is None:
+        experiment, absent = _present(layout.config)
     raw = read_text(layout.cells_csv, "; run the grid first")
     cells = typed(raw, str(layout.cells_csv))
-    return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance))
+    return Stored(folder, experiment, raw, cells, provenance.read(layout.provenance), absent)
+
+
+def _present(path: Path) -> tuple[Experiment, dict[tuple[str, str], list[str]]]:
+    """Read settings as far as the files that they name are here, and which are not."""
+    value = inheritance.read(path).value
+    if not isinstance(value, dict):
+        return config.parse(value, str(path)), {}
+    found = absent_code.present(value)
+    for kind, name in found.absent:
+        if not found.value[kind]:  # nothing is left to look at
+            told = absent_code.where_from(found.absent[kind, name])
+            raise PrunebenchError(f"{path}: {kind}: {name}: {told}")
+    return config.parse(found.value, str(path)), found.absent
 
 
 def chosen(

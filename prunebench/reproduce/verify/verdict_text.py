@@ -18,6 +18,7 @@ from prunebench.reproduce.verify.compare_records import (
     Compared,
 )
 from prunebench.reproduce.verify.recompute import Outcome
+from prunebench.text.numbers import plural
 
 _SHORT = 12  # of a hash's 64 digits
 _MANY = 6  # columns that a line names
@@ -46,7 +47,7 @@ def summary(outcome: Outcome) -> str:
     told = told or "nothing was computed again"
     if outcome.mismatch:
         told = f"{told}; provenance.json is of other files"
-    return f"{verdict}: {outcome.drawn} drawn, with their baselines {count} cells: {told}"
+    return f"{verdict}: {outcome.drawn} drawn, with their baselines {plural(count, 'cell')}: {told}"
 
 
 def environment(outcome: Outcome) -> list[tuple[str, str, str]]:

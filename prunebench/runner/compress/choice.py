@@ -33,7 +33,7 @@ from prunebench.storage.layout import FACTS, PREDICTIONS, TARGETS
 from prunebench.storage.records import DENSE, OK
 from prunebench.tasks.predictions import Floats
 from prunebench.tasks.task_kind import stored_kind
-from prunebench.text.numbers import number, percent
+from prunebench.text.numbers import number, percent, plural
 
 # how far above a budget a measured share may lie: a filter more or less, and times that vary
 SLACK = {"weights": 0.005, "macs": 0.005, "latency": 0.05}
@@ -147,8 +147,9 @@ def by_tolerance(plan: Plan, table: pd.DataFrame, points: float) -> Choice:
         )
     taken = min(shown, key=lambda row: (row["kept_macs"], row["params_shrunk"], row["val_error"]))
     first = (
-        f"Taken: the fewest MACs among the networks shown to err at most {points:g} points more"
-        f" than dense, with confidence {percent(1 - ALPHA)} over {len(methods)} methods."
+        "Taken: the fewest MACs among the networks shown to err at most"
+        f" {plural(points, 'point')} more than dense, with confidence {percent(1 - ALPHA)} over"
+        f" {plural(len(methods), 'method')}."
     )
     return _chosen(plan, taken, (first, *reasons))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,14 @@ from prunebench.runner.compress.beside_control import beside_control
 from prunebench.runner.compress.enough_samples import check_samples
 from prunebench.runner.compress.levels import kept_levels
 from prunebench.runner.compress.missed_budget import missed_budget
-from prunebench.runner.compress.onnx_times import fastest_channels, onnx_times, slower
+from prunebench.runner.compress.onnx_times import (
+    NO_DIFFERENCE,
+    eager_times,
+    faster_here,
+    fastest_channels,
+    onnx_times,
+    slower,
+)
 from prunebench.runner.compress.request import (
     DENSE_TUNED,
     METHODS,
@@ -176,10 +183,12 @@ def _carry_out(request: Request, folder: Path, cache: Path, again: str) -> Compr
         _asked_and_kept(request, chosen), (control.told,) if control.as_well else ()
     )
     phases.begin("export, each file verified in a fresh process, and the page")
-    main, beside, notes = _exported(chosen.cell, folder, data, multiple, about)
-    times = None if beside is None else onnx_times(chosen.cell, data, multiple)
-    facts = _before_after(dense, chosen, times)
+    times = onnx_times(chosen.cell, data, multiple)
+    main, beside, notes = _exported(chosen.cell, folder, data, multiple, about, times)
+    eager = eager_times(chosen.cell)
+    facts = _before_after(dense, chosen, eager, times)
     notes += slower(times, float(chosen.row["kept_macs"]))
+    notes += faster_here(eager, times)
     summary = _summary(chosen.cell, facts, control.short)
     tuned = tried[tried["method"] == DENSE_TUNED]
     first, reason = ((control.told,), ()) if control.as_well else ((), (control.told,))
@@ -333,7 +342,12 @@ def _check_outputs(network: nn.Module, inputs: torch.Tensor, data: TaskData, nam
 
 
 def _exported(
-    cell: Cell, folder: Path, data: Path, multiple: int, about: CardRemarks
+    cell: Cell,
+    folder: Path,
+    data: Path,
+    multiple: int,
+    about: CardRemarks,
+    times: tuple[Speed, Speed] | None,
 ) -> tuple[Export, Export | None, list[str]]:
     """Export the network; return the main export, that to ONNX, and what is to be said of them.
 
@@ -343,6 +357,7 @@ def _exported(
         data: the prepared data of its task.
         multiple: of channels that the network keeps as ONNX.
         about: what its cards say beside its record.
+        times: in ONNX Runtime, before and after.
     """
     notes: list[str] = []
     main = None
@@ -354,9 +369,10 @@ def _exported(
             notes.append(f"Not written as {kind}: {error}")
     if main is None:
         raise PrunebenchError("compress: the network cannot be exported: " + "; ".join(notes))
+    of_onnx = replace(about, speed=times or ())
     try:
         beside = export_cell(
-            cell, BESIDE, folder / BESIDE, data, shared=True, multiple=multiple, remarks=about
+            cell, BESIDE, folder / BESIDE, data, shared=True, multiple=multiple, remarks=of_onnx
         )
     except PrunebenchError as error:
         return main, None, [*notes, f"Not written as {BESIDE}: {error}"]
@@ -386,7 +402,10 @@ def _files(main: Export, beside: Export | None) -> dict[str, str]:
 
 
 def _before_after(
-    dense: pd.Series, chosen: choices.Choice, times: tuple[Speed, Speed] | None
+    dense: pd.Series,
+    chosen: choices.Choice,
+    eager: tuple[Speed, Speed] | None,
+    times: tuple[Speed, Speed] | None,
 ) -> dict[str, tuple[str, str, str]]:
     """Return what counts before and after, and what became of it."""
     row = chosen.row
@@ -396,16 +415,19 @@ def _before_after(
     if (found := choices.interval_of(chosen.cell)) is not None:
         rise, low, high = (number(value, 2, sign=True) for value in found)
         change = f"{rise} points, {percent(choices.LEVEL)} interval {low} to {high}"
-    onnx = {} if times is None else {"the same in ONNX Runtime": _milliseconds(*times)}
+    measured = {
+        f"{what} ({name}, {plural(own[0].threads, 'thread')}, batch {own[0].batch})": told
+        for what, name, own in (
+            ("time of one input", "PyTorch eager", eager),
+            ("the same", "ONNX Runtime", times),
+        )
+        if own is not None
+        for told in [_milliseconds(*own)]
+    }
     return {
         "weights": _counts(dense["params_total"], params),
         "MACs an input": _counts(dense["macs_dense"], left),
-        "time of one input": (
-            f"{number(float(row['latency_dense_ms']), 3)} ms",
-            f"{number(float(row['latency_ms']), 3)} ms",
-            _change(row["kept_latency"]),
-        ),
-        **onnx,
+        **measured,
         "test error": (
             percent(float(dense["test_error"])), percent(float(row["test_error"])), change
         ),
@@ -413,8 +435,15 @@ def _before_after(
 
 
 def _milliseconds(before: Speed, after: Speed) -> tuple[str, str, str]:
-    change = _change(after.median_ms / before.median_ms)
-    return f"{number(before.median_ms, 3)} ms", f"{number(after.median_ms, 3)} ms", change
+    """Return both medians, and their difference where the quartiles show one."""
+    differs = before.slower_than(after) or after.slower_than(before)
+    change = _change(after.median_ms / before.median_ms) if differs else NO_DIFFERENCE
+    return _median(before), _median(after), change
+
+
+def _median(speed: Speed) -> str:
+    median, low, high = (number(v, 3) for v in (speed.median_ms, speed.low_ms, speed.high_ms))
+    return f"{median} ms [{low}, {high}]"
 
 
 def _counts(before: float, after: float) -> tuple[str, str, str]:
@@ -446,19 +475,27 @@ def _warnings(tuned: pd.DataFrame, dense: pd.Series) -> list[str]:
         " training's."
     ]
     for _, row in tuned.iterrows():
-        rise = 100 * (float(row["val_error"]) - float(dense["val_error"]))
-        said.append(
-            "Nothing removed and fine-tuned as long, the dense network's validation error goes from"
-            f" {percent(float(dense['val_error']))} to {percent(float(row['val_error']))}"
-            f" ({number(rise, 2, sign=True)} points): so much is the training's, not pruning's."
-        )
+        before, after = float(dense["val_error"]), float(row["val_error"])
+        said.append(_of_training(before, after))
     return said
+
+
+def _of_training(before: float, after: float) -> str:
+    """Return what fine-tuning alone does to the dense network's validation error."""
+    first = "Nothing removed and fine-tuned as long, the dense network's validation error"
+    if percent(before) == percent(after):
+        return f"{first} stays at {percent(before)}: none of the difference is the training's."
+    rise = number(100 * (after - before), 2, sign=True)
+    return (
+        f"{first} goes from {percent(before)} to {percent(after)} ({rise} points): so much is the"
+        " training's, not pruning's."
+    )
 
 
 def _asked(request: Request) -> str:
     if request.budget is not None:
         return f"budget {request.budget}"
-    return f"at most {request.tolerance:g} points more error"
+    return f"at most {plural(request.tolerance, 'point')} more error"
 
 
 def _asked_and_kept(request: Request, chosen: choices.Choice) -> str:

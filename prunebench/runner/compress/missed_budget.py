@@ -10,6 +10,7 @@ from prunebench.experiment.part_kinds import Allocation
 from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Method
 from prunebench.report.compressed import UNITS
+from prunebench.runner.compress.choice import SLACK
 from prunebench.runner.compress.size_budget import Budget
 from prunebench.text.numbers import percent
 
@@ -19,7 +20,7 @@ _MET = 0.02  # how far an achieved sparsity may lie from the one that was asked
 
 
 def missed_budget(plan: Plan, table: pd.DataFrame, budget: Budget, finder: str) -> Iterator[str]:
-    """Yield a sentence for each method none of whose networks lies near the budget.
+    """Yield a sentence for each method none of whose networks lies near the budget and within it.
 
     Args:
         plan: of the search.
@@ -33,7 +34,12 @@ def missed_budget(plan: Plan, table: pd.DataFrame, budget: Budget, finder: str) 
     for name in sorted(candidates["method"].unique()):
         there = candidates[candidates["method"] == name]
         misses = (there[column].astype(float) - budget.share).abs()
-        if misses.min() <= FAR[budget.unit] * budget.share:
+        near = there[misses <= FAR[budget.unit] * budget.share]
+        meets = near[column] <= budget.share * (1 + SLACK[budget.unit])
+        if meets.any():
+            continue
+        if len(near):
+            yield _above(near.loc[near[column].idxmin()], column, budget)
             continue
         nearest = there.loc[misses.idxmin()]
         yield (
@@ -41,6 +47,16 @@ def missed_budget(plan: Plan, table: pd.DataFrame, budget: Budget, finder: str) 
             f" {percent(float(nearest[column]), 1)} of the {UNITS[budget.unit]}."
             f" {_why(methods[name], methods[finder], nearest)}"
         )
+
+
+def _above(row: pd.Series, column: str, budget: Budget) -> str:
+    """Return what to do for a method whose networks come near a budget from above alone."""
+    name = row["method"]
+    return (
+        f"{name} came near the budget, not within it: {percent(float(row[column]), 1)} of the"
+        f" {UNITS[budget.unit]}, at a validation error of {percent(float(row['val_error']))}. To"
+        f" find sparsities that fit it, name it first: --methods {name},random-filter."
+    )
 
 
 def _why(method: Method, finder: Method, row: pd.Series) -> str:

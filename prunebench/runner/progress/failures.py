@@ -18,6 +18,7 @@ from prunebench.runner.progress.time_left import Effort, efforts
 from prunebench.storage.files import require_plain
 from prunebench.storage.layout import LEFT_IN_CELLS
 from prunebench.storage.records import FAILED
+from prunebench.text.numbers import plural
 
 SHOWN = 12  # failures of a kind that people are shown
 # signs of a traceback, and of a message in it; one of somebody's own code may have millions
@@ -178,7 +179,7 @@ def _cell_lines(plan: Plan) -> Iterator[str]:
         count = sum(each.count for each in found)
         task, regime, model, seed = found[0].first.baseline.key
         others = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        many = f"{count} cells" if count > 1 else "1 cell"
+        many = plural(count, "cell")
         log = f"; log: {found[0].log}" if found[0].log else ""
         where = f"{task}/{regime}/{model}/seed {seed}{others}"
         lines.append((count, f"{where}: {method} ({many}): {message}{log}"))

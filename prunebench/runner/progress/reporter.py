@@ -13,6 +13,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.runner.progress.time_left import Effort, Rates, efforts, seconds_of_pages
 from prunebench.runner.progress.whole import following, job_name, noted, step_name
 from prunebench.text import progress_bars
+from prunebench.text.numbers import plural
 
 _LOOK = 2.0  # seconds between two looks of the bar at the files, at least
 
@@ -96,6 +97,10 @@ class Progress:
             said = f" (about {duration(seconds)} left)" if round(seconds) else ""
         self._say(f"{name}{said}", beside_bar=name not in pages)
 
+    def begins(self, what: str) -> None:
+        """Print that something which follows training begins, with what is done so far."""
+        self._say(f"next: {what}", beside_bar=True)
+
     def _say(self, line: str, beside_bar: bool) -> None:
         # the bar of a terminal counts, and two counters would differ between two looks
         count = "" if beside_bar and progress_bars.shown() else f"[{self.done}/{self.total}] "
@@ -131,6 +136,10 @@ class JobsInTurn:
         self.plan, self.kind = plan, kind
         self._total, self._over = len(plan.jobs[kind]), 0
         self._start = time.monotonic()
+
+    def begin(self) -> None:
+        """Print that jobs of this kind begin: a long one says nothing until it is done."""
+        Progress(self.plan).begins(f"{self.kind}, {plural(self._total, 'job')}")
 
     def job(self, name: str) -> None:
         """Print that a job is done."""

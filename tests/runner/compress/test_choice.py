@@ -199,6 +199,11 @@ def test_a_method_far_from_the_budget_is_explained(search: Search) -> None:
     filled(search, {"l1-filter": [0.05, 0.07, 0.08], "fpgm": [0.05, 0.06, 0.09]})
     table, budget = search.table, Budget("macs", 0.36)  # what 0.4 keeps
     assert list(missed_budget(search.plan, table, budget, "l1-filter")) == []
+    table.loc[table["method"] == "fpgm", "kept_macs"] = [0.9, 0.6, 0.37]  # 3 % above it
+    [said] = missed_budget(search.plan, table, budget, "l1-filter")
+    assert said.startswith("fpgm came near the budget, not within it: 37 % of the MACs, at a")
+    assert "validation error of 9 %" in said
+    assert "--methods fpgm,random-filter" in said
     table.loc[table["method"] == "fpgm", "kept_macs"] = [0.9, 0.8, 0.7]
     [said] = missed_budget(search.plan, table, budget, "l1-filter")
     assert said.startswith("fpgm is not near the budget")

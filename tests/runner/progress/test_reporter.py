@@ -117,6 +117,16 @@ def test_one_counter_goes_from_the_first_cell_to_the_last_page(
     assert Progress(plan).done <= total - 3
 
 
+def test_a_kind_of_jobs_is_announced_with_the_same_counter(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(plan)
+    progress, count = Progress(plan), len(plan.jobs["probes"])
+    JobsInTurn(plan, "probes").begin()
+    said = f"[{progress.cells}/{progress.total}] next: probes, {count} job{'s' * (count > 1)}"
+    assert capsys.readouterr().err.splitlines() == [said]
+
+
 def test_jobs_say_how_long_the_rest_of_their_kind_takes(
     plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
