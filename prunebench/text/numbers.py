@@ -64,8 +64,8 @@ def error_interval(low: float, high: float, digits: int = 1) -> str:
         high: the upper end, a fraction.
         digits: digits after the point.
     """
-    ends = (100 * min(max(end, 0.0), 1.0) for end in (low, high))
-    return interval(*ends, digits, sign=False)
+    low, high = (100 * min(max(end, 0.0), 1.0) for end in (low, high))
+    return interval(low, high, digits, sign=False)
 
 
 def percent(fraction: float, digits: int = 2) -> str:

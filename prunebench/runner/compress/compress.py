@@ -493,7 +493,7 @@ def _of_training(before: float, after: float) -> str:
 
 
 def _asked(request: Request) -> str:
-    if request.budget is not None:
+    if request.tolerance is None:
         return f"budget {request.budget}"
     return f"at most {plural(request.tolerance, 'point')} more error"
 
