@@ -167,10 +167,16 @@ def counted(plan: Any, name: str) -> None:
         name: the job, as ``progress.whole`` calls it.
     """
     from prunebench.runner.progress import Progress
+
+    if in_workflow():
+        Progress(plan).follows(name)
+
+
+def in_workflow() -> bool:
+    """Return whether a workflow has started this process."""
     from prunebench.runner.watched import SUPERVISOR
 
-    if os.environ.get(SUPERVISOR):
-        Progress(plan).follows(name)
+    return bool(os.environ.get(SUPERVISOR))
 
 
 def cells_of(results: Path) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from prunebench.cli.app import (
     example,
     files,
     guide,
+    in_workflow,
     plan_of,
     write,
 )
@@ -117,7 +118,7 @@ def remake(results: Results, trust_code: TrustCode = False) -> None:
 def _counted(layout: Layout, step: str) -> None:
     from prunebench.runner.progress.whole import step_name
 
-    if layout.config.is_file():
+    if in_workflow() and layout.config.is_file():
         counted(plan_of(layout.config), step_name(step))
 
 

@@ -141,7 +141,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, near: str) -> No
         ("tasks.0.source", "digit", "unknown source 'digit'; did you mean 'digits'?"),
         ("tasks.0.path", "no/such", "tasks: digits: path 'no/such' does not exist"),
         ("tasks.0.path", "x" * 5000, "does not exist"),
-        ("tasks.0.path", "a\0b", "does not exist"),
+        ("tasks.0.path", "a\0b", "holds a zero byte"),
         ("prunable", {"exclude": "*"}, "prunable.exclude: must be a list, e.g. ['*']"),
     ],
 )  # fmt: skip

@@ -155,7 +155,7 @@ def test_the_description_tells_question_grid_leaderboard_and_places(results: Pat
         "- **Tasks** 1: digits", "- **Seeds** 2: 0, 1", "- **Sparsities** 50 %, 93.75 %",
         "- **Baselines** 2", "- **Cells** 10: 10 ok",
         "| 1&emsp; | imp&emsp; | weight&emsp; | -1.25&emsp; |", "| digits · noisy-40 · test_resnet",
-        "- `leaderboard.html`: the whole leaderboard, to sort and filter", "- `figures/`: 1 files",
+        "- `leaderboard.html`: the whole leaderboard, to sort and filter", "- `figures/`: 1 file",
         "`results/smoke/`",
     ):  # fmt: skip
         assert line in text, line

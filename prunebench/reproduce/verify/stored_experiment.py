@@ -33,7 +33,10 @@ class Stored:
 
     def lacks(self, cell: Coordinates) -> str:
         """Return what a cell needs that is not here, and who has it; "" where it needs nothing."""
-        parts = ("tasks", cell.task), ("models", cell.model), ("methods", cell.method)
+        parts = [("tasks", cell.task), ("models", cell.model), ("methods", cell.method)]
+        of_cell = next((m for m in self.experiment.methods if m.name == cell.method), None)
+        if of_cell is not None and of_cell.budget == "longest":  # that of any method
+            parts += [part for part in self.absent if part[0] == "methods"]
         names = [name for part in parts for name in self.absent.get(part, ())]
         return absent_code.where_from(list(dict.fromkeys(names))) if names else ""
 

@@ -40,6 +40,8 @@ def test_scores_are_a_naive_sum(training: dict, monkeypatch: pytest.MonkeyPatch)
 
     def scored(view):
         found = score(view)
+        if not sums:  # before it trains: can so many weights go?
+            return found
         for name, value in found.scores.items():
             torch.testing.assert_close(value, sums[name], rtol=1e-4, atol=1e-6)
         before.append(view.within)

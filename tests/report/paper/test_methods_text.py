@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
     assert "34 epochs (fine-tuning: 12) in batches of 50" in said["Training"]
     assert "8 seeds" in said["Training"]
     for method in inputs.experiment.methods:
-        assert f"{method.name}: " in said["Pruning"]
+        assert re.search(rf"\b{method.name}( \[@[^]]+\])?: ", said["Pruning"])
         assert set(citations.keys(method.paper)) <= set(citations.cited(said["Pruning"]))
     assert "50 %, 75 %, 89 % and 95 %" in said["Pruning"]
     pruned = inputs.cells[inputs.cells["sparsity"] > 0]["compression_ratio"]
