@@ -67,7 +67,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     deterministic = torch.are_deterministic_algorithms_enabled()
     pipeline.run(Plan(config.parse(SMALL), folder / "results"), folder / "data")
-    write_text(folder / "results/x/workflow/Snakefile", "rule all:\n")  # as where that ran it
+    # as where that ran it; where this process knows Snakemake it has been kept
+    if not (snakefile := folder / "results/x/workflow/Snakefile").exists():
+        write_text(snakefile, "rule all:\n")
     torch.use_deterministic_algorithms(deterministic)
     return folder / "results" / "x"
 
