@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +61,6 @@ def analyse(
         for path in analysed_table.write(found, output):
             print(f"wrote {path}", file=sys.stderr)
     if as_json:
-        give(json.loads(analysed_table.as_json(found)))
+        give(analysed_table.document(found))
     else:
         print(analysed_table.text(found))

@@ -174,14 +174,14 @@ def text(found: AnalysedTable) -> str:
     return "\n".join([sentences, "", *shown])
 
 
-def as_json(found: AnalysedTable) -> str:
-    """Return all columns of the scores as JSON, an object a method; unknown values are null."""
+def document(found: AnalysedTable) -> dict[str, Any]:
+    """Return what JSON tells: all columns of the scores, an object a method; unknown is None."""
     rows: list[dict[str, Any]] = json.loads(found.scores.to_json(orient="records"))
     about = {
         "baseline": found.baseline, "reference": found.reference,
         "equivalence": found.equivalence, "caption": caption(found),
     }  # fmt: skip
-    return json.dumps({**about, "scores": rows}, indent=1, ensure_ascii=False)
+    return {**about, "scores": rows}
 
 
 def write(found: AnalysedTable, folder: Path) -> list[Path]:

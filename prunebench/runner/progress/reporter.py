@@ -133,20 +133,22 @@ class JobsInTurn:
     """Lines of the jobs of a kind that follow training, with the time that the rest may take."""
 
     def __init__(self, plan: Plan, kind: str) -> None:
-        self.plan, self.kind = plan, kind
+        self.kind = kind
+        self._progress = Progress(plan)  # once: it looks at every cell of the grid
         self._total, self._over = len(plan.jobs[kind]), 0
         self._start = time.monotonic()
 
     def begin(self) -> None:
         """Print that jobs of this kind begin: a long one says nothing until it is done."""
-        Progress(self.plan).begins(f"{self.kind}, {plural(self._total, 'job')}")
+        self._progress.begins(f"{self.kind}, {plural(self._total, 'job')}")
 
     def job(self, name: str) -> None:
         """Print that a job is done."""
         self._over += 1
         left = (time.monotonic() - self._start) / self._over * (self._total - self._over)
         said = f" (about {duration(left)} of {self.kind} left)" if round(left) else ""
-        Progress(self.plan).follows(job_name(self.kind, name), said)
+        self._progress.scan()
+        self._progress.follows(job_name(self.kind, name), said)
 
 
 @contextmanager

@@ -43,11 +43,6 @@ class Effort:
         """Samples seen in training, by which the time of like cells grows."""
         return self.epochs * self.samples
 
-    @property
-    def done(self) -> bool:
-        """Whether the cell's record is there, also one that says it failed."""
-        return (self.cell.folder / RECORD).exists()
-
 
 def samples_of(baseline: Baseline) -> float:
     """Return about how many samples an epoch of a baseline has."""
