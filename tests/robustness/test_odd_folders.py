@@ -107,13 +107,18 @@ def test_every_command_works_in_a_folder_of_any_name(
     assert not list(tmp_path.rglob(f"*{SPRUNG}"))
 
 
+def copied_here(finished: Path, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy the experiment, and work beside the copy."""
+    shutil.copytree(finished, to, copy_function=shutil.copy2)
+    monkeypatch.chdir(to.parent)
+
+
 @pytest.mark.parametrize("name", ["http:x", "https:", "file:", "s3:x", "~root", "~", "$HOME"])
 def test_a_relative_name_is_no_address_and_no_home(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """pandas would fetch the first, and look in somebody's home for the others."""
-    shutil.copytree(finished, tmp_path / name, copy_function=shutil.copy2)
-    monkeypatch.chdir(tmp_path)
+    copied_here(finished, tmp_path / name, monkeypatch)
     for command in ("summary", "tables", "status"):
         done = invoke(command, name)
         assert done.exit_code == 0, (command, done.output, done.exception)
@@ -123,8 +128,7 @@ def test_a_relative_name_is_no_address_and_no_home(
 def test_a_name_that_begins_with_a_dash_is_an_option_unless_it_stands_behind_two(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    shutil.copytree(finished, tmp_path / name, copy_function=shutil.copy2)
-    monkeypatch.chdir(tmp_path)
+    copied_here(finished, tmp_path / name, monkeypatch)
     for command in ("status", "summary", "check-files"):
         assert invoke(command, name).exit_code == 2
         assert invoke(command, "--", name).exit_code == 0
