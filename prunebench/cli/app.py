@@ -63,6 +63,8 @@ class GroupedCommands(TyperGroup):
             try:
                 return super().invoke(ctx)
             except SystemExit as error:  # typer's own Exit is none
+                if isinstance(error.__context__, BrokenPipeError):  # rich's end of a closed pipe
+                    raise
                 raise PrunebenchError(
                     "code of your own that the command runs ended the process (sys.exit): the"
                     " command is not done"

@@ -60,6 +60,17 @@ def test_a_command_that_code_of_ones_own_ends_is_not_done(
     assert "ended the process (sys.exit): the command is not done" in told
 
 
+def test_a_reader_that_has_seen_enough_of_the_help_is_no_fault() -> None:
+    helped = subprocess.Popen(
+        [sys.executable, "-m", "prunebench", "check", "--help"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert helped.stdout is not None
+    helped.stdout.close()  # as head does
+    _, said = helped.communicate()
+    assert said == ""
+
+
 @pytest.fixture
 def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration in an empty working directory."""
