@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from prunebench.errors import Refused
 from prunebench.experiment.part_kinds import Criterion
 from prunebench.experiment.settings import Method, Model
 from prunebench.pruning.api import prune
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.layers import prunable_layers
 from prunebench.pruning.masks import Masks
 from prunebench.tasks.network_facts import NetworkFacts
@@ -132,7 +132,7 @@ def _check(method: Method, name: str, made: ModelAndBatches) -> Iterator[CheckRe
     dense, batches = made
 
     def pruned(sparsity: float, seed: int = 0) -> tuple[nn.Module, Masks]:
-        model = deepcopy(dense)
+        model = copied(dense)
         plain = method.model_dump(exclude={"name", "description", "paper"}, exclude_none=True)
         return model, prune(model, plain, sparsity, batches=batches, seed=seed)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from prunebench.errors import PrunebenchError, Refused
 from prunebench.experiment.part_kinds import Recovery
 from prunebench.experiment.settings import Method, Prunable, Training
 from prunebench.pruning import compose
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.masks import Masks, Search, apply
 from prunebench.pruning.modes import batch_norms
 from prunebench.pruning.view import Compensated, Scores, Stopwatch, View
@@ -215,7 +215,7 @@ class Curve:
             Refused: most of what they keep was drawn among equal scores.
         """
 
-        view = self.view(deepcopy(model))
+        view = self.view(copied(model))
 
         def look(masks: Masks | None) -> View:
             return view if masks is None else view.pruned(masks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from prunebench.experiment.part_kinds import Pattern
 from prunebench.experiment.settings import Method
 from prunebench.pruning import compose
 from prunebench.pruning.curve import Cost, Curve, Finished, Pruned
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.masks import collapsed, search_of, tied_share
 from prunebench.runner.baselines import rewind_file
 from prunebench.runner.device import named_operations
@@ -107,7 +107,7 @@ def curve_of(
     initial = job.build(baseline)
 
     def build() -> nn.Module:
-        return deepcopy(initial)
+        return copied(initial)
 
     def build_anew(seed: int) -> nn.Module:
         width = baseline.regime.width

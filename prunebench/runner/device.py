@@ -56,6 +56,8 @@ def set_up(compute: Compute) -> torch.device:
     # it would also write NaN into all new memory, to show reads of what was never written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # of weights that a functional call hands to a recurrent layer, which are in many pieces
+    warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
     return device
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Task
 from prunebench.experiment.training_gate import loss_fall
 from prunebench.pruning.curve import Cost
+from prunebench.pruning.held_networks import copied
 from prunebench.pruning.layers import Layers, sort_layers
 from prunebench.pruning.masks import Masks
 from prunebench.runner.device import set_up
@@ -202,7 +202,7 @@ class JobContext:
         """
         if run.stopped is None or run.stopped.epoch == run.last_epoch:
             return {}
-        earlier = deepcopy(model)
+        earlier = copied(model)
         earlier.load_state_dict(run.stopped.state)
         found = self.predictions(earlier, samples)
         return {f"{STOPPED}{split}": stored for split, stored in found.items()}

@@ -129,10 +129,23 @@ def test_the_network_in_a_wrapper_is_pruned(depth: int) -> None:
     assert unwrapped(model)[1] == prefix
     masks = prunebench.prune(model, "l1-filter", 0.5, example=IMAGES)
     assert set(masks) <= set(dict(model.named_parameters()))
-    torch.testing.assert_close(masks, {f"{prefix}{n}": m for n, m in expected.items()})
+    there = {name: mask.cpu() for name, mask in masks.items()}  # DataParallel moves to GPUs
+    torch.testing.assert_close(there, {f"{prefix}{n}": m for n, m in expected.items()})
     found = prunebench.shrink(model, masks, IMAGES)
     assert found.removed == prunebench.shrink(plain, expected, IMAGES).removed != ()
     assert prunebench.shrink(model, expected, IMAGES).removed == found.removed
     for pattern in ("0", f"{prefix}0.weight"):
         masks = prunebench.prune(model, "magnitude", 0.5, prunable={"exclude": [pattern]})
         assert list(masks) == [f"{prefix}2.weight"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_copied_recurrent_layer_lies_in_one_piece_of_a_gpus_memory() -> None:
+    layer = nn.LSTM(4, 8, batch_first=True).cuda()
+    given = torch.randn(2, 3, 4, device="cuda")
+    with pytest.warns(UserWarning, match="single contiguous chunk"):
+        deepcopy(layer)(given)  # what is guarded against
+    there = copied(layer)
+    starts = {weight.untyped_storage().data_ptr() for weight in there.parameters()}
+    assert len(starts) == 1
+    torch.testing.assert_close(there(given)[0], layer(given)[0])

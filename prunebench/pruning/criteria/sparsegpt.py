@@ -14,6 +14,7 @@ from prunebench.experiment.registry import criterion
 from prunebench.pruning.allocation import quotas
 from prunebench.pruning.criteria._functional import MEMORY, sample_count
 from prunebench.pruning.criteria._layer_inputs import change_in_order, input_sums, matrix
+from prunebench.pruning.held_networks import compact
 from prunebench.pruning.layers import Layer
 from prunebench.pruning.masks import Masks
 from prunebench.pruning.view import Choice, Compensated, Swept, View
@@ -158,6 +159,7 @@ def _in_order(
     copies: dict[int, Any] = {}
     pruned = copy(view)
     pruned.model = deepcopy(view.model, copies)
+    compact(pruned.model)
     pruned.layers = {
         name: Layer(name, copies[id(layer.module)], layer.parameter)
         for name, layer in view.layers.items()
