@@ -7,6 +7,7 @@ this machine.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -119,7 +120,10 @@ def _convert(layer: nn.Linear) -> bool:
     if not is_two_four(layer.weight):
         return False
     try:
-        sparse = torch.sparse.to_sparse_semi_structured(layer.weight.detach().contiguous())
+        with warnings.catch_warnings():
+            # what it warns of is true of this engine wherever it is chosen
+            warnings.filterwarnings("ignore", "The PyTorch API of SparseSemiStructuredTensor")
+            sparse = torch.sparse.to_sparse_semi_structured(layer.weight.detach().contiguous())
     except (RuntimeError, ValueError):  # a shape that the kernels do not take
         return False
     layer.weight = nn.Parameter(cast(Tensor, sparse), requires_grad=False)
