@@ -73,11 +73,11 @@ def run(config: Config, data: Data = DATA) -> None:
         write_it(results)
         Progress(plan).follows(step_name(step))
     summary(results)
-    print(
-        f"Nothing was exported to {', '.join(plan.experiment.tracking)}:"
-        f" python -m prunebench track {results} does it.",
-        file=sys.stderr,
-    )
+    if wanted := ", ".join(plan.experiment.tracking):
+        print(
+            f"Nothing was exported to {wanted}: python -m prunebench track {results} does it.",
+            file=sys.stderr,
+        )
     if failed := failures.wholly_failed(plan):
         print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
