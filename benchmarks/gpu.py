@@ -1,10 +1,11 @@
 """What a GPU gives: training beside a bare step, several trainings on one GPU, and 2:4 latency.
 
-    PYTHONPATH=. python benchmarks/gpu.py --minutes 9 --into gpu.json --cifar10 data --airbench DIR
+    PYTHONPATH=. python benchmarks/gpu.py --minutes 9 --into gpu.json --cifar10 data --airbench FILE
 
 Run by hand on a machine with a GPU. It ends within the minutes: what no time is left for is named.
-``--cifar10`` is the folder of ``cifar-10-batches-py``, ``--airbench`` a checkout of
-KellerJordan/cifar10-airbench, of which no code is here; without them these parts are named, too.
+``--cifar10`` is the folder of ``cifar-10-batches-py``, or of Hugging Face's Parquet files;
+``--airbench`` is legacy/airbench94.py of KellerJordan/cifar10-airbench, which trains on the same
+images (no code of it is here). Without them these parts are named, too.
 ``--dry`` goes the same ways on a CPU, with sizes that take seconds and times that say nothing.
 """
 
@@ -16,10 +17,12 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +34,18 @@ from benchmarks.bfloat16 import noise, scaled
 from benchmarks.paired_times import ratio
 from benchmarks.training_throughput import seconds
 from prunebench.compression import engines
-from prunebench.errors import Refused
-from prunebench.experiment.settings import Augmentation, Model, Training
+from prunebench.errors import PrunebenchError
+from prunebench.experiment.settings import Augmentation, Model, Task, Training
 from prunebench.pruning.api import prune
 from prunebench.tasks.kinds.classification import Classification
 from prunebench.tasks.network_facts import NetworkFacts
+from prunebench.tasks.sources import parquet, torchvision
 from prunebench.training import models
 from prunebench.training.loop import Samples, constant, learning_rate, predict, train
 from prunebench.training.optimizers import optimizer_of
 
 WANTED = 0.06  # error on CIFAR-10: airbench's 94 %
+AIRBENCH = 120  # seconds at most for its 25 trainings
 Row = dict[str, Any]  # one finding, as it is printed and stored
 
 
@@ -56,6 +61,7 @@ class Sizes:
     steps: int  # of a training
     pairs: int
     at_once: tuple[int, ...]  # trainings on the device
+    rounds: int  # epochs of each of them
     compiled: bool
     transformer: dict[str, Any]  # arguments of timm's, for 2:4
     repeats: int  # of a forward pass
@@ -63,11 +69,11 @@ class Sizes:
 
 GPU = Sizes(
     torch.device("cuda"), torch.bfloat16, (Model(name="resnet18", stem="small"),
-    Model(name="resnet20"), Model(name="seed-cnn")), 32, 512, 40, 5, (1, 2, 4, 8), True,
+    Model(name="resnet20"), Model(name="seed-cnn")), 32, 512, 40, 5, (1, 4, 8), 20, True,
     {"model_name": "vit_base_patch16_224"}, 30,
 )  # fmt: skip
 DRY = Sizes(
-    torch.device("cpu"), None, (Model(name="seed-cnn"),), 8, 4, 2, 1, (1,), False,
+    torch.device("cpu"), None, (Model(name="seed-cnn"),), 8, 4, 2, 1, (1,), 1, False,
     {"model_name": "vit_tiny_patch16_224", "img_size": 32, "depth": 1}, 1,
 )  # fmt: skip
 
@@ -168,9 +174,10 @@ def together(settings: Model, count: int, sizes: Sizes, dry: bool) -> list[Row]:
     command = [sys.executable, __file__, "--worker", settings.model_dump_json()]
     command += ["--dry"] if dry else []
     folder = Path(__file__).resolve().parents[1]
+    paths = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     workers = [
         subprocess.Popen(
-            command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, text=True,
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         for _ in range(count)
@@ -195,7 +202,7 @@ def together(settings: Model, count: int, sizes: Sizes, dry: bool) -> list[Row]:
         for worker in workers:
             worker.kill()
             worker.communicate()
-    images = count * sizes.batch * sizes.steps
+    images = count * sizes.batch * sizes.steps * sizes.rounds
     return [{
         "part": "at once", "of": settings.name, "trainings": count,
         "images per second": images / longest,
@@ -203,27 +210,48 @@ def together(settings: Model, count: int, sizes: Sizes, dry: bool) -> list[Row]:
 
 
 def work(settings: Model, sizes: Sizes) -> None:
-    """Train once to warm up, say so, and once more, timed, when told to go."""
+    """Train once to warm up, say so, and some more, timed, when told to go."""
     data, model = samples(sizes), network(settings, sizes)
     loop(model, data, sizes)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(seconds(lambda: loop(model, data, sizes), sizes.device), flush=True)
+
+    def again() -> None:
+        for _ in range(sizes.rounds):
+            loop(model, data, sizes)
+
+    print(seconds(again, sizes.device), flush=True)
+
+
+@cache
+def cifar10(folder: Path) -> tuple[list[Tensor], list[Tensor]]:
+    """Read the images, uint8 [N, 32, 32, 3], and labels [N] of training and of test.
+
+    Raises:
+        PrunebenchError: the data are not there.
+    """
+    if (folder / "cifar-10-batches-py").is_dir():
+        task = Task(name="cifar10", source="torchvision", dataset="CIFAR10", path=str(folder))
+        raw = torchvision.read(task, folder)
+    else:
+        raw = parquet.read(Task(name="cifar10", source="parquet", path=str(folder)), folder)
+    splits = raw.splits()
+    parts = [splits["train"], splits["test"]]
+    return (
+        [torch.from_numpy(one.inputs) for one in parts],
+        [torch.from_numpy(one.targets) for one in parts],
+    )
 
 
 def to_94(folder: Path, sizes: Sizes, epochs: int = 24) -> list[Row]:
     """Train a ResNet-18 on CIFAR-10 by the suite's loop; seconds until 94 %, evaluation left out.
 
     Raises:
-        RuntimeError: the data are not there.
+        PrunebenchError: the data are not there.
     """
-    from torchvision.datasets import CIFAR10
-
-    parts = [CIFAR10(str(folder), train=part, download=False) for part in (True, False)]
-    images, labels = (
-        [torch.from_numpy(one.data).permute(0, 3, 1, 2).to(sizes.device) for one in parts],
-        [torch.tensor(one.targets).to(sizes.device) for one in parts],
-    )
+    read, classes = cifar10(folder)
+    images = [one.permute(0, 3, 1, 2).contiguous().to(sizes.device) for one in read]
+    labels = [one.to(sizes.device) for one in classes]
     kind = Classification({"names": [str(label) for label in range(10)]})
     data = Samples(
         images[0], labels[0], images[1][:1], labels[1][:1], kind, scaled,
@@ -254,16 +282,30 @@ def to_94(folder: Path, sizes: Sizes, epochs: int = 24) -> list[Row]:
     }]  # fmt: skip
 
 
-def airbench(checkout: Path, left: float) -> list[Row]:
-    """Run airbench's own program; what it says last, and its wall seconds."""
-    begun = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "airbench94.py"], cwd=checkout, capture_output=True, text=True,
-        timeout=left,
-    )  # fmt: skip
-    said = (done.stdout or done.stderr).strip().splitlines()[-3:]
-    took = time.perf_counter() - begun
-    return [{"part": "airbench", "status": done.returncode, "seconds": took, "says": said}]
+def airbench(script: Path, folder: Path, left: float) -> list[Row]:
+    """Run airbench's own program on the same images; what it says last, and its wall seconds."""
+    read, classes = cifar10(folder)
+    with tempfile.TemporaryDirectory() as place:
+        held = Path(place) / "cifar10"
+        held.mkdir()
+        for name, images, labels in zip(("train", "test"), read, classes, strict=True):
+            whole = {"images": images, "labels": labels, "classes": [str(i) for i in range(10)]}
+            torch.save(whole, held / f"{name}.pt")  # as its own loader keeps them
+        begun = time.perf_counter()
+        try:
+            done = subprocess.run(
+                [sys.executable, str(script.resolve())], cwd=place, capture_output=True, text=True,
+                timeout=left,
+            )  # fmt: skip
+            status, said = str(done.returncode), done.stdout if done.stdout else done.stderr
+        except subprocess.TimeoutExpired as error:
+            status, said = "ran out of time", (error.stdout or b"").decode()
+        took = time.perf_counter() - begun
+    ends = [line for line in said.splitlines() if " eval " in line]
+    return [{
+        "part": "airbench", "status": status, "seconds": took, "trainings": len(ends),
+        "says": [*ends[-2:], *said.strip().splitlines()[-2:]],
+    }]  # fmt: skip
 
 
 def two_four(sizes: Sizes) -> list[Row]:
@@ -316,18 +358,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if sizes.device.type == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU; --dry goes the same ways without")
     end = time.monotonic() + 60 * given.minutes
-    small = sizes.networks[-1]
+    small = sizes.networks[-2:]
     # the most wanted first: time may run out
     parts: list[tuple[str, Callable[[], list[Row]] | str]] = [
         *((f"throughput {one.name}", lambda one=one: throughput(one, sizes))
           for one in sizes.networks),
-        *((f"{count} at once", lambda count=count: together(small, count, sizes, given.dry))
-          for count in sizes.at_once),
         ("2:4", lambda: two_four(sizes)),
         ("CIFAR-10 to 94 %", (lambda: to_94(given.cifar10, sizes)) if given.cifar10
          else "no --cifar10 given"),
-        ("airbench", (lambda: airbench(given.airbench, end - time.monotonic()))
-         if given.airbench else "no --airbench given"),
+        ("airbench",
+         (lambda: airbench(given.airbench, given.cifar10, min(AIRBENCH, end - time.monotonic())))
+         if given.airbench and given.cifar10 else "no --airbench and --cifar10 given"),
+        *((f"{count} {one.name} at once",
+           lambda one=one, count=count: together(one, count, sizes, given.dry))
+          for one in small for count in sizes.at_once),
     ]  # fmt: skip
     device = torch.cuda.get_device_name() if sizes.device.type == "cuda" else "CPU, dry"
     rows: list[Row] = [{"device": device, "torch": torch.__version__}]
@@ -340,7 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             try:
                 found = part()
-            except (Refused, RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+            except (PrunebenchError, RuntimeError, OSError) as error:
                 found = [{"part": name, "not measured": str(error)}]  # the others go on
         rows += found
         for row in found:

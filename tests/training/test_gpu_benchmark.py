@@ -34,7 +34,7 @@ def test_what_no_time_is_left_for_is_named(capsys: pytest.CaptureFixture[str]) -
     gpu.main(["--dry", "--minutes", "0"])
     _, *rows = map(json.loads, capsys.readouterr().out.splitlines())
     assert {row["not measured"] for row in rows} == {
-        "no time was left", "no --cifar10 given", "no --airbench given",
+        "no time was left", "no --cifar10 given", "no --airbench and --cifar10 given",
     }  # fmt: skip
 
 
