@@ -46,7 +46,7 @@ class Compute(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of training; auto: bfloat16 where instructions make it faster, else float32."""
     compile: bool = False
-    """Whether to train with torch.compile, which pays off in long trainings on a GPU."""
+    """Whether to train with torch.compile: try it first, on one GPU it did not pay."""
     train_shrunk: bool = True
     """Whether recoveries train the network without its removed filters, heads and blocks."""
     baselines_per_job: Count = 1
