@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 
@@ -14,13 +13,8 @@ from torch import Tensor, nn
 import prunebench
 from prunebench.compression.shrink import TOLERANCE, shrink, verify
 from prunebench.errors import PrunebenchError, Refused
-from prunebench.pruning import tracing
-from prunebench.pruning.coupling import Coupling, _sound, find_groups, output_difference
-from prunebench.pruning.groups import Group, Slice
-from prunebench.pruning.layers import prunable_layers
 from tests.compression.nets import exactly, images, liven
-
-FILTERS = {"criterion": "l2-norm", "pattern": "filter"}
+from tests.pruning.couplings import FILTERS, found
 
 
 class Middle(nn.Module):
@@ -50,11 +44,6 @@ class Joined(nn.Module):
         first = self.down(x).relu()
         x = self.up(self.middle(first).relu()).relu() + first
         return self.head(self.last(x).relu().mean((2, 3)))
-
-
-def found(model: nn.Module, size: int = 16) -> Coupling:
-    inputs = images(2, size=size)
-    return find_groups(model.eval(), prunable_layers(model), inputs)
 
 
 def pruned(model: nn.Module, sparsity: float, allocation: str = "global") -> dict[str, Tensor]:
@@ -297,215 +286,9 @@ def test_a_split_whose_parts_are_read_again_leaves_its_channels_whole(blocks: in
     assert sum(v.numel() for v in shrunk.model.parameters()) == kept(model, masks)
 
 
-class Runaway(nn.Module):
-    """Moves the batch into the channels, which the graph follows without end."""
-
-    def __init__(self, depth: int = 8) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, padding=1)
-        self.layers = nn.ModuleList(nn.Conv2d(16, 16, 3, padding=1) for _ in range(depth))
-        self.head = nn.Linear(16, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        batch, *shape = x.shape
-        for layer in self.layers:
-            x = x + layer(x).reshape(1, -1, *shape[1:]).reshape(batch, *shape)
-        return self.head(x.mean((2, 3)))
-
-
-@pytest.mark.filterwarnings("ignore:Runaway cannot be traced for its classifier")
-def test_tracing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Runaway()
-    data = [(images(4, size=16), torch.zeros(4, dtype=torch.long))]
-    monkeypatch.setattr(tracing, "MOST_CHANNELS", 15)
-    with pytest.raises(Refused, match=r"no channels .*multiplies its channels to more than 15"):
-        prunebench.prune(model, FILTERS, 0.5, batches=data)
-    assert (
-        "multiplies its channels to more than 15" in shrink(model, {}, images(1, size=16)).notes[0]
-    )
-    monkeypatch.undo()
-    monkeypatch.setattr(tracing, "MOST_STEPS", 50)
-    with pytest.raises(Refused, match=r"cannot be traced.*takes more than 50 steps"):
-        found(model)
-    with pytest.raises(Refused, match=r"cannot shrink.*more than 50 steps; the masks still hold"):
-        shrink(model, {}, images(1, size=16))
-
-
-def test_a_list_that_would_be_too_long_is_never_made() -> None:
-    made = []
-
-    def repeated(indices: list[int]) -> list[int]:
-        made.append(len(indices))
-        return [one for one in indices for _ in range(tracing.MOST_CHANNELS // 2)]
-
-    first, second, _ = tracing._Counted([repeated, None], lambda indices: indices)
-    assert second is None
-    assert len(first([7, 8])) == tracing.MOST_CHANNELS
-    made.clear()
-    with pytest.raises(RuntimeError, match="more than 200,000"):
-        first([7, 8, 9])
-    assert made == [1]
-
-
-class Beside(nn.Module):
-    """Two plain convolutions, then one that moves the batch into its channels and back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two = nn.Conv2d(3, 12, 3), nn.Conv2d(12, 16, 3)
-        self.runs = nn.Conv2d(16, 24, 3, padding=1)
-        self.head = nn.Linear(24, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.two(self.one(x).relu()).relu()
-        x = self.runs(x)
-        batch, *shape = x.shape
-        x = x.reshape(1, -1, *shape[1:]).reshape(batch, *shape)
-        return self.head(x.mean((2, 3)))
-
-
-@pytest.mark.filterwarnings("ignore:Beside cannot be traced for its classifier")
-def test_a_layer_that_cannot_be_followed_stays_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = liven(Beside())
-    monkeypatch.setattr(tracing, "MOST_CHANNELS", 20)
-    coupling = found(model)
-    assert {group.name for group in coupling.groups} == {"one.weight", "two.weight"}
-    assert "cannot be followed: a reshape multiplies" in coupling.whole["runs.weight"]
-    data = [(images(4, size=16), torch.zeros(4, dtype=torch.long))]
-    with pytest.warns(UserWarning, match=r"keep all of their filters: runs\.weight"):
-        masks = prunebench.prune(model, FILTERS, 0.2, batches=data)
-    assert masks["runs.weight"].flatten(1).any(1).all()
-    assert not masks["one.weight"].flatten(1).any(1).all()
-    exactly(model, masks, images(4, size=16))
-
-
-def test_steps_in_vain_count_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "MOST_CHANNELS", 20)
-    assert len(tracing.trace(Beside(), images(2, size=16)).lost) == 1
-    monkeypatch.setattr(tracing, "_LOST", tracing.MOST_STEPS)
-    _, *others = tracing.trace(Beside(), images(2, size=16)).lost.values()
-    assert len(others) == 2
-    assert all("more than 50,000,000 steps" in reason for reason in others)
-
-
-@pytest.mark.parametrize("channels", [1, 2, 4])
-def test_a_few_channels_are_tried_out_too(channels: int) -> None:
-    # one channel becomes four, which the graph reads as itself and three of nobody's
-    model = nn.Sequential(
-        nn.Conv2d(3, channels, 3, padding=1), nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, 8, 3),
-        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
-    )  # fmt: skip
-    coupled = found(liven(model))
-    assert [group.name for group in coupled.groups] == ["2.weight"]
-    assert "would still reach an output" in coupled.whole["0.weight"]
-
-
 @pytest.mark.slow
 def test_a_network_that_shuffles_its_channels_loses_filters() -> None:
     model = liven(torchvision.models.shufflenet_v2_x0_5(num_classes=5)).eval()
     with pytest.warns(UserWarning, match=r"keep all of their filters: .*branch2"):
         masks = prunebench.prune(model, FILTERS, 0.2, example=images(1, size=32))
     assert exactly(model, masks, images(4, size=32)).removed
-
-
-class Whispering(nn.Module):
-    """Its first layer's mean is added to the outputs, very weakly and unseen by autograd."""
-
-    def __init__(self, weight: float) -> None:
-        super().__init__()
-        self.one, self.two, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3), nn.Linear(6, 5)
-        self.weight = weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.one(x)
-        leak = self.weight * x.detach().mean()
-        return self.head(self.two(x.relu()).relu().mean((2, 3))) + leak
-
-
-@pytest.mark.parametrize(
-    ("weight", "names"),
-    [(0.0, {"one.weight", "two.weight"}), (1e-3, {"two.weight"})],
-)
-def test_a_weak_leak_is_a_leak(weight: float, names: set[str]) -> None:
-    assert {group.name for group in found(Whispering(weight)).groups} == names
-
-
-class Detector(nn.Module):
-    """Rows for the places that score above a bound: as many as the values say."""
-
-    def __init__(self, bound: float) -> None:
-        super().__init__()
-        self.bound = bound
-        self.features, self.scores = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 1, 3)
-        self.body = nn.Conv2d(8, 12, 3)
-        self.hidden, self.boxes = nn.Linear(12, 6), nn.Linear(6, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.features(x).relu()
-        rows = self.body(x).relu().movedim(1, -1)[self.scores(x)[:, 0] > self.bound]
-        return self.boxes(self.hidden(rows).relu())
-
-
-@pytest.mark.parametrize("bound", [0.0, 1e9])
-def test_outputs_may_be_as_many_as_the_values_say(bound: float) -> None:
-    torch.manual_seed(0)
-    model = Detector(bound).eval()
-    assert verify(model, model, images(2, size=16)) == 0.0
-    names = {group.name for group in found(model).groups}
-    # where no box is found nothing shows that a channel reaches none, so all stay
-    # (features stay: what chooses the rows reads them too, which no gradient shows)
-    assert names == ({"body.weight", "hidden.weight"} if bound == 0 else set())
-
-
-def test_boxes_that_were_not_found_leave_a_network_as_it_was() -> None:
-    torch.manual_seed(0)
-    model, inputs = Detector(0.0).eval(), images(2, size=16)
-    batches = [(inputs, torch.zeros(2, dtype=torch.long))]
-    masks = prunebench.prune(model, {"criterion": "magnitude"}, 0.5, batches=batches)
-    small = shrink(model, masks, inputs[:1])
-    assert verify(model, small.model, inputs) <= TOLERANCE
-
-
-ONE = torch.tensor([4.0, -8.0])
-NO_BOXES = torch.zeros(0, 4)
-
-
-@pytest.mark.parametrize(
-    ("want", "have", "difference"),
-    [
-        ([ONE], [ONE], 0.0),
-        ([ONE], [ONE + 2], 2 / 8),
-        ([ONE, ONE / 8], [ONE + 2, ONE / 8 - 1], 1.0),  # each relative to its own
-        ([torch.zeros(2)], [torch.zeros(2)], 0.0),
-        ([torch.zeros(2)], [ONE], math.inf),
-        ([NO_BOXES, ONE], [NO_BOXES, ONE], 0.0),
-        ([NO_BOXES], [torch.zeros(1, 4)], math.inf),
-        ([ONE], [ONE, ONE], math.inf),
-        ([ONE / 0], [ONE / 0], math.inf),
-        ([ONE], [ONE * math.nan], math.inf),
-        ([], [], math.inf),
-    ],
-)
-def test_differences_of_outputs_by_hand(
-    want: list[Tensor], have: list[Tensor], difference: float
-) -> None:
-    assert output_difference(want, have) == difference
-
-
-@pytest.mark.parametrize("size", [2, 4, 6, 8, 9, 12])
-def test_equal_parts_that_are_taken_for_each_other_are_seen_in_every_trial(size: int) -> None:
-    """A draw of half of the channels is often the same in both halves, and would show nothing."""
-    part = 3 if size == 9 else size // 2
-    model = nn.Sequential(nn.Linear(3, size), nn.ReLU(), nn.Linear(size, 2))
-    units = torch.arange(size)
-
-    def group(read: Tensor) -> Group:
-        made = [Slice("0.weight", 0, units, True), Slice("0.bias", 0, units, False)]
-        return Group("0.weight", size, (*made, Slice("2.weight", 1, read, False, True)))
-
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    right, wrong = group(units), group(units.roll(part))
-    assert _sound(model, [right], torch.randn(2, 3)) == [right]
-    assert _sound(model, [wrong], torch.randn(2, 3)) == []
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
