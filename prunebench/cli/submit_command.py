@@ -53,7 +53,7 @@ def pack(
     if paths := packing.private_paths(read_json(folder / "config.json")):
         print(
             f"warning: {folder / 'config.json'} names places of this machine, for everybody to"
-            f" read: {', '.join(paths)}; relative paths would not",
+            f" read: {', '.join(paths)}; paths below the working directory would not",
             file=sys.stderr,
         )
     size = sum(path.stat().st_size for path in files)

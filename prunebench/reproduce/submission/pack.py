@@ -22,6 +22,7 @@ from prunebench.storage.files import write_text
 from prunebench.storage.layout import MASKS, Layout
 from prunebench.storage.manifest import unreadable
 from prunebench.storage.records import DENSE, FAILED
+from prunebench.text.private import without_paths
 
 
 def pack(results: Path, target: Path, form: Form) -> list[Path]:
@@ -91,7 +92,9 @@ def _refuse_edited(results: Path) -> None:
 
 
 def private_paths(given: Any) -> list[str]:
-    """Return the absolute paths in a configuration: others read them, and cannot follow them.
+    """Return paths of this machine in a configuration: others read them, and cannot follow them.
+
+    They are absolute, or begin above the working directory or with a variable; also within a text.
 
     Args:
         given: the configuration as YAML has it.
@@ -103,7 +106,9 @@ def private_paths(given: Any) -> list[str]:
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-        elif isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+        elif isinstance(value, str) and (
+            value.startswith("~") or Path(value).is_absolute() or without_paths(value) != value
+        ):
             found.add(value)
     return sorted(found)
 
