@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -34,12 +35,14 @@ _SPACED = rf"{_PART}+(?: (?!(?:{_NOT_WORDS})\b|[~$%]|\.\.){_PART}+){{0,3}}"
 # where a path begins that leaves the working directory: somebody's home, the folder above, or a
 # variable of the environment, however shells write it
 _VARIABLE = r"(?:\$[A-Z_][A-Z0-9_]+|\$\{\w+\}|\$[Ee]nv:\w+|(?:%[A-Za-z_][\w()]*%)+)"
-_AWAY = rf"(?:~[\w.-]*/|~\\+(?={_SPACED}\\)|(?:\.\.[\\/]++)++|(?<![$%{{]){_VARIABLE}[\\/]+)"
+_AWAY = (
+    rf"(?:~[\w.-]*/|~\\+(?={_SPACED}\\)|(?:\.\.[\\/]+)+(?!\.\.[\\/])|(?<![$%{{]){_VARIABLE}[\\/]+)"
+)
 _HOMES = r"(?:home\d*|[Uu]sers|Documents and Settings)"  # folders of homes
 _TO_HOMES = rf"(?:{_PART}+/+)*?{_HOMES}/+"
 # as far as a file's ending, or a home's name, names of folders may hold spaces
 _FOLDERS = (
-    rf"(?:(?:{_SPACED}[\\/]+)++(?={_PART}*\.[A-Za-z])"
+    rf"(?:(?:{_SPACED}[\\/]+)+(?!{_SPACED}[\\/])(?={_PART}*\.[A-Za-z])"
     rf"|{_TO_HOMES}{_SPACED}/+(?:{_PART}+/+)*|(?:{_PART}+[\\/]+)+)"
 )
 _ABSOLUTE = re.compile(
@@ -137,6 +140,32 @@ def _told(path: re.Match[str]) -> str:
     if folders == "/":  # nothing is said of who has it
         return path[0]
     return "~" if _IN_HOMES.fullmatch(folders) else f"…/{last}"
+
+
+def told(value: Any) -> Any:
+    """Return settings as YAML has them, each text of them ``without_paths``."""
+    if isinstance(value, dict):
+        return {key: told(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [told(item) for item in value]
+    return without_paths(value) if isinstance(value, str) else value
+
+
+def paths_in(value: Any) -> list[str]:
+    """Return texts of settings with a path of this machine: others could not follow it.
+
+    It is absolute, or begins above the working directory or with a variable.
+
+    Args:
+        value: settings as YAML has them.
+    """
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return sorted({path for item in inner for path in paths_in(item)})
+    if not isinstance(value, str):
+        return []
+    away = value.startswith("~") or Path(value).is_absolute() or without_paths(value) != value
+    return [value] if away else []
 
 
 def setting(name: str, value: str) -> str:

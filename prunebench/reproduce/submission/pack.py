@@ -22,7 +22,6 @@ from prunebench.storage.files import write_text
 from prunebench.storage.layout import MASKS, Layout
 from prunebench.storage.manifest import unreadable
 from prunebench.storage.records import DENSE, FAILED
-from prunebench.text.private import without_paths
 
 
 def pack(results: Path, target: Path, form: Form) -> list[Path]:
@@ -89,28 +88,6 @@ def _refuse_edited(results: Path) -> None:
             f" python -m prunebench verify {shlex.quote(str(results))} --tables names all; the"
             " experiment's command writes it again"
         )
-
-
-def private_paths(given: Any) -> list[str]:
-    """Return paths of this machine in a configuration: others read them, and cannot follow them.
-
-    They are absolute, or begin above the working directory or with a variable; also within a text.
-
-    Args:
-        given: the configuration as YAML has it.
-    """
-    waiting, found = [given], set()
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str) and (
-            value.startswith("~") or Path(value).is_absolute() or without_paths(value) != value
-        ):
-            found.add(value)
-    return sorted(found)
 
 
 def plugins(given: Any) -> list[Path]:

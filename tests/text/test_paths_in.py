@@ -1,8 +1,8 @@
-"""Paths of this machine in a configuration that is submitted: named, wherever they stand."""
+"""Paths of this machine in settings that are given away: named, wherever they stand."""
 
 from __future__ import annotations
 
-from prunebench.reproduce.submission.pack import private_paths
+from prunebench.text.private import paths_in
 
 
 def test_every_path_that_leaves_the_working_directory_is_named() -> None:
@@ -12,4 +12,4 @@ def test_every_path_that_leaves_the_working_directory_is_named() -> None:
     ]  # fmt: skip
     plain = ["net.py:own", "data/set.npz", "hf:owner/name@main", "digits", "1/2", "", "a or b"]
     given = {"tasks": [{"path": path} for path in private + plain], "seeds": [0, 1.5, None]}
-    assert private_paths(given) == sorted(private)
+    assert paths_in(given) == sorted(private)
