@@ -181,6 +181,8 @@ def _mentions(path: Path) -> set[str]:
             found.add(node.id if isinstance(node, ast.Name) else node.attr)
         elif isinstance(node, ast.alias):
             found.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
     return found
 
 
