@@ -74,6 +74,23 @@ lock: setup ## compile requirements.lock again from pyproject.toml
 	.uv/bin/uv pip compile pyproject.toml --extra dev --extra slurm --extra text --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	echo uv | .uv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-uv.lock
 
+# of a downloaded set: the files that its note lists, and folders that are empty then; what somebody
+# has put beside them stays
+define REMOVE_LISTED
+import json, pathlib, sys
+note = pathlib.Path(sys.argv[1])
+root, said = note.parent.resolve(), json.loads(note.read_text())
+listed = said.get("files") if isinstance(said, dict) and "sha256" in said else None
+if isinstance(listed, dict):
+    for path in [root / name for name in listed] + [note]:
+        if path.parent.resolve().is_relative_to(root) and ".." not in path.parts:
+            path.unlink(missing_ok=True)
+    for folder in sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True) + [root]:
+        if not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
+endef
+export REMOVE_LISTED
+
 # what people made stays: results (`prunebench remove`), MLflow's runs, and data of one's own, also in
 # data/raw and data/prepared: only what a sealed note or a description says to be ours goes from there
 clean: ## remove the environment, caches, the site, and data that were downloaded or prepared
@@ -81,6 +98,6 @@ clean: ## remove the environment, caches, the site, and data that were downloade
 	for made in data/prepared/*.safetensors.json; do \
 		if grep -qs '"sha256"' "$$made"; then rm -f "$${made%.json}" "$${made%.json}".*json "$${made%.json}".lock; fi; done
 	for note in data/raw/*/*/note.json; do \
-		if grep -qs '"sha256"' "$$note"; then rm -rf "$${note%/note.json}"; fi; done
+		if test -f "$$note"; then $(PYTHON) -c "$$REMOVE_LISTED" "$$note"; fi; done
 	for part in data/raw/*/.*.????????/root; do if test -d "$$part"; then rm -rf "$${part%/root}"; fi; done
 	-rmdir data/raw/* data/raw data/prepared 2>/dev/null

@@ -18,7 +18,7 @@ from prunebench.errors import PrunebenchError, is_text, printable
 EXITS = {
     0: "done",
     1: "a check says no (verify, submit check, compare, anchors, check-files, check-method), every"
-    " cell of a method failed (run), or a bug, with its traceback",
+    " cell of a method failed (run, race), or a bug, with its traceback",
     2: "something that you can put right: an argument, a file, a server; one line says what",
     130: "interrupted with Ctrl-C; the same command goes on",
 }

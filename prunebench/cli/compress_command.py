@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 from prunebench.cli.app import RUN, app, example, files, guide
 from prunebench.cli.documents import AsJson, give
 from prunebench.storage.layout import DATA
+from prunebench.text import private
 
 
 @app.command(
@@ -85,7 +85,7 @@ def compress(
         dense_epochs=dense_epochs, learning_rate=learning_rate, optimizer=optimizer,
         batch_size=batch_size, exclude=_names(exclude), threads=threads,
     )  # fmt: skip
-    done = carry_out(request, output, DATA, f"prunebench {shlex.join(sys.argv[1:])}")
+    done = carry_out(request, output, DATA, f"prunebench {private.command(sys.argv[1:])}")
     if as_json:
         give({"folder": str(output), "summary": done.summary})
     else:

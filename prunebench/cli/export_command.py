@@ -11,6 +11,7 @@ import typer
 from prunebench.cli.app import PUBLISH, Data, app, example, files, guide, plan_of
 from prunebench.cli.documents import AsJson, give
 from prunebench.storage.layout import DATA
+from prunebench.text.private import paths_in
 
 
 @app.command(
@@ -37,15 +38,24 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a cell's network to a file, with a model card, and check that it predicts the same."""
+    from prunebench.compression.export_formats import NETWORK
     from prunebench.experiment.prepared_data import prepared
     from prunebench.runner.export_cell import export_cell
     from prunebench.storage.coordinates import coordinates_of_folder
+    from prunebench.storage.files import read_json
 
     root, place = coordinates_of_folder(cell)
     plan = plan_of(root / "config.json")
     done = export_cell(plan.cell_at(place), to, output, prepared(plan.task(place.task), data))
     for name in done.files:
         print(f"wrote {done.folder / name}", file=sys.stderr)
+    built_from = done.folder / NETWORK
+    if built_from.name in done.files and (paths := paths_in(read_json(built_from)["model"])):
+        print(
+            f"warning: {built_from} names places of this machine, for everybody to read:"
+            f" {', '.join(paths)}; the network is built from them",
+            file=sys.stderr,
+        )
     same = done.agreement
     if as_json:
         said = {"folder": str(done.folder), "files": list(done.files), "network": done.kind}

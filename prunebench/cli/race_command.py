@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,12 +46,17 @@ def race(
 
     if not replay:
         from prunebench.runner import racing
+        from prunebench.runner.progress import failures
 
-        raced = racing.run(plan_of(where), data, sparsity)
+        plan = plan_of(where)
+        raced = racing.run(plan, data, sparsity)
         if as_json:
             give(race_text.as_json(raced))
         else:
             print(race_text.text(raced))
+        if failed := failures.wholly_failed(plan, as_far_as_computed=True):
+            print(f"error: every cell failed of: {', '.join(failed)}", file=sys.stderr)
+            raise typer.Exit(1)
         return
     from prunebench.report import declared_analysis
     from prunebench.statistics.race import halve, losses_of, replays

@@ -58,20 +58,23 @@ def run(config: Config, data: Data = DATA) -> None:
     from prunebench.runner import pipeline
     from prunebench.runner.progress import Progress, failures, grid_bar
     from prunebench.runner.progress.whole import step_name
+    from prunebench.storage.lock import locked
 
     plan = plan_of(config)
-    try:
-        with grid_bar(plan):
-            pipeline.run(plan, data, READ)
-    except PrunebenchError:
-        if said := failures.text(plan):
-            print(said, file=sys.stderr)
-        raise
     results = plan.layout.root
-    # the configuration is one's own
-    for step, write_it in _pages(trust_code=True).items():
-        write_it(results)
-        Progress(plan).follows(step_name(step))
+    # to the last page: another command would take what is half written for damaged, and remove it
+    with locked(results):
+        try:
+            with grid_bar(plan):
+                pipeline.compute(plan, data, READ)
+        except PrunebenchError:
+            if said := failures.text(plan):
+                print(said, file=sys.stderr)
+            raise
+        # the configuration is one's own
+        for step, write_it in _pages(trust_code=True).items():
+            write_it(results)
+            Progress(plan).follows(step_name(step))
     summary(results)
     if wanted := ", ".join(plan.experiment.tracking):
         print(
@@ -99,7 +102,7 @@ def remake(results: Results, trust_code: TrustCode = False) -> None:
     """Write all that people read again, from the records: tables, figures, pages, paper."""
     from prunebench.storage.provenance import doubt_of
 
-    layout = Layout(results)
+    _, layout = cells_of(results)  # of a folder that is none nothing is written
     told = doubt_of(layout.provenance, layout.config, layout.cells_csv)
     if told and layout.provenance.exists():
         print(
@@ -108,11 +111,13 @@ def remake(results: Results, trust_code: TrustCode = False) -> None:
             file=sys.stderr,
         )
     from prunebench.runner.progress.whole import step_name
+    from prunebench.storage.lock import locked
 
     pages = _pages(trust_code)
-    for place, (step, write_it) in enumerate(pages.items(), start=1):
-        print(f"[{place}/{len(pages)}] writing {step_name(step)}", file=sys.stderr, flush=True)
-        write_it(results)
+    with locked(results):
+        for place, (step, write_it) in enumerate(pages.items(), start=1):
+            print(f"[{place}/{len(pages)}] writing {step_name(step)}", file=sys.stderr, flush=True)
+            write_it(results)
 
 
 def _counted(layout: Layout, step: str) -> None:

@@ -22,6 +22,7 @@ from prunebench.cli.documents import AsJson, give
 from prunebench.cli.verify_command import Sample, Seed, seed_of
 from prunebench.storage.layout import DATA
 from prunebench.text.numbers import plural
+from prunebench.text.private import paths_in
 
 submit = typer.Typer(no_args_is_help=True, help="Submit a method with its records.")
 app.add_typer(submit, name="submit", rich_help_panel=PUBLISH)
@@ -50,10 +51,10 @@ def pack(
     given = {"name": folder.name, "method": method, "description": description}
     form = validated(Form, {**given, "paper": paper, "contact": contact}, "submit pack")
     files = packing.pack(results, folder, form)
-    if paths := packing.private_paths(read_json(folder / "config.json")):
+    if paths := paths_in(read_json(folder / "config.json")):
         print(
             f"warning: {folder / 'config.json'} names places of this machine, for everybody to"
-            f" read: {', '.join(paths)}; relative paths would not",
+            f" read: {', '.join(paths)}; paths below the working directory would not",
             file=sys.stderr,
         )
     size = sum(path.stat().st_size for path in files)

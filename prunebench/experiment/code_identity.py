@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES
 from pathlib import Path
@@ -105,9 +105,9 @@ def with_helpers(sources: Iterable[Path]) -> list[Path]:
 
     Followed are imports from the rooms ``sources.FOLLOWED`` and of files in the same folder; from
     a file that is not the package's own, also those of modules and packages beside it, in its own
-    package, in the working directory and in other folders of Python's path, compiled ones too, by
-    ``import_module("x")`` and as files that it names (``"x.py"``). Installed packages are not
-    followed.
+    package, in the working directory, in other folders of Python's path and those that it adds to
+    it, compiled ones too, as files that it names (``"x.py"``), and what its texts name where it
+    imports by name (``import_module("x")``). Installed packages are not followed.
 
     Args:
         sources: paths of Python files.
@@ -129,6 +129,8 @@ def _with_helpers(sources: tuple[Path, ...]) -> list[Path]:
 _FOLLOWED = tuple(f"{PACKAGE.name}.{room}." for room in FOLLOWED)
 _INSTALLED = {Path(place).resolve() for place in sysconfig.get_paths().values()}
 _LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+_BY_NAME = {"import_module", "__import__", "run_module", "resolve_name", "find_spec"}
+_LONGEST, _LONGEST_NAME = 4096, 200  # signs of a path, and of a file's name without its ending
 _COMPILED = (*EXTENSION_SUFFIXES, *BYTECODE_SUFFIXES)
 
 
@@ -137,6 +139,7 @@ def _imported(path: Path) -> list[Path]:
     if path.suffix != ".py":
         return []
     names, own = set(), not path.is_relative_to(PACKAGE)
+    added = _added_to_path(path) if own else []
     room = "" if own else ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
@@ -145,37 +148,77 @@ def _imported(path: Path) -> list[Path]:
             module = "." * (node.level if own else 0) + (node.module or "")
             inner = (f"{module}{'' if module.endswith('.') else '.'}{a.name}" for a in node.names)
             names |= {module, *(name if own else name.lstrip(".") for name in inner)}
-        elif own and (name := _called(node)):
-            names.add(name)
     files = {path.with_name(f"{name}.py") for name in names if name.isidentifier()}
     for name in names:
         if name.startswith(_FOLLOWED) or (not own and name.rpartition(".")[0] == room):
             files.add(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py"))
         elif own and name.partition(".")[0] != PACKAGE.name:
-            files |= _beside(path, name)
+            files |= _beside(path, name, added)
     if own:
-        files |= _named_files(path)
+        files |= _named_files(path) | _named_modules(path, added)
     return sorted(file for file in files if file.is_file())
-
-
-def _called(node: ast.AST) -> str:
-    """The name that ``import_module("x")`` or ``__import__("x")`` imports; "" for another node."""
-    if not isinstance(node, ast.Call) or not node.args:
-        return ""
-    function = ast.unparse(node.func).rpartition(".")[2]
-    name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
-    return name if function in ("import_module", "__import__") and isinstance(name, str) else ""
 
 
 def _named_files(path: Path) -> set[Path]:
     """Python files beside a file or in the working directory that texts in it name."""
-    texts = {
-        node.value for node in ast.walk(_tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }  # fmt: skip
-    named = [text for text in texts if text.endswith(".py") and text.isprintable()]
+    named = [text for text in _texts(path) if text.endswith(".py")]
     files = {folder / text for text in named for folder in (path.parent, Path.cwd())}
     return {file for file in files if os.path.isfile(file)} - {path}  # noqa: PTH113  # never raises
+
+
+def _texts(path: Path) -> set[str]:
+    """The texts in a file that may name something."""
+    nodes = ast.walk(_tree(path))
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return {text for text in texts if text.isprintable() and len(text) < _LONGEST}
+
+
+def _mentions(path: Path) -> set[str]:
+    """The names that a file uses: of variables, attributes and what it imports."""
+    found = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Name | ast.Attribute):
+            found.add(node.id if isinstance(node, ast.Name) else node.attr)
+        elif isinstance(node, ast.alias):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def _named_modules(path: Path, added: Sequence[Path]) -> set[Path]:
+    """Modules that texts in a file name which imports by name; of a package all that lie in it.
+
+    Which of them, and with what before its name, is known as it runs alone.
+    """
+    wanted = _BY_NAME | ({"__all__"} if path.name == "__init__.py" else set())
+    if not wanted & _mentions(path):
+        return set()
+    found: set[Path] = set()
+    for text in _texts(path):
+        name = text.partition(":")[0].strip(".")
+        if all(part.isidentifier() and len(part) < _LONGEST_NAME for part in name.split(".")):
+            named = _beside(path, name, added) | _beside(path, f".{name}")
+            found |= named
+            for file in named:
+                found |= {*file.parent.glob("*.py")} if file.name == "__init__.py" else set()
+            for root in (
+                *path.absolute().parents[:2],
+                Path.cwd(),
+                *added,
+            ):  # also without an __init__.py
+                found |= {*root.joinpath(*name.split(".")).glob("*.py")}
+    return found - {path}
+
+
+def _added_to_path(path: Path) -> list[Path]:
+    """Folders that a file may add to Python's path: those around it, and those that it names."""
+    if not {"sys", "site"} & (used := _mentions(path)) or not {"path", "addsitedir"} & used:
+        return []
+    around = [*path.absolute().parents[:3], Path.cwd()]
+    texts = {part for text in _texts(path) for part in (text, text.lstrip("/"))}  # f"{here}/lib"
+    named = [base / text for base in around for text in texts]
+    return [place for place in dict.fromkeys([*around, *named]) if os.path.isdir(place)]  # noqa: PTH112  # never raises
 
 
 def _tree(path: Path) -> ast.Module:
@@ -186,12 +229,13 @@ def _tree(path: Path) -> ast.Module:
         raise PrunebenchError(f"{path}: not valid Python: {error}") from error
 
 
-def _beside(path: Path, name: str) -> set[Path]:
+def _beside(path: Path, name: str, added: Sequence[Path] = ()) -> set[Path]:
     """Files that an import in a file of a user may run: the module and the packages around it.
 
     Args:
         path: the file.
         name: what it imports, with dots before it where that is relative.
+        added: folders that it adds to Python's path.
     """
     package = path.parent
     while (package / "__init__.py").is_file():
@@ -200,7 +244,7 @@ def _beside(path: Path, name: str) -> set[Path]:
     if level := len(name) - len(inner):
         roots = [path.parents[level - 1]] if level <= len(path.parents) else []
     else:
-        roots = [path.parent, package, Path.cwd(), *_elsewhere()]
+        roots = [path.parent, package, Path.cwd(), *added, *_elsewhere()]
     found: set[Path] = set()
     for root in roots:
         parts = inner.split(".") if inner else []

@@ -93,7 +93,7 @@ def facts(
 def _architecture(cell: RebuiltCell, package: Package) -> str:
     """Return what was built: its name for whoever builds it again, and its class."""
     model, built = cell.cell.baseline.model, type(package.dense).__name__
-    return f"{model.architecture or model.name} (class {built})"
+    return f"{without_paths(model.architecture or model.name)} (class {built})"
 
 
 def _weights(cell: RebuiltCell) -> str:

@@ -381,7 +381,7 @@ def run(plan: Plan, data: Path = DATA, steps: Sequence[str] = ("collect",)) -> P
     from prunebench.storage.lock import locked
 
     with locked(plan.layout.root):
-        return _run(plan, data, steps)
+        return compute(plan, data, steps)
 
 
 def begin(plan: Plan, data: Path = DATA) -> None:
@@ -409,7 +409,8 @@ def begin(plan: Plan, data: Path = DATA) -> None:
             _do(plan, CHANNELS, task.name, data)
 
 
-def _run(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
+def compute(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
+    """Do what ``run`` does, for whoever holds the experiment's lock."""
     from prunebench.storage.provenance import now
 
     started = now()

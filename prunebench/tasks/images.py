@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from prunebench.errors import PrunebenchError
 from prunebench.storage.files import require_plain
+from prunebench.tasks import png_rows
 from prunebench.tasks.raw import Images, Split, check_fits, one_line
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def _decode_one(source: Path | IO[bytes], task: Task, where: str) -> Images:
                 raise PrunebenchError(
                     f"a {image.format} of several frames or pages: give one image of them"
                 )
+            if image.format == "PNG" and image.fp is not None:
+                png_rows.refuse_missing(image.fp)
             ImageOps.exif_transpose(image, in_place=True)
             return _pixels(image, task)
     except PrunebenchError as error:

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -25,20 +26,45 @@ _WITHIN = re.compile(
     rf"((?:{_SECRET.pattern[4:].partition('|^')[0]})\w*['\"]?\s*[:=]\s*)(?:\w+\s+)?[^\s,}}]+", re.I
 )
 _SOMEBODY = re.compile(r"(?<![\w./:@-])[\w.+-]+@\w[\w.-]*")  # me@host; not owner/name@revision
+_OPTION = re.compile(r"[\w-][\w.-]*")  # before "=": a folder may be /x/lr=0.1
 _SEVERAL = re.compile(r"[\s,;:=][-~/]|@")  # words of a command, or paths in a row
-_PART = r"[^\s/=,:;'\"()\[\]]"
-_ABSOLUTE = re.compile(rf"(?<![\w.~…/])(?:~[\w.-]*/(?:{_PART}+/)*|/(?:{_PART}+/)+)(?={_PART})")
+_PART = r"[^\s/\\=,:;'\"()\[\]]"
+# a folder's name may hold spaces: of a sentence that goes on, the next word is often one of these
+_NOT_WORDS = "and|or|of|is|are|was|in|on|at|to|from|not|no|with|without|as|for|has|by|but"
+_SPACED = rf"{_PART}+(?: (?!(?:{_NOT_WORDS})\b|[~$%]|\.\.){_PART}+){{0,3}}"
+# where a path begins that leaves the working directory: somebody's home, the folder above, or a
+# variable of the environment, however shells write it
+_VARIABLE = r"(?:\$[A-Z_][A-Z0-9_]+|\$\{\w+\}|\$[Ee]nv:\w+|(?:%[A-Za-z_][\w()]*%)+)"
+_AWAY = (
+    rf"(?:~[\w.-]*/|~\\+(?={_SPACED}\\)|(?:\.\.[\\/]+)+(?!\.\.[\\/])|(?<![$%{{]){_VARIABLE}[\\/]+)"
+)
+_HOMES = r"(?:home\d*|[Uu]sers|Documents and Settings)"  # folders of homes
+_TO_HOMES = rf"(?:{_PART}+/+)*?{_HOMES}/+"
+# as far as a file's ending, or a home's name, names of folders may hold spaces
+_FOLDERS = (
+    rf"(?:(?:{_SPACED}[\\/]+)+(?!{_SPACED}[\\/])(?={_PART}*\.[A-Za-z])"
+    rf"|{_TO_HOMES}{_SPACED}/+(?:{_PART}+/+)*|(?:{_PART}+[\\/]+)+)"
+)
+_ABSOLUTE = re.compile(
+    rf"((?<![\w.~…/\\]){_AWAY}{_FOLDERS}?|(?<![\w.~…/\\)\]}}%])/(?!/){_FOLDERS})"
+    rf"(?!\.\.?(?!{_PART}))({_PART}+(?<!\.)|{_PART})"
+)
 # a drive or a server, as Windows writes them; names before a backslash may hold spaces
 _OF_WINDOWS = r"[^\\/:*?\"'<>|\r\n]"
 _DRIVE = r"(?<![\w…\\])(?<![\w.~]/)[A-Za-z]:[\\/]+"
+_SERVER = r"(?<![\w…/\\])\\\\+[\w.$-]+\\+"
 _WINDOWS = re.compile(
-    rf"(?:{_DRIVE}|(?<![\w…/\\])\\\\+[\w.$-]+\\+)"
+    rf"(?:{_DRIVE}|{_SERVER})"
     rf"((?:{_OF_WINDOWS}+\\+|[^\s\\/:*?\"'<>|]+/+)*)([^\s\\/:*?\"'<>|,;=()\[\]]+)"
 )
-_USERS = re.compile(r"(?i)users[\\/]+")  # the folder of homes
-# a home of others, and nothing in it: the last part is somebody's name
-_HOME = re.compile(rf"(?<![\w.~…/])/(?:home|Users)/{_PART}+(?<!\.)(?![/\w.-])")
-_WHOLE_HOME = re.compile(rf"(?:/home/|/Users/|[A-Za-z]:[\\/]+Users[\\/]+){_OF_WINDOWS}+")
+# in quotes it is known where a path ends, and all of its names may hold spaces
+_QUOTED = re.compile(
+    rf"(?<=(['\"`]))((?:{_DRIVE}|{_SERVER}|{_AWAY}|/)(?:[^\\/:;,=*?\"'`<>|\r\n]+[\\/]+)*)"
+    rf"([^\\/\"'`\r\n]+)(?=\1)"
+)
+_IN_HOMES = re.compile(rf"(?i)(?:.*[\\/])?{_HOMES}[\\/]+")
+# a home of others, and nothing else: the last part is somebody's name
+_WHOLE_HOME = re.compile(rf"/{_TO_HOMES}{_SPACED}|[A-Za-z]:[\\/]+(?i:{_HOMES})[\\/]+{_OF_WINDOWS}+")
 _FILE = re.compile(r"(?i)\b(file|sqlite(?:\+\w+)?):/+(?=[^\s/])")
 _PLAIN = re.compile(r"[\w@%+=:,./~…*-]+", re.ASCII)
 _SHORTEST = 3  # signs of a part of an address that is hidden where others say it
@@ -95,19 +121,51 @@ def without_paths(text: str) -> str:
     """Return a text in which an absolute path is told by its last part: ``…/set.csv``.
 
     So is a path of Windows, wherever this runs: ``C:\\Users\\me\\set.csv``.
-    Where somebody's files lie says who they are, and nothing to others. A home folder itself is
-    ``~``; one's own also where its name holds spaces.
+    So is one that begins above the working directory, ``../x/set.csv``, or with a variable,
+    ``%USERPROFILE%\\x\\set.csv``. Where somebody's files lie says who they are, and nothing to
+    others. A home folder itself is ``~``. Names of folders may hold spaces where a quote, a file's
+    ending or a folder of homes says that a path goes on.
     """
-    text = _FILE.sub(r"\1:/", text)
-    if home := _home():
-        text = re.sub(rf"(?<![\w.~…/]){re.escape(home)}(?![\w.-])", "~", text)
-    text = _HOME.sub("~", text)
-    return _ABSOLUTE.sub("…/", _WINDOWS.sub(_of_windows, text))
+    text = _without_own_home(_FILE.sub(r"\1:/", text))
+    if _WHOLE_HOME.fullmatch(text):
+        return "~"
+    for path in (_QUOTED, _WINDOWS, _ABSOLUTE):
+        text = path.sub(_told, text)
+    return text
 
 
-def _of_windows(path: re.Match[str]) -> str:
-    folders, last = path.groups()
-    return "~" if _USERS.fullmatch(folders) else f"…/{last}"
+def _told(path: re.Match[str]) -> str:
+    """Return what is told of a path whose folders and last part are its last two groups."""
+    folders, last = path.groups()[-2:]
+    if folders == "/":  # nothing is said of who has it
+        return path[0]
+    return "~" if _IN_HOMES.fullmatch(folders) else f"…/{last}"
+
+
+def told(value: Any) -> Any:
+    """Return settings as YAML has them, each text of them ``without_paths``."""
+    if isinstance(value, dict):
+        return {key: told(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [told(item) for item in value]
+    return without_paths(value) if isinstance(value, str) else value
+
+
+def paths_in(value: Any) -> list[str]:
+    """Return texts of settings with a path of this machine: others could not follow it.
+
+    It is absolute, or begins above the working directory or with a variable.
+
+    Args:
+        value: settings as YAML has them.
+    """
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return sorted({path for item in inner for path in paths_in(item)})
+    if not isinstance(value, str):
+        return []
+    away = value.startswith("~") or Path(value).is_absolute() or without_paths(value) != value
+    return [value] if away else []
 
 
 def setting(name: str, value: str) -> str:
@@ -121,7 +179,8 @@ def setting(name: str, value: str) -> str:
         return HIDDEN
     if "://" in value:
         return address(value)
-    value = _WINDOWS.sub(_of_windows, value)  # before a drive's colon separates anything
+    if "\\" in value:  # a drive's colon separates nothing
+        return without_paths(value)
     return os.pathsep.join(map(_path, value.split(os.pathsep)))
 
 
@@ -148,14 +207,14 @@ def _typed(arguments: Sequence[str]) -> Iterable[str]:
         if secret:
             yield HIDDEN
         elif equals and (named or _WHO.search(option)):
-            yield f"{option}={HIDDEN}"
+            yield f"{_path(option)}={HIDDEN}"
         elif "://" in argument:
             before, _, after = argument.partition("://")
             scheme = re.search(r"[A-Za-z][A-Za-z0-9+.-]*$", before)
             start = scheme.start() if scheme else len(before)
             yield _path(before[:start]) + address(f"{before[start:]}://{after}")
-        elif equals:
-            yield f"{option}={_path(value)}"
+        elif equals and _OPTION.fullmatch(option):
+            yield f"{_path(option)}={_path(value)}"
         else:
             yield _path(argument)
         secret = named and not equals
@@ -169,10 +228,12 @@ def _path(text: str) -> str:
     if _WHOLE_HOME.fullmatch(text):
         return "~"
     path = Path(text)
+    other = "~" if _IN_HOMES.fullmatch(f"{path.parent}/") else f"…/{path.name}"
     if path.parts[:1] == ("..",) and path.name != "..":
-        return f"…/{path.name}"
+        return other
     if not path.is_absolute() or _SEVERAL.search(text):
-        text = _SOMEBODY.sub(f"{HIDDEN}@{HIDDEN}", _WITHIN.sub(rf"\1{HIDDEN}", text))
+        text = _WITHIN.sub(rf"\1{HIDDEN}", _without_own_home(text))
+        text = _SOMEBODY.sub(f"{HIDDEN}@{HIDDEN}", text)
         return without_paths(text)
     home = _home()
     if path.is_relative_to(Path.cwd()):
@@ -181,9 +242,14 @@ def _path(text: str) -> str:
         return "~"
     if home and path.is_relative_to(home):
         return f"~/{path.relative_to(home)}"
-    return f"…/{path.name}"
+    return other
+
+
+def _without_own_home(text: str) -> str:
+    home = re.escape(_home())
+    return re.sub(rf"(?<![\w.~…/]){home}(?![\w.-])", "~", text) if home else text
 
 
 def _home() -> str:
     """Return the home folder; "" where there is none, or it is the root of all."""
-    return os.environ.get("HOME", "").rstrip("/")
+    return (os.environ.get("HOME") or os.environ.get("USERPROFILE") or "").rstrip("\\/")

@@ -333,6 +333,17 @@ def test_a_helper_in_a_folder_beside_a_part_counts_however_it_is_imported(
         ('__import__("helper")', "helper.py"),
         ('spec = spec_from_file_location("x", Path(__file__).with_name("helper.py"))', "helper.py"),
         ('exec(open("lib/helper.py").read())', "lib/helper.py"),
+        ('import_module(".helper", "lib")', "lib/helper.py"),
+        ('import_module(name="helper")', "helper.py"),
+        ('def load(name):\n    return import_module("lib." + name)', "lib/helper.py"),
+        ('__import__("lib", fromlist=["helper"])', "lib/helper.py"),
+        ('runpy.run_module("helper")', "helper.py"),
+        ('pkgutil.resolve_name("lib.helper:x")', "lib/helper.py"),
+        ('import sys\nsys.path.insert(0, "lib")\nimport helper', "lib/helper.py"),
+        ('import sys\nsys.path.append(str(Path(__file__).parents[1]))\nimport helper',
+         "../helper.py"),
+        ('from sys import path\npath.append(f"{HERE}/../lib")\nimport helper', "../lib/helper.py"),
+        ('import site\nsite.addsitedir("a/b")\nfrom helper import x', "a/b/helper.py"),
         ("import helper", f"helper{EXTENSION_SUFFIXES[0]}"),
         ("from lib import helper", f"lib/helper{EXTENSION_SUFFIXES[-1]}"),
         ("import helper", "helper.pyc"),
@@ -353,6 +364,28 @@ def test_a_helper_counts_however_python_finds_it(
     code_identity._named_code.cache_clear()
     code_identity._code_hash.cache_clear()
     assert code_identity.code_hash(found) != before
+
+
+def test_what_a_package_gives_to_a_star_counts(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        {
+            "part.py": "from lib import *", "lib/__init__.py": '__all__ = ["helper"]',
+            "lib/helper.py": "x = 1", "lib/other.py": "x = 1", "helper.py": "x = 1",
+        },
+    )  # fmt: skip
+    found = {path.relative_to(tmp_path) for path in with_helpers([tmp_path / "part.py"])}
+    assert Path("lib/helper.py") in found
+    assert Path("lib/other.py") not in found
+
+
+def test_a_text_that_is_called_as_a_module_is_none_where_nothing_imports_by_name(
+    tmp_path: Path,
+) -> None:
+    _write(tmp_path, {"part.py": "x = {'helper': 'lib'}", "helper.py": "", "lib/other.py": ""})
+    assert with_helpers([tmp_path / "part.py"]) == [tmp_path / "part.py"]
+    _write(tmp_path, {"long.py": f"import_module({'x' * 5000!r})\nimport_module({'x' * 300!r})"})
+    assert with_helpers([tmp_path / "long.py"]) == [tmp_path / "long.py"]
 
 
 def test_what_is_installed_or_of_python_is_no_helper(tmp_path: Path) -> None:

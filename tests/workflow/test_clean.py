@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from prunebench.experiment.prepared_data import LocalSource, fetched_manifest, prepared_manifest
 from prunebench.experiment.settings import Task
-from prunebench.storage.files import write_sealed
+from prunebench.storage.files import read_json, write_sealed
 from prunebench.tasks.prepare import prepare, sidecar
 from tests.conftest import ROOT
 
@@ -40,9 +41,18 @@ def test_what_is_ones_own_stays(tmp_path: Path) -> None:
         (fetched / "deep" / "er").mkdir(parents=True)
         (fetched / "deep" / "er" / "data_batch_1").write_text("theirs")
         fetched_manifest(fetched).write([fetched / "deep" / "er" / "data_batch_1"])
+    beside = data / "raw" / "torchvision" / "CIFAR10" / "deep" / "notes of mine.txt"
+    beside.write_text("mine")  # in a folder of ours
+    target = tmp_path / "results" / "x"
+    (data / "raw" / "torchvision" / "EuroSAT" / "link").symlink_to(target)
+    forged = data / "raw" / "torchvision" / "EuroSAT" / "note.json"
+    said = read_json(forged)
+    elsewhere = ["../../../../results/x/cells.csv", str(target / "cells.csv"), "link/cells.csv"]
+    forged.write_text(json.dumps({**said, "files": {**said["files"], **dict.fromkeys(elsewhere)}}))
     half = data / "raw" / "torchvision" / ".SVHN.abcdefgh" / "root"  # of a download that was killed
     half.mkdir(parents=True)
     (half / "train.mat").write_text("theirs")
     done = subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert left == {"Makefile", *OWN}, done.stderr
+    assert left == {"Makefile", *OWN, str(beside.relative_to(tmp_path))}, done.stderr
+    assert [path.name for path in forged.parent.iterdir()] == ["link"]

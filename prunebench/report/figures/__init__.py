@@ -8,11 +8,13 @@ import, so they are imported inside functions.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,14 +72,20 @@ def own_figure(name: str) -> figure_registry.FigureSpec:
 def _draw_own(
     spec: registry.Spec[Figure], cells: pd.DataFrame, context: FigureContext
 ) -> MatplotlibFigure | None:
-    """Draw a figure of one's own; None, with a line that says why, where that fails."""
+    """Draw a figure of one's own; None, with a line that says why, where that fails.
+
+    It gets tables of its own to change, and where it leaves the working directory this is put back.
+    """
     from matplotlib.figure import Figure as Drawn
 
+    here = Path.cwd()
     try:
-        drawn = registry.load(spec)(cells, context)
+        drawn = registry.load(spec)(*deepcopy((cells, context)))
     except Exception as error:  # whatever the user's own code may raise
         print(f"warning: figure {spec.name}: {reason_of(error)}", file=sys.stderr)
         return None
+    finally:
+        os.chdir(here)
     if drawn is None or isinstance(drawn, Drawn):
         return drawn
     what = f"must return a matplotlib figure or None, it returned a {type(drawn).__name__}"

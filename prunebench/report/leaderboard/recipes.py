@@ -13,6 +13,7 @@ from prunebench.report import declared_analysis
 from prunebench.statistics import RANDOM
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
+from prunebench.text import private
 
 END = "END_OF_RECIPE"  # of the here-document
 LONGEST = 64  # letters of an experiment's name
@@ -53,7 +54,8 @@ def recipes(layout: Layout) -> Recipes:
 
     Each is a grid of that method and ``random``, under a name of its own, with the settings and
     seeds of the original, so that its cells are the same. Adjusted p-values differ, since Holm's
-    correction is then over one method.
+    correction is then over one method. Of files elsewhere the last part is told: a page is for
+    others, who could not follow such a path.
     """
     experiment, why = declared_analysis.experiment(layout)
     if experiment is None:
@@ -87,4 +89,4 @@ def _recipe(experiment: Experiment, name: str) -> Recipe:
 
 
 def _yaml(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(private.told(value), sort_keys=False, allow_unicode=True, width=100)

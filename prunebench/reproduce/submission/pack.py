@@ -90,24 +90,6 @@ def _refuse_edited(results: Path) -> None:
         )
 
 
-def private_paths(given: Any) -> list[str]:
-    """Return the absolute paths in a configuration: others read them, and cannot follow them.
-
-    Args:
-        given: the configuration as YAML has it.
-    """
-    waiting, found = [given], set()
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
-            found.add(value)
-    return sorted(found)
-
-
 def plugins(given: Any) -> list[Path]:
     """Return the Python files that a configuration names.
 

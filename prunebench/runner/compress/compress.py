@@ -55,6 +55,7 @@ from prunebench.storage.layout import DATA
 from prunebench.storage.records import DENSE
 from prunebench.tasks.task_data import TaskData, load
 from prunebench.text.numbers import number, percent, plural
+from prunebench.text.private import without_paths
 from prunebench.training.loop import logits_of
 
 LEVELS, SAID = "levels.json", "compress.json"
@@ -512,4 +513,4 @@ def _unit(request: Request) -> str:
 
 def _call(request: Request, folder: Path) -> str:
     asked = f'budget="{request.budget}"' if request.budget else f"tolerance={request.tolerance:g}"
-    return f'prunebench.compress(…, {asked}, output="{folder}")'
+    return f'prunebench.compress(…, {asked}, output="{without_paths(str(folder))}")'

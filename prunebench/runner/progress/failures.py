@@ -81,16 +81,20 @@ def failed_cells(
     return found
 
 
-def wholly_failed(plan: Plan) -> list[str]:
+def wholly_failed(plan: Plan, as_far_as_computed: bool = False) -> list[str]:
     """Return the names of the methods of which every cell failed.
 
     Args:
         plan: an experiment whose cells were computed.
+        as_far_as_computed: some were: a race drops methods.
     """
     found = []
     for method in plan.experiment.methods:
         cells = (cell for baseline in plan.baselines for cell in plan.curve(baseline, method))
-        if all((cell.record() or {}).get("status") == FAILED for cell in cells):
+        records = [cell.record() for cell in cells]
+        if as_far_as_computed:
+            records = [record for record in records if record]
+        if records and all((record or {}).get("status") == FAILED for record in records):
             found.append(method.name)
     return found
 

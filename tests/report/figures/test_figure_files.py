@@ -191,6 +191,32 @@ def test_figures_of_ones_own(
     assert said["own-digits"] == "One for each task."
 
 
+def test_a_figure_of_ones_own_changes_nothing_for_what_is_drawn_next(
+    context: FigureContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import os\n"
+        "from matplotlib.figure import Figure\n"
+        "def moves(cells, context):\n"
+        "    os.chdir('/')\n"
+        "    cells['seed'] = context.cells['test_error'] = 7\n"
+        "    return Figure()\n"
+        "from pathlib import Path\n"
+        "def sums(cells, context):\n"
+        "    found = cells['seed'].sum(), context.cells['test_error'].sum()\n"
+        "    Path('sums.txt').write_text(' '.join(map(str, found)))\n"
+    )
+    monkeypatch.setattr(figures, "KINDS", ("png",))
+    monkeypatch.setattr("pkgutil.iter_modules", lambda places: [])
+    monkeypatch.chdir(tmp_path)
+    before = context.cells.copy()
+    made = figures.write(context.cells, Path("figures"), own=["mine.py:moves", "mine.py:sums"])
+    assert [path.exists() for path in made] == [True]
+    pd.testing.assert_frame_equal(context.cells, before)
+    expected = f"{before['seed'].sum()} {before['test_error'].sum()}"
+    assert (tmp_path / "sums.txt").read_text() == expected
+
+
 def test_a_figure_that_takes_anothers_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def forest(cells, context): ...\n")
     with pytest.raises(PrunebenchError, match="there is a figure 'forest' already"):

@@ -48,6 +48,20 @@ def test_a_recipe_is_a_configuration_of_that_method_alone(layout: Layout) -> Non
     assert "Frankle 2019" in found.methods["imp"].about
 
 
+def test_a_recipe_tells_of_files_elsewhere_the_last_part(layout: Layout, tmp_path: Path) -> None:
+    file = tmp_path / "of Jane" / "mine.py"
+    write_text(file, "def score(view): ...\ndef build(**options): ...\n")
+    settings = config.load(layout.config).model_dump(mode="json")
+    method = {"name": "mine", "criterion": f"{file}:score"}
+    settings |= {"models": [{"name": "net", "architecture": f"{file}:build"}], "methods": [method]}
+    settings |= {"analysis": {}}
+    write_text(layout.config, config.parse(settings).model_dump_json())
+    told = recipes(layout).configuration("mine")
+    assert "Jane" not in told
+    assert "name: …/mine.py:score" in told
+    assert "architecture: …/mine.py:build" in told
+
+
 def test_the_command_writes_the_recipe_and_runs_it(layout: Layout, tmp_path: Path) -> None:
     found = recipes(layout)
     stub = 'python() { echo "$@" > said; }\n'

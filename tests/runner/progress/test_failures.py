@@ -82,10 +82,12 @@ def test_a_method_has_wholly_failed_once_each_of_its_cells_has(tmp_path: Path) -
     [baseline] = plan.baselines
     random, imp = plan.experiment.methods
     assert failures.wholly_failed(plan) == []
+    assert failures.wholly_failed(plan, as_far_as_computed=True) == []
     for method, sparsity in ((random, 0.5), (imp, 0.5), (imp, 0.75)):
         cell = plan.cell(baseline, method, sparsity)
         write_sealed(cell.folder / RECORD, failed("a bug"))
     assert failures.wholly_failed(plan) == ["imp"]
+    assert failures.wholly_failed(plan, as_far_as_computed=True) == ["random", "imp"]
     ok = {"status": "ok", "message": ""}
     write_sealed(plan.cell(baseline, imp, 0.75).folder / RECORD, ok)
     assert failures.wholly_failed(plan) == []
