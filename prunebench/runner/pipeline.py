@@ -23,7 +23,7 @@ from prunebench.runner.collect import collect
 from prunebench.runner.own_process import Unfinished, apart, stays_here
 from prunebench.runner.progress import JobsInTurn, Progress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
-from prunebench.runner.progress.whole import FOLLOWING
+from prunebench.runner.progress.whole import FIRST, FOLLOWING, step_name
 from prunebench.storage.files import remove_file, write_sealed
 from prunebench.storage.layout import CHANNELS, DATA, REMOVED
 from prunebench.storage.lock import waited_for
@@ -437,7 +437,9 @@ def _run(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
-    return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
+    table = collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
+    Progress(plan).follows(step_name(FIRST))
+    return table
 
 
 def _do(plan: Plan, kind: str, name: str, data: Path) -> None:

@@ -49,8 +49,10 @@ def test_a_network_is_built_again_while_it_is_given(tmp_path: Path) -> None:
         create(model, FACTS, seed=0)
 
 
-def test_its_experiment_is_computed_where_it_is(tmp_path: Path) -> None:
-    """No other process has the network."""
+def test_its_experiment_is_computed_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No other process has the network; two cells, their measures and the table are counted."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.ReLU(), nn.Linear(8, 10))
     architecture, weights = store_network(network, tmp_path)
@@ -67,6 +69,8 @@ def test_its_experiment_is_computed_where_it_is(tmp_path: Path) -> None:
     with giving(network):
         table = pd.read_csv(pipeline.run(plan, tmp_path / "data"))
     assert table["status"].tolist() == ["ok", "ok"]
+    counted = [line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert counted == ["[1/4]", "[2/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert table["params_kept"].tolist() == [256 * 8 + 8 + 80 + 10, 128 * 8 + 8 + 80 + 10]
 
 
