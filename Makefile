@@ -83,4 +83,4 @@ clean: ## remove the environment, caches, the site, and data that were downloade
 	for note in data/raw/*/*/note.json; do \
 		if grep -qs '"sha256"' "$$note"; then rm -rf "$${note%/note.json}"; fi; done
 	for part in data/raw/*/.*.????????/root; do if test -d "$$part"; then rm -rf "$${part%/root}"; fi; done
-	-rmdir data/raw/* data/raw data/prepared 2>/dev/null
+	@rmdir data/raw/* data/raw data/prepared 2>/dev/null || true  # where something is left in them
