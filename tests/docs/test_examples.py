@@ -81,8 +81,8 @@ def test_parts_of_ones_own_run_together(tmp_path: Path, monkeypatch) -> None:
     ]
     results = prunebench.run(
         {
-            "experiment": "mine", "tasks": [{"name": "digits", "train": 100, "val": 50, "test": 50}],
-            "regimes": ["clean"], "models": ["mlp"], "seeds": [0], "sparsities": [0.5],
+            "experiment": "mine", "regimes": ["clean"], "models": ["mlp"], "seeds": [0],
+            "tasks": [{"name": "digits", "train": 100, "val": 50, "test": 50}], "sparsities": [0.5],
             "training": {"epochs": 4, "recovery_epochs": 1, "batch_size": 25},
             **yaml.safe_load(own[0]),
         }
