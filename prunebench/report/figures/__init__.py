@@ -199,7 +199,7 @@ def captions(
     seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().max()
     said = {mark: texts[int(seeds < 2)] for mark, texts in SPREADS.items()}
     said[GREY] = " and methods that are not highlighted" if highlight else ""
-    found = {}
+    found: dict[str, str] = {}
     for each in known:
         caption = each.caption
         for mark, text in said.items():
