@@ -100,4 +100,4 @@ clean: ## remove the environment, caches, the site, and data that were downloade
 	for note in data/raw/*/*/note.json; do \
 		if test -f "$$note"; then $(PYTHON) -c "$$REMOVE_LISTED" "$$note"; fi; done
 	for part in data/raw/*/.*.????????/root; do if test -d "$$part"; then rm -rf "$${part%/root}"; fi; done
-	-rmdir data/raw/* data/raw data/prepared 2>/dev/null
+	@rmdir data/raw/* data/raw data/prepared 2>/dev/null || true  # where something is left in them

@@ -64,7 +64,7 @@ def _check_own_data(task: Task) -> None:
 def _check_tracker(name: str) -> None:
     if importlib.util.find_spec(name) is None:
         raise PrunebenchError(
-            f"tracking: {name} is not installed: pip install 'prunebench[{name}]', or leave it out"
+            f"tracking: {name} is not installed: pip install {name}, or leave it out"
         )
 
 

@@ -50,8 +50,8 @@ def _iterative(method: Method, training: Training, sparsity: float, each: float)
 
 
 def _dense(method: Method, training: Training, sparsity: float, each: float) -> float:
-    anew = method.spec(Recovery).traits.anew
-    return each if anew else training.epochs + each
+    from_scratch = method.spec(Recovery).traits.from_scratch
+    return each if from_scratch else training.epochs + each
 
 
 def _gradual(method: Method, training: Training, sparsity: float, each: float) -> float:

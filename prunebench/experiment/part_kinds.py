@@ -148,8 +148,8 @@ class Recovery(Traits):
 
     length: Length = "none"
     """How long it trains: none, recovery (recovery_epochs) or training (as a baseline)."""
-    anew: bool = False
-    """Whether it starts from an initialization, and so has no use for the baseline."""
+    from_scratch: bool = False
+    """Whether it trains from an initialization, and so has no use for the baseline."""
     stops: bool = False
     """Whether it ends at a state chosen on validation, not at the end of its training."""
     regularizes: bool = False

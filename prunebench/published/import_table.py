@@ -175,14 +175,12 @@ def _places(cells: pd.DataFrame, layout: Layout) -> list[str]:
     if not layout.cells_csv.is_file():
         return []
     mine = read_cells(layout.cells_csv)
-    notes = []
+    said = []
     for column in NAMES:
-        new = sorted(set(cells[column]) - set(mine[column]))
-        if new:
-            known = sorted(set(mine[column]))
-            near = suggest(new[0], known) if len(new) == 1 else f"; known: {', '.join(known)}"
-            notes.append(
-                f"{column} {', '.join(new)} was not run here{near} Such rows stand beside none of"
-                " your results"
-            )
-    return notes
+        known = sorted(set(mine[column]))
+        if new := sorted(set(cells[column]) - set(known)):
+            near = suggest(new[0] if len(new) == 1 else "", known).lstrip("; ")
+            said.append(f"{column} {', '.join(new)} ({near})")
+    if not said:
+        return []
+    return [f"not run here, so beside none of your results: {'; '.join(said)}"]

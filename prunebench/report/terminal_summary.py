@@ -19,7 +19,7 @@ from prunebench.statistics.training_outcomes import column
 from prunebench.storage.layout import Layout
 from prunebench.storage.records import DENSE
 from prunebench.text.numbers import NONE, interval, number, percent, plural, seeds_text
-from prunebench.tracking import exported, server_command
+from prunebench.tracking import exported, where_to_look
 
 TOP = 8
 
@@ -121,5 +121,5 @@ def _places(layout: Layout) -> list[str]:
     }
     with suppress(PrunebenchError):  # it was not exported then, which was said
         if exported(layout):
-            places["MLflow"] = server_command(layout)
+            places["MLflow"] = where_to_look(layout)
     return [f"  {name:<12} {place}" for name, place in places.items()]

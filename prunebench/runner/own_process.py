@@ -15,6 +15,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,10 +28,30 @@ from prunebench.storage.files import read_json, write_json, write_text
 
 _ASKED, _ANSWER = "asked.json", "answer.json"
 _LARGEST = 2**28  # bytes of an answer
+_HERE: ContextVar[bool] = ContextVar("here", default=False)
 
 
 class Unfinished(PrunebenchError):
     """The process ended before the function did: by ``sys.exit``, ``os._exit`` or a signal."""
+
+
+@contextmanager
+def staying_here(stays: bool) -> Iterator[None]:
+    """Let jobs that run somebody's own code stay in this process within the block.
+
+    Args:
+        stays: whether they must: objects that this process was given are in no other.
+    """
+    token = _HERE.set(stays)
+    try:
+        yield
+    finally:
+        _HERE.reset(token)
+
+
+def stays_here() -> bool:
+    """Return whether jobs that run somebody's own code stay in this process."""
+    return _HERE.get()
 
 
 def apart(call: str, *arguments: Any) -> Any:

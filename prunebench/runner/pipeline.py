@@ -20,10 +20,10 @@ from prunebench.experiment.plan import Plan, plan_of
 from prunebench.experiment.prepared_data import prepared, prepared_manifest
 from prunebench.runner import progress as counting
 from prunebench.runner.collect import collect
-from prunebench.runner.own_process import Unfinished, apart
+from prunebench.runner.own_process import Unfinished, apart, stays_here
 from prunebench.runner.progress import JobsInTurn, Progress, at_work
 from prunebench.runner.progress.failures import SHOWN, named, out_of_memory, print_traceback
-from prunebench.runner.progress.whole import FOLLOWING
+from prunebench.runner.progress.whole import FIRST, FOLLOWING, step_name
 from prunebench.storage.files import remove_file, write_sealed
 from prunebench.storage.layout import CHANNELS, DATA, REMOVED
 from prunebench.storage.lock import waited_for
@@ -438,16 +438,19 @@ def compute(plan: Plan, data: Path, steps: Sequence[str]) -> Path:
         faults = [fault for fault in dict.fromkeys(failed.values()) if fault]
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise PrunebenchError("; ".join(faults[:SHOWN]) + more)
-    return collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
+    table = collect(plan, [plan.layout.measured(name) for name in plan.measure_jobs], started)
+    Progress(plan).follows(step_name(FIRST))
+    return table
 
 
 def _do(plan: Plan, kind: str, name: str, data: Path) -> None:
     """Do a job; where it runs somebody's own code, in a process of its own, as the workflow does.
 
-    So that code cannot end the run, nor change what other methods compute.
+    So that code cannot end the run, nor change what other methods compute. A network that was given
+    in Python is in this process alone.
     """
     method = plan.find(kind, name).method if kind == "curves" else None
-    if foreign_code.of_job(plan.experiment, kind, method):
+    if not stays_here() and foreign_code.of_job(plan.experiment, kind, method):
         apart(f"{__name__}:step", str(plan.layout.config), kind, name, str(data))
     else:
         _STEPS[kind](plan, name, data)

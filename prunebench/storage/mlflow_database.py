@@ -1,4 +1,4 @@
-"""Check MLflow's SQLite file without MLflow: whether it is whole and has an experiment."""
+"""MLflow's SQLite file without MLflow: whether it is whole, and which experiments it has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fault(path: Path, experiment: str | None = None, strict: bool = False) -> st
             (said,) = opened.execute("PRAGMA quick_check(1)").fetchone()
             if said != "ok":
                 return " ".join(str(said).split())
-            if experiment is None or _has(opened, experiment):
+            if experiment is None or _number(opened, experiment):
                 return ""
             return f"it has no experiment {experiment!r}"
     except sqlite3.Error as error:
@@ -43,9 +43,24 @@ def fault(path: Path, experiment: str | None = None, strict: bool = False) -> st
         return ""
 
 
-def _has(opened: sqlite3.Connection, experiment: str) -> bool:
+def number_of(path: Path, experiment: str) -> str:
+    """Return MLflow's number of an experiment; "" where it has none, or cannot be asked now.
+
+    Args:
+        path: of the database.
+        experiment: its name in MLflow.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+            return _number(opened, experiment)
+    except sqlite3.Error:
+        return ""
+
+
+def _number(opened: sqlite3.Connection, experiment: str) -> str:
     table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'experiments'"
     if not opened.execute(table).fetchone()[0]:
-        return False
-    asked = "SELECT count(*) FROM experiments WHERE name = ?"
-    return bool(opened.execute(asked, [experiment]).fetchone()[0])
+        return ""
+    asked = "SELECT experiment_id FROM experiments WHERE name = ?"
+    found = opened.execute(asked, [experiment]).fetchone()
+    return str(found[0]) if found else ""

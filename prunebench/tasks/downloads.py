@@ -147,7 +147,7 @@ def root_of(task: Task, folder: Path, what: str) -> Path:
     if damaged := fetched_manifest(home).damaged():
         raise PrunebenchError(
             f"task {task.name!r}: {damaged[0]} is missing or not as it was fetched: run the same"
-            " command again, which fetches it anew"
+            " command again, which fetches it again"
         )
     return home
 

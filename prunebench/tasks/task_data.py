@@ -125,7 +125,7 @@ def _as_they_are(target: Path) -> list[tuple[int, int] | None]:
 def _load(target: Path) -> TaskData:
     from safetensors.torch import load_file
 
-    remedy = f"delete {target} and run again to prepare it anew"
+    remedy = f"delete {target} and run again to prepare it again"
     missing = [path for path in (target, sidecar(target)) if not path.is_file()]
     if len(missing) == 2:
         raise PrunebenchError(

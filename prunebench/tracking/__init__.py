@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunebench.errors import PrunebenchError
+from prunebench.storage import mlflow_database
 from prunebench.storage.layout import Layout
 from prunebench.tracking.connect import (
     connect,
@@ -30,6 +31,8 @@ from prunebench.tracking.connect import (
 from prunebench.tracking.experiment_run import experiment_run
 from prunebench.tracking.mlflow_export import CellCounts, RunSync
 from prunebench.tracking.mlflow_runs import read_runs
+
+_HERE = "http://127.0.0.1:5000"  # where ``mlflow ui`` answers
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,6 @@ class Exported:
     # of the store beside the results: the experiment's name in it, and its copies of the files
     beside: str | None = None
     files: tuple[Path, ...] = ()
-
-    @property
-    def page(self) -> str:
-        """The address, behind that of the server, of the runs as a classic experiment.
-
-        MLflow opens on its pages for language models where nobody chose the others yet.
-        """
-        return f"#/experiments/{self.number}/runs?workflowType=machine_learning"
 
     def __str__(self) -> str:
         created, replaced, removed, unchanged = self.cells
@@ -140,6 +135,35 @@ def _refuse_links(layout: Layout) -> None:
             )
 
 
+def _page(number: str) -> str:
+    """Return the address, behind that of the server, of the runs as a classic experiment.
+
+    MLflow opens on its pages for language models where nobody chose the others yet, whatever kind
+    of experiment it holds.
+    """
+    return f"#/experiments/{number}/runs?workflowType=machine_learning"
+
+
+def _name(layout: Layout) -> str:
+    """The name of the experiment in MLflow."""
+    named = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    return named or f"prunebench/{layout.root.resolve().name}"
+
+
+def where_to_look(layout: Layout) -> str:
+    """Return how to see what was exported before: the server's command, and the runs' address.
+
+    Args:
+        layout: The folders of the experiment.
+
+    Raises:
+        PrunebenchError: As ``tracking_uri``.
+    """
+    command, path = server_command(layout), sqlite_path(tracking_uri(layout))
+    number = mlflow_database.number_of(path, _name(layout)) if path else ""
+    return f"{command}, then {_HERE}/{_page(number)}" if number else command
+
+
 def way_to(layout: Layout, exported: Exported) -> str:
     """Return how to see what was exported: its address, with what starts a server of a database.
 
@@ -147,12 +171,12 @@ def way_to(layout: Layout, exported: Exported) -> str:
         layout: The folders of the experiment.
         exported: What became of the export.
     """
-    server = shown(exported.uri)
+    server, page = shown(exported.uri), _page(exported.number)
     if exported.uri.startswith(("http:", "https:")) and exported.uri.rstrip("/") == server:
-        return f"{server}/{exported.page}"
+        return f"{server}/{page}"
     if exported.uri == tracking_uri(layout) and sqlite_path(exported.uri) is not None:
-        return f"{server_command(layout)}, then http://127.0.0.1:5000/{exported.page}"
-    return f"{exported.page}, behind the server's address"
+        return f"{server_command(layout)}, then {_HERE}/{page}"
+    return f"{page}, behind the server's address"
 
 
 def export(layout: Layout, uri: str | None = None) -> Exported:
@@ -174,8 +198,7 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     start = time.monotonic()
     runs = read_runs(layout)
     top = experiment_run(layout, runs)
-    uri, owner = uri or tracking_uri(layout), layout.root.resolve().name
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"prunebench/{owner}"
+    uri, owner, name = uri or tracking_uri(layout), layout.root.resolve().name, _name(layout)
     files: tuple[Path, ...] = ()
     ours = sqlite_path(uri) == layout.database.resolve()
     if ours:

@@ -103,7 +103,8 @@ def read_runs(layout: Layout) -> list[MlflowRun]:
     """Return the runs of all baselines, curves and cells, each after the one that it hangs under.
 
     Curves hang under nothing: MLflow's charts leave out runs that are folded in below another.
-    They show the first ten alone, so the curves of primary and highlighted methods are the first.
+    They show the first ten alone, so the curves of primary and highlighted methods are the first;
+    where none is declared primary, as in the leaderboard, those of all methods but the controls.
 
     Args:
         layout: The folders of the experiment.
@@ -117,7 +118,10 @@ def read_runs(layout: Layout) -> list[MlflowRun]:
         if not row.is_dense:
             curves.setdefault(row.curve, []).append(row)
     config = read_config(layout)
-    shown = [*_names_of(config, "analysis", "primary"), *_names_of(config, "report", "highlight")]
+    primary = _names_of(config, "analysis", "primary") or [
+        cells[0].cell.method for cells in curves.values() if not cells[0].is_control
+    ]
+    shown = [*primary, *_names_of(config, "report", "highlight")]
     curves = dict(sorted(curves.items(), key=lambda item: item[1][0].cell.method not in shown))
     return [
         *(_cell_run(row) for row in rows.values() if row.is_dense),
@@ -143,6 +147,10 @@ class _TableRow:
     @property
     def is_dense(self) -> bool:
         return self.cell.method == records.DENSE
+
+    @property
+    def is_control(self) -> bool:
+        return self.text.get("control") == "True"
 
     @property
     def curve(self) -> str:

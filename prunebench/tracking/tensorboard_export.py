@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from prunebench.storage.layout import Layout
 from prunebench.tracking.mlflow_runs import MlflowRun, read_runs
 
 FOLDER = "tensorboard"  # in that of the experiment
+# curves of few points over compression, which TensorBoard would smooth
+_PAGE = "http://localhost:6006/?tagFilter=^curve/&smoothing=0"
 
 
 def export(layout: Layout) -> str:
@@ -32,7 +35,8 @@ def export(layout: Layout) -> str:
     _write(runs, fresh)
     remove_tree(folder)
     fresh.rename(folder)
-    return f"{len(runs)} runs in {folder}: look at them with tensorboard --logdir {folder}"
+    show = f"tensorboard --logdir {shlex.quote(str(folder))}"
+    return f"{len(runs)} runs in {folder}: look at them with {show}, then {_PAGE}"
 
 
 def _write(runs: Sequence[MlflowRun], folder: Path) -> None:
@@ -44,6 +48,7 @@ def _write(runs: Sequence[MlflowRun], folder: Path) -> None:
     for run in runs:
         writer = EventFileWriter(str(folder / run.key))
         for name, value, step in run.metrics:
-            summary = Summary(value=[Summary.Value(tag=name, simple_value=value)])
+            tag = name if "/" in name else f"cell/{name}"  # one section of cards, not sixty
+            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
             writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
         writer.close()

@@ -45,5 +45,5 @@ def export_to_others(layout: Layout) -> Iterator[str]:
                 yield OTHERS[name](layout)
             except ImportError as error:
                 raise PrunebenchError(
-                    f"tracking: {name} is not installed: pip install 'prunebench[{name}]'"
+                    f"tracking: {name} is not installed: pip install {name}"
                 ) from error

@@ -59,7 +59,9 @@ def test_configurations(page: Path, block: str, tmp_path: Path, monkeypatch) -> 
         assert [item.name for item in getattr(experiment, key)] == names
 
 
-@pytest.mark.parametrize("block", [block for _, block in PYTHON if "(view" in block])
+@pytest.mark.parametrize(
+    "block", [block for _, block in PYTHON if "(view" in block and block.count("def ") == 1]
+)
 def test_a_function_is_a_criterion(block: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(block)
     [name] = re.findall(r"def (\w+)\(", block)
@@ -67,6 +69,29 @@ def test_a_function_is_a_criterion(block: str, tmp_path: Path) -> None:
     masks = prunebench.prune(model, {"criterion": f"{tmp_path}/mine.py:{name}"}, sparsity=0.5)
     total = sum(mask.numel() for mask in masks.values())
     assert sum(int(mask.sum()) for mask in masks.values()) == total - round(total / 2)
+
+
+@pytest.mark.slow
+def test_parts_of_ones_own_run_together(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    [(page, code)] = [each for each in PYTHON if "def at_once(" in each[1]]
+    Path("my_parts.py").write_text(code)
+    own = [
+        block for block in blocks("yaml", page.read_text(encoding="utf-8")) if "at_once" in block
+    ]
+    results = prunebench.run(
+        {
+            "experiment": "mine", "regimes": ["clean"], "models": ["mlp"], "seeds": [0],
+            "tasks": [{"name": "digits", "train": 100, "val": 50, "test": 50}], "sparsities": [0.5],
+            "training": {"epochs": 4, "recovery_epochs": 1, "batch_size": 25},
+            **yaml.safe_load(own[0]),
+        }
+    )  # fmt: skip
+    dense, pruned = results.cells.to_dict("records")
+    assert pruned["status"] == "ok"
+    assert pruned["sparsity_achieved"] == pytest.approx(0.5, abs=1e-4)
+    assert pruned["largest_weight"] > 0
+    assert pruned["train_epochs"] == dense["train_epochs"] + 1
 
 
 def test_a_network_of_ones_own_is_pruned(tmp_path: Path, monkeypatch) -> None:

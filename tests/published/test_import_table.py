@@ -41,6 +41,20 @@ def test_a_table_of_a_paper(save: Save, layout: Layout) -> None:
     assert done.notes == ["not taken: 'venue'", "t/r/m: one seed, so differences without interval"]
 
 
+def test_rows_beside_which_nothing_was_run_are_told_in_one_note(save: Save, layout: Layout) -> None:
+    mine = pd.DataFrame([("digits", "clean", "resnet20"), ("digits", "clean", "vgg")])
+    mine.columns = ["task", "regime", "model"]
+    others = {"method": "dense", "seed": 0, "sparsity": 0.0, "test_error": 0.1, "status": "ok"}
+    mine.assign(**others, experiment="x", family="dense").to_csv(layout.cells_csv, index=False)
+    theirs = "task,regime,model,method,sparsity,test_error\n"
+    theirs += "digit,clean,resnet20,a,0.5,0.1\ndigit,clean,wrn,a,0.5,0.1\n"
+    done = import_results(save(theirs), "A", layout, mapped(constants={}, columns={}, units=[]))
+    assert done.notes[-1] == (
+        "not run here, so beside none of your results: task digit (did you mean 'digits'?); "
+        "model wrn (known: resnet20, vgg)"
+    )
+
+
 def test_again_and_another_file(save: Save, layout: Layout) -> None:
     def run(text: str, name: str = "X 1", replace: bool = False) -> str:
         return import_results(save(text), name, layout, mapped(), replace).outcome

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.storage.mlflow_database import fault
+from prunebench.storage.mlflow_database import fault, number_of
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "mlflow.db"
     with sqlite3.connect(path) as made:
-        made.execute("CREATE TABLE experiments (name TEXT)")
-        made.execute("INSERT INTO experiments VALUES ('prunebench/mine')")
+        made.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT)")
+        made.execute("INSERT INTO experiments VALUES (7, 'prunebench/mine')")
         made.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, note TEXT)")
         made.executemany("INSERT INTO runs (note) VALUES (?)", [("x" * 200,)] * 500)
     made.close()
@@ -41,6 +41,15 @@ def other(path: Path) -> None:
 def test_a_whole_one_has_no_fault(database: Path) -> None:
     assert fault(database) == fault(database, "prunebench/mine") == ""
     assert "has no experiment 'prunebench/other'" in fault(database, "prunebench/other")
+
+
+def test_the_number_of_an_experiment(database: Path) -> None:
+    assert number_of(database, "prunebench/mine") == "7"
+    assert number_of(database, "prunebench/other") == ""
+    for damage in (other, Path.unlink):
+        damage(database)
+        assert number_of(database, "prunebench/mine") == ""
+    assert not database.exists()  # to ask makes no file
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,18 @@ def test_the_way_to_the_runs_is_an_address_or_a_server_of_the_database(
     assert own.endswith(f"mlflow.db, then http://127.0.0.1:5000/{page}")
     assert " ui --backend-store-uri " in own
     assert told("sqlite:////elsewhere.db") == f"{page}, behind the server's address"
+
+
+def test_what_is_printed_last_leads_to_the_runs(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    one, _ = made_up.experiment(results / "one", methods=())
+    two, _ = made_up.experiment(results / "two", methods=())
+    assert "#" not in tracking.where_to_look(one)  # nothing is there yet
+    for layout in (one, two):
+        export(layout)
+    found = MlflowClient(tracking_uri(two)).get_experiment_by_name("prunebench/two")
+    assert found is not None
+    page = f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning"
+    assert tracking.where_to_look(two).endswith(f"mlflow.db, then http://127.0.0.1:5000/{page}")

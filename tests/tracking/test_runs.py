@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
 from prunebench.storage import records
-from prunebench.storage.files import write_json, write_text
+from prunebench.storage.files import read_json, write_json, write_text
 from prunebench.storage.layout import HISTORY
 from prunebench.tracking import export, tracking_uri
 from prunebench.tracking.experiment_run import experiment_run
@@ -47,6 +48,27 @@ def test_what_a_person_reads(results: Path) -> None:
     ]
     levels = {run.data.tags["level"] for run in ordered}
     assert levels == {"experiment", "baseline", "curve", "cell"}
+
+
+@pytest.mark.parametrize(
+    ("said", "order"),
+    [
+        ({}, ["magnitude", "imp", "random"]),  # a control is last
+        ({"analysis": {"primary": ["imp"]}}, ["imp", "random", "magnitude"]),
+        (
+            {"analysis": {"primary": ["imp"]}, "report": {"highlight": ["random"]}},
+            ["random", "imp", "magnitude"],
+        ),
+    ],
+)
+def test_the_first_curves_are_those_that_are_judged(
+    tmp_path: Path, said: dict[str, Any], order: list[str]
+) -> None:
+    layout, rows = made_up.experiment(tmp_path / "smoke", methods=("random", "magnitude", "imp"))
+    made_up.write_cells(layout, [r | {"control": r["method"] in ("dense", "random")} for r in rows])
+    write_json(layout.config, read_json(layout.config) | said)
+    curves = [run for run in read_runs(layout) if run.tags["level"] == "curve"]
+    assert [run.tags["method"] for run in curves] == order
 
 
 def test_history_has_steps_and_no_missing_values(results: Path) -> None:

@@ -50,7 +50,7 @@ def _choosing(curve: Curve, clean: bool) -> Curve:
     return replace(curve, samples=replace(curve.samples, noisy_val_targets=None))
 
 
-@recovery(length="training", anew=True, stops=True)
+@recovery(length="training", from_scratch=True, stops=True)
 def early_stopping(
     curve: Curve, model: nn.Module, masks: Masks, *, clean_validation: bool = False
 ) -> Run:
@@ -74,7 +74,7 @@ def early_stopping(
     return run
 
 
-@recovery(length="training", anew=True, regularizes=True, ranges={"values": "[0, inf)"})
+@recovery(length="training", from_scratch=True, regularizes=True, ranges={"values": "[0, inf)"})
 def tuned_weight_decay(
     curve: Curve,
     model: nn.Module,

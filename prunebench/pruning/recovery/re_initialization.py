@@ -20,7 +20,7 @@ _LAWS = ((1 / 3, 0, True), (1.0, 0, False), (2.0, 0, False), (2.0, 1, False))
 _NEAR = 0.25  # how far, relatively, a layer's variance may lie from a law's
 
 
-@recovery(length="training", anew=True)
+@recovery(length="training", from_scratch=True)
 def re_initialization(curve: Curve, model: nn.Module, masks: Masks) -> Run:
     """Train the same mask from another initialization (the control of Frankle 2019).
 

@@ -56,8 +56,8 @@ def dense(curve: Curve, sparsities: Sequence[float]) -> Iterator[Pruned]:
         masks = ones(curve.view(model).weights)
         run = curve.follow(model, masks)
         # a recovery that starts from initialization has no use for the baseline
-        anew = curve.method.spec(Recovery).traits.anew
-        spent = Cost() if anew else curve.baseline_cost
+        from_scratch = curve.method.spec(Recovery).traits.from_scratch
+        spent = Cost() if from_scratch else curve.baseline_cost
         yield Pruned(0.0, model, masks, run, spent.and_run(run), 0.0)
 
 

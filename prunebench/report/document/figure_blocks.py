@@ -32,5 +32,9 @@ def _blocks(inputs: ReportInputs, *patterns: str, but: Collection[str] = ()) -> 
         place = str(path.relative_to(root))
         if place not in but:
             # a screen reader reads the rest of the caption below the figure
-            blocks.append(FigureBlock(place, f"{said.split('. ')[0]}.", f"{path.stem}: {said}"))
+            blocks.append(
+                FigureBlock(
+                    place, f"{said.split('. ')[0].removesuffix('.')}.", f"{path.stem}: {said}"
+                )
+            )
     return blocks

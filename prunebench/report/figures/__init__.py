@@ -40,6 +40,12 @@ KINDS = ("png", "pdf")
 FOREST = "forest"
 ERROR = "error-compression-{task}"
 GREY = "{grey}"  # in a caption: what is grey beside controls
+# in a caption: the spread over seeds, with several of them and with one
+SPREADS = {
+    "{bands}": (", with 95 % bands over seeds", ""),
+    "{Bands}": (" 95 % bands over seeds.", " One seed, so no bands."),
+    "{Bars}": (" Bars: 95 % intervals over seeds.", " One seed, so no bars."),
+}
 LABEL = 30  # characters of a line that any axis has room for
 _LAYOUT = ("GSUB", "GPOS", "GDEF")  # tables by which a program chooses and places glyphs
 
@@ -198,10 +204,15 @@ def captions(
         highlight: the methods that stand out, beside which others are grey.
     """
     known = figures(own).values()
-    grey = " and methods that are not highlighted" if highlight else ""
-    found = {
-        name: each.caption.replace(GREY, grey) for each in known for name, _ in each.tables(cells)
-    }
+    seeds = cells.groupby(["task", "regime", "model"])["seed"].nunique().max()
+    said = {mark: texts[int(seeds < 2)] for mark, texts in SPREADS.items()}
+    said[GREY] = " and methods that are not highlighted" if highlight else ""
+    found: dict[str, str] = {}
+    for each in known:
+        caption = each.caption
+        for mark, text in said.items():
+            caption = caption.replace(mark, text)
+        found |= {name: caption for name, _ in each.tables(cells)}
     return error_names.all_named(found, cells)
 
 

@@ -29,9 +29,9 @@ SPEEDUP = "theoretical speed-up (dense / kept MACs, log scale)"
 
 @figure(
     "error-compression-{task}",
-    "Test error against compression, a panel a regime (and model). Coloured curves: methods, with"
-    " 95 % bands over seeds; grey: controls{grey}; black lines: dense networks (as trained, and"
-    " controls of the same budget); thin, without markers: stopped on validation, where that was"
+    "Test error against compression, a panel a regime (and model). Coloured curves: methods{bands};"
+    " grey: controls{grey}; black lines: dense networks (as trained, and controls of the same"
+    " budget); thin, without markers: stopped on validation, where that was"
     " recorded."
     " Dotted verticals name the phases of sparse double descent (He et al. 2022) of the"
     " named method, as far as the statistics show them: critical, where its error peaks above the"
@@ -66,7 +66,7 @@ def error_compression(cells: pd.DataFrame, context: FigureContext) -> Figure | N
 @figure(
     "error-speedup-{task}",
     "Test error against the theoretical speed-up, dense over kept multiply-accumulates, a panel a"
-    " regime (and model). Curves: methods, with 95 % bands over seeds; grey: controls{grey}; black"
+    " regime (and model). Curves: methods{bands}; grey: controls{grey}; black"
     " lines: dense networks; thin, without markers: stopped on validation. Removed weights that no"
     " hardware skips count as well. Coloured and dotted with hollow markers, where there are any:"
     " published, not re-run.",

@@ -28,7 +28,7 @@ _CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 5, "zord
     "error-length-{task}",
     "Test error against the length of recovery, in times the declared epochs, at three compressions"
     " (the least, a middle and the largest of the grid, as achieved), a row a regime (and model)."
-    " Lines: methods, trained to their last state, with 95 % bands over seeds, and dense networks"
+    " Lines: methods, trained to their last state{bands}, and dense networks"
     " trained as much longer; thin and dashed: the same, stopped at the lowest error on validation"
     " labels that carry the regime's noise. Black, level: the dense baseline. Hollow: under-trained"
     " in half of the seeds or more, which may look like a gain; a cross at the upper edge: a seed"

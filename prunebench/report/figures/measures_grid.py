@@ -50,10 +50,7 @@ HARM = (
         instead="test_ece", instead_label="calibration\nerror (points)",
     ),
 )  # fmt: skip
-ROW = (
-    " Curves: methods, with 95 % bands over seeds; grey: controls{grey}; black lines: dense"
-    " networks."
-)
+ROW = " Curves: methods{bands}; grey: controls{grey}; black lines: dense networks."
 
 
 @figure(

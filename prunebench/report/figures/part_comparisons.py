@@ -29,7 +29,7 @@ POINTS = (-100.0, 100.0)
     "What the criterion adds: test error of random weights minus that of the chosen ones at equal"
     " sparsity, schedule and recovery, with the same seed, in points (above 0 the criterion helps)."
     " Solid: against random weights; dashed: against random weights with the method's own"
-    " proportions of the layers (shuffled). 95 % bands over seeds, a panel a regime.",
+    " proportions of the layers (shuffled). A panel a regime.{Bands}",
 )
 def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw a curve for each method and each control that shares its schedule and recovery."""
@@ -61,7 +61,7 @@ def criterion(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     "recovery",
     "Rewinding against fine-tuning: the gain, dense minus own test error with the same seed, in"
     " points, of methods that differ in their recovery alone, against compression, a panel a"
-    " regime. A colour is a recovery, a marker what was recovered from. 95 % bands over seeds.",
+    " regime. A colour is a recovery, a marker what was recovered from.{Bands}",
 )
 def recovery(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
     """Draw groups of methods that differ in fine-tuning or rewinding alone.

@@ -38,7 +38,7 @@ REGIMES = 3  # that a panel as wide as a page holds
     " sparsity that validation chooses), in each regime twice: of trainings that came to their end,"
     " and of the same trainings at the lowest error on validation labels that carry the regime's"
     " noise, where early stopping would have ended them. A circle below the star of its group"
-    " generalizes better than the dense network. Bars: 95 % intervals over seeds.",
+    " generalizes better than the dense network.{Bars}",
     lengths=True,
 )
 def two_by_two_figure(cells: pd.DataFrame, context: FigureContext) -> Figure | None:

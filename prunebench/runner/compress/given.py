@@ -20,6 +20,7 @@ from torch import nn
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.code_identity import code_hash
 from prunebench.pruning.held_networks import copied
+from prunebench.runner.own_process import staying_here
 from prunebench.storage import cell_files
 from prunebench.storage.files import replacing, write_text
 from prunebench.tasks.sources.own import CLASSES, SPLITS, pair_of
@@ -41,10 +42,11 @@ def {name}():
 
 @contextmanager
 def giving(network: nn.Module | None) -> Iterator[None]:
-    """Let ``given_network`` return copies of a network within the block."""
+    """Let ``given_network`` return copies of a network within the block, which no job leaves."""
     token = _GIVEN.set(network)
     try:
-        yield
+        with staying_here(network is not None):
+            yield
     finally:
         _GIVEN.reset(token)
 

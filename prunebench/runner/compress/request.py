@@ -174,7 +174,7 @@ def check_methods(names: Sequence[str], training: bool) -> None:
             raise PrunebenchError(
                 f"compress: {name} trains while it prunes, and no training is allowed"
             )
-        if method.spec(Schedule).traits.untrained or method.spec(Recovery).traits.anew:
+        if method.spec(Schedule).traits.untrained or method.spec(Recovery).traits.from_scratch:
             raise PrunebenchError(f"compress: {name} has no use for trained weights")
 
 

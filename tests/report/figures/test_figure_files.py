@@ -223,6 +223,15 @@ def test_a_figure_that_takes_anothers_name_is_refused(tmp_path: Path) -> None:
         figures.own_figure(f"{tmp_path}/mine.py:forest")
 
 
+def test_captions_speak_of_bars_and_bands_only_where_there_are_seeds(cells: pd.DataFrame) -> None:
+    several, one = figures.captions(cells), figures.captions(cells[cells["seed"] == 0])
+    for said, texts in ((True, several), (False, one)):
+        assert ("intervals over seeds" in texts["two-by-two-digits"]) is said
+        assert any("bands over seeds" in text for text in texts.values()) is said
+    assert "so no bars" in one["two-by-two-digits"]
+    assert not [text for text in [*several.values(), *one.values()] if "{" in text or ",," in text]
+
+
 def test_captions_say_what_highlighting_made_grey(cells: pd.DataFrame) -> None:
     plain, marked = figures.captions(cells), figures.captions(cells, highlight=["magnitude"])
     assert plain.keys() == marked.keys()

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.experiment.plan import Plan
 from prunebench.experiment.settings import Model, Task
+from prunebench.runner import pipeline
 from prunebench.runner.compress.given import giving, store_data, store_network
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.tasks.sources.own import read
@@ -43,6 +47,31 @@ def test_a_network_is_built_again_while_it_is_given(tmp_path: Path) -> None:
     assert network.head.weight.any()
     with pytest.raises(PrunebenchError, match=r"call prunebench\.compress with it"):
         create(model, FACTS, seed=0)
+
+
+def test_its_experiment_is_computed_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No other process has the network; two cells, their measures and the table are counted."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.ReLU(), nn.Linear(8, 10))
+    architecture, weights = store_network(network, tmp_path)
+    parsed = config.parse(
+        {
+            "experiment": "given", "regimes": ["clean"], "seeds": [0], "sparsities": [0.5],
+            "tasks": [{"name": "digits", "train": 40, "val": 40, "test": 40}],
+            "methods": [{"name": "m", "criterion": "magnitude", "recovery": "none"}],
+            "models": [{"name": "n", "architecture": architecture, "weights": str(weights)}],
+            "training": {"epochs": 10, "batch_size": 10}, "probes": {"run": []},
+        }
+    )  # fmt: skip
+    plan = Plan(parsed, tmp_path / "results")
+    with giving(network):
+        table = pd.read_csv(pipeline.run(plan, tmp_path / "data"))
+    assert table["status"].tolist() == ["ok", "ok"]
+    counted = [line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert counted == ["[1/4]", "[2/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert table["params_kept"].tolist() == [256 * 8 + 8 + 80 + 10, 128 * 8 + 8 + 80 + 10]
 
 
 def test_another_structure_is_another_network(tmp_path: Path) -> None:
