@@ -22,6 +22,7 @@ from prunebench.report.document.elements import (
     TableBlock,
     TextBlock,
 )
+from prunebench.report.error_names import CLASSES, kind_of
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING
 from prunebench.statistics.cells_table import flags
@@ -31,7 +32,8 @@ from prunebench.text.numbers import first_few, number, plural
 from prunebench.text.safe_names import file_part
 
 FULFILLED, NOT_FULFILLED, CANNOT_TELL = "fulfilled", "not fulfilled", "cannot tell"
-TONES = {FULFILLED: GOOD, NOT_FULFILLED: BAD, CANNOT_TELL: OPEN}
+DOES_NOT_APPLY = "does not apply"
+TONES = {FULFILLED: GOOD, NOT_FULFILLED: BAD, CANNOT_TELL: OPEN, DOES_NOT_APPLY: ""}
 RATIOS = (2, 4, 8, 16, 32)  # that Blalock 2020 names
 NEAR = 1.1  # a network so much smaller or larger still stands at one of them
 PAIRS, SEEDS, TOP = 3, 3, 5
@@ -68,7 +70,7 @@ class Records:
 class Answer:
     """The outcome of an item, and why."""
 
-    outcome: str  # FULFILLED, NOT_FULFILLED or CANNOT_TELL
+    outcome: str  # a key of TONES
     why: str
 
 
@@ -114,7 +116,8 @@ def named(records: Records) -> Answer:
     ]  # fmt: skip
     tasks = sorted(map(str, records.cells["task"].unique()))
     models = sorted(map(str, records.cells["model"].unique()))
-    said = f"{first_few(models)} on {first_few(tasks)}; top-1 test error"
+    first = "top-1 " if kind_of(records.cells) == CLASSES else ""
+    said = f"{first_few(models)} on {first_few(tasks)}; {first}test error"
     if lacking:
         return Answer(CANNOT_TELL, f"{said}; the records lack {', '.join(lacking)}.")
     return Answer(FULFILLED, f"{said}; the data by their hash, the networks by their size.")
@@ -145,7 +148,12 @@ def both_ratios(records: Records) -> Answer:
 
 @item("Top-1 and top-5 error are both reported.")
 def top_five(records: Records) -> Answer:
-    """Look for top-5 errors; with five classes or fewer every answer is among the first five."""
+    """Look for top-5 errors; with five classes or fewer every answer is among the first five.
+
+    Of other kinds of tasks than classification there is no such error.
+    """
+    if (kind := kind_of(records.cells)) != CLASSES:
+        return Answer(DOES_NOT_APPLY, f"No sample of this kind of task ({kind}) has one class.")
     measured = records.cells[records.cells["test_error"].notna()]
     if "classes" not in measured.columns or measured["classes"].isna().all():
         return Answer(CANNOT_TELL, "The records do not say how many classes a task has.")
@@ -308,9 +316,10 @@ def section(inputs: ReportInputs) -> Section:
         [asks, Mark(answer.outcome, TONES[answer.outcome]), answer.why] for asks, answer in answers
     ]
     count = sum(answer.outcome == FULFILLED for _, answer in answers)
+    asked = sum(answer.outcome != DOES_NOT_APPLY for _, answer in answers)
     words = TextBlock(
         f"What the field asks of a paper on pruning (Blalock 2020), answered from these records:"
-        f" {count} of {len(rows)} fulfilled."
+        f" {count} of {asked} fulfilled."
     )
     columns = {"The checklist asks": WORDS, "Here": WORDS, "Why": WORDS}
     return Section("The checklist of the field", "checklist", [words, TableBlock(columns, rows)])

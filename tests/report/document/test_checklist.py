@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from prunebench.report.document import checklist
-from prunebench.report.document.checklist import CANNOT_TELL, FULFILLED, NOT_FULFILLED, Records
+from prunebench.report.document.checklist import (
+    CANNOT_TELL,
+    DOES_NOT_APPLY,
+    FULFILLED,
+    NOT_FULFILLED,
+    Records,
+)
 from prunebench.storage.records import COLUMNS, row
 
 FIGURES = frozenset(f"{curve}-{task}" for curve in checklist.CURVES for task in "abc")
@@ -170,6 +176,14 @@ def test_curves_are_looked_for_task_by_task() -> None:
 def test_with_five_classes_the_first_answer_says_all() -> None:
     few = perfect().assign(classes=5, test_top5_error=np.nan)
     assert answer("top_five", few).outcome == FULFILLED
+
+
+def test_other_kinds_have_no_first_answers() -> None:
+    """A detector has classes, too; its error is no top-1 error, and there is no top-5 error."""
+    boxes = perfect().assign(kind="detection", test_top5_error=np.nan)
+    assert answer("top_five", boxes).outcome == DOES_NOT_APPLY
+    assert "top-1" in answer("named", perfect()).why
+    assert "top-1" not in answer("named", boxes).why
 
 
 def test_names_count_where_the_records_name_no_parts() -> None:
