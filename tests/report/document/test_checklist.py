@@ -186,6 +186,17 @@ def test_other_kinds_have_no_first_answers() -> None:
     assert "top-1" not in answer("named", boxes).why
 
 
+def test_networks_that_only_look_up_have_no_speed_up() -> None:
+    """Of matrix factorization every MAC count is 0: a ratio of them does not exist."""
+    table = perfect()
+    inside = table["task"] == "a"
+    table.loc[inside, ["macs_dense", "theoretical_speedup"]] = [0, np.nan]
+    got = answer("both_ratios", table)
+    assert (got.outcome, "30 are of networks without" in got.why) == (FULFILLED, True)
+    assert answer("trade_off", table, FIGURES - {"error-speedup-a"}).outcome == FULFILLED
+    assert answer("trade_off", table, FIGURES - {"error-speedup-b"}).outcome == NOT_FULFILLED
+
+
 def test_names_count_where_the_records_name_no_parts() -> None:
     bare = perfect().assign(criterion=np.nan)
     named = bare.assign(method=bare["method"].replace(CRITERIA))
