@@ -64,5 +64,5 @@ def export(
         print(
             f"{done.folder}: the {done.kind} network; in a fresh process its answers are the"
             f" stored ones on {same.share:.2%} of {same.samples} test inputs"
-            f" (largest difference of the logits: {same.difference:.1e} of the largest)"
+            f" (largest difference: {same.difference:.1e} of the largest)"
         )

@@ -126,6 +126,11 @@ def onnx_bytes(module: nn.Module, example: Tensor, about: Mapping[str, str] | No
     if program is None:
         raise Refused("cannot export to onnx: the exporter returned nothing")
     proto = program.model_proto
+    if not proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise Refused(
+            f"cannot export to onnx: the file would take {len(example)} inputs at a time and no"
+            " other number; does the network take len() of a tensor?"
+        )
     for key, value in (about or {}).items():
         proto.metadata_props.add(key=key, value=value)
     return proto.SerializeToString()

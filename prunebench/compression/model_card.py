@@ -16,6 +16,7 @@ import yaml
 from prunebench.compression.shrink import Removed
 from prunebench.compression.timing import Speed
 from prunebench.compression.verify_export import Agreement
+from prunebench.report.error_names import CLASSES, named_of
 from prunebench.text.markup import markdown_rows, markdown_text
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -30,9 +31,17 @@ MEASURES = {
     "worst_class_error": ("test error of the worst class", _PERCENT),
     "flips": ("test predictions unlike the dense network's", _PERCENT),
     "test_nll": ("negative log-likelihood, test", _PLAIN),
-    "test_mse": ("Brier score, test", _PLAIN),
     "test_ece": ("calibration error (ECE), test", _PLAIN),
 }
+# of kinds of tasks; the squared error of probabilities is recorded of values, too
+OF_KINDS = {
+    "test_auc": ("area under the ROC curve, test", _PERCENT),
+    "test_rmse": ("root mean squared error, test", _PLAIN),
+    "test_perplexity": ("perplexity, test", _PLAIN),
+    "test_word_error_rate": ("word error rate, test", _PERCENT),
+    "test_map": ("mean average precision, test", _PERCENT),
+}
+OF_CLASSES = {"test_mse": ("Brier score, test", _PLAIN)}
 _PROVENANCE = (
     "experiment", "identity", "config_hash", "data_hash", "weights_hash", "label_hash", "mask_hash",
     "code_hash", "commit", "dirty", "device", "threads", "python_version", "torch_version",
@@ -110,7 +119,7 @@ def card(facts: CardFacts) -> str:
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["text"] = markdown_text
-    return environment.get_template("card.md.j2").render(
+    text = environment.get_template("card.md.j2").render(
         facts=facts, front=_front(facts), summary=_summary(facts), details=_pairs(_details(facts)),
         removed=_removed(facts), limits=_limits(facts),
         shape="×".join(map(str, facts.shape)),
@@ -122,6 +131,7 @@ def card(facts: CardFacts) -> str:
         sizes=_sizes(facts), size_note=_size_note(facts), speed=_speed(facts),
         provenance=_pairs({name: facts.record.get(name) for name in _PROVENANCE}),
     )  # fmt: skip
+    return named_of(text, facts.kind)
 
 
 def _front(facts: CardFacts) -> str:
@@ -134,8 +144,10 @@ def _front(facts: CardFacts) -> str:
     }
     error = facts.quality.get("test_error")
     if error is not None:
-        metric = {"type": "error", "value": round(error, 6)}
-        if facts.kind == "classification":  # what hubs compare
+        metric = {
+            "type": "error", "name": named_of("test error", facts.kind), "value": round(error, 6),
+        }  # fmt: skip
+        if facts.kind == CLASSES:  # what hubs compare
             metric = {"type": "accuracy", "value": round(1 - error, 6)}
         front["model-index"] = [
             {
@@ -225,7 +237,8 @@ def _removed(facts: CardFacts) -> str:
 
 def _results(facts: CardFacts) -> str:
     rows = []
-    for column, (name, form) in MEASURES.items():
+    own = OF_CLASSES if facts.kind == CLASSES else {}
+    for column, (name, form) in (MEASURES | own | OF_KINDS).items():
         values = [quality.get(column) for quality in (facts.quality, facts.dense_quality)]
         if any(value is not None for value in values):
             rows.append([name, *("" if v is None else form.format(v) for v in values)])

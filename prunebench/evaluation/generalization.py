@@ -89,7 +89,10 @@ def recovered(p: Predictions) -> float | None:
     source="Angelopoulos 2021",
 )  # fmt: skip
 def val_rise(p: Predictions) -> float | None:
-    """Error of validation samples minus the dense baseline's, on labels as noisy as training's."""
+    """Error of validation samples minus the dense baseline's, on labels as noisy as training's.
+
+    Empty where the error is no mean over samples of errors in [0, 1].
+    """
     return _mean(_rises(p))
 
 
@@ -101,15 +104,14 @@ def val_rise_square(p: Predictions) -> float | None:
 
 
 def _rises(p: Predictions) -> Floats | None:
-    """Return e − e₀ of each validation sample; None where errors of samples are not in [0, 1]."""
+    """Return e − e₀ of each validation sample; None where tests of samples say nothing of e."""
     if p.baseline_val is None:
         return None
-    targets = p.choice_targets
     own, dense = (
-        p.kind.errors(p.kind.read(stored), targets) for stored in (p.stored["val"], p.baseline_val)
+        p.kind.tested_errors(p.kind.read(stored), p.choice_targets)
+        for stored in (p.stored["val"], p.baseline_val)
     )
-    inside = all(((each >= 0) & (each <= 1)).all() for each in (own, dense))
-    return own - dense if inside else None
+    return None if own is None or dense is None else own - dense
 
 
 def _share_nearer(p: Predictions, wanted: Targets, other: Targets) -> float | None:

@@ -32,7 +32,10 @@ def traits_of(cells: pd.DataFrame) -> TaskKindTraits | None:
 
     Records of another version may name a kind that this one does not have.
     """
-    kind = kind_of(cells)
+    return _traits_of(kind_of(cells))
+
+
+def _traits_of(kind: str) -> TaskKindTraits | None:
     if kind == CLASSES:
         return None
     try:
@@ -56,7 +59,12 @@ def explained(cells: pd.DataFrame) -> str:
 
 def named(text: str, cells: pd.DataFrame) -> str:
     """Return a text with the errors that it speaks of under their name."""
-    traits = traits_of(cells)
+    return named_of(text, kind_of(cells))
+
+
+def named_of(text: str, kind: str) -> str:
+    """Return a text with the errors that it speaks of under the name that a kind gives them."""
+    traits = _traits_of(kind)
     return text if traits is None else _NAMED.sub(rf"\g<1>{traits.error}", text)
 
 

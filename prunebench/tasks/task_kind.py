@@ -7,6 +7,7 @@ where they compute with it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -178,6 +179,17 @@ class TaskKind(ABC):
     def error(self, found: Any, targets: Array) -> float:
         """Return the error of a set of samples, in [0, 1]."""
         return float(self.errors(found, targets).mean())
+
+    def tested_errors(self, found: Any, targets: Array) -> Floats | None:
+        """Return the error of each sample [N], where tests of these are tests of ``error``.
+
+        None elsewhere: where some are not in [0, 1], or ``error`` is not their mean, such as an
+        average precision.
+        """
+        each = self.errors(found, targets)
+        inside = bool(((each >= 0) & (each <= 1)).all())
+        mean = inside and math.isclose(each.mean(), self.error(found, targets), abs_tol=1e-9)
+        return each if mean else None
 
     def agrees(self, stored: Floats, found: Floats, tolerance: float) -> Array:
         """Return whether predictions are the same but for rounding, bool [N]: by default all of it.

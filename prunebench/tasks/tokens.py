@@ -91,10 +91,14 @@ def check_known(tokens: Tokens, split: str, task: Task) -> None:
     """
     counted, unknown = int((tokens != PAD).sum()), int((tokens == UNKNOWN).sum())
     if 2 * unknown > counted:
+        advice = [
+            *(["tokens: characters knows more words"] if task.tokens == "words" else []),
+            *([f"vocabulary: {task.vocabulary} may be too few"] if task.vocabulary else []),
+        ]
         raise PrunebenchError(
             f"task {task.name!r}: {100 * unknown / counted:.0f} % of the {split} split's tokens are"
-            " not in the vocabulary: the same language and encoding as in training? tokens:"
-            " characters knows more words, and so does a larger vocabulary:"
+            " not in the vocabulary: the same language and encoding as in training?"
+            + "".join(f"; {each}" for each in advice)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,20 @@ def test_it_names_what_was_built_and_its_weights() -> None:
     assert "- **architecture**: resnet18 (class ResNet)\n" in text
     assert "- **weights before training**: pretrained, timm's resnet18\n" in text
     assert "Time of a batch" not in text  # nothing was timed
+
+
+def test_errors_and_measures_are_those_of_the_kind() -> None:
+    values = {"test_error": 0.2, "test_mse": 0.5, "test_rmse": 0.7071}
+    classes = card(replace(FACTS, quality=values, dense_quality=values))
+    assert "Test error 20.00%, the dense network's 20.00%." in classes
+    assert "| Brier score, test " in classes
+    values["test_map"] = 0.25
+    boxes = card(replace(FACTS, kind="detection", quality=values, dense_quality=values))
+    assert "Test detection error 20.00%, the dense network's 20.00%." in boxes
+    assert "| test detection error " in boxes
+    assert re.search(r"\| mean average precision, test +\| +25\.00% ", boxes)
+    assert "name: test detection error" in boxes
+    assert "Brier" not in boxes
 
 
 def test_times_are_shown_and_a_slower_network_is_said() -> None:

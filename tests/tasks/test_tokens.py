@@ -83,6 +83,12 @@ def test_a_split_in_another_language_is_refused(make_task: MakeTask) -> None:
     check_known(np.array([[1, 2, 0, 0], [1, 3, 0, 0]]), "test", make_task())
     with pytest.raises(PrunebenchError, match="75 % of the test split's tokens are not in"):
         check_known(np.array([[1, 1, 0, 0], [1, 3, 0, 0]]), "test", make_task())
+    for settings, advice in (
+        ({"tokens": "words", "vocabulary": 9}, "; tokens: characters .+; vocabulary: 9 may be"),
+        ({"tokens": "characters"}, "as in training\\?$"),
+    ):
+        with pytest.raises(PrunebenchError, match=advice):
+            check_known(np.array([[1, 1]]), "test", make_task(**settings))
 
 
 def test_a_running_text_by_hand() -> None:

@@ -264,6 +264,15 @@ def test_what_the_exporter_cannot_follow_is_refused_with_the_reason() -> None:
         onnx_bytes(Packed().eval(), tokens(2))
 
 
+def test_a_file_for_one_number_of_inputs_is_refused() -> None:
+    class Counted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sum(1).reshape(len(x))  # a number, which the exporter writes down
+
+    with pytest.raises(Refused, match="would take 2 inputs at a time and no other number"):
+        onnx_bytes(Counted().eval(), rows(2))
+
+
 @pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
 def test_layers_compute_what_one_packed_module_does(kind: type[nn.RNNBase]) -> None:
     torch.manual_seed(0)

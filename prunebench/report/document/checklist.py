@@ -22,6 +22,7 @@ from prunebench.report.document.elements import (
     TableBlock,
     TextBlock,
 )
+from prunebench.report.error_names import CLASSES, kind_of
 from prunebench.report.report_inputs import ReportInputs
 from prunebench.statistics import SETTING
 from prunebench.statistics.cells_table import flags
@@ -31,7 +32,8 @@ from prunebench.text.numbers import first_few, number, plural
 from prunebench.text.safe_names import file_part
 
 FULFILLED, NOT_FULFILLED, CANNOT_TELL = "fulfilled", "not fulfilled", "cannot tell"
-TONES = {FULFILLED: GOOD, NOT_FULFILLED: BAD, CANNOT_TELL: OPEN}
+DOES_NOT_APPLY = "does not apply"
+TONES = {FULFILLED: GOOD, NOT_FULFILLED: BAD, CANNOT_TELL: OPEN, DOES_NOT_APPLY: ""}
 RATIOS = (2, 4, 8, 16, 32)  # that Blalock 2020 names
 NEAR = 1.1  # a network so much smaller or larger still stands at one of them
 PAIRS, SEEDS, TOP = 3, 3, 5
@@ -68,7 +70,7 @@ class Records:
 class Answer:
     """The outcome of an item, and why."""
 
-    outcome: str  # FULFILLED, NOT_FULFILLED or CANNOT_TELL
+    outcome: str  # a key of TONES
     why: str
 
 
@@ -114,7 +116,8 @@ def named(records: Records) -> Answer:
     ]  # fmt: skip
     tasks = sorted(map(str, records.cells["task"].unique()))
     models = sorted(map(str, records.cells["model"].unique()))
-    said = f"{first_few(models)} on {first_few(tasks)}; top-1 test error"
+    first = "top-1 " if kind_of(records.cells) == CLASSES else ""
+    said = f"{first_few(models)} on {first_few(tasks)}; {first}test error"
     if lacking:
         return Answer(CANNOT_TELL, f"{said}; the records lack {', '.join(lacking)}.")
     return Answer(FULFILLED, f"{said}; the data by their hash, the networks by their size.")
@@ -132,20 +135,34 @@ def both_ratios(records: Records) -> Answer:
     """Look for both ratios; weights alone say nothing of time, and time nothing of memory."""
     if records.pruned.empty:
         return Answer(CANNOT_TELL, "No pruned network was measured.")
+    faster = records.pruned[~_looks_up(records.pruned)]
     lacking = {
-        name: int(records.pruned.reindex(columns=[name])[name].isna().sum())
-        for name in ("compression_ratio", "theoretical_speedup")
+        name: int(cells.reindex(columns=[name])[name].isna().sum())
+        for name, cells in (("compression_ratio", records.pruned), ("theoretical_speedup", faster))
     }
     missing = [f"{name} of {count}" for name, count in lacking.items() if count]
     if missing:
         said = f"Of {len(records.pruned)} measured pruned cells, missing: {', '.join(missing)}."
         return Answer(NOT_FULFILLED, said)
-    return Answer(FULFILLED, f"Both, for all {len(records.pruned)} measured pruned cells.")
+    said = f"Both, for all {len(records.pruned)} measured pruned cells"
+    if some := len(records.pruned) - len(faster):
+        said += f"; {some} are of networks without multiply-accumulates, which have no speed-up"
+    return Answer(FULFILLED, f"{said}.")
+
+
+def _looks_up(cells: pd.DataFrame) -> pd.Series:
+    """Return which cells are of networks that look embeddings up and multiply no weights."""
+    return cells.reindex(columns=["macs_dense"])["macs_dense"].astype("float64") == 0
 
 
 @item("Top-1 and top-5 error are both reported.")
 def top_five(records: Records) -> Answer:
-    """Look for top-5 errors; with five classes or fewer every answer is among the first five."""
+    """Look for top-5 errors; with five classes or fewer every answer is among the first five.
+
+    Of other kinds of tasks than classification there is no such error.
+    """
+    if (kind := kind_of(records.cells)) != CLASSES:
+        return Answer(DOES_NOT_APPLY, f"No sample of this kind of task ({kind}) has one class.")
     measured = records.cells[records.cells["test_error"].notna()]
     if "classes" not in measured.columns or measured["classes"].isna().all():
         return Answer(CANNOT_TELL, "The records do not say how many classes a task has.")
@@ -212,8 +229,12 @@ def trade_off(records: Records) -> Answer:
     """Look for both curves of each task."""
     if not records.figures:
         return Answer(CANNOT_TELL, "No figures lie beside the records.")
-    tasks = [file_part(task) for task in sorted(map(str, records.cells["task"].unique()))]
-    wanted = [f"{curve}-{task}" for task in tasks for curve in CURVES]
+    faster = set(records.cells.loc[~_looks_up(records.cells), "task"].astype(str))
+    wanted = [
+        f"{curve}-{file_part(task)}"
+        for task in sorted(map(str, records.cells["task"].unique()))
+        for curve in (CURVES if task in faster else CURVES[:1])
+    ]
     lacking = [name for name in wanted if name not in records.figures]
     if lacking:
         return Answer(NOT_FULFILLED, f"Missing: {first_few(lacking)}.")
@@ -308,9 +329,10 @@ def section(inputs: ReportInputs) -> Section:
         [asks, Mark(answer.outcome, TONES[answer.outcome]), answer.why] for asks, answer in answers
     ]
     count = sum(answer.outcome == FULFILLED for _, answer in answers)
+    asked = sum(answer.outcome != DOES_NOT_APPLY for _, answer in answers)
     words = TextBlock(
         f"What the field asks of a paper on pruning (Blalock 2020), answered from these records:"
-        f" {count} of {len(rows)} fulfilled."
+        f" {count} of {asked} fulfilled."
     )
     columns = {"The checklist asks": WORDS, "Here": WORDS, "Why": WORDS}
     return Section("The checklist of the field", "checklist", [words, TableBlock(columns, rows)])

@@ -78,7 +78,7 @@ def _measured(inputs: ReportInputs) -> dict[str, str]:
     }
     every = [column for columns in groups.values() for column in columns]
     lacking = [column for column in every if column not in there]
-    found["Not measured"] = ", ".join(lacking) or "nothing"
+    found["Not measured, or of other kinds of tasks"] = ", ".join(lacking) or "nothing"
     return found
 
 

@@ -59,6 +59,8 @@ def _grid(inputs: ReportInputs) -> dict[str, str]:
 
 def _tasks(inputs: ReportInputs) -> TableBlock:
     known = {task.name: task for task in inputs.experiment.tasks} if inputs.experiment else {}
+    # values and sequences have none
+    classes = "classes" in inputs.cells.columns and inputs.cells["classes"].notna().any()
     rows = []
     for name, cells in inputs.cells.groupby("task", sort=True):
         task = known.get(str(name))
@@ -66,14 +68,14 @@ def _tasks(inputs: ReportInputs) -> TableBlock:
         rows.append(
             [
                 str(name),
-                values(cells["classes"]) if "classes" in cells.columns else NONE,
+                *([values(cells["classes"])] if classes else []),
                 *(NONE if size is None else str(size) for size in sizes),
                 task.source if task else NONE,
             ]
         )
     columns = {
-        "Task": NAME, "Classes": NUMBER, "Train": NUMBER, "Validation": NUMBER, "Test": NUMBER,
-        "Source": WORDS,
+        "Task": NAME, **({"Classes": NUMBER} if classes else {}), "Train": NUMBER,
+        "Validation": NUMBER, "Test": NUMBER, "Source": WORDS,
     }  # fmt: skip
     return TableBlock(columns, rows, "Tasks, with their number of samples in each split.")
 

@@ -92,7 +92,8 @@ def _finish(grid: panels.PanelGrid, kinds: list[str]) -> Figure:
         Patch(facecolor=colour, hatch=hatch, edgecolor=style.BLACK, linewidth=0.3, label=name)
         for name, colour, hatch in (SHARES[kind] for kind in kinds)
     ]
-    columns = 1 if panels.narrow() else 3
+    said = [SHARES[kind][0] for kind in kinds]
+    columns = panels.legend_columns(said, grid.figure.get_figwidth(), 0.62)
     grid.figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     grid.figure.set_figheight(grid.figure.get_figheight() + panels.LINE * -(-len(kinds) // columns))
     return grid.figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class PanelGrid:
         # beside a name in the legend, in letters: its line, and the space between two columns
         self.spaces = {"handlelength": 2.8, "columnspacing": 1.0} if narrow() else {
             "handlelength": 3.2, "columnspacing": 2.0}  # fmt: skip
-        self.columns = _legend_columns(styles, width, 0.47 if narrow() else 0.62)
+        self.columns = legend_columns(styles, width, 0.47 if narrow() else 0.62)
         title = wrapped(title, int(10.5 * width))
         self.note = lines_of("\n".join(note for note in notes if note), width)
         below = -(-len(styles) // self.columns) + (self.note.count("\n") + 1 if self.note else 0)
@@ -208,16 +208,16 @@ def _properties(look: style.LineStyle) -> dict[str, Any]:
     return {**wanted, "linestyle": (0, look.dashes) if look.dashes else "-"} if dashes else wanted
 
 
-def _legend_columns(styles: LineStyles, width: float, beside: float) -> int:
+def legend_columns(names: Collection[str], width: float, beside: float) -> int:
     """Return how many names fit side by side at the legend's font size.
 
     Args:
-        styles: the line styles by name.
+        names: of the legend.
         width: inches of the figure.
         beside: inches that a name needs beside its letters.
     """
-    longest = max(map(len, styles), default=0)
-    return max(1, min(6, len(styles), int(width / (beside + 0.062 * longest))))
+    longest = max(map(len, names), default=0)
+    return max(1, min(6, len(names), int(width / (beside + 0.062 * longest))))
 
 
 def legend_notes(rows: pd.DataFrame, context: FigureContext, *more: str) -> list[str]:

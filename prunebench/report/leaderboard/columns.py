@@ -54,7 +54,7 @@ COSTS = (
         "measured_speedup", "Measured speed-up",
         "against the dense network, geometric mean over cells", 2, geometric=True,
     ),
-    CostColumn("latency_ms", "Latency (ms)", "of one image, mean over cells", 3),
+    CostColumn("latency_ms", "Latency (ms)", "of one input, mean over cells", 3),
     CostColumn(
         "bytes_compressed", "Compressed (kB)", "the stored network, mean over cells", 1,
         scale=1e-3,

@@ -29,7 +29,14 @@ NOISE = {
 # of what a record holds, by the first column of the measure; the words for it
 MEASURES = {
     "test_nll": ("negative log-likelihood", "Good 1952"),
-    "test_mse": ("Brier score", "Brier 1950"),
+    "test_auc": ("area under the ROC curve", "Hanley 1982"),
+    "test_rmse": ("root mean squared error", "Hyndman 2006"),
+    "test_perplexity": ("perplexity", "Jelinek 1977"),
+    "test_bleu": ("BLEU", "Papineni 2002; Post 2018"),
+    "test_chrf": ("chrF", "Popović 2015; Post 2018"),
+    "test_word_error_rate": ("word error rate", "Morris 2004"),
+    "test_map": ("mean average precision", "Lin 2014"),
+    "test_ndcg_at_10": ("normalized discounted cumulative gain", "Järvelin 2002"),
     "test_ece": ("calibration error", "Guo 2017"),
     "memorized": ("share of wrong labels memorized", "Arpit 2017"),
     "recovered": ("share of true labels recovered", "Liu 2020"),
@@ -44,6 +51,8 @@ MEASURES = {
     "bytes_compressed": ("compressed size", "Han 2016"),
     "quantized_error": ("error after quantization", "Jacob 2018"),
 }
+# its square is also recorded of values, which have no probabilities
+OF_CLASSES = {"test_mse": ("Brier score", "Brier 1950")}
 OPTIMIZERS = {"adamw": "Loshchilov 2019"}
 SCHEDULES = {"cosine": "Loshchilov 2017"}
 TIMM = "Wightman 2019"

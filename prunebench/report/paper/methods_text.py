@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from prunebench.experiment.settings import Experiment, Method, Model, Regime, Task, Training
-from prunebench.report import reader_warnings
+from prunebench.report import error_names, reader_warnings
 from prunebench.report.document import protocol_section, provenance_section
 from prunebench.report.paper import cited_papers
 from prunebench.report.paper.citations import cite, keys
@@ -209,10 +209,11 @@ def _method(method: Method, made: pd.DataFrame) -> str:
 def measures(inputs: ReportInputs) -> Paragraph:
     """Return a paragraph on the measures beside the error, with their sources."""
     there = inputs.cells.columns[inputs.cells.notna().any()]
+    known = cited_papers.MEASURES
+    if error_names.kind_of(inputs.cells) == error_names.CLASSES:
+        known = cited_papers.OF_CLASSES | known
     found = [
-        f"{words}{cite(keys(paper))}"
-        for column, (words, paper) in cited_papers.MEASURES.items()
-        if column in there
+        f"{words}{cite(keys(paper))}" for column, (words, paper) in known.items() if column in there
     ]
     said = listed(found) if found else "nothing"
     return Paragraph("Measures", f"Recorded beside the error: {said}.")

@@ -61,6 +61,20 @@ GENERALIZATION = (
     ),
     MeasureColumn("memorized", "Mislabelled training samples memorized (%)", 100),
 )
+# of some kinds of tasks, under the names of their fields; a table where they are recorded
+OF_KINDS = (
+    MeasureColumn("test_auc", "Test area under the ROC curve (%)", 100, 1, spread=True),
+    MeasureColumn(
+        "test_rmse", "Test root mean squared error (units of the target)", 1, 3, spread=True
+    ),
+    MeasureColumn("test_perplexity", "Test perplexity", 1, 2, spread=True),
+    MeasureColumn("test_bleu", "Test BLEU (0 to 100)", 100, 1, spread=True),
+    MeasureColumn("test_word_error_rate", "Test word error rate (%)", 100, 1, spread=True),
+    MeasureColumn(
+        "test_map", "Test mean average precision, overlaps of 0.5 to 0.95 (%)", 100, 1, spread=True
+    ),
+    MeasureColumn("test_ndcg_at_10", "Test NDCG of the first ten (%)", 100, 1, spread=True),
+)
 COMPRESSION = (
     MeasureColumn("sparsity_achieved", "Sparsity (%)", 100, 2),
     MeasureColumn("params_kept", "Weights kept", 1, 0),
@@ -102,11 +116,14 @@ def write(
     Raises:
         PrunebenchError: ``statistics.check_cells`` refuses the cells.
     """
-    generalization = summary(cells, GENERALIZATION)
+    measures = (*GENERALIZATION, *_recorded(cells))
+    generalization = summary(cells, measures)
     compression = summary(cells, COMPRESSION)
     scores = score(cells, **analysis.of_scores())
     shown = {
-        "generalization": _matrices(generalization, leads(cells, analysis.alpha), analysis.alpha),
+        "generalization": _matrices(
+            generalization, measures, leads(cells, analysis.alpha), analysis.alpha
+        ),
         "compression": _lists(compression),
         "scores": [scoreboard(cells, scores, analysis)],
     }
@@ -157,13 +174,19 @@ def methods_in_order(cells: pd.DataFrame) -> list[str]:
     return sorted(order, key=lambda name: order[name])
 
 
+def _recorded(cells: pd.DataFrame) -> list[MeasureColumn]:
+    """Return the measures of kinds of tasks that these cells hold."""
+    there = cells.reindex(columns=[measure.column for measure in OF_KINDS]).notna().any()
+    return [measure for measure in OF_KINDS if there[measure.column]]
+
+
 def _matrices(
-    tidy: pd.DataFrame, best: dict[Key, Leader], alpha: float
+    tidy: pd.DataFrame, measures: Sequence[MeasureColumn], best: dict[Key, Leader], alpha: float
 ) -> list[markup.PrintedTable]:
     """Return a matrix for each setting and measure: methods down, sparsities across."""
     tables = []
     for setting, rows in tidy.groupby(SETTING, sort=True):
-        for measure in GENERALIZATION:
+        for measure in measures:
             there = rows[rows[f"{measure.column}_n"] > 0]
             if len(there):
                 here = {key[-1]: found for key, found in best.items() if key[:-1] == setting}

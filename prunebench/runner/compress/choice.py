@@ -190,17 +190,26 @@ def errors_of(cell: Cell, split: str) -> Floats:
     Args:
         cell: a finished cell.
         split: train, val or test.
+
+    Raises:
+        PrunebenchError: the kind's error is no mean over samples of errors in [0, 1].
     """
     own = cell.dense.folder
     kind = stored_kind(own / FACTS)
     stored = load_arrays(cell.folder / PREDICTIONS)[split].astype(np.float64)
-    return kind.errors(kind.read(stored), load_arrays(own / TARGETS)[split])
+    found = kind.tested_errors(kind.read(stored), load_arrays(own / TARGETS)[split])
+    if found is None:
+        raise PrunebenchError(
+            f"tolerance: of the kind of task {kind.name} the error is no mean over samples of"
+            " errors in [0, 1], and no test of samples bounds it; give a budget instead"
+        )
+    return found
 
 
 def interval_of(cell: Cell) -> tuple[float, float, float] | None:
     """Return how much more a cell errs than dense on the test samples, and its interval, in points.
 
-    None where errors of single samples are not within [0, 1].
+    None where the kind's error is no mean over samples of errors in [0, 1].
     """
     try:
         return difference(cell.dense, cell, "test")
@@ -221,7 +230,7 @@ def difference(one: Cell, other: Cell, split: str) -> tuple[float, float, float]
         of the draw of these samples; it is exact where errors are 0 or 1.
 
     Raises:
-        PrunebenchError: errors of single samples are not within [0, 1].
+        PrunebenchError: the kind's error is no mean over samples of errors in [0, 1].
     """
     found = paired_errors(errors_of(one, split), errors_of(other, split))
     each = (1 - LEVEL) / 2

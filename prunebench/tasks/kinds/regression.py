@@ -107,7 +107,9 @@ class Regression(TaskKind):
         return (at_least_single(outputs).reshape(len(targets)) - wanted).square().mean()
 
     def answers(self, outputs: Tensor) -> Tensor:
-        return outputs.float().reshape(len(outputs)) * self.facts["std"] + self.facts["mean"]
+        # its len() would be a number, and an exported file one of as many samples
+        values = outputs.float().reshape(outputs.shape[0])
+        return values * self.facts["std"] + self.facts["mean"]
 
     def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return the mean squared difference: a temperature softens nothing here (Ba 2014)."""

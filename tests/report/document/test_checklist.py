@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from prunebench.report.document import checklist
-from prunebench.report.document.checklist import CANNOT_TELL, FULFILLED, NOT_FULFILLED, Records
+from prunebench.report.document.checklist import (
+    CANNOT_TELL,
+    DOES_NOT_APPLY,
+    FULFILLED,
+    NOT_FULFILLED,
+    Records,
+)
 from prunebench.storage.records import COLUMNS, row
 
 FIGURES = frozenset(f"{curve}-{task}" for curve in checklist.CURVES for task in "abc")
@@ -170,6 +176,25 @@ def test_curves_are_looked_for_task_by_task() -> None:
 def test_with_five_classes_the_first_answer_says_all() -> None:
     few = perfect().assign(classes=5, test_top5_error=np.nan)
     assert answer("top_five", few).outcome == FULFILLED
+
+
+def test_other_kinds_have_no_first_answers() -> None:
+    """A detector has classes, too; its error is no top-1 error, and there is no top-5 error."""
+    boxes = perfect().assign(kind="detection", test_top5_error=np.nan)
+    assert answer("top_five", boxes).outcome == DOES_NOT_APPLY
+    assert "top-1" in answer("named", perfect()).why
+    assert "top-1" not in answer("named", boxes).why
+
+
+def test_networks_that_only_look_up_have_no_speed_up() -> None:
+    """Of matrix factorization every MAC count is 0: a ratio of them does not exist."""
+    table = perfect()
+    inside = table["task"] == "a"
+    table.loc[inside, ["macs_dense", "theoretical_speedup"]] = [0, np.nan]
+    got = answer("both_ratios", table)
+    assert (got.outcome, "30 are of networks without" in got.why) == (FULFILLED, True)
+    assert answer("trade_off", table, FIGURES - {"error-speedup-a"}).outcome == FULFILLED
+    assert answer("trade_off", table, FIGURES - {"error-speedup-b"}).outcome == NOT_FULFILLED
 
 
 def test_names_count_where_the_records_name_no_parts() -> None:

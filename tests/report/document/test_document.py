@@ -27,6 +27,7 @@ from prunebench.report.document import (
     protocol_section,
     provenance_section,
     sanity_section,
+    setup_section,
     to_html,
 )
 from prunebench.report.document.elements import Document, FigureBlock, Section
@@ -175,6 +176,13 @@ def test_without_settings_the_defaults_are_named(half: pd.DataFrame, tmp_path: P
         "Figures were not drawn", "python -m prunebench workflow CONFIGURATION --cores all",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_tasks_without_classes_have_no_column_of_them(half: pd.DataFrame, tmp_path: Path) -> None:
+    values = half.assign(kind="regression", classes=np.nan)
+    for cells, wanted in ((half.assign(classes=10), True), (values, False)):
+        said = said_in(ReportInputs.of(cells, Layout(tmp_path)), setup_section.section)
+        assert ("| Classes" in said) is wanted
 
 
 def test_it_says_what_made_the_records_or_that_nobody_knows(

@@ -54,6 +54,22 @@ def test_errors_that_lie_close_together_are_not_cut_off_at_the_top(judged: pd.Da
     assert highest + 0.03 * (high - low) < high
 
 
+@pytest.mark.parametrize("regimes", [["clean"], ["clean", "noisy-40"]])
+def test_the_legend_of_outcomes_is_not_cut_off(judged: pd.DataFrame, regimes: list[str]) -> None:
+    """Three outcomes in one panel: side by side their names are wider than it."""
+    table = judged[judged["regime"].isin(regimes)].reset_index(drop=True)
+    ends = ["trained-out", "under-trained", "trained-out"]
+    table["training_outcome"] = [ends[i % 3] for i in range(len(table))]
+    table["plateau"] = [i % 3 == 2 for i in range(len(table))]
+    drawn = figures.draw("training-outcomes-{task}", table, DECLARED)
+    assert drawn is not None
+    drawn.draw_without_rendering()
+    legend, page = drawn.legends[0].get_window_extent(), drawn.bbox
+    assert page.x0 <= legend.x0 < legend.x1 <= page.x1
+    assert page.y0 <= legend.y0
+    assert not any(axes.get_tightbbox().overlaps(legend) for axes in drawn.axes)
+
+
 def test_a_cost_that_no_network_has_makes_no_panel(judged: pd.DataFrame) -> None:
     priced = judged.assign(bytes_compressed=1000.0 * judged["seed"] + 1000, macs_shrunk=1e6)
     for macs, panels in ((1e6, 2), (0.0, 1)):

@@ -61,7 +61,8 @@ def test_every_source_that_the_package_names_has_an_entry() -> None:
         named |= {
             f"{kind.kind} {spec.name}": spec.summary for spec in registry.builtin(kind).values()
         }
-    named |= {name: paper for name, (_, paper) in cited_papers.MEASURES.items()}
+    measures = cited_papers.MEASURES | cited_papers.OF_CLASSES
+    named |= {name: paper for name, (_, paper) in measures.items()}
     for table in (
         cited_papers.DATA, cited_papers.NOISE, cited_papers.OPTIMIZERS, cited_papers.SCHEDULES,
         methods_text.STATISTICS,
@@ -77,7 +78,7 @@ def test_every_source_that_the_package_names_has_an_entry() -> None:
 
 def test_sources_of_measures_are_those_that_the_measures_name() -> None:
     said = {row["column"]: citations.keys(row["source"]) for row in measure_rows()}
-    for column, (_, paper) in cited_papers.MEASURES.items():
+    for column, (_, paper) in (cited_papers.MEASURES | cited_papers.OF_CLASSES).items():
         assert set(citations.keys(paper)) <= set(said[column]), column
     assert {key for found in said.values() for key in found} <= set(citations.entries())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,14 @@ def test_methods_say_what_the_configuration_says(inputs: ReportInputs) -> None:
     everything = " ".join(said.values())
     assert set(citations.cited(everything)) <= set(citations.entries())
     assert "nan" not in everything.lower().split()
+
+
+def test_measures_are_those_of_the_kind(inputs: ReportInputs) -> None:
+    assert "Brier score" in methods_text.measures(inputs).text
+    values = inputs.cells.assign(kind="regression", test_rmse=1.0)
+    said = methods_text.measures(replace(inputs, cells=values)).text
+    assert "Brier score" not in said
+    assert "root mean squared error [@hyndman2006]" in said
 
 
 def test_a_paper_stands_behind_the_part_it_is_of(inputs: ReportInputs, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -83,6 +84,22 @@ def written(cells: pd.DataFrame, folder: Path) -> tuple[str, str]:
     paper_tables.write(cells, folder, Analysis())
     name = "test_error-digits-clean-seed-cnn.tex"
     return (folder / "generalization.md").read_text(), (folder / name).read_text()
+
+
+def test_measures_of_a_kind_have_a_table_where_they_are_recorded(
+    cells: pd.DataFrame, tmp_path: Path
+) -> None:
+    paper_tables.write(cells, tmp_path / "classes", Analysis())
+    tidy = pd.read_csv(tmp_path / "classes" / "generalization.csv")
+    assert not [name for name in tidy if "perplexity" in name]
+    # a perplexity that tells every row apart, and is its own mean over the seeds
+    spoken = cells.assign(kind="language-model", test_perplexity=2 + 3 * cells["sparsity"])
+    paper_tables.write(spoken, tmp_path, Analysis())
+    text = (tmp_path / "generalization.md").read_text()
+    table = text[text.index("## Test perplexity:") :]
+    dense, pruned = (re.search(rf"\| {name} .*", table)[0] for name in ("dense", "imp"))
+    assert "2.00 ± 0.00" in dense
+    assert "3.50 ± 0.00" in pruned
 
 
 def test_the_best_is_bold_where_every_other_is_shown_to_be_worse(tmp_path: Path) -> None:

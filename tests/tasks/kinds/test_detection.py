@@ -60,6 +60,17 @@ def test_an_images_own_error_by_hand() -> None:
     assert f1_score(np.zeros((0, 6)), wanted[2:]) == 1  # nothing there, nothing found
 
 
+def test_errors_of_single_images_test_no_average_precision() -> None:
+    """The mean over images of one minus F1 is another quantity than one minus AP50."""
+    kind = Detection(FACTS)
+    wanted = np.array([[[0, 0, 10, 10, 0]], [[5, 5, 9, 9, 1]], [[0, 0, 8, 8, 1]]], float)
+    boxes = [_box(0, 0, 10, 0.9, 0), _box(20, 20, 4, 0.8, 1), _box(0, 0, 8, 0.4, 1)]
+    found = np.array(boxes)[:, None]
+    assert kind.errors(found, wanted).mean() == pytest.approx(1 / 3)
+    assert kind.error(found, wanted) == pytest.approx(1 - (1 + 0.5 * 51 / 101) / 2)
+    assert kind.tested_errors(found, wanted) is None
+
+
 def test_average_precision_by_hand() -> None:
     """Two things, found at ranks 1 and 3: precisions 1 and 2/3 at recalls of a half and 1."""
     targets = np.array([[[0, 0, 10, 10, 0], [20, 20, 30, 30, 0]]], np.float32)

@@ -156,6 +156,20 @@ def test_the_loss_leads_to_the_targets(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_answers_can_be_exported_for_any_number_of_samples(name: str) -> None:
+    kind = made(name)
+
+    class Answers(torch.nn.Module):
+        def forward(self, outputs: Tensor) -> Tensor:
+            return kind.answers(outputs)
+
+    two, five = (outputs_of(name, targets_of(name, count, 0), 0) for count in (2, 5))
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(Answers(), (two,), dynamic_shapes=(batch,))
+    torch.testing.assert_close(program.module()(five), kind.answers(five))
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_predictions_agree_with_themselves(name: str) -> None:
     kind, targets = made(name), targets_of(name, 9, 2)
     outputs = outputs_of(name, targets, 2)

@@ -34,6 +34,10 @@ def test_a_language_models_error_counts_tokens() -> None:
     wanted = TARGETS.numpy()
     assert kind.errors(found, wanted).tolist() == pytest.approx([1 / 3, 1 / 2, 0])
     assert kind.error(found, wanted) == pytest.approx(2 / 6)
+    # longer sequences weigh more in it, so that tests of sequences are none of it
+    assert kind.tested_errors(found, wanted) is None
+    equal = np.array([[1, 2, 3], [2, 3, 1], [3, 2, 1]])  # wrong: one of 3, two, one
+    assert kind.tested_errors(found, equal) == pytest.approx(kind.errors(found, equal))
     by_torch = functional.cross_entropy(
         logits.flatten(0, 1), TARGETS.flatten().long(), ignore_index=0
     )
