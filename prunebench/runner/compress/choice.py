@@ -184,6 +184,14 @@ def _pair(plan: Plan, row: pd.Series, split: str = "val") -> PairedErrors:
     return paired_errors(errors_of(cell.dense, split), errors_of(cell, split))
 
 
+def untested(kind: str) -> PrunebenchError:
+    """Return the error that a tolerance is none of this kind of task's."""
+    return PrunebenchError(
+        f"tolerance: of the kind of task {kind} the error is no mean over samples of errors in"
+        " [0, 1], and no test of samples bounds it; give a budget instead"
+    )
+
+
 def errors_of(cell: Cell, split: str) -> Floats:
     """Return the error of each sample of a split, [N], as the kind of task counts it.
 
@@ -199,10 +207,7 @@ def errors_of(cell: Cell, split: str) -> Floats:
     stored = load_arrays(cell.folder / PREDICTIONS)[split].astype(np.float64)
     found = kind.tested_errors(kind.read(stored), load_arrays(own / TARGETS)[split])
     if found is None:
-        raise PrunebenchError(
-            f"tolerance: of the kind of task {kind.name} the error is no mean over samples of"
-            " errors in [0, 1], and no test of samples bounds it; give a budget instead"
-        )
+        raise untested(kind.name)
     return found
 
 

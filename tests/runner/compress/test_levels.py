@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Callable
@@ -12,13 +11,12 @@ from typing import Any
 import pytest
 
 from prunebench.errors import PrunebenchError
+from prunebench.runner.compress import search_plan
 from prunebench.runner.compress.levels import kept_levels
 from prunebench.runner.compress.request import Request
 from prunebench.runner.compress.size_budget import Budget
 from prunebench.storage.files import write_json, write_sealed
 
-# the package has a function of this name
-way = importlib.import_module("prunebench.runner.compress.compress")
 FOUND: dict[str, Any] = {"sparsities": [0.3, 0.5, 0.7], "batch_norm": True}
 WHOLE = {"name": "asked", **FOUND}
 
@@ -133,14 +131,16 @@ def test_nothing_is_kept_where_nothing_is_found(path: Path) -> None:
 
 
 def test_a_search_looks_at_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(way, "_levels", lambda *_: dict(FOUND))
+    monkeypatch.setattr(search_plan, "_levels", lambda *_: dict(FOUND))
     (tmp_path / "my.pt").touch()
     request = Request(
         "resnet20", "digits", weights=str(tmp_path / "my.pt"), budget=Budget("macs", 0.5)
     )
     folder = tmp_path / "compressed"
     for harm in (lambda path: None, _lie, lambda path: path.write_text("{")):
-        plan = way._planned(request, folder, tmp_path / "data")
+        plan = search_plan.planned(request, folder, tmp_path / "data")
         assert plan.experiment.sparsities == FOUND["sparsities"]
-        harm(folder / way.SEARCH / way.LEVELS)
-    assert way._planned(request, folder, tmp_path).experiment.sparsities == FOUND["sparsities"]
+        harm(folder / search_plan.SEARCH / search_plan.LEVELS)
+    assert (
+        search_plan.planned(request, folder, tmp_path).experiment.sparsities == FOUND["sparsities"]
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunebench.compression.timing import Speed
-from prunebench.runner.compress.compress import _milliseconds, _of_training
+from prunebench.runner.compress.compressed_words import _milliseconds, _of_training
 from prunebench.runner.compress.onnx_times import faster_here
 
 
