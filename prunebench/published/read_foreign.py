@@ -169,5 +169,8 @@ def parse_number(text: str) -> float:
     elif "±" in text or "+/-" in text:
         advice = ": give the mean alone, or a row for each seed"
     elif re.fullmatch(r"[+-]?\d+,\d+", text):
-        advice = ": is the comma a decimal point?"
+        advice = (
+            ": if the comma is a decimal point, write points instead, as"
+            " pandas.read_csv(file, sep=';', decimal=',').to_csv(file, index=False) does"
+        )
     raise ValueError(f"is no number{advice}")
