@@ -135,7 +135,7 @@ def test_where_it_goes(save: Save, layout: Layout) -> None:
         ("SynFlow,10,", "SynFlow,2,", "lines 3 and 4 are the same cell.*--column seed=NAME"),
         ("SynFlow,10,", "SynFlow,10%,", r"line 4, sparsity: '10%' is no number: take the sign"),
         (",95,", ",95 ± 1,", "give the mean alone"),
-        (",95,", ',"95,1",', "is the comma a decimal point"),
+        (",95,", ',"95,1",', "if the comma is a decimal point, write points"),
         (",95,", ",nan,", "line 4, test_error: 'nan' is no number"),
         (",95,", ",1e999,", "is no number"),
         (",95,", ",,", "line 4, test_error: is empty; leave the row out"),
