@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # simple method on the same split (benchmarks/simple_baselines.py); of translation there is none,
 # and the bound is loose
 BEATEN = {
-    "text": 0.485, "speech": 0.198, "speech-recognition": 0.1475, "language-model": 0.418,
+    "text": 0.485, "speech": 0.198, "speech-recognition": 0.1425, "language-model": 0.418,
     "translation": 0.9, "recommendation": 0.2114, "diagnosis": 0.028, "tabular": 0.2689,
     "detection": 0.4552,
 }  # fmt: skip
