@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 import warnings
@@ -44,6 +45,30 @@ def test_what_a_job_imports_before_it_trains() -> None:
         "heavy = {'torch._inductor', 'torch._dynamo', 'torchvision', 'timm', 'transformers',"
         " 'onnx', 'pandas', 'sklearn', 'matplotlib', 'mlflow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="of glibc's allocator, from 2.33 on"
+)
+def test_large_blocks_are_kept_for_the_next_batch() -> None:
+    code = (
+        "import ctypes, torch\n"
+        "from prunebench.experiment.settings import Compute\n"
+        "from prunebench.runner.device import set_up\n"
+        "class Info(ctypes.Structure):\n"
+        "    _fields_ = [(f'field_{number}', ctypes.c_size_t) for number in range(10)]\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.mallinfo2.restype = Info\n"
+        "def apart():\n"  # bytes that go back to the system as soon as they are free: hblkhd
+        "    before = libc.mallinfo2().field_4\n"
+        "    block = torch.ones(12_000_000)\n"
+        "    return libc.mallinfo2().field_4 - before\n"
+        "assert apart() >= 48_000_000\n"
+        "set_up(Compute(device='cpu'))\n"
+        "assert apart() == 0\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
