@@ -194,6 +194,7 @@ def _named_modules(path: Path, added: Sequence[Path]) -> set[Path]:
     wanted = _BY_NAME | ({"__all__"} if path.name == "__init__.py" else set())
     if not wanted & _mentions(path):
         return set()
+    roots = (*path.absolute().parents[:2], Path.cwd(), *added)
     found: set[Path] = set()
     for text in _texts(path):
         name = text.partition(":")[0].strip(".")
@@ -202,11 +203,7 @@ def _named_modules(path: Path, added: Sequence[Path]) -> set[Path]:
             found |= named
             for file in named:
                 found |= {*file.parent.glob("*.py")} if file.name == "__init__.py" else set()
-            for root in (
-                *path.absolute().parents[:2],
-                Path.cwd(),
-                *added,
-            ):  # also without an __init__.py
+            for root in roots:  # also without an __init__.py
                 found |= {*root.joinpath(*name.split(".")).glob("*.py")}
     return found - {path}
 
