@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,7 @@ def check(plan: Plan, data: Path = DATA) -> list[dict[str, Any]]:
                     task=task.name,
                     facts=about.facts,
                     example=about.example,
+                    unfit=partial(about.kind.unfit, targets=about.targets),
                     item=about.form.item,
                     width=width,
                 )

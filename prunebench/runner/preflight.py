@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def _check_fits(model: Model, facts: NetworkFacts, width: float) -> None:
 
 def describe(
     model: Model, prunable: Prunable, *, task: str, facts: NetworkFacts, example: Tensor,
-    item: str = "image", width: float = 1.0,
+    unfit: Callable[[Tensor], str | None], item: str = "image", width: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Return weights, MACs, what is prunable and what is left alone of a model.
 
@@ -69,22 +70,28 @@ def describe(
         task: name of the task, for messages.
         facts: what it must know of the data.
         example: an input, [1, ...].
+        unfit: says why outputs [1, ...] cannot answer the task, where they cannot.
         item: what a single input is called.
         width: how many times as wide as its definition says.
 
     Raises:
-        PrunebenchError: the model is unknown, cannot take such inputs, or has nothing to prune.
+        PrunebenchError: the model is unknown, cannot take such inputs or give such targets, or has
+            nothing to prune.
     """
     network = build(model, facts, width)
     layers = sort_layers(network, prunable, example)
     try:
         found = size(network, example, {}, list(layers.prunable))
+        with torch.inference_mode():
+            outputs = network.eval()(example)
     except (Exception, SystemExit) as error:  # nor is it known what its forward pass may raise
         raise PrunebenchError(
             f"models: {model.name} cannot take the inputs of {task}"
             f" ({'×'.join(map(str, example.shape[1:]))}): {text_of(error)}"
             f"{models.only_square(facts)}"
         ) from error
+    if reason := unfit(outputs):
+        raise PrunebenchError(f"models: {model.name} cannot learn {task}: {reason}")
     return {
         "task": task,
         "model": model.name if width == 1 else f"{model.name} (width {width:g})",

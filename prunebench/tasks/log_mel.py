@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
 from functools import cache
 from math import gcd
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prunebench.errors import PrunebenchError
-from prunebench.storage.files import require_plain
-from prunebench.tasks.raw import Images, one_line
+from prunebench.tasks.raw import Images
+from prunebench.tasks.sound_files import Signal
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings.task import Speech
 
-Signal = NDArray[np.float64]  # samples in [-1, 1]
-
-RATES = 1000, 384_000  # samples a second that sound is recorded with, as for speech: rate
 RANGE = 80.0  # dB below a recording's loudest band that are told apart: the rest is silence
-
-
-def read_wav(source: Path | bytes, where: str) -> tuple[int, Signal]:
-    """Return the samples a second and the signal of a WAV file; several channels are averaged.
-
-    Raises:
-        PrunebenchError: the bytes are no WAV file, are fewer than its header says, hold no sample,
-            are compressed, or their rate is none of sound.
-    """
-    from scipy.io import wavfile
-
-    if isinstance(source, Path):
-        require_plain(source)
-    try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-        if missing := missing_bytes(content):
-            raise ValueError(f"{missing} bytes fewer than its header says")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", wavfile.WavFileWarning)
-            # files of many programs hold notes on the recording, which are skipped
-            warnings.filterwarnings("ignore", "Chunk .non-data. not understood")
-            rate, samples = wavfile.read(io.BytesIO(content))
-    # what scipy raises for damaged bytes is no closed set: struct.error, ValueError, OSError …
-    except Exception as error:
-        raise PrunebenchError(f"{where}: no readable WAV file ({one_line(error)})") from error
-    if samples.size == 0 or rate <= 0:
-        raise PrunebenchError(f"{where}: the WAV file holds no sound")
-    if not RATES[0] <= rate <= RATES[1]:  # filters for a rate that is made up would fill the memory
-        raise PrunebenchError(
-            f"{where}: the WAV file says {rate:,} samples a second; sound has {RATES[0]:,} to"
-            f" {RATES[1]:,}"
-        )
-    signal = samples.astype(np.float64)
-    if samples.dtype == np.uint8:
-        signal = (signal - 128) / 128
-    elif samples.dtype.kind == "i":
-        signal /= -float(np.iinfo(samples.dtype).min)
-    if not np.isfinite(signal).all():
-        raise PrunebenchError(f"{where}: the WAV file holds samples that are no numbers")
-    return int(rate), signal if signal.ndim == 1 else signal.mean(axis=1)
-
-
-def missing_bytes(content: bytes) -> int:
-    """Return how many bytes fewer there are than the chunks of a WAV file claim."""
-    at = 12  # behind "RIFF", the size of all, and "WAVE"
-    while at + 8 <= len(content):
-        (size,) = struct.unpack_from("<I", content, at + 4)
-        if at + 8 + size > len(content):
-            return int(at + 8 + size - len(content))
-        at += 8 + size + size % 2
-    return 0
 
 
 def resample(signal: Signal, rate: int, wanted: int) -> Signal:

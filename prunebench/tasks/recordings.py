@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from prunebench.errors import PrunebenchError
-from prunebench.tasks.log_mel import Signal, frames_of, log_mel, mel_filters, resample
+from prunebench.tasks.log_mel import frames_of, log_mel, mel_filters, resample
 from prunebench.tasks.raw import Images, Raw, Split, check_fits
+from prunebench.tasks.sound_files import Signal
 from prunebench.tasks.stratified import permuter
 
 if TYPE_CHECKING:
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 SEED = 20_240_922
 GAPS = (0.05, 0.25)  # seconds of silence between two words in a row
+
+
+class Sounding(Protocol):
+    """What can be heard: what reads its samples a second and its signal, and its place."""
+
+    @property
+    def sound(self) -> Callable[[], tuple[int, Signal]]: ...
+
+    @property
+    def where(self) -> str: ...  # for messages
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +53,7 @@ class Hearing:
     resampled: bool
     first: str  # the recording that the rate is of, for messages
 
-    def __call__(self, recording: Recording) -> Signal:
+    def __call__(self, recording: Sounding) -> Signal:
         """Return the signal of a recording; raise PrunebenchError if it has another rate."""
         rate, signal = recording.sound()
         if rate == self.rate:
@@ -66,7 +77,7 @@ def as_classes(recordings: Recordings, names: tuple[str, ...], task: Task) -> Ra
     Raises:
         PrunebenchError: recordings differ in rate, or the images do not fit into memory.
     """
-    hear = _hearing(recordings, task)
+    hear = hearing(recordings["train"][0], task)
     signals = {split: [partial(hear, one) for one in found] for split, found in recordings.items()}
     frames = _frames(signals["train"], hear.rate, task)
     splits = {
@@ -90,7 +101,7 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
             do not fit into memory.
     """
     recordings = _apart(recordings, task)
-    hear = _hearing(recordings, task)
+    hear = hearing(recordings["train"][0], task)
     most = task.speech.words or 1
     rows = {
         split: _rows(found, most, np.random.default_rng((SEED, stream)))
@@ -99,8 +110,37 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
     signals = {
         split: [partial(_joined, row, hear) for row in found] for split, found in rows.items()
     }
+    texts = {
+        split: [[word.label + 1 for word in words] for words, _ in found]
+        for split, found in rows.items()
+    }
+    return transcribed(signals, texts, most, {"target_vocabulary": ("", *names)}, hear.rate, task)
+
+
+def transcribed(
+    signals: Mapping[str, Sequence[Callable[[], Signal]]],
+    texts: Mapping[str, Sequence[Sequence[int]]],
+    most: int,
+    facts: dict[str, Any],
+    rate: int,
+    task: Task,
+) -> Raw:
+    """Return images of signals with the numbers of what is said in them, padded with 0.
+
+    Args:
+        signals: by split, with ``train``.
+        texts: of each signal, what is said: numbers from 1 on.
+        most: how many there are in the longest text.
+        facts: of the task, with its ``target_vocabulary``.
+        rate: samples a second of all signals.
+        task: how recordings become images, and how long these are.
+
+    Raises:
+        PrunebenchError: ``length`` would cut off what the transcript has, or the images do not fit
+            into memory.
+    """
     needed = max(
-        frames_of(len(signal()), hear.rate, task.speech)
+        frames_of(len(signal()), rate, task.speech)
         for found in signals.values()
         for signal in found
     )
@@ -108,27 +148,25 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
     if frames < needed:
         raise PrunebenchError(
             f"task {task.name!r}: length: {frames} frames would cut words off that the transcript"
-            f" has; the longest row of words takes {needed}"
+            f" has; the longest recording takes {needed}"
         )
     splits = {}
-    for split, found in rows.items():
+    for split, found in texts.items():
         targets = np.zeros((len(found), most), np.int32)
-        for target, (words, _) in zip(targets, found, strict=True):
-            target[: len(words)] = [word.label + 1 for word in words]
-        splits[split] = Split(_images(signals[split], hear.rate, frames, task), targets)
-    facts = {"target_vocabulary": ("", *names)}
+        for target, text in zip(targets, found, strict=True):
+            target[: len(text)] = text
+        splits[split] = Split(_images(signals[split], rate, frames, task), targets)
     return Raw(
         splits["train"], splits.get("val"), splits.get("test"), facts=facts, item="recording"
     )
 
 
-def _hearing(recordings: Recordings, task: Task) -> Hearing:
+def hearing(first: Sounding, task: Task) -> Hearing:
     """Return the rate that the task asks for, or the first recording has.
 
     Raises:
         PrunebenchError: some bands of the images would always be silent.
     """
-    first = recordings["train"][0]
     speech = task.speech
     rate = speech.rate or first.sound()[0]
     if round(rate * speech.hop / 1000) < 1:

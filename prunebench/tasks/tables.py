@@ -167,6 +167,20 @@ def texts(table: Table, name: str) -> list[str]:
     return list(column)
 
 
+def sound_in(table: Table, row: int, name: str = "audio") -> tuple[bytes, str]:
+    """Return the bytes and the file name of a recording in Parquet as Hugging Face has it.
+
+    Raises:
+        PrunebenchError: the row holds no bytes.
+    """
+    cell = table.column(name)[row]
+    if not isinstance(cell, dict) or not isinstance(cell.get("bytes"), bytes):
+        raise PrunebenchError(
+            f"{table.where(row)}: {name} holds no bytes; it must be {{bytes, path}}"
+        )
+    return cell["bytes"], str(cell.get("path") or "")
+
+
 def classes(
     tables: Mapping[str, Table], name: str
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...] | None]:

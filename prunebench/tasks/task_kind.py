@@ -128,6 +128,11 @@ class TaskKind(ABC):
         """
         raise NotImplementedError
 
+    def unfit(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> str | None:
+        """Return why such outputs [1, ...] can never be these targets, by split; None: they can."""
+        del outputs, targets
+        return None
+
     @abstractmethod
     def noise(
         self, clean: Tensor, regime: Regime, generator: torch.Generator

@@ -145,7 +145,9 @@ def test_a_pickle_as_checkpoint_of_a_network_is_never_run(tmp_path: Path) -> Non
 def _describe(model: Model) -> Any:
     facts = NetworkFacts.of_images(3, 1, 32)
     example = torch.zeros(1, 1, 32, 32)
-    return describe(model, Prunable(), task="digits", facts=facts, example=example)
+    return describe(
+        model, Prunable(), task="digits", facts=facts, example=example, unfit=lambda outputs: None
+    )
 
 
 def test_memory_is_what_limits_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from prunebench.runner.progress.failures import last_words
 from prunebench.statistics.cells_table import read_cells
 from prunebench.storage.cell_files import load_tensors
 from prunebench.storage.files import read_json, read_sealed, read_text, sha256_file
-from prunebench.tasks import log_mel, sources, tables
+from prunebench.tasks import sound_files, sources, tables
 from prunebench.tasks.images import decode
 from prunebench.tasks.sources import own
 from prunebench.training import loaded_weights
@@ -56,7 +56,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ),
     "npz": source("medmnist"),
     "own arrays": lambda path: own._stored(path, TASK),
-    "sound": lambda path: log_mel.read_wav(path, str(path)),
+    "sound": lambda path: sound_files.read_sound(path, str(path)),
 }  # fmt: skip
 
 

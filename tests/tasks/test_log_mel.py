@@ -1,50 +1,27 @@
-"""Log-mel images, against what can be said of pure tones, and WAV files, whole and broken."""
+"""Log-mel images, against what can be said of pure tones."""
 
 from __future__ import annotations
 
-import io
-import struct
-import wave
-from pathlib import Path
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Speech
 from prunebench.tasks.log_mel import (
     RANGE,
-    Signal,
     band_energies,
     frames_of,
     log_mel,
     mel,
     mel_filters,
-    read_wav,
     resample,
 )
+from prunebench.tasks.sound_files import Signal
 
 RATE = 8000
 
 
 def tone(frequency: float, seconds: float = 0.5, rate: int = RATE) -> Signal:
     return np.sin(2 * np.pi * frequency * np.arange(int(seconds * rate)) / rate)
-
-
-def wav(samples: Signal, rate: int = RATE, width: int = 2, channels: int = 1) -> bytes:
-    """The bytes of a WAV file, written by the standard library."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        full = 2 ** (8 * width - 1) - 1
-        whole = np.rint(samples * full).astype({1: np.int16, 2: "<i2", 4: "<i4"}[width])
-        file.writeframes((whole + 128).astype(np.uint8).tobytes() if width == 1 else
-                         whole.tobytes())  # fmt: skip
-    return buffer.getvalue()
 
 
 def test_the_mel_scale() -> None:
@@ -103,73 +80,3 @@ def test_resampling_keeps_a_tone() -> None:
     slower = resample(tone(440, rate=16_000), 16_000, RATE)
     assert len(slower) == 4000
     assert slower[200:-200] == pytest.approx(tone(440)[200:-200], abs=0.01)
-
-
-@pytest.mark.parametrize(("width", "step"), [(1, 1 / 64), (2, 1e-4), (4, 1e-6)])
-def test_samples_of_every_width_come_back(width: int, step: float) -> None:
-    rate, signal = read_wav(wav(tone(300) * 0.9, width=width), "it")
-    assert rate == RATE
-    assert signal == pytest.approx(tone(300) * 0.9, abs=step)
-
-
-def test_channels_are_averaged(tmp_path: Path) -> None:
-    both = np.stack([tone(300), np.zeros(4000)], axis=1).ravel()
-    (tmp_path / "a.wav").write_bytes(wav(both, channels=2))
-    _, signal = read_wav(tmp_path / "a.wav", "it")
-    assert signal == pytest.approx(tone(300) / 2, abs=1e-4)
-
-
-def test_notes_in_a_file_are_skipped() -> None:
-    content = bytearray(wav(tone(300)))
-    content += b"LIST" + struct.pack("<I", 4) + b"note"
-    content[4:8] = struct.pack("<I", len(content) - 8)
-    _, signal = read_wav(bytes(content), "it")
-    assert len(signal) == 4000
-
-
-def _lying(content: bytes) -> bytes:
-    return content[:40] + struct.pack("<I", 2**31) + content[44:]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"RIFF", b"\x89PNG\r\n\x1a\n" + bytes(50), wav(tone(300))[:1000], _lying(wav(tone(300)))],
-)
-def test_what_is_no_whole_wav_file(content: bytes) -> None:
-    with pytest.raises(PrunebenchError, match=r"^a\.wav: no readable WAV file \("):
-        read_wav(content, "a.wav")
-
-
-@pytest.mark.parametrize("rate", [1, 999, 384_001, 2**31 - 1])
-def test_a_rate_that_is_none_of_sound_fills_no_memory(rate: int) -> None:
-    with pytest.raises(PrunebenchError, match="samples a second; sound has 1,000 to 384,000"):
-        read_wav(wav(tone(400), rate, width=1), "x.wav")
-
-
-def test_a_file_without_sound() -> None:
-    with pytest.raises(PrunebenchError, match=r"^a\.wav: "):
-        read_wav(wav(np.zeros(0)), "a.wav")
-
-
-def test_samples_that_are_no_numbers(tmp_path: Path) -> None:
-    from scipy.io import wavfile
-
-    wavfile.write(tmp_path / "a.wav", RATE, np.array([0, np.nan, 1], np.float32))
-    with pytest.raises(PrunebenchError, match="samples that are no numbers"):
-        read_wav(tmp_path / "a.wav", "it")
-
-
-@given(st.dictionaries(st.integers(0, 60), st.integers(0, 255), max_size=6), st.integers(0, 300))
-def test_whatever_the_bytes_are_they_are_read_or_refused(
-    changes: dict[int, int], length: int
-) -> None:
-    content = bytearray(wav(tone(300, seconds=0.01)))
-    for place, byte in changes.items():
-        content[place] = byte
-    try:
-        rate, signal = read_wav(bytes(content[:length]), "a.wav")
-    except PrunebenchError:
-        return
-    assert rate > 0
-    assert signal.ndim == 1
-    assert np.isfinite(signal).all()

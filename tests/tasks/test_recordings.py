@@ -10,8 +10,9 @@ import pytest
 from prunebench.errors import PrunebenchError
 from prunebench.experiment.settings import Task
 from prunebench.tasks import raw
-from prunebench.tasks.log_mel import Signal, log_mel
+from prunebench.tasks.log_mel import log_mel
 from prunebench.tasks.recordings import Recording, _apart, as_classes, as_transcripts
+from prunebench.tasks.sound_files import Signal
 
 from .conftest import MakeTask
 

@@ -43,6 +43,8 @@ class Speech(Settings):
     """Milliseconds from one frame to the next."""
     words: int | None = Field(None, ge=1, le=100)
     """The most words said in a row, with a transcript as target; empty: one word, a class."""
+    seconds: float | None = Field(None, gt=0, le=3600)
+    """Longest recording of sentences that is taken, longer ones are left out; empty: all."""
 
 
 class Task(Settings):
@@ -73,7 +75,7 @@ class Task(Settings):
     vocabulary: int | None = Field(None, ge=5, le=10_000_000)
     """Most tokens that are known, the commonest of training; the rest are one; empty: all."""
     input: str | None = None
-    """Column of the texts in a table, or ending of the files in the source language."""
+    """Column of the texts or recordings in a table, or ending of the source language's files."""
     target: str | None = None
     """Column of the targets in a table, or ending of the files in the target language."""
     speech: Speech = Speech()
@@ -128,6 +130,8 @@ class Task(Settings):
             raise ValueError("hub: names the data already: leave out path and dataset")
         if self.keys and self.source != "own":
             raise ValueError(f"keys: is for a .npz file of source own, not {self.source}")
+        if self.speech.seconds is not None and self.source != "transcribed-speech":
+            raise ValueError(f"speech.seconds: is for source transcribed-speech, not {self.source}")
         if self.range is not None and self.source != "ratings":
             raise ValueError(f"range: is for a table of source ratings, not {self.source}")
         if self.range is not None and self.dataset is not None:
@@ -155,8 +159,11 @@ class Task(Settings):
         """
         # settings that came later: unset, they name no result
         later = ("calibration", "hub", "keys", "range")
-        unset = {name for name in later if getattr(self, name) in (None, {})}
-        return self.model_dump(mode="json", exclude={"name", *unset, *besides})
+        unset: dict[str, Any] = {n: True for n in later if getattr(self, n) in (None, {})}
+        if self.speech.seconds is None:
+            unset["speech"] = {"seconds"}
+        out = {"name": True, **unset, **dict.fromkeys(besides, True)}
+        return self.model_dump(mode="json", exclude=out)
 
     @property
     def local(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,10 @@ SPARE = 2  # times the longest target: what is decoded beyond is not stored; it 
 
 @task_kind(
     inputs=("pixels",), targets="tokens", error="edit error",
-    formula="mean(min(1, edits(ŷ, y) / |y|))", unit="share of words", augments=False,
+    formula="mean(min(1, edits(ŷ, y) / |y|))", unit="share of tokens", augments=False,
 )  # fmt: skip
 def speech_recognition() -> type[TaskKind]:
-    """Words of a recording; connectionist temporal classification; edits over the words said."""
+    """Words or characters of a recording, without an alignment (CTC); edits over what is said."""
     return SpeechRecognition
 
 
@@ -60,6 +61,7 @@ class SpokenFacts(KnownFacts):
     """What the outputs of speech recognition stand for."""
 
     target_vocabulary: list[str] | tuple[str, ...]
+    spelled: bool = False  # whether it is of characters, with a space between words
 
 
 class SpeechRecognition(TaskKind):
@@ -112,6 +114,19 @@ class SpeechRecognition(TaskKind):
             (targets > 0).sum(1).cpu(), blank=0, reduction="none", zero_infinity=True,
         )  # fmt: skip
 
+    def unfit(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> str | None:
+        """Refuse too few steps: each token takes one, and a blank parts it from its like."""
+        steps = outputs.shape[1]
+        for split, said in targets.items():
+            again = ((said[:, 1:] == said[:, :-1]) & (said[:, 1:] > 0)).sum(1)
+            needed = int(((said > 0).sum(1) + again).max())
+            if needed > steps:
+                return (
+                    f"it gives {steps} steps, and a transcript of the {split} split needs {needed};"
+                    " lower speech.hop"
+                )
+        return None
+
     def keep(self, answers: Tensor, targets: Tensor) -> Tensor:
         import torch
 
@@ -157,8 +172,8 @@ class SpeechRecognition(TaskKind):
         return 0.025  # one word in twenty right is more than any constant answer gives
 
 
-def edits(heard: Words, said: Words) -> int:
-    """Return the least number of words to put in, leave out or exchange (Levenshtein 1966)."""
+def edits(heard: Sequence[Hashable], said: Sequence[Hashable]) -> int:
+    """Return the least number of tokens to put in, leave out or exchange (Levenshtein 1966)."""
     from rapidfuzz.distance import Levenshtein
 
     return int(Levenshtein.distance(heard, said))
@@ -167,6 +182,14 @@ def edits(heard: Words, said: Words) -> int:
 @TABLE.measure(better="lower", unit="share", formula="Σ edits(ŷ, y) / Σ |y|", source="Morris 2004")
 def test_word_error_rate(p: Predictions) -> float:
     """Edits over the words said, on the whole test split; above 1 where too much is heard."""
-    said = [_words(row) for row in p.targets["test"]]
-    heard = p.outputs["test"].words
+    heard = _as_words(p.outputs["test"].words, p)
+    said = _as_words([_words(row) for row in p.targets["test"]], p)
     return sum(map(edits, heard, said)) / sum(map(len, said))
+
+
+def _as_words(every: Sequence[Words], p: Predictions) -> list[Sequence[Hashable]]:
+    """Return the words of texts, also where their tokens are characters."""
+    if not p.kind.facts.get("spelled"):
+        return list(every)
+    letters = p.kind.facts["target_vocabulary"]
+    return ["".join(letters[token] for token in text).split() for text in every]

@@ -1,4 +1,4 @@
-"""Recordings of words: Free Spoken Digits, Speech Commands, or WAV files of one's own.
+"""Recordings of words: Free Spoken Digits, Speech Commands, or WAV and FLAC files of one's own.
 
 ``FSDD``: the Free Spoken Digit Dataset, version 1.0.9 (8 kHz; CC BY-SA 4.0), from GitHub with the
 sum that TensorFlow Datasets publishes; takes 0 to 4 of each speaker and digit are the test set, as
@@ -6,9 +6,9 @@ its authors say. ``SpeechCommands``: version 0.02 (Warden 2018, 105,829 recordin
 16 kHz, 2.3 GB; CC BY 4.0), with its own validation and test lists. ``path:`` is the folder of
 either.
 
-Without ``dataset``, ``path:`` is a folder ``train/<word>/*.wav``, and ``val/`` and ``test/``
-likewise if they exist; one with the words themselves, as Speech Commands has it; or Parquet files
-as Hugging Face has them: columns ``audio`` {bytes, path} and ``label``.
+Without ``dataset``, ``path:`` is a folder ``train/<word>/*.wav`` or ``*.flac``, and ``val/`` and
+``test/`` likewise if they exist; one with the words themselves, as Speech Commands has it; or
+Parquet files as Hugging Face has them: columns ``audio`` {bytes, path} and ``label``.
 
 ``speech: {words: 5}`` joins up to five recordings of a speaker, with the transcript as target.
 Recordings must have one rate: ``speech: {rate: 8000}`` resamples them.
@@ -24,10 +24,17 @@ from typing import TYPE_CHECKING
 from prunebench.errors import PrunebenchError, suggest
 from prunebench.tasks.downloads import Remote, fetch, root_of
 from prunebench.tasks.known_datasets import known_dataset
-from prunebench.tasks.log_mel import read_wav
 from prunebench.tasks.raw import Raw, local_path
 from prunebench.tasks.recordings import Recording, Recordings, as_classes, as_transcripts
-from prunebench.tasks.tables import Table, classes, read_tables, read_text, split_files
+from prunebench.tasks.sound_files import SUFFIXES, read_sound
+from prunebench.tasks.tables import (
+    Table,
+    classes,
+    read_tables,
+    read_text,
+    sound_in,
+    split_files,
+)
 
 if TYPE_CHECKING:
     from prunebench.experiment.settings import Task
@@ -163,18 +170,13 @@ def _parquet(root: Path) -> tuple[Recordings, tuple[str, ...]]:
 
 
 def _heard(table: Table, row: int, label: int) -> Recording:
-    cell = table.column("audio")[row]
-    if not isinstance(cell, dict) or not isinstance(cell.get("bytes"), bytes):
-        raise PrunebenchError(
-            f"{table.where(row)}: audio holds no bytes; it must be {{bytes, path}}"
-        )
+    content, name = sound_in(table, row)
     where = table.where(row)
-    sound = partial(read_wav, cell["bytes"], where)
-    return Recording(sound, label, where, speaker_of(str(cell.get("path") or "")))
+    return Recording(partial(read_sound, content, where), label, where, speaker_of(name))
 
 
 def _one(path: Path, label: int) -> Recording:
-    return Recording(partial(read_wav, path, str(path)), label, str(path), speaker_of(path.name))
+    return Recording(partial(read_sound, path, str(path)), label, str(path), speaker_of(path.name))
 
 
 def speaker_of(name: str) -> str:
@@ -201,7 +203,7 @@ def _words(folder: Path) -> tuple[str, ...]:
 
 
 def _waves(folder: Path) -> list[Path]:
-    paths = sorted(folder.glob("*.wav"))
+    paths = sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
     if not paths:
-        raise PrunebenchError(f"{folder} holds no .wav file")
+        raise PrunebenchError(f"{folder} holds no {' or '.join(SUFFIXES)} file")
     return paths

@@ -160,3 +160,40 @@ def test_the_word_error_rate_is_jiwers() -> None:
     texts = [" ".join(map(str, row)) for row in same.tolist()]
     heard = [" ".join(map(str, words)) for words in kind.read(stored).words]
     assert found["test_word_error_rate"] == pytest.approx(jiwer.wer(texts, heard))
+
+
+def test_the_word_error_rate_of_spelled_transcripts_is_jiwers() -> None:
+    import jiwer
+
+    letters = ["", " ", "a", "b"]
+    kind = SpeechRecognition({"names": [], "target_vocabulary": letters, "spelled": True})
+    texts = ["ab a", "b", "bab ab", "a b ab"]
+    heard = ["ab  b", "ab ", "bab ab", "ab ab"]
+    width = max(map(len, texts))
+    targets = np.zeros((len(texts), width), np.int32)
+    stored = np.zeros((len(texts), 2 * width + 1))
+    for row, (text, found) in enumerate(zip(texts, heard, strict=True)):
+        targets[row, : len(text)] = [letters.index(letter) for letter in text]
+        stored[row, : len(found)] = [letters.index(letter) for letter in found]
+    splits = dict.fromkeys(("train", "val", "test"), stored)
+    p = Predictions(kind, splits, dict.fromkeys(splits, targets), targets, stored)
+    measured = quality(p)
+    assert measured["test_word_error_rate"] == pytest.approx(jiwer.wer(texts, heard))
+    each = [jiwer.cer(text, found) for text, found in zip(texts, heard, strict=True)]
+    # jiwer takes spaces at the ends away, so that the second text is compared by hand: 2 edits of 1
+    assert p.kind.errors(p.outputs["test"], targets).tolist() == pytest.approx(
+        [each[0], 1.0, each[2], each[3]]
+    )
+
+
+def test_too_few_steps_for_a_transcript_are_told() -> None:
+    kind = SpeechRecognition({"names": [], "target_vocabulary": ["", "a", "b"]})
+    targets = {"train": torch.tensor([[1, 2, 1, 0]]), "test": torch.tensor([[1, 1, 2, 2]])}
+    assert kind.unfit(torch.zeros(1, 6, 3), targets) is None  # a blank a b blank b
+    message = kind.unfit(torch.zeros(1, 5, 3), targets)
+    assert message == (
+        "it gives 5 steps, and a transcript of the test split needs 6; lower speech.hop"
+    )
+    # what is told has no alignment, and no loss
+    lost = kind._losses(torch.zeros(1, 5, 3), targets["test"])
+    assert lost.tolist() == [0.0]

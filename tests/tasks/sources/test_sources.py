@@ -28,6 +28,7 @@ def test_which_sources_download() -> None:
     assert [name for name in sources.names() if sources.downloader(name)] == [
         "medmnist", "object-detection", "parallel-text", "parquet", "ratings", "scikit-learn",
         "speech", "table", "text", "text-files", "torchvision",
+        "transcribed-speech",
     ]  # fmt: skip
 
 

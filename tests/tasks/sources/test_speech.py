@@ -143,7 +143,7 @@ def test_nothing_there(tmp_path: Path, make_task: MakeTask) -> None:
     task = make_task(source="speech", path=str(tmp_path))
     assert "has no folder of a word; path: must be" in refusal(task, tmp_path)
     (tmp_path / "train" / "yes").mkdir(parents=True)
-    assert "holds no .wav file" in refusal(task, tmp_path)
+    assert "holds no .wav or .flac file" in refusal(task, tmp_path)
     parquet(tmp_path / "train.parquet", [wav()], [0], [""])
     pq.write_table(pa.table({"sound": [1], "label": [0]}), tmp_path / "train.parquet")
     assert "has no column 'audio'" in refusal(task, tmp_path)
