@@ -4,6 +4,7 @@
 # one machine writes MLflow's database: two on a shared file system harm it where its locks fail, and
 # nodes of a cluster often have no way out to a server
 localrules:
+    track_cells,
     track,
 
 
@@ -179,8 +180,29 @@ rule crate:
         "prunebench ro-crate {params.root:q} 2> >(tee {log:q} >&2)"
 
 
+# the runs of cells, which take longest, beside the tables and figures; a server that cannot be
+# reached is tried again by the other rule, which says so
+rule track_cells:
+    input:
+        rules.collect.output,
+    output:
+        f"{ROOT}/jobs/track-cells.json",
+    log:
+        f"{ROOT}/logs/track-cells.log",
+    conda:
+        "envs/prunebench.yaml"
+    resources:
+        mem_mb=doubling(TABLE_MB),
+        runtime=doubling(TABLE),
+    params:
+        root=ROOT,
+    shell:
+        "prunebench track-cells {params.root:q} --output {output:q} 2> >(tee {log:q} >&2)"
+
+
 rule track:
     input:
+        rules.track_cells.output,
         rules.collect.output,
         rules.tables.output,
         rules.figures.output,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from prunebench.cli.app import (
+    JOBS,
     LOOK,
     PUBLISH,
     RUN,
@@ -341,6 +342,37 @@ def track(
             write(output, {"exported": True, "message": "; ".join(told), "beside": beside})
             outputs += exported.files if exported else ()
     _counted(layout, "track")
+
+
+@app.command(
+    rich_help_panel=JOBS,
+    epilog=guide(
+        example("track-cells results/default"),
+        files(
+            "cells.csv, config.json, histories",
+            "results/mlflow.db, or to the server",
+        ),
+    ),
+)
+def track_cells(results: Results, output: Output = None) -> None:
+    """Export the runs of cells to MLflow, while tables and figures are made; track does the rest.
+
+    With --output, an unreachable server is reported in that file and is no error.
+    """
+    from prunebench import tracking as tracking
+    from prunebench.tracking.trackers import MLFLOW, trackers_of
+
+    layout = Layout(results)
+    try:
+        exported = tracking.export(layout, whole=False) if MLFLOW in trackers_of(layout) else None
+    except PrunebenchError as error:
+        if output is None:
+            raise
+        write(output, {"exported": False, "message": str(error)})
+    else:
+        if exported:
+            print(exported, file=sys.stderr)
+        write(output, {"exported": bool(exported), "message": str(exported or "")})
 
 
 @app.command(

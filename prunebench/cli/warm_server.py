@@ -39,6 +39,7 @@ LOADED: Mapping[str, Sequence[str]] = {
     "probes": _NETWORKS, "latencies": _NETWORKS, "measure": _TABLES, "collect": _TABLES,
     "tables": _TABLES, "figures": _PAGES, "leaderboard": _PAGES, "report": _PAGES,
     "paper": _PAGES, "ro-crate": _TABLES, "track": (*_TABLES, "mlflow"),
+    "track-cells": (*_TABLES, "mlflow"),
 }  # fmt: skip
 PATIENCE = 10.0  # seconds for a client to say what it wants
 

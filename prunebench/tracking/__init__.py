@@ -179,13 +179,15 @@ def way_to(layout: Layout, exported: Exported) -> str:
     return f"{page}, behind the server's address"
 
 
-def export(layout: Layout, uri: str | None = None) -> Exported:
+def export(layout: Layout, uri: str | None = None, whole: bool = True) -> Exported:
     """Bring MLflow to what the files of an experiment say; a second export changes nothing.
 
     Args:
         layout: The folders of the experiment.
         uri: The address of MLflow; before ``MLFLOW_TRACKING_URI``, and that before the SQLite file
             of the results.
+        whole: Also the run of the whole experiment, with tables and figures; without it, that one
+            is only opened, for the others to hang under, as long as the files are not there yet.
 
     Returns:
         What was done.
@@ -206,9 +208,9 @@ def export(layout: Layout, uri: str | None = None) -> Exported:
     with reaching_mlflow(layout, uri), quick_commits(ours):
         client = connect(uri, ours)
         number = open_experiment(client, name, uri)
-        sync = RunSync(client, number, owner, top, runs)
+        sync = RunSync(client, number, owner, top, runs, sqlite_path(uri) is None, whole)
         cells = sync.apply()
-        copies = Path(client.download_artifacts(sync.ids[top.key], "")) if ours else None
+        copies = Path(client.download_artifacts(sync.ids[top.key], "")) if ours and whole else None
         here = layout.artifacts.resolve()
         if copies and copies.is_relative_to(here):
             files = tuple(layout.artifacts / copies.relative_to(here) / file for file in top.files)

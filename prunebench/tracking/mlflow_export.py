@@ -35,9 +35,9 @@ class CellCounts(NamedTuple):
 class RunSync:
     """One pass over the runs of one experiment.
 
-    A run carries the digest of its content as a tag. One that is finished and has the right digest
-    is left alone, any other is replaced. What must not be there is deleted last: a kill leaves too
-    many runs, never too few.
+    A run carries the digest of its content as a tag. One that is finished, has the right digest and
+    holds all that it shall is left alone, any other is replaced. What must not be there is deleted
+    last: a kill leaves too many runs, never too few.
     """
 
     client: MlflowClient
@@ -45,6 +45,8 @@ class RunSync:
     owner: str  # name of the experiment here
     top: MlflowRun  # of the whole experiment; filled in place, so that its address stays
     runs: Sequence[MlflowRun]  # all others, each after the one that it hangs under
+    remote: bool  # whether requests go over a network
+    whole: bool = True  # whether the top is filled, too, or only opened for the others
     ids: dict[str, str] = field(default_factory=dict)  # of the runs that stay, by their key
     now: int = field(default_factory=lambda: round(1000 * time.time()))  # milliseconds, of runs
     begun: float = field(default_factory=time.monotonic)
@@ -57,8 +59,8 @@ class RunSync:
             mlflow.exceptions.MlflowException: MLflow cannot be reached or written.
         """
         there = self._find()
-        digests = {run.key: run.digest for run in self.runs}
-        right = {_key(live): live for live in there if _is_right(live, digests.get(_key(live)))}
+        wanted = {run.key: run for run in self.runs}
+        right = {_key(live): live for live in there if _is_right(live, wanted.get(_key(live)))}
         fill = self._open_top(next((live for live in there if _key(live) == self.top.key), None))
         for number, run in enumerate(watched(self.runs, "to MLflow"), 1):
             self._check_time()
@@ -68,9 +70,10 @@ class RunSync:
                 self._create(run, self.now - number)  # MLflow lists the last first: in our order
         if fill:
             self._fill_top()
-        # a request that was answered too late was sent again, and may have made two runs
         stay, changed = set(self.ids.values()), fill or len(right) < len(self.runs)
-        for live in self._find() if changed else there:
+        # a request that was answered too late was sent again, and may have made two runs; to look
+        # for them costs as much as some of the runs
+        for live in self._find() if changed and self.remote else there:
             if live.info.run_id not in stay:
                 self._check_time()
                 self.client.delete_run(live.info.run_id)
@@ -108,32 +111,41 @@ class RunSync:
         return run.tags | own | ({PARENT: self.ids[run.parent]} if run.parent else {})
 
     def _begin(self, run: MlflowRun, start: int) -> str:
-        """Create a run that is not finished, thus not right; return its id."""
+        """Create a run that holds nothing yet; return its id."""
         made = self.client.create_run(self.experiment_id, start, self._tags(run), run.name)
         self.ids[run.key] = made.info.run_id
         return self.ids[run.key]
 
     def _create(self, run: MlflowRun, start: int) -> None:
-        """Write one run, in three calls."""
+        """Write one run, in three calls.
+
+        It ends before it is filled: MLflow reads all that a run holds when it ends.
+        """
         from mlflow.entities import Metric, Param
 
         run_id = self._begin(run, start)
-        metrics = [Metric(name, value, start, step) for name, value, step in run.metrics]
-        self.client.log_batch(run_id, metrics, [Param(*item) for item in run.params.items()])
         end = start + round(1000 * run.seconds)
         self.client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED", end)
+        metrics = [Metric(name, value, start, step) for name, value, step in run.metrics]
+        self.client.log_batch(run_id, metrics, [Param(*item) for item in run.params.items()])
 
     # -- the run of the whole experiment ---------------------------------------------------------
 
     def _open_top(self, live: Run | None) -> bool:
-        """Create it, or open again the one that is there; False where that one is right."""
+        """Create it, or open again the one that is there; return whether it is to be filled."""
+        if not self.whole:
+            if live is None:
+                self._begin(self.top, self.now)
+            else:
+                self.ids[self.top.key] = live.info.run_id
+            return False
         stored = self._stored(live.info.run_id) if live else {}
         if live is None or stored.keys() - self.top.files.keys():  # MLflow takes no file away
             self._begin(self.top, self.now)
             return True
         self.ids[self.top.key] = live.info.run_id
         sizes = {name: path.stat().st_size for name, path in self.top.files.items()}
-        if _is_right(live, self.top.digest) and all(
+        if _is_right(live, self.top) and all(
             stored.get(name, -1) in (None, size) for name, size in sizes.items()
         ):
             return False
@@ -166,5 +178,12 @@ def _key(live: Run) -> str:
     return str(live.data.tags[KEY])
 
 
-def _is_right(live: Run, digest: str | None) -> bool:
-    return live.info.status != "RUNNING" and live.data.tags.get(DIGEST, "") == digest
+def _is_right(live: Run, wanted: MlflowRun | None) -> bool:
+    """Return whether a run is as it shall be; its metrics are written last, all or none."""
+    return (
+        wanted is not None
+        and live.info.status != "RUNNING"
+        and live.data.tags.get(DIGEST, "") == wanted.digest
+        and live.data.params.keys() == wanted.params.keys()
+        and live.data.metrics.keys() == {name for name, _, _ in wanted.metrics}
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,40 @@ def test_a_killed_process_leaves_nothing_that_the_next_export_does_not_mend(tmp_
     child.kill()
     child.wait()
     export(layout)
+    assert_equal_to_files(layout, runs_of(layout))
+
+
+def test_cells_are_exported_before_there_are_tables(results: Path) -> None:
+    layout, _ = made_up.experiment(results / "smoke")
+    assert counts(export(layout, whole=False)) == (5, 0, 0, 0)
+    before = runs_of(layout)
+    top = before.pop("experiment")
+    assert top.info.status == "RUNNING"
+    assert not MlflowClient(tracking_uri(layout)).list_artifacts(top.info.run_id)
+    assert counts(export(layout)) == (0, 0, 0, 5)
+    after = runs_of(layout)
+    assert_equal_to_files(layout, after)
+    assert after["experiment"].info.run_id == top.info.run_id
+    assert {key: run.info.run_id for key, run in before.items()} == {
+        key: run.info.run_id for key, run in after.items() if key != "experiment"
+    }
+    # nor does it open again what is whole
+    assert counts(export(layout, whole=False)) == (0, 0, 0, 5)
+    assert runs_of(layout)["experiment"].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("lost", ["params", "metrics"])
+def test_a_run_that_lacks_what_it_shall_hold_is_replaced(results: Path, lost: str) -> None:
+    """It carries its digest from the first, and ends before it is filled."""
+    layout, _ = made_up.experiment(results / "smoke")
+    export(layout)
+    key = "digits/noisy-40/test_resnet/seed-0/magnitude/0.9375"
+    run = runs_of(layout)[key].info.run_id
+    with closing(sqlite3.connect(layout.database)) as database:
+        for table in ("params",) if lost == "params" else ("metrics", "latest_metrics"):
+            database.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (run,))
+        database.commit()
+    assert counts(export(layout)) == (0, 1, 0, 4)
     assert_equal_to_files(layout, runs_of(layout))
 
 
