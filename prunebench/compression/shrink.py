@@ -59,9 +59,33 @@ class Shrunk:
     notes: tuple[str, ...]  # what could have gone but had to stay, and why
 
 
+@dataclass(frozen=True)
+class ChannelGroups:
+    """Which channels of a network can go together; of its structure, whatever its weights."""
+
+    groups: tuple[Group, ...]
+    whole: Mapping[str, str]  # layers that stay whole, and why
+    notes: tuple[str, ...]
+
+
+def channel_groups(model: nn.Module, example: Tensor) -> ChannelGroups:
+    """Return the channels and heads of a network that can go together, for many calls of `shrink`.
+
+    Args:
+        model: any module that torch-pruning can trace; it is not changed.
+        example: an input [1, ...] on the model's device, to trace with.
+
+    Raises:
+        Refused: the model cannot be traced, or computes its weights from others.
+    """
+    require_tensor(example)
+    return _groups(working_copy(_masked(model, {})), example[:1])
+
+
 def shrink(
-    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor, round_to: int = 1
-) -> Shrunk:
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor, round_to: int = 1,
+    known: ChannelGroups | None = None,
+) -> Shrunk:  # fmt: skip
     """Remove from a copy of ``model`` every filter, head and block that its masks make useless.
 
     Besides whole masked filters these are units whose inputs are all dead, units that nobody reads,
@@ -75,6 +99,7 @@ def shrink(
             applied to the copy.
         example: an input [1, ...] on the model's device, to trace with; also of whole numbers.
         round_to: the channels of a layer are kept at a multiple of it, where it has as many.
+        known: the channel groups of the model, where they are known from an earlier call.
 
     Raises:
         PrunebenchError: masks that do not fit the model, or ``round_to`` below 1.
@@ -87,7 +112,8 @@ def shrink(
     masked = _masked(model, masks)
     work = working_copy(masked)
     example = example[:1]
-    groups, whole, notes = _groups(work, example)
+    known = known or _groups(work, example)
+    groups, whole, notes = list(known.groups), known.whole, list(known.notes)
     before = {name: _units(module) for name, module in _layers(work.model)}
     heads = {name: int(cast(Any, m).num_heads) for name, m in attentions(work.model).items()}
     diagonal = {work.model.get_submodule(name) for name in work.groups}
@@ -146,7 +172,8 @@ def narrowed(
     """
     require_tensor(example)
     work, example = working_copy(_masked(model, {})), example[:1]
-    groups, _, notes = _groups(work, example)
+    known = _groups(work, example)
+    groups, notes = list(known.groups), known.notes
     heads = attentions(work.model)
     found = [group for group in groups if group.name not in heads]
 
@@ -186,8 +213,8 @@ def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     return copy
 
 
-def _groups(work: Working, example: Tensor) -> tuple[list[Group], dict[str, str], list[str]]:
-    """Return the coupled channels and heads, why other layers stay whole, and notes on both."""
+def _groups(work: Working, example: Tensor) -> ChannelGroups:
+    """Return the coupled channels and heads of a working copy."""
     # a copy: the trials of find_groups leave their draws in a module that has two names
     trial = copied(work.model)
     layers = prunable_layers(trial, Prunable(head=True), example)
@@ -207,7 +234,7 @@ def _groups(work: Working, example: Tensor) -> tuple[list[Group], dict[str, str]
         said = f": {found.said()}" if found.whole else ""
         notes.append(f"{type(trial).__name__} has no channels that could be removed{said}")
     left = [group for group in groups if group.name not in (*fixed, *tied)]
-    return left, found.whole, notes
+    return ChannelGroups(tuple(left), found.whole, tuple(notes))
 
 
 def _shared(model: nn.Module) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from prunebench.compression.shrink import TOLERANCE, Removed, shrink, verify
+from prunebench.compression.shrink import TOLERANCE, ChannelGroups, Removed, shrink, verify
 from prunebench.errors import Refused
 from prunebench.storage.records import DIFFERENT, REFUSED, UNCHANGED, VERIFIED
 
@@ -28,8 +28,9 @@ class SmallestNetwork:
 
 
 def smallest(
-    model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, round_to: int = 1
-) -> SmallestNetwork:
+    model: nn.Module, masks: Mapping[str, Tensor], images: Tensor, round_to: int = 1,
+    known: ChannelGroups | None = None,
+) -> SmallestNetwork:  # fmt: skip
     """Return the shrunk network where it computes the same on ``images``, else the masked one.
 
     Args:
@@ -37,12 +38,13 @@ def smallest(
         masks: parameter name -> bool, True is kept; without any it is the dense network.
         images: normalized [B, C, H, W]; the first ``CHECKED`` are compared.
         round_to: channels are kept at a multiple of it, which kernels may want.
+        known: the channel groups of the model, where they are known.
     """
     if not masks:
         return SmallestNetwork(model, "dense", "nothing was removed", UNCHANGED)
     images = images[:CHECKED]
     try:
-        found = shrink(model, masks, images[:1], round_to)
+        found = shrink(model, masks, images[:1], round_to, known)
     except Refused as error:
         return SmallestNetwork(model, "masked", str(error), REFUSED)
     difference = verify(model, found.model, images)

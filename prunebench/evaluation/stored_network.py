@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from prunebench.compression.export_formats import Deployed
 from prunebench.compression.smallest_network import CHECKED, SmallestNetwork, smallest
+from prunebench.evaluation.architecture import Architecture
 from prunebench.tasks.forms import Form
 from prunebench.tasks.stratified import permuter, stratified
 from prunebench.tasks.task_kind import TaskKind
@@ -39,12 +40,20 @@ class Subject:
     seed: int
     samples: int
     round_to: int = 1  # channels of the smallest network are kept at a multiple of it
+    architecture: Architecture | None = None  # that others share; None: its own
+
+    @cached_property
+    def dense(self) -> Architecture:
+        """What it has in common with other networks of its architecture."""
+        example = self.normalize(self.test_inputs[:1])
+        return self.architecture or Architecture(lambda: self.model, example)
 
     @cached_property
     def smallest(self) -> SmallestNetwork:
         """The network without all that has no use, verified."""
         inputs = self.normalize(self.test_inputs[:CHECKED])
-        return smallest(self.model, self.masks, inputs, self.round_to)
+        known = self.dense.groups if self.masks else None
+        return smallest(self.model, self.masks, inputs, self.round_to, known)
 
     @cached_property
     def train(self) -> tuple[Tensor, Tensor]:

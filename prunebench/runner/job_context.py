@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import PrunebenchError
+from prunebench.evaluation.architecture import Architecture
 from prunebench.evaluation.size import size
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.hub_name import HubName
@@ -56,6 +57,7 @@ class JobContext:
         self._samples: tuple[Baseline, tuple[Samples, AppliedRegime]] | None = None
         self._weights: dict[str, str] = {}  # hashes of loaded weights, by the network's settings
         self._commits: dict[str, str | None] = {}  # of the hub, by the network's name there
+        self._architectures: dict[str, Architecture] = {}  # by the network's settings
         self.nondeterministic: set[str] = set()  # operations that the cell at hand has used
 
     # -------------------------------------------------------------------- cells
@@ -156,6 +158,14 @@ class JobContext:
         seed = derive_seed("init", *baseline.key)
         network = models.create(baseline.model, self.data.facts, seed, baseline.regime.width)
         return network.to(self.device).to(memory_format=torch.channels_last)
+
+    def architecture(self, baseline: Baseline) -> Architecture:
+        """Return what the networks of all methods and seeds on such a baseline have in common."""
+        key = digest([baseline.model.model_dump(), baseline.regime.width])
+        if key not in self._architectures:
+            example = self.data.normalized(self.data.inputs["test"][:1])
+            self._architectures[key] = Architecture(lambda: self.build(baseline).eval(), example)
+        return self._architectures[key]
 
     def masks(self, cell: Cell) -> Masks:
         """Return the stored masks of a cell: parameter -> bool, True is kept; none if dense.

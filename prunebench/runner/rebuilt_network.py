@@ -29,4 +29,5 @@ def subject_of(job: JobContext, cell: Cell) -> Subject:
         # one draw for all cells of a seed: they are compared on the same images
         seed=derive_seed("probes", baseline.task.name, baseline.seed),
         samples=settings.samples, round_to=round_to(job, baseline),
+        architecture=job.architecture(baseline),
     )  # fmt: skip

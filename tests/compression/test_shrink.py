@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import prunebench
 from prunebench.compression.constants import Inputs, layer_inputs
-from prunebench.compression.shrink import Removed, shrink, verify
+from prunebench.compression.shrink import Removed, channel_groups, shrink, verify
 from prunebench.errors import PrunebenchError, Refused
 from prunebench.pruning.macs import macs
 from tests.compression.nets import build, exactly, gone, images, liven, parameters
@@ -56,6 +56,27 @@ def check_filters(name: str, arguments: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "vgg11"])
 def test_without_half_of_the_filters(name: str) -> None:
     check_filters(name, NETWORKS[name])
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "mobilenetv3_small_050", "test_vit", "resnet20"])
+def test_groups_of_other_weights_give_the_same_network(name: str) -> None:
+    """What can go together is of the structure: found once, it serves every network of it."""
+    inputs = images(2)
+    fresh = build(name, **NETWORKS[name])
+    with torch.no_grad():
+        for value in fresh.parameters():
+            value.normal_(generator=torch.Generator().manual_seed(1))
+    known = channel_groups(fresh, inputs[:1])
+    for method, sparsity in ((FILTERS, 0.3), (FILTERS, 0.6), ("random", 0.99)):
+        model = build(name, **NETWORKS[name])
+        masks = prunebench.prune(model, method, sparsity, seed=3, batches=labelled(inputs))
+        own = shrink(model.eval(), masks, inputs[:1])
+        shared = shrink(model.eval(), masks, inputs[:1], known=known)
+        assert (own.removed, own.notes) == (shared.removed, shared.notes)
+        assert own.removed
+        states = own.model.state_dict(), shared.model.state_dict()
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def check_sparse(name: str, arguments: dict[str, object], sparsity: float) -> None:

@@ -28,7 +28,7 @@ def shrunk(subject: Subject) -> dict[str, Any]:
     network = subject.smallest
     example = subject.normalize(subject.test_inputs[:1])
     left = macs(network.model, example, {})[0]
-    dense = macs(subject.model, example, {})[0]
+    dense = subject.dense.macs
     return {
         "shrink": network.outcome,
         "shrink_message": "; ".join([network.reason, *network.notes]),
