@@ -215,8 +215,10 @@ class Layout:
         self, task: str, regime: str, model: str, seed: int, method: str, sparsity: float
     ) -> Path:
         """Return the folder of one cell."""
-        group = self.root / "cells" / task / regime / model / f"seed-{seed}"
-        return group / method / sparsity_name(sparsity)
+        # in one call: large grids ask for hundreds of thousands
+        return self.root.joinpath(
+            "cells", task, regime, model, f"seed-{seed}", method, sparsity_name(sparsity)
+        )
 
     def steps(self) -> dict[str, Path]:
         """Return the output that stands for each of STEPS, by the step's name."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prunebench.experiment.cell import Cell
 from prunebench.experiment.plan import Plan
-from prunebench.runner.progress.time_left import Effort, Rates, efforts, seconds_of_pages
+from prunebench.runner.progress.time_left import Like, Rates, efforts, seconds_of_pages
 from prunebench.runner.progress.whole import following, job_name, noted, step_name
 from prunebench.text import progress_bars
 from prunebench.text.numbers import plural
@@ -48,7 +49,11 @@ class Progress:
         self._following = following(plan, self._noted)
         self.total = self.cells + len(self._following)
         self._rates = Rates()
-        self._since: list[Effort] = []
+        # amounts by what they are alike in: a large grid has few kinds of cells
+        self._left: defaultdict[Like, float] = defaultdict(float)
+        self._since: defaultdict[Like, float] = defaultdict(float)
+        for effort in self._pending.values():
+            self._left[effort.like] += effort.amount
         self.scan()
         self._since.clear()
         self._start = time.monotonic()
@@ -67,8 +72,9 @@ class Progress:
             if not self._noted.stands(effort.cell):
                 continue
             del self._pending[effort.key]
-            self._since.append(effort)
-            if record := effort.cell.record():
+            self._left[effort.like] -= effort.amount
+            self._since[effort.like] += effort.amount
+            if self._rates.wants(effort) and (record := effort.cell.record()):
                 self._rates.add(effort, record)
         self._seen = time.monotonic()
         self.cost = self._seen - begin  # seconds that looking took
@@ -111,10 +117,10 @@ class Progress:
         achieved, elapsed = self._seconds(self._since), time.monotonic() - self._start
         if achieved <= 0 or elapsed < 1:
             return None
-        return self._seconds(list(self._pending.values())) * elapsed / achieved
+        return self._seconds(self._left) * elapsed / achieved
 
-    def _seconds(self, cells: list[Effort]) -> float:
-        return sum(self._rates.seconds(effort) or 0.0 for effort in cells)
+    def _seconds(self, amounts: Mapping[Like, float]) -> float:
+        return sum(self._rates.seconds(*item) or 0.0 for item in amounts.items())
 
 
 class Phases:

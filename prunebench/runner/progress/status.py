@@ -136,7 +136,11 @@ def state(plan: Plan) -> State:
             statuses[str(record.get("status"))] += 1
     there = sum(statuses.values())
     open_ = [e for e, record in records.items() if not record or record.get("status") == FAILED]
-    known = [seconds for effort in open_ if (seconds := rates.seconds(effort)) is not None]
+    known = [
+        seconds
+        for effort in open_
+        if (seconds := rates.seconds(effort.like, effort.amount)) is not None
+    ]
     return State(
         experiment=plan.experiment.experiment,
         total=len(records),

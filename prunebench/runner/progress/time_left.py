@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from prunebench.storage.records import DENSE, FAILED
 
 # samples of a task that takes all that its source has; only the ratio between regimes hangs on it
 _UNKNOWN_SIZE = 50_000
+# curves of a kind whose records are read: more would tell the same, and take longer in a large grid
+_ENOUGH = 10
 # pages of 430 and 6,060 records took 47 s and 258 s of one core
 _PAGES, _PAGES_A_CELL = 30.0, 0.04  # seconds
 
@@ -22,6 +25,9 @@ _PAGES, _PAGES_A_CELL = 30.0, 0.04  # seconds
 def seconds_of_pages(cells: int) -> float:
     """Return about how long tables, figures and pages of a grid take, once it is measured."""
     return _PAGES + _PAGES_A_CELL * cells
+
+
+Like = tuple[str, str, str, str]  # task, regime, model, method
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,12 @@ class Effort:
     def key(self) -> Coordinates:
         """The coordinates of the cell."""
         return self.cell.coordinates
+
+    @property
+    def like(self) -> Like:
+        """What it has in common with cells that take as long for as much."""
+        task, regime, model, _, method, _ = self.key
+        return task, regime, model, method
 
     @property
     def amount(self) -> float:
@@ -70,6 +82,15 @@ class Rates:
         self._sums: dict[tuple[str, ...], tuple[float, float]] = {}
         # epochs and seconds of the record seen last, by curve; of a baseline its only one
         self._spent: dict[tuple[str, str, str, int, str], tuple[float, float]] = {}
+        self._curves: Counter[Like] = Counter()  # that records were seen of
+
+    def wants(self, effort: Effort) -> bool:
+        """Return whether there is something to learn from a cell's record.
+
+        Always from a baseline's: those of its methods count what it trained.
+        """
+        curve = effort.key[:5]
+        return DENSE in curve or curve in self._spent or self._curves[effort.like] < _ENOUGH
 
     def add(self, effort: Effort, record: dict[str, Any]) -> None:
         """Learn from a record; those of a curve in the order of their sparsities."""
@@ -77,10 +98,11 @@ class Rates:
         if record.get("status") == FAILED or spent[0] is None or spent[1] is None:
             return
         epochs, seconds = self._own(effort, (float(spent[0]), float(spent[1])))
+        self._curves[effort.like] += effort.key[:5] not in self._spent
         self._spent[effort.key[:5]] = float(spent[0]), float(spent[1])
         if epochs <= 0 or seconds <= 0:
             return
-        for group in _groups(effort.key):
+        for group in _groups(effort.like):
             before = self._sums.get(group, (0.0, 0.0))
             self._sums[group] = before[0] + seconds, before[1] + effort.amount
 
@@ -97,21 +119,21 @@ class Rates:
         able = [value for value in own if value[0] > 0 and value[1] > 0]
         return min(able, key=lambda v: abs(v[0] - effort.epochs), default=(0.0, 0.0))
 
-    def seconds(self, effort: Effort) -> float | None:
-        """Return how long a cell will train; None where nothing is known yet."""
-        for group in _groups(effort.key):
+    def seconds(self, like: Like, amount: float) -> float | None:
+        """Return how long such cells will train for an amount; None: nothing is known yet."""
+        for group in _groups(like):
             if group in self._sums:
-                seconds, amount = self._sums[group]
-                return seconds / amount * effort.amount
+                seconds, seen = self._sums[group]
+                return seconds / seen * amount
         return None
 
 
-def _groups(key: Coordinates) -> Iterator[tuple[str, ...]]:
+def _groups(like: Like) -> Iterator[tuple[str, ...]]:
     """Yield what groups cells, the likest first.
 
     A method has groups of its own: it may train more often than its expected epochs say.
     """
-    task, regime, model, _, method, _ = key
+    task, regime, model, method = like
     yield task, model, method, regime
     yield task, model, method
     yield "", model, method
