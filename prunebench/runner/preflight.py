@@ -16,6 +16,7 @@ from prunebench.pruning.layers import sort_layers
 from prunebench.tasks.memory import gib, memory
 from prunebench.tasks.network_facts import NetworkFacts
 from prunebench.training import models
+from prunebench.training.loop import logits_of
 
 COPIES = 3  # of the weights that training holds: themselves, gradients, momentum
 
@@ -90,7 +91,7 @@ def describe(
             f" ({'×'.join(map(str, example.shape[1:]))}): {text_of(error)}"
             f"{models.only_square(facts)}"
         ) from error
-    if reason := unfit(outputs):
+    if reason := unfit(logits_of(outputs)):
         raise PrunebenchError(f"models: {model.name} cannot learn {task}: {reason}")
     return {
         "task": task,

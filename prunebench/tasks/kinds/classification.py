@@ -140,6 +140,13 @@ class Classification(TaskKind):
     def outputs(self) -> int:
         return len(self.facts["names"])
 
+    def unfit(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> str | None:
+        del targets
+        if outputs.shape[1:] == (self.outputs,):
+            return None
+        shape = "×".join(map(str, outputs.shape[1:])) or "no"
+        return f"it gives {shape} outputs for an input, and there are {self.outputs} classes"
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn import functional
 

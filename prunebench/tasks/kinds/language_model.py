@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,16 @@ class LanguageModel(TaskKind):
     @property
     def outputs(self) -> int:
         return len(self.facts["vocabulary"])
+
+    def unfit(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> str | None:
+        length = targets["train"].shape[1]
+        # pretrained models have outputs to spare, which no token uses
+        if outputs.ndim == 3 and outputs.shape[1] == length and outputs.shape[2] >= self.outputs:
+            return None
+        return (
+            f"it gives outputs {list(outputs.shape[1:])}, not [{length}, {self.outputs}]: each"
+            " token of the vocabulary, at each place of a text"
+        )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy, a mean over the tokens that count."""

@@ -101,6 +101,12 @@ class Regression(TaskKind):
     def outputs(self) -> int:
         return 1
 
+    def unfit(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> str | None:
+        del targets
+        if outputs.numel() == 1:
+            return None
+        return f"it gives {outputs.numel()} outputs, and a value is one number"
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean squared error in variances of the training targets."""
         wanted = (targets - self.facts["mean"]) / self.facts["std"]

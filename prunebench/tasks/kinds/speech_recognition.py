@@ -116,6 +116,11 @@ class SpeechRecognition(TaskKind):
 
     def unfit(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> str | None:
         """Refuse too few steps: each token takes one, and a blank parts it from its like."""
+        if outputs.ndim != 3 or outputs.shape[2] != self.outputs:
+            return (
+                f"it gives outputs {list(outputs.shape[1:])}, not [steps, {self.outputs}]: the"
+                " blank and each token, at each step"
+            )
         steps = outputs.shape[1]
         for split, said in targets.items():
             again = ((said[:, 1:] == said[:, :-1]) & (said[:, 1:] > 0)).sum(1)

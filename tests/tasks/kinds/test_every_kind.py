@@ -202,3 +202,38 @@ def test_facts_of_another_content_are_damage(
         stored_kind(path)
     assert str(caught.value).startswith(f"{path} is damaged: facts of a task of kind {kind}: ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_outputs_of_its_own_form_fit(kind: str) -> None:
+    targets = {"train": targets_of(kind, 6, 0), "test": targets_of(kind, 4, 1)}
+    outputs = outputs_of(kind, targets["train"], 0)[:1]
+    assert made(kind).unfit(outputs, targets) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "message"),
+    [
+        ("classification", (2,), "it gives 2 outputs for an input, and there are 3 classes"),
+        ("classification", (3, 3), "it gives 3×3 outputs"),
+        ("classification", (), "it gives no outputs"),
+        ("regression", (2,), "it gives 2 outputs, and a value is one number"),
+        ("recommendation", (5,), "it gives 5 outputs"),
+        ("language-model", (4, 6), "it gives outputs [4, 6], not [4, 7]: each token"),
+        ("language-model", (3, 7), "it gives outputs [3, 7], not [4, 7]"),
+        ("translation", (7,), "it gives outputs [7], not [4, 7]"),
+        ("speech-recognition", (11, 6), "it gives outputs [11, 6], not [steps, 7]"),
+        ("speech-recognition", (3, 7), "it gives 3 steps, and a transcript of the train split"),
+    ],
+)
+def test_outputs_that_can_never_be_the_targets(
+    kind: str, shape: tuple[int, ...], message: str
+) -> None:
+    found = made(kind).unfit(torch.zeros(1, *shape), {"train": targets_of(kind, 6, 0)})
+    assert found is not None
+    assert found.startswith(message)
+
+
+def test_a_pretrained_model_may_have_outputs_to_spare() -> None:
+    targets = {"train": targets_of("language-model", 6, 0)}
+    assert made("language-model").unfit(torch.zeros(1, 4, 64), targets) is None
