@@ -189,6 +189,7 @@ rule track_cells:
         f"{ROOT}/jobs/track-cells.json",
     log:
         f"{ROOT}/logs/track-cells.log",
+    priority: 1
     conda:
         "envs/prunebench.yaml"
     resources:

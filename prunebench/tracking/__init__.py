@@ -44,6 +44,7 @@ class Exported:
     number: str  # the id of that
     cells: CellCounts
     seconds: float
+    pages: bool = False  # whether tables, figures and pages were exported anew
     # of the store beside the results: the experiment's name in it, and its copies of the files
     beside: str | None = None
     files: tuple[Path, ...] = ()
@@ -51,7 +52,10 @@ class Exported:
     def __str__(self) -> str:
         created, replaced, removed, unchanged = self.cells
         done = {"new": created, "replaced": replaced, "removed": removed}
-        what = ", ".join(f"{count} {word}" for word, count in done.items() if count)
+        what = ", ".join(
+            [f"{count} {word}" for word, count in done.items() if count]
+            + ["tables and figures"] * self.pages
+        )
         return (
             f"{created + replaced + unchanged} cells in MLflow, experiment {self.experiment!r}"
             f" at {shown(self.uri)} ({what or 'nothing new'}; {self.seconds:.0f} s)"
@@ -215,5 +219,12 @@ def export(layout: Layout, uri: str | None = None, whole: bool = True) -> Export
         if copies and copies.is_relative_to(here):
             files = tuple(layout.artifacts / copies.relative_to(here) / file for file in top.files)
     return Exported(
-        uri, name, number, cells, time.monotonic() - start, name if ours else None, files
+        uri,
+        name,
+        number,
+        cells,
+        time.monotonic() - start,
+        sync.filled,
+        name if ours else None,
+        files,
     )

@@ -47,6 +47,7 @@ class RunSync:
     runs: Sequence[MlflowRun]  # all others, each after the one that it hangs under
     remote: bool  # whether requests go over a network
     whole: bool = True  # whether the top is filled, too, or only opened for the others
+    filled: bool = False  # whether the top was
     ids: dict[str, str] = field(default_factory=dict)  # of the runs that stay, by their key
     now: int = field(default_factory=lambda: round(1000 * time.time()))  # milliseconds, of runs
     begun: float = field(default_factory=time.monotonic)
@@ -61,16 +62,18 @@ class RunSync:
         there = self._find()
         wanted = {run.key: run for run in self.runs}
         right = {_key(live): live for live in there if _is_right(live, wanted.get(_key(live)))}
-        fill = self._open_top(next((live for live in there if _key(live) == self.top.key), None))
+        self.filled = self._open_top(
+            next((live for live in there if _key(live) == self.top.key), None)
+        )
         for number, run in enumerate(watched(self.runs, "to MLflow"), 1):
             self._check_time()
             if run.key in right:
                 self._keep(run, right[run.key])
             else:
                 self._create(run, self.now - number)  # MLflow lists the last first: in our order
-        if fill:
+        if self.filled:
             self._fill_top()
-        stay, changed = set(self.ids.values()), fill or len(right) < len(self.runs)
+        stay, changed = set(self.ids.values()), self.filled or len(right) < len(self.runs)
         # a request that was answered too late was sent again, and may have made two runs; to look
         # for them costs as much as some of the runs
         for live in self._find() if changed and self.remote else there:

@@ -114,7 +114,10 @@ def test_cells_are_exported_before_there_are_tables(results: Path) -> None:
     top = before.pop("experiment")
     assert top.info.status == "RUNNING"
     assert not MlflowClient(tracking_uri(layout)).list_artifacts(top.info.run_id)
-    assert counts(export(layout)) == (0, 0, 0, 5)
+    done = export(layout)
+    assert counts(done) == (0, 0, 0, 5)
+    assert "(tables and figures; " in str(done)
+    assert "(nothing new; " in str(export(layout))
     after = runs_of(layout)
     assert_equal_to_files(layout, after)
     assert after["experiment"].info.run_id == top.info.run_id
