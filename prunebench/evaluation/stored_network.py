@@ -45,8 +45,9 @@ class Subject:
     @cached_property
     def dense(self) -> Architecture:
         """What it has in common with other networks of its architecture."""
-        example = self.normalize(self.test_inputs[:1])
-        return self.architecture or Architecture(lambda: self.model, example)
+        if self.architecture is not None:
+            return self.architecture
+        return Architecture(lambda: self.model, self.normalize(self.test_inputs[:1]))
 
     @cached_property
     def smallest(self) -> SmallestNetwork:

@@ -62,7 +62,8 @@ def hidden_harm(table: PairedCells) -> Judgement:
         harm for harm in HARMS if table.rows_of(family, [harm.column])[harm.column].notna().any()
     ]
     if not there:
-        raise MissingRecords(f"the columns {', '.join(harm.column for harm in HARMS)} are empty")
+        said = phrases.names([harm.words for harm in HARMS])
+        raise MissingRecords(f"no measure of harm is recorded: {said}; not every kind has them")
     equal, rule = equal_cells(table, family)
     if equal.empty:
         raise MissingRecords(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pytest
 import soundfile
 
 from prunebench.errors import PrunebenchError
+from prunebench.experiment import config
+from prunebench.tasks.downloads import Remote
 from prunebench.tasks.log_mel import frames_of, log_mel
 from prunebench.tasks.prepare import prepare
-from prunebench.tasks.sources.transcribed_speech import DATASETS, check, read
+from prunebench.tasks.sources.transcribed_speech import DATASETS, check, download, read
 from prunebench.tasks.task_data import load
 
 from ..conftest import MakeTask
@@ -118,6 +122,28 @@ def test_the_official_folders(
     assert [len(split) for split in raw.splits().values()] == [3, 2, 1]
     (tmp_path / inside / folder).rename(tmp_path / "elsewhere")
     assert f"holds no folder test-clean of {dataset}" in refusal(task, tmp_path)
+
+
+def test_what_is_downloaded_is_read(
+    tmp_path: Path, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From archives as OpenSLR has them: LibriSpeech/<folder>/<speaker>/<chapter>/…"""
+    remotes = []
+    for number, folder in enumerate(("train-clean-5", "dev-clean-2", "test-clean")):
+        chapter(tmp_path / folder / "LibriSpeech" / folder, number, ["ABC", "CAB", "BA"][number:])
+        target = tmp_path / f"{folder}.tar.gz"
+        with tarfile.open(target, "w:gz") as archive:
+            archive.add(tmp_path / folder / "LibriSpeech", "LibriSpeech")
+        sum_ = hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest()
+        remotes.append(Remote(target.as_uri(), "md5", sum_))
+    monkeypatch.setitem(DATASETS, "MiniLibriSpeech", tuple(remotes))
+    given = config.presets("tasks")["mini-librispeech"]
+    task = make_task(**given)
+    download(task, tmp_path / "raw")
+    raw = read(task, tmp_path / "raw")
+    assert {name: spelled(raw, name) for name in raw.splits()} == {
+        "train": ["abc", "cab", "ba"], "val": ["cab", "ba"], "test": ["ba"],
+    }  # fmt: skip
 
 
 def test_long_recordings_are_left_out_where_asked(tmp_path: Path, task: Any) -> None:
