@@ -114,13 +114,16 @@ def as_transcripts(recordings: Recordings, names: tuple[str, ...], task: Task) -
         split: [[word.label + 1 for word in words] for words, _ in found]
         for split, found in rows.items()
     }
-    return transcribed(signals, texts, most, {"target_vocabulary": ("", *names)}, hear.rate, task)
+    longest = max(len(signal()) for found in signals.values() for signal in found)
+    facts = {"target_vocabulary": ("", *names)}
+    return transcribed(signals, texts, most, longest, facts, hear.rate, task)
 
 
 def transcribed(
     signals: Mapping[str, Sequence[Callable[[], Signal]]],
     texts: Mapping[str, Sequence[Sequence[int]]],
     most: int,
+    longest: int,
     facts: dict[str, Any],
     rate: int,
     task: Task,
@@ -131,6 +134,7 @@ def transcribed(
         signals: by split, with ``train``.
         texts: of each signal, what is said: numbers from 1 on.
         most: how many there are in the longest text.
+        longest: how many samples the longest signal has.
         facts: of the task, with its ``target_vocabulary``.
         rate: samples a second of all signals.
         task: how recordings become images, and how long these are.
@@ -139,11 +143,7 @@ def transcribed(
         PrunebenchError: ``length`` would cut off what the transcript has, or the images do not fit
             into memory.
     """
-    needed = max(
-        frames_of(len(signal()), rate, task.speech)
-        for found in signals.values()
-        for signal in found
-    )
+    needed = frames_of(longest, rate, task.speech)
     frames = task.length or needed
     if frames < needed:
         raise PrunebenchError(

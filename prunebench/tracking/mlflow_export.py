@@ -136,17 +136,13 @@ class RunSync:
 
     def _open_top(self, live: Run | None) -> bool:
         """Create it, or open again the one that is there; return whether it is to be filled."""
-        if not self.whole:
-            if live is None:
-                self._begin(self.top, self.now)
-            else:
-                self.ids[self.top.key] = live.info.run_id
-            return False
-        stored = self._stored(live.info.run_id) if live else {}
+        stored = self._stored(live.info.run_id) if live and self.whole else {}
         if live is None or stored.keys() - self.top.files.keys():  # MLflow takes no file away
             self._begin(self.top, self.now)
-            return True
+            return self.whole
         self.ids[self.top.key] = live.info.run_id
+        if not self.whole:
+            return False
         sizes = {name: path.stat().st_size for name, path in self.top.files.items()}
         if _is_right(live, self.top) and all(
             stored.get(name, -1) in (None, size) for name, size in sizes.items()

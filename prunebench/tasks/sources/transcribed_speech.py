@@ -18,6 +18,7 @@ where training says every word that is to be heard. Letters are made small. Reco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -109,7 +110,7 @@ def read(task: Task, folder: Path) -> Raw:
         root = root_of(task, folder, f"a folder with {task.dataset}'s folders")
         found = _official(root, task.dataset)
     hear = hearing(found["train"][0], task)
-    found = _short_enough(found, hear, task)
+    found, longest = _short_enough(found, hear, task)
     said = {
         split: [tokenize(" ".join(one.text.lower().split()), task.tokens) for one in sentences]
         for split, sentences in found.items()
@@ -127,28 +128,28 @@ def read(task: Task, folder: Path) -> Raw:
     signals = {split: [partial(hear, one) for one in every] for split, every in found.items()}
     rows = {split: [[numbers[token] for token in text] for text in said[split]] for split in said}
     most = max(len(row) for every in rows.values() for row in every)
-    return transcribed(signals, rows, most, facts, hear.rate, task)
+    return transcribed(signals, rows, most, longest, facts, hear.rate, task)
 
 
-def _short_enough(found: Sentences, hear: Hearing, task: Task) -> Sentences:
-    """Return the recordings that are no longer than the task says.
+def _short_enough(found: Sentences, hear: Hearing, task: Task) -> tuple[Sentences, int]:
+    """Return the recordings that are no longer than the task says, and the samples of the longest.
 
     Raises:
         PrunebenchError: none of a split is.
     """
-    if task.speech.seconds is None:
-        return found
-    samples = task.speech.seconds * hear.rate
-    kept = {
-        split: [one for one in every if len(hear(one)) <= samples] for split, every in found.items()
-    }
-    for split, every in kept.items():
-        if not every:
+    most = math.inf if task.speech.seconds is None else task.speech.seconds * hear.rate
+    kept: Sentences = {}
+    longest = 0
+    for split, every in found.items():
+        samples = [len(hear(one)) for one in every]
+        kept[split] = [one for one, own in zip(every, samples, strict=True) if own <= most]
+        if not kept[split]:
             raise PrunebenchError(
                 f"task {task.name!r}: every recording of the {split} split is longer than"
                 f" speech.seconds: {task.speech.seconds:g}"
             )
-    return kept
+        longest = max(longest, *(own for own in samples if own <= most))
+    return kept, longest
 
 
 def _official(root: Path, dataset: str) -> Sentences:
