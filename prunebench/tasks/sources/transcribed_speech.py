@@ -186,13 +186,15 @@ def _in_folder(folder: Path) -> Iterator[Sentence]:
     """Yield what the transcripts of a folder name, in the order of their names.
 
     Raises:
-        PrunebenchError: there is none, a line has no words or names no recording or one twice, or
-            a recording stands in no line.
+        PrunebenchError: there is none or no recording, a line has no words or names no recording
+            or one twice, or a recording stands in no line.
     """
     lists = sorted(folder.rglob(f"*{_ENDING}"))
     if not lists:
         raise PrunebenchError(f"{folder} holds no *{_ENDING}")
     left = {path for suffix in SUFFIXES for path in folder.rglob(f"*{suffix}")}
+    if not left:
+        raise PrunebenchError(f"{folder} holds no {' or '.join(SUFFIXES)} file")
     for path in lists:
         for number, line in enumerate(read_text(path).splitlines(), start=1):
             name, _, text = line.strip().partition(" ")
