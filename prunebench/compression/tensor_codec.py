@@ -21,6 +21,8 @@ DTYPES = {
         torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
     )
 }  # fmt: skip
+# integers of as many bytes
+_BITS = {dtype.itemsize: dtype for dtype in (torch.uint8, torch.int16, torch.int32, torch.int64)}
 _ESCAPE = 255  # a gap's byte that means: go 255 further, there is no value here
 
 Bytes = np.ndarray  # uint8
@@ -70,6 +72,12 @@ def _raw(value: Tensor) -> Bytes:
     return flat.view(torch.uint8).numpy().reshape(flat.numel(), value.dtype.itemsize)
 
 
+def _used(value: Tensor) -> Bytes:
+    """Return which values have a bit that is not 0, so that −0 is one, [n] of bool."""
+    flat = value.contiguous().reshape(-1)
+    return (flat.view(_BITS[flat.dtype.itemsize]) != 0).numpy()
+
+
 def encode(name: str, value: Tensor, half: bool) -> tuple[Entry, bytes]:
     """Return the smallest encoding of a tensor on the CPU: its header entry and its bytes.
 
@@ -79,13 +87,14 @@ def encode(name: str, value: Tensor, half: bool) -> tuple[Entry, bytes]:
         half: store it in half precision where its values fit.
     """
     kind = str(value.dtype).removeprefix("torch.")
-    used = np.asarray(_raw(value).any(1))
+    used = _used(value)
     stored, rows = kind, _raw(value)
     if half and kind in ("float32", "float64") and value.half().isfinite().all():
         stored, rows = "float16", _raw(value.half())
-    bitmap, gaps = np.packbits(used), _gaps(used)
-    positions = min(bitmap, gaps, key=len)
-    encoding = "bitmap" if len(positions) == len(bitmap) else "index"
+    encoding, positions = "bitmap", np.packbits(used)
+    # each gap takes a byte or more: of many values they cannot be shorter
+    if np.count_nonzero(used) < len(positions) and len(gaps := _gaps(used)) < len(positions):
+        encoding, positions = "index", gaps
     sparse = rows[used]
     if len(positions) + sparse.size >= rows.size:
         encoding, positions, sparse = "dense", np.zeros(0, np.uint8), rows

@@ -58,6 +58,8 @@ def test_every_bit_of_every_type_comes_back(
     [
         (1000, range(1000), "dense", 4000),
         (1000, range(0, 1000, 4), "bitmap", 125 + 4 * 250),
+        (1000, range(0, 1000, 8), "bitmap", 125 + 4 * 125),  # as many gaps as bytes of the bitmap
+        (1000, range(0, 992, 8), "index", 124 + 4 * 124),  # one fewer
         (1000, [999], "index", 4 + 4),  # three times 255 further, then 234 more
         (1000, [0, 255], "index", 2 + 8),  # a gap of 254 is one byte
         (1000, [0, 256], "index", 3 + 8),  # of 255 two

@@ -26,9 +26,9 @@ from prunebench.pruning.macs import macs
 def shrunk(subject: Subject) -> dict[str, Any]:
     """Size of the network without what its masks leave no use, once its outputs are the same."""
     network = subject.smallest
-    example = subject.normalize(subject.test_inputs[:1])
-    left = macs(network.model, example, {})[0]
-    dense = subject.dense.macs
+    dense = left = subject.dense.macs
+    if network.model is not subject.model:
+        left = macs(network.model, subject.normalize(subject.test_inputs[:1]), {})[0]
     return {
         "shrink": network.outcome,
         "shrink_message": "; ".join([network.reason, *network.notes]),
