@@ -25,6 +25,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from prunebench.experiment.code_identity import code_hash, with_helpers
+from prunebench.experiment.sources import BASELINE, PRUNING, SHRUNK_TRAINING, paths
 from prunebench.runner.watched import DONE, all_said, work
 
 _TABLES = ("pandas", "pyarrow.parquet", "scipy.stats", "prunebench.runner.pipeline")
@@ -153,8 +155,10 @@ class WarmServer:
     def _may_fork(self, request: Request) -> bool:
         if not request.arguments or request.arguments[0] not in LOADED:
             return False
+        with suppress(Exception):  # the job says what it lacks
+            _read_sources()
         for name in LOADED[request.arguments[0]]:
-            with suppress(Exception):  # the job says what it lacks
+            with suppress(Exception):
                 import_module(name)
         torch: Any = sys.modules.get("torch")
         return (
@@ -197,6 +201,14 @@ def _received(client: socket.socket) -> Request | None:
     with client.makefile("rb") as lines:
         said = json.loads(lines.readline())
     return Request(**said, files=files) if len(files) == 3 else None
+
+
+def _read_sources() -> None:
+    """Hash the source files that most results stand on: each job would, to name its own.
+
+    They are kept in memory, and no job is forked once one of them has changed.
+    """
+    code_hash([*paths(BASELINE), *with_helpers([*paths(PRUNING), *paths(SHRUNK_TRAINING)])])
 
 
 def _package_files() -> dict[str, tuple[int, int]]:
