@@ -23,7 +23,7 @@ from prunebench.pruning.view import Compensated, Scores, Swept, View
 from prunebench.storage.hashing import derive_seed
 from prunebench.text.numbers import percent
 from prunebench.training import models
-from prunebench.training.loop import logits_of
+from prunebench.training.loop import logits_of, seed_layers
 
 MOSTLY = 0.5  # the largest share of what is kept that may be a draw that matters
 _SAME = 1e-5  # relative difference of outputs that rounding explains
@@ -42,22 +42,12 @@ def score(method: Method | First, view: View) -> Compensated:
     )
     with torch.random.fork_rng():
         # a criterion that draws from the global generator still repeats itself
-        _seed(derive_seed(view.seed, "global"))
+        device = next(view.model.parameters()).device
+        seed_layers(derive_seed(view.seed, "global"), device)
         scored = criterion(view, **parameters)
     scored = scored if isinstance(scored, Compensated) else Compensated(scored, lambda masks: {})
     _refuse_others(scored.scores, method.criterion.name)
     return scored
-
-
-def _seed(seed: int) -> None:
-    """Seed the global generators, also those of a GPU in use.
-
-    Where none is in use, ``torch.manual_seed`` would write down each call for when one will be.
-    """
-    if torch.cuda.is_initialized():
-        torch.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
 
 
 def _refuse_others(scores: Any, name: str) -> None:

@@ -295,6 +295,22 @@ class Enforcer:
 NO_HOOKS = Hooks()
 
 
+def seed_layers(seed: int, device: torch.device) -> None:
+    """Seed the global generators, from which dropout and the like draw.
+
+    Of a network on the CPU, that of the CPU alone: ``torch.manual_seed`` would also write down each
+    call, with its stack, for when a GPU will be used.
+
+    Args:
+        seed: any whole number.
+        device: of the network.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def train(
     model: nn.Module,
     samples: Samples,
@@ -349,8 +365,7 @@ def train(
     for epoch in range(at.epoch, stop):
         total, count = torch.zeros((), device=device), 0
         model.train()
-        # dropout and the like draw from the global generator
-        torch.manual_seed(derive_seed(seed, "layers", epoch))
+        seed_layers(derive_seed(seed, "layers", epoch), device)
         order = torch.Generator().manual_seed(derive_seed(seed, "batches", epoch))
         batches = epoch_batches(
             samples.inputs, samples.targets, training.batch_size, order,
