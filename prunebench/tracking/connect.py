@@ -111,8 +111,9 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
 def quick_commits(ours: bool) -> Iterator[None]:
     """Let SQLite hand its commits to the system without waiting for the disk.
 
-    MLflow commits six times for each run. A process that is killed loses nothing by it; a power cut
-    may damage the file, which is then put aside and made again.
+    MLflow commits once or more for each run that its client changes, deletes or writes. A process
+    that is killed loses nothing by it; a power cut may damage the file, which is then put aside and
+    made again.
 
     Args:
         ours: whether the store is the file beside the results, which can be made again. Other
