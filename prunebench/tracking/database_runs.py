@@ -1,8 +1,8 @@
 """Runs in a database that MLflow opens in this process: many read and written at once.
 
 MLflow's client makes an object of SQLAlchemy of each tag, parameter and value that it reads or
-writes, and six transactions for each run. The same rows in bulk, by MLflow's own tables and in its
-own sessions, take less than a tenth of the processor. They are those that ``create_run``,
+writes, and opens twelve sessions for each run. The same rows in bulk, by MLflow's own tables and in
+its own sessions, take a tenth of the processor. They are those that ``create_run``,
 ``update_run_info`` and ``log_batch`` of MLflow's ``SqlAlchemyStore`` write.
 """
 
@@ -61,6 +61,7 @@ def store_of(
     if (
         type(store) is SqlAlchemyStore  # another, as that of workspaces, may do more as well
         and there == columns
+        # MLflow 3.12 had no sessions that only read, nor asked which those are
         and "read_only" in signature(store.ManagedSessionMaker).parameters
     ):
         location = store.get_experiment(experiment_id).artifact_location

@@ -41,7 +41,7 @@ class RunSync:
     """
 
     client: MlflowClient
-    store: RunStore
+    store: RunStore  # of all runs but the top
     experiment_id: str  # in MLflow
     owner: str  # name of the experiment here
     top: MlflowRun  # of the whole experiment; filled in place, so that its address stays
@@ -162,7 +162,7 @@ def _key(live: StoredRun) -> str:
 
 
 def _is_right(live: StoredRun, wanted: MlflowRun | None) -> bool:
-    """Return whether a run is as it shall be; its metrics are written last, all or none."""
+    """Return whether a run is as it shall be: if not whole, it lacks its metrics, written last."""
     return (
         wanted is not None
         and live.status != "RUNNING"
