@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+# by name, since its import takes half a second, which a server does not need; another store, as
+# that of workspaces, may do more with a run
+_STORE = "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore"
 ROWS = 10_000  # that are written together, with those of the last run: of some 40 cells
 _NAMED = {"run_uuid", "key", "value"}
 _METRIC = {*_NAMED, "timestamp", "step", "is_nan"}
@@ -52,21 +55,21 @@ def store_of(
         columns: What is known of the tables that hold a run. Another version of MLflow may have
             others, and do more with a run than is known here: then its client does all.
     """
-    from mlflow.store.tracking.dbmodels.models import SqlRun
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     store = client._tracking_client.store
-    tables = SqlRun.metadata.tables
-    there = {name: set(tables[name].columns.keys()) for name in tables.keys() & columns.keys()}
-    if (
-        type(store) is SqlAlchemyStore  # another, as that of workspaces, may do more as well
-        and there == columns
-        # MLflow 3.12 had no sessions that only read, nor asked which those are
-        and "read_only" in signature(store.ManagedSessionMaker).parameters
-    ):
+    kind = type(store)
+    if f"{kind.__module__}.{kind.__name__}" == _STORE and _as_known(store, columns):
         location = store.get_experiment(experiment_id).artifact_location
         return DatabaseRuns(store, int(experiment_id), location)
     return ClientRuns(client, experiment_id)
+
+
+def _as_known(store: SqlAlchemyStore, columns: Mapping[str, Set[str]]) -> bool:
+    from mlflow.store.tracking.dbmodels.models import SqlRun
+
+    tables = SqlRun.metadata.tables
+    there = {name: set(tables[name].columns.keys()) for name in tables.keys() & columns.keys()}
+    # MLflow 3.12 had no sessions that only read, nor asked which those are
+    return there == columns and "read_only" in signature(store.ManagedSessionMaker).parameters
 
 
 @dataclass
