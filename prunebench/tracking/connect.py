@@ -81,6 +81,7 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
     faults = (
         MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError, ProtobufError,
         ValueError, TypeError, AttributeError, LookupError,
+        OverflowError,  # of protobuf, for an infinite status
         SystemError,  # of protobuf, for half a character in a name
     )  # fmt: skip
     try:
