@@ -28,6 +28,7 @@ from prunebench.tracking.connect import (
     shown,
     sqlite_path,
 )
+from prunebench.tracking.database_runs import store_of
 from prunebench.tracking.experiment_run import experiment_run
 from prunebench.tracking.mlflow_export import CellCounts, RunSync
 from prunebench.tracking.mlflow_runs import read_runs
@@ -212,7 +213,8 @@ def export(layout: Layout, uri: str | None = None, whole: bool = True) -> Export
     with reaching_mlflow(layout, uri), quick_commits(ours):
         client = connect(uri, ours)
         number = open_experiment(client, name, uri)
-        sync = RunSync(client, number, owner, top, runs, sqlite_path(uri) is None, whole)
+        store, remote = store_of(client, number), sqlite_path(uri) is None
+        sync = RunSync(client, store, number, owner, top, runs, remote, whole)
         cells = sync.apply()
         copies = Path(client.download_artifacts(sync.ids[top.key], "")) if ours and whole else None
         here = layout.artifacts.resolve()

@@ -81,6 +81,7 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
     faults = (
         MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError, ProtobufError,
         ValueError, TypeError, AttributeError, LookupError,
+        OverflowError,  # of protobuf, for an infinite status
         SystemError,  # of protobuf, for half a character in a name
     )  # fmt: skip
     try:
@@ -111,8 +112,9 @@ def reaching_mlflow(layout: Layout, uri: str) -> Iterator[None]:
 def quick_commits(ours: bool) -> Iterator[None]:
     """Let SQLite hand its commits to the system without waiting for the disk.
 
-    MLflow commits six times for each run. A process that is killed loses nothing by it; a power cut
-    may damage the file, which is then put aside and made again.
+    MLflow commits once or more for each run that its client changes, deletes or writes. A process
+    that is killed loses nothing by it; a power cut may damage the file, which is then put aside and
+    made again.
 
     Args:
         ours: whether the store is the file beside the results, which can be made again. Other

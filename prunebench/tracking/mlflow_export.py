@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from prunebench.errors import shown
 from prunebench.text.progress_bars import watched
 from prunebench.tracking.mlflow_runs import MlflowRun
+from prunebench.tracking.run_stores import RunStore, StoredRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 # tags; an experiment of a server may hold runs of others
 OWNER, KEY, DIGEST = "experiment", "prunebench.cell", "prunebench.content"
@@ -41,6 +41,7 @@ class RunSync:
     """
 
     client: MlflowClient
+    store: RunStore  # of all runs but the top
     experiment_id: str  # in MLflow
     owner: str  # name of the experiment here
     top: MlflowRun  # of the whole experiment; filled in place, so that its address stays
@@ -70,77 +71,60 @@ class RunSync:
             if run.key in right:
                 self._keep(run, right[run.key])
             else:
-                self._create(run, self.now - number)  # MLflow lists the last first: in our order
+                start = self.now - number  # MLflow lists the last first: in our order
+                self.ids[run.key] = self.store.add(run, self._tags(run), start)
+        self.store.flush()
         if self.filled:
             self._fill_top()
         stay, changed = set(self.ids.values()), self.filled or len(right) < len(self.runs)
         # a request that was answered too late was sent again, and may have made two runs; to look
         # for them costs as much as some of the runs
         for live in self._find() if changed and self.remote else there:
-            if live.info.run_id not in stay:
+            if live.run_id not in stay:
                 self._check_time()
-                self.client.delete_run(live.info.run_id)
-        before = {_key(live) for live in there if "sparsity" in live.data.tags}
+                self.client.delete_run(live.run_id)
+        before = {_key(live) for live in there if "sparsity" in live.tags}
         cells = {run.key for run in self.runs if run.is_cell}
         new, same, gone = len(cells - before), len(cells & right.keys()), len(before - cells)
         return CellCounts(new, len(cells) - new - same, gone, same)
 
-    def _find(self) -> list[Run]:
+    def _find(self) -> list[StoredRun]:
         """All runs of this experiment that MLflow shows, the last started first."""
-        found: list[Run] = []
-        token: str | None = None
-        while token != "":
+        found: list[StoredRun] = []
+        for page in self.store.pages():
             self._check_time()  # a sick server may name a next page for ever
-            page = self.client.search_runs([self.experiment_id], max_results=1000, page_token=token)
             found += page
-            token = page.token or ""
         ours = {OWNER: self.owner}.items()
-        return [run for run in found if KEY in run.data.tags and ours <= run.data.tags.items()]
+        return [run for run in found if KEY in run.tags and ours <= run.tags.items()]
 
     def _check_time(self) -> None:
         limit = GRACE + GRACE_PER_RUN * len(self.runs)
         if time.monotonic() > self.begun + limit:
-            done, total = len(self.ids), len(self.runs) + 1
+            done, total = len(self.ids) - self.store.waiting, len(self.runs) + 1
             raise TimeoutError(f"too slow: {done} of {total} runs exported in {limit:.0f} s")
 
-    def _keep(self, run: MlflowRun, live: Run) -> None:
+    def _keep(self, run: MlflowRun, live: StoredRun) -> None:
         """Leave a run as it is, but for the run above it, which may be new."""
-        self.ids[run.key] = live.info.run_id
-        if run.parent and live.data.tags.get(PARENT) != self.ids[run.parent]:
-            self.client.set_tag(live.info.run_id, PARENT, self.ids[run.parent])
+        self.ids[run.key] = live.run_id
+        if run.parent and live.tags.get(PARENT) != self.ids[run.parent]:
+            self.store.flush()  # none shall hang under a run that is not there
+            self.client.set_tag(live.run_id, PARENT, self.ids[run.parent])
 
     def _tags(self, run: MlflowRun) -> dict[str, str]:
         own = {OWNER: self.owner, KEY: run.key, DIGEST: run.digest, SOURCE: "prunebench"}
         return run.tags | own | ({PARENT: self.ids[run.parent]} if run.parent else {})
 
-    def _begin(self, run: MlflowRun, start: int) -> str:
-        """Create a run that holds nothing yet; return its id."""
-        made = self.client.create_run(self.experiment_id, start, self._tags(run), run.name)
-        self.ids[run.key] = made.info.run_id
-        return self.ids[run.key]
-
-    def _create(self, run: MlflowRun, start: int) -> None:
-        """Write one run, in three calls.
-
-        It ends before it is filled: MLflow reads all that a run holds when it ends.
-        """
-        from mlflow.entities import Metric, Param
-
-        run_id = self._begin(run, start)
-        end = start + round(1000 * run.seconds)
-        self.client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED", end)
-        metrics = [Metric(name, value, start, step) for name, value, step in run.metrics]
-        self.client.log_batch(run_id, metrics, [Param(*item) for item in run.params.items()])
-
     # -- the run of the whole experiment ---------------------------------------------------------
 
-    def _open_top(self, live: Run | None) -> bool:
+    def _open_top(self, live: StoredRun | None) -> bool:
         """Create it, or open again the one that is there; return whether it is to be filled."""
-        stored = self._stored(live.info.run_id) if live and self.whole else {}
+        stored = self._stored(live.run_id) if live and self.whole else {}
         if live is None or stored.keys() - self.top.files.keys():  # MLflow takes no file away
-            self._begin(self.top, self.now)
+            tags, name = self._tags(self.top), self.top.name
+            made = self.client.create_run(self.experiment_id, self.now, tags, name)
+            self.ids[self.top.key] = made.info.run_id
             return self.whole
-        self.ids[self.top.key] = live.info.run_id
+        self.ids[self.top.key] = live.run_id
         if not self.whole:
             return False
         sizes = {name: path.stat().st_size for name, path in self.top.files.items()}
@@ -148,7 +132,7 @@ class RunSync:
             stored.get(name, -1) in (None, size) for name, size in sizes.items()
         ):
             return False
-        self.client.update_run(live.info.run_id, "RUNNING")
+        self.client.update_run(live.run_id, "RUNNING")
         return True
 
     def _fill_top(self) -> None:
@@ -173,16 +157,16 @@ class RunSync:
         return found
 
 
-def _key(live: Run) -> str:
-    return str(live.data.tags[KEY])
+def _key(live: StoredRun) -> str:
+    return str(live.tags[KEY])
 
 
-def _is_right(live: Run, wanted: MlflowRun | None) -> bool:
-    """Return whether a run is as it shall be; its metrics are written last, all or none."""
+def _is_right(live: StoredRun, wanted: MlflowRun | None) -> bool:
+    """Return whether a run is as it shall be: if not whole, it lacks its metrics, written last."""
     return (
         wanted is not None
-        and live.info.status != "RUNNING"
-        and live.data.tags.get(DIGEST, "") == wanted.digest
-        and live.data.params.keys() == wanted.params.keys()
-        and live.data.metrics.keys() == {name for name, _, _ in wanted.metrics}
+        and live.status != "RUNNING"
+        and live.tags.get(DIGEST, "") == wanted.digest
+        and live.params == wanted.params.keys()
+        and live.metrics == {name for name, _, _ in wanted.metrics}
     )

@@ -102,6 +102,8 @@ def test_the_command_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "[]", "3", "null", '{"experiment": 3}', '{"experiment": {"tags": 1}}', "<html>", "",
         # half a character, in a value and in the name of one
         r'{"experiment": {"name": "\ud800"}}', r'{"experiment": {"\ud800": "x"}}',
+        '{"experiment": {"experiment_id": "1", "lifecycle_stage": "active"},'
+        ' "runs": [{"info": {"status": Infinity}}]}',
     ],
 )  # fmt: skip
 def test_a_server_that_answers_something_else(

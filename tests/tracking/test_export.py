@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,8 +17,12 @@ from mlflow import MlflowClient
 from prunebench import tracking
 from prunebench.storage import records
 from prunebench.storage.layout import Layout
-from prunebench.tracking import export, tracking_uri
+from prunebench.tracking import database_runs, export, tracking_uri
 from prunebench.tracking import mlflow_export as syncing
+from prunebench.tracking.database_runs import DatabaseRuns
+from prunebench.tracking.mlflow_runs import read_runs
+from prunebench.tracking.run_stores import ClientRuns
+from tests.conftest import ROOT
 from tests.tracking import helpers as made_up
 from tests.tracking.looking import assert_equal_to_files, counts, refused, runs_of
 
@@ -60,20 +64,26 @@ def test_changed_rows_are_replaced_and_vanished_ones_removed(results: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "method", ["create_run", "log_batch", "set_terminated", "log_artifact", "delete_run"]
+    ("owner", "method"),
+    [
+        *((MlflowClient, name) for name in ("create_run", "log_batch", "set_terminated")),
+        *((MlflowClient, name) for name in ("log_artifact", "delete_run")),
+        *((DatabaseRuns, name) for name in ("add", "flush")),
+    ],
 )
 @pytest.mark.parametrize("calls", [1, 4])
 def test_an_interrupted_export_is_completed(
-    results: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
+    results: Path, monkeypatch: pytest.MonkeyPatch, owner: type, method: str, calls: int
 ) -> None:
     layout, rows = made_up.experiment(results / "smoke")
+    monkeypatch.setattr(database_runs, "ROWS", 1)  # each run at once
     if method == "delete_run":  # of runs that others replace
         export(layout)
         made_up.write_cells(layout, [row | {"test_error": 0.25} for row in rows])
-    original: Callable[..., Any] = getattr(MlflowClient, method)
+    original: Callable[..., Any] = getattr(owner, method)
     left = [calls]
 
-    def dies(self: MlflowClient, *args: Any, **kwargs: Any) -> Any:
+    def dies(self: Any, *args: Any, **kwargs: Any) -> Any:
         done = original(self, *args, **kwargs)
         left[0] -= 1
         if left[0] == 0:
@@ -81,7 +91,9 @@ def test_an_interrupted_export_is_completed(
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, method, dies)
+        patch.setattr(owner, method, dies)
+        if owner is MlflowClient:  # which writes the runs of a server
+            patch.setattr(tracking, "store_of", ClientRuns)
         with pytest.raises(KeyboardInterrupt):
             export(layout)
     export(layout)
@@ -89,21 +101,37 @@ def test_an_interrupted_export_is_completed(
     assert counts(export(layout)) == (0, 0, 0, 5)
 
 
-def test_a_killed_process_leaves_nothing_that_the_next_export_does_not_mend(tmp_path: Path) -> None:
-    layout, _ = made_up.experiment(tmp_path / "r" / "smoke", seeds=8)
-    code = (
-        "from pathlib import Path; from prunebench.storage.layout import Layout; "
-        f"from prunebench.tracking import export; export(Layout(Path({str(layout.root)!r})))"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
-    database = tmp_path / "r" / "mlflow.db"
-    limit = time.monotonic() + 40
-    while not database.exists() and time.monotonic() < limit:
-        time.sleep(0.02)
-    time.sleep(0.5)  # into the middle of the runs
-    child.kill()
-    child.wait()
-    export(layout)
+def test_a_kill_within_a_transaction_leaves_whole_runs(results: Path) -> None:
+    layout, _ = made_up.experiment(results / "smoke", seeds=2)
+    code = f"""
+import os, signal
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from prunebench.storage.layout import Layout
+from prunebench.tracking import database_runs, export
+database_runs.ROWS = 200
+last = []
+@event.listens_for(Engine, "after_cursor_execute")
+def die(connection, cursor, statement, parameters, context, many):
+    if statement.startswith("INSERT INTO latest_metrics"):
+        last.append(statement)
+        if len(last) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+export(Layout(Path({str(layout.root)!r})))
+"""
+    child = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert child.returncode == -signal.SIGKILL
+    there = runs_of(layout)
+    wanted = {run.key: run for run in read_runs(layout)}
+    assert there.pop("experiment").info.status == "RUNNING"
+    assert 2 < len(there) < len(wanted)
+    for key, run in there.items():
+        assert run.data.metrics.keys() == {name for name, _, _ in wanted[key].metrics}
+        assert run.data.params == wanted[key].params
+        assert run.info.status == "FINISHED"
+    cells = sum(wanted[key].is_cell for key in there)
+    assert counts(export(layout)) == (10 - cells, 0, 0, cells)
     assert_equal_to_files(layout, runs_of(layout))
 
 
@@ -185,7 +213,7 @@ def test_a_server_that_is_too_slow_is_given_up(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout, _ = made_up.experiment(results / "smoke")
-    monkeypatch.setattr(syncing, "GRACE", 0.05)
+    monkeypatch.setattr(syncing, "GRACE", 0.0)
     monkeypatch.setattr(syncing, "GRACE_PER_RUN", 0.0)
     assert "too slow" in refused(layout)
     monkeypatch.undo()
