@@ -13,10 +13,13 @@ from prunebench.cli import (  # noqa: F401
     export_command,
     init_command,
     job_commands,
+    page_commands,
     published_commands,
     race_command,
     results_commands,
+    run_command,
     submit_command,
+    track_commands,
     verify_command,
     workflow_command,
 )

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from prunebench.cli import documents
 from prunebench.errors import PrunebenchError, is_text, printable
+from prunebench.storage.layout import Layout
 
 # what a script may rely on
 EXITS = {
@@ -172,6 +173,19 @@ def counted(plan: Any, name: str) -> None:
 
     if in_workflow():
         Progress(plan).follows(name)
+
+
+def step_counted(layout: Layout, step: str) -> None:
+    """Say the same of a step that follows on the cells.
+
+    Args:
+        layout: the folders of the experiment; nothing is said where it has no configuration.
+        step: one of STEPS.
+    """
+    from prunebench.runner.progress.whole import step_name
+
+    if in_workflow() and layout.config.is_file():
+        counted(plan_of(layout.config), step_name(step))
 
 
 def in_workflow() -> bool:

@@ -18,7 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 from prunebench import cli
-from prunebench.cli import results_commands
+from prunebench.cli import page_commands
 from prunebench.cli.app import EXITS, GROUPS
 from prunebench.experiment import catalog, config
 from prunebench.experiment.plan import Plan
@@ -201,7 +201,7 @@ def test_a_former_name_goes_on_with_a_notice(
     former: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[Path] = []
-    monkeypatch.setattr(results_commands, name.replace("-", "_"), called.append)
+    monkeypatch.setattr(page_commands, name.replace("-", "_"), called.append)
     result = CliRunner().invoke(cli.app, [former, "results/default"])
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"{former} is now called {name}" in result.stderr

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prunebench import cli
-from prunebench.cli import results_commands
+from prunebench.cli import page_commands, run_command
 from prunebench.runner import pipeline
 from prunebench.runner.progress import Progress
 from prunebench.storage.layout import Layout
@@ -32,14 +32,16 @@ def test_nobody_else_works_on_an_experiment_until_its_last_page_is_written(
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(json.dumps(GRID))
     monkeypatch.setattr(pipeline, "compute", look)
-    monkeypatch.setattr(results_commands, "_pages", lambda trust_code: {"tables": look})
-    monkeypatch.setattr(results_commands, "summary", look)
+    writers = {"tables": look}
+    monkeypatch.setattr(run_command, "page_writers", lambda trust_code: writers)
+    monkeypatch.setattr(run_command, "summary", look)
     monkeypatch.setattr(Progress, "follows", lambda *given: None)
     done = CliRunner().invoke(cli.app, ["run", "tiny.yaml"], catch_exceptions=False)
     assert done.exit_code == 0
     assert taken == [False, False, True]
     taken.clear()
-    monkeypatch.setattr(results_commands, "cells_of", lambda results: (None, Layout(results)))
+    monkeypatch.setattr(page_commands, "page_writers", lambda trust_code: writers)
+    monkeypatch.setattr(page_commands, "cells_of", lambda results: (None, Layout(results)))
     assert CliRunner().invoke(cli.app, ["remake", "results/tiny"]).exit_code == 0
     assert taken == [False]
 

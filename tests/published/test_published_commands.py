@@ -152,11 +152,11 @@ def test_the_report_says_of_ones_own_what_it_said_before(  # type: ignore[no-unt
 def test_remake_writes_what_reads_another_after_it(  # type: ignore[no-untyped-def]
     call, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench.cli import results_commands
+    from prunebench.cli import page_commands
 
     made: list[str] = []
     for name in ("paper", "report", "tables", "leaderboard", "figures"):
-        monkeypatch.setattr(results_commands, name, lambda _, name=name, **flags: made.append(name))
+        monkeypatch.setattr(page_commands, name, lambda _, name=name, **flags: made.append(name))
     status, _, err = call("remake", layout.root)
     # pages show the figures, the paper's files name the tables
     assert (status, made) == (0, ["tables", "figures", "leaderboard", "report", "paper"])
