@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -41,13 +42,16 @@ def copied(model: nn.Module) -> nn.Module:
     Some attentions keep what they computed for inference, and forget it when they are set to
     train: the copy is set to train once, so that it computes anew from its own weights.
     """
-    computed = {
-        id(value): value.detach().clone()
-        for module in model.modules()
-        for value in _tensors(vars(module))
-        if not value.is_leaf
-    }
-    copy = deepcopy(model, computed)
+    known: dict[int, object] = {}
+    for module in model.modules():
+        for value in _tensors(vars(module)):
+            if not value.is_leaf:
+                known[id(value)] = value.detach().clone()
+        # of its ten kinds of hooks hardly a module has any; deepcopy would take each apart
+        for held in vars(module).values():
+            if type(held) in (dict, OrderedDict) and not held:
+                known[id(held)] = type(held)()
+    copy = deepcopy(model, known)
     compact(copy)
     modes = [(module, module.training) for module in copy.modules()]
     copy.train()

@@ -56,6 +56,20 @@ def test_a_copy_leaves_what_torch_pruned_as_it_is() -> None:
     torch.testing.assert_close(copy(IMAGES), model(IMAGES), rtol=0, atol=0)
 
 
+def test_a_copy_has_hooks_of_its_own() -> None:
+    layer = nn.Linear(2, 2)
+    model = nn.Sequential(layer, layer)  # one module in two places stays one
+    copy = copied(model)
+    assert copy[0] is copy[1]
+    called: list[str] = []
+    model[0].register_forward_hook(lambda *_: called.append("original"))
+    copy(torch.ones(1, 2))
+    assert called == []
+    copy[0].register_forward_pre_hook(lambda *_: called.append("copy"))
+    model(torch.ones(1, 2))
+    assert called == ["original", "original"]
+
+
 class Remembering(nn.Module):
     """Keeps what it computed for inference in a dictionary until it is set to train."""
 
