@@ -13,7 +13,7 @@ import pkgutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -253,12 +253,27 @@ def save(
         The paths that were written.
     """
     paths = []
-    for kind in KINDS if kinds is None else kinds:
-        paths.append(folder / f"{name}.{kind}")
-        metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"CreationDate": None}
-        with replacing(paths[-1]) as temporary, styled(), _fonts_without_layout():
-            figure.savefig(temporary, format=kind, dpi=style.DPI, metadata=metadata)
+    with styled(), _fonts_without_layout():
+        _lay_out(figure)
+        for kind in KINDS if kinds is None else kinds:
+            paths.append(folder / f"{name}.{kind}")
+            without = {"png": "Software", "pdf": "CreationDate"}[kind]
+            with replacing(paths[-1]) as temporary:
+                figure.savefig(temporary, format=kind, dpi=style.DPI, metadata={without: None})
     return paths
+
+
+def _lay_out(figure: MatplotlibFigure) -> None:
+    """Give the parts of a figure their places, once for all of its files.
+
+    matplotlib would do so for each file, and draw the figure once more for that.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        figure.set_dpi(style.DPI)
+        with suppress(ValueError):  # as matplotlib does: then everything stays where it is
+            engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 @contextmanager
