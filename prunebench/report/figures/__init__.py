@@ -47,7 +47,7 @@ SPREADS = {
     "{Bars}": (" Bars: 95 % intervals over seeds.", " One seed, so no bars."),
 }
 LABEL = 30  # characters of a line that any axis has room for
-_LAYOUT = ("GSUB", "GPOS", "GDEF")  # tables by which a program chooses and places glyphs
+_LAYOUT = ("GSUB", "GPOS", "GDEF", "kern")  # tables by which a program chooses and places glyphs
 
 __all__ = [
     "ERROR", "FOREST", "KINDS", "TASK", "captions", "draw", "draw_forest", "figures", "save",
@@ -280,15 +280,22 @@ def _lay_out(figure: MatplotlibFigure) -> None:
 def _fonts_without_layout() -> Iterator[None]:
     """Embed fonts without their layout tables: in a PDF every glyph is placed already.
 
-    To cut these tables down to the glyphs in use takes a third of the time of a PDF. matplotlib
-    hands on no options of fontTools, so its defaults are changed meanwhile; where a version has
-    them under another name, this does nothing.
+    To read these tables and to cut them down to the glyphs in use takes a third of the time of a
+    PDF. matplotlib has no setting for it, so fontTools hands it fonts without them meanwhile.
     """
-    from fontTools.subset import Options
+    from fontTools import subset
 
-    defaults = getattr(Options, "_drop_tables_default", [])
-    Options._drop_tables_default = [*defaults, *_LAYOUT]
+    load = subset.load_font
+
+    def without_layout(*arguments: Any, **options: Any) -> Any:
+        font = load(*arguments, **options)
+        for tag in _LAYOUT:
+            if tag in font:
+                del font[tag]
+        return font
+
+    subset.load_font = without_layout
     try:
         yield
     finally:
-        Options._drop_tables_default = defaults
+        subset.load_font = load
