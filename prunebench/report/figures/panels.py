@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -151,14 +152,22 @@ def shortened(name: str, room: float, size: float) -> str:
         room: points, the width that is there.
         size: points, the size of the letters.
     """
-    from matplotlib.textpath import TextPath
-
     label, kept = name, len(name)
-    while kept > 2 and (width := TextPath((0, 0), label, size=size).get_extents().width) > room:
+    while kept > 2 and (width := _width(label, size)) > room:
         kept = min(kept - 2, int(kept * room / width))
         half = max(1, (kept - 1) // 2)
         label = f"{name[:half]}…{name[-half:]}"
     return label
+
+
+@cache
+def _width(label: str, size: float) -> float:
+    """Return the width of a text in points; the same names stand in many figures."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    prop = FontProperties(family=style.RC["font.family"])
+    return float(TextPath((0, 0), label, size=size, prop=prop).get_extents().width)
 
 
 def stand_out(labels: Iterable[Text], names: Iterable[str], context: FigureContext) -> None:
@@ -330,10 +339,13 @@ def ratio_axis(
     least, most = (np.log2(ratios.min()), np.log2(ratios.max())) if len(ratios) else (0.0, 1.0)
     room = max(0.25, 0.04 * (most - least))
     step = max(1, int(np.ceil((most - least) / ticks)))
+    powers = np.arange(-3, 24, step)
+    # matplotlib makes each tick, also those beyond the axis
+    seen = 2.0 ** powers[(powers >= least - room) & (powers <= most + room)]
     for axes in panels:
         axes.set_xscale("log", base=2)
         axes.set_xlim(2 ** (least - room), 2 ** (most + room))
-        axes.xaxis.set_major_locator(FixedLocator(list(2.0 ** np.arange(-3, 24, step))))
+        axes.xaxis.set_major_locator(FixedLocator(list(seen)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axes.xaxis.set_minor_locator(NullLocator())
 
