@@ -28,7 +28,7 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report import error_names
 from prunebench.report.figures import figure_registry, style
 from prunebench.report.figures.figure_context import FigureContext
-from prunebench.report.figures.figure_registry import TASK, styled
+from prunebench.report.figures.figure_registry import TASK, styled, uncollected
 from prunebench.storage.files import replacing
 from prunebench.storage.records import DENSE
 from prunebench.text.progress_bars import watched
@@ -142,9 +142,11 @@ def write(
     written = []
     for each in watched(figures(own).values(), "figures"):
         for name, table in each.tables(context.cells):
-            drawn = each.draw(table, context)
-            if drawn is not None:
-                written += save(with_error_names(drawn, context.cells), folder, name)
+            with uncollected():
+                drawn = each.draw(table, context)
+                if drawn is not None:
+                    written += save(with_error_names(drawn, context.cells), folder, name)
+                del drawn  # to be collected now
     return written
 
 
