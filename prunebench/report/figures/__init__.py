@@ -13,7 +13,7 @@ import pkgutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import Figure
 from prunebench.experiment.settings import Analysis
 from prunebench.report import error_names
-from prunebench.report.figures import figure_registry, style
+from prunebench.report.figures import figure_registry, panels, style
 from prunebench.report.figures.figure_context import FigureContext
 from prunebench.report.figures.figure_registry import TASK, styled, uncollected
 from prunebench.storage.files import replacing
@@ -256,26 +256,16 @@ def save(
     """
     paths = []
     with styled(), _fonts_without_layout():
-        _lay_out(figure)
+        # once, at the resolution of the PNG: matplotlib would for each file, and draw it once more
+        figure.set_dpi(style.DPI)
+        panels.lay_out(figure)
+        figure.set_layout_engine(None)
         for kind in KINDS if kinds is None else kinds:
             paths.append(folder / f"{name}.{kind}")
             without = {"png": "Software", "pdf": "CreationDate"}[kind]
             with replacing(paths[-1]) as temporary:
                 figure.savefig(temporary, format=kind, dpi=style.DPI, metadata={without: None})
     return paths
-
-
-def _lay_out(figure: MatplotlibFigure) -> None:
-    """Give the parts of a figure their places, once for all of its files.
-
-    matplotlib would do so for each file, and draw the figure once more for that.
-    """
-    engine = figure.get_layout_engine()
-    if engine is not None and figure.axes:
-        figure.set_dpi(style.DPI)
-        with suppress(ValueError):  # as matplotlib does: then everything stays where it is
-            engine.execute(figure)
-        figure.set_layout_engine(None)
 
 
 @contextmanager

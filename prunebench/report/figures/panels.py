@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -197,6 +198,14 @@ def wrap_titles(panels: Iterable[Axes], width: float) -> int:
     return more
 
 
+def lay_out(figure: Figure) -> None:
+    """Give the parts of a figure their places, without drawing it."""
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        with suppress(ValueError):  # as matplotlib does: then everything stays where it is
+            engine.execute(figure)
+
+
 def fit_height(figure: Figure, axes: Axes, height: float, lines: int = 1) -> None:
     """Make a figure as tall as its panels need, whatever text stands around them.
 
@@ -206,7 +215,7 @@ def fit_height(figure: Figure, axes: Axes, height: float, lines: int = 1) -> Non
         height: inches, of each panel.
         lines: of panels below each other.
     """
-    figure.draw_without_rendering()
+    lay_out(figure)
     now = axes.get_position().height * figure.get_figheight()
     figure.set_figheight(figure.get_figheight() + lines * (height - now))
 
