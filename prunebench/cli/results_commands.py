@@ -29,6 +29,7 @@ from prunebench.cli.app import (
     files,
     guide,
     in_workflow,
+    of_cells,
     plan_of,
     write,
 )
@@ -143,6 +144,7 @@ def _pages(trust_code: bool) -> dict[str, Callable[[Path], None]]:
         example("tables results/default"), files("cells.csv, latency.csv, config.json", "tables/")
     ),
 )
+@of_cells
 def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
     from prunebench.report.tables import all_tables
@@ -162,6 +164,7 @@ def tables(results: Results) -> None:
         " Python of whoever made the results.",
     ),
 )
+@of_cells
 def figures(results: Results, trust_code: TrustCode = False) -> None:
     """Draw figures/ from cells.csv and the tables beside it: PNG and PDF."""
     from prunebench.report import declared_analysis
@@ -185,6 +188,7 @@ def figures(results: Results, trust_code: TrustCode = False) -> None:
         files("cells.csv, config.json, figures/", "leaderboard.html, .md, .csv"),
     ),
 )
+@of_cells
 def leaderboard(results: Results) -> None:
     """Write leaderboard.html, .md and .csv from cells.csv."""
     from prunebench.report import leaderboard as report
@@ -202,6 +206,7 @@ def leaderboard(results: Results) -> None:
         files("cells.csv, config.json, figures/", "report.html, .md"),
     ),
 )
+@of_cells
 def report(results: Results) -> None:
     """Write report.html and .md from cells.csv, config.json and figures/."""
     from prunebench.report import document
@@ -216,6 +221,7 @@ def report(results: Results) -> None:
     rich_help_panel=PUBLISH,
     epilog=guide(example("paper results/default"), files("cells.csv, config.json", "paper/")),
 )
+@of_cells
 def paper(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
     from prunebench.report import paper as report
