@@ -28,22 +28,23 @@ def bands(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         there are, ``failed``: how many of them failed. ``nominal``: 1/(1 − sparsity).
         ``published``: the source of published results; empty in what was run here.
     """
-    table = counted(cells).astype(dict.fromkeys(columns, "float64"))
+    columns = list(dict.fromkeys(columns))
+    found, whose = counted(cells), origin(cells)
+    table = found[[*POINT, "failed", *columns]].astype(dict.fromkeys(columns, "float64"))
+    table["whose"] = whose.where(whose != "", None)
     grouped = table.groupby(POINT, sort=True)
-    made = {
-        "cells": grouped.size(),
-        "failed": table["failed"].groupby([table[c] for c in POINT]).sum(),
-    }
-    whose = origin(table).groupby([table[c] for c in POINT]).first()
+    made = {"cells": grouped.size(), "failed": grouped["failed"].sum()}
+    # all columns at once: pandas looks at each group for each call
+    values = grouped[columns]
+    means, stds, counts = values.mean(), values.std(ddof=1), values.count()
     for column in columns:
-        values = grouped[column]
-        mean, std, n = values.mean(), values.std(ddof=1), values.count()
+        mean, std, n = means[column], stds[column], counts[column]
         half = t_quantile(np.asarray(n, dtype=float) - 1) * std / np.sqrt(n.clip(lower=1))
         made |= {
             f"{column}_mean": mean, f"{column}_std": std, f"{column}_n": n,
             f"{column}_low": mean - half, f"{column}_high": mean + half,
         }  # fmt: skip
-    made[COLUMN] = whose.where(whose != "", None)
+    made[COLUMN] = grouped["whose"].first()
     result = pd.DataFrame(made).reset_index()
     result["nominal"] = 1 / (1 - result["sparsity"])
     return result

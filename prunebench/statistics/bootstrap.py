@@ -40,6 +40,24 @@ def resampling_weights(name: str, n: int, draws: int) -> Floats:
     return weights
 
 
+@lru_cache(maxsize=64)
+def distinct_draws(name: str, n: int, draws: int) -> tuple[Floats, NDArray[np.intp]]:
+    """Return the distinct rows of ``resampling_weights``, and for each draw which of them it is.
+
+    Of three seeds there are ten in thousands of draws: what follows from a row is computed once.
+
+    Args:
+        name: See ``resampling_weights``.
+        n: See ``resampling_weights``.
+        draws: See ``resampling_weights``.
+    """
+    rows, which = np.unique(resampling_weights(name, n, draws), axis=0, return_inverse=True)
+    which = which.ravel()
+    for array in (rows, which):
+        array.setflags(write=False)
+    return rows, which
+
+
 def weighted_mean(weights: Floats, values: Floats) -> Floats:
     """Return means over axis 0 of ``values`` for each row of weights; holes get no weight.
 
@@ -199,14 +217,16 @@ def _t_over_z(freedom: Floats) -> Floats:
 
 def _interval(point: Floats, moved: Floats, wider: Floats) -> Floats:
     """Return the ends (2, methods) around ``point`` from deviations (draws, methods)."""
-    tail = (1 - LEVEL) / 2
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    whole = ~np.isnan(moved).any(axis=0)
     ends = np.full((2, len(point)), np.nan)
-    for column in range(len(point)):
+    ends[:, whole] = np.quantile(moved[:, whole], tails, axis=0)
+    for column in np.flatnonzero(~whole):
         drawn = moved[:, column]
         drawn = drawn[~np.isnan(drawn)]
         if len(drawn):
-            ends[:, column] = point[column] + wider[column] * np.quantile(drawn, [tail, 1 - tail])
-    return ends
+            ends[:, column] = np.quantile(drawn, tails)
+    return point + wider * ends
 
 
 def _tasks_of(tasks: list[str], there: NDArray[np.bool_]) -> Floats:

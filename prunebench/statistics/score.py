@@ -139,11 +139,16 @@ def score_subsets(
     groups = _groups(cells, baseline, reference, alpha, draws, primary, equivalence)
     there = {setting for group in groups for setting in group.settings}
     axes = [[ALL, *sorted({setting[i] for setting in there})] for i in range(len(SETTING))]
-    return {
-        (wanted[0], wanted[1], wanted[2]): _table(groups, wanted)
-        for wanted in (product(*axes) if keys is None else keys)
-        if any(_within(setting, wanted) for setting in there)
-    }
+    every = set(cells[SETTING].itertuples(index=False, name=None))
+    made: dict[frozenset[tuple[str, ...]], pd.DataFrame] = {}  # where there is one task, it is all
+    found = {}
+    for wanted in product(*axes) if keys is None else keys:
+        if any(_within(setting, wanted) for setting in there):
+            inside = frozenset(setting for setting in every if _within(setting, wanted))
+            if inside not in made:
+                made[inside] = _table(groups, wanted)
+            found[wanted[0], wanted[1], wanted[2]] = made[inside].copy()
+    return found
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,13 @@ def score_table(scored: list[SettingScores], rules: ScoreRules) -> pd.DataFrame:
         for value, low, high, p, error in zip(*(made[name] for name in columns), strict=True)
     ]
     made["verdict"] = np.where(is_baseline, REFERENCE, judged)
-    table = pd.DataFrame(made | _counts(scored, is_baseline)).join(_best_over(scored))
-    table = table.assign(place=_places(table, scored))
+    made |= _counts(scored, is_baseline) | _best_over(scored)
+    made["place"] = _places(made, scored)
+    table = pd.DataFrame(made)
     order = ["collapsed", "place", "score", "method"]
-    table = table[table["cells"] > 0].sort_values(order).reset_index(drop=True)
-    return table.assign(rank=_ranks(table)).drop(columns="place")
+    table = table[table["cells"] > 0].sort_values(order, ignore_index=True)
+    table["rank"] = _ranks(table)
+    return table.drop(columns="place")
 
 
 def _counts(scored: list[SettingScores], is_baseline: NDArray[np.bool_]) -> dict[str, Any]:
@@ -119,18 +121,17 @@ def _counts(scored: list[SettingScores], is_baseline: NDArray[np.bool_]) -> dict
     return made
 
 
-def _places(table: pd.DataFrame, scored: list[SettingScores]) -> list[float]:
+def _places(made: dict[str, Any], scored: list[SettingScores]) -> list[float]:
     """Return the place of each method among those that collapse at as many compressions.
 
     Complete ones stand by their scores. One that lacks cells stands behind those that beat it on
     the cells that both have: its own score may stand on the easier ones.
     """
-    scores = table["score"].round(9).to_numpy(float)
-    complete, collapsed = table["complete"].to_numpy(bool), table["collapsed"].to_numpy(int)
-    there = table["cells"].to_numpy(int) > 0
+    scores, complete, collapsed = made["score"].round(9), made["complete"], made["collapsed"]
+    there = made["cells"] > 0
     found = []
-    for m in range(len(table)):
-        others = [o for o in range(len(table)) if complete[o] and collapsed[o] == collapsed[m]]
+    for m in range(len(scores)):
+        others = [o for o in range(len(scores)) if complete[o] and collapsed[o] == collapsed[m]]
         if complete[m]:
             found.append(float(sum(scores[o] < scores[m] for o in others)))
             continue
@@ -205,15 +206,19 @@ def _adjusted(
     return adjusted, words
 
 
-def _best_over(scored: list[SettingScores]) -> pd.DataFrame:
+def _best_over(scored: list[SettingScores]) -> dict[str, Any]:
     """Return the setting and sparsity with the lowest validation difference, per method."""
     best = np.stack([each.best for each in scored])
     which = np.argmin(np.where(np.isnan(best[..., 0]), np.inf, best[..., 0].round(9)), axis=0)
     columns = np.arange(best.shape[1])
     picked = best[which, columns]
     none = np.isnan(picked[:, 0]) | (picked[:, 1] == 0)  # without pruning there is no best cell
+    picked[none] = np.nan
     names = [scored[i].grid.setting for i in which]
-    made = {f"best_{axis}": [n[j] for n in names] for j, axis in enumerate(SETTING)}
-    table = pd.DataFrame({**made, "best_sparsity": picked[:, 1], "best_difference": picked[:, 2]})
-    table[none] = np.nan
-    return table
+    made: dict[str, Any] = {
+        f"best_{axis}": pd.array(
+            [np.nan if no else name[j] for name, no in zip(names, none, strict=True)], dtype="str"
+        )
+        for j, axis in enumerate(SETTING)
+    }
+    return {**made, "best_sparsity": picked[:, 1], "best_difference": picked[:, 2]}

@@ -154,15 +154,15 @@ def _score_setting(grid: Grid, baseline: str, reference: str, draws: int) -> Set
     gaps = grid.difference(baseline)
     val_gaps = grid.difference(baseline, grid.val)
     to_baseline = _compare(grid, baseline)
-    weights = bootstrap.resampling_weights("/".join(grid.setting), len(grid.seeds), draws)
+    weights, which = bootstrap.distinct_draws("/".join(grid.setting), len(grid.seeds), draws)
     even = np.full((1, len(grid.seeds)), 1 / len(grid.seeds))
     val = np.where(np.isnan(gaps), np.nan, grid.val)
     at = _choose(even, val)[0]  # (methods,)
     chosen = np.take_along_axis(gaps, at[:, None, None], axis=2)[:, :, 0]
     chosen[np.isnan(val).all(axis=(1, 2))] = np.nan
-    moved = bootstrap.deviations(weights, to_baseline.influence)
+    moved = bootstrap.deviations(weights, to_baseline.influence)[which]
     moved_chosen = _resampled_choice(weights, val, gaps) - bootstrap.mean_or_nan(chosen, 1)
-    moved_chosen *= bootstrap.small_sample_factor(chosen)
+    moved_chosen = (moved_chosen * bootstrap.small_sample_factor(chosen))[which]
     alone = None
     if grid.unpaired:
         alone = 100 * grid.test[grid.methods.index(baseline), :, 0]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from prunebench.statistics.bootstrap import (
     SEEDS_AND_TASKS,
     SettingsMean,
     deviations,
+    distinct_draws,
     mean_over_settings,
     resampling_weights,
 )
@@ -33,6 +36,15 @@ def noise(seeds: int, scales: list[float], grids: int = 3, between: float = 0) -
         + between * generator.standard_normal((grids, 1))
         for scale in scales
     ]
+
+
+def test_distinct_draws_are_all_draws_each_once() -> None:
+    rows, which = distinct_draws("t/r/m", 3, 2000)
+    # in so many ways three seeds give three: 3 times one, 2 and 1, or each once
+    assert sorted(map(tuple, (3 * rows).round().astype(int))) == sorted(
+        counts for counts in product(range(4), repeat=3) if sum(counts) == 3
+    )
+    assert (rows[which] == resampling_weights("t/r/m", 3, 2000)).all()
 
 
 def test_seven_tasks_are_these_tasks_and_eight_speak_of_others() -> None:

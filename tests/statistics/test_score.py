@@ -67,6 +67,15 @@ def test_settings_weigh_the_same_whatever_their_seeds(table: Callable, small: pd
     assert "random" not in set(subsets["all", "other", "all"]["method"])
 
 
+def test_choices_of_the_same_cells_have_tables_of_their_own(small: pd.DataFrame) -> None:
+    subsets = score_subsets(small)
+    assert len(subsets) == 8
+    subsets["all", "all", "all"]["score"] = 7.0
+    alone = score(small)
+    for key in (("t", "all", "all"), ("t", "r", "m")):
+        pd.testing.assert_frame_equal(subsets[key], alone)
+
+
 def test_a_setting_alone_has_the_interval_it_has_in_company(
     table: Callable, small: pd.DataFrame
 ) -> None:

@@ -76,5 +76,5 @@ def _uri(path: Path, width: int) -> str:
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     few = picture.quantize(COLOURS, dither=Image.Dither.NONE)
     memory = io.BytesIO()
-    few.save(memory, format="png", optimize=True)
+    few.save(memory, format="png")  # optimize: a tenth less, in seven times the time
     return f"data:image/png;base64,{base64.b64encode(memory.getvalue()).decode()}"

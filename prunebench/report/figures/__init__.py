@@ -1,8 +1,8 @@
 """The figures of an experiment, drawn from its cells alone, as PNG and PDF; never with torch.
 
 The file is the registration: ``write`` draws every function of this folder that is marked with
-``figure``, and skips figures whose columns are empty. seaborn and matplotlib take seconds to
-import, so they are imported inside functions.
+``figure``, and skips figures whose columns are empty. matplotlib takes a second to import, so
+it is imported inside functions.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from prunebench.experiment import registry
 from prunebench.experiment.part_kinds import Figure
 from prunebench.experiment.settings import Analysis
 from prunebench.report import error_names
-from prunebench.report.figures import figure_registry, style
+from prunebench.report.figures import figure_registry, panels, style
 from prunebench.report.figures.figure_context import FigureContext
-from prunebench.report.figures.figure_registry import TASK, styled
+from prunebench.report.figures.figure_registry import TASK, styled, uncollected
 from prunebench.storage.files import replacing
 from prunebench.storage.records import DENSE
 from prunebench.text.progress_bars import watched
@@ -47,7 +47,7 @@ SPREADS = {
     "{Bars}": (" Bars: 95 % intervals over seeds.", " One seed, so no bars."),
 }
 LABEL = 30  # characters of a line that any axis has room for
-_LAYOUT = ("GSUB", "GPOS", "GDEF")  # tables by which a program chooses and places glyphs
+_LAYOUT = ("GSUB", "GPOS", "GDEF", "kern")  # tables by which a program chooses and places glyphs
 
 __all__ = [
     "ERROR", "FOREST", "KINDS", "TASK", "captions", "draw", "draw_forest", "figures", "save",
@@ -142,9 +142,11 @@ def write(
     written = []
     for each in watched(figures(own).values(), "figures"):
         for name, table in each.tables(context.cells):
-            drawn = each.draw(table, context)
-            if drawn is not None:
-                written += save(with_error_names(drawn, context.cells), folder, name)
+            with uncollected():
+                drawn = each.draw(table, context)
+                if drawn is not None:
+                    written += save(with_error_names(drawn, context.cells), folder, name)
+                del drawn  # to be collected now
     return written
 
 
@@ -253,11 +255,16 @@ def save(
         The paths that were written.
     """
     paths = []
-    for kind in KINDS if kinds is None else kinds:
-        paths.append(folder / f"{name}.{kind}")
-        metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"CreationDate": None}
-        with replacing(paths[-1]) as temporary, styled(), _fonts_without_layout():
-            figure.savefig(temporary, format=kind, dpi=style.DPI, metadata=metadata)
+    with styled(), _fonts_without_layout():
+        # once, at the resolution of the PNG: matplotlib would for each file, and draw it once more
+        figure.set_dpi(style.DPI)
+        panels.lay_out(figure)
+        figure.set_layout_engine(None)
+        for kind in KINDS if kinds is None else kinds:
+            paths.append(folder / f"{name}.{kind}")
+            without = {"png": "Software", "pdf": "CreationDate"}[kind]
+            with replacing(paths[-1]) as temporary:
+                figure.savefig(temporary, format=kind, dpi=style.DPI, metadata={without: None})
     return paths
 
 
@@ -265,15 +272,22 @@ def save(
 def _fonts_without_layout() -> Iterator[None]:
     """Embed fonts without their layout tables: in a PDF every glyph is placed already.
 
-    To cut these tables down to the glyphs in use takes a third of the time of a PDF. matplotlib
-    hands on no options of fontTools, so its defaults are changed meanwhile; where a version has
-    them under another name, this does nothing.
+    To read these tables and to cut them down to the glyphs in use takes a third of the time of a
+    PDF. matplotlib has no setting for it, so fontTools hands it fonts without them meanwhile.
     """
-    from fontTools.subset import Options
+    from fontTools import subset
 
-    defaults = getattr(Options, "_drop_tables_default", [])
-    Options._drop_tables_default = [*defaults, *_LAYOUT]
+    load = subset.load_font
+
+    def without_layout(*arguments: Any, **options: Any) -> Any:
+        font = load(*arguments, **options)
+        for tag in _LAYOUT:
+            if tag in font:
+                del font[tag]
+        return font
+
+    subset.load_font = without_layout
     try:
         yield
     finally:
-        Options._drop_tables_default = defaults
+        subset.load_font = load

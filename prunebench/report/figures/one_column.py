@@ -12,7 +12,7 @@ from prunebench.experiment.settings import Analysis
 from prunebench.report import figures
 from prunebench.report.figures import panels, style
 from prunebench.report.figures.figure_context import FigureContext
-from prunebench.report.figures.figure_registry import TASK, FigureSpec
+from prunebench.report.figures.figure_registry import TASK, FigureSpec, uncollected
 from prunebench.statistics import SETTING
 from prunebench.text.safe_names import file_part
 
@@ -51,9 +51,11 @@ def write(
     written = []
     for each in figures.figures().values():
         for name, table in _tables(each, context.cells):
-            drawn = each.draw(table, context, style.COLUMN_WIDTH)
-            if drawn is not None:
-                written += save(drawn, context.cells, folder, name)
+            with uncollected():
+                drawn = each.draw(table, context, style.COLUMN_WIDTH)
+                if drawn is not None:
+                    written += save(drawn, context.cells, folder, name)
+                del drawn  # to be collected now
     return written
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -151,14 +153,22 @@ def shortened(name: str, room: float, size: float) -> str:
         room: points, the width that is there.
         size: points, the size of the letters.
     """
-    from matplotlib.textpath import TextPath
-
     label, kept = name, len(name)
-    while kept > 2 and (width := TextPath((0, 0), label, size=size).get_extents().width) > room:
+    while kept > 2 and (width := _width(label, size)) > room:
         kept = min(kept - 2, int(kept * room / width))
         half = max(1, (kept - 1) // 2)
         label = f"{name[:half]}…{name[-half:]}"
     return label
+
+
+@cache
+def _width(label: str, size: float) -> float:
+    """Return the width of a text in points; the same names stand in many figures."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    prop = FontProperties(family=style.RC["font.family"])
+    return float(TextPath((0, 0), label, size=size, prop=prop).get_extents().width)
 
 
 def stand_out(labels: Iterable[Text], names: Iterable[str], context: FigureContext) -> None:
@@ -188,6 +198,14 @@ def wrap_titles(panels: Iterable[Axes], width: float) -> int:
     return more
 
 
+def lay_out(figure: Figure) -> None:
+    """Give the parts of a figure their places, without drawing it."""
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        with suppress(ValueError):  # as matplotlib does: then everything stays where it is
+            engine.execute(figure)
+
+
 def fit_height(figure: Figure, axes: Axes, height: float, lines: int = 1) -> None:
     """Make a figure as tall as its panels need, whatever text stands around them.
 
@@ -197,7 +215,7 @@ def fit_height(figure: Figure, axes: Axes, height: float, lines: int = 1) -> Non
         height: inches, of each panel.
         lines: of panels below each other.
     """
-    figure.draw_without_rendering()
+    lay_out(figure)
     now = axes.get_position().height * figure.get_figheight()
     figure.set_figheight(figure.get_figheight() + lines * (height - now))
 
@@ -330,10 +348,13 @@ def ratio_axis(
     least, most = (np.log2(ratios.min()), np.log2(ratios.max())) if len(ratios) else (0.0, 1.0)
     room = max(0.25, 0.04 * (most - least))
     step = max(1, int(np.ceil((most - least) / ticks)))
+    powers = np.arange(-3, 24, step)
+    # matplotlib makes each tick, also those beyond the axis
+    seen = 2.0 ** powers[(powers >= least - room) & (powers <= most + room)]
     for axes in panels:
         axes.set_xscale("log", base=2)
         axes.set_xlim(2 ** (least - room), 2 ** (most + room))
-        axes.xaxis.set_major_locator(FixedLocator(list(2.0 ** np.arange(-3, 24, step))))
+        axes.xaxis.set_major_locator(FixedLocator(list(seen)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axes.xaxis.set_minor_locator(NullLocator())
 

@@ -80,12 +80,12 @@ def _costs(sums: pd.DataFrame, subset: Subset) -> pd.DataFrame:
         if wanted != ALL:
             sums = sums[sums[axis] == wanted]
     total = sums.drop(columns=SETTING).groupby("method").sum()
-    means = {}
-    for cost in COSTS:
-        count = total[f"{cost.key}_n"]
-        mean = total[cost.key] / count.where(count > 0)
-        means[cost.key] = np.exp(mean) if cost.geometric else mean
-    return pd.DataFrame(means, total.index)
+    keys = [cost.key for cost in COSTS]
+    counts = total[[f"{key}_n" for key in keys]].to_numpy(float)
+    means = total[keys].to_numpy(float) / np.where(counts > 0, counts, np.nan)
+    geometric = [cost.geometric for cost in COSTS]
+    means[:, geometric] = np.exp(means[:, geometric])
+    return pd.DataFrame(means, total.index, keys)
 
 
 def _rows(table: pd.DataFrame) -> list[Row]:

@@ -136,14 +136,15 @@ def _origin(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
 def _scores(inputs: ReportInputs, cells: pd.DataFrame) -> Iterator[Pair]:
     judged = inputs.analysis
     primary = [name for name in judged.primary if name in inputs.methods]
+    # a regime over all models, say, is the leaderboard's
+    keys = [(ALL, ALL, ALL), *sorted(cells[SETTING].itertuples(index=False, name=None))]
     found = score_subsets(
-        cells, alpha=judged.alpha, primary=primary or None, equivalence=judged.equivalence
-    )
+        cells, alpha=judged.alpha, primary=primary or None, equivalence=judged.equivalence,
+        keys=list(dict.fromkeys(keys)),
+    )  # fmt: skip
     epochs = cells.groupby([*SETTING, "method"])["train_epochs"].mean()
     for setting, table in found.items():
-        whole = ALL not in setting
-        if not whole and set(setting) != {ALL}:
-            continue  # a regime over all models, say: the leaderboard's
+        whole = setting != keys[0]
         for values in table.to_dict("records"):
             method = values["method"]
             own_key = key(*setting, method) if whole else key(method)
