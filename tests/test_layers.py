@@ -18,7 +18,7 @@ ROOMS = (
 )  # fmt: skip
 RANK = {room: rank for rank, room in enumerate(reversed(ROOMS))}
 HEAVY = {"torch", "torchvision", "timm", "torch_pruning", "safetensors"}
-TABLES = {"pandas", "mlflow", "matplotlib", "scipy"}
+TABLES = {"pandas", "mlflow", "matplotlib", "seaborn", "scipy"}
 # what every start of the workflow and the command line imports at once must be light
 LIGHT = ("cli", "experiment", "storage", "text", "errors")
 

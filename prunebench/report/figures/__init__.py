@@ -1,8 +1,8 @@
 """The figures of an experiment, drawn from its cells alone, as PNG and PDF; never with torch.
 
 The file is the registration: ``write`` draws every function of this folder that is marked with
-``figure``, and skips figures whose columns are empty. matplotlib takes a second to import, so
-it is imported inside functions.
+``figure``, and skips figures whose columns are empty. seaborn and matplotlib take seconds to
+import, so they are imported inside functions.
 """
 
 from __future__ import annotations

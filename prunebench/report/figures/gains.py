@@ -104,6 +104,7 @@ def _heatmap(axes: Axes, values: pd.DataFrame, method: str, limit: float) -> Non
         .to_numpy(float)
         for each in ("gain", "sure")
     )
+    # not seaborn's heatmap: it calls what matplotlib is about to remove
     axes.pcolormesh(
         np.ma.masked_invalid(gain), cmap="RdBu", vmin=-limit, vmax=limit, edgecolors="white",
         linewidth=0.8,
@@ -156,15 +157,16 @@ def predictors(cells: pd.DataFrame, context: FigureContext) -> Figure | None:
 
 
 def _scatter(axes: Axes, rows: pd.DataFrame, name: str, styles: dict[str, style.LineStyle]) -> None:
+    import seaborn as sns
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     rows = rows.assign(x=rows[name] * SCALES.get(name, 1))
-    for regime, points in rows.groupby("regime", sort=True):
-        look = styles[str(regime)]
-        axes.scatter(
-            points["x"], points["gain"], s=14, c=look.colour, marker=look.marker, alpha=0.75,
-            edgecolors="white", linewidths=0.3,
-        )  # fmt: skip
+    sns.scatterplot(
+        rows, x="x", y="gain", hue="regime", style="regime", hue_order=list(styles),
+        style_order=list(styles), palette={k: look.colour for k, look in styles.items()},
+        markers={k: look.marker for k, look in styles.items()}, s=14, alpha=0.75, linewidth=0.3,
+        legend=False, ax=axes,
+    )  # fmt: skip
     axes.axhline(0, color=style.BLACK, linewidth=0.8, zorder=1)
     low, high = rows["x"].min(), rows["x"].max()
     wide = low > 0 and high / low > WIDE
