@@ -34,7 +34,7 @@ _NETWORKS = (
     *_TABLES, "torchvision", "timm", "torch_pruning", "prunebench.runner.baselines",
     "prunebench.runner.curves", "prunebench.runner.probes",
 )  # fmt: skip
-_PAGES = (*_TABLES, "jinja2", "matplotlib.pyplot", "seaborn")
+_PAGES = (*_TABLES, "jinja2", "matplotlib.pyplot", "seaborn", "fontTools.subset")
 # what a command imports, as far as it takes long
 LOADED: Mapping[str, Sequence[str]] = {
     "prepare": _NETWORKS, "channels": _NETWORKS, "baselines": _NETWORKS, "curves": _NETWORKS,
