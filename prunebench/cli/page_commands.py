@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prunebench.cli.app import (
     LOOK,
@@ -67,6 +68,16 @@ def page_writers(trust_code: bool) -> dict[str, Callable[[Path], None]]:
     return dict(zip(PAGES, written, strict=True))
 
 
+def _write(results: Path, step: str, write: Callable[[Any, Layout], list[Path]]) -> None:
+    """Write a step's files from the cells, with a bar and a list of their hashes."""
+    from prunebench.runner.progress.whole import step_name
+
+    cells, layout = cells_of(results)
+    with bar(step_name(step)), recorded(layout, step) as outputs:
+        outputs += write(cells, layout)
+    step_counted(layout, step)
+
+
 @app.command(
     rich_help_panel=LOOK,
     epilog=guide(
@@ -77,10 +88,7 @@ def tables(results: Results) -> None:
     """Write tables/ from cells.csv and latency.csv: CSV, Markdown and LaTeX."""
     from prunebench.report.tables import all_tables
 
-    cells, layout = cells_of(results)
-    with bar("tables"), recorded(layout, "tables") as outputs:
-        outputs += all_tables.write(cells, layout)
-    step_counted(layout, "tables")
+    _write(results, "tables", all_tables.write)
 
 
 @app.command(
@@ -119,10 +127,7 @@ def leaderboard(results: Results) -> None:
     """Write leaderboard.html, .md and .csv from cells.csv."""
     from prunebench.report import leaderboard as report
 
-    cells, layout = cells_of(results)
-    with bar("leaderboard"), recorded(layout, "leaderboard") as outputs:
-        outputs += report.write(cells, layout)
-    step_counted(layout, "leaderboard")
+    _write(results, "leaderboard", report.write)
 
 
 @app.command(
@@ -136,10 +141,7 @@ def report(results: Results) -> None:
     """Write report.html and .md from cells.csv, config.json and figures/."""
     from prunebench.report import document
 
-    cells, layout = cells_of(results)
-    with bar("report"), recorded(layout, "report") as outputs:
-        outputs += document.write(cells, layout)
-    step_counted(layout, "report")
+    _write(results, "report", document.write)
 
 
 @app.command(
@@ -150,10 +152,7 @@ def paper(results: Results) -> None:
     """Write paper/ from cells.csv and config.json: numbers, methods, BibTeX, figures, example."""
     from prunebench.report import paper as report
 
-    cells, layout = cells_of(results)
-    with bar("paper"), recorded(layout, "kit") as outputs:
-        outputs += report.write(cells, layout)
-    step_counted(layout, "kit")
+    _write(results, "kit", report.write)
 
 
 @app.command(
